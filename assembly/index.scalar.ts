@@ -1,1 +1,9 @@
-export function probe(): i32 { return 1; }
+/** Integer kernels, scalar tier: no floating point, no imports but memory. */
+export { pack_weights } from './gemm/layout';
+export { linear, linear_fine } from './gemm/gemm.scalar';
+export { scores, context_log2, context_uniform } from './attention/attention.scalar';
+export { softmax_log2, softmax_uniform } from './softmax/softmax.scalar';
+export { layernorm } from './layernorm/layernorm.scalar';
+export { gelu } from './gelu/gelu.scalar';
+export { add } from './add/add.scalar';
+export { lookup, patches } from './patches/patches';

@@ -1,1 +1,9 @@
-export function probe(): i32 { return 1; }
+/** Integer kernels, simd tier: no floating point, no imports but memory. */
+export { pack_weights } from './gemm/layout';
+export { linear, linear_fine } from './gemm/gemm.simd';
+export { scores, context_log2, context_uniform } from './attention/attention.simd';
+export { softmax_log2, softmax_uniform } from './softmax/softmax.simd';
+export { layernorm } from './layernorm/layernorm.simd';
+export { gelu } from './gelu/gelu.simd';
+export { add } from './add/add.simd';
+export { lookup, patches } from './patches/patches';

@@ -1,0 +1,112 @@
+/**
+ * The two products of attention as i16 dot products (the equations and ranges: attention.scalar.ts; the loop:
+ * gemm.simd.ts). Kᵀ and V are packed into i16 panels per head.
+ *
+ * Tokens are padded to 8: reads of up to 7 rows behind k and v must stay inside memory; what they hold does not matter,
+ * since columns of `scores` from `tokens` on are never read and attention codes from `tokens` on are codes for 0, which
+ * the softmax kernels write up to the row stride (a multiple of 16).
+ *
+ * scratch: 16-byte aligned; for T = tokens rounded up to 8: scores 2·d·T + 16·d bytes, context 2·T² + 16·T bytes.
+ */
+import { Out, packRows, panelRows, storeRows } from '../gemm/gemm.simd';
+
+/** Packs 8 rows of d codes (8 tokens of K) into the panel [d/2][8 tokens][2]. */
+// @ts-ignore: decorator
+@inline
+function packTransposed(k: usize, ld: usize, zero: v128, d: i32, panel: usize): void {
+  for (let t: usize = 0; t < <usize>d; t += 8) {
+    for (let half: usize = 0; half < 2; half++) {
+      const p = k + half * 4 * ld + t;
+      const r0 = i16x8.sub(v128.load_ext<u8>(p), zero);
+      const r1 = i16x8.sub(v128.load_ext<u8>(p + ld), zero);
+      const r2 = i16x8.sub(v128.load_ext<u8>(p + 2 * ld), zero);
+      const r3 = i16x8.sub(v128.load_ext<u8>(p + 3 * ld), zero);
+      const x0 = i32x4.shuffle(r0, r1, 0, 4, 1, 5), x1 = i32x4.shuffle(r2, r3, 0, 4, 1, 5);
+      const x2 = i32x4.shuffle(r0, r1, 2, 6, 3, 7), x3 = i32x4.shuffle(r2, r3, 2, 6, 3, 7);
+      const o = panel + t * 16 + half * 16;
+      v128.store(o, i64x2.shuffle(x0, x1, 0, 2));
+      v128.store(o, i64x2.shuffle(x0, x1, 1, 3), 32);
+      v128.store(o, i64x2.shuffle(x2, x3, 0, 2), 64);
+      v128.store(o, i64x2.shuffle(x2, x3, 1, 3), 96);
+    }
+  }
+}
+
+export function scores(
+  q: usize, k: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+): void {
+  const panel = scratch + <usize>(((tokens + 7) & ~7) * d * 2);
+  const zero = i16x8.splat(<i16>z), none = i32x4.splat(0), m = i32x4.splat(multiplier);
+  packRows(q, ld, z, tokens, d, scratch);
+  for (let j = 0; j < tokens; j += 8) {
+    packTransposed(k + <usize>j * ld, ld, zero, d, panel);
+    panelRows(scratch, panel, d, tokens, none, none, m, m, left, right, i16x8.splat(<i16>zo), out + <usize>j, ldo, Out.Code);
+  }
+}
+
+/** Eight log2 codes to -2^(15-code): the two bytes of each weight come from two swizzles, 0 for codes above 15. */
+// @ts-ignore: decorator
+@inline
+function log2Weights(p: usize): v128 {
+  const codes = v128.load64_zero(p);
+  const low = i8x16.swizzle(i8x16(0, 0, 0, 0, 0, 0, 0, 0, -128, -64, -32, -16, -8, -4, -2, -1), codes);
+  const high = i8x16.swizzle(i8x16(-128, -64, -32, -16, -8, -4, -2, -1, -1, -1, -1, -1, -1, -1, -1, -1), codes);
+  return i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+// @ts-ignore: decorator
+@inline
+function weights(p: usize, log2: bool): v128 {
+  if (log2) return log2Weights(p);
+  return v128.load_ext<u8>(p);
+}
+
+// @ts-ignore: decorator
+@inline
+function context(
+  p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize, log2: bool,
+): void {
+  const padded = (tokens + 7) & ~7;
+  const panel = scratch + <usize>(padded * padded * 2);
+  const zero = i16x8.splat(<i16>z), none = i32x4.splat(0), m = i32x4.splat(multiplier);
+
+  let rows = scratch;
+  for (let i = 0; i < tokens; i += 4) {
+    const p0 = p + <usize>i * ldp;
+    const p1 = p + <usize>min(i + 1, tokens - 1) * ldp;
+    const p2 = p + <usize>min(i + 2, tokens - 1) * ldp;
+    const p3 = p + <usize>min(i + 3, tokens - 1) * ldp;
+    for (let j: usize = 0; j < <usize>padded; j += 8) {
+      storeRows(rows, weights(p0 + j, log2), weights(p1 + j, log2), weights(p2 + j, log2), weights(p3 + j, log2));
+      rows += 64;
+    }
+  }
+
+  for (let t = 0; t < d; t += 8) {
+    let o = panel, pv = v + <usize>t;
+    for (let j = 0; j < padded; j += 2) {
+      const a = i16x8.sub(v128.load_ext<u8>(pv), zero), b = i16x8.sub(v128.load_ext<u8>(pv + ld), zero);
+      v128.store(o, i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
+      v128.store(o, i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15), 16);
+      pv += 2 * ld;
+      o += 32;
+    }
+    panelRows(scratch, panel, padded, tokens, none, none, m, m, left, right, i16x8.splat(<i16>zo), out + <usize>t, ldo, Out.Code);
+  }
+}
+
+export function context_log2(
+  p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+): void {
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, tokens, d, scratch, true);
+}
+
+export function context_uniform(
+  p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+): void {
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, tokens, d, scratch, false);
+}

@@ -1,0 +1,68 @@
+/**
+ * LayerNorm in f32: y = (x - μ) / √(σ² + eps) · γ + β over the `width` channels of every row.
+ *
+ * Layout: x [rows, width] with a row every `ldx` elements, y [rows, width] contiguous, γ and β [width].
+ * In place (y = x) is allowed when ldx = width. The variance is taken around the mean (two passes), so nothing is
+ * lost where |μ| is much larger than σ.
+ */
+import { sum4 } from './math';
+
+export function layerNorm(
+  x: usize,
+  ldx: i32,
+  gamma: usize,
+  beta: usize,
+  y: usize,
+  rows: i32,
+  width: i32,
+  eps: f32,
+): void {
+  const bytes = <usize>width << 2;
+  const whole = bytes & ~15;
+  for (let m = 0; m < rows; m++) {
+    const mean = rowSum(x, whole, bytes) / <f32>width;
+    const deviation = Mathf.sqrt(rowSquares(x, whole, bytes, mean) / <f32>width + eps);
+    const inverse: f32 = 1 / deviation;
+    const mean4 = f32x4.splat(mean);
+    const inverse4 = f32x4.splat(inverse);
+    let k: usize = 0;
+    for (; k < whole; k += 16) {
+      const normal = f32x4.mul(f32x4.sub(v128.load(x + k), mean4), inverse4);
+      v128.store(y + k, f32x4.add(f32x4.mul(normal, v128.load(gamma + k)), v128.load(beta + k)));
+    }
+    for (; k < bytes; k += 4) {
+      store<f32>(y + k, (load<f32>(x + k) - mean) * inverse * load<f32>(gamma + k) + load<f32>(beta + k));
+    }
+    x += <usize>ldx << 2;
+    y += bytes;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function rowSum(x: usize, whole: usize, bytes: usize): f32 {
+  let sums = f32x4.splat(0);
+  let k: usize = 0;
+  for (; k < whole; k += 16) sums = f32x4.add(sums, v128.load(x + k));
+  let sum = sum4(sums);
+  for (; k < bytes; k += 4) sum += load<f32>(x + k);
+  return sum;
+}
+
+// @ts-ignore: decorator
+@inline
+function rowSquares(x: usize, whole: usize, bytes: usize, mean: f32): f32 {
+  let sums = f32x4.splat(0);
+  const mean4 = f32x4.splat(mean);
+  let k: usize = 0;
+  for (; k < whole; k += 16) {
+    const d = f32x4.sub(v128.load(x + k), mean4);
+    sums = f32x4.add(sums, f32x4.mul(d, d));
+  }
+  let sum = sum4(sums);
+  for (; k < bytes; k += 4) {
+    const d = load<f32>(x + k) - mean;
+    sum += d * d;
+  }
+  return sum;
+}

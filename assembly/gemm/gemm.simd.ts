@@ -1,0 +1,148 @@
+/**
+ * Linear layers in integers by i16 dot products (the equation and its ranges: gemm.scalar.ts).
+ *
+ * Codes are packed as i16 in groups of four rows, [m/4][k/2][4 rows][2 k], their zero point taken off; int8 weights are
+ * widened panel by panel into a scratch that stays in the first-level cache. The inner loop then reads both through one
+ * pointer each: per two k, 2 loads of weights, and per row one splat, two dots, two additions: a tile of 4 rows x 8
+ * channels in 8 accumulators. More unrolling or a larger tile spills registers and halves the speed.
+ *
+ * scratch: 16-byte aligned, 2·k·(m rounded up to 4) bytes for the rows and then 16·k bytes for the panel.
+ */
+import { narrow, requantize } from '../common/requantize.simd';
+
+/** What the epilogue writes. */
+export const enum Out {
+  Code,
+  Fine,
+}
+
+// @ts-ignore: decorator
+@inline
+function put(out: usize, kind: Out, c0: v128, c1: v128, m0: v128, m1: v128, left: i32, right: i32, zero: v128): void {
+  const v = narrow(requantize(c0, m0, left, right), requantize(c1, m1, left, right), zero);
+  if (kind == Out.Code) v128.store64_lane(out, i8x16.narrow_i16x8_u(v, v), 0);
+  else v128.store(out, i16x8.min_s(i16x8.max_s(v, i16x8.splat(0)), i16x8.splat(4095)));
+}
+
+/**
+ * One panel of 8 channels over all rows.
+ * @param rows packed rows  @param panel i16 [k/2][8][2]  @param b0,b1 initial accumulators  @param m0,m1 multipliers
+ * @param ldo row stride of the output in bytes
+ */
+// @ts-ignore: decorator
+@inline
+export function panelRows(
+  rows: usize, panel: usize, k: i32, m: i32, b0: v128, b1: v128, m0: v128, m1: v128, left: i32, right: i32,
+  zero: v128, out: usize, ldo: usize, kind: Out,
+): void {
+  const end = panel + (<usize>k << 4);
+  let pa = rows;
+  for (let i = 0; i < m; i += 4) {
+    let c00 = b0, c01 = b1, c10 = b0, c11 = b1, c20 = b0, c21 = b1, c30 = b0, c31 = b1;
+    let pb = panel;
+    do {
+      const w0 = v128.load(pb), w1 = v128.load(pb, 16);
+      const a0 = v128.load_splat<u32>(pa);
+      c00 = i32x4.add(c00, i32x4.dot_i16x8_s(a0, w0));
+      c01 = i32x4.add(c01, i32x4.dot_i16x8_s(a0, w1));
+      const a1 = v128.load_splat<u32>(pa, 4);
+      c10 = i32x4.add(c10, i32x4.dot_i16x8_s(a1, w0));
+      c11 = i32x4.add(c11, i32x4.dot_i16x8_s(a1, w1));
+      const a2 = v128.load_splat<u32>(pa, 8);
+      c20 = i32x4.add(c20, i32x4.dot_i16x8_s(a2, w0));
+      c21 = i32x4.add(c21, i32x4.dot_i16x8_s(a2, w1));
+      const a3 = v128.load_splat<u32>(pa, 12);
+      c30 = i32x4.add(c30, i32x4.dot_i16x8_s(a3, w0));
+      c31 = i32x4.add(c31, i32x4.dot_i16x8_s(a3, w1));
+      pa += 16;
+      pb += 32;
+    } while (pb < end);
+    put(out, kind, c00, c01, m0, m1, left, right, zero);
+    if (i + 1 < m) put(out + ldo, kind, c10, c11, m0, m1, left, right, zero);
+    if (i + 2 < m) put(out + 2 * ldo, kind, c20, c21, m0, m1, left, right, zero);
+    if (i + 3 < m) put(out + 3 * ldo, kind, c30, c31, m0, m1, left, right, zero);
+    out += 4 * ldo;
+  }
+}
+
+/** Stores eight k of four rows, r0..r3 i16x8, as four steps of [4 rows][2 k]. */
+// @ts-ignore: decorator
+@inline
+export function storeRows(out: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
+  const x0 = i32x4.shuffle(r0, r1, 0, 4, 1, 5), x1 = i32x4.shuffle(r2, r3, 0, 4, 1, 5);
+  const x2 = i32x4.shuffle(r0, r1, 2, 6, 3, 7), x3 = i32x4.shuffle(r2, r3, 2, 6, 3, 7);
+  v128.store(out, i64x2.shuffle(x0, x1, 0, 2));
+  v128.store(out, i64x2.shuffle(x0, x1, 1, 3), 16);
+  v128.store(out, i64x2.shuffle(x2, x3, 0, 2), 32);
+  v128.store(out, i64x2.shuffle(x2, x3, 1, 3), 48);
+}
+
+/** Packs u8 codes [m, k] less their zero point into groups of four rows. Rows from m on repeat the last row. */
+export function packRows(a: usize, lda: usize, za: i32, m: i32, k: i32, out: usize): void {
+  const z = i16x8.splat(<i16>za);
+  for (let i = 0; i < m; i += 4) {
+    const p0 = a + <usize>i * lda;
+    const p1 = a + <usize>min(i + 1, m - 1) * lda;
+    const p2 = a + <usize>min(i + 2, m - 1) * lda;
+    const p3 = a + <usize>min(i + 3, m - 1) * lda;
+    for (let j: usize = 0; j < <usize>k; j += 8) {
+      storeRows(
+        out,
+        i16x8.sub(v128.load_ext<u8>(p0 + j), z),
+        i16x8.sub(v128.load_ext<u8>(p1 + j), z),
+        i16x8.sub(v128.load_ext<u8>(p2 + j), z),
+        i16x8.sub(v128.load_ext<u8>(p3 + j), z),
+      );
+      out += 64;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function widenPanel(w: usize, panel: usize, k: i32): void {
+  const end = panel + (<usize>k << 4);
+  while (panel < end) {
+    v128.store(panel, v128.load_ext<i8>(w));
+    v128.store(panel, v128.load_ext<i8>(w, 8), 16);
+    w += 16;
+    panel += 32;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function gemm(
+  a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize, kind: Out,
+): void {
+  const panel = scratch + <usize>(((m + 3) & ~3) * k * 2);
+  const zero = i16x8.splat(<i16>zo);
+  const size: usize = kind == Out.Code ? 1 : 2;
+  packRows(a, lda, za, m, k, scratch);
+  for (let j = 0; j < n; j += 8) {
+    widenPanel(w, panel, k);
+    const pb = bias + (<usize>j << 2), pm = multiplier + (<usize>j << 2);
+    panelRows(
+      scratch, panel, k, m, v128.load(pb), v128.load(pb, 16), v128.load(pm), v128.load(pm, 16), left, right,
+      zero, out + <usize>j * size, ldo * size, kind,
+    );
+    w += <usize>k << 3;
+  }
+}
+
+/** Linear layer to u8 codes (patch embedding, qkv, proj, fc2, head). */
+export function linear(
+  a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
+): void {
+  gemm(a, lda, za, w, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Code);
+}
+
+/** Linear layer to fine u16 codes 0..4095, the index of a GELU table (fc1). */
+export function linear_fine(
+  a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
+): void {
+  gemm(a, lda, za, w, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Fine);
+}

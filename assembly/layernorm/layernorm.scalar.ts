@@ -1,0 +1,44 @@
+/**
+ * Integer LayerNorm with power-of-two factors (PTF; paper section 3.2), the oracle.
+ *
+ *   x[c] = (q[c] - z) · 2^α[c]                     all channels now share the scale s1, which cancels
+ *   V    = C·Σx² - (Σx)² = (C·σ)²                  x̂ = (C·x - Σx) / √V
+ *   out  = saturate(round(x̂·γ/s_out + β/s_out) + z_out)
+ *
+ * in fixed point: t = x̂ in Q24, from a reciprocal root of 31 bits; u = t·gain >> shift in Q12; out = (u + bias) >> 12.
+ *
+ * q: u8 codes [rows, C]. power: i16 [C], 2^α in {1,2,4,8}. gain: i32 [C], γ/s_out in Q(shift - 12). bias: i32 [C], β/s_out in
+ * Q12. C <= 4096, a multiple of 8.
+ * Ranges: |x| <= 2040, V <= C²·2040² < 2^46, |C·x - Σx| < 2^24, |x̂| <= √C, |t| <= 2^30, |t·gain| < 2^61. A row of equal x has
+ * V = 0 and x̂ = 0. The quantiser keeps |u + bias| below 2^31.
+ */
+import { saturate } from '../common/requantize.scalar';
+import { normalisedRoot } from './root';
+
+export function layernorm(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, rows: i32, c: i32,
+): void {
+  for (let r = 0; r < rows; r++) {
+    let sum = 0;
+    let squares: i64 = 0;
+    for (let i = 0; i < c; i++) {
+      const x = (<i32>load<u8>(q + <usize>i) - z) * <i32>load<i16>(power + (<usize>i << 1));
+      sum += x;
+      squares += <i64>(x * x);
+    }
+    const v = <u64>(squares * <i64>c - <i64>sum * <i64>sum);
+    const even = <i32>clz(v | 1) & ~1;
+    const reciprocal = <i64>((((<u64>1) << 62) - 1) / normalisedRoot(v, even));
+    const rootShift = 38 - (even >> 1);
+    for (let i = 0; i < c; i++) {
+      const at = <usize>i << 2;
+      const x = (<i32>load<u8>(q + <usize>i) - z) * <i32>load<i16>(power + (<usize>i << 1));
+      const t = <i32>((<i64>(x * c - sum) * reciprocal + (<i64>1 << <i64>(rootShift - 1))) >> <i64>rootShift);
+      const u = <i32>((<i64>t * <i64>load<i32>(gain + at) + (<i64>1 << <i64>(shift - 1))) >> <i64>shift);
+      const y = (u + load<i32>(bias + at) + 2048) >> 12;
+      store<u8>(out + <usize>i, <u8>saturate(min(max(y, -32768), 32767) + zo, 255));
+    }
+    q += <usize>c;
+    out += <usize>c;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Softmax of rows of score codes, the oracle.
+ *
+ * q: u8 codes [rows, n], row stride ld bytes (a multiple of 16). A distance d = max(q) - q takes 256 values, so the integer
+ * exponential of the paper (i-exp, section 3.3) is a table e[d], u32 [256], falling with d, made with the checkpoint for the
+ * scale of the scores. Range: e[0]·n < 2^32, hence Σe fits u32 for any row, all scores equal included.
+ *
+ * softmax_log2 (Log-Int-Softmax, paper eq. 11-13):  ratio = round(Σe / e[d]);  code = floor(log2 ratio), plus one if
+ *   ratio >= 1.5·2^floor; a code above 15 stands for probability 0 and is written as 255.
+ * softmax_uniform:  code = min(255, round(p / s_p)), p = e[d] / Σe, through one reciprocal a row:
+ *   inverse = floor(levels·2^32 / Σe);  code = (e[d]·inverse + 2^43) >> 44, levels = 1/s_p in Q12, 0 < levels < 2^30.
+ *   Range: e[d] <= Σe, so e[d]·inverse <= levels·2^32 < 2^62.
+ *
+ * out: u8 [rows, n], row stride ld; the bytes from n to ld are filled with the code of probability 0.
+ */
+
+// @ts-ignore: decorator
+@inline
+function rowMax(q: usize, n: i32): i32 {
+  let max = 0;
+  for (let i = 0; i < n; i++) max = max > <i32>load<u8>(q + <usize>i) ? max : <i32>load<u8>(q + <usize>i);
+  return max;
+}
+
+// @ts-ignore: decorator
+@inline
+function exponential(q: usize, i: i32, max: i32, table: usize): u32 {
+  return load<u32>(table + (<usize>(max - <i32>load<u8>(q + <usize>i)) << 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function rowSum(q: usize, n: i32, max: i32, table: usize): u32 {
+  let sum: u32 = 0;
+  for (let i = 0; i < n; i++) sum += exponential(q, i, max, table);
+  return sum;
+}
+
+export function softmax_log2(q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, scratch: usize): void {
+  for (let r = 0; r < rows; r++) {
+    const max = rowMax(q, n);
+    const sum = <u64>rowSum(q, n, max, table);
+    for (let i = 0; i < n; i++) {
+      const e = <u64>exponential(q, i, max, table);
+      let code = 255;
+      if (e > 0) {
+        const ratio = (2 * sum + e) / (2 * e);
+        const floor = 63 - <i32>clz(ratio);
+        code = floor + <i32>(2 * ratio >= <u64>3 << <u64>floor);
+        if (code > 15) code = 255;
+      }
+      store<u8>(out + <usize>i, <u8>code);
+    }
+    memory.fill(out + <usize>n, 255, ld - <usize>n);
+    q += ld;
+    out += ld;
+  }
+}
+
+export function softmax_uniform(
+  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, levels: i32,
+): void {
+  for (let r = 0; r < rows; r++) {
+    const max = rowMax(q, n);
+    const inverse = (<u64>levels << 32) / <u64>rowSum(q, n, max, table);
+    for (let i = 0; i < n; i++) {
+      const code = (<u64>exponential(q, i, max, table) * inverse + ((<u64>1) << 43)) >> 44;
+      store<u8>(out + <usize>i, <u8>min(code, 255));
+    }
+    memory.fill(out + <usize>n, 0, ld - <usize>n);
+    q += ld;
+    out += ld;
+  }
+}
