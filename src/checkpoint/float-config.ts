@@ -1,0 +1,130 @@
+/**
+ * What the tensors of a float model do not tell: a JSON object that a checkpoint may carry as the metadata string
+ * `fqvit`, or that a caller hands over. All of its keys are optional.
+ */
+
+import { quoted } from './safetensors-header.js';
+import type { Family } from './timm-architectures.js';
+
+/** Red, green, blue. */
+export type Rgb = readonly [number, number, number];
+
+/** How the resize before the crop interpolates. */
+export type Interpolation = 'bicubic' | 'bilinear';
+
+/** A validated config, under the keys of its JSON form. */
+export interface FloatConfig {
+  architecture?: Family;
+  name?: string;
+  num_heads?: number;
+  image_size?: number;
+  patch_size?: number;
+  layer_norm_eps?: number;
+  crop_pct?: number;
+  interpolation?: Interpolation;
+  /** Of pixels in 0..1. */
+  mean?: Rgb;
+  /** Of pixels in 0..1. */
+  std?: Rgb;
+  labels?: readonly string[];
+}
+
+/** A value's check, and what a message says was expected. */
+type Rule = readonly [check: (value: unknown) => boolean, expected: string];
+
+const positiveInteger: Rule = [
+  (value) => Number.isSafeInteger(value) && within(value, 1, 2 ** 20),
+  'a positive integer',
+];
+
+const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
+  architecture: [(value) => value === 'deit' || value === 'vit', '"deit" or "vit"'],
+  name: [
+    (value) => typeof value === 'string' && /^[\w.-]{1,100}$/.test(value),
+    '1 to 100 letters, digits, "_", "." or "-"',
+  ],
+  num_heads: positiveInteger,
+  image_size: positiveInteger,
+  patch_size: positiveInteger,
+  layer_norm_eps: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
+  crop_pct: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
+  interpolation: [(value) => value === 'bicubic' || value === 'bilinear', '"bicubic" or "bilinear"'],
+  mean: [(value) => isTriple(value) && value.every((v) => within(v, 0, 1)), 'three numbers from 0 to 1'],
+  std: [
+    (value) => isTriple(value) && value.every((v) => v !== 0 && within(v, 0, 1)),
+    'three numbers above 0 and at most 1',
+  ],
+  labels: [
+    (value) => Array.isArray(value) && value.every((v) => typeof v === 'string'),
+    'an array of strings',
+  ],
+};
+
+const KEYS = Object.keys(RULES) as (keyof FloatConfig)[];
+
+/** Longer than the labels of ImageNet-21k; bounds what `JSON.parse` can be made to build. */
+export const MAX_CONFIG_CHARACTERS = 2 ** 21;
+
+/**
+ * Validates a config.
+ *
+ * @param value the config: an object, as `JSON.parse` gives it; absent keys and `undefined` are the same
+ * @param refuse throws; it is given which key, what was expected and what was found
+ * @returns the keys that are present, and the names of unknown ones
+ */
+export function validateConfig(
+  value: unknown,
+  refuse: (message: string) => never,
+): { config: FloatConfig; unknown: string[] } {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return refuse(`expected an object, found ${shown(value)}`);
+  }
+  const config: Partial<Record<keyof FloatConfig, unknown>> = {};
+  for (const key of KEYS) {
+    const member = Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
+    if (member === undefined) continue;
+    const [check, expected] = RULES[key];
+    if (!check(member)) refuse(`${key}: expected ${expected}, found ${shown(member)}`);
+    config[key] = member;
+  }
+  const unknown = Object.keys(value).filter((key) => !Object.hasOwn(RULES, key));
+  return { config: config as FloatConfig, unknown };
+}
+
+/** Parses and validates a config that is JSON text. */
+export function parseConfig(
+  text: string,
+  refuse: (message: string) => never,
+): ReturnType<typeof validateConfig> {
+  if (text.length > MAX_CONFIG_CHARACTERS) {
+    refuse(`expected at most ${MAX_CONFIG_CHARACTERS} characters, found ${text.length}`);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return refuse(`expected JSON, found ${shown(text)}`);
+  }
+  return validateConfig(value, refuse);
+}
+
+function within(value: unknown, low: number, high: number): boolean {
+  return typeof value === 'number' && value >= low && value <= high;
+}
+
+function isTriple(value: unknown): value is unknown[] {
+  return Array.isArray(value) && value.length === 3;
+}
+
+/** A value as it may stand in a message. */
+function shown(value: unknown): string {
+  if (Array.isArray(value))
+    return `[${value.slice(0, 4).map(flat).join(', ')}${value.length > 4 ? ', ...' : ''}]`;
+  return flat(value);
+}
+
+function flat(value: unknown): string {
+  if (typeof value === 'string') return quoted(value);
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}

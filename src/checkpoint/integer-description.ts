@@ -1,0 +1,302 @@
+import { CheckpointError } from '../errors.js';
+import { quantizerNames, STEP_RANGES, stepKinds } from './integer-tensors.js';
+
+export const FORMAT = 'fqvit-integer';
+export const VERSION = 1;
+
+/** Largest sizes that are accepted: far above every published model, and small enough that no product overflows. */
+const LIMITS = {
+  imageSize: 2048,
+  patchSize: 64,
+  dim: 4096,
+  depth: 256,
+  mlpDim: 16384,
+  classes: 100_000,
+  tokens: 16384,
+};
+
+export type Rgb = readonly [number, number, number];
+
+export interface Architecture {
+  readonly family: 'deit' | 'vit';
+  /** timm's name where it has one. */
+  readonly name: string;
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly dim: number;
+  readonly depth: number;
+  readonly heads: number;
+  readonly mlpDim: number;
+  readonly classes: number;
+}
+
+export interface ModelPreprocessing {
+  readonly imageSize: number;
+  readonly cropPct: number;
+  readonly interpolation: 'bicubic' | 'bilinear';
+  readonly mean: Rgb;
+  readonly std: Rgb;
+}
+
+export type Method = 'fq' | 'minmax' | 'ema' | 'percentile' | 'omse';
+export type ObserverName = 'minmax' | 'ema' | 'percentile' | 'omse';
+
+/** How the checkpoint was made. */
+export interface Recipe {
+  readonly method: Method;
+  readonly observer: ObserverName;
+  /** Power-of-two factors on the inputs of LayerNorm. */
+  readonly ptf: boolean;
+  /** `log2`: 4-bit codes (LIS); `uniform`: 8-bit codes. */
+  readonly attention: 'log2' | 'uniform';
+  readonly calibrationImages: number;
+  /** Picks the calibration images; null for an explicit list. */
+  readonly seed: number | null;
+  /** SHA-256 of the float checkpoint, hexadecimal. */
+  readonly sourceSha256: string;
+}
+
+/** Affine: real = scale·(code - zeroPoint). The scale is for reading; no kernel sees it. */
+export interface QuantizerScale {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** Integers of a step; which ones: `STEP_RANGES` in integer-tensors.ts. */
+export type Step = Readonly<Record<string, number>>;
+
+/** The JSON document of an integer checkpoint. */
+export interface Description {
+  readonly format: typeof FORMAT;
+  readonly version: typeof VERSION;
+  readonly architecture: Architecture;
+  readonly preprocessing: ModelPreprocessing;
+  readonly labels: readonly string[];
+  readonly recipe: Recipe;
+  /** By the name of the tensor behind which the quantiser stands. */
+  readonly quantizers: ReadonlyMap<string, QuantizerScale>;
+  readonly steps: ReadonlyMap<string, Step>;
+}
+
+/**
+ * Checks the JSON document of an integer checkpoint, key by key.
+ *
+ * @throws CheckpointError `MODEL_KIND`, `MODEL_VERSION`, `MODEL_DESCRIPTION`
+ */
+export function checkDescription(json: unknown, file: string): Description {
+  const root = new Checked(json, file, 'description');
+  if (root.value('format') !== FORMAT) {
+    throw new CheckpointError(
+      'MODEL_KIND',
+      `${file}: expected format "${FORMAT}", found ${JSON.stringify(root.value('format'))}`,
+    );
+  }
+  if (root.value('version') !== VERSION) {
+    throw new CheckpointError(
+      'MODEL_VERSION',
+      `${file}: expected format version ${VERSION}, found ${JSON.stringify(root.value('version'))}`,
+    );
+  }
+  const architecture = checkArchitecture(root.child('architecture'));
+  const preprocessing = checkPreprocessing(root.child('preprocessing'), architecture.imageSize);
+  const labels = root.strings('labels', architecture.classes);
+  const recipe = checkRecipe(root.child('recipe'));
+  const names = [...quantizerNames(architecture.depth)];
+  if (recipe.attention === 'uniform') {
+    for (let i = 0; i < architecture.depth; i++) names.push(`blocks.${i}.attn.probs`);
+  }
+  const quantizers = root.child('quantizers');
+  quantizers.onlyKeys(names);
+  const steps = root.child('steps');
+  const kinds = stepKinds({ architecture, recipe });
+  steps.onlyKeys([...kinds.keys()]);
+  root.onlyKeys([
+    'format',
+    'version',
+    'architecture',
+    'preprocessing',
+    'labels',
+    'recipe',
+    'quantizers',
+    'steps',
+  ]);
+  return {
+    format: FORMAT,
+    version: VERSION,
+    architecture,
+    preprocessing,
+    labels,
+    recipe,
+    quantizers: new Map(names.map((name) => [name, checkQuantizer(quantizers.child(name))])),
+    steps: new Map([...kinds].map(([name, kind]) => [name, checkStep(steps.child(name), STEP_RANGES[kind])])),
+  };
+}
+
+function checkArchitecture(a: Checked): Architecture {
+  const imageSize = a.integer('imageSize', 1, LIMITS.imageSize);
+  const patchSize = a.integer('patchSize', 1, LIMITS.patchSize);
+  if (imageSize % patchSize !== 0) a.fail('imageSize', `a multiple of the patch size ${patchSize}`);
+  if ((imageSize / patchSize) ** 2 >= LIMITS.tokens)
+    a.fail('imageSize', `fewer than ${LIMITS.tokens} patches`);
+  const dim = a.multipleOf8('dim', LIMITS.dim);
+  const heads = a.integer('heads', 1, dim);
+  if (dim % heads !== 0) a.fail('heads', `a divisor of the dimension ${dim}`);
+  if ((dim / heads) % 8 !== 0) a.fail('heads', `a head dimension (${dim}/heads) that is a multiple of 8`);
+  const mlpDim = a.multipleOf8('mlpDim', LIMITS.mlpDim);
+  a.onlyKeys(['family', 'name', 'imageSize', 'patchSize', 'dim', 'depth', 'heads', 'mlpDim', 'classes']);
+  return {
+    family: a.oneOf('family', ['deit', 'vit']),
+    name: a.string('name'),
+    imageSize,
+    patchSize,
+    dim,
+    depth: a.integer('depth', 1, LIMITS.depth),
+    heads,
+    mlpDim,
+    classes: a.integer('classes', 1, LIMITS.classes),
+  };
+}
+
+function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
+  if (p.integer('imageSize', 1, LIMITS.imageSize) !== imageSize) {
+    p.fail('imageSize', `${imageSize}, as the architecture has it`);
+  }
+  const cropPct = p.number('cropPct');
+  if (!(cropPct > 0 && cropPct <= 1)) p.fail('cropPct', 'a number above 0 and at most 1');
+  p.onlyKeys(['imageSize', 'cropPct', 'interpolation', 'mean', 'std']);
+  const std = p.triple('std');
+  if (std.some((value) => value <= 0)) p.fail('std', 'positive numbers');
+  return {
+    imageSize,
+    cropPct,
+    interpolation: p.oneOf('interpolation', ['bicubic', 'bilinear']),
+    mean: p.triple('mean'),
+    std,
+  };
+}
+
+function checkRecipe(r: Checked): Recipe {
+  const sourceSha256 = r.string('sourceSha256');
+  if (!/^[0-9a-f]{64}$/.test(sourceSha256)) r.fail('sourceSha256', '64 hexadecimal digits');
+  const ptf = r.value('ptf');
+  if (typeof ptf !== 'boolean') r.fail('ptf', 'true or false');
+  r.onlyKeys(['method', 'observer', 'ptf', 'attention', 'calibrationImages', 'seed', 'sourceSha256']);
+  return {
+    method: r.oneOf('method', ['fq', 'minmax', 'ema', 'percentile', 'omse']),
+    observer: r.oneOf('observer', ['minmax', 'ema', 'percentile', 'omse']),
+    ptf: ptf as boolean,
+    attention: r.oneOf('attention', ['log2', 'uniform']),
+    calibrationImages: r.integer('calibrationImages', 1, Number.MAX_SAFE_INTEGER),
+    seed: r.value('seed') === null ? null : r.integer('seed', 0, Number.MAX_SAFE_INTEGER),
+    sourceSha256,
+  };
+}
+
+function checkQuantizer(q: Checked): QuantizerScale {
+  const scale = q.number('scale');
+  if (!(scale > 0)) q.fail('scale', 'a positive number');
+  q.onlyKeys(['scale', 'zeroPoint']);
+  return { scale, zeroPoint: q.integer('zeroPoint', 0, 255) };
+}
+
+function checkStep(step: Checked, ranges: Readonly<Record<string, readonly [number, number]>>): Step {
+  step.onlyKeys(Object.keys(ranges));
+  return Object.fromEntries(
+    Object.entries(ranges).map(([key, [low, high]]) => [key, step.integer(key, low, high)]),
+  );
+}
+
+/** One JSON object under check; every complaint names its path, what was expected and what was found. */
+class Checked {
+  readonly #object: Record<string, unknown>;
+
+  constructor(
+    json: unknown,
+    private readonly file: string,
+    private readonly path: string,
+  ) {
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+      throw new CheckpointError(
+        'MODEL_DESCRIPTION',
+        `${file}: ${path}: expected an object, found ${show(json)}`,
+      );
+    }
+    this.#object = json as Record<string, unknown>;
+  }
+
+  fail(key: string, expected: string): never {
+    throw new CheckpointError(
+      'MODEL_DESCRIPTION',
+      `${this.file}: ${this.path}.${key}: expected ${expected}, found ${show(this.value(key))}`,
+    );
+  }
+
+  value(key: string): unknown {
+    return Object.hasOwn(this.#object, key) ? this.#object[key] : undefined;
+  }
+
+  child(key: string): Checked {
+    return new Checked(this.value(key), this.file, `${this.path}.${key}`);
+  }
+
+  onlyKeys(keys: readonly string[]): void {
+    const known = new Set(keys);
+    for (const key of Object.keys(this.#object)) {
+      if (!known.has(key)) this.fail(key, `no such key for this architecture and version`);
+    }
+  }
+
+  string(key: string): string {
+    const value = this.value(key);
+    return typeof value === 'string' ? value : this.fail(key, 'a string');
+  }
+
+  number(key: string): number {
+    const value = this.value(key);
+    return typeof value === 'number' && Number.isFinite(value) ? value : this.fail(key, 'a finite number');
+  }
+
+  integer(key: string, low: number, high: number): number {
+    const value = this.value(key);
+    return Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high
+      ? (value as number)
+      : this.fail(key, `an integer from ${low} to ${high}`);
+  }
+
+  multipleOf8(key: string, high: number): number {
+    const value = this.integer(key, 8, high);
+    return value % 8 === 0 ? value : this.fail(key, 'a multiple of 8');
+  }
+
+  oneOf<T extends string>(key: string, choices: readonly T[]): T {
+    const value = this.value(key);
+    return choices.includes(value as T) ? (value as T) : this.fail(key, `one of ${choices.join(', ')}`);
+  }
+
+  strings(key: string, count: number): string[] {
+    const value = this.value(key);
+    if (!Array.isArray(value) || value.some((item) => typeof item !== 'string'))
+      this.fail(key, 'a list of strings');
+    const list = value as string[];
+    if (list.length !== count) {
+      throw new CheckpointError(
+        'MODEL_DESCRIPTION',
+        `${this.file}: ${this.path}.${key}: expected ${count} labels, one for each class, found ${list.length}`,
+      );
+    }
+    return list;
+  }
+
+  triple(key: string): Rgb {
+    const value = this.value(key);
+    if (!Array.isArray(value) || value.length !== 3 || !value.every(Number.isFinite))
+      this.fail(key, 'three numbers');
+    const [r, g, b] = value as [number, number, number];
+    return [r, g, b];
+  }
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}

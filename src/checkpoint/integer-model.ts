@@ -1,0 +1,108 @@
+import { CheckpointError } from '../errors.js';
+import { checkDescription, type Description } from './integer-description.js';
+import { integerTensors, type TensorSpec } from './integer-tensors.js';
+import { checkValues } from './integer-values.js';
+import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
+import { asInt8, asInt32, asUint8, asUint32 } from './typed-views.js';
+
+/** The metadata key that holds the description. */
+const KEY = 'fqvit';
+
+export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;
+
+/** An integer checkpoint: everything that a forward pass needs, and nothing in it is floating point but what is for reading. */
+export interface IntegerModel extends Description {
+  /** By the names of integer-tensors.ts. */
+  readonly tensors: ReadonlyMap<string, IntegerArray>;
+}
+
+/**
+ * Reads and validates an integer checkpoint. The file is untrusted: structure, shapes and every value that could lead a
+ * kernel out of its ranges are checked before anything is allocated for running it.
+ *
+ * @param options.file how messages name the file
+ * @throws CheckpointError `MODEL_KIND` (not an integer checkpoint), `MODEL_VERSION`, `MODEL_DESCRIPTION` (the JSON document),
+ *   `MODEL_TENSORS` (missing or extra), `MODEL_SHAPE`, `MODEL_VALUE`, and those of `readSafetensors`
+ */
+export function readIntegerModel(bytes: Uint8Array, options: { file?: string } = {}): IntegerModel {
+  const file = options.file ?? 'checkpoint';
+  const { metadata, tensors: stored } = readSafetensors(bytes, { file });
+  const text = metadata[KEY];
+  if (text === undefined) {
+    throw new CheckpointError(
+      'MODEL_KIND',
+      `${file}: expected an integer checkpoint with a "${KEY}" document in its metadata, found none; a float checkpoint becomes one with \`fqvit quantize\``,
+    );
+  }
+  const description = checkDescription(parse(text, file), file);
+  const expected = integerTensors(description);
+  checkNames(stored, expected, file);
+  const tensors = new Map<string, IntegerArray>();
+  for (const spec of expected) tensors.set(spec.name, checkedView(stored.get(spec.name)!, spec, file));
+  checkValues(description, tensors, file);
+  return { ...description, tensors };
+}
+
+/** The bytes of an integer checkpoint; the same model gives the same bytes. */
+export function writeIntegerModel({ tensors, ...description }: IntegerModel): Uint8Array {
+  const views = integerTensors(description).map(({ name, dtype, shape }): Tensor => {
+    const { buffer, byteOffset, byteLength } = tensors.get(name)!;
+    return { name, dtype, shape, data: new Uint8Array(buffer, byteOffset, byteLength) };
+  });
+  const json = {
+    ...description,
+    quantizers: Object.fromEntries(description.quantizers),
+    steps: Object.fromEntries(description.steps),
+  };
+  return writeSafetensors(views, { [KEY]: JSON.stringify(json) });
+}
+
+function parse(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CheckpointError(
+      'MODEL_DESCRIPTION',
+      `${file}: metadata "${KEY}": expected JSON, found ${cause}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function checkNames(
+  stored: ReadonlyMap<string, Tensor>,
+  expected: readonly TensorSpec[],
+  file: string,
+): void {
+  const names = new Set(expected.map(({ name }) => name));
+  const missing = [...names].filter((name) => !stored.has(name));
+  const extra = [...stored.keys()].filter((name) => !names.has(name));
+  if (missing.length + extra.length === 0) return;
+  const list = (what: string, all: string[]) =>
+    all.length === 0
+      ? []
+      : [`${what} ${all.slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`];
+  throw new CheckpointError(
+    'MODEL_TENSORS',
+    `${file}: expected the ${names.size} tensors of its architecture, found ${[...list('missing', missing), ...list('extra', extra)].join('; ')}`,
+  );
+}
+
+const VIEWS: Partial<Record<Dtype, (tensor: Tensor) => IntegerArray>> = {
+  I8: asInt8,
+  U8: asUint8,
+  I32: asInt32,
+  U32: asUint32,
+};
+
+function checkedView(tensor: Tensor, { dtype, shape }: TensorSpec, file: string): IntegerArray {
+  if (tensor.dtype !== dtype || tensor.shape.join() !== shape.join()) {
+    throw new CheckpointError(
+      'MODEL_SHAPE',
+      `${file}: tensor ${tensor.name}: expected ${dtype} [${shape}], found ${tensor.dtype} [${tensor.shape}]`,
+    );
+  }
+  return VIEWS[dtype]!(tensor);
+}

@@ -1,0 +1,52 @@
+import { CheckpointError } from '../errors.js';
+import type { Description } from './integer-description.js';
+import type { IntegerArray } from './integer-model.js';
+
+const MAX_FACTOR = 3;
+
+/**
+ * Checks the values that a kernel relies on; any other int8 or int32 value is harmless, since the kernels' arithmetic wraps
+ * and saturates in the same way on every tier.
+ *
+ * @throws CheckpointError `MODEL_VALUE`
+ */
+export function checkValues(
+  { architecture }: Pick<Description, 'architecture'>,
+  tensors: ReadonlyMap<string, IntegerArray>,
+  file: string,
+): void {
+  const tokens = (architecture.imageSize / architecture.patchSize) ** 2 + 1;
+  for (const [name, values] of tensors) {
+    if (name.endsWith('.factors')) checkFactors(name, values, file);
+    if (name.endsWith('.softmax.table')) checkExponentials(name, values, tokens, file);
+    if (name.endsWith('.multiplier')) checkMultipliers(name, values, file);
+  }
+}
+
+function checkFactors(name: string, factors: IntegerArray, file: string): void {
+  const at = factors.findIndex((factor) => factor > MAX_FACTOR);
+  if (at >= 0) fail(file, name, at, `a power-of-two factor from 0 to ${MAX_FACTOR}`, factors[at]!);
+}
+
+function checkMultipliers(name: string, multipliers: IntegerArray, file: string): void {
+  const at = multipliers.indexOf(-0x80000000);
+  if (at >= 0) fail(file, name, at, 'a multiplier above -2^31', multipliers[at]!);
+}
+
+/** e[0] > 0, e falls, and a row of equal scores sums below 2^32. */
+function checkExponentials(name: string, table: IntegerArray, tokens: number, file: string): void {
+  const limit = Math.floor((2 ** 32 - 1) / tokens);
+  if (table[0]! < 1 || table[0]! > limit)
+    fail(file, name, 0, `1 to ${limit} for ${tokens} tokens`, table[0]!);
+  for (let d = 1; d < table.length; d++) {
+    if (table[d]! > table[d - 1]!)
+      fail(file, name, d, `at most the entry before, ${table[d - 1]}`, table[d]!);
+  }
+}
+
+function fail(file: string, name: string, index: number, expected: string, found: number): never {
+  throw new CheckpointError(
+    'MODEL_VALUE',
+    `${file}: tensor ${name}, element ${index}: expected ${expected}, found ${found}`,
+  );
+}

@@ -1,0 +1,32 @@
+/** Fixed-point parameters of an addition (the kernel's equation: assembly/add/add.scalar.ts). */
+export interface AdditionParameters {
+  /** i32 `[2, C]`: the multipliers of a, then those of b, in Q(shift). */
+  readonly multipliers: Int32Array;
+  readonly shift: number;
+}
+
+/** A tensor's scale and, where it has power-of-two factors, α of each channel: channel c has the scale s·2^α[c]. */
+export interface ChannelScale {
+  readonly scale: number;
+  readonly factors?: Uint8Array | undefined;
+}
+
+/** Beyond this one code of the input saturates the output anyway. */
+const MAX_RATIO = 2 ** 16;
+
+/** Multipliers s_a/s_out and s_b/s_out of each channel, with as many bits as keep 255·(|ma| + |mb|) in i32. */
+export function additionParameters(
+  a: ChannelScale,
+  b: ChannelScale,
+  out: ChannelScale,
+  channels: number,
+): AdditionParameters {
+  const factor = ({ scale, factors }: ChannelScale, c: number) => scale * 2 ** (factors?.[c] ?? 0);
+  const ratios = (from: ChannelScale) =>
+    Array.from({ length: channels }, (_, c) => factor(from, c) / factor(out, c));
+  const ra = ratios(a);
+  const rb = ratios(b);
+  const largest = Math.max(...ra.map((r, c) => 255 * (r + rb[c]!)));
+  const shift = Math.min(Math.max(Math.floor(Math.log2((2 ** 31 - 1024) / (largest + 0.5))), 1), 30);
+  return { multipliers: Int32Array.from([...ra, ...rb], (r) => Math.round(r * 2 ** shift)), shift };
+}

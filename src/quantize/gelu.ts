@@ -1,0 +1,57 @@
+import { GELU_LEVELS } from '../checkpoint/integer-tensors.js';
+import { affineCode } from './round.js';
+
+/** A fine quantiser of fc1's output, and the table from its codes to the codes after the GELU. */
+export interface GeluTable {
+  /** Real size of one step of the index. */
+  readonly scale: number;
+  /** Index of 0. */
+  readonly zeroPoint: number;
+  /** u8 `[4096]`. */
+  readonly table: Uint8Array;
+}
+
+/** GELU is within 1e-9 of 0 below this and of the identity above its negative. */
+const FAR = 6.5;
+/** Kept at both ends, so that the first and the last entry of the table hold for everything beyond them. */
+const MARGIN = 1 / 32;
+
+/**
+ * The GELU of fc1 as a table over fine codes of 12 bits. The index covers just the inputs between which the output code
+ * still changes: below, gelu(x) rounds to the code of 0; above, the output is saturated.
+ *
+ * @param out the quantiser behind the GELU
+ */
+export function geluTable(out: { scale: number; zeroPoint: number }): GeluTable {
+  let low = -FAR;
+  while (low < -MARGIN && affineCode(gelu(low), out) === out.zeroPoint) low += MARGIN / 8;
+  low -= MARGIN;
+  const high = (255.5 - out.zeroPoint) * out.scale + MARGIN;
+  const scale = (high - low) / (GELU_LEVELS - 1);
+  const zeroPoint = Math.round(-low / scale);
+  const table = Uint8Array.from({ length: GELU_LEVELS }, (_, i) =>
+    affineCode(gelu((i - zeroPoint) * scale), out),
+  );
+  return { scale, zeroPoint, table };
+}
+
+/** The exact GELU, x·Φ(x). */
+export function gelu(x: number): number {
+  return 0.5 * x * (1 + erf(x / Math.SQRT2));
+}
+
+/**
+ * The error function to about 1e-15: its Maclaurin series, all terms positive in the form
+ * 2/√π · e^(-x²) · Σ 2ⁿ x^(2n+1) / (2n+1)!! (Abramowitz and Stegun 7.1.6), which converges for every x that matters here.
+ */
+export function erf(x: number): number {
+  const a = Math.abs(x);
+  if (a > 6) return Math.sign(x);
+  let term = a;
+  let sum = a;
+  for (let n = 1; term > sum * 1e-17; n++) {
+    term *= (2 * a * a) / (2 * n + 1);
+    sum += term;
+  }
+  return Math.sign(x) * (2 / Math.sqrt(Math.PI)) * Math.exp(-a * a) * sum;
+}

@@ -1,0 +1,188 @@
+import { type Description, FORMAT, type QuantizerScale, type Recipe, type Step, VERSION } from '../checkpoint/integer-description.js';
+import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
+import { integerTensors, quantizerNames } from '../checkpoint/integer-tensors.js';
+import { QuantizeError } from '../errors.js';
+import type { FloatModel } from '../checkpoint/float-model.js';
+import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
+import { exponentialTable } from './exponential-table.js';
+import { geluTable } from './gelu.js';
+import { inputQuantizer } from './input.js';
+import { layerNormParameters } from './layernorm.js';
+import type { Quantizer } from './observers.js';
+import { requantizer } from './requantizer.js';
+import { affineCode } from './round.js';
+import { quantizeWeights } from './weights.js';
+
+/**
+ * Turns a float DeiT or ViT and the quantisers of its activations into an integer checkpoint: codes instead of weights,
+ * integer multipliers and shifts instead of scales, tables instead of functions.
+ *
+ * @param quantizers by the names of `quantizerNames` (and `blocks.N.attn.probs` where attention is uniform)
+ * @throws QuantizeError `QUANTIZER_MISSING`
+ */
+export function integerize(model: FloatModel, quantizers: ReadonlyMap<string, Quantizer>, recipe: Recipe): IntegerModel {
+  return new Integerizer(model, quantizers, recipe).run();
+}
+
+class Integerizer {
+  readonly #tensors = new Map<string, IntegerArray>();
+  readonly #steps = new Map<string, Step>();
+  readonly #scales = new Map<string, QuantizerScale>();
+
+  constructor(
+    private readonly model: FloatModel,
+    private readonly quantizers: ReadonlyMap<string, Quantizer>,
+    private readonly recipe: Recipe,
+  ) {}
+
+  run(): IntegerModel {
+    const { layerNormEps: _, ...architecture } = this.model.architecture;
+    this.stem();
+    for (let i = 0; i < architecture.depth; i++) this.block(i);
+    this.layerNorm('norm', 'norm.out');
+    this.linear('head', 'norm.out', 'logits');
+    const description: Description = {
+      format: FORMAT,
+      version: VERSION,
+      architecture,
+      preprocessing: this.model.preprocessing,
+      labels: this.model.labels,
+      recipe: this.recipe,
+      quantizers: this.scalesInOrder(architecture.depth),
+      steps: this.#steps,
+    };
+    const tensors = new Map(integerTensors(description).map(({ name }) => [name, this.#tensors.get(name)!]));
+    return { ...description, tensors };
+  }
+
+  private stem(): void {
+    const { family, dim } = this.model.architecture;
+    const input = inputQuantizer(family, this.model.preprocessing, this.quantizer('input'));
+    this.#scales.set('input', { scale: input.scale, zeroPoint: input.zeroPoint });
+    this.#tensors.set('input.table', input.table);
+    this.linear('patch_embed.proj', 'input', 'patch_embed.out', input);
+
+    const patches = this.quantizer('patch_embed.out');
+    const tokens = this.quantizer('tokens');
+    const position = this.quantizer('pos_embed');
+    this.#tensors.set(
+      'tokens.table',
+      Uint8Array.from({ length: 256 }, (_, q) => affineCode((q - patches.zeroPoint) * patches.scale, tokens)),
+    );
+    this.#tensors.set('cls_token', Uint8Array.from(this.float('cls_token'), (x) => affineCode(x, tokens)));
+    this.#tensors.set('pos_embed', Uint8Array.from(this.float('pos_embed'), (x) => affineCode(x, position)));
+    const stem = this.quantizer('stem.out');
+    this.addition('stem', stem, additionParameters(tokens, position, stem, dim));
+  }
+
+  private block(i: number): void {
+    const { dim, heads, imageSize, patchSize } = this.model.architecture;
+    const name = `blocks.${i}`;
+    const before = this.quantizer(i === 0 ? 'stem.out' : `blocks.${i - 1}.residual2.out`);
+    const qkv = this.quantizer(`${name}.attn.qkv.out`);
+    const scores = this.quantizer(`${name}.attn.scores`);
+    const context = this.quantizer(`${name}.attn.context`);
+    const tokens = (imageSize / patchSize) ** 2 + 1;
+
+    this.layerNorm(`${name}.norm1`, `${name}.norm1.out`);
+    this.linear(`${name}.attn.qkv`, `${name}.norm1.out`, `${name}.attn.qkv.out`);
+    const d = dim / heads;
+    this.product(`${name}.attn.scores`, qkv.scale ** 2 / Math.sqrt(d) / scores.scale, 255 ** 2 * d);
+    this.#tensors.set(`${name}.attn.softmax.table`, exponentialTable(scores.scale, tokens));
+    if (this.recipe.attention === 'uniform') {
+      const probs = this.quantizer(`${name}.attn.probs`);
+      const levels = Math.min(Math.max(Math.round(4096 / probs.scale), 1), 2 ** 30 - 1);
+      this.#steps.set(`${name}.attn.softmax`, { levels });
+      this.product(`${name}.attn.context`, (probs.scale * qkv.scale) / context.scale, 255 ** 2 * tokens);
+    } else {
+      this.product(`${name}.attn.context`, (-qkv.scale * 2 ** -15) / context.scale, 2 ** 24);
+    }
+    this.linear(`${name}.attn.proj`, `${name}.attn.context`, `${name}.attn.proj.out`);
+    const middle = this.quantizer(`${name}.residual1.out`);
+    const projection = this.quantizer(`${name}.attn.proj.out`);
+    this.addition(`${name}.residual1`, middle, additionParameters(before, projection, middle, dim));
+
+    this.layerNorm(`${name}.norm2`, `${name}.norm2.out`);
+    const gelu = geluTable(this.quantizer(`${name}.mlp.gelu.out`));
+    this.linear(`${name}.mlp.fc1`, `${name}.norm2.out`, gelu);
+    this.#tensors.set(`${name}.mlp.gelu.table`, gelu.table);
+    this.linear(`${name}.mlp.fc2`, `${name}.mlp.gelu.out`, `${name}.mlp.fc2.out`);
+    const after = this.quantizer(`${name}.residual2.out`);
+    const fc2 = this.quantizer(`${name}.mlp.fc2.out`);
+    this.addition(`${name}.residual2`, after, additionParameters(middle, fc2, after, dim));
+  }
+
+  /**
+   * @param to the quantiser behind the layer, or the fine quantiser of a GELU table
+   * @param input.offset real input = scale·(code - zeroPoint + offset); its sum over the weights goes into the bias
+   */
+  private linear(name: string, from: string, to: string | QuantizerScale, input?: { scale: number; offset: number }): void {
+    const weight = this.float(`${name}.weight`);
+    const bias = this.float(`${name}.bias`);
+    const out = bias.length;
+    const inputs = weight.length / out;
+    const { codes, scales } = quantizeWeights(weight, out);
+    const { scale, offset } = input ?? { scale: this.quantizer(from).scale, offset: 0 };
+    const target = typeof to === 'string' ? this.quantizer(to) : to;
+    const biases = new Int32Array(out);
+    let bound = 0;
+    for (let o = 0; o < out; o++) {
+      let sum = 0;
+      let magnitude = 0;
+      for (const code of codes.subarray(o * inputs, (o + 1) * inputs)) {
+        sum += code;
+        magnitude += Math.abs(code);
+      }
+      const b = Math.round(bias[o]! / (scale * scales[o]!) + offset * sum);
+      biases[o] = Math.min(Math.max(b, -(2 ** 30)), 2 ** 30);
+      bound = Math.max(bound, 255 * magnitude + Math.abs(biases[o]!));
+    }
+    const factors = Float64Array.from(scales, (s) => (scale * s) / target.scale);
+    const { multipliers, left, right } = requantizer(factors, bound);
+    this.#tensors.set(`${name}.weight`, codes);
+    this.#tensors.set(`${name}.bias`, biases);
+    this.#tensors.set(`${name}.multiplier`, multipliers);
+    this.#steps.set(name, typeof to === 'string' ? { left, right } : { left, right, zeroPoint: to.zeroPoint });
+  }
+
+  private product(name: string, factor: number, bound: number): void {
+    const { multipliers, left, right } = requantizer([factor], bound);
+    this.#steps.set(name, { multiplier: multipliers[0]!, left, right });
+  }
+
+  private layerNorm(name: string, to: string): void {
+    const { gain, bias, shift } = layerNormParameters(
+      this.float(`${name}.weight`),
+      this.float(`${name}.bias`),
+      this.quantizer(to).scale,
+    );
+    this.#tensors.set(`${name}.gain`, gain);
+    this.#tensors.set(`${name}.bias`, bias);
+    this.#steps.set(name, { shift });
+  }
+
+  private addition(name: string, out: ChannelScale, { multipliers, shift }: AdditionParameters): void {
+    this.#tensors.set(`${name}.multiplier`, multipliers);
+    this.#tensors.set(`${name}.factors`, out.factors ?? new Uint8Array(multipliers.length / 2));
+    this.#steps.set(name, { shift });
+  }
+
+  private float(name: string): Float32Array {
+    return this.model.tensors.get(name)!.data;
+  }
+
+  private quantizer(name: string): Quantizer {
+    const quantizer = this.quantizers.get(name);
+    if (quantizer === undefined) {
+      throw new QuantizeError('QUANTIZER_MISSING', `expected a quantiser "${name}" from the calibration, found none`);
+    }
+    if (!this.#scales.has(name)) this.#scales.set(name, { scale: quantizer.scale, zeroPoint: quantizer.zeroPoint });
+    return quantizer;
+  }
+
+  private scalesInOrder(depth: number): Map<string, QuantizerScale> {
+    const names = quantizerNames(depth).filter((name) => this.#scales.has(name));
+    const rest = [...this.#scales.keys()].filter((name) => !names.includes(name));
+    return new Map([...names, ...rest].map((name) => [name, this.#scales.get(name)!]));
+  }
+}

@@ -1,0 +1,21 @@
+import type { FloatWorkspace } from '../../models/float/kernels.js';
+import { affine, gathered, measureRange, type Range, unite } from './range.js';
+import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
+
+/** `minmax`: the least and the greatest value of all batches. */
+export class MinMaxObserver implements Observer {
+  #range: Range | undefined;
+
+  constructor(
+    private readonly workspace: FloatWorkspace,
+    private readonly options: ObserverOptions = {},
+  ) {}
+
+  observe(tensor: ObservedTensor): void {
+    this.#range = unite(this.#range, measureRange(this.workspace, tensor, this.options));
+  }
+
+  quantizer(): Quantizer {
+    return affine(gathered(this.#range));
+  }
+}

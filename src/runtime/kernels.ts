@@ -1,0 +1,169 @@
+import { RuntimeError } from '../errors.js';
+
+/** Which build of the integer kernels runs. All tiers give the same bits. */
+export type Tier = 'scalar' | 'simd';
+
+type Address = number;
+
+/**
+ * The integer kernels; operands, units and ranges stand at the head of each file in `assembly/`. The scalar and the
+ * SIMD module export the same functions, equal to the bit.
+ */
+export interface IntegerKernels {
+  pack_weights(weight: Address, n: number, k: number, kPadded: number, out: Address): void;
+  linear: Linear;
+  linear_fine: Linear;
+  scores(
+    q: Address,
+    k: Address,
+    ld: number,
+    z: number,
+    multiplier: number,
+    left: number,
+    right: number,
+    out: Address,
+    ldo: number,
+    zo: number,
+    tokens: number,
+    d: number,
+    scratch: Address,
+  ): void;
+  context_log2: Context;
+  context_uniform: Context;
+  softmax_log2(
+    q: Address,
+    ld: number,
+    out: Address,
+    rows: number,
+    n: number,
+    table: Address,
+    scratch: Address,
+  ): void;
+  softmax_uniform(
+    q: Address,
+    ld: number,
+    out: Address,
+    rows: number,
+    n: number,
+    table: Address,
+    levels: number,
+  ): void;
+  layernorm(
+    q: Address,
+    z: number,
+    power: Address,
+    gain: Address,
+    bias: Address,
+    shift: number,
+    out: Address,
+    zo: number,
+    rows: number,
+    c: number,
+  ): void;
+  gelu(x: Address, table: Address, out: Address, n: number): void;
+  add(
+    a: Address,
+    za: number,
+    ma: Address,
+    b: Address,
+    zb: number,
+    mb: Address,
+    shift: number,
+    out: Address,
+    zo: number,
+    rows: number,
+    c: number,
+  ): void;
+  lookup(x: Address, table: Address, out: Address, n: number): void;
+  patches(
+    pixels: Address,
+    table: Address,
+    zero: number,
+    size: number,
+    patch: number,
+    k: number,
+    out: Address,
+  ): void;
+}
+
+type Linear = (
+  a: Address,
+  lda: number,
+  za: number,
+  w: Address,
+  bias: Address,
+  multiplier: Address,
+  left: number,
+  right: number,
+  out: Address,
+  ldo: number,
+  zo: number,
+  m: number,
+  n: number,
+  k: number,
+  scratch: Address,
+) => void;
+
+type Context = (
+  p: Address,
+  ldp: number,
+  v: Address,
+  ld: number,
+  z: number,
+  multiplier: number,
+  left: number,
+  right: number,
+  out: Address,
+  ldo: number,
+  zo: number,
+  tokens: number,
+  d: number,
+  scratch: Address,
+) => void;
+
+const EXPORTS: readonly (keyof IntegerKernels)[] = [
+  'pack_weights',
+  'linear',
+  'linear_fine',
+  'scores',
+  'context_log2',
+  'context_uniform',
+  'softmax_log2',
+  'softmax_uniform',
+  'layernorm',
+  'gelu',
+  'add',
+  'lookup',
+  'patches',
+];
+
+/**
+ * Binds a kernel module to a memory. `@assemblyscript/loader` would add string and array marshalling that kernels on
+ * plain addresses do not need, and a dependency that users would ship; the WebAssembly API is enough.
+ *
+ * @throws RuntimeError `WASM_MODULE` if it is no kernel module of this version, or the engine cannot compile it
+ */
+export async function instantiateKernels(
+  wasm: WebAssembly.Module | BufferSource,
+  memory: WebAssembly.Memory,
+): Promise<IntegerKernels> {
+  let instance: WebAssembly.Instance;
+  try {
+    const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm);
+    instance = await WebAssembly.instantiate(module, { env: { memory } });
+  } catch (cause) {
+    throw new RuntimeError(
+      'WASM_MODULE',
+      `wasm: expected a kernel module of fqvit that this engine can compile, found ${String(cause)}`,
+      { cause },
+    );
+  }
+  const missing = EXPORTS.filter((name) => typeof instance.exports[name] !== 'function');
+  if (missing.length > 0) {
+    throw new RuntimeError(
+      'WASM_MODULE',
+      `wasm: expected the integer kernels of this version, found a module without ${missing.join(', ')}`,
+    );
+  }
+  return instance.exports as unknown as IntegerKernels;
+}

@@ -1,0 +1,854 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { type FloatModelOptions, readFloatModel } from '../../src/checkpoint/float-model.js';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { findArchitecture, KNOWN_ARCHITECTURES } from '../../src/checkpoint/timm-architectures.js';
+import { CheckpointError, UsageError } from '../../src/errors.js';
+import { refusal } from './raw-file.js';
+import { type TinySizes, tinyFile, tinyShapes, zeros } from './tiny-float.js';
+
+const config = { num_heads: 2, architecture: 'deit' };
+
+/** A tiny file whose shapes were changed by `change`. */
+function changed(
+  change: (shapes: Map<string, number[]>) => void,
+  sizes: Partial<TinySizes> = {},
+): Uint8Array {
+  const shapes = tinyShapes(sizes);
+  change(shapes);
+  return tinyFile(config, zeros(shapes));
+}
+
+/** A tiny file with one float32 written into one tensor. */
+function withValue(name: string, index: number, value: number): Uint8Array {
+  return tinyFile(
+    config,
+    zeros(tinyShapes(), 'F32', (tensor) => {
+      if (tensor.name === name) new DataView(tensor.data.buffer).setFloat32(4 * index, value, true);
+    }),
+  );
+}
+
+function named(...names: string[]): Uint8Array {
+  return writeSafetensors(zeros(new Map(names.map((name) => [name, [1]]))), {});
+}
+
+/** Zeros of these sizes with timm's MLP, without a config. */
+function published(dim: number, depth: number, patchSize: number, grid: number): Uint8Array {
+  return writeSafetensors(zeros(tinyShapes({ dim, depth, patchSize, grid, mlpDim: 4 * dim })), {});
+}
+
+describe('readFloatModel', () => {
+  test('reads sizes off the tensors and the rest from the config', () => {
+    const labels = ['cat', 'dog', 'cow'];
+    const full = {
+      architecture: 'vit',
+      name: 'vit_micro',
+      num_heads: 2,
+      image_size: 8,
+      patch_size: 4,
+      layer_norm_eps: 1e-5,
+      crop_pct: 1,
+      interpolation: 'bilinear',
+      mean: [0.1, 0.2, 0.3],
+      std: [0.4, 0.5, 0.6],
+      labels,
+    };
+    const model = readFloatModel(tinyFile(full));
+    expect(model.architecture).toEqual({
+      family: 'vit',
+      name: 'vit_micro',
+      imageSize: 8,
+      patchSize: 4,
+      dim: 16,
+      depth: 2,
+      heads: 2,
+      mlpDim: 32,
+      classes: 3,
+      layerNormEps: 1e-5,
+    });
+    expect(model.preprocessing).toEqual({
+      imageSize: 8,
+      cropPct: 1,
+      interpolation: 'bilinear',
+      mean: [0.1, 0.2, 0.3],
+      std: [0.4, 0.5, 0.6],
+    });
+    expect(model.labels).toEqual(labels);
+    expect(model.warnings).toEqual([]);
+  });
+
+  test('the tensors are those of the file, by name, shape and value, in the order of the forward pass', () => {
+    const file = tinyFile(
+      config,
+      zeros(tinyShapes(), 'F32', ({ name, data }) => {
+        new Float32Array(data.buffer).forEach((_, i, values) => {
+          values[i] = name.length + i / 8;
+        });
+      }),
+    );
+    const { tensors } = readFloatModel(file);
+    expect([...tensors.keys()]).toEqual([...tinyShapes().keys()]);
+    for (const [name, { shape, data }] of tensors) {
+      expect(shape).toEqual(tinyShapes().get(name));
+      expect(data).toEqual(Float32Array.from(data, (_, i) => name.length + i / 8));
+    }
+  });
+
+  test('defaults of a DeiT', () => {
+    const { architecture, preprocessing, labels } = readFloatModel(tinyFile(config));
+    expect(architecture.name).toBe('deit_custom');
+    expect(architecture.layerNormEps).toBe(1e-6);
+    expect(preprocessing).toEqual({
+      imageSize: 8,
+      cropPct: 0.875,
+      interpolation: 'bicubic',
+      mean: [0.485, 0.456, 0.406],
+      std: [0.229, 0.224, 0.225],
+    });
+    expect(labels).toEqual(['class 0', 'class 1', 'class 2']);
+  });
+
+  test('defaults of a ViT', () => {
+    const { architecture, preprocessing } = readFloatModel(tinyFile({ num_heads: 2, architecture: 'vit' }));
+    expect(architecture.name).toBe('vit_custom');
+    expect(preprocessing).toEqual({
+      imageSize: 8,
+      cropPct: 0.9,
+      interpolation: 'bicubic',
+      mean: [0.5, 0.5, 0.5],
+      std: [0.5, 0.5, 0.5],
+    });
+  });
+
+  test('options go before the given config, and this before the config in the file', () => {
+    const inFile = { ...config, crop_pct: 0.5, mean: [0.1, 0.1, 0.1], std: [0.2, 0.2, 0.2], num_heads: 1 };
+    const { architecture, preprocessing, labels } = readFloatModel(tinyFile(inFile), {
+      config: { num_heads: 2, crop_pct: 0.6, mean: [0.3, 0.3, 0.3], labels: ['x', 'y', 'z'] },
+      cropPct: 0.7,
+      labels: ['a', 'b', 'c'],
+      imageSize: 8,
+    });
+    expect(architecture.heads).toBe(2);
+    expect(preprocessing).toMatchObject({ cropPct: 0.7, mean: [0.3, 0.3, 0.3], std: [0.2, 0.2, 0.2] });
+    expect(labels).toEqual(['a', 'b', 'c']);
+  });
+
+  test('unknown keys of a config are ignored with a warning', () => {
+    const { warnings } = readFloatModel(tinyFile({ ...config, crop: 1, __proto: 2 }), {
+      config: { epochs: 3 },
+    });
+    expect(warnings).toEqual([
+      expect.stringContaining('2 unknown keys, which were ignored: "crop", "__proto"'),
+      expect.stringContaining('"epochs"'),
+    ]);
+  });
+
+  test.each(['F16', 'BF16', 'F64'] as const)('%s weights become float32', (dtype) => {
+    const one = { F16: [0, 0x3c], BF16: [0x80, 0x3f], F64: [0, 0, 0, 0, 0, 0, 0xf0, 0x3f] }[dtype];
+    const file = tinyFile(
+      config,
+      zeros(tinyShapes(), dtype, ({ name, data }) => {
+        if (name === 'norm.weight') data.set(Array(16).fill(one).flat());
+      }),
+    );
+    const { tensors } = readFloatModel(file);
+    expect(tensors.get('norm.weight')?.data).toEqual(new Float32Array(16).fill(1));
+    expect(tensors.get('norm.bias')?.data).toEqual(new Float32Array(16));
+  });
+});
+
+describe('what shapes cannot tell', () => {
+  const deitTiny = published(192, 12, 16, 14);
+
+  test('a published size is recognised; DeiT is assumed with a warning', () => {
+    const { architecture, preprocessing, warnings } = readFloatModel(deitTiny);
+    expect(architecture).toMatchObject({
+      family: 'deit',
+      name: 'deit_tiny_patch16_224',
+      heads: 3,
+      imageSize: 224,
+    });
+    expect(preprocessing.cropPct).toBe(0.875);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('DeiT is assumed; for a ViT pass --arch');
+  });
+
+  test('arch decides where the file says nothing', () => {
+    const { architecture, preprocessing, warnings } = readFloatModel(deitTiny, {
+      arch: 'vit_tiny_patch16_224.augreg_in21k_ft_in1k',
+    });
+    expect(architecture).toMatchObject({ family: 'vit', name: 'vit_tiny_patch16_224', heads: 3 });
+    expect(preprocessing).toMatchObject({ cropPct: 0.9, mean: [0.5, 0.5, 0.5] });
+    expect(warnings).toEqual([]);
+  });
+
+  test('the config decides against arch, with a warning', () => {
+    const { architecture, preprocessing, warnings } = readFloatModel(deitTiny, {
+      arch: 'vit_tiny_patch16_224',
+      config: { architecture: 'deit', num_heads: 6 },
+    });
+    expect(architecture).toMatchObject({ family: 'deit', name: 'deit_tiny_patch16_224', heads: 6 });
+    expect(preprocessing.mean).toEqual([0.485, 0.456, 0.406]);
+    expect(warnings).toEqual([expect.stringContaining('--arch vit_tiny_patch16_224 was overruled')]);
+  });
+
+  test('arch tells family and heads of a model that differs from it in all but dim, with a warning', () => {
+    const small = writeSafetensors(zeros(tinyShapes({ dim: 192, depth: 1 })), {});
+    const { architecture, preprocessing, warnings } = readFloatModel(small, { arch: 'vit_tiny_patch16_224' });
+    expect(architecture).toMatchObject({
+      family: 'vit',
+      name: 'vit_custom',
+      heads: 3,
+      imageSize: 8,
+      depth: 1,
+    });
+    expect(preprocessing).toMatchObject({ imageSize: 8, cropPct: 0.9 });
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^--arch vit_tiny_patch16_224: expected image 224, .*, found image 8, .*sizes of the file/,
+      ),
+    ]);
+  });
+
+  test('a ViT of 384 pixels is not cropped', () => {
+    const file = published(192, 12, 16, 24);
+    expect(readFloatModel(file, { arch: 'vit_tiny_patch16_384' }).preprocessing.cropPct).toBe(1);
+    expect(readFloatModel(file).preprocessing.cropPct).toBe(0.875);
+  });
+
+  test.each([
+    [192, 3],
+    [384, 6],
+    [768, 12],
+    [1024, 16],
+  ])('a custom model of dim %i is assumed to have %i heads, with a warning', (dim, heads) => {
+    const file = writeSafetensors(zeros(tinyShapes({ dim, depth: 1 })), {
+      fqvit: '{"architecture":"deit"}',
+    });
+    const { architecture, warnings } = readFloatModel(file);
+    expect(architecture).toMatchObject({ heads, name: 'deit_custom' });
+    expect(warnings).toEqual([
+      expect.stringContaining(`${heads} is assumed, as in published models of dim ${dim}`),
+    ]);
+  });
+
+  test('the table of names', () => {
+    const heads = (name: string) => findArchitecture(name)?.heads;
+    expect(['deit_tiny_patch16_224', 'deit_small_patch16_224', 'deit_base_patch16_384'].map(heads)).toEqual([
+      3, 6, 12,
+    ]);
+    expect(['vit_large_patch16_224', 'vit_base_patch32_224', 'vit_large_patch16_384'].map(heads)).toEqual([
+      16, 12, 16,
+    ]);
+    expect(findArchitecture('vit_base_patch32_384')).toMatchObject({
+      patchSize: 32,
+      imageSize: 384,
+      dim: 768,
+    });
+    expect(findArchitecture('deit_tiny')).toBeUndefined();
+    expect(new Set(KNOWN_ARCHITECTURES.map(({ name }) => name)).size).toBe(KNOWN_ARCHITECTURES.length);
+    for (const { name, dim, heads, patchSize, imageSize } of KNOWN_ARCHITECTURES) {
+      expect([name, dim / heads, imageSize % patchSize]).toEqual([name, 64, 0]);
+    }
+  });
+});
+
+describe('a float model that cannot be used', () => {
+  const good = tinyFile();
+  const swin = [
+    'layers.0.blocks.0.attn.qkv.weight',
+    'layers.0.downsample.reduction.weight',
+    'patch_embed.proj.weight',
+    'head.weight',
+  ];
+  const hugging = ['vit.embeddings.cls_token', 'vit.encoder.layer.0.attention.attention.query.weight'];
+
+  const cases: [
+    name: string,
+    file: Uint8Array,
+    options: FloatModelOptions,
+    code: string,
+    ...says: string[],
+  ][] = [
+    // Container
+    ['truncated download', good.subarray(0, -100), {}, 'CHECKPOINT_TRUNCATED', 'tensor "'],
+    [
+      'PyTorch ZIP',
+      new TextEncoder().encode('PK\x03\x04\0\0\b\b\0\0'),
+      {},
+      'CHECKPOINT_FORMAT',
+      'PyTorch pickle; convert',
+    ],
+    [
+      'PyTorch pickle',
+      new Uint8Array([0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9]),
+      {},
+      'CHECKPOINT_FORMAT',
+      'PyTorch pickle; convert to safetensors first',
+    ],
+    [
+      'error page',
+      new TextEncoder().encode('<html><body>404</body></html>'),
+      {},
+      'CHECKPOINT_FORMAT',
+      'web page',
+    ],
+    [
+      'JSON error',
+      new TextEncoder().encode('{"error": "no such repository"}'),
+      {},
+      'CHECKPOINT_FORMAT',
+      'JSON',
+    ],
+    // Names
+    [
+      'no tensors',
+      writeSafetensors([], {}),
+      {},
+      'CHECKPOINT_SCHEME',
+      'unknown naming scheme',
+      "supported: timm's DeiT and ViT names",
+      'found no tensors',
+    ],
+    [
+      'names of no scheme',
+      named('a.weight', 'b.weight', 'c.weight', 'd.weight', 'e.weight', 'f.weight'),
+      {},
+      'CHECKPOINT_SCHEME',
+      'unknown naming scheme',
+      "timm's DeiT and ViT names",
+      'Swin names',
+      'found "a.weight", "b.weight", "c.weight", "d.weight", "e.weight", ...',
+    ],
+    [
+      "timm's names behind a prefix",
+      named('module.cls_token', 'module.pos_embed'),
+      {},
+      'CHECKPOINT_SCHEME',
+      'unknown naming scheme',
+      '"module.cls_token"',
+    ],
+    ['Swin', named(...swin), {}, 'CHECKPOINT_SCHEME', 'found Swin names', 'not supported yet', '"layers.0.'],
+    [
+      'Hugging Face ViT',
+      named(...hugging),
+      {},
+      'CHECKPOINT_SCHEME',
+      'found Hugging Face ViT',
+      'not supported yet',
+    ],
+    [
+      'Hugging Face Swin',
+      named('swin.encoder.layers.0.blocks.0.attention.self.query.weight'),
+      {},
+      'CHECKPOINT_SCHEME',
+      'found Swin names',
+    ],
+    [
+      'torchvision ViT',
+      named('class_token', 'encoder.layers.encoder_layer_0.ln_1.weight'),
+      {},
+      'CHECKPOINT_SCHEME',
+      'found torchvision ViT names',
+    ],
+    [
+      'two schemes mixed',
+      changed((shapes) => shapes.set('layers.0.blocks.0.norm1.weight', [16])),
+      {},
+      'CHECKPOINT_SCHEME',
+      'two naming schemes mixed',
+      '"blocks.0.attn.proj.bias"',
+      '"layers.0.blocks.0.norm1.weight"',
+    ],
+    // Tensors
+    [
+      'tensor missing',
+      changed((shapes) => shapes.delete('blocks.1.mlp.fc2.bias')),
+      {},
+      'CHECKPOINT_MISSING',
+      'expected the 32 tensors of a DeiT or ViT of depth 2, found 31; 1 missing: "blocks.1.mlp.fc2.bias"',
+    ],
+    [
+      'head missing',
+      changed((shapes) => shapes.delete('head.weight')),
+      {},
+      'CHECKPOINT_MISSING',
+      '1 missing: "head.weight"',
+    ],
+    [
+      'no blocks',
+      changed(() => {}, { depth: 0 }),
+      {},
+      'CHECKPOINT_MISSING',
+      '12 missing: "blocks.0.norm1.weight"',
+    ],
+    [
+      'block left out',
+      changed(
+        (shapes) => {
+          for (const name of [...shapes.keys()]) if (name.startsWith('blocks.1.')) shapes.delete(name);
+        },
+        { depth: 3 },
+      ),
+      {},
+      'CHECKPOINT_MISSING',
+      'depth 2',
+      '12 missing: "blocks.1.norm1.weight"',
+      '12 not expected: "blocks.2.',
+    ],
+    [
+      'block number that would need all memory',
+      changed((shapes) => shapes.set('blocks.99999999999999999999.norm1.weight', [16])),
+      {},
+      'CHECKPOINT_MISSING',
+      '1 not expected: "blocks.99999999999999999999.norm1.weight"',
+    ],
+    [
+      'block number with a leading zero',
+      changed((shapes) => {
+        shapes.set('blocks.01.norm1.bias', shapes.get('blocks.1.norm1.bias')!);
+        shapes.delete('blocks.1.norm1.bias');
+      }),
+      {},
+      'CHECKPOINT_MISSING',
+      '"blocks.1.norm1.bias"',
+      '"blocks.01.norm1.bias"',
+    ],
+    [
+      'tensor too many',
+      changed((shapes) => shapes.set('blocks.0.ls1.gamma', [16])),
+      {},
+      'CHECKPOINT_EXTRA',
+      'found 33; 1 not expected: "blocks.0.ls1.gamma"',
+    ],
+    [
+      'distilled DeiT',
+      changed((shapes) => shapes.set('dist_token', [1, 1, 16]).set('head_dist.bias', [3])),
+      {},
+      'CHECKPOINT_EXTRA',
+      '2 not expected',
+      '"dist_token"',
+    ],
+    [
+      'tensor called __proto__',
+      changed((shapes) => shapes.set('__proto__', [1])),
+      {},
+      'CHECKPOINT_EXTRA',
+      '1 not expected: "__proto__"',
+    ],
+    [
+      'integer weights',
+      tinyFile(config, zeros(tinyShapes(), 'I8')),
+      {},
+      'CHECKPOINT_DTYPE',
+      'tensor "cls_token": expected F32, F16, BF16 or F64, found I8',
+    ],
+    // Shapes
+    ...(
+      [
+        ['cls_token', [16], '[1, 1, dim]'],
+        ['cls_token', [1, 2, 16], '[1, 1, 16]'],
+        ['pos_embed', [5], '[1, 1 + patches, dim]'],
+        ['pos_embed', [5, 16], '[1, 1 + patches, dim]'],
+        ['pos_embed', [1, 5, 8], '[1, 5, 16]'],
+        ['patch_embed.proj.weight', [16, 48], '[dim, 3, P, P]'],
+        ['patch_embed.proj.weight', [16, 1, 4, 4], '[16, 3, 4, 4]'],
+        ['patch_embed.proj.weight', [16, 3, 4, 8], '[16, 3, 4, 4]'],
+        ['patch_embed.proj.bias', [15], '[16]'],
+        ['blocks.0.norm1.weight', [1, 16], '[16]'],
+        ['blocks.1.attn.qkv.weight', [16, 48], '[48, 16]'],
+        ['blocks.1.attn.qkv.bias', [47], '[48]'],
+        ['blocks.0.attn.proj.weight', [16, 8], '[16, 16]'],
+        ['blocks.0.mlp.fc1.weight', [], '[mlp, dim]'],
+        ['blocks.1.mlp.fc1.weight', [24, 16], '[32, 16]'],
+        ['blocks.0.mlp.fc1.bias', [31], '[32]'],
+        ['blocks.0.mlp.fc2.weight', [32, 16], '[16, 32]'],
+        ['norm.bias', [17], '[16]'],
+        ['head.weight', [], '[classes, dim]'],
+        ['head.weight', [3, 8], '[3, 16]'],
+        ['head.bias', [4], '[3]'],
+      ] as const
+    ).map(([name, shape, expected]): (typeof cases)[number] => [
+      `${name} of shape [${shape}]`,
+      changed((shapes) => shapes.set(name, [...shape])),
+      {},
+      'CHECKPOINT_SHAPE',
+      `tensor "${name}": expected shape ${expected}, found [${shape.join(', ')}]`,
+    ]),
+    [
+      'dim 0',
+      changed(() => {}, { dim: 0 }),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "cls_token"',
+      'at least one channel',
+    ],
+    [
+      'patch size 0',
+      changed(() => {}, { patchSize: 0 }),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "patch_embed.proj.weight"',
+      'at least one pixel',
+    ],
+    [
+      'MLP dim 0',
+      changed(() => {}, { mlpDim: 0 }),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "blocks.0.mlp.fc1.weight"',
+    ],
+    [
+      'no classes',
+      changed(() => {}, { classes: 0 }),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "head.weight"',
+      'one class',
+    ],
+    [
+      'no patches',
+      changed(() => {}, { grid: 0 }),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "pos_embed"',
+      'found [1, 1, 16]',
+    ],
+    [
+      'no tokens',
+      changed((shapes) => shapes.set('pos_embed', [1, 0, 16])),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "pos_embed"',
+      'found [1, 0, 16]',
+    ],
+    [
+      'tokens without a class token',
+      changed((shapes) => shapes.set('pos_embed', [1, 4, 16])),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "pos_embed"',
+      'a square number n of patches',
+      'found [1, 4, 16]',
+    ],
+    [
+      'dim 20',
+      changed(() => {}, { dim: 20 }),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'dim: expected a multiple of 8, found 20',
+    ],
+    [
+      'head dim 4',
+      good,
+      { config: { num_heads: 4 } },
+      'CHECKPOINT_ARCHITECTURE',
+      'head dim: expected a multiple of 8, found 4 (dim 16, 4 heads)',
+    ],
+    [
+      'MLP dim 30',
+      changed(() => {}, { mlpDim: 30 }),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'MLP dim: expected a multiple of 8, found 30',
+    ],
+    [
+      'heads that do not divide dim',
+      good,
+      { config: { num_heads: 3 } },
+      'CHECKPOINT_ARCHITECTURE',
+      'divides dim 16, found 3',
+    ],
+    [
+      'heads that nothing tells',
+      tinyFile({}),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'number of heads',
+      '--arch',
+      'num_heads',
+      'dim 16',
+    ],
+    [
+      'arch of another dim',
+      good,
+      { arch: 'deit_tiny_patch16_224' },
+      'CHECKPOINT_ARCHITECTURE',
+      '--arch deit_tiny_patch16_224: expected image 224, patch 16, dim 192, depth 12, MLP 768',
+      'found image 8, patch 4, dim 16, depth 2, MLP 32',
+    ],
+    // Values
+    [
+      'NaN',
+      withValue('blocks.1.mlp.fc1.weight', 37, Number.NaN),
+      {},
+      'CHECKPOINT_VALUE',
+      'tensor "blocks.1.mlp.fc1.weight"',
+      'found NaN at index 37',
+    ],
+    [
+      'infinity',
+      withValue('head.bias', 2, Number.POSITIVE_INFINITY),
+      {},
+      'CHECKPOINT_VALUE',
+      'tensor "head.bias"',
+      'found Infinity at index 2',
+    ],
+    [
+      'minus infinity',
+      withValue('cls_token', 0, Number.NEGATIVE_INFINITY),
+      {},
+      'CHECKPOINT_VALUE',
+      'tensor "cls_token"',
+      'found -Infinity at index 0',
+    ],
+    [
+      'infinity in F16',
+      tinyFile(
+        config,
+        zeros(tinyShapes(), 'F16', ({ name, data }) => {
+          if (name === 'norm.bias') data.set([0x00, 0x7c], 2 * 5);
+        }),
+      ),
+      {},
+      'CHECKPOINT_VALUE',
+      'tensor "norm.bias"',
+      'found Infinity at index 5',
+    ],
+    // Config
+    ...(
+      [
+        ['not JSON', '{"num_heads": 2', 'metadata "fqvit": expected JSON'],
+        ['an array', '[]', 'metadata "fqvit": expected an object, found []'],
+        ['null', 'null', 'metadata "fqvit": expected an object, found null'],
+        [
+          'longer than 2 MiB',
+          ' '.repeat(2 ** 21 + 1),
+          'metadata "fqvit": expected at most 2097152 characters',
+        ],
+        ['nested deeply', '['.repeat(2 ** 21), 'metadata "fqvit": expected JSON'],
+        [
+          'architecture swin',
+          { architecture: 'swin' },
+          'architecture: expected "deit" or "vit", found "swin"',
+        ],
+        ['architecture null', { architecture: null }, 'architecture: expected "deit" or "vit", found null'],
+        ['name empty', { name: '' }, 'name: expected 1 to 100'],
+        [
+          'name a path',
+          { name: '../x' },
+          'name: expected 1 to 100 letters, digits, "_", "." or "-", found "../x"',
+        ],
+        ['num_heads 0', { num_heads: 0 }, 'num_heads: expected a positive integer, found 0'],
+        ['num_heads 2.5', { num_heads: 2.5 }, 'num_heads: expected a positive integer, found 2.5'],
+        ['num_heads a string', { num_heads: '2' }, 'num_heads: expected a positive integer, found "2"'],
+        ['layer_norm_eps 0', { layer_norm_eps: 0 }, 'layer_norm_eps: expected a number above 0'],
+        ['crop_pct 0', { crop_pct: 0 }, 'crop_pct: expected a number above 0 and at most 1, found 0'],
+        ['crop_pct 1.1', { crop_pct: 1.1 }, 'crop_pct: expected a number above 0 and at most 1, found 1.1'],
+        [
+          'interpolation nearest',
+          { interpolation: 'nearest' },
+          'interpolation: expected "bicubic" or "bilinear"',
+        ],
+        ['mean of two', { mean: [0.5, 0.5] }, 'mean: expected three numbers from 0 to 1, found [0.5, 0.5]'],
+        [
+          'mean of bytes',
+          { mean: [124, 116, 104] },
+          'mean: expected three numbers from 0 to 1, found [124, 116, 104]',
+        ],
+        ['mean of strings', { mean: ['0', '0', '0'] }, 'mean: expected three numbers from 0 to 1'],
+        ['std with a zero', { std: [0.5, 0, 0.5] }, 'std: expected three numbers above 0 and at most 1'],
+        ['std a number', { std: 0.5 }, 'std: expected three numbers above 0 and at most 1, found 0.5'],
+        ['labels an object', { labels: {} }, 'labels: expected an array of strings, found an object'],
+        ['labels of numbers', { labels: [1, 2, 3] }, 'labels: expected an array of strings, found [1, 2, 3]'],
+        ['patch_size of another model', { patch_size: 8 }, 'patch_size: expected 4'],
+        [
+          'image_size no multiple of the patch',
+          { image_size: 10 },
+          'expected a multiple of the patch size 4, found 10',
+        ],
+        [
+          'image_size of another model',
+          { image_size: 12 },
+          'image_size: expected 8, for which pos_embed was trained',
+        ],
+      ] as const
+    ).map(([name, value, says]): (typeof cases)[number] => [
+      `config: ${name}`,
+      tinyFile(typeof value === 'string' ? value : { ...config, ...value }),
+      {},
+      'CHECKPOINT_CONFIG',
+      says,
+    ]),
+    [
+      'config of the caller',
+      good,
+      { config: { crop_pct: 2 } },
+      'CHECKPOINT_CONFIG',
+      'config: crop_pct: expected a number above 0',
+    ],
+    [
+      'image size of the caller',
+      good,
+      { imageSize: 12 },
+      'CHECKPOINT_CONFIG',
+      'image_size: expected 8',
+      'found 12',
+    ],
+    ['labels too few', good, { labels: ['a', 'b'] }, 'CHECKPOINT_LABELS', 'expected 3 labels', 'found 2'],
+    [
+      'labels in the file too many',
+      tinyFile({ ...config, labels: ['a', 'b', 'c', 'd'] }),
+      {},
+      'CHECKPOINT_LABELS',
+      'found 4',
+    ],
+  ];
+
+  test.each(cases)('%s', (_name, file, options, code, ...says) => {
+    const error = refusal(() => readFloatModel(file, { file: 'deit.safetensors', ...options }));
+    expect([error.code, error.message]).toEqual([code, expect.any(String)]);
+    expect(error.message.startsWith('deit.safetensors: ')).toBe(true);
+    for (const part of says) expect(error.message).toContain(part);
+    expect(error.message.length).toBeLessThan(600);
+  });
+
+  test.each<[name: string, options: FloatModelOptions, says: string]>([
+    ['arch', { arch: 'resnet50' }, 'expected one of deit_base_patch16_224'],
+    ['imageSize', { imageSize: -1 }, 'option image_size: expected a positive integer, found -1'],
+    ['cropPct', { cropPct: 87.5 }, 'option crop_pct: expected a number above 0 and at most 1, found 87.5'],
+    [
+      'cropPct NaN',
+      { cropPct: Number.NaN },
+      'option crop_pct: expected a number above 0 and at most 1, found NaN',
+    ],
+    ['mean', { mean: [0, 0, 2] }, 'option mean: expected three numbers from 0 to 1, found [0, 0, 2]'],
+    ['std', { std: [0, 1, 1] }, 'option std: expected three numbers above 0 and at most 1'],
+    ['labels', { labels: [1] as unknown as string[] }, 'option labels: expected an array of strings'],
+  ])('the option %s outside its range is a usage error', (_name, options, says) => {
+    const call = () => readFloatModel(good, options);
+    expect(call).toThrow(UsageError);
+    expect(call).toThrow(says);
+  });
+
+  test('a config of many unknown keys makes one short warning', () => {
+    const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`key${i}`, i]));
+    const { warnings } = readFloatModel(tinyFile({ ...config, ...many }));
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]!.length).toBeLessThan(200);
+  });
+
+  test('a corrupted file is read or refused, quickly, and nothing else is thrown', () => {
+    const damage = fc.array(fc.record({ at: fc.nat(), value: fc.nat(255) }), { minLength: 1, maxLength: 4 });
+    const headerEnd = 8 + Number(new DataView(good.buffer).getBigUint64(0, true));
+    let refusals = 0;
+    fc.assert(
+      fc.property(damage, (changes) => {
+        const file = good.slice();
+        for (const { at, value } of changes) file[at % (at % 4 ? headerEnd : file.length)] = value;
+        const start = performance.now();
+        try {
+          readFloatModel(file);
+        } catch (error) {
+          if (!(error instanceof CheckpointError)) throw error;
+          refusals++;
+        }
+        expect(performance.now() - start).toBeLessThan(500);
+      }),
+      { numRuns: 1000 },
+    );
+    expect(refusals).toBeGreaterThan(500);
+  });
+
+  test('no dimension of any tensor can be off by one', () => {
+    const shapes = [...tinyShapes()];
+    for (const [name, shape] of shapes) {
+      for (const axis of shape.keys()) {
+        for (const delta of [-1, 1]) {
+          const file = changed((all) =>
+            all.set(
+              name,
+              shape.map((n, i) => (i === axis ? n + delta : n)),
+            ),
+          );
+          expect([name, axis, refusal(() => readFloatModel(file)).code]).toEqual([
+            name,
+            axis,
+            'CHECKPOINT_SHAPE',
+          ]);
+        }
+      }
+    }
+  });
+
+  test('no tensor can be missing', () => {
+    for (const name of tinyShapes().keys()) {
+      const error = refusal(() => readFloatModel(changed((shapes) => shapes.delete(name))));
+      expect(error.code).toBe('CHECKPOINT_MISSING');
+      expect(error.message).toContain(`1 missing: "${name}"`);
+    }
+  });
+});
+
+const models = new URL('../../../shared/models/', import.meta.url);
+const sharedFiles = ['deit_tiny_patch16_224.safetensors', 'swin_micro.safetensors'] as const;
+const present = sharedFiles.filter((name) => existsSync(new URL(name, models)));
+if (present.length < sharedFiles.length) {
+  const absent = sharedFiles.length - present.length;
+  console.warn(`SKIPPED: tests of ${absent} shared models, which are not beside this repository`);
+}
+
+/** Runs where the shared model is there, and is shown as skipped where not. */
+function testWith(model: (typeof sharedFiles)[number], name: string, run: (bytes: Uint8Array) => void): void {
+  const one = present.includes(model) ? test : test.skip;
+  one(`${model}: ${name}`, () => run(readFileSync(fileURLToPath(new URL(model, models)))));
+}
+
+describe('shared models', () => {
+  testWith(
+    'deit_tiny_patch16_224.safetensors',
+    '152 tensors, 5,717,416 parameters, in under a second',
+    (bytes) => {
+      const start = performance.now();
+      const { architecture, tensors, labels, warnings } = readFloatModel(bytes, {
+        arch: 'deit_tiny_patch16_224',
+      });
+      expect(performance.now() - start).toBeLessThan(1000);
+      expect(tensors.size).toBe(152);
+      expect([...tensors.values()].reduce((sum, { data }) => sum + data.length, 0)).toBe(5_717_416);
+      expect(architecture).toEqual({
+        family: 'deit',
+        name: 'deit_tiny_patch16_224',
+        imageSize: 224,
+        patchSize: 16,
+        dim: 192,
+        depth: 12,
+        heads: 3,
+        mlpDim: 768,
+        classes: 1000,
+        layerNormEps: 1e-6,
+      });
+      expect([labels.length, labels[999]]).toEqual([1000, 'class 999']);
+      expect(warnings).toEqual([]);
+      // Its LayerNorm parameters are multiples of 2^-6: a misread tensor is not.
+      expect(tensors.get('norm.weight')!.data.every((value) => Number.isInteger(value * 64))).toBe(true);
+      expect(tensors.get('norm.weight')!.data.some((value) => value !== 0)).toBe(true);
+    },
+  );
+
+  testWith('deit_tiny_patch16_224.safetensors', 'written again gives the same bytes', (bytes) => {
+    const { tensors, metadata } = readSafetensors(bytes);
+    const again = writeSafetensors(tensors.values() as Iterable<Tensor>, metadata);
+    expect(Buffer.compare(again, bytes)).toBe(0);
+  });
+
+  testWith('swin_micro.safetensors', 'is told apart by its names', (bytes) => {
+    const error = refusal(() => readFloatModel(bytes, { file: 'swin_micro.safetensors' }));
+    expect(error.code).toBe('CHECKPOINT_SCHEME');
+    expect(error.message).toContain('found Swin names ("layers.0.blocks.0.');
+    expect(error.message).toContain('not supported yet');
+  });
+});

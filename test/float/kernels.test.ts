@@ -1,0 +1,270 @@
+import { describe, expect, test } from '@jest/globals';
+import * as reference from './reference.js';
+import { Bench, randomFloats, randomPixels, wasm } from './support.js';
+
+/** Largest |a - b|. */
+function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  expect(a.length).toBe(b.length);
+  return Array.from(a).reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]!)), 0);
+}
+
+test('the float module imports its memory and nothing else', () => {
+  expect(WebAssembly.Module.imports(wasm)).toEqual([{ module: 'env', name: 'memory', kind: 'memory' }]);
+});
+
+describe('gemm', () => {
+  // rows, cols, depth, lda, ldc: whole tiles; every kind of remainder; several chunks of rows; attention's strides
+  const shapes = [
+    [8, 16, 12, 12, 16],
+    [1, 1, 1, 1, 1],
+    [7, 13, 5, 5, 13],
+    [3, 8, 9, 20, 8],
+    [10, 5, 3, 7, 31],
+    [150, 9, 300, 300, 9],
+    [6, 17, 40000, 40000, 17],
+  ] as const;
+
+  test.each(shapes)('%d×%d over %d, lda %d, ldc %d, against f64', (rows, cols, depth, lda, ldc) => {
+    const bench = new Bench();
+    const a = randomFloats(rows * lda, 1);
+    const w = randomFloats(cols * depth, 2);
+    const bias = randomFloats(8 * Math.ceil(cols / 8), 3);
+    const panels = bench.room(8 * Math.ceil(cols / 8) * depth, Number.NaN);
+    const out = bench.room(rows * ldc, 42);
+    bench.kernels.packWeights(bench.put(w), depth, panels, cols, depth);
+    const scale = 0.25;
+    const places = [
+      bench.put(a),
+      lda,
+      panels,
+      bench.put(bias),
+      out,
+      ldc,
+      rows,
+      cols,
+      depth,
+      scale,
+      64,
+    ] as const;
+    bench.kernels.gemm(...places);
+
+    const expected = new Float64Array(rows * ldc).fill(42); // gaps between rows stay as they were
+    for (let m = 0; m < rows; m++)
+      for (let n = 0; n < cols; n++) {
+        let sum = 0;
+        for (let k = 0; k < depth; k++) sum += a[m * lda + k]! * w[n * depth + k]!;
+        expected[m * ldc + n] = scale * sum + bias[n]!;
+      }
+    expect(distance(bench.view(out, rows * ldc), expected)).toBeLessThan(3e-7 * depth);
+  });
+
+  test('without a bias, from packed columns', () => {
+    const bench = new Bench();
+    const a = Float32Array.of(1, 2, 3, 4, 5, 6); // [2, 3]
+    const b = Float32Array.of(1, 0, -1, 9, 0, 1, 2, 9, 1, 1, 1, 9); // [3, 3], rows four apart
+    const panels = bench.room(3 * 8, Number.NaN);
+    const out = bench.room(6);
+    bench.kernels.packColumns(bench.put(b), 4, panels, 3, 3);
+    bench.kernels.gemm(bench.put(a), 3, panels, 0, out, 3, 2, 3, 3, 1, bench.scratch);
+    expect(Array.from(bench.view(out, 6))).toEqual([4, 5, 6, 10, 11, 12]);
+  });
+
+  test('a row does not depend on the rows around it', () => {
+    const bench = new Bench();
+    const panels = bench.put(randomFloats(8 * 500, 1));
+    const a = bench.put(randomFloats(500 * 101, 2));
+    const all = bench.room(8 * 101);
+    const one = bench.room(8);
+    bench.kernels.gemm(a, 500, panels, 0, all, 8, 101, 8, 500, 1, bench.scratch);
+    bench.kernels.gemm(a + 4 * 500 * 77, 500, panels, 0, one, 8, 1, 8, 500, 1, bench.scratch);
+    expect(bench.view(one, 8)).toEqual(bench.view(all + 4 * 8 * 77, 8));
+  });
+
+  test.each([1, 3, 64, 197, 768, 4096, 40000])('the scratch for a depth of %d is not overrun', (depth) => {
+    const bench = new Bench();
+    const rows = 200;
+    const bytes = bench.kernels.gemmScratchBytes(depth);
+    const guard = bench.view(bench.scratch + bytes, 16).fill(7);
+    const a = bench.room(depth); // the same row again and again: lda 0
+    bench.kernels.gemm(
+      a,
+      0,
+      bench.room(8 * depth),
+      0,
+      bench.room(8 * rows),
+      8,
+      rows,
+      8,
+      depth,
+      1,
+      bench.scratch,
+    );
+    expect(Array.from(guard)).toEqual(Array(16).fill(7));
+  });
+});
+
+describe('layerNorm', () => {
+  test.each([16, 15, 3])('%d channels, far from zero, against f64', (width) => {
+    const bench = new Bench();
+    const x = randomFloats(4 * 40, 1).map((v) => 100 + v);
+    const [gamma, beta] = [randomFloats(width, 2), randomFloats(width, 3)];
+    const out = bench.room(4 * width);
+    bench.kernels.layerNorm(bench.put(x), 40, bench.put(gamma), bench.put(beta), out, 4, width, 1e-6);
+    const expected = [0, 1, 2, 3].flatMap((m) =>
+      reference.layerNorm(Array.from(x.subarray(40 * m, 40 * m + width)), gamma, beta, 1e-6),
+    );
+    expect(distance(bench.view(out, 4 * width), expected)).toBeLessThan(1e-4);
+  });
+
+  test('a constant row gives beta: eps keeps the division finite', () => {
+    const bench = new Bench();
+    const out = bench.room(4);
+    const [x, gamma, beta] = [
+      [5, 5, 5, 5],
+      [1, 2, 3, 4],
+      [0.5, -1, 0, 2],
+    ].map((v) => bench.put(v));
+    bench.kernels.layerNorm(x!, 4, gamma!, beta!, out, 1, 4, 1e-6);
+    expect(Array.from(bench.view(out, 4))).toEqual([0.5, -1, 0, 2]);
+  });
+});
+
+describe('softmax', () => {
+  test.each([1, 2, 7, 197])('rows of %d against f64', (width) => {
+    const bench = new Bench();
+    const x = randomFloats(3 * width, width, 12);
+    const at = bench.put(x);
+    bench.kernels.softmax(at, 3, width);
+    const expected = [0, 1, 2].flatMap((m) =>
+      reference.softmax(Array.from(x.subarray(m * width, (m + 1) * width))),
+    );
+    expect(distance(bench.view(at, 3 * width), expected)).toBeLessThan(3e-7);
+  });
+
+  test('the exponential is within 2e-7 of the exact one, relatively, down to -87', () => {
+    const bench = new Bench();
+    for (let x = 0; x > -87; x -= 0.0137) {
+      const at = bench.put([0, x]);
+      bench.kernels.softmax(at, 1, 2);
+      const [top, low] = Array.from(bench.view(at, 2)) as [number, number];
+      const exact = Math.exp(Math.fround(x));
+      expect(Math.abs(low / top - exact)).toBeLessThan(2e-7 * exact);
+    }
+  });
+
+  test('a very wide row of scores does not overflow', () => {
+    const bench = new Bench();
+    const at = bench.put([3e38, -3e38, 3e38, 0, 1e30]);
+    bench.kernels.softmax(at, 1, 5);
+    expect(Array.from(bench.view(at, 5)).map((p) => Number(p.toFixed(6)))).toEqual([0.5, 0, 0.5, 0, 0]);
+  });
+});
+
+describe('elementwise', () => {
+  test('gelu is within 1e-6 of the exact (erf) form on -10..10', () => {
+    const bench = new Bench();
+    const x = Float32Array.from({ length: 20003 }, (_, i) => (i - 10001) / 1000);
+    const at = bench.put(x);
+    bench.kernels.gelu(at, x.length);
+    expect(distance(bench.view(at, x.length), Array.from(x, reference.gelu))).toBeLessThan(1e-6);
+  });
+
+  test('gelu of 0, of large and of very negative values', () => {
+    const bench = new Bench();
+    const at = bench.put([0, 50, -50, 1e30, -1e30]);
+    bench.kernels.gelu(at, 5);
+    expect(distance(bench.view(at, 5), [0, 50, 0, Math.fround(1e30), 0])).toBeLessThan(1e-37);
+  });
+
+  test('add, with a remainder, into one of its operands', () => {
+    const bench = new Bench();
+    const at = bench.put([1, 2, 3, 4, 5, 6, 7]);
+    bench.kernels.add(at, bench.put([10, 20, 30, 40, 50, 60, 70]), at, 6);
+    expect(Array.from(bench.view(at, 7))).toEqual([11, 22, 33, 44, 55, 66, 7]);
+  });
+});
+
+describe('patches', () => {
+  test('normalise looks every byte up in the table of its channel', () => {
+    const bench = new Bench();
+    const table = randomFloats(768, 1);
+    const pixels = randomPixels(30, 2);
+    const place = bench.room(8);
+    new Uint8Array(bench.memory.buffer, place, 30).set(pixels);
+    const out = bench.room(30);
+    bench.kernels.normalise(place, bench.put(table), out, 10);
+    expect(Array.from(bench.view(out, 30))).toEqual(Array.from(pixels, (p, i) => table[256 * (i % 3) + p]));
+  });
+
+  test('gatherPatches takes patches in reading order', () => {
+    const bench = new Bench();
+    const image = Array.from({ length: 4 * 4 * 3 }, (_, i) => i);
+    const out = bench.room(48);
+    bench.kernels.gatherPatches(bench.put(image), 4, 2, out);
+    const pixel = (y: number, x: number) => [0, 1, 2].map((c) => (4 * y + x) * 3 + c);
+    const patch = (y: number, x: number) => [
+      ...pixel(y, x),
+      ...pixel(y, x + 1),
+      ...pixel(y + 1, x),
+      ...pixel(y + 1, x + 1),
+    ];
+    expect(Array.from(bench.view(out, 48))).toEqual([
+      ...patch(0, 0),
+      ...patch(0, 2),
+      ...patch(2, 0),
+      ...patch(2, 2),
+    ]);
+  });
+});
+
+describe('reductions', () => {
+  test.each([1, 3, 4, 5, 18])('minMax of %d elements', (count) => {
+    for (let seat = 0; seat < count; seat++) {
+      const bench = new Bench();
+      const x = randomFloats(count, 5);
+      x[seat] = -9;
+      x[count - 1 - seat] = seat === count - 1 - seat ? -9 : 9;
+      const out = bench.room(2);
+      bench.kernels.minMax(bench.put(x), count, out);
+      expect(Array.from(bench.view(out, 2))).toEqual([Math.min(...x), Math.max(...x)]);
+    }
+  });
+
+  test.each([0, 4, 6])('minMax passes a NaN at %d on', (seat) => {
+    const bench = new Bench();
+    const x = randomFloats(7, 5);
+    x[seat] = Number.NaN;
+    const out = bench.room(2);
+    bench.kernels.minMax(bench.put(x), 7, out);
+    expect(Array.from(bench.view(out, 2))).toEqual([Number.NaN, Number.NaN]);
+  });
+
+  test('squaredError: worked by hand', () => {
+    const bench = new Bench();
+    // s = 0.5, z = 2: codes 0..255 mean -1..126.5. Halves go to even codes: 0.25 -> 0, 0.75 -> 1
+    const x = [-1, -3, 126.5, 130, 0.25, 0.75, 0.1];
+    const errors = [0, 4, 0, 12.25, 0.0625, 0.0625, 0.01];
+    const sum = errors.reduce((a, b) => a + b);
+    expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2)).toBeCloseTo(sum, 6);
+  });
+
+  test('squaredError sums in f64: 2^22 equal terms lose nothing', () => {
+    const bench = new Bench();
+    const count = 2 ** 21;
+    const at = bench.room(count, 0.25);
+    expect(bench.kernels.squaredError(at, count, 1, 0)).toBe(count / 16);
+  });
+
+  test.each([1, 4, 7])('squaredErrorPerChannel of %d channels equals squaredError of each', (channels) => {
+    const bench = new Bench();
+    const rows = 9;
+    const x = randomFloats(rows * channels, 3, 20);
+    const sums = bench.scratch;
+    new Float64Array(bench.memory.buffer, sums, channels).fill(0);
+    bench.kernels.squaredErrorPerChannel(bench.put(x), rows, channels, 0.07, 100, sums);
+    const each = Array.from({ length: channels }, (_, c) =>
+      bench.kernels.squaredError(bench.put(x.filter((_, i) => i % channels === c)), rows, 0.07, 100),
+    );
+    expect(distance(new Float64Array(bench.memory.buffer, sums, channels), each)).toBeLessThan(1e-9);
+  });
+});

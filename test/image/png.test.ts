@@ -1,0 +1,176 @@
+import { deflateSync } from 'node:zlib';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { decodeImage } from '../../src/image/decode.js';
+import {
+  BOUND_MS,
+  expected,
+  fixture,
+  ihdr,
+  join,
+  noise,
+  noiseImage,
+  PNG_SIGNATURE,
+  png,
+  pngChunk,
+  refusal,
+  rgbPng,
+  sha256,
+} from './support.js';
+
+const names = Object.keys(expected.decoded).filter((name) => name.endsWith('.png'));
+
+describe('PNG', () => {
+  test.each(names)('%s decodes to the bytes of Pillow', async (file) => {
+    const { width, height, data } = await decodeImage(fixture(file), { file });
+    expect({ width, height, sha256: sha256(data) }).toEqual(expected.decoded[file]);
+  });
+
+  test('any size and contents come back as they were', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.nat(),
+        async (w, h, seed) => {
+          const image = noiseImage(w, h, seed);
+          expect(await decodeImage(rgbPng(image))).toEqual(image);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('pixels in thousands of small IDAT chunks, empty ones between them', async () => {
+    const image = noiseImage(50, 40);
+    const whole = rgbPng(image);
+    const compressed = whole.subarray(8 + 25 + 8, whole.length - 12 - 4);
+    const chunks = Array.from(compressed, (byte) => [pngChunk('IDAT', [byte]), pngChunk('IDAT')]).flat();
+    expect(await decodeImage(png(ihdr(50, 40), ...chunks))).toEqual(image);
+  });
+
+  test('bytes after IEND are left alone', async () => {
+    const image = noiseImage(5, 4);
+    expect(await decodeImage(join(rgbPng(image), noise(100, 2)))).toEqual(image);
+  });
+});
+
+describe('PNGs that are refused', () => {
+  const image = noiseImage(9, 7);
+  const good = rgbPng(image);
+
+  test.each(['png-2-8.png', 'png-3-4-interlaced.png', 'exif-8.png'])(
+    'every beginning of %s',
+    async (name) => {
+      const bytes = fixture(name);
+      for (let length = 1; length < bytes.length; length++)
+        await refusal(bytes.subarray(0, length), 'IMAGE_TRUNCATED');
+    },
+  );
+
+  test('any flipped bit', async () => {
+    for (let at = 0; at < good.length; at++) {
+      const bytes = new Uint8Array(good);
+      bytes[at]! ^= 1 << (at % 8);
+      await expect(decodeImage(bytes, { file: 'x' })).rejects.toMatchObject({
+        name: 'ImageError',
+        code: expect.stringMatching(/^IMAGE_(DAMAGED|TRUNCATED|FORMAT|UNSUPPORTED)$/),
+      });
+    }
+  });
+
+  test('a wrong CRC, naming the chunk', async () => {
+    const bytes = new Uint8Array(good);
+    bytes[8 + 25 + 10]! ^= 1;
+    expect(await refusal(bytes, 'IMAGE_DAMAGED')).toContain('IDAT chunk at byte 33');
+  });
+
+  test('a signature that went through a text-mode transfer', async () => {
+    await refusal(join('\x89PNG\n\x1a\n', good.subarray(8)), 'IMAGE_DAMAGED');
+  });
+
+  test('fewer rows than the header says', async () => {
+    const rows = deflateSync(new Uint8Array(6 * 28));
+    expect(await refusal(png(ihdr(9, 7), pngChunk('IDAT', rows)), 'IMAGE_TRUNCATED')).toContain(
+      'expected 196 bytes',
+    );
+  });
+
+  test('a deflate stream that ends inside a row', async () => {
+    const rows = deflateSync(noise(7 * 28, 1)).subarray(0, 60);
+    await refusal(png(ihdr(9, 7), pngChunk('IDAT', rows)), 'IMAGE_TRUNCATED');
+  });
+
+  test('no pixels, no palette, no header, wrong fields', async () => {
+    const rows = pngChunk('IDAT', deflateSync(new Uint8Array(7 * 28)));
+    await refusal(png(ihdr(9, 7)), 'IMAGE_TRUNCATED');
+    await refusal(png(rows), 'IMAGE_DAMAGED');
+    await refusal(png(ihdr(9, 7), ihdr(9, 7), rows), 'IMAGE_UNSUPPORTED');
+    await refusal(png(ihdr(9, 7, 8, 3), rows), 'IMAGE_DAMAGED');
+    await refusal(png(ihdr(9, 7, 8, 3), pngChunk('PLTE', [1, 2]), rows), 'IMAGE_DAMAGED');
+    await refusal(png(ihdr(9, 7, 3, 0), rows), 'IMAGE_DAMAGED');
+    await refusal(png(ihdr(9, 7, 8, 5), rows), 'IMAGE_DAMAGED');
+    await refusal(png(ihdr(9, 7, 8, 2, 2), rows), 'IMAGE_DAMAGED');
+    await refusal(png(ihdr(0, 7), rows), 'IMAGE_DAMAGED');
+    await refusal(png(ihdr(9, 0), rows), 'IMAGE_DAMAGED');
+    await refusal(png(pngChunk('CgBI', [0, 0, 0, 0]), ihdr(9, 7), rows), 'IMAGE_UNSUPPORTED');
+    await refusal(png(ihdr(9, 7), pngChunk('ABCD'), rows), 'IMAGE_UNSUPPORTED');
+  });
+
+  test('an unknown filter, a palette index without a colour, no deflate', async () => {
+    const rows = (...bytes: number[]) => pngChunk('IDAT', deflateSync(Uint8Array.from(bytes)));
+    expect(await refusal(png(ihdr(1, 1), rows(5, 0, 0, 0)), 'IMAGE_DAMAGED')).toContain(
+      'found 5 in row 0 of pass 1',
+    );
+    const palette = pngChunk('PLTE', [1, 2, 3, 4, 5, 6]);
+    expect(await refusal(png(ihdr(2, 1, 8, 3), palette, rows(0, 1, 2)), 'IMAGE_DAMAGED')).toContain(
+      'found 2',
+    );
+    expect(await refusal(png(ihdr(2, 1, 2, 3), palette, rows(0, 0b01100000)), 'IMAGE_DAMAGED')).toContain(
+      'found 2',
+    );
+    await refusal(png(ihdr(9, 7), pngChunk('IDAT', noise(300, 5))), 'IMAGE_DAMAGED');
+  });
+
+  test('30000×30000 with little data, at once and whatever the limit', async () => {
+    const bytes = png(ihdr(30000, 30000), pngChunk('IDAT', deflateSync(new Uint8Array(1000))));
+    const start = performance.now();
+    expect(await refusal(bytes, 'IMAGE_TOO_LARGE')).toContain('30000×30000 = 900000000');
+    await refusal(bytes, 'IMAGE_TRUNCATED', { maxPixels: 1e12 });
+    await refusal(
+      png(ihdr(9999, 9999), pngChunk('IDAT', deflateSync(new Uint8Array(1000)))),
+      'IMAGE_TRUNCATED',
+    );
+    await refusal(png(ihdr(50_000_000, 1), pngChunk('IDAT', [1])), 'IMAGE_TOO_LARGE');
+    await refusal(png(ihdr(0xffffffff, 0xffffffff), pngChunk('IDAT', [1])), 'IMAGE_TOO_LARGE');
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+
+  test('a decompression bomb stops at the first byte too many', async () => {
+    const bomb = deflateSync(new Uint8Array(100e6));
+    const bytes = png(ihdr(100, 100), pngChunk('IDAT', bomb));
+    const start = performance.now();
+    expect(await refusal(bytes, 'IMAGE_DAMAGED')).toContain('expected 30100 bytes of PNG pixels');
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+
+  test('a bomb in an ancillary chunk is never inflated', async () => {
+    const bomb = deflateSync(new Uint8Array(100e6));
+    const text = pngChunk('zTXt', join('Comment\0\0', bomb));
+    const profile = pngChunk('iCCP', join('x\0\0', bomb));
+    const start = performance.now();
+    expect(await decodeImage(rgbPng(image, profile, text))).toEqual(image);
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+
+  test('megabytes after the end of the deflate stream cost no time', async () => {
+    const rows = join(deflateSync(new Uint8Array(100)), new Uint8Array(20e6));
+    const start = performance.now();
+    await refusal(png(ihdr(500, 500), pngChunk('IDAT', rows)), 'IMAGE_TRUNCATED');
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+
+  test('empty signature only', async () => {
+    await refusal(join(PNG_SIGNATURE), 'IMAGE_TRUNCATED');
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, test } from '@jest/globals';
+import { decodeImage } from '../../src/image/decode.js';
+import { preprocess } from '../../src/image/preprocess.js';
+import { BOUND_MS, dataFile, dataFiles, describeWithData, expected, noiseImage, sha256 } from './support.js';
+
+describe('preprocess', () => {
+  test.each(expected.preprocessed)(
+    '$from to $imageSize, crop $cropPct, $interpolation: the bytes of timm over Pillow',
+    ({ from, sha256: hash, ...parameters }) => {
+      const pixels = preprocess(noiseImage(...from), parameters);
+      expect(pixels.length).toBe(parameters.imageSize ** 2 * 3);
+      expect(sha256(pixels)).toBe(hash);
+    },
+  );
+
+  test('extreme proportions cost no more than the picture', () => {
+    const sizes: [number, number][] = [
+      [1, 5000],
+      [5000, 1],
+      [1, 1_000_000],
+      [1_000_000, 1],
+    ];
+    const images = sizes.map(([w, h]) => noiseImage(w, h));
+    const start = performance.now();
+    for (const image of images)
+      preprocess(image, { imageSize: 224, cropPct: 0.875, interpolation: 'bicubic' });
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+
+  test('parameters and pixels that cannot be are refused', () => {
+    const good = { imageSize: 8, cropPct: 0.9, interpolation: 'bicubic' as const };
+    const image = noiseImage(4, 4);
+    for (const bad of [
+      { imageSize: 0 },
+      { imageSize: 1.5 },
+      { imageSize: Number.NaN },
+      { cropPct: 0 },
+      { cropPct: 1.1 },
+      { cropPct: Number.NaN },
+      { interpolation: 'nearest' as 'bicubic' },
+    ])
+      expect(() => preprocess(image, { ...good, ...bad })).toThrow(
+        expect.objectContaining({ name: 'UsageError', code: 'PREPROCESS_PARAMETER' }),
+      );
+    expect(() => preprocess({ ...image, width: 5 }, good)).toThrow(/expected 5×4×3 = 60 bytes, found 48/);
+  });
+});
+
+const crops = dataFiles('crops');
+
+describeWithData('crops', 32, 'the evaluation crops of 32 photos', () => {
+  test('there are 32', () => {
+    expect(crops.length).toBe(32);
+  });
+
+  test.each(crops)('%s', async (name) => {
+    const crop = await decodeImage(dataFile(`crops/${name}`), { file: name });
+    const photo = await decodeImage(dataFile(`imagenet500/${name.replace('.png', '.JPEG')}`), {
+      orient: false,
+    });
+    const pixels = preprocess(photo, { imageSize: 224, cropPct: 0.875, interpolation: 'bicubic' });
+    expect([crop.width, crop.height]).toEqual([224, 224]);
+    expect(Buffer.compare(pixels, crop.data)).toBe(0);
+  });
+});

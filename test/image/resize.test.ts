@@ -1,0 +1,86 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { resize, resizeRegion } from '../../src/image/resize.js';
+import { expected, noiseImage, sha256 } from './support.js';
+
+describe('resize', () => {
+  test.each(expected.resized)(
+    '$from to $to, $filter: the bytes of Pillow',
+    ({ from, to, filter, sha256: hash }) => {
+      const { width, height, data } = resize(noiseImage(...from), ...to, filter);
+      expect([width, height]).toEqual(to);
+      expect(sha256(data)).toBe(hash);
+    },
+  );
+
+  test('the same size gives a copy', () => {
+    const image = noiseImage(5, 4);
+    const copy = resize(image, 5, 4, 'bicubic');
+    expect(copy).toEqual(image);
+    expect(copy.data).not.toBe(image.data);
+  });
+
+  const side = fc.integer({ min: 1, max: 40 });
+  const filter = fc.constantFrom('bicubic' as const, 'bilinear' as const);
+
+  test('a flat picture stays flat', () => {
+    fc.assert(
+      fc.property(
+        side,
+        side,
+        side,
+        side,
+        filter,
+        fc.integer({ min: 0, max: 255 }),
+        (w, h, w2, h2, f, value) => {
+          const data = new Uint8Array(w * h * 3).fill(value);
+          expect(resize({ width: w, height: h, data }, w2, h2, f).data.every((v) => v === value)).toBe(true);
+        },
+      ),
+    );
+  });
+
+  test('a region is cut from the whole', () => {
+    fc.assert(
+      fc.property(side, side, side, side, filter, fc.infiniteStream(fc.nat()), (w, h, w2, h2, f, random) => {
+        const next = (below: number) => (random.next().value as number) % below;
+        const left = next(w2);
+        const top = next(h2);
+        const region = { left, top, width: 1 + next(w2 - left), height: 1 + next(h2 - top) };
+        const image = noiseImage(w, h, w + h);
+        const whole = resize(image, w2, h2, f).data;
+        const part = resizeRegion(image, w2, h2, f, region).data;
+        for (let y = 0; y < region.height; y++) {
+          const from = ((top + y) * w2 + left) * 3;
+          const row = part.subarray(y * region.width * 3, (y + 1) * region.width * 3);
+          expect(row).toEqual(whole.subarray(from, from + region.width * 3));
+        }
+      }),
+    );
+  });
+
+  test('sizes and bytes that cannot be are refused', () => {
+    const image = noiseImage(3, 3);
+    for (const [width, height] of [
+      [0, 1],
+      [1, -1],
+      [1.5, 2],
+      [Number.NaN, 1],
+      [Number.POSITIVE_INFINITY, 1],
+    ] as const)
+      expect(() => resize(image, width, height, 'bicubic')).toThrow(
+        expect.objectContaining({ code: 'RESIZE_SIZE' }),
+      );
+    const outside = { left: 2, top: 0, width: 3, height: 1 };
+    expect(() => resizeRegion(image, 4, 4, 'bicubic', outside)).toThrow(/inside 4×4, found 3×1 at 2, 0/);
+    for (const bad of [
+      { width: 3, height: 4 },
+      { width: 0, height: 0 },
+      { width: -3, height: -3 },
+      { width: 4.5, height: 2 },
+    ])
+      expect(() => resize({ ...image, ...bad }, 1, 1, 'bicubic')).toThrow(
+        expect.objectContaining({ code: 'IMAGE_PIXELS' }),
+      );
+  });
+});

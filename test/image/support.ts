@@ -1,0 +1,213 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { deflateSync } from 'node:zlib';
+import { describe, expect } from '@jest/globals';
+import { ImageError } from '../../src/errors.js';
+import { crc32 } from '../../src/image/crc32.js';
+import { type DecodeOptions, decodeImage } from '../../src/image/decode.js';
+import type { RgbImage } from '../../src/image/types.js';
+
+// See src/image/resize.ts: globals are slow here.
+const { imul } = Math;
+
+const FIXTURES = new URL('./fixtures/', import.meta.url);
+const DATA = new URL('../../../shared/data/', import.meta.url);
+
+export interface Expected {
+  pillow: string;
+  decoded: Record<string, { width: number; height: number; sha256: string }>;
+  oriented: { width: number; height: number; data: number[] }[];
+  resized: { from: [number, number]; to: [number, number]; filter: 'bicubic' | 'bilinear'; sha256: string }[];
+  preprocessed: {
+    from: [number, number];
+    imageSize: number;
+    cropPct: number;
+    interpolation: 'bicubic' | 'bilinear';
+    sha256: string;
+  }[];
+}
+
+/** What fixtures/make.py wrote down. */
+export const expected: Expected = JSON.parse(readFileSync(new URL('expected.json', FIXTURES), 'utf8'));
+
+export function fixture(name: string): Uint8Array {
+  return new Uint8Array(readFileSync(new URL(name, FIXTURES)));
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/**
+ * `describe` for tests that need the photos beside the repository; without them they are skipped, with a warning
+ * that says how many checks are missing.
+ */
+export function describeWithData(folder: string, checks: number, name: string, body: () => void): void {
+  if (existsSync(new URL(folder, DATA))) {
+    describe(name, body);
+    return;
+  }
+  console.warn(
+    `SKIPPED ${checks} checks (${name}): there is no ../shared/data/${folder} beside the repository`,
+  );
+  describe.skip(name, body);
+}
+
+export function dataFiles(folder: string): string[] {
+  const url = new URL(`${folder}/`, DATA);
+  return existsSync(url) ? readdirSync(url).sort() : [];
+}
+
+export function dataFile(path: string): Uint8Array {
+  return new Uint8Array(readFileSync(new URL(path, DATA)));
+}
+
+/** Reproducible bytes: `noise` of fixtures/make.py (Numerical Recipes' linear congruential generator). */
+export function noise(count: number, seed: number): Uint8Array {
+  const out = new Uint8Array(count);
+  let state = seed;
+  for (let i = 0; i < count; i++) {
+    state = (imul(state, 1664525) + 1013904223) >>> 0;
+    out[i] = state >>> 24;
+  }
+  return out;
+}
+
+export function noiseImage(width: number, height: number, seed = 1): RgbImage {
+  return { width, height, data: noise(width * height * 3, seed) };
+}
+
+export function join(...parts: (Uint8Array | number[] | string)[]): Uint8Array {
+  return new Uint8Array(
+    Buffer.concat(parts.map((p) => (typeof p === 'string' ? Buffer.from(p, 'latin1') : Buffer.from(p)))),
+  );
+}
+
+export function u32(value: number): number[] {
+  return [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
+}
+
+function le32(value: number): number[] {
+  return u32(value).reverse();
+}
+
+/** What must not depend on what a header claims takes milliseconds; this allows for a machine that is busy. */
+export const BOUND_MS = 2000;
+
+/** Expects the typed error `code` whose message names the file, and gives that message. */
+export async function refusal(bytes: Uint8Array, code: string, options: DecodeOptions = {}): Promise<string> {
+  let error: unknown;
+  try {
+    await decodeImage(bytes, { file: 'photo.bin', ...options });
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(ImageError);
+  const { message, code: found } = error as ImageError;
+  expect({ code: found, message }).toEqual({ code, message });
+  expect(message).toMatch(/^photo\.bin: /);
+  return message;
+}
+
+// ---- PNG by hand
+
+export function pngChunk(type: string, payload: Uint8Array | number[] = []): Uint8Array {
+  const body = join(type, payload);
+  return join(u32(payload.length), body, u32(crc32(body, 0, body.length)));
+}
+
+export const PNG_SIGNATURE = '\x89PNG\r\n\x1a\n';
+
+export function ihdr(width: number, height: number, bitDepth = 8, colourType = 2, interlace = 0): Uint8Array {
+  return pngChunk('IHDR', [...u32(width), ...u32(height), bitDepth, colourType, 0, 0, interlace]);
+}
+
+/** A PNG of the given chunks between the signature and IEND. */
+export function png(...chunks: Uint8Array[]): Uint8Array {
+  return join(PNG_SIGNATURE, ...chunks, pngChunk('IEND'));
+}
+
+/** An unfiltered 8-bit RGB PNG, with further chunks before its pixels. */
+export function rgbPng({ width, height, data }: RgbImage, ...chunks: Uint8Array[]): Uint8Array {
+  const rows = Array.from({ length: height }, (_, y) => [
+    0,
+    ...data.subarray(y * width * 3, (y + 1) * width * 3),
+  ]);
+  return png(ihdr(width, height), ...chunks, pngChunk('IDAT', deflateSync(join(...rows))));
+}
+
+// ---- JPEG by hand
+
+export function jpegSegment(marker: number, payload: Uint8Array | number[]): Uint8Array {
+  const length = payload.length + 2;
+  return join([0xff, marker, length >> 8, length & 255], payload);
+}
+
+export const SOI = [0xff, 0xd8];
+export const EOI = [0xff, 0xd9];
+
+export function sof(width: number, height: number, components = 1, marker = 0xc0, precision = 8): Uint8Array {
+  const each = Array.from({ length: components }, (_, i) => [i + 1, 0x11, 0]).flat();
+  return jpegSegment(marker, [
+    precision,
+    height >> 8,
+    height & 255,
+    width >> 8,
+    width & 255,
+    components,
+    ...each,
+  ]);
+}
+
+/** One quantisation table of ones. */
+export const DQT = jpegSegment(0xdb, [0, ...new Array(64).fill(1)]);
+/** A DC and an AC table with one code each, a single 0 bit: no difference, end of block. */
+export const DHT = join(
+  jpegSegment(0xc4, [0x00, 1, ...new Array(15).fill(0), 0]),
+  jpegSegment(0xc4, [0x10, 1, ...new Array(15).fill(0), 0]),
+);
+export const SOS = jpegSegment(0xda, [1, 1, 0, 0, 63, 0]);
+
+/** A mid-grey picture: two 0 bits a block, with a restart marker after each block if asked for. */
+export function flatJpeg(width: number, height: number, restarts = false): Uint8Array {
+  const blocks = Math.ceil(width / 8) * Math.ceil(height / 8);
+  const coded = restarts
+    ? join(
+        ...Array.from({ length: blocks }, (_, i) => (i === 0 ? [0x3f] : [0xff, 0xd0 | ((i - 1) & 7), 0x3f])),
+      )
+    : new Uint8Array(Math.ceil(blocks / 4));
+  const interval = restarts ? jpegSegment(0xdd, [0, 1]) : [];
+  return join(SOI, DQT, sof(width, height), DHT, interval, SOS, coded, EOI);
+}
+
+/** `bytes` with segments put in after the first two bytes. */
+export function withSegments(bytes: Uint8Array, ...segments: Uint8Array[]): Uint8Array {
+  return join(bytes.subarray(0, 2), ...segments, bytes.subarray(2));
+}
+
+// ---- WebP by hand
+
+export function riff(...chunks: [type: string, payload: Uint8Array | number[]][]): Uint8Array {
+  const body = join(...chunks.map(([t, p]) => join(t, le32(p.length), p, p.length % 2 ? [0] : [])));
+  return join('RIFF', le32(body.length + 4), 'WEBP', body);
+}
+
+// ---- EXIF by hand
+
+/** A TIFF block with one directory of `[tag, type, count, value]` entries. */
+export function tiff(
+  entries: [tag: number, type: number, count: number, value: number][],
+  { little = true, directory = 8, claimed = entries.length, next = 0 } = {},
+): Uint8Array {
+  const n16 = (v: number) => (little ? [v & 255, v >> 8] : [v >> 8, v & 255]);
+  const n32 = (v: number) => (little ? le32(v) : u32(v));
+  // A SHORT stands in the first two of the four value bytes, whatever the byte order.
+  const value = (type: number, v: number) => (type === 3 ? [...n16(v), 0, 0] : n32(v));
+  return join(
+    little ? 'II*\0' : 'MM\0*',
+    n32(directory),
+    n16(claimed),
+    ...entries.map(([tag, type, count, v]) => [...n16(tag), ...n16(type), ...n32(count), ...value(type, v)]),
+    n32(next),
+  );
+}

@@ -1,0 +1,54 @@
+import { describe, expect, test } from '@jest/globals';
+import { decodeImage } from '../../src/image/decode.js';
+import { BOUND_MS, expected, fixture, join, noise, refusal, riff, sha256 } from './support.js';
+
+const names = Object.keys(expected.decoded).filter((name) => name.endsWith('.webp'));
+
+describe('WebP', () => {
+  test.each(names)('%s decodes to the bytes of Pillow', async (file) => {
+    const { width, height, data } = await decodeImage(fixture(file), { file });
+    expect({ width, height, sha256: sha256(data) }).toEqual(expected.decoded[file]);
+  });
+
+  test('bytes after the end are left alone', async () => {
+    const plain = fixture('lossy.webp');
+    expect(await decodeImage(join(plain, noise(99, 1)))).toEqual(await decodeImage(plain));
+  });
+});
+
+describe('WebPs that are refused', () => {
+  test.each(['lossy.webp', 'lossless.webp', 'alpha-lossy.webp', 'exif-5.webp'])(
+    'every beginning of %s',
+    async (name) => {
+      const bytes = fixture(name);
+      for (let length = 1; length < bytes.length; length++)
+        await refusal(bytes.subarray(0, length), 'IMAGE_TRUNCATED');
+    },
+  );
+
+  test('an animation, by name', async () => {
+    expect(await refusal(fixture('animated.webp'), 'IMAGE_UNSUPPORTED')).toContain('animated WebP');
+  });
+
+  test('no picture, an odd one, a damaged one', async () => {
+    await refusal(riff(), 'IMAGE_DAMAGED');
+    await refusal(riff(['EXIF', noise(20, 1)]), 'IMAGE_DAMAGED');
+    await refusal(riff(['VP8X', [0, 0, 0, 0, 7, 0, 0, 7, 0, 0]]), 'IMAGE_DAMAGED');
+    await refusal(riff(['VP8X', []]), 'IMAGE_TRUNCATED');
+    await refusal(riff(['VP8 ', noise(30, 1)]), 'IMAGE_DAMAGED');
+    await refusal(riff(['VP8 ', [0, 0, 0]]), 'IMAGE_TRUNCATED');
+    await refusal(riff(['VP8L', noise(30, 1)]), 'IMAGE_DAMAGED');
+    await refusal(riff(['VP8L', join([0x2f, 7, 0, 0, 0], noise(30, 1))]), 'IMAGE_DAMAGED');
+    // A canvas that is not the picture's size.
+    const lossy = fixture('lossy.webp').subarray(20);
+    await refusal(riff(['VP8X', [0, 0, 0, 0, 9, 0, 0, 9, 0, 0]], ['VP8 ', lossy]), 'IMAGE_DAMAGED');
+  });
+
+  test('30000×30000 and 16384×16384 with little data, at once', async () => {
+    const start = performance.now();
+    const canvas = [0, 0, 0, 0, 0x2f, 0x75, 0, 0x2f, 0x75, 0];
+    expect(await refusal(riff(['VP8X', canvas]), 'IMAGE_TOO_LARGE')).toContain('30000×30000 = 900000000');
+    await refusal(riff(['VP8L', [0x2f, 255, 255, 255, 255, 0, 0]]), 'IMAGE_TOO_LARGE');
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+});

@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, jest, test } from '@jest/globals';
+import { FloatRunner } from '../../src/models/float.js';
+import { calibrate, calibrateEach } from '../../src/quantize/calibrate.js';
+import { OBSERVER_NAMES, type Quantizer } from '../../src/quantize/observers.js';
+import {
+  deitTiny,
+  goldenTest,
+  photos,
+  randomPixels,
+  sharedFile,
+  smallModel,
+  wasm,
+} from '../float/support.js';
+
+const images = Array.from({ length: 7 }, (_, i) => randomPixels(12 * 12 * 3, i + 1));
+const minmax = { observer: 'minmax', ptf: true, wasm } as const;
+
+describe('calibrate on a small model', () => {
+  test('gives every quantiser, the residual stream with a factor a channel', async () => {
+    const quantizers = await calibrate(smallModel(), images, 7, minmax);
+    expect(quantizers.size).toBe(5 + 2 * 11 + 2);
+    for (const [name, { scale, zeroPoint, factors }] of quantizers) {
+      expect(scale).toBeGreaterThan(0);
+      expect(Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255).toBe(true);
+      const inStream = name === 'stem.out' || name.includes('residual');
+      expect([name, factors?.length]).toEqual([name, inStream ? 15 : undefined]);
+    }
+    expect(quantizers.get('blocks.1.attn.probs')!.zeroPoint).toBe(0);
+  });
+
+  test('min-max scales are those of the tensors seen, whatever the batches', async () => {
+    const runner = await FloatRunner.create(smallModel(), { wasm });
+    const range = new Map<string, [number, number]>();
+    for (const image of images)
+      runner.run([image], (name, values) => {
+        const [min, max] = range.get(name) ?? [Infinity, -Infinity];
+        range.set(name, [Math.min(min, ...values), Math.max(max, ...values)]);
+      });
+    for (const batchSize of [1, 3, 16]) {
+      const quantizers = await calibrate(smallModel(), images, 7, { ...minmax, ptf: false, batchSize });
+      for (const [name, { scale }] of quantizers) {
+        const [min, max] = range.get(name)!;
+        expect(scale).toBe(Math.fround(Math.fround(max - (name.endsWith('probs') ? 0 : min)) / 255));
+      }
+    }
+  });
+
+  test('the last, smaller batch is the one that omse and ptf fit', async () => {
+    const recipe = { observer: 'omse', ptf: true, wasm, batchSize: 3 } as const;
+    const all = await calibrate(smallModel(), images, 7, recipe); // 3 + 3 + 1
+    const swapped = [images[3]!, images[4]!, images[5]!, images[0]!, images[1]!, images[2]!, images[6]!];
+    expect(await calibrate(smallModel(), swapped, 7, recipe)).toEqual(all);
+    const otherLast = [images[6]!, ...images.slice(0, 6)];
+    expect(await calibrate(smallModel(), otherLast, 7, recipe)).not.toEqual(all);
+  });
+
+  test('takes async images, no more than it needs, and reports every batch', async () => {
+    let taken = 0;
+    let closed = false;
+    async function* source() {
+      try {
+        for (const image of images) {
+          taken++;
+          yield image;
+        }
+      } finally {
+        closed = true;
+      }
+    }
+    const onProgress = jest.fn();
+    const found = await calibrate(smallModel(), source(), 5, { ...minmax, batchSize: 2, onProgress });
+    expect([taken, closed]).toEqual([5, true]);
+    expect(onProgress.mock.calls).toEqual([
+      [2, 5],
+      [4, 5],
+      [5, 5],
+    ]);
+    expect(found).toEqual(await calibrate(smallModel(), images.slice(0, 5), 5, { ...minmax, batchSize: 2 }));
+  });
+
+  test('several recipes in one run give what each gives alone', async () => {
+    const recipes = OBSERVER_NAMES.flatMap((observer) => [true, false].map((ptf) => ({ observer, ptf })));
+    const together = await calibrateEach(smallModel(), images, 7, recipes, { wasm, batchSize: 4 });
+    for (const [i, recipe] of recipes.entries())
+      expect(together[i]).toEqual(
+        await calibrate(smallModel(), images, 7, { ...recipe, wasm, batchSize: 4 }),
+      );
+  });
+
+  test('refuses a count that is not there or makes no sense', async () => {
+    for (const count of [8, 0, -1, 1.5])
+      await expect(calibrate(smallModel(), images, count, minmax)).rejects.toMatchObject({
+        name: 'QuantizeError',
+        code: 'CALIBRATION_COUNT',
+      });
+    await expect(calibrate(smallModel(), images, 8, minmax)).rejects.toThrow('expected 8 images, found 7');
+  });
+
+  test('refuses a model whose weights make NaN, and says where', async () => {
+    const model = smallModel();
+    model.tensors.get('blocks.1.mlp.fc1.weight')!.data[3] = Number.NaN;
+    await expect(calibrate(model, images, 7, minmax)).rejects.toMatchObject({
+      code: 'CALIBRATION_NOT_FINITE',
+      message: expect.stringContaining('blocks.1.mlp.gelu.out'),
+    });
+  });
+
+  test('stops between batches when aborted, and closes its source', async () => {
+    const abort = new AbortController();
+    let closed = false;
+    function* source() {
+      try {
+        yield* images;
+      } finally {
+        closed = true;
+      }
+    }
+    const onProgress = jest.fn(() => abort.abort(new Error('enough')));
+    const run = calibrate(smallModel(), source(), 7, {
+      ...minmax,
+      batchSize: 2,
+      onProgress,
+      signal: abort.signal,
+    });
+    await expect(run).rejects.toThrow('enough');
+    expect(onProgress).toHaveBeenCalledTimes(1);
+    expect(closed).toBe(true);
+  });
+});
+
+interface Golden {
+  scale: number;
+  zero_point: number;
+  ptf?: number[];
+  scale8?: number;
+}
+
+goldenTest("DeiT-Tiny, 64 photos: scales, zero points and factors are the simulator's", async () => {
+  const goldens = [...OBSERVER_NAMES, 'plain_minmax'].map((file) => {
+    const text = readFileSync(sharedFile(`golden/deit_tiny/quantizers_${file}.json`), 'utf8');
+    return { file, golden: Object.entries(JSON.parse(text).quantizers as Record<string, Golden>) };
+  });
+  const recipes = [
+    ...OBSERVER_NAMES.map((observer) => ({ observer, ptf: true })),
+    { observer: 'minmax', ptf: false } as const,
+  ];
+  const found = await calibrateEach(deitTiny(), photos(0, 64), 64, recipes, { wasm });
+  goldens.forEach(({ file, golden }, i) => {
+    expect(golden.length).toBe(127);
+    let channels = 0;
+    let equal = 0;
+    for (const [name, expected] of golden) {
+      const q = found[i]!.get(name)!;
+      const what = `${file} ${name}`;
+      // the golden `scale` of a PTF quantiser is that of its smallest factor in use; scale8 is the tensor's
+      const relative = (expected.ptf ? (8 * q.scale) / expected.scale8! : q.scale / expected.scale) - 1;
+      expect([what, q.zeroPoint, Math.abs(relative) < 1e-5]).toEqual([what, expected.zero_point, true]);
+      expected.ptf?.forEach((alpha, c) => {
+        channels++;
+        equal += sameScale(q, c, expected.scale * 2 ** alpha) ? 1 : 0;
+      });
+    }
+    expect([file, channels]).toEqual([file, file === 'plain_minmax' ? 0 : 25 * 192]);
+    expect(equal).toBe(channels);
+  });
+});
+
+/** Whether channel c of a PTF quantiser has this scale: neighbouring factors differ by 2. */
+function sameScale({ scale, factors }: Quantizer, c: number, expected: number): boolean {
+  return Math.abs((scale * 2 ** factors![c]!) / expected - 1) < 1e-3;
+}

@@ -1,0 +1,23 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, test } from '@jest/globals';
+
+/** The reference data that lies beside a working copy; most users do not have it. */
+export const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
+
+export function readShared(path: string): Uint8Array {
+  return new Uint8Array(readFileSync(`${shared}${path}`));
+}
+
+export function readSharedJson<T>(path: string): T {
+  return JSON.parse(readFileSync(`${shared}${path}`, 'utf8')) as T;
+}
+
+/**
+ * A suite that needs the reference data: where it is absent, it is one skipped test whose name counts what was skipped.
+ * @param count tests in the suite
+ */
+export function describeWithShared(name: string, count: number, suite: () => void): void {
+  if (existsSync(shared)) describe(name, suite);
+  else test.skip(`${name}: ${count} tests SKIPPED, ../shared is absent`, () => {});
+}
