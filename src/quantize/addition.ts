@@ -23,7 +23,7 @@ export function additionParameters(
 ): AdditionParameters {
   const factor = ({ scale, factors }: ChannelScale, c: number) => scale * 2 ** (factors?.[c] ?? 0);
   const ratios = (from: ChannelScale) =>
-    Array.from({ length: channels }, (_, c) => factor(from, c) / factor(out, c));
+    Array.from({ length: channels }, (_, c) => Math.min(factor(from, c) / factor(out, c), MAX_RATIO));
   const ra = ratios(a);
   const rb = ratios(b);
   const largest = Math.max(...ra.map((r, c) => 255 * (r + rb[c]!)));

@@ -108,7 +108,12 @@ describe('a file that is not what it says', () => {
     ],
     ['header followed by more', rawFile('{} {}'), 'CHECKPOINT_HEADER', 'nothing but spaces', 'at byte 11'],
     ['colon missing', rawFile('{"t" {}}'), 'CHECKPOINT_HEADER', '"t"', 'expected ":"', 'at byte 13'],
-    ['comma missing', rawFile(`{"t":${entry(0, 0)} "u":1}`), 'CHECKPOINT_HEADER', 'expected "," or "}"'],
+    [
+      'comma missing',
+      rawFile(`{"t":${entry(0, 0)} "u":1}`),
+      'CHECKPOINT_HEADER',
+      'header: expected "," or "}"',
+    ],
     ['comma too many', rawFile(`{"t":${entry(0, 0)},}`), 'CHECKPOINT_HEADER', 'expected a string', 'found }'],
     ['key without quotes', rawFile('{t:{}}'), 'CHECKPOINT_HEADER', 'expected a string', 'found t'],
     [
@@ -155,6 +160,12 @@ describe('a file that is not what it says', () => {
       rawFile(`{"t":${entry(0, 4, ',"dtype":"I8"')}}`, 4),
       'CHECKPOINT_HEADER',
       'tensor "t": duplicate key "dtype"',
+    ],
+    [
+      'duplicate data_offsets in an entry',
+      rawFile(`{"t":${entry(0, 4, ',"data_offsets":[0,4]')}}`, 4),
+      'CHECKPOINT_HEADER',
+      'tensor "t": duplicate key "data_offsets"',
     ],
     [
       'duplicate key in an entry, escaped',
@@ -465,7 +476,9 @@ describe('a file that is not what it says', () => {
 
 describe('a file that is unusual but right', () => {
   test('no tensors', () => {
-    expect(readSafetensors(rawFile('{}')).tensors.size).toBe(0);
+    const { metadata, tensors } = readSafetensors(rawFile('{}'));
+    expect(tensors.size).toBe(0);
+    expect(metadata.toString).toBeUndefined();
   });
 
   test('white space anywhere but at the start', () => {

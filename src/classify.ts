@@ -1,0 +1,165 @@
+import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
+import type { Description } from './checkpoint/integer-description.js';
+import { UsageError } from './errors.js';
+import { type ImageSource, readPixels } from './image/source.js';
+import { IntegerDeit } from './models/deit.js';
+import { type ByteSource, readBytes } from './platform/bytes.js';
+import { probabilities, ranked } from './rank.js';
+import type { Tier } from './runtime/kernels.js';
+import { readWasm } from './runtime/wasm-node.js';
+
+export interface LoadOptions {
+  /** Which build of the kernels runs; all give the same bits. Default `simd`. */
+  tier?: Tier;
+  /** A kernel module of that tier, compiled or as bytes, instead of the package's own. */
+  wasm?: WebAssembly.Module | BufferSource;
+  signal?: AbortSignal;
+  /** Bytes loaded so far, and in all where that is known. */
+  onProgress?: (loaded: number, total: number | undefined) => void;
+}
+
+export interface ClassifyOptions {
+  /** How many classes to return, best first. Default 5. */
+  top?: number;
+  /** Images with more pixels are refused before they are decoded. Default 100 million. */
+  maxPixels?: number;
+  signal?: AbortSignal;
+}
+
+export interface Prediction {
+  /** Class index. */
+  readonly index: number;
+  readonly label: string;
+  /** Softmax of the logits, 0..1. */
+  readonly probability: number;
+}
+
+/** What a checkpoint says of itself, and what it takes to run it. */
+export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
+  readonly tier: Tier;
+  /** Size of the checkpoint. */
+  readonly bytes: number;
+  /** WebAssembly memory that the model holds until `dispose()`. */
+  readonly memoryBytes: number;
+}
+
+/**
+ * Loads an integer checkpoint.
+ *
+ * ```ts
+ * const model = await load('deit_tiny.safetensors');                 // a path, URL, bytes, Blob or Response
+ * const [best] = await model.classify('photo.jpg', { top: 1 });     // { index, label, probability }
+ * model.dispose();
+ * ```
+ *
+ * @throws CheckpointError for a file that is no sound integer checkpoint (`readIntegerModel`)
+ * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read)
+ */
+export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
+  const { tier = 'simd', signal } = options;
+  if (tier !== 'simd' && tier !== 'scalar') {
+    throw new UsageError('TIER', `tier: expected "simd" or "scalar", found ${JSON.stringify(tier)}`);
+  }
+  const { bytes, name } = await readBytes(source, options);
+  const checkpoint = readIntegerModel(bytes, { file: name });
+  const wasm = options.wasm ?? (await readWasm(tier));
+  const deit = await IntegerDeit.create(checkpoint, wasm);
+  signal?.throwIfAborted();
+  return new Model(checkpoint, bytes.length, tier, deit);
+}
+
+/** A loaded model. It owns its memory until `dispose()`. Calls may overlap: each image is computed in one piece. */
+export class Model {
+  readonly info: ModelInfo;
+  #deit: IntegerDeit | undefined;
+
+  /** @internal use `load` */
+  constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, deit: IntegerDeit) {
+    const { quantizers: _q, steps: _s, tensors: _t, ...description } = checkpoint;
+    this.info = { ...description, tier, bytes, memoryBytes: deit.memory.buffer.byteLength };
+    this.#deit = deit;
+  }
+
+  /**
+   * The likeliest classes of an image, best first; equal logits rank by the lowest index.
+   *
+   * @param image encoded bytes (JPEG, PNG, WebP), a path, URL or Blob, or raw pixels `{ width, height, data }` (RGB or RGBA)
+   * @throws ImageError for an image that is damaged, too large or not supported
+   * @throws UsageError `DISPOSED`, `TOP`
+   */
+  classify(image: ImageSource, options?: ClassifyOptions): Promise<Prediction[]>;
+  /** Several images, one list of predictions each, in order. */
+  classify(images: readonly ImageSource[], options?: ClassifyOptions): Promise<Prediction[][]>;
+  async classify(
+    images: ImageSource | readonly ImageSource[],
+    options: ClassifyOptions = {},
+  ): Promise<Prediction[] | Prediction[][]> {
+    const { top = 5 } = options;
+    if (!Number.isSafeInteger(top) || top < 1) {
+      throw new UsageError('TOP', `top: expected a positive integer, found ${top}`);
+    }
+    if (!Array.isArray(images)) return this.#predict(images as ImageSource, top, options);
+    const all: Prediction[][] = [];
+    for (const image of images) all.push(await this.#predict(image, top, options));
+    return all;
+  }
+
+  /** The logits of an image, Float32Array `[classes]`: scale · (code - zero point), the one dequantisation. */
+  async logits(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
+    return this.#dequantise(await this.codes(image, options));
+  }
+
+  /** The integers behind the logits, uint8 `[classes]`: equal to the bit on every engine and tier. */
+  async codes(image: ImageSource, options: ClassifyOptions = {}): Promise<Uint8Array> {
+    this.#running();
+    options.signal?.throwIfAborted();
+    const pixels = await readPixels(image, this.info.preprocessing, options);
+    options.signal?.throwIfAborted();
+    return this.codesOfPixels(pixels);
+  }
+
+  /** As `codes`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */
+  codesOfPixels(pixels: Uint8Array): Uint8Array {
+    const deit = this.#running();
+    const { imageSize } = this.info.preprocessing;
+    if (pixels.length !== imageSize ** 2 * 3) {
+      throw new UsageError(
+        'PIXELS',
+        `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${pixels.length}`,
+      );
+    }
+    return deit.run(pixels);
+  }
+
+  /** As `logits`, of pixels that are already resized and cropped. */
+  logitsOfPixels(pixels: Uint8Array): Float32Array {
+    return this.#dequantise(this.codesOfPixels(pixels));
+  }
+
+  /** Gives the memory back; calls after it throw UsageError `DISPOSED`. */
+  dispose(): void {
+    this.#deit = undefined;
+  }
+
+  async #predict(image: ImageSource, top: number, options: ClassifyOptions): Promise<Prediction[]> {
+    const logits = await this.logits(image, options);
+    const p = probabilities(logits);
+    return ranked(logits, top).map((index) => ({
+      index,
+      label: this.info.labels[index]!,
+      probability: p[index]!,
+    }));
+  }
+
+  #dequantise(codes: Uint8Array): Float32Array {
+    const { scale, zeroPoint } = this.#running().description.quantizers.get('logits')!;
+    return Float32Array.from(codes, (code) => scale * (code - zeroPoint));
+  }
+
+  #running(): IntegerDeit {
+    if (this.#deit === undefined) {
+      throw new UsageError('DISPOSED', 'model: expected a loaded model, found one that has been disposed');
+    }
+    return this.#deit;
+  }
+}

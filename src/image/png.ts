@@ -1,0 +1,193 @@
+import type { Unzlib } from 'fflate';
+import { ImageError } from '../errors.js';
+import { exifOrientation } from './exif.js';
+import type { ImageContext } from './limits.js';
+import { writeRow } from './png-pixels.js';
+import { type PngHeader, type PngStructure, readPngStructure, SAMPLES } from './png-structure.js';
+import { unfilterRow } from './png-unfilter.js';
+import type { StoredImage } from './types.js';
+
+/** One pass over part of the pixels: every `dx`-th column from `x`, every `dy`-th row from `y`. */
+interface Pass {
+  x: number;
+  y: number;
+  dx: number;
+  dy: number;
+  width: number;
+  height: number;
+}
+
+/** Adam7: PNG specification, 8.2. */
+const ADAM7 = [
+  { x: 0, y: 0, dx: 8, dy: 8 },
+  { x: 4, y: 0, dx: 8, dy: 8 },
+  { x: 0, y: 4, dx: 4, dy: 8 },
+  { x: 2, y: 0, dx: 4, dy: 4 },
+  { x: 0, y: 2, dx: 2, dy: 4 },
+  { x: 1, y: 0, dx: 2, dy: 2 },
+  { x: 0, y: 1, dx: 1, dy: 2 },
+];
+const WHOLE = [{ x: 0, y: 0, dx: 1, dy: 1 }];
+
+/** Deflate's best: 258 bytes from 2 bits, so no stream grows by more than this. */
+const MAX_INFLATION = 1032;
+/** Compressed bytes inflated at once: at most 16 MB come out before they are looked at. */
+const SLICE = 16 * 1024;
+/** A stored deflate block has at most 65,535 bytes: more input than this without output is no deflate any more. */
+const STALLED = 128 * 1024;
+
+/**
+ * Decodes a PNG: every colour type and bit depth, interlaced or not. Of an animated PNG, its still picture.
+ *
+ * Rows are unfiltered and written as they come out of the inflater, so beside the result only two rows and some
+ * megabytes of buffers are held, and the first byte more than the header announces ends it.
+ *
+ * @throws {ImageError} what {@link readPngStructure} throws; `IMAGE_TRUNCATED` if there are fewer pixels than the
+ *   header says; `IMAGE_DAMAGED` if there are more or they are nonsense
+ */
+export async function decodePng(bytes: Uint8Array, context: ImageContext): Promise<StoredImage> {
+  const structure = readPngStructure(bytes, context);
+  const { Unzlib } = await import('fflate');
+  const { width, height } = structure.header;
+  const data = readPixels(structure, Unzlib, context.file);
+  return { image: { width, height, data }, orientation: exifOrientation(structure.exif) };
+}
+
+function readPixels(
+  { header, palette, compressed }: PngStructure,
+  Inflater: typeof Unzlib,
+  file: string,
+): Uint8Array {
+  const passes = passesOf(header);
+  const announced = passes.reduce((sum, pass) => sum + pass.height * (1 + rowBytes(header, pass)), 0);
+  if (compressed.length * MAX_INFLATION < announced)
+    throw new ImageError(
+      'IMAGE_TRUNCATED',
+      `${file}: expected ${announced} bytes of PNG pixels, the ${compressed.length} compressed ones cannot hold them`,
+    );
+
+  const out = new Uint8Array(header.width * header.height * 3);
+  const rows = new Rows(header, passes, palette, out, file);
+  let lastOutput = 0;
+  let at = 0;
+  const inflater = new Inflater((chunk) => {
+    if (chunk.length > 0) lastOutput = at;
+    rows.write(chunk);
+  });
+  for (; at < compressed.length && !rows.complete; at += SLICE) {
+    try {
+      inflater.push(compressed.subarray(at, at + SLICE));
+    } catch (cause) {
+      if (cause instanceof ImageError) throw cause;
+      throw new ImageError(
+        'IMAGE_DAMAGED',
+        `${file}: the PNG pixels cannot be inflated after ${rows.read} of ${announced} bytes: ${(cause as Error).message}`,
+        { cause },
+      );
+    }
+    if (at - lastOutput > STALLED) break;
+  }
+  if (!rows.complete)
+    throw new ImageError(
+      'IMAGE_TRUNCATED',
+      `${file}: expected ${announced} bytes of PNG pixels, found ${rows.read}`,
+    );
+  return out;
+}
+
+function passesOf({ width, height, interlaced }: PngHeader): Pass[] {
+  return (interlaced ? ADAM7 : WHOLE)
+    .map((pass) => ({
+      ...pass,
+      width: Math.ceil((width - pass.x) / pass.dx),
+      height: Math.ceil((height - pass.y) / pass.dy),
+    }))
+    .filter((pass) => pass.width > 0 && pass.height > 0);
+}
+
+/** Bytes of a row without its filter byte. */
+function rowBytes({ bitDepth, colourType }: PngHeader, pass: Pass): number {
+  return Math.ceil((pass.width * SAMPLES[colourType]! * bitDepth) / 8);
+}
+
+/** Takes the inflated bytes as they come and writes each row that is whole. */
+class Rows {
+  /** Inflated bytes taken so far. */
+  read = 0;
+  readonly #header: PngHeader;
+  readonly #passes: Pass[];
+  readonly #palette: Uint8Array;
+  readonly #out: Uint8Array;
+  readonly #file: string;
+  readonly #step: number;
+  #pass = 0;
+  #y = 0;
+  /** The filter byte and the row; the rows change places after each. */
+  #row = new Uint8Array(0);
+  #above = new Uint8Array(0);
+  #filled = 0;
+
+  constructor(header: PngHeader, passes: Pass[], palette: Uint8Array, out: Uint8Array, file: string) {
+    this.#header = header;
+    this.#passes = passes;
+    this.#palette = palette;
+    this.#out = out;
+    this.#file = file;
+    this.#step = Math.max(1, (SAMPLES[header.colourType]! * header.bitDepth) >> 3);
+    this.#startPass();
+  }
+
+  get complete(): boolean {
+    return this.#pass === this.#passes.length;
+  }
+
+  write(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) {
+      if (this.complete)
+        throw new ImageError(
+          'IMAGE_DAMAGED',
+          `${this.#file}: expected ${this.read} bytes of PNG pixels, the compressed data goes on`,
+        );
+      const taken = Math.min(this.#row.length - this.#filled, chunk.length - at);
+      this.#row.set(chunk.subarray(at, at + taken), this.#filled);
+      this.#filled += taken;
+      this.read += taken;
+      at += taken;
+      if (this.#filled === this.#row.length) this.#endRow();
+    }
+  }
+
+  #startPass(): void {
+    const pass = this.#passes[this.#pass];
+    if (pass === undefined) return;
+    const length = 1 + rowBytes(this.#header, pass);
+    this.#row = new Uint8Array(length);
+    this.#above = new Uint8Array(length);
+    this.#y = 0;
+  }
+
+  #endRow(): void {
+    const pass = this.#passes[this.#pass]!;
+    const { width } = this.#header;
+    const row = this.#row.subarray(1);
+    const where = () => `row ${this.#y} of pass ${this.#pass + 1}`;
+    if (!unfilterRow(this.#row[0]!, row, this.#above.subarray(1), this.#step))
+      throw new ImageError(
+        'IMAGE_DAMAGED',
+        `${this.#file}: expected a PNG row filter of 0 to 4, found ${this.#row[0]} in ${where()}`,
+      );
+    const at = ((pass.y + this.#y * pass.dy) * width + pass.x) * 3;
+    const missing = writeRow(row, pass.width, this.#header, this.#palette, this.#out, at, pass.dx * 3);
+    if (missing >= 0)
+      throw new ImageError(
+        'IMAGE_DAMAGED',
+        `${this.#file}: expected palette indices below ${this.#palette.length / 3}, found ${missing} in ${where()}`,
+      );
+    [this.#row, this.#above] = [this.#above, this.#row];
+    this.#filled = 0;
+    if (++this.#y === pass.height) {
+      this.#pass++;
+      this.#startPass();
+    }
+  }
+}

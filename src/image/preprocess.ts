@@ -1,0 +1,63 @@
+import { UsageError } from '../errors.js';
+import { type Interpolation, resizeRegion } from './resize.js';
+import { checkRgbImage, type RgbImage } from './types.js';
+
+/** What a model's configuration says about its input, in timm's words. */
+export interface Preprocessing {
+  /** Side of the square that the model sees, in pixels. */
+  imageSize: number;
+  /** Side of that square as a part of the short side of the resized picture, above 0 and at most 1. */
+  cropPct: number;
+  interpolation: Interpolation;
+}
+
+/**
+ * timm's evaluation transform (`timm.data.transforms_imagenet_eval`, crop mode "center") on integer pixels: resize
+ * the short side to floor(imageSize / cropPct) and the long side in proportion, truncated; cut out the centre.
+ *
+ * Only what the crop shows is computed, so the cost is bounded by the picture itself, whatever its proportions.
+ *
+ * @param image `[height, width, 3]`, any size from 1×1
+ * @returns uint8 `[imageSize, imageSize, 3]`, RGB interleaved
+ * @throws {UsageError} `PREPROCESS_PARAMETER` for a size, crop or filter that cannot be
+ * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size
+ */
+export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
+  checkRgbImage(image);
+  checkParameters(p);
+  const { imageSize: size } = p;
+  const target = Math.floor(size / p.cropPct);
+  const [width, height] = shortSideTo(image.width, image.height, target);
+  const region = {
+    left: halfRoundedToEven(width - size),
+    top: halfRoundedToEven(height - size),
+    width: size,
+    height: size,
+  };
+  return resizeRegion(image, width, height, p.interpolation, region).data;
+}
+
+/** torchvision's `_compute_resized_output_size`: `int(size * long / short)`. */
+function shortSideTo(width: number, height: number, target: number): [width: number, height: number] {
+  return width <= height
+    ? [target, Math.trunc((target * height) / width)]
+    : [Math.trunc((target * width) / height), target];
+}
+
+/** torchvision's `center_crop`: `int(round(margin / 2.0))` with Python's rounding of halves to the even neighbour. */
+function halfRoundedToEven(margin: number): number {
+  const below = Math.floor(margin / 2);
+  return margin % 2 !== 0 && below % 2 !== 0 ? below + 1 : below;
+}
+
+function checkParameters({ imageSize, cropPct, interpolation }: Preprocessing): void {
+  const expected =
+    !Number.isSafeInteger(imageSize) || imageSize < 1
+      ? `imageSize: expected a positive integer, found ${imageSize}`
+      : !(cropPct > 0 && cropPct <= 1)
+        ? `cropPct: expected a number above 0 and at most 1, found ${cropPct}`
+        : interpolation !== 'bicubic' && interpolation !== 'bilinear'
+          ? `interpolation: expected bicubic or bilinear, found ${interpolation}`
+          : undefined;
+  if (expected !== undefined) throw new UsageError('PREPROCESS_PARAMETER', expected);
+}

@@ -1,0 +1,236 @@
+import { UsageError } from '../errors.js';
+import { checkRgbImage, type RgbImage } from './types.js';
+
+/** The filters that timm's configurations name. */
+export type Interpolation = 'bicubic' | 'bilinear';
+
+/** A rectangle of the resized picture, in its pixels. */
+export interface Region {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+/**
+ * Fraction bits of a coefficient: 8 bits of a sample and 2 of headroom (negative lobes, sums above 1) leave 22 of
+ * 32. No sum overflows: the absolute coefficients of a bicubic row add up to less than 1.5, and
+ * 1.5 · 2^22 · 255 + 2^21 < 2^31.
+ */
+const PRECISION_BITS = 32 - 8 - 2;
+const HALF = 1 << (PRECISION_BITS - 1);
+
+// Looking up a global is slow inside a `node:vm` context (Jest, sandboxes): with it a photo takes 0.5 s, not 5 ms.
+const { imul } = Math;
+
+const FILTERS: Record<Interpolation, { support: number; at: (x: number) => number }> = {
+  bilinear: {
+    support: 1,
+    at(x) {
+      const t = Math.abs(x);
+      return t < 1 ? 1 - t : 0;
+    },
+  },
+  bicubic: {
+    support: 2,
+    /** Keys' cubic convolution with a = -0.5, in the order of operations of Pillow's bicubic_filter. */
+    at(x) {
+      const a = -0.5;
+      const t = Math.abs(x);
+      if (t < 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
+      if (t < 2) return (((t - 5) * t + 8) * t - 4) * a;
+      return 0;
+    },
+  },
+};
+
+/**
+ * Pillow's antialiased `Image.resize`, bit for bit: its 8-bit fixed-point path in `libImaging/Resample.c`
+ * (`ImagingResample`), horizontal pass first, each rounded to 8 bits. A pass that would not change the size is left out.
+ *
+ * This is what Pillow 3.3 to 12.1 give. Later ones run the vertical pass first where they expect it to be faster
+ * (12.2: pictures more than 100 times as high as wide; 13.0: whenever the height shrinks much more than the
+ * width), which changes some bytes; accuracies of published models were measured with the earlier order.
+ *
+ * @param image `[h, w, 3]`
+ * @param width pixels in a row of the result, at least 1
+ * @param height rows of the result, at least 1
+ * @returns `[height, width, 3]`, never `image` itself
+ * @throws {UsageError} `RESIZE_SIZE` for a size that is no positive integer
+ * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size
+ */
+export function resize(image: RgbImage, width: number, height: number, filter: Interpolation): RgbImage {
+  return resizeRegion(image, width, height, filter, { left: 0, top: 0, width, height });
+}
+
+/**
+ * The rectangle `region` of what {@link resize} would give, without computing the rest: a 1×5000 picture whose
+ * short side becomes 256 would have 328 million pixels.
+ *
+ * @returns `[region.height, region.width, 3]`
+ * @throws {UsageError} `RESIZE_SIZE` for sizes that are no positive integers or a region that is not inside
+ * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size
+ */
+export function resizeRegion(
+  image: RgbImage,
+  width: number,
+  height: number,
+  filter: Interpolation,
+  region: Region,
+): RgbImage {
+  checkRgbImage(image);
+  checkRegion(width, height, region);
+  const columns =
+    width === image.width ? undefined : weigh(image.width, width, region.left, region.width, filter);
+  const rows =
+    height === image.height ? undefined : weigh(image.height, height, region.top, region.height, filter);
+
+  // The rows of the source that the second pass will read.
+  const firstRow = rows === undefined ? region.top : rows.start[0]!;
+  const rowCount =
+    rows === undefined
+      ? region.height
+      : rows.start[region.height - 1]! + rows.count[region.height - 1]! - firstRow;
+
+  const across =
+    columns === undefined
+      ? copyColumns(image, region.left, region.width, firstRow, rowCount)
+      : resizeColumns(image, columns, firstRow, rowCount);
+  const data = rows === undefined ? across : resizeRows(across, region.width, rows, firstRow);
+  return { width: region.width, height: region.height, data };
+}
+
+function checkRegion(width: number, height: number, { left, top, ...size }: Region): void {
+  const sizes = [width, height, size.width, size.height];
+  const fits = left >= 0 && top >= 0 && left + size.width <= width && top + size.height <= height;
+  if (!fits || sizes.some((n) => !Number.isSafeInteger(n) || n < 1))
+    throw new UsageError(
+      'RESIZE_SIZE',
+      `resize: expected positive integers and a region inside ${width}×${height}, ` +
+        `found ${size.width}×${size.height} at ${left}, ${top}`,
+    );
+}
+
+/** For each output position along one axis: which inputs it is made of and how much of each. */
+interface Weights {
+  /** First input. */
+  start: Int32Array;
+  /** Number of inputs. */
+  count: Int32Array;
+  /** `[outputs, taps]`, scaled by 2^{@link PRECISION_BITS}. */
+  coefficients: Int32Array;
+  /** The most inputs that an output can have. */
+  taps: number;
+}
+
+/** Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the outputs `first` to `first + outputs - 1`. */
+function weigh(
+  inSize: number,
+  outSize: number,
+  first: number,
+  outputs: number,
+  filter: Interpolation,
+): Weights {
+  const { support: radius, at } = FILTERS[filter];
+  const scale = inSize / outSize;
+  const filterScale = Math.max(scale, 1);
+  const support = radius * filterScale;
+  const shrink = 1 / filterScale;
+  const taps = Math.ceil(support) * 2 + 1;
+  const start = new Int32Array(outputs);
+  const count = new Int32Array(outputs);
+  const coefficients = new Int32Array(outputs * taps);
+  const weights = new Float64Array(taps);
+  for (let i = 0; i < outputs; i++) {
+    const centre = (first + i + 0.5) * scale;
+    const from = Math.max(0, Math.trunc(centre - support + 0.5));
+    const n = Math.min(inSize, Math.trunc(centre + support + 0.5)) - from;
+    let sum = 0;
+    for (let k = 0; k < n; k++) {
+      const weight = at((k + from - centre + 0.5) * shrink);
+      weights[k] = weight;
+      sum += weight;
+    }
+    for (let k = 0; k < n; k++) {
+      const weight = (sum === 0 ? weights[k]! : weights[k]! / sum) * (1 << PRECISION_BITS);
+      coefficients[i * taps + k] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+    }
+    start[i] = from;
+    count[i] = n;
+  }
+  return { start, count, coefficients, taps };
+}
+
+/** The horizontal pass over `rowCount` rows from `firstRow`; `[rowCount, outputs, 3]`. */
+function resizeColumns(image: RgbImage, columns: Weights, firstRow: number, rowCount: number): Uint8Array {
+  const { start, count, coefficients, taps } = columns;
+  const { data: source, width } = image;
+  const outputs = start.length;
+  // Storing to a clamped array is Pillow's clip8.
+  const out = new Uint8ClampedArray(rowCount * outputs * 3);
+  let to = 0;
+  for (let y = 0; y < rowCount; y++) {
+    const row = (firstRow + y) * width * 3;
+    for (let x = 0; x < outputs; x++) {
+      const first = x * taps;
+      const last = first + count[x]!;
+      let from = row + start[x]! * 3;
+      let r = HALF;
+      let g = HALF;
+      let b = HALF;
+      for (let k = first; k < last; k++) {
+        const c = coefficients[k]!;
+        r = (r + imul(source[from]!, c)) | 0;
+        g = (g + imul(source[from + 1]!, c)) | 0;
+        b = (b + imul(source[from + 2]!, c)) | 0;
+        from += 3;
+      }
+      out[to] = r >> PRECISION_BITS;
+      out[to + 1] = g >> PRECISION_BITS;
+      out[to + 2] = b >> PRECISION_BITS;
+      to += 3;
+    }
+  }
+  return new Uint8Array(out.buffer);
+}
+
+/** What the horizontal pass gives where the width stays; `[rowCount, width, 3]`. */
+function copyColumns(
+  image: RgbImage,
+  left: number,
+  width: number,
+  firstRow: number,
+  rowCount: number,
+): Uint8Array {
+  const out = new Uint8Array(rowCount * width * 3);
+  for (let y = 0; y < rowCount; y++) {
+    const from = ((firstRow + y) * image.width + left) * 3;
+    out.set(image.data.subarray(from, from + width * 3), y * width * 3);
+  }
+  return out;
+}
+
+/** The vertical pass over `[rows, width, 3]`, whose first row is row `firstRow` of the source. */
+function resizeRows(source: Uint8Array, width: number, rows: Weights, firstRow: number): Uint8Array {
+  const { start, count, coefficients, taps } = rows;
+  const stride = width * 3;
+  const out = new Uint8ClampedArray(start.length * stride);
+  const sums = new Int32Array(stride);
+  for (let y = 0; y < start.length; y++) {
+    sums.fill(HALF);
+    let from = (start[y]! - firstRow) * stride;
+    // Two source rows at a time: 1.4 times as fast as one, as the sums are loaded and stored half as often.
+    const last = y * taps + count[y]!;
+    for (let k = y * taps; k < last; k += 2) {
+      const c = coefficients[k]!;
+      const next = k + 1 < last ? from + stride : from;
+      const d = k + 1 < last ? coefficients[k + 1]! : 0;
+      for (let x = 0; x < stride; x++)
+        sums[x] = (sums[x]! + imul(source[from + x]!, c) + imul(source[next + x]!, d)) | 0;
+      from += 2 * stride;
+    }
+    const to = y * stride;
+    for (let x = 0; x < stride; x++) out[to + x] = sums[x]! >> PRECISION_BITS;
+  }
+  return new Uint8Array(out.buffer);
+}

@@ -1,0 +1,53 @@
+import { ImageError } from '../errors.js';
+import { type ByteSource, readBytes } from '../platform/bytes.js';
+import { decodeImage } from './decode.js';
+import { type Preprocessing, preprocess } from './preprocess.js';
+import type { RgbImage } from './types.js';
+
+/** Raw pixels, RGB or RGBA by their length (alpha is ignored); an `ImageData` is one. */
+export interface RawPixels {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array | Uint8ClampedArray;
+}
+
+/** Encoded bytes (JPEG, PNG, WebP), a path, URL, Blob or Response with them, or raw pixels. */
+export type ImageSource = ByteSource | RawPixels;
+
+export interface PixelOptions {
+  maxPixels?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Decodes, turns, resizes and crops: uint8 `[imageSize, imageSize, 3]`, what a model sees. */
+export async function readPixels(
+  source: ImageSource,
+  preprocessing: Preprocessing,
+  { maxPixels, signal }: PixelOptions = {},
+): Promise<Uint8Array> {
+  if (isRaw(source)) return preprocess(rgb(source), preprocessing);
+  const { bytes, name } = await readBytes(source, { signal });
+  const image = await decodeImage(bytes, { file: name, ...(maxPixels === undefined ? {} : { maxPixels }) });
+  return preprocess(image, preprocessing);
+}
+
+function isRaw(source: ImageSource): source is RawPixels {
+  return typeof source === 'object' && 'width' in source && 'height' in source && 'data' in source;
+}
+
+function rgb({ width, height, data }: RawPixels): RgbImage {
+  if (data.length === width * height * 3) return { width, height, data: new Uint8Array(data) };
+  if (data.length !== width * height * 4) {
+    throw new ImageError(
+      'IMAGE_PIXELS',
+      `pixels: expected ${width}×${height} pixels of 3 or 4 bytes, found ${data.length} bytes`,
+    );
+  }
+  const out = new Uint8Array(width * height * 3);
+  for (let i = 0, o = 0; o < out.length; i += 4, o += 3) {
+    out[o] = data[i]!;
+    out[o + 1] = data[i + 1]!;
+    out[o + 2] = data[i + 2]!;
+  }
+  return { width, height, data: out };
+}

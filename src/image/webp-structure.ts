@@ -1,0 +1,86 @@
+import { ImageError } from '../errors.js';
+import { hasText, le16, le32, textAt } from './bytes.js';
+import { checkDimensions, type ImageContext } from './limits.js';
+
+/** What the chunks of a WebP say, read without decoding a pixel. */
+export interface WebpStructure {
+  width: number;
+  height: number;
+  /** The payload of the EXIF chunk. */
+  exif?: Uint8Array;
+}
+
+const CHUNK_HEADER = 8;
+/** VP8X flag: animated (WebP container specification, "Extended File Format"). */
+const ANIMATION = 0x02;
+
+/**
+ * Walks through the RIFF chunks.
+ *
+ * @throws {ImageError} `IMAGE_TRUNCATED` if the file is shorter than its header says; `IMAGE_TOO_LARGE`;
+ *   `IMAGE_UNSUPPORTED` for an animation; `IMAGE_DAMAGED` if there is no picture in it
+ */
+export function readWebpStructure(bytes: Uint8Array, context: ImageContext): WebpStructure {
+  const { file } = context;
+  // RIFF, size of what follows, WEBP; an odd size is padded, which some writers forget at the end of the file.
+  const end = bytes.length < 12 ? Number.POSITIVE_INFINITY : 8 + le32(bytes, 4);
+  let size: { width: number; height: number } | undefined;
+  let picture = false;
+  let exif: Uint8Array | undefined;
+
+  for (let at = 12; at + CHUNK_HEADER <= Math.min(end, bytes.length); ) {
+    const kind = textAt(bytes, at, 4);
+    const length = le32(bytes, at + 4);
+    const payload = bytes.subarray(at + CHUNK_HEADER, at + CHUNK_HEADER + length);
+    const animated =
+      kind === 'ANIM' || kind === 'ANMF' || (kind === 'VP8X' && (payload[0]! & ANIMATION) !== 0);
+    if (animated)
+      throw new ImageError('IMAGE_UNSUPPORTED', `${file}: expected a still WebP, found an animated WebP`);
+    if (kind === 'VP8X' || kind === 'VP8 ' || kind === 'VP8L') {
+      // The canvas comes first and has to be as large as the picture, which the decoder checks.
+      const read = readSize(kind, payload, file);
+      checkDimensions(read.width, read.height, context);
+      size ??= read;
+      picture ||= kind !== 'VP8X';
+    }
+    if (kind === 'EXIF') exif ??= payload;
+    at += CHUNK_HEADER + length + (length & 1);
+  }
+  if (end > bytes.length)
+    throw new ImageError(
+      'IMAGE_TRUNCATED',
+      `${file}: expected a WebP of ${end === Number.POSITIVE_INFINITY ? 'at least 12' : end} bytes, found ${bytes.length}`,
+    );
+  if (size === undefined || !picture)
+    throw new ImageError('IMAGE_DAMAGED', `${file}: expected a VP8 or VP8L chunk in the WebP, found none`);
+  return exif === undefined ? size : { ...size, exif };
+}
+
+function readSize(kind: string, payload: Uint8Array, file: string): { width: number; height: number } {
+  if (payload.length < 10 && !(kind === 'VP8L' && payload.length >= 5))
+    throw new ImageError(
+      'IMAGE_TRUNCATED',
+      `${file}: the ${kind} chunk of the WebP ends after ${payload.length} bytes`,
+    );
+  if (kind === 'VP8X') {
+    const u24 = (at: number) => le16(payload, at) | (payload[at + 2]! << 16);
+    return { width: u24(4) + 1, height: u24(7) + 1 };
+  }
+  if (kind === 'VP8 ') {
+    // RFC 6386, 9.1: three bytes of frame tag, the start code, then 14 bits of width and height with 2 of scale.
+    if ((payload[0]! & 1) !== 0 || !hasText(payload, 3, '\x9d\x01\x2a'))
+      throw new ImageError(
+        'IMAGE_DAMAGED',
+        `${file}: expected a VP8 key frame in the WebP, found something else`,
+      );
+    return { width: le16(payload, 6) & 0x3fff, height: le16(payload, 8) & 0x3fff };
+  }
+  // RFC 9649, 3.4: signature 0x2f, then 14 bits of width - 1 and 14 bits of height - 1.
+  if (payload[0] !== 0x2f)
+    throw new ImageError(
+      'IMAGE_DAMAGED',
+      `${file}: expected a lossless WebP to begin with 2f, found ${payload[0]!.toString(16)}`,
+    );
+  const bits = le32(payload, 1);
+  return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };
+}

@@ -1,0 +1,12 @@
+export {
+  type ClassifyOptions,
+  type LoadOptions,
+  load,
+  Model,
+  type ModelInfo,
+  type Prediction,
+} from './classify.js';
+export { CheckpointError, FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from './errors.js';
+export type { ImageSource, RawPixels } from './image/source.js';
+export type { ByteSource } from './platform/bytes.js';
+export type { Tier } from './runtime/kernels.js';
