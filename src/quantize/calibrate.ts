@@ -26,60 +26,64 @@ export interface CalibrationRun {
 
 export interface CalibrationOptions extends CalibrationRun, ObserverRecipe {}
 
+export interface Calibration<Quantizers> {
+  readonly quantizers: Quantizers;
+  /** How many images there were, up to the limit. */
+  readonly images: number;
+}
+
 /** Uint8 [S, S, 3] each, resized and cropped, not normalised. */
 export type CalibrationImages = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /**
- * Runs the float model over `count` images, in the order given, and returns the quantiser of every activation by the
- * name of the tensor it stands behind (`input`, `blocks.0.norm1.out`, …, `logits`).
+ * Runs the float model over at most `limit` images, in the order given, and returns the quantiser of every activation by
+ * the name of the tensor it stands behind (`input`, `blocks.0.norm1.out`, …, `logits`).
  *
- * @throws QuantizeError `CALIBRATION_COUNT` where there are fewer images than `count`, or `count` is not positive;
+ * @throws QuantizeError `CALIBRATION_COUNT` where there is no image, or `limit` is not positive;
  *   `CALIBRATION_NOT_FINITE` where an activation is NaN or infinite; `MODEL_SHAPE`, `MODEL_TENSOR` for a broken model.
  * @throws RuntimeError `WASM`, `MEMORY`; UsageError `PIXELS` for an image of another size; the reason of `signal`.
  */
 export async function calibrate(
   model: FloatModel,
   images: CalibrationImages,
-  count: number,
+  limit: number,
   options: CalibrationOptions,
-): Promise<Map<string, Quantizer>> {
+): Promise<Calibration<Map<string, Quantizer>>> {
   const { observer, ptf, ...run } = options;
-  const [quantizers] = await calibrateEach(model, images, count, [{ observer, ptf }], run);
-  return quantizers!;
+  const { quantizers, images: used } = await calibrateEach(model, images, limit, [{ observer, ptf }], run);
+  return { quantizers: quantizers[0]!, images: used };
 }
 
 /** As `calibrate`, for several recipes at the cost of one run of the model: one map a recipe. */
 export async function calibrateEach(
   model: FloatModel,
   images: CalibrationImages,
-  count: number,
+  limit: number,
   recipes: readonly ObserverRecipe[],
   { wasm, batchSize = BATCH_SIZE, onProgress, signal }: CalibrationRun,
-): Promise<Map<string, Quantizer>[]> {
-  if (!Number.isSafeInteger(count) || count < 1) {
+): Promise<Calibration<Map<string, Quantizer>[]>> {
+  if (!Number.isSafeInteger(limit) || limit < 1) {
     throw new QuantizeError(
       'CALIBRATION_COUNT',
-      `calibration needs at least one image, found a count of ${count}`,
+      `calibration needs at least one image, found a limit of ${limit}`,
     );
   }
   signal?.throwIfAborted();
-  const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, count) });
+  const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, limit) });
   try {
     const sets = recipes.map((recipe) => new ObserverSet(recipe, runner.workspace));
     let done = 0;
-    for await (const batch of batches(images, count, runner.batchSize)) {
+    for await (const { batch, last } of batches(images, limit, runner.batchSize)) {
       signal?.throwIfAborted();
       done += batch.length;
       runner.run(batch, (name, values, shape, address) => {
-        for (const set of sets) set.observe({ name, values, shape, address }, done === count);
+        for (const set of sets) set.observe({ name, values, shape, address }, last);
       });
-      onProgress?.(done, count);
+      onProgress?.(done, limit);
       await breathe();
     }
-    if (done < count) {
-      throw new QuantizeError('CALIBRATION_COUNT', `calibration: expected ${count} images, found ${done}`);
-    }
-    return sets.map((set) => set.quantizers());
+    if (done === 0) throw new QuantizeError('CALIBRATION_COUNT', 'calibration: expected an image, found none');
+    return { quantizers: sets.map((set) => set.quantizers()), images: done };
   } finally {
     runner.dispose();
   }
@@ -108,24 +112,24 @@ class ObserverSet {
   }
 }
 
-/** The first `count` images in batches of `size`; the last may be smaller. */
+/** At most `limit` images in batches of `size`, the last of which may be smaller and knows that it is the last. */
 async function* batches(
   images: CalibrationImages,
-  count: number,
+  limit: number,
   size: number,
-): AsyncGenerator<Uint8Array[]> {
+): AsyncGenerator<{ batch: Uint8Array[]; last: boolean }> {
   let batch: Uint8Array[] = [];
   let taken = 0;
   for await (const image of images) {
-    batch.push(image);
-    taken++;
-    if (batch.length === size || taken === count) {
-      yield batch;
+    if (batch.length === size) {
+      yield { batch, last: false };
       batch = [];
     }
-    if (taken === count) return;
+    batch.push(image);
+    taken++;
+    if (taken === limit) break;
   }
-  if (batch.length > 0) yield batch;
+  if (batch.length > 0) yield { batch, last: true };
 }
 
 /** Lets timers and signals run: a batch keeps the thread busy for a second. */

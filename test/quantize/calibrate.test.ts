@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, jest, test } from '@jest/globals';
 import { FloatRunner } from '../../src/models/float.js';
 import { calibrate, calibrateEach } from '../../src/quantize/calibrate.js';
-import { OBSERVER_NAMES, type Quantizer } from '../../src/quantize/observers.js';
+import { OBSERVER_NAMES } from '../../src/quantize/observers.js';
 import {
   deitTiny,
   goldenTest,
@@ -18,7 +18,7 @@ const minmax = { observer: 'minmax', ptf: true, wasm } as const;
 
 describe('calibrate on a small model', () => {
   test('gives every quantiser, the residual stream with a factor a channel', async () => {
-    const quantizers = await calibrate(smallModel(), images, 7, minmax);
+    const { quantizers } = await calibrate(smallModel(), images, 7, minmax);
     expect(quantizers.size).toBe(5 + 2 * 11 + 2);
     for (const [name, { scale, zeroPoint, factors }] of quantizers) {
       expect(scale).toBeGreaterThan(0);
@@ -38,7 +38,7 @@ describe('calibrate on a small model', () => {
         range.set(name, [Math.min(min, ...values), Math.max(max, ...values)]);
       });
     for (const batchSize of [1, 3, 16]) {
-      const quantizers = await calibrate(smallModel(), images, 7, { ...minmax, ptf: false, batchSize });
+      const { quantizers } = await calibrate(smallModel(), images, 7, { ...minmax, ptf: false, batchSize });
       for (const [name, { scale }] of quantizers) {
         const [min, max] = range.get(name)!;
         expect(scale).toBe(Math.fround(Math.fround(max - (name.endsWith('probs') ? 0 : min)) / 255));
@@ -82,19 +82,24 @@ describe('calibrate on a small model', () => {
   test('several recipes in one run give what each gives alone', async () => {
     const recipes = OBSERVER_NAMES.flatMap((observer) => [true, false].map((ptf) => ({ observer, ptf })));
     const together = await calibrateEach(smallModel(), images, 7, recipes, { wasm, batchSize: 4 });
-    for (const [i, recipe] of recipes.entries())
-      expect(together[i]).toEqual(
-        await calibrate(smallModel(), images, 7, { ...recipe, wasm, batchSize: 4 }),
-      );
+    for (const [i, recipe] of recipes.entries()) {
+      const alone = await calibrate(smallModel(), images, 7, { ...recipe, wasm, batchSize: 4 });
+      expect(together.quantizers[i]).toEqual(alone.quantizers);
+    }
   });
 
-  test('refuses a count that is not there or makes no sense', async () => {
-    for (const count of [8, 0, -1, 1.5])
-      await expect(calibrate(smallModel(), images, count, minmax)).rejects.toMatchObject({
-        name: 'QuantizeError',
-        code: 'CALIBRATION_COUNT',
-      });
-    await expect(calibrate(smallModel(), images, 8, minmax)).rejects.toThrow('expected 8 images, found 7');
+  test('takes all images where there are fewer than the limit, and knows the last batch', async () => {
+    const recipe = { observer: 'omse', ptf: true, wasm, batchSize: 3 } as const;
+    const exact = await calibrate(smallModel(), images, 7, recipe);
+    expect(await calibrate(smallModel(), images, 100, recipe)).toEqual(exact);
+    expect(exact.images).toBe(7);
+  });
+
+  test('refuses a limit that makes no sense, and no images', async () => {
+    const refusal = { name: 'QuantizeError', code: 'CALIBRATION_COUNT' };
+    for (const limit of [0, -1, 1.5])
+      await expect(calibrate(smallModel(), images, limit, minmax)).rejects.toMatchObject(refusal);
+    await expect(calibrate(smallModel(), [], 7, minmax)).rejects.toMatchObject(refusal);
   });
 
   test('refuses a model whose weights make NaN, and says where', async () => {
@@ -133,7 +138,6 @@ interface Golden {
   scale: number;
   zero_point: number;
   ptf?: number[];
-  scale8?: number;
 }
 
 goldenTest("DeiT-Tiny, 64 photos: scales, zero points and factors are the simulator's", async () => {
@@ -151,22 +155,16 @@ goldenTest("DeiT-Tiny, 64 photos: scales, zero points and factors are the simula
     let channels = 0;
     let equal = 0;
     for (const [name, expected] of golden) {
-      const q = found[i]!.get(name)!;
+      const q = found.quantizers[i]!.get(name)!;
       const what = `${file} ${name}`;
-      // the golden `scale` of a PTF quantiser is that of its smallest factor in use; scale8 is the tensor's
-      const relative = (expected.ptf ? (8 * q.scale) / expected.scale8! : q.scale / expected.scale) - 1;
+      const relative = q.scale / expected.scale - 1;
       expect([what, q.zeroPoint, Math.abs(relative) < 1e-5]).toEqual([what, expected.zero_point, true]);
       expected.ptf?.forEach((alpha, c) => {
         channels++;
-        equal += sameScale(q, c, expected.scale * 2 ** alpha) ? 1 : 0;
+        equal += q.factors![c] === alpha ? 1 : 0;
       });
     }
     expect([file, channels]).toEqual([file, file === 'plain_minmax' ? 0 : 25 * 192]);
     expect(equal).toBe(channels);
   });
 });
-
-/** Whether channel c of a PTF quantiser has this scale: neighbouring factors differ by 2. */
-function sameScale({ scale, factors }: Quantizer, c: number, expected: number): boolean {
-  return Math.abs((scale * 2 ** factors![c]!) / expected - 1) < 1e-3;
-}
