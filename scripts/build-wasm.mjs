@@ -9,7 +9,13 @@ mkdirSync('wasm', { recursive: true });
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(config.targets);
 for (const name of names) {
-  const { error, stderr } = await asc.main([config.targets[name].entry, '--config', 'asconfig.json', '--target', name]);
+  const { error, stderr } = await asc.main([
+    config.targets[name].entry,
+    '--config',
+    'asconfig.json',
+    '--target',
+    name,
+  ]);
   if (error) {
     console.error(stderr.toString());
     process.exit(1);

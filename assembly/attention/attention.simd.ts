@@ -6,7 +6,7 @@
  * since columns of `scores` from `tokens` on are never read and attention codes from `tokens` on are codes for 0, which
  * the softmax kernels write up to the row stride (a multiple of 16).
  *
- * scratch: 16-byte aligned; for T = tokens rounded up to 8: scores 2·d·T + 16·d bytes, context 2·T² + 16·T bytes.
+ * scratch: 16-byte aligned; for T = tokens rounded up to 8: scores 2·d·T + 16·d + 64 bytes, context 2·T² + 16·T + 64 bytes.
  */
 import { Out, packRows, panelRows, storeRows } from '../gemm/gemm.simd';
 
@@ -32,16 +32,28 @@ function packTransposed(k: usize, ld: usize, zero: v128, d: i32, panel: usize): 
   }
 }
 
+/** The epilogue's operands where all channels share one multiplier: 8 biases of 0, then 8 times the multiplier. */
+// @ts-ignore: decorator
+@inline
+function sameForAll(epilogue: usize, multiplier: i32): void {
+  v128.store(epilogue, i32x4.splat(0));
+  v128.store(epilogue, i32x4.splat(0), 16);
+  v128.store(epilogue, i32x4.splat(multiplier), 32);
+  v128.store(epilogue, i32x4.splat(multiplier), 48);
+}
+
 export function scores(
   q: usize, k: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
   const panel = scratch + <usize>(((tokens + 7) & ~7) * d * 2);
-  const zero = i16x8.splat(<i16>z), none = i32x4.splat(0), m = i32x4.splat(multiplier);
+  const epilogue = panel + <usize>(d << 4);
+  const zero = i16x8.splat(<i16>z);
+  sameForAll(epilogue, multiplier);
   packRows(q, ld, z, tokens, d, scratch);
   for (let j = 0; j < tokens; j += 8) {
     packTransposed(k + <usize>j * ld, ld, zero, d, panel);
-    panelRows(scratch, panel, d, tokens, none, none, m, m, left, right, i16x8.splat(<i16>zo), out + <usize>j, ldo, Out.Code);
+    panelRows(scratch, panel, d, tokens, epilogue, epilogue + 32, left, right, zo, out + <usize>j, ldo, Out.Code);
   }
 }
 
@@ -70,7 +82,9 @@ function context(
 ): void {
   const padded = (tokens + 7) & ~7;
   const panel = scratch + <usize>(padded * padded * 2);
-  const zero = i16x8.splat(<i16>z), none = i32x4.splat(0), m = i32x4.splat(multiplier);
+  const epilogue = panel + <usize>(padded << 4);
+  const zero = i16x8.splat(<i16>z);
+  sameForAll(epilogue, multiplier);
 
   let rows = scratch;
   for (let i = 0; i < tokens; i += 4) {
@@ -93,7 +107,7 @@ function context(
       pv += 2 * ld;
       o += 32;
     }
-    panelRows(scratch, panel, padded, tokens, none, none, m, m, left, right, i16x8.splat(<i16>zo), out + <usize>t, ldo, Out.Code);
+    panelRows(scratch, panel, padded, tokens, epilogue, epilogue + 32, left, right, zo, out + <usize>t, ldo, Out.Code);
   }
 }
 

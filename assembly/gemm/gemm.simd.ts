@@ -25,20 +25,22 @@ function put(out: usize, kind: Out, c0: v128, c1: v128, m0: v128, m1: v128, left
 }
 
 /**
- * One panel of 8 channels over all rows.
- * @param rows packed rows  @param panel i16 [k/2][8][2]  @param b0,b1 initial accumulators  @param m0,m1 multipliers
+ * One panel of 8 channels over all rows. What the epilogue needs is read from memory for every tile: kept in locals, it
+ * takes registers from the accumulators and halves the speed.
+ * @param rows packed rows  @param panel i16 [k/2][8][2]  @param bias,multiplier addresses of 8 i32 each
  * @param ldo row stride of the output in bytes
  */
 // @ts-ignore: decorator
 @inline
 export function panelRows(
-  rows: usize, panel: usize, k: i32, m: i32, b0: v128, b1: v128, m0: v128, m1: v128, left: i32, right: i32,
-  zero: v128, out: usize, ldo: usize, kind: Out,
+  rows: usize, panel: usize, k: i32, m: i32, bias: usize, multiplier: usize, left: i32, right: i32,
+  zo: i32, out: usize, ldo: usize, kind: Out,
 ): void {
   const end = panel + (<usize>k << 4);
   let pa = rows;
   for (let i = 0; i < m; i += 4) {
-    let c00 = b0, c01 = b1, c10 = b0, c11 = b1, c20 = b0, c21 = b1, c30 = b0, c31 = b1;
+    let c00 = v128.load(bias), c01 = v128.load(bias, 16);
+    let c10 = c00, c11 = c01, c20 = c00, c21 = c01, c30 = c00, c31 = c01;
     let pb = panel;
     do {
       const w0 = v128.load(pb), w1 = v128.load(pb, 16);
@@ -57,6 +59,7 @@ export function panelRows(
       pa += 16;
       pb += 32;
     } while (pb < end);
+    const m0 = v128.load(multiplier), m1 = v128.load(multiplier, 16), zero = i16x8.splat(<i16>zo);
     put(out, kind, c00, c01, m0, m1, left, right, zero);
     if (i + 1 < m) put(out + ldo, kind, c10, c11, m0, m1, left, right, zero);
     if (i + 2 < m) put(out + 2 * ldo, kind, c20, c21, m0, m1, left, right, zero);
@@ -117,15 +120,13 @@ function gemm(
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize, kind: Out,
 ): void {
   const panel = scratch + <usize>(((m + 3) & ~3) * k * 2);
-  const zero = i16x8.splat(<i16>zo);
   const size: usize = kind == Out.Code ? 1 : 2;
   packRows(a, lda, za, m, k, scratch);
   for (let j = 0; j < n; j += 8) {
     widenPanel(w, panel, k);
-    const pb = bias + (<usize>j << 2), pm = multiplier + (<usize>j << 2);
     panelRows(
-      scratch, panel, k, m, v128.load(pb), v128.load(pb, 16), v128.load(pm), v128.load(pm, 16), left, right,
-      zero, out + <usize>j * size, ldo * size, kind,
+      scratch, panel, k, m, bias + (<usize>j << 2), multiplier + (<usize>j << 2), left, right,
+      zo, out + <usize>j * size, ldo * size, kind,
     );
     w += <usize>k << 3;
   }

@@ -98,7 +98,7 @@ class DeitPlan {
     const widest = Math.max(patchLength, 3 * dim, mlpDim);
     const padded = roundUp(tokens, 8);
     this.#scratch = this.memory.reserve(
-      Math.max(2 * padded * widest, 2 * padded ** 2) + 16 * Math.max(widest, padded),
+      Math.max(2 * padded * widest, 2 * padded ** 2) + 16 * Math.max(widest, padded) + 64,
     );
 
     this.buffer('pixels', imageSize * imageSize, 3);
