@@ -96,8 +96,9 @@ export class Model {
   ): Promise<Prediction[] | Prediction[][]> {
     const { top = 5 } = options;
     if (!Number.isSafeInteger(top) || top < 1) {
-      throw new UsageError('TOP', `top: expected a positive integer, found ${top}`);
+      throw new UsageError('TOP', `top: expected a positive integer, found ${String(top)}`);
     }
+    this.#running();
     if (!Array.isArray(images)) return this.#predict(images as ImageSource, top, options);
     const all: Prediction[][] = [];
     for (const image of images) all.push(await this.#predict(image, top, options));

@@ -7,9 +7,14 @@ export function ranked(values: ArrayLike<number>, top: number): number[] {
 
 /** Softmax of logits. */
 export function probabilities(logits: ArrayLike<number>): Float64Array {
+  return logProbabilities(logits).map(Math.exp);
+}
+
+/** Logarithms of the softmax of logits: finite even where the probability is too small for a number. */
+export function logProbabilities(logits: ArrayLike<number>): Float64Array {
   let max = -Infinity;
   for (let i = 0; i < logits.length; i++) max = Math.max(max, logits[i]!);
-  const p = Float64Array.from(logits, (logit) => Math.exp(logit - max));
-  const sum = p.reduce((a, b) => a + b, 0);
-  return p.map((value) => value / sum);
+  const below = Float64Array.from(logits, (logit) => logit - max);
+  const sum = below.reduce((total, distance) => total + Math.exp(distance), 0);
+  return below.map((distance) => distance - Math.log(sum));
 }

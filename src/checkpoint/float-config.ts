@@ -3,7 +3,7 @@
  * `fqvit`, or that a caller hands over. All of its keys are optional.
  */
 
-import { quoted } from './safetensors-header.js';
+import { shown } from './shown.js';
 import type { Family } from './timm-architectures.js';
 
 /** Red, green, blue. */
@@ -114,17 +114,4 @@ function within(value: unknown, low: number, high: number): boolean {
 
 function isTriple(value: unknown): value is unknown[] {
   return Array.isArray(value) && value.length === 3;
-}
-
-/** A value as it may stand in a message. */
-function shown(value: unknown): string {
-  if (Array.isArray(value))
-    return `[${value.slice(0, 4).map(flat).join(', ')}${value.length > 4 ? ', ...' : ''}]`;
-  return flat(value);
-}
-
-function flat(value: unknown): string {
-  if (typeof value === 'string') return quoted(value);
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }

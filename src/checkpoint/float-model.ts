@@ -12,6 +12,7 @@ import {
   type Rgb,
   validateConfig,
 } from './float-config.js';
+import { saysInteger } from './integer-description.js';
 import { readSafetensors, type Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import {
@@ -110,6 +111,7 @@ const CHANNEL_STEP = 8;
  * @returns the model, every tensor with its shape checked and every value finite
  * @throws CheckpointError
  *   those of `readSafetensors` for a damaged container;
+ *   `MODEL_KIND` it is an integer checkpoint already;
  *   `CHECKPOINT_SCHEME` names of another library, of two, or unknown ones;
  *   `CHECKPOINT_MISSING`, `CHECKPOINT_EXTRA`, `CHECKPOINT_SHAPE`, `CHECKPOINT_DTYPE` for a tensor;
  *   `CHECKPOINT_VALUE` a weight that is NaN or infinite;
@@ -122,10 +124,17 @@ export function readFloatModel(bytes: Uint8Array, options: FloatModelOptions = {
   const file = options.file ?? 'checkpoint';
   const arch = knownArchitecture(options.arch);
   const container = readSafetensors(bytes, { file });
+  const { fqvit } = container.metadata;
+  if (fqvit !== undefined && saysInteger(fqvit)) {
+    throw new CheckpointError(
+      'MODEL_KIND',
+      `${file}: expected a float checkpoint, found one that is already an integer checkpoint: load it as it is`,
+    );
+  }
   const depth = timmDepth([...container.tensors.keys()], file);
   const sizes = checkedSizes(container.tensors, depth, file);
   const warnings: string[] = [];
-  const config = mergedConfig(container.metadata.fqvit, options, file, warnings);
+  const config = mergedConfig(fqvit, options, file, warnings);
   const { architecture, cropPct } = describeArchitecture({ ...sizes, depth }, config, arch, file, warnings);
   const { family, imageSize, classes } = architecture;
   const preprocessing: FloatPreprocessing = {

@@ -1,8 +1,16 @@
 import { CheckpointError } from '../errors.js';
 import { quantizerNames, STEP_RANGES, stepKinds } from './integer-tensors.js';
+import { quoted } from './safetensors-header.js';
+import { shown } from './shown.js';
 
 export const FORMAT = 'fqvit-integer';
 export const VERSION = 1;
+
+/**
+ * The longest JSON document that is parsed, in characters: 100,000 labels of 300. Bounds what `JSON.parse` can be made to
+ * build (2 GB of empty objects, at worst, from a header of the permitted length).
+ */
+export const MAX_DESCRIPTION_CHARACTERS = 2 ** 25;
 
 /** Largest sizes that are accepted: far above every published model, and small enough that no product overflows. */
 const LIMITS = {
@@ -14,6 +22,12 @@ const LIMITS = {
   classes: 100_000,
   tokens: 16384,
 };
+
+/** Beyond this a dequantised code leaves the range of float32. */
+export const MAX_SCALE = 1e36;
+
+/** A picture is resized to imageSize / cropPct before it is cropped: at most a hundred times what the model sees. */
+const LEAST_CROP = 0.01;
 
 export type Rgb = readonly [number, number, number];
 
@@ -78,23 +92,70 @@ export interface Description {
   readonly steps: ReadonlyMap<string, Step>;
 }
 
+/** What to do with a float checkpoint, which may carry a document of its own under the same metadata key, without a format. */
+export const FLOAT_HINT = 'a float checkpoint becomes one with `fqvit quantize`';
+
+/** Whether a metadata document is that of an integer checkpoint, of any version, sound or not. */
+export function saysInteger(text: string): boolean {
+  if (text.length > MAX_DESCRIPTION_CHARACTERS) return false;
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === 'object' && json !== null && 'format' in json && json.format === FORMAT;
+  } catch {
+    return false;
+  }
+}
+
 /**
- * Checks the JSON document of an integer checkpoint, key by key.
+ * Parses the JSON document of an integer checkpoint and checks it key by key.
  *
  * @throws CheckpointError `MODEL_KIND`, `MODEL_VERSION`, `MODEL_DESCRIPTION`
  */
-export function checkDescription(json: unknown, file: string): Description {
+export function parseDescription(text: string, file: string): Description {
+  if (text.length > MAX_DESCRIPTION_CHARACTERS) {
+    throw new CheckpointError(
+      'MODEL_DESCRIPTION',
+      `${file}: description: expected at most ${MAX_DESCRIPTION_CHARACTERS} characters, found ${text.length}`,
+    );
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new CheckpointError(
+      'MODEL_DESCRIPTION',
+      `${file}: description: expected JSON, found ${quoted(text)}`,
+      { cause },
+    );
+  }
+  return checkDescription(json, file);
+}
+
+/**
+ * Checks what a quantiser takes over from a float checkpoint, so that it need not run to find that the result would be
+ * refused.
+ *
+ * @throws CheckpointError `MODEL_DESCRIPTION`
+ */
+export function checkQuantizable(model: Pick<Description, 'architecture' | 'preprocessing'>, file: string): void {
+  const root = new Checked(model, file, 'model');
+  checkPreprocessing(root.child('preprocessing'), checkArchitecture(root.child('architecture')).imageSize);
+}
+
+function checkDescription(json: unknown, file: string): Description {
   const root = new Checked(json, file, 'description');
-  if (root.value('format') !== FORMAT) {
+  const format = root.value('format');
+  if (format !== FORMAT) {
     throw new CheckpointError(
       'MODEL_KIND',
-      `${file}: expected format "${FORMAT}", found ${JSON.stringify(root.value('format'))}`,
+      `${file}: expected an integer checkpoint (format "${FORMAT}"), found ` +
+        (format === undefined ? `a description without a format; ${FLOAT_HINT}` : `format ${shown(format)}`),
     );
   }
   if (root.value('version') !== VERSION) {
     throw new CheckpointError(
       'MODEL_VERSION',
-      `${file}: expected format version ${VERSION}, found ${JSON.stringify(root.value('version'))}`,
+      `${file}: expected format version ${VERSION}, found ${shown(root.value('version'))}`,
     );
   }
   const architecture = checkArchitecture(root.child('architecture'));
@@ -143,10 +204,12 @@ function checkArchitecture(a: Checked): Architecture {
   if (dim % heads !== 0) a.fail('heads', `a divisor of the dimension ${dim}`);
   if ((dim / heads) % 8 !== 0) a.fail('heads', `a head dimension (${dim}/heads) that is a multiple of 8`);
   const mlpDim = a.multipleOf8('mlpDim', LIMITS.mlpDim);
+  const name = a.string('name');
+  if (!/^[\w.-]{1,100}$/.test(name)) a.fail('name', '1 to 100 letters, digits, "_", "." or "-"');
   a.onlyKeys(['family', 'name', 'imageSize', 'patchSize', 'dim', 'depth', 'heads', 'mlpDim', 'classes']);
   return {
     family: a.oneOf('family', ['deit', 'vit']),
-    name: a.string('name'),
+    name,
     imageSize,
     patchSize,
     dim,
@@ -162,7 +225,7 @@ function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
     p.fail('imageSize', `${imageSize}, as the architecture has it`);
   }
   const cropPct = p.number('cropPct');
-  if (!(cropPct > 0 && cropPct <= 1)) p.fail('cropPct', 'a number above 0 and at most 1');
+  if (!(cropPct >= LEAST_CROP && cropPct <= 1)) p.fail('cropPct', `a number from ${LEAST_CROP} to 1`);
   p.onlyKeys(['imageSize', 'cropPct', 'interpolation', 'mean', 'std']);
   const std = p.triple('std');
   if (std.some((value) => value <= 0)) p.fail('std', 'positive numbers');
@@ -194,7 +257,7 @@ function checkRecipe(r: Checked): Recipe {
 
 function checkQuantizer(q: Checked): QuantizerScale {
   const scale = q.number('scale');
-  if (!(scale > 0)) q.fail('scale', 'a positive number');
+  if (!(scale > 0 && scale <= MAX_SCALE)) q.fail('scale', `a positive number, at most ${MAX_SCALE}`);
   q.onlyKeys(['scale', 'zeroPoint']);
   return { scale, zeroPoint: q.integer('zeroPoint', 0, 255) };
 }
@@ -218,7 +281,7 @@ class Checked {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
       throw new CheckpointError(
         'MODEL_DESCRIPTION',
-        `${file}: ${path}: expected an object, found ${show(json)}`,
+        `${file}: ${path}: expected an object, found ${found(json)}`,
       );
     }
     this.#object = json as Record<string, unknown>;
@@ -227,7 +290,7 @@ class Checked {
   fail(key: string, expected: string): never {
     throw new CheckpointError(
       'MODEL_DESCRIPTION',
-      `${this.file}: ${this.path}.${key}: expected ${expected}, found ${show(this.value(key))}`,
+      `${this.file}: ${this.path}.${key}: expected ${expected}, found ${found(this.value(key))}`,
     );
   }
 
@@ -242,7 +305,11 @@ class Checked {
   onlyKeys(keys: readonly string[]): void {
     const known = new Set(keys);
     for (const key of Object.keys(this.#object)) {
-      if (!known.has(key)) this.fail(key, `no such key for this architecture and version`);
+      if (known.has(key)) continue;
+      throw new CheckpointError(
+        'MODEL_DESCRIPTION',
+        `${this.file}: ${this.path}: expected only the keys of this architecture and version, found ${quoted(key)}`,
+      );
     }
   }
 
@@ -296,7 +363,6 @@ class Checked {
   }
 }
 
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+function found(value: unknown): string {
+  return value === undefined ? 'nothing' : shown(value);
 }

@@ -1,8 +1,9 @@
 import { CheckpointError } from '../errors.js';
-import { checkDescription, type Description } from './integer-description.js';
+import { type Description, FLOAT_HINT, parseDescription } from './integer-description.js';
 import { integerTensors, type TensorSpec } from './integer-tensors.js';
 import { checkValues } from './integer-values.js';
 import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
+import { quoted } from './safetensors-header.js';
 import { asInt8, asInt32, asUint8, asUint32 } from './typed-views.js';
 
 /** The metadata key that holds the description. */
@@ -31,10 +32,10 @@ export function readIntegerModel(bytes: Uint8Array, options: { file?: string } =
   if (text === undefined) {
     throw new CheckpointError(
       'MODEL_KIND',
-      `${file}: expected an integer checkpoint with a "${KEY}" document in its metadata, found none; a float checkpoint becomes one with \`fqvit quantize\``,
+      `${file}: expected an integer checkpoint with a "${KEY}" document in its metadata, found none; ${FLOAT_HINT}`,
     );
   }
-  const description = checkDescription(parse(text, file), file);
+  const description = parseDescription(text, file);
   const expected = integerTensors(description);
   checkNames(stored, expected, file);
   const tensors = new Map<string, IntegerArray>();
@@ -57,20 +58,6 @@ export function writeIntegerModel({ tensors, ...description }: IntegerModel): Ui
   return writeSafetensors(views, { [KEY]: JSON.stringify(json) });
 }
 
-function parse(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new CheckpointError(
-      'MODEL_DESCRIPTION',
-      `${file}: metadata "${KEY}": expected JSON, found ${cause}`,
-      {
-        cause,
-      },
-    );
-  }
-}
-
 function checkNames(
   stored: ReadonlyMap<string, Tensor>,
   expected: readonly TensorSpec[],
@@ -83,7 +70,7 @@ function checkNames(
   const list = (what: string, all: string[]) =>
     all.length === 0
       ? []
-      : [`${what} ${all.slice(0, 3).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`];
+      : [`${what} ${all.slice(0, 3).map(quoted).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`];
   throw new CheckpointError(
     'MODEL_TENSORS',
     `${file}: expected the ${names.size} tensors of its architecture, found ${[...list('missing', missing), ...list('extra', extra)].join('; ')}`,

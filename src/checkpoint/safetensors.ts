@@ -7,7 +7,7 @@
  * nothing is allocated in proportion to what it only claims.
  */
 
-import { CheckpointError } from '../errors.js';
+import { CheckpointError, UsageError } from '../errors.js';
 import { describeForeignFile } from './foreign-file.js';
 import {
   HEADER_START,
@@ -72,9 +72,14 @@ export interface Safetensors {
  *   `CHECKPOINT_HEADER` the header's length, encoding, JSON, keys or metadata are wrong;
  *   `CHECKPOINT_TENSOR` a tensor's type, shape or place in the data is wrong;
  *   `CHECKPOINT_TRAILING` bytes follow the last tensor
+ * @throws UsageError `BYTES` for anything but bytes: a path, an `ArrayBuffer`
  */
 export function readSafetensors(bytes: Uint8Array, options: { file?: string | undefined } = {}): Safetensors {
   const file = options.file ?? 'checkpoint';
+  if (!(bytes instanceof Uint8Array)) {
+    const found = Object.prototype.toString.call(bytes);
+    throw new UsageError('BYTES', `${file}: expected the bytes of a file (a Uint8Array), found ${found}`);
+  }
   const { header, dataStart } = readHeader(bytes, file);
   checkLayout(header.entries, bytes.length - dataStart, file);
   const tensors = new Map<string, Tensor>();

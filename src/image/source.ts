@@ -32,22 +32,39 @@ export async function readPixels(
 }
 
 function isRaw(source: ImageSource): source is RawPixels {
-  return typeof source === 'object' && 'width' in source && 'height' in source && 'data' in source;
+  return (
+    typeof source === 'object' &&
+    source !== null &&
+    'width' in source &&
+    'height' in source &&
+    'data' in source
+  );
 }
 
+/** Floats, as some canvases and tensor libraries have them, would all become 0 or 1: they are refused. */
 function rgb({ width, height, data }: RawPixels): RgbImage {
-  if (data.length === width * height * 3) return { width, height, data: new Uint8Array(data) };
-  if (data.length !== width * height * 4) {
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+    throw new ImageError(
+      'IMAGE_PIXELS',
+      `pixels: expected a Uint8Array or Uint8ClampedArray, found ${Object.prototype.toString.call(data)}`,
+    );
+  }
+  if (data.length === width * height * 4) return { width, height, data: withoutAlpha(data) };
+  if (data.length !== width * height * 3) {
     throw new ImageError(
       'IMAGE_PIXELS',
       `pixels: expected ${width}×${height} pixels of 3 or 4 bytes, found ${data.length} bytes`,
     );
   }
-  const out = new Uint8Array(width * height * 3);
+  return { width, height, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
+}
+
+function withoutAlpha(data: Uint8Array | Uint8ClampedArray): Uint8Array {
+  const out = new Uint8Array((data.length / 4) * 3);
   for (let i = 0, o = 0; o < out.length; i += 4, o += 3) {
     out[o] = data[i]!;
     out[o + 1] = data[i + 1]!;
     out[o + 2] = data[i + 2]!;
   }
-  return { width, height, data: out };
+  return out;
 }

@@ -44,7 +44,9 @@ export class IntegerDeit {
     const memory = plan.memory.allocate();
     const kernels = await instantiateKernels(wasm, memory);
     for (const fill of plan.fills) fill(memory.buffer, kernels);
-    return new IntegerDeit(model, memory, kernels, plan);
+    // Without the tensors, which are views on the file: it can go, the memory has its own copy.
+    const { tensors: _, ...description } = model;
+    return new IntegerDeit(description, memory, kernels, plan);
   }
 
   /**

@@ -6,13 +6,17 @@ export type ByteSource = string | URL | Uint8Array | ArrayBuffer | Blob | Respon
 export interface ReadOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((loaded: number, total: number | undefined) => void) | undefined;
+  /** A longer answer is refused where it passes this. Default 2 GiB, which is also what Node reads of a file. */
+  maxBytes?: number | undefined;
 }
 
 export interface NamedBytes {
   readonly bytes: Uint8Array;
-  /** How messages name the source; undefined for plain bytes. */
+  /** How messages name the source. */
   readonly name: string;
 }
+
+const MAX_BYTES = 2 ** 31;
 
 /**
  * Reads a source whole.
@@ -23,10 +27,7 @@ export async function readBytes(source: ByteSource, options: ReadOptions = {}): 
   options.signal?.throwIfAborted();
   if (source instanceof Uint8Array) return { bytes: source, name: 'bytes' };
   if (source instanceof ArrayBuffer) return { bytes: new Uint8Array(source), name: 'bytes' };
-  if (source instanceof Blob) {
-    const name = source instanceof File ? source.name : 'blob';
-    return { bytes: new Uint8Array(await source.arrayBuffer()), name };
-  }
+  if (source instanceof Blob) return readBlob(source, options);
   if (source instanceof Response) return readResponse(source, source.url || 'response', options);
   if (typeof source !== 'string' && !(source instanceof URL)) {
     throw new RuntimeError(
@@ -35,56 +36,128 @@ export async function readBytes(source: ByteSource, options: ReadOptions = {}): 
     );
   }
   const text = String(source);
-  if (/^(https?|data|blob):/.test(text)) {
-    const response = await fetch(text, options.signal ? { signal: options.signal } : {}).catch((cause: unknown) => {
-      options.signal?.throwIfAborted();
-      throw new RuntimeError('SOURCE', `${text}: expected an answer, found ${String(cause)}`, { cause });
-    });
-    return readResponse(response, text, options);
-  }
+  if (/^(https?|data|blob):/i.test(text)) return readUrl(text, options);
   return readPath(source, options);
 }
 
-async function readPath(source: string | URL, { signal, onProgress }: ReadOptions): Promise<NamedBytes> {
-  const { readFile } = await import('node:fs/promises');
-  const path = typeof source === 'string' && source.startsWith('file:') ? new URL(source) : source;
+async function readBlob(blob: Blob, options: ReadOptions): Promise<NamedBytes> {
+  const name = blob instanceof File ? blob.name : 'blob';
+  checkSize(blob.size, name, options);
+  const buffer = await blob.arrayBuffer().catch((cause: unknown) => {
+    throw unreadable(name, 'a readable blob', cause);
+  });
+  options.signal?.throwIfAborted();
+  return { bytes: new Uint8Array(buffer), name };
+}
+
+async function readUrl(url: string, options: ReadOptions): Promise<NamedBytes> {
+  const name = /^data:/i.test(url) ? 'data URL' : url;
+  const response = await fetch(url, options.signal ? { signal: options.signal } : {}).catch(
+    (cause: unknown) => {
+      options.signal?.throwIfAborted();
+      throw unreadable(name, 'an answer', cause);
+    },
+  );
+  return readResponse(response, name, options);
+}
+
+async function readResponse(response: Response, name: string, options: ReadOptions): Promise<NamedBytes> {
+  if (response.bodyUsed || response.body?.locked) {
+    throw new RuntimeError('SOURCE', `${name}: expected an unread response, found one that has been read`);
+  }
   try {
-    const bytes = new Uint8Array(await readFile(path, { signal }));
-    onProgress?.(bytes.length, bytes.length);
-    return { bytes, name: String(source) };
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new RuntimeError(
-      'SOURCE',
-      `${String(source).replaceAll('\0', '\\0')}: expected a readable file, found ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
-      { cause },
-    );
+    if (!response.ok) {
+      throw new RuntimeError('SOURCE', `${name}: expected status 200, found ${response.status}`);
+    }
+    // Of a compressed answer the header counts what came over the wire.
+    const length = response.headers.has('content-encoding') ? 0 : Number(response.headers.get('content-length'));
+    const total = Number.isSafeInteger(length) && length > 0 ? length : undefined;
+    checkSize(total, name, options);
+    if (response.body === null) return { bytes: new Uint8Array(0), name };
+    return { bytes: await collect(response.body, name, total, options), name };
+  } finally {
+    // Ends the connection of an answer that is not wanted; of one that has been read nothing is left.
+    response.body?.cancel().catch(() => {});
   }
 }
 
-async function readResponse(response: Response, name: string, { signal, onProgress }: ReadOptions): Promise<NamedBytes> {
-  if (!response.ok) throw new RuntimeError('SOURCE', `${name}: expected status 200, found ${response.status}`);
-  const length = Number(response.headers.get('content-length')) || undefined;
-  const chunks: Uint8Array[] = [];
+async function readPath(source: string | URL, options: ReadOptions): Promise<NamedBytes> {
+  const { signal, onProgress } = options;
+  const name = String(source).replaceAll('\0', '\\0') || '""';
+  const failed = (cause: unknown): never => {
+    signal?.throwIfAborted();
+    throw unreadable(name, 'a readable file', cause);
+  };
+  const { path, endless } = await examinePath(source).catch(failed);
+  if (endless) return { bytes: await collect(await openStream(path), name, undefined, options), name };
+  const { readFile } = await import('node:fs/promises');
+  const { buffer, byteOffset, length } = await readFile(path, { signal }).catch(failed);
+  onProgress?.(length, length);
+  return { bytes: new Uint8Array(buffer, byteOffset, length), name };
+}
+
+/** `endless`: a pipe or device, which has no size and need not end. */
+async function examinePath(source: string | URL): Promise<{ path: string | URL; endless: boolean }> {
+  const { stat } = await import('node:fs/promises');
+  const path = typeof source === 'string' && /^file:/i.test(source) ? new URL(source) : source;
+  const found = await stat(path);
+  return { path, endless: !found.isFile() && !found.isDirectory() };
+}
+
+async function openStream(path: string | URL): Promise<ReadableStream<Uint8Array>> {
+  const { createReadStream } = await import('node:fs');
+  const { Readable } = await import('node:stream');
+  return Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>;
+}
+
+/** With a reader rather than `for await`, which not every browser has for streams. */
+async function collect(
+  stream: ReadableStream<Uint8Array>,
+  name: string,
+  total: number | undefined,
+  options: ReadOptions,
+): Promise<Uint8Array> {
+  const { signal, onProgress } = options;
+  const reader = stream.getReader();
+  const stop = () => void reader.cancel().catch(() => {});
+  signal?.addEventListener('abort', stop);
+  const parts: Uint8Array[] = [];
   let loaded = 0;
   try {
-    for await (const chunk of response.body ?? []) {
+    for (;;) {
+      const { done, value } = await reader.read().catch((cause: unknown) => {
+        signal?.throwIfAborted();
+        throw unreadable(name, `${total ?? 'all'} bytes`, cause, `${loaded} and then `);
+      });
       signal?.throwIfAborted();
-      chunks.push(chunk);
-      loaded += chunk.length;
-      onProgress?.(loaded, length);
+      if (done) break;
+      parts.push(value);
+      loaded += value.length;
+      checkSize(loaded, name, options);
+      onProgress?.(loaded, total);
     }
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new RuntimeError('SOURCE', `${name}: expected ${length ?? 'all'} bytes, the answer broke off after ${loaded}`, {
-      cause,
-    });
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    stop();
+    reader.releaseLock();
   }
   const bytes = new Uint8Array(loaded);
   let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
-  return { bytes, name };
+  return bytes;
+}
+
+function checkSize(size: number | undefined, name: string, { maxBytes = MAX_BYTES }: ReadOptions): void {
+  if (size === undefined || size <= maxBytes) return;
+  throw new RuntimeError('SOURCE', `${name}: expected at most ${maxBytes} bytes, found at least ${size}`);
+}
+
+/** The system's code says more than the exception around it (`fetch failed`). */
+function unreadable(name: string, expected: string, cause: unknown, before = ''): RuntimeError {
+  const { code, cause: inner } = (cause ?? {}) as { code?: unknown; cause?: { code?: unknown } };
+  const reason = [code, inner?.code].find((value) => typeof value === 'string') ?? String(cause);
+  return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${before}${reason}`, { cause });
 }

@@ -1,8 +1,9 @@
-import type { Model } from '../classify.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
+import type { Model } from '../classify.js';
+import { CheckpointError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { FloatRunner } from '../models/float.js';
-import { probabilities, ranked } from '../rank.js';
+import { logProbabilities, ranked } from '../rank.js';
 import { readWasm } from '../runtime/wasm-node.js';
 
 export interface LabelledImage {
@@ -41,12 +42,16 @@ export interface EvaluateOptions {
  * Accuracy of an integer model on labelled images and, with a reference, its agreement with the float model.
  *
  * @throws ImageError for the first image that cannot be read: an accuracy over part of a set would mislead
+ * @throws UsageError `EVALUATION` for no images at all, or a class that the model does not have
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model that has other classes or another image size
  */
 export async function evaluate(
   model: Model,
   images: readonly LabelledImage[],
   { reference, onProgress, signal }: EvaluateOptions = {},
 ): Promise<EvaluationReport> {
+  checkImages(images, model);
+  if (reference) checkReference(reference, model);
   const float = reference && (await FloatRunner.create(reference, { wasm: await readWasm('float') }));
   const integerScore = new Score();
   const floatScore = new Score();
@@ -60,7 +65,7 @@ export async function evaluate(
       if (float) {
         const expected = floatScore.add(truth, () => float.run([pixels])[0]!);
         if (ranked(expected, 1)[0] === ranked(logits, 1)[0]) agreed++;
-        kl += divergence(probabilities(expected), probabilities(logits));
+        kl += divergence(logProbabilities(expected), logProbabilities(logits));
       }
       onProgress?.(i + 1, images.length);
     }
@@ -73,6 +78,29 @@ export async function evaluate(
     ...integerScore.report(n),
     ...(float ? { reference: { ...floatScore.report(n), agreement: (100 * agreed) / n, kl: kl / n } } : {}),
   };
+}
+
+function checkImages(images: readonly LabelledImage[], { info }: Model): void {
+  if (images.length === 0)
+    throw new UsageError('EVALUATION', 'evaluate: expected at least one image, found none');
+  const { classes } = info.architecture;
+  for (const [i, { class: truth }] of images.entries()) {
+    if (Number.isInteger(truth) && truth >= 0 && truth < classes) continue;
+    throw new UsageError(
+      'EVALUATION',
+      `evaluate: image ${i}: expected a class from 0 to ${classes - 1}, found ${String(truth)}`,
+    );
+  }
+}
+
+function checkReference({ architecture }: FloatModel, { info }: Model): void {
+  for (const size of ['classes', 'imageSize'] as const) {
+    if (architecture[size] === info.architecture[size]) continue;
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `reference: expected ${size} ${info.architecture[size]}, as the integer model has, found ${architecture[size]}`,
+    );
+  }
 }
 
 class Score {
@@ -100,7 +128,7 @@ class Score {
   }
 }
 
-/** KL(p ‖ q) in nats. */
+/** KL(p ‖ q) in nats, of logarithms of probabilities. */
 function divergence(p: Float64Array, q: Float64Array): number {
-  return p.reduce((sum, value, i) => (value > 0 ? sum + value * Math.log(value / q[i]!) : sum), 0);
+  return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]!), 0);
 }

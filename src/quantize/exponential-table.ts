@@ -19,8 +19,16 @@ const N = 30;
  */
 export function exponentialTable(scale: number, tokens: number): Uint32Array {
   const polynomial = Math.floor(C / scale ** 2) >= LEAST_RESOLUTION;
+  return polynomial ? widestTable((d) => iExp(-d, scale), tokens) : exactExponentialTable(scale, tokens);
+}
+
+/** The same table with exact exponentials, for uniform attention codes: the paper's authors leave that softmax in float. */
+export function exactExponentialTable(scale: number, tokens: number): Uint32Array {
+  return widestTable((d) => Math.exp(-d * scale), tokens);
+}
+
+function widestTable(exponential: (d: number) => number, tokens: number): Uint32Array {
   const widest = Math.floor((2 ** 32 - 1) / tokens);
-  const exponential = polynomial ? (d: number) => iExp(-d, scale) : (d: number) => Math.exp(-d * scale);
   const first = exponential(0);
   const table = new Uint32Array(256);
   let least = widest;

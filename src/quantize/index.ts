@@ -1,6 +1,7 @@
 import { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
+import { checkQuantizable } from '../checkpoint/integer-description.js';
 import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
-import { type FqvitError, ImageError, QuantizeError, RuntimeError } from '../errors.js';
+import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { readWasm } from '../runtime/wasm-node.js';
 import { calibrate } from './calibrate.js';
@@ -17,7 +18,7 @@ const DEFAULT_IMAGES = 1000;
 export interface QuantizeOptions extends MethodOptions, FloatModelOptions {
   /** Images to calibrate on; an explicit number that is not there is an error. Default 1000 or all that there are. */
   calibrationImages?: number | undefined;
-  /** Picks the images. Default 0. `null` takes them in the order given. */
+  /** Picks the images, 0..2^32 - 1. Default 0. `null` takes them in the order given. */
   seed?: number | null | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -50,7 +51,9 @@ export interface Skipped {
  *
  * @param float a `.safetensors` file with timm's names
  * @param images paths, URLs, bytes or raw pixels
- * @throws CheckpointError for the float checkpoint, QuantizeError for the calibration, UsageError for options
+ * @throws CheckpointError for the float checkpoint; UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED` for options
+ * @throws QuantizeError `CALIBRATION_IMAGES` where there are fewer readable images than were asked for, or none;
+ *   `CALIBRATION_NOT_FINITE`, `QUANTIZER_RANGE` where the model overflows on them
  */
 export async function quantize(
   float: Uint8Array,
@@ -59,21 +62,22 @@ export async function quantize(
 ): Promise<Quantized> {
   const { signal, seed = 0 } = options;
   const method = methodRecipe(options);
-  const model = readFloatModel(float, options);
-  const order = seed === null ? images : drawOrder(images, seed);
+  const order = inOrder(images, seed);
   const wanted = imageCount(images.length, options.calibrationImages);
+  const model = readFloatModel(float, options);
+  const { layerNormEps: _, ...architecture } = model.architecture;
+  checkQuantizable({ architecture, preprocessing: model.preprocessing }, options.file ?? 'checkpoint');
   const skipped: Skipped[] = [];
-  const { quantizers, images: used } = await calibrate(
-    model,
-    readable(order, model.preprocessing, skipped, options),
-    wanted,
-    {
-      ...method,
-      wasm: options.wasm ?? (await readWasm('float')),
-      ...(options.onProgress ? { onProgress: options.onProgress } : {}),
-      ...(signal ? { signal } : {}),
-    },
-  );
+  const pixels = readable(order, model.preprocessing, skipped, options);
+  const { quantizers, images: used } = await calibrate(model, pixels, wanted, {
+    ...method,
+    wasm: options.wasm ?? (await readWasm('float')),
+    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+    ...(signal ? { signal } : {}),
+  }).catch((error: unknown) => {
+    const none = error instanceof QuantizeError && error.code === 'CALIBRATION_COUNT';
+    throw none ? tooFew(options.calibrationImages ?? 1, 0, skipped) : error;
+  });
   if (used < (options.calibrationImages ?? 1)) throw tooFew(options.calibrationImages ?? 1, used, skipped);
   const integer = integerize(model, quantizers, {
     ...method,
@@ -84,10 +88,25 @@ export async function quantize(
   return { bytes: writeIntegerModel(integer), model: integer, warnings: model.warnings, skipped };
 }
 
-/** @throws QuantizeError `CALIBRATION_IMAGES` where there are fewer than were asked for, or none */
-function imageCount(available: number, wanted = Math.min(DEFAULT_IMAGES, available)): number {
-  if (!Number.isSafeInteger(wanted) || wanted < 1 || wanted > available) throw tooFew(wanted, available, []);
-  return wanted;
+/** @throws UsageError `SEED` */
+function inOrder(images: readonly ImageSource[], seed: number | null): readonly ImageSource[] {
+  if (seed === null) return images;
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
+    throw new UsageError('SEED', `seed: expected an integer from 0 to 2^32 - 1 or null, found ${String(seed)}`);
+  }
+  return drawOrder(images, seed);
+}
+
+/** @throws UsageError `CALIBRATION_COUNT`; QuantizeError `CALIBRATION_IMAGES` where there are fewer than were asked for, or none */
+function imageCount(available: number, wanted: number | undefined): number {
+  if (wanted !== undefined && (!Number.isSafeInteger(wanted) || wanted < 1)) {
+    throw new UsageError(
+      'CALIBRATION_COUNT',
+      `calibrationImages: expected a positive integer, found ${String(wanted)}`,
+    );
+  }
+  if (available < (wanted ?? 1)) throw tooFew(wanted ?? 1, available, []);
+  return wanted ?? Math.min(DEFAULT_IMAGES, available);
 }
 
 /** The pixels of the images that can be read; the others are noted in `skipped`. */
@@ -115,7 +134,7 @@ function tooFew(wanted: number, found: number, skipped: readonly Skipped[]): Qua
   const more = skipped.length > 10 ? `\n  and ${skipped.length - 10} more` : '';
   return new QuantizeError(
     'CALIBRATION_IMAGES',
-    `calibration: expected ${Math.max(wanted, 1)} readable images, found ${found}${reasons.join('')}${more}`,
+    `calibration: expected ${wanted} readable ${wanted === 1 ? 'image' : 'images'}, found ${found}${reasons.join('')}${more}`,
   );
 }
 

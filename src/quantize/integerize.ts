@@ -1,10 +1,10 @@
-import { type Description, FORMAT, type QuantizerScale, type Recipe, type Step, VERSION } from '../checkpoint/integer-description.js';
+import { type Description, FORMAT, MAX_SCALE, type QuantizerScale, type Recipe, type Step, VERSION } from '../checkpoint/integer-description.js';
 import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
 import { integerTensors, quantizerNames } from '../checkpoint/integer-tensors.js';
 import { QuantizeError } from '../errors.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
-import { exponentialTable } from './exponential-table.js';
+import { exactExponentialTable, exponentialTable } from './exponential-table.js';
 import { geluTable } from './gelu.js';
 import { inputQuantizer } from './input.js';
 import { layerNormParameters } from './layernorm.js';
@@ -18,7 +18,7 @@ import { quantizeWeights } from './weights.js';
  * integer multipliers and shifts instead of scales, tables instead of functions.
  *
  * @param quantizers by the names of `quantizerNames` (and `blocks.N.attn.probs` where attention is uniform)
- * @throws QuantizeError `QUANTIZER_MISSING`
+ * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or NaN
  */
 export function integerize(model: FloatModel, quantizers: ReadonlyMap<string, Quantizer>, recipe: Recipe): IntegerModel {
   return new Integerizer(model, quantizers, recipe).run();
@@ -88,8 +88,10 @@ class Integerizer {
     this.linear(`${name}.attn.qkv`, `${name}.norm1.out`, `${name}.attn.qkv.out`);
     const d = dim / heads;
     this.product(`${name}.attn.scores`, qkv.scale ** 2 / Math.sqrt(d) / scores.scale, 255 ** 2 * d);
-    this.#tensors.set(`${name}.attn.softmax.table`, exponentialTable(scores.scale, tokens));
-    if (this.recipe.attention === 'uniform') {
+    const uniform = this.recipe.attention === 'uniform';
+    const table = uniform ? exactExponentialTable : exponentialTable;
+    this.#tensors.set(`${name}.attn.softmax.table`, table(scores.scale, tokens));
+    if (uniform) {
       const probs = this.quantizer(`${name}.attn.probs`);
       const levels = Math.min(Math.max(Math.round(4096 / probs.scale), 1), 2 ** 30 - 1);
       this.#steps.set(`${name}.attn.softmax`, { levels });
@@ -176,7 +178,14 @@ class Integerizer {
     if (quantizer === undefined) {
       throw new QuantizeError('QUANTIZER_MISSING', `expected a quantiser "${name}" from the calibration, found none`);
     }
-    if (!this.#scales.has(name)) this.#scales.set(name, { scale: quantizer.scale, zeroPoint: quantizer.zeroPoint });
+    const { scale, zeroPoint } = quantizer;
+    if (!(scale > 0 && scale <= MAX_SCALE && Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255)) {
+      throw new QuantizeError(
+        'QUANTIZER_RANGE',
+        `quantiser "${name}": expected a scale above 0, at most ${MAX_SCALE}, and a zero point from 0 to 255, found ${scale} and ${zeroPoint}`,
+      );
+    }
+    if (!this.#scales.has(name)) this.#scales.set(name, { scale, zeroPoint });
     return quantizer;
   }
 

@@ -121,21 +121,22 @@ type Context = (
   scratch: Address,
 ) => void;
 
-const EXPORTS: readonly (keyof IntegerKernels)[] = [
-  'pack_weights',
-  'linear',
-  'linear_fine',
-  'scores',
-  'context_log2',
-  'context_uniform',
-  'softmax_log2',
-  'softmax_uniform',
-  'layernorm',
-  'gelu',
-  'add',
-  'lookup',
-  'patches',
-];
+/** Operands of each kernel. A module of another version may export the same names with others, and would compute nonsense. */
+const OPERANDS: { readonly [Name in keyof IntegerKernels]: Parameters<IntegerKernels[Name]>['length'] } = {
+  pack_weights: 5,
+  linear: 15,
+  linear_fine: 15,
+  scores: 13,
+  context_log2: 14,
+  context_uniform: 14,
+  softmax_log2: 7,
+  softmax_uniform: 7,
+  layernorm: 10,
+  gelu: 4,
+  add: 11,
+  lookup: 4,
+  patches: 7,
+};
 
 /**
  * Binds a kernel module to a memory. `@assemblyscript/loader` would add string and array marshalling that kernels on
@@ -158,12 +159,16 @@ export async function instantiateKernels(
       { cause },
     );
   }
-  const missing = EXPORTS.filter((name) => typeof instance.exports[name] !== 'function');
-  if (missing.length > 0) {
+  const { exports } = instance;
+  const wrong = Object.entries(OPERANDS).filter(([name, count]) => {
+    const kernel = exports[name];
+    return typeof kernel !== 'function' || kernel.length !== count;
+  });
+  if (wrong.length > 0) {
     throw new RuntimeError(
       'WASM_MODULE',
-      `wasm: expected the integer kernels of this version, found a module without ${missing.join(', ')}`,
+      `wasm: expected the integer kernels of this version, found a module without ${wrong.map(([name, count]) => `${name}/${count}`).join(', ')}`,
     );
   }
-  return instance.exports as unknown as IntegerKernels;
+  return exports as unknown as IntegerKernels;
 }

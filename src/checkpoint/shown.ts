@@ -1,0 +1,14 @@
+import { quoted } from './safetensors-header.js';
+
+/** A value from an untrusted file as it may stand in a message: short, on one line, and never walked to its depths. */
+export function shown(value: unknown): string {
+  if (Array.isArray(value))
+    return `[${value.slice(0, 4).map(flat).join(', ')}${value.length > 4 ? ', ...' : ''}]`;
+  return flat(value);
+}
+
+function flat(value: unknown): string {
+  if (typeof value === 'string') return quoted(value);
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}

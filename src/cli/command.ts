@@ -1,0 +1,36 @@
+import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty';
+
+/** A citty command with what strict checking and help need beside. */
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** Positional arguments as the first line of the help writes them. */
+  readonly usage: string;
+  readonly args: ArgsDef;
+  /** The last positional argument may be repeated. */
+  readonly repeats: boolean;
+  /** Whole command lines. */
+  readonly examples: readonly string[];
+  /** Runs to the exit code; 0 where it gives none. */
+  readonly definition: CommandDef;
+}
+
+export interface CommandSpec<T extends ArgsDef> extends Omit<Command, 'args' | 'repeats' | 'definition'> {
+  readonly args: T;
+  readonly repeats?: boolean;
+  // biome-ignore lint/suspicious/noConfusingVoidType: most commands end in 0 and say nothing
+  run(args: ParsedArgs<T>): Promise<number | void>;
+}
+
+export function describeCommand<const T extends ArgsDef>({
+  run,
+  repeats = false,
+  ...spec
+}: CommandSpec<T>): Command {
+  const definition = defineCommand({
+    meta: { name: spec.name, description: spec.summary },
+    args: spec.args,
+    run: ({ args }) => run(args),
+  });
+  return { ...spec, repeats, definition: definition as unknown as CommandDef };
+}

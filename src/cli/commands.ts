@@ -1,0 +1,17 @@
+import type { Command } from './command.js';
+
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Promise<{ default: Command }>;
+}
+
+/** Loaded when they run, so that the general help does not wait for them. */
+export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
+  ['classify', { summary: 'Say what is in photos', load: () => import('./commands/classify.js') }],
+  [
+    'quantize',
+    { summary: 'Make an integer checkpoint from a float one', load: () => import('./commands/quantize.js') },
+  ],
+  ['eval', { summary: 'Measure accuracy on labelled photos', load: () => import('./commands/eval.js') }],
+  ['inspect', { summary: 'Show what is in a checkpoint', load: () => import('./commands/inspect.js') }],
+]);

@@ -1,0 +1,135 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Model } from '../../classify.js';
+import { CheckpointError, FqvitError } from '../../errors.js';
+import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
+import { describeCommand } from '../command.js';
+import { expectFile, expectFolder, systemReason } from '../files.js';
+import { readFloatSource } from '../float-source.js';
+import { columns, plain, plural } from '../format.js';
+import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
+import { startProgress } from '../progress.js';
+import { describeMethod } from '../recipe.js';
+import { print, printJson, warn } from '../report.js';
+import { integerOption, optional } from '../values.js';
+
+export default describeCommand({
+  name: 'eval',
+  summary: 'measure accuracy on labelled photos, and agreement with the float model',
+  usage: 'M --images DIR --labels CSV [OPTIONS]',
+  args: {
+    m: { type: 'positional', required: true, description: 'Integer checkpoint, a file or a URL' },
+    images: { type: 'string', valueHint: 'DIR', required: true, description: 'Folder of the photos' },
+    labels: {
+      type: 'string',
+      valueHint: 'CSV',
+      required: true,
+      description: 'Table with the header file,class: a path in DIR and the index of its class',
+    },
+    reference: {
+      type: 'string',
+      valueHint: 'FLOAT',
+      description: 'Float checkpoint to compare with, the one that M was made from',
+    },
+    limit: { type: 'string', valueHint: 'N', description: 'Only the first N rows' },
+    json: {
+      type: 'boolean',
+      description: 'Print JSON: {images, top1, top5, reference: {top1, top5, agreement, kl}, msPerImage}',
+    },
+  },
+  examples: [
+    'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
+    'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
+  ],
+  async run({ m: path, images: folder, labels, reference: source, limit: limitText, json }) {
+    const limit = optional(limitText, (n) => integerOption('limit', n, 1));
+    await expectFile(path);
+    await expectFolder(folder);
+    const { load } = await import('../../index.js');
+    const model = await load(path);
+    const rows = (await readLabelsCsv(labels, model.info.architecture.classes)).slice(0, limit);
+    for (const row of rows) await expectImage(folder, row, labels);
+    const reference = source === undefined ? undefined : await readReference(source, model);
+
+    const { evaluate } = await import('../../quantize/index.js');
+    const progress = startProgress('evaluating', rows.length);
+    let report: EvaluationReport;
+    try {
+      report = await evaluate(
+        model,
+        rows.map(({ file, class: truth }) => ({ image: join(folder, file), class: truth })),
+        { reference, onProgress: progress.update },
+      );
+    } finally {
+      progress.stop();
+    }
+    model.dispose();
+    if (json) printJson(report);
+    else printReport(path, model, report);
+  },
+});
+
+/** Before the work, and by its line: a missing photo should not end an hour of it. */
+async function expectImage(folder: string, { file, line }: LabelledFile, labels: string): Promise<void> {
+  const path = join(folder, file);
+  const found = await stat(path).then(
+    (stats) => (stats.isFile() ? undefined : 'a folder'),
+    (cause: unknown) => systemReason(cause),
+  );
+  if (found === undefined) return;
+  throw new FqvitError('LABELS', `${labels}:${line}: expected a photo at ${path}, found ${found}`);
+}
+
+/** With the preprocessing of the integer model, whose pixels it gets. */
+async function readReference(source: string, { info }: Model): Promise<FloatModel> {
+  const { readFloatModel } = await import('../../quantize/index.js');
+  const { bytes, path } = await readFloatSource(source);
+  const { cropPct, interpolation, mean, std } = info.preprocessing;
+  const { family } = info.architecture;
+  const reference = readFloatModel(bytes, {
+    file: path,
+    config: { architecture: family, interpolation },
+    cropPct,
+    mean,
+    std,
+  });
+  for (const size of ['classes', 'imageSize'] as const) {
+    const expected = info.architecture[size];
+    const found = reference.architecture[size];
+    if (found === expected) continue;
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `${path}: ${size}: expected ${expected}, as the integer checkpoint has, found ${found}`,
+    );
+  }
+  for (const warning of reference.warnings) warn(warning);
+  if ((await sha256(bytes)) !== info.recipe.sourceSha256) {
+    warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
+  }
+  return reference;
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const { createHash } = await import('node:crypto');
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function printReport(path: string, { info }: Model, report: EvaluationReport): void {
+  const row = (name: string, { top1, top5, msPerImage }: Score) => [
+    name,
+    `${top1.toFixed(2)} %`,
+    `${top5.toFixed(2)} %`,
+    msPerImage.toFixed(2),
+  ];
+  const { reference } = report;
+  print(`${plain(path)}: ${plain(info.architecture.name)}, ${describeMethod(info.recipe)}`);
+  print(`${plural(report.images, 'image')}\n`);
+  const rows = [['', 'top-1', 'top-5', 'ms/image'], row('integer', report)];
+  if (reference) rows.push(row('float', reference));
+  for (const line of columns(rows, [1, 2, 3])) print(line);
+  if (!reference) return;
+  print(`\nagreement  ${reference.agreement.toFixed(2)} % of images in the same class`);
+  print(`KL         ${reference.kl.toFixed(4)} nats (mean, float against integer)`);
+}
+
+type Score = Pick<EvaluationReport, 'top1' | 'top5' | 'msPerImage'>;

@@ -1,0 +1,152 @@
+import type { Architecture, ModelPreprocessing } from '../../checkpoint/integer-description.js';
+import { describeCommand } from '../command.js';
+import { readFloatSource } from '../float-source.js';
+import { columns, formatBytes, formatCount, plain, plural } from '../format.js';
+import type { FloatReport, IntegerReport, QuantizerReport, TensorReport } from '../inspection.js';
+import { describeMethod } from '../recipe.js';
+import { print, printJson, warn } from '../report.js';
+
+const LABELS_SHOWN = 5;
+
+type Row = readonly string[];
+
+export default describeCommand({
+  name: 'inspect',
+  summary: 'show what is in a checkpoint',
+  usage: 'M [OPTIONS]',
+  args: {
+    m: { type: 'positional', required: true, description: 'Integer or float checkpoint' },
+    tensors: { type: 'boolean', description: 'List every tensor, quantiser and step as well' },
+    json: { type: 'boolean', description: 'Print all of it as JSON' },
+  },
+  examples: [
+    'fqvit inspect deit_tiny.int8.safetensors',
+    'fqvit inspect deit_tiny.int8.safetensors --tensors | less',
+    'fqvit inspect deit_tiny.safetensors --json',
+  ],
+  async run({ m: path, tensors, json }) {
+    const source = await readFloatSource(path);
+    const { inspectCheckpoint } = await import('../inspection.js');
+    const report = await inspectCheckpoint(source);
+    if (report.kind === 'float') for (const warning of report.warnings) warn(warning);
+    if (json) return printJson(report);
+    const summary = report.kind === 'integer' ? integerSummary(report) : floatSummary(report);
+    for (const line of columns(summary)) print(plain(line));
+    if (tensors) printTables(report);
+    if (report.kind === 'float') {
+      print(`\nMake it an integer checkpoint: fqvit quantize ${plain(path)} --calibration DIR -o OUT`);
+    } else if (!tensors) {
+      print('\n--tensors lists every tensor, quantiser and step.');
+    }
+  },
+});
+
+function integerSummary(report: IntegerReport): Row[] {
+  const { recipe, tensors, bytes, memoryBytes, weightBytes, quantizers } = report;
+  const factors = factorTotals(quantizers);
+  return [
+    ['file', report.file],
+    ['kind', `integer checkpoint (${report.format} version ${report.version})`],
+    ...architectureRows(report.architecture, report.preprocessing),
+    ['labels', labelList(report.labels)],
+    ['method', describeMethod(recipe)],
+    [
+      'calibration',
+      `${plural(recipe.calibrationImages, 'image')}, ${recipe.seed === null ? 'in the order given' : `seed ${recipe.seed}`}`,
+    ],
+    ['made from', `a float checkpoint with SHA-256 ${recipe.sourceSha256}`],
+    ['size', `${formatBytes(bytes)}, of it int8 weights ${formatBytes(weightBytes)}`],
+    ['memory', `${formatBytes(memoryBytes)} when loaded`],
+    ['tensors', `${tensors.length} (${dtypeTotals(tensors)})`],
+    ['quantisers', `${quantizers.length} of activations`],
+    ...(factors === undefined ? [] : [['factors', factors]]),
+  ];
+}
+
+function floatSummary(report: FloatReport): Row[] {
+  return [
+    ['file', report.file],
+    ['kind', 'float checkpoint'],
+    ...architectureRows(report.architecture, report.preprocessing),
+    ['labels', labelList(report.labels)],
+    ['parameters', formatCount(report.parameters)],
+    ['size', formatBytes(report.bytes)],
+    ['tensors', `${report.tensors.length} (${dtypeTotals(report.tensors)})`],
+  ];
+}
+
+function architectureRows(a: Architecture, p: ModelPreprocessing): Row[] {
+  const triple = (values: readonly number[]) => values.join(', ');
+  return [
+    ['architecture', `${a.name} (${a.family})`],
+    [
+      'sizes',
+      `image ${a.imageSize}, patch ${a.patchSize}, dim ${a.dim}, depth ${a.depth}, heads ${a.heads}, MLP ${a.mlpDim}, ${a.classes} classes`,
+    ],
+    ['preprocessing', `${p.interpolation}, crop ${p.cropPct}, mean ${triple(p.mean)}, std ${triple(p.std)}`],
+  ];
+}
+
+function labelList(labels: readonly string[]): string {
+  const rest = labels.length - LABELS_SHOWN;
+  return `${formatCount(labels.length)}: ${labels.slice(0, LABELS_SHOWN).join(', ')}${rest > 0 ? ` and ${formatCount(rest)} more` : ''}`;
+}
+
+/** `38 I8 5.5 MB, 76 I32 0.2 MB`. */
+function dtypeTotals(tensors: readonly TensorReport[]): string {
+  const totals = new Map<string, { count: number; bytes: number }>();
+  for (const { dtype, bytes } of tensors) {
+    const total = totals.get(dtype) ?? { count: 0, bytes: 0 };
+    totals.set(dtype, { count: total.count + 1, bytes: total.bytes + bytes });
+  }
+  return [...totals].map(([dtype, { count, bytes }]) => `${count} ${dtype} ${formatBytes(bytes)}`).join(', ');
+}
+
+/** Channels by their power-of-two factor, over all quantisers that have factors. */
+function factorTotals(quantizers: readonly QuantizerReport[]): string | undefined {
+  const all = quantizers.flatMap(({ factors }) => (factors ? [factors] : []));
+  if (all.length === 0) return undefined;
+  const total = [0, 1, 2, 3].map((factor) => all.reduce((sum, counts) => sum + counts[factor]!, 0));
+  const channels = total.reduce((sum, count) => sum + count, 0);
+  const parts = total.map((count, factor) => `${factor}: ${((100 * count) / channels).toFixed(1)} %`);
+  return `${parts.join(', ')} of ${formatCount(channels)} channels`;
+}
+
+function printTables(report: IntegerReport | FloatReport): void {
+  printTable(
+    ['tensor', 'dtype', 'shape', 'bytes', 'bits'],
+    report.tensors.map((t) => [
+      t.name,
+      t.dtype,
+      `[${t.shape.join(', ')}]`,
+      formatCount(t.bytes),
+      String(t.bits),
+    ]),
+    [3, 4],
+  );
+  if (report.kind === 'float') return;
+  printTable(
+    ['quantiser', 'scale', 'zero point', 'channels with factor 0, 1, 2, 3'],
+    report.quantizers.map((q) => [
+      q.name,
+      q.scale.toPrecision(6),
+      String(q.zeroPoint),
+      q.factors?.join(', ') ?? '',
+    ]),
+    [1, 2],
+  );
+  printTable(
+    ['step', 'integers'],
+    report.steps.map(({ name, integers }) => [
+      name,
+      Object.entries(integers)
+        .map(([key, value]) => `${key} ${value}`)
+        .join(', '),
+    ]),
+  );
+}
+
+function printTable(header: Row, rows: readonly Row[], right: readonly number[] = []): void {
+  print('');
+  for (const line of columns([header, ...rows], right)) print(plain(line));
+}

@@ -1,0 +1,211 @@
+import { join } from 'node:path';
+import { QuantizeError } from '../../errors.js';
+import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
+import { METHODS, methodRecipe } from '../../quantize/recipe.js';
+import { describeCommand } from '../command.js';
+import { readFloatSource } from '../float-source.js';
+import { columns, formatBytes, formatDuration, plain, plural } from '../format.js';
+import { listImages } from '../image-folder.js';
+import { readLabels } from '../label-file.js';
+import { checkOutput, writeOutput } from '../output-file.js';
+import { startProgress } from '../progress.js';
+import { describeMethod } from '../recipe.js';
+import { note, print, printJson, warn } from '../report.js';
+import { fractionOption, integerOption, optional, tripleOption } from '../values.js';
+
+const OBSERVERS = ['minmax', 'ema', 'percentile', 'omse'] as const;
+
+/** Skipped images that the summary lists; the rest is a number. */
+const SKIPPED_SHOWN = 10;
+
+export default describeCommand({
+  name: 'quantize',
+  summary: 'make an integer checkpoint from a float one and a folder of photos',
+  usage: 'FLOAT --calibration DIR -o OUT [OPTIONS]',
+  args: {
+    float: {
+      type: 'positional',
+      required: true,
+      description: "DeiT or ViT in timm's names: a .safetensors file, or a folder with model.safetensors",
+    },
+    calibration: {
+      type: 'string',
+      valueHint: 'DIR',
+      required: true,
+      description: 'Folder of photos like those to be classified, searched with its subfolders',
+    },
+    output: {
+      type: 'string',
+      alias: 'o',
+      valueHint: 'OUT',
+      required: true,
+      description: 'The integer checkpoint to write',
+    },
+    force: { type: 'boolean', description: 'Replace OUT if it is there' },
+    method: {
+      type: 'enum',
+      options: [...METHODS],
+      default: 'fq',
+      valueHint: 'METHOD',
+      description: "The FQ-ViT paper's own, or one of its baselines",
+    },
+    observer: {
+      type: 'enum',
+      options: [...OBSERVERS],
+      valueHint: 'OBSERVER',
+      description: 'How fq finds the range of an activation (default minmax)',
+    },
+    'attention-bits': {
+      type: 'enum',
+      options: ['4', '8'],
+      valueHint: 'BITS',
+      description: 'Of attention codes (default 4 for fq, 8 for the others)',
+    },
+    'calibration-images': {
+      type: 'string',
+      valueHint: 'N',
+      description: 'Photos to calibrate on (default: 1000, or all that there are)',
+    },
+    seed: { type: 'string', valueHint: 'N', default: '0', description: 'Picks the photos' },
+    arch: {
+      type: 'string',
+      valueHint: 'NAME',
+      description: 'timm name, for what the file does not tell: deit_tiny_patch16_224, vit_base_patch16_224',
+    },
+    'image-size': {
+      type: 'string',
+      valueHint: 'N',
+      description: 'Pixels of a side, checked against the file',
+    },
+    crop: {
+      type: 'string',
+      valueHint: 'F',
+      description: 'Part of the short side that the centre crop keeps',
+    },
+    mean: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
+    std: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
+    labels: {
+      type: 'string',
+      valueHint: 'FILE',
+      description: 'Class names: one a line, or a JSON array of strings or of {index, label}',
+    },
+    json: { type: 'boolean', description: 'Print the summary as JSON' },
+  },
+  examples: [
+    'fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
+    'fqvit quantize vit.safetensors --arch vit_base_patch16_224 --labels names.txt --calibration photos/ -o vit.int8.safetensors',
+    'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
+  ],
+  async run(args) {
+    const start = performance.now();
+    const calibrationImages = optional(args['calibration-images'], (n) =>
+      integerOption('calibration-images', n, 1),
+    );
+    const chosen: QuantizeOptions = {
+      method: args.method,
+      observer: args.observer,
+      attentionBits: optional(args['attention-bits'], (bits) => (bits === '4' ? 4 : 8)),
+      calibrationImages,
+      seed: integerOption('seed', args.seed, 0, 2 ** 32 - 1),
+      imageSize: optional(args['image-size'], (n) => integerOption('image-size', n, 1)),
+      cropPct: optional(args.crop, (f) => fractionOption('crop', f)),
+      mean: optional(args.mean, (rgb) => tripleOption('mean', rgb)),
+      std: optional(args.std, (rgb) => tripleOption('std', rgb, { positive: true })),
+      ...(args.arch === undefined ? {} : { arch: args.arch }),
+    };
+    methodRecipe(chosen);
+    const inputs = [args.float, join(args.float, 'model.safetensors'), ...(args.labels ? [args.labels] : [])];
+    const target = checkOutput(args.output, { force: args.force ?? false, inputs });
+    const labels = args.labels === undefined ? undefined : await readLabels(args.labels);
+    const images = await calibrationList(args.calibration, calibrationImages);
+    const float = await readFloatSource(args.float);
+    const options = { ...float.options, ...chosen, ...(labels ? { labels } : {}) };
+    const { quantize, readFloatModel } = await import('../../quantize/index.js');
+    // Once more in `quantize`, but what was guessed is worth knowing before the wait.
+    const source = readFloatModel(float.bytes, options);
+    for (const warning of warnings(source)) warn(warning);
+
+    const progress = startProgress('calibrating', Math.min(images.length, calibrationImages ?? 1000));
+    let result: Quantized;
+    try {
+      result = await quantize(float.bytes, images, { ...options, onProgress: progress.update });
+    } finally {
+      progress.stop();
+    }
+    writeOutput(target, result.bytes);
+    const summary: Summary = {
+      args,
+      source,
+      floatBytes: float.bytes.length,
+      result,
+      ms: performance.now() - start,
+    };
+    if (args.json) printJson(json(summary));
+    else printSummary(summary);
+  },
+});
+
+interface Summary {
+  readonly args: { readonly float: string; readonly output: string };
+  readonly source: FloatModel;
+  readonly floatBytes: number;
+  readonly result: Quantized;
+  readonly ms: number;
+}
+
+/** What was guessed, and what the result will lack. */
+function warnings({ warnings: guesses, labels }: FloatModel): string[] {
+  const nameless = labels.every((label, index) => label === `class ${index}`);
+  return nameless
+    ? [...guesses, 'there are no class names: pass --labels, or results will say "class 0"']
+    : [...guesses];
+}
+
+async function calibrationList(folder: string, wanted: number | undefined): Promise<string[]> {
+  const images = await listImages(folder);
+  if (wanted !== undefined && wanted > images.length) {
+    throw new QuantizeError(
+      'CALIBRATION_IMAGES',
+      `${folder}: expected the ${plural(wanted, 'image')} of --calibration-images, found ${images.length}`,
+    );
+  }
+  return images.map((path) => join(folder, path));
+}
+
+function json({ args, source, floatBytes, result, ms }: Summary) {
+  const { architecture, preprocessing, recipe } = result.model;
+  return {
+    file: args.output,
+    bytes: result.bytes.length,
+    source: { file: args.float, bytes: floatBytes, sha256: recipe.sourceSha256 },
+    architecture,
+    preprocessing,
+    recipe,
+    images: recipe.calibrationImages,
+    skipped: result.skipped.map(({ image, error: { code, message } }) => ({
+      file: String(image),
+      code,
+      message,
+    })),
+    warnings: warnings(source),
+    ms: Math.round(ms),
+  };
+}
+
+function printSummary({ args, floatBytes, result, ms }: Summary): void {
+  const { architecture, recipe } = result.model;
+  const { skipped } = result;
+  const ratio = (floatBytes / result.bytes.length).toFixed(1);
+  const rows = [
+    ['model', architecture.name],
+    ['float', `${formatBytes(floatBytes)}, ${args.float}`],
+    ['integer', `${formatBytes(result.bytes.length)}, ${args.output} (${ratio} times smaller)`],
+    ['method', describeMethod(recipe)],
+    ['images', `${recipe.calibrationImages} used, ${skipped.length} skipped`],
+    ['time', formatDuration(ms)],
+  ];
+  for (const line of columns(rows)) print(plain(line));
+  for (const { error } of skipped.slice(0, SKIPPED_SHOWN)) note(`fqvit: skipped: ${error.message}`);
+  if (skipped.length > SKIPPED_SHOWN) note(`fqvit: skipped: ${skipped.length - SKIPPED_SHOWN} more`);
+  print(`\nTry it: fqvit classify PHOTO --model ${plain(args.output)}`);
+}

@@ -1,0 +1,67 @@
+import { stat } from 'node:fs/promises';
+import { FqvitError, RuntimeError } from '../errors.js';
+import { readBytes } from '../platform/bytes.js';
+import { shown } from './values.js';
+
+/** What is not a path on this machine. */
+export function isUrl(source: string): boolean {
+  return /^(https?|data|blob|file):/.test(source);
+}
+
+/** `a file` where there should be one; pipes and devices count. @throws RuntimeError `SOURCE` */
+export async function expectFile(path: string): Promise<void> {
+  if (isUrl(path)) return;
+  if ((await kind(path, 'a file')) === 'folder') throw source(path, 'a file', 'a folder');
+}
+
+/** @throws RuntimeError `SOURCE` */
+export async function expectFolder(path: string): Promise<void> {
+  if ((await kind(path, 'a folder')) === 'file') throw source(path, 'a folder', 'a file');
+}
+
+/** The text of a file, UTF-8. @throws RuntimeError `SOURCE`, FqvitError `TEXT` */
+export async function readText(path: string): Promise<string> {
+  await expectFile(path);
+  const { bytes } = await readBytes(path);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new FqvitError('TEXT', `${path}: expected UTF-8 text, found other bytes`, { cause });
+  }
+}
+
+/** @throws RuntimeError `SOURCE` where there is neither */
+export async function kind(path: string, expected: string): Promise<'file' | 'folder'> {
+  if (path.includes('\0')) throw source(path, 'a path', 'a NUL character in it');
+  try {
+    return (await stat(path)).isDirectory() ? 'folder' : 'file';
+  } catch (cause) {
+    throw source(path, expected, systemReason(cause), cause);
+  }
+}
+
+function source(path: string, expected: string, found: string, cause?: unknown): RuntimeError {
+  const name = path.includes('\0') ? shown(path) : path;
+  return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${found}`, { cause });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'nothing of that name',
+  ENOTDIR: 'a file among its folders',
+  EISDIR: 'a folder',
+  EACCES: 'no permission',
+  EPERM: 'no permission',
+  EROFS: 'a read-only file system',
+  ENOSPC: 'no space left on the device',
+  EDQUOT: 'no space left in the quota',
+  EFBIG: 'a limit on the size of files',
+  ENAMETOOLONG: 'a name that is too long',
+  ELOOP: 'a loop of links',
+};
+
+/** What the system said, in words where they are known. */
+export function systemReason(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  const words = code === undefined ? undefined : REASONS[code];
+  return words === undefined ? String(code ?? error) : `${words} (${code})`;
+}

@@ -1,0 +1,125 @@
+import type { Description, QuantizerScale, Step } from '../checkpoint/integer-description.js';
+import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
+import { integerTensors } from '../checkpoint/integer-tensors.js';
+import { readSafetensors } from '../checkpoint/safetensors.js';
+import { load } from '../index.js';
+import { type FloatModel, readFloatModel } from '../quantize/index.js';
+import type { FloatSource } from './float-source.js';
+
+export interface TensorReport {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  /** Of one element. */
+  readonly bits: number;
+}
+
+export interface QuantizerReport extends QuantizerScale {
+  readonly name: string;
+  /** Channels with the power-of-two factors 0, 1, 2 and 3; only where there are factors. */
+  readonly factors?: readonly number[];
+}
+
+export interface IntegerReport extends Omit<Description, 'quantizers' | 'steps'> {
+  readonly kind: 'integer';
+  readonly file: string;
+  /** Size of the checkpoint. */
+  readonly bytes: number;
+  /** WebAssembly memory of the loaded model. */
+  readonly memoryBytes: number;
+  /** int8 weights alone. */
+  readonly weightBytes: number;
+  readonly tensors: readonly TensorReport[];
+  readonly quantizers: readonly QuantizerReport[];
+  readonly steps: readonly { readonly name: string; readonly integers: Step }[];
+}
+
+export interface FloatReport extends Omit<FloatModel, 'tensors'> {
+  readonly kind: 'float';
+  readonly file: string;
+  readonly bytes: number;
+  readonly parameters: number;
+  readonly tensors: readonly TensorReport[];
+}
+
+/**
+ * What a checkpoint holds.
+ *
+ * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
+ */
+export async function inspectCheckpoint({
+  bytes,
+  path,
+  options,
+}: FloatSource): Promise<IntegerReport | FloatReport> {
+  const stored = readSafetensors(bytes, { file: path });
+  return saysInteger(stored.metadata.fqvit)
+    ? inspectInteger(bytes, path)
+    : inspectFloat(bytes, readFloatModel(bytes, options), path);
+}
+
+/** A float checkpoint may carry a document under the same key, but it has no format. */
+function saysInteger(document: string | undefined): boolean {
+  try {
+    return document !== undefined && Object.hasOwn(Object(JSON.parse(document)), 'format');
+  } catch {
+    return false;
+  }
+}
+
+async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerReport> {
+  const checkpoint = readIntegerModel(bytes, { file });
+  const model = await load(bytes);
+  const { memoryBytes } = model.info;
+  model.dispose();
+  const { format, version, architecture, preprocessing, labels, recipe, steps } = checkpoint;
+  const tensors = integerTensors(checkpoint).map(({ name, dtype, shape }) => {
+    const { byteLength: size, BYTES_PER_ELEMENT: width } = checkpoint.tensors.get(name)!;
+    return { name, dtype, shape, bytes: size, bits: 8 * width };
+  });
+  return {
+    kind: 'integer',
+    file,
+    bytes: bytes.length,
+    memoryBytes,
+    weightBytes: sum(tensors.filter(({ dtype }) => dtype === 'I8')),
+    format,
+    version,
+    architecture,
+    preprocessing,
+    labels,
+    recipe,
+    tensors,
+    quantizers: [...checkpoint.quantizers].map(([name, quantizer]) => ({
+      name,
+      ...quantizer,
+      ...factorHistogram(checkpoint, name),
+    })),
+    steps: [...steps].map(([name, integers]) => ({ name, integers })),
+  };
+}
+
+/** The factors of quantiser `X.out` are the tensor `X.factors`. */
+function factorHistogram({ recipe, tensors }: IntegerModel, quantizer: string): { factors?: number[] } {
+  const factors = recipe.ptf ? tensors.get(quantizer.replace(/\.out$/, '.factors')) : undefined;
+  if (factors === undefined) return {};
+  const counts = [0, 0, 0, 0];
+  for (const factor of factors) counts[factor]!++;
+  return { factors: counts };
+}
+
+function inspectFloat(bytes: Uint8Array, model: FloatModel, file: string): FloatReport {
+  const { tensors: weights, ...description } = model;
+  const stored = readSafetensors(bytes, { file }).tensors;
+  const tensors = [...weights].map(([name, { shape, data }]) => {
+    const { dtype, data: raw } = stored.get(name)!;
+    return { name, dtype, shape, bytes: raw.length, bits: (8 * raw.length) / data.length };
+  });
+  const parameters = [...weights.values()].reduce((total, { data }) => total + data.length, 0);
+  return { kind: 'float', file, bytes: bytes.length, parameters, ...description, tensors };
+}
+
+function sum(tensors: readonly TensorReport[]): number {
+  return tensors.reduce((total, { bytes }) => total + bytes, 0);
+}

@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+import { constants } from 'node:os';
+import { runCommand } from 'citty';
+import { FqvitError, UsageError } from '../errors.js';
+import type { Command } from './command.js';
+import { COMMANDS } from './commands.js';
+import { nearest } from './nearest.js';
+import { stopProgress } from './progress.js';
+import { EXIT, note, print, reportError } from './report.js';
+import { checkArguments } from './strict.js';
+import { commandHelp, generalHelp } from './usage.js';
+import { shown } from './values.js';
+import { version } from './version.js';
+
+handleSignals();
+handleBrokenPipes();
+process.exitCode = await main(process.argv.slice(2));
+
+/** Runs one command line to its exit code. */
+async function main([name, ...rawArgs]: readonly string[]): Promise<number> {
+  try {
+    if (name === undefined) {
+      note(generalHelp(version()));
+      return EXIT.usage;
+    }
+    if (name === '--help' || name === '-h' || name === 'help') {
+      const topic = rawArgs[0];
+      print(topic === undefined ? generalHelp(version()) : commandHelp(await findCommand(topic)));
+      return EXIT.done;
+    }
+    if (name === '--version' || name === '-v') {
+      print(version());
+      return EXIT.done;
+    }
+    return await runNamed(await findCommand(name), rawArgs);
+  } catch (error) {
+    return reportError(error);
+  }
+}
+
+async function runNamed(command: Command, rawArgs: string[]): Promise<number> {
+  if (asksForHelp(rawArgs)) {
+    print(commandHelp(command));
+    return EXIT.done;
+  }
+  try {
+    checkArguments(command, rawArgs);
+    const { result } = await runCommand(command.definition, { rawArgs });
+    return typeof result === 'number' ? result : EXIT.done;
+  } catch (error) {
+    return reportError(error, `fqvit ${command.name} --help`);
+  }
+}
+
+function asksForHelp(rawArgs: readonly string[]): boolean {
+  const end = rawArgs.indexOf('--');
+  return rawArgs.slice(0, end < 0 ? undefined : end).some((arg) => arg === '--help' || arg === '-h');
+}
+
+async function findCommand(name: string): Promise<Command> {
+  const entry = COMMANDS.get(name);
+  if (entry) return (await entry.load()).default;
+  const near = nearest(name.replace(/^-+/, ''), name.startsWith('-') ? ['help', 'version'] : COMMANDS.keys());
+  const hint = near === undefined ? '' : `; did you mean ${name.startsWith('-') ? `--${near}` : near}?`;
+  throw new UsageError(
+    'COMMAND',
+    `expected one of ${[...COMMANDS.keys()].join(', ')}, found ${shown(name)}${hint}`,
+  );
+}
+
+/** Nothing is half-written when a signal is handled (output-file.ts), so that leaving at once is clean. */
+function handleSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      stopProgress();
+      note('fqvit: interrupted');
+      process.exit(128 + constants.signals[signal]);
+    });
+  }
+}
+
+/** A reader that has seen enough (`fqvit ... | head`) is no error; a full disk behind stdout is one. */
+function handleBrokenPipes(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    process.exit(
+      reportError(
+        new FqvitError('OUTPUT', `standard output: expected a writable stream, found ${error.code}`),
+      ),
+    );
+  });
+  process.stderr.on('error', () => {});
+}

@@ -1,0 +1,102 @@
+import { randomBytes } from 'node:crypto';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { FqvitError } from '../errors.js';
+import { systemReason } from './files.js';
+import { shown } from './values.js';
+
+export interface OutputOptions {
+  /** Replace a file that is there. */
+  force: boolean;
+  /** Files that are read and must not be replaced. */
+  inputs: readonly string[];
+}
+
+/**
+ * Looks, before any work, whether a file can be written.
+ *
+ * @returns the path to write: through a link, the file behind it
+ * @throws FqvitError `OUTPUT_EXISTS` without `force`; `OUTPUT` for a folder, a missing folder or one that cannot be
+ *   written, an input
+ */
+export function checkOutput(path: string, { force, inputs }: OutputOptions): string {
+  if (path.includes('\0')) throw refusal(path, 'a path', 'a NUL character in it');
+  const target = existing(path, force) ?? path;
+  if (inputs.some((input) => samePath(input, target))) {
+    throw refusal(path, 'another file than the input', 'the input itself');
+  }
+  const folder = dirname(target);
+  try {
+    if (!statSync(folder).isDirectory()) throw refusal(folder, 'a folder for the output', 'a file');
+    accessSync(folder, constants.W_OK);
+  } catch (cause) {
+    if (cause instanceof FqvitError) throw cause;
+    throw refusal(folder, 'a folder for the output', systemReason(cause), cause);
+  }
+  return target;
+}
+
+/**
+ * Writes a file whole or not at all: to a temporary file beside it, through to the disk, then renamed. In one go, so that
+ * no signal is handled in between.
+ *
+ * @throws FqvitError `OUTPUT`
+ */
+export function writeOutput(path: string, bytes: Uint8Array): void {
+  const temporary = join(dirname(path), `.fqvit-${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const file = openSync(temporary, 'wx');
+    try {
+      writeFileSync(file, bytes);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    throw refusal(path, `room for ${bytes.length} bytes`, systemReason(cause), cause);
+  }
+}
+
+/** The file that stands at `path`, behind its links; undefined where the name is free. */
+function existing(path: string, force: boolean): string | undefined {
+  try {
+    lstatSync(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw refusal(path, 'a file to write', systemReason(cause), cause);
+  }
+  const target = statSync(path, { throwIfNoEntry: false });
+  if (target?.isDirectory()) throw refusal(path, 'a file to write', 'a folder');
+  if (target && !target.isFile()) throw refusal(path, 'a file to write', 'a device or pipe');
+  if (!force) {
+    throw new FqvitError('OUTPUT_EXISTS', `${path}: expected a free name, found a file; --force replaces it`);
+  }
+  return target ? realpathSync(path) : path;
+}
+
+function samePath(a: string, b: string): boolean {
+  try {
+    return realpathSync(a) === realpathSync(b);
+  } catch {
+    return false;
+  }
+}
+
+function refusal(path: string, expected: string, found: string, cause?: unknown): FqvitError {
+  const name = path.includes('\0') ? shown(path) : path;
+  return new FqvitError('OUTPUT', `${name}: expected ${expected}, found ${found}`, { cause });
+}

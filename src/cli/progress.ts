@@ -1,0 +1,77 @@
+import { Presets, SingleBar } from 'cli-progress';
+import { formatCount, formatDuration, plural } from './format.js';
+
+export interface Progress {
+  update(done: number, total: number): void;
+  /** Leaves the line; messages may follow. */
+  stop(): void;
+}
+
+/** Between two lines where there is no terminal: a log should not fill with them. */
+const LINE_INTERVAL_MS = 5000;
+
+let current: Progress | undefined;
+
+/** Progress over images on stderr: a bar on a terminal, else a line now and then. */
+export function startProgress(what: string, total: number): Progress {
+  const progress = process.stderr.isTTY ? barProgress(what, total) : lineProgress(what, total);
+  current = progress;
+  return {
+    update: progress.update,
+    stop: () => {
+      progress.stop();
+      current = undefined;
+    },
+  };
+}
+
+/** Leaves the line of a bar that still runs. */
+export function stopProgress(): void {
+  current?.stop();
+  current = undefined;
+}
+
+function barProgress(what: string, total: number): Progress {
+  const start = performance.now();
+  const progress = new SingleBar(
+    {
+      stream: process.stderr,
+      // The command line has its own answer to Ctrl-C.
+      gracefulExit: false,
+      barsize: 24,
+      format: (options, { progress: part, value, total: all }) => {
+        const filled = Math.round(part * options.barsize!);
+        const empty = options.barsize! - filled;
+        const cells =
+          options.barCompleteString!.slice(0, filled) + options.barIncompleteString!.slice(0, empty);
+        return `${what} ${cells} ${formatCount(value)}/${plural(all, 'image')}${remaining(start, value, all)}`;
+      },
+    },
+    Presets.shades_classic,
+  );
+  progress.start(total, 0);
+  return { update: (done) => progress.update(done), stop: () => progress.stop() };
+}
+
+function lineProgress(what: string, total: number): Progress {
+  const start = performance.now();
+  let last = start;
+  const line = (text: string) => process.stderr.write(`${what} ${text}\n`);
+  line(plural(total, 'image'));
+  return {
+    update(done, all) {
+      const now = performance.now();
+      if (done < all && now - last < LINE_INTERVAL_MS) return;
+      last = now;
+      line(`${formatCount(done)}/${plural(all, 'image')}${remaining(start, done, all)}`);
+    },
+    stop() {},
+  };
+}
+
+/** The estimate: what is left at the mean pace so far. */
+function remaining(start: number, done: number, total: number): string {
+  const elapsed = performance.now() - start;
+  if (done >= total) return `, ${formatDuration(elapsed)}`;
+  return done === 0 ? '' : `, about ${formatDuration((elapsed / done) * (total - done))} left`;
+}

@@ -1,0 +1,11 @@
+import type { Recipe } from '../checkpoint/integer-description.js';
+
+/** How a checkpoint was quantised, for people. */
+export function describeMethod({ method, observer, ptf, attention }: Recipe): string {
+  const parts = [
+    `observer ${observer}`,
+    `power-of-two factors ${ptf ? 'on' : 'off'}`,
+    attention === 'log2' ? '4-bit log2 attention' : '8-bit attention',
+  ];
+  return `${method} (${parts.join(', ')})`;
+}

@@ -1,0 +1,51 @@
+import { quoted } from '../checkpoint/safetensors-header.js';
+import { UsageError } from '../errors.js';
+
+/** A value as it may stand in a message: on one line and short. */
+export const shown = quoted;
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** The integer that option `--name` was given. @throws UsageError `OPTION` */
+export function integerOption(name: string, text: string, low: number, high?: number): number {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (Number.isSafeInteger(value) && value >= low && value <= (high ?? value)) return value;
+  return refuse(
+    name,
+    high === undefined ? `an integer from ${low}` : `an integer from ${low} to ${high}`,
+    text,
+  );
+}
+
+/** As `integerOption`, of a number above 0 and at most 1. */
+export function fractionOption(name: string, text: string): number {
+  const value = decimal(text);
+  return value > 0 && value <= 1 ? value : refuse(name, 'a number above 0 and at most 1', text);
+}
+
+/** Three numbers from 0 to 1 with commas between; `positive`: above 0. */
+export function tripleOption(
+  name: string,
+  text: string,
+  { positive = false }: { positive?: boolean } = {},
+): [number, number, number] {
+  const values = text.split(',').map((part) => decimal(part.trim()));
+  if (values.length === 3 && values.every((v) => (positive ? v > 0 : v >= 0) && v <= 1)) {
+    return values as [number, number, number];
+  }
+  const range = positive ? 'above 0 and at most 1' : 'from 0 to 1';
+  return refuse(name, `three numbers ${range} as r,g,b`, text);
+}
+
+/** Applies `read` where the option was given. */
+export function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
+  return text === undefined ? undefined : read(text);
+}
+
+function decimal(text: string): number {
+  return NUMBER.test(text) ? Number(text) : Number.NaN;
+}
+
+function refuse(name: string, expected: string, found: string): never {
+  throw new UsageError('OPTION', `option --${name}: expected ${expected}, found ${shown(found)}`);
+}

@@ -1,0 +1,274 @@
+import { describe, test } from '@jest/globals';
+import fc from 'fast-check';
+import { requantised } from './reference.js';
+import { type Bench, expectSame, onBothTiers, Random, roundUp } from './support.js';
+
+/** One head of a qkv tensor `[tokens, ld]` whose q, k and v stand `d` columns apart, behind `before` others. */
+interface Head {
+  tokens: number;
+  d: number;
+  ld: number;
+  before: number;
+  z: number;
+  multiplier: number;
+  left: number;
+  right: number;
+  zo: number;
+  /** u8 `[tokens + 7, ld]`: kernels read up to 7 rows behind the last. */
+  qkv: Uint8Array;
+}
+
+const CONTEXTS = [
+  { kernel: 'context_log2', pad: 255, weight: (code: number) => (code > 15 ? 0 : -(2 ** (15 - code))) },
+  { kernel: 'context_uniform', pad: 0, weight: (code: number) => code },
+] as const;
+type Context = (typeof CONTEXTS)[number];
+
+function bytesFor({ tokens, d, qkv }: Head): number {
+  const padded = roundUp(tokens, 8);
+  return qkv.length + 4 * padded ** 2 + 18 * (padded + d) * Math.max(padded, d) + 8192;
+}
+
+function runScores(head: Head): Uint8Array {
+  const { tokens, d, ld, before, z, multiplier, left, right, zo, qkv } = head;
+  const padded = roundUp(tokens, 8);
+  const stride = roundUp(tokens, 16);
+  return onBothTiers(bytesFor(head), (bench) => {
+    const q = bench.put(qkv) + before;
+    const out = bench.output(tokens, tokens, stride, padded);
+    const scratch = bench.scratch(2 * d * padded + 16 * d + 64);
+    bench.kernels.scores(
+      q,
+      q + d,
+      ld,
+      z,
+      multiplier,
+      left,
+      right,
+      out.address,
+      stride,
+      zo,
+      tokens,
+      d,
+      scratch,
+    );
+    return out;
+  });
+}
+
+/** @param codes u8 `[tokens, tokens rounded up to 16]`, attention codes with padding */
+function runContext({ kernel }: Context, head: Head, codes: Uint8Array, ldo = head.d): Uint8Array {
+  const { tokens, d, ld, before, z, multiplier, left, right, zo, qkv } = head;
+  const padded = roundUp(tokens, 8);
+  return onBothTiers(bytesFor(head) + tokens * ldo, (bench: Bench) => {
+    const v = bench.put(qkv) + before + 2 * d;
+    const p = bench.put(codes);
+    const out = bench.output(tokens, d, ldo);
+    bench.kernels[kernel](
+      p,
+      roundUp(tokens, 16),
+      v,
+      ld,
+      z,
+      multiplier,
+      left,
+      right,
+      out.address,
+      ldo,
+      zo,
+      tokens,
+      d,
+      bench.scratch(2 * padded ** 2 + 16 * padded + 64),
+    );
+    return out;
+  });
+}
+
+function expectedScores(head: Head): number[] {
+  const { tokens, d, ld, before, z, zo, qkv } = head;
+  return Array.from({ length: tokens ** 2 }, (_, at) => {
+    const q = Math.floor(at / tokens) * ld + before;
+    const k = (at % tokens) * ld + before + d;
+    let sum = 0;
+    for (let t = 0; t < d; t++) sum += (qkv[q + t]! - z) * (qkv[k + t]! - z);
+    return requantised(sum, head, zo, 255);
+  });
+}
+
+function expectedContext({ weight }: Context, head: Head, codes: Uint8Array): number[] {
+  const { tokens, d, ld, before, z, zo, qkv } = head;
+  const stride = roundUp(tokens, 16);
+  return Array.from({ length: tokens * d }, (_, at) => {
+    const p = Math.floor(at / d) * stride;
+    const v = before + 2 * d + (at % d);
+    let sum = 0;
+    for (let j = 0; j < tokens; j++) sum += weight(codes[p + j]!) * (qkv[j * ld + v]! - z);
+    return requantised(sum, head, zo, 255);
+  });
+}
+
+function headOf(tokens: number, d: number, seed: number, factors: Partial<Head> = {}): Head {
+  const random = new Random(seed);
+  const ld = 3 * d + 16;
+  return {
+    ...{ tokens, d, ld, before: 8, z: random.integer(0, 255), zo: random.integer(0, 255) },
+    ...{ multiplier: random.multiplier(), left: 0, right: random.integer(32, 62) },
+    qkv: random.codes((tokens + 7) * ld),
+    ...factors,
+  };
+}
+
+/** Attention codes as the softmax kernels write them: rows of log2 codes sum to less than 1.6, and padding is 0. */
+function attentionCodes({ kernel, pad }: Context, tokens: number, random: Random): Uint8Array {
+  const stride = roundUp(tokens, 16);
+  const codes = new Uint8Array(tokens * stride).fill(pad);
+  for (let row = 0; row < tokens; row++) {
+    let rest = 1.6 * 2 ** 15;
+    const first = random.integer(0, tokens - 1);
+    for (let j = 0; j < tokens; j++) {
+      const at = row * stride + ((first + j) % tokens);
+      let code = random.integer(0, 255);
+      if (kernel === 'context_log2') {
+        if (random.real() < 0.9) code = random.integer(0, 15);
+        if (code < 16 && 2 ** (15 - code) >= rest) code = 16 + code;
+        if (code < 16) rest -= 2 ** (15 - code);
+      }
+      codes[at] = code;
+    }
+  }
+  return codes;
+}
+
+/** Multiplier and shift that spread sums of this size over the output codes. */
+const spread = (size: number, sign = 1) => ({
+  multiplier: sign * (2 ** 30 + 12345),
+  left: 0,
+  right: Math.max(Math.round(30 + Math.log2(size / 100)), 32),
+});
+
+const shapes = fc.record({
+  tokens: fc.integer({ min: 1, max: 40 }),
+  d: fc.integer({ min: 1, max: 4 }).map((steps) => 8 * steps),
+  seed: fc.integer(),
+});
+
+describe('scores', () => {
+  test('any shape', () => {
+    fc.assert(
+      fc.property(shapes, fc.boolean(), ({ tokens, d, seed }, spreads) => {
+        const head = headOf(tokens, d, seed, spreads ? spread(5000 * d) : {});
+        expectSame(runScores(head), expectedScores(head));
+      }),
+    );
+  });
+
+  test.each([
+    [65, 64],
+    [197, 16],
+  ])('%d tokens of %d, against the equation', (tokens, d) => {
+    const head = headOf(tokens, d, tokens, { z: 120, zo: 128, ...spread(5000 * Math.sqrt(d)) });
+    expectSame(runScores(head), expectedScores(head));
+  });
+
+  test.each([
+    [577, 16],
+    [1025, 8],
+  ])('%d tokens of %d, tier against tier', (tokens, d) => {
+    runScores(headOf(tokens, d, tokens, { z: 120, zo: 128, ...spread(5000 * Math.sqrt(d)) }));
+  });
+
+  test('extreme codes, zero points, multipliers and shifts', () => {
+    for (const [code, z] of [0, 255].flatMap((code) => [0, 128, 255].map((z) => [code, z] as const))) {
+      for (const [left, right] of [0, 6].flatMap((left) => [32, 45, 62].map((right) => [left, right] as const))) {
+        for (const multiplier of [2 ** 31 - 1, 1 - 2 ** 31, 1]) {
+          // 255²·64·2^6 = 2^28
+          const head = headOf(9, 64, 1, { z, zo: z, multiplier, left, right });
+          head.qkv.fill(code);
+          expectSame(runScores(head), expectedScores(head));
+        }
+      }
+    }
+  });
+
+  test('the largest sum', () => {
+    const d = 33024; // 255²·d < 2^31
+    const head = headOf(1, d, 1, { z: 255, zo: 3, multiplier: 2 ** 30, left: 0, right: 54 });
+    head.qkv.fill(0);
+    expectSame(runScores(head), expectedScores(head));
+  });
+});
+
+describe.each(CONTEXTS)('$kernel', (context) => {
+  const log2 = context.kernel === 'context_log2';
+  const usual = (tokens: number) => (log2 ? spread(2 ** 21, -1) : spread(10000 * Math.sqrt(tokens) + 64 * tokens));
+
+  test('any shape', () => {
+    fc.assert(
+      fc.property(shapes, fc.boolean(), ({ tokens, d, seed }, spreads) => {
+        const head = headOf(tokens, d, seed, spreads ? usual(tokens) : {});
+        const codes = attentionCodes(context, tokens, new Random(seed));
+        expectSame(runContext(context, head, codes, d + (seed & 8)), expectedContext(context, head, codes));
+      }),
+    );
+  });
+
+  test.each([
+    [65, 64],
+    [197, 16],
+  ])('%d tokens of %d, against the equation', (tokens, d) => {
+    const head = headOf(tokens, d, tokens, { z: 120, zo: 128, ...usual(tokens) });
+    const codes = attentionCodes(context, tokens, new Random(tokens));
+    expectSame(runContext(context, head, codes, 3 * d), expectedContext(context, head, codes));
+  });
+
+  test.each([
+    [577, 16],
+    [1025, 8],
+  ])('%d tokens of %d, tier against tier', (tokens, d) => {
+    const head = headOf(tokens, d, tokens, { z: 120, zo: 128, ...usual(tokens) });
+    runContext(context, head, attentionCodes(context, tokens, new Random(tokens)));
+  });
+
+  test('every code', () => {
+    const random = new Random(1);
+    for (let code = 0; code < 256; code++) {
+      const head = headOf(3, 8, code, { z: 77, zo: 128, ...spread(log2 ? 2 ** Math.max(22 - code, 8) : 32000, -1) });
+      const codes = attentionCodes(context, 3, random).fill(context.pad);
+      for (let row = 0; row < 3; row++) codes[16 * row + row] = code;
+      expectSame(runContext(context, head, codes), expectedContext(context, head, codes));
+    }
+  });
+
+  test('extreme codes, zero points, multipliers and shifts', () => {
+    const tokens = 21;
+    for (const [v, z] of [0, 255].flatMap((v) => [0, 128, 255].map((z) => [v, z] as const))) {
+      for (const [left, right] of [0, 7].flatMap((left) => [32, 45, 62].map((right) => [left, right] as const))) {
+        for (const multiplier of [2 ** 31 - 1, 1 - 2 ** 31, -1]) {
+          // 1.5·2^15·255·2^7 = 2^30.6
+          const head = headOf(tokens, 8, 1, { z, zo: z, multiplier, left, right });
+          head.qkv.fill(v);
+          const codes = new Uint8Array(tokens * 32).fill(context.pad);
+          for (let row = 0; row < tokens; row++) {
+            if (log2) codes.set([0, 1], 32 * row + (row % 20));
+            else codes.fill(255, 32 * row, 32 * row + tokens);
+          }
+          expectSame(runContext(context, head, codes), expectedContext(context, head, codes));
+        }
+      }
+    }
+  });
+});
+
+test('what lies in the rows behind the last does not matter', () => {
+  for (const tokens of [1, 9, 15]) {
+    const head = headOf(tokens, 16, tokens, { z: 120, zo: 128, ...spread(40000) });
+    const other = { ...head, qkv: head.qkv.slice() };
+    other.qkv.fill(0, tokens * head.ld);
+    head.qkv.fill(255, tokens * head.ld);
+    expectSame(runScores(head), runScores(other));
+    for (const context of CONTEXTS) {
+      const codes = attentionCodes(context, tokens, new Random(1));
+      expectSame(runContext(context, head, codes), runContext(context, other, codes));
+    }
+  }
+});

@@ -1,0 +1,227 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { exponentialTable } from '../../src/quantize/exponential-table.js';
+import { roundedRatio, roundedShift } from './reference.js';
+import { expectSame, onBothTiers, Random, roundUp } from './support.js';
+
+/** Score codes u8 `[rows, n]`, row stride `ld`, and the exponentials of their distances from the largest. */
+interface Scores {
+  rows: number;
+  n: number;
+  ld: number;
+  codes: Uint8Array;
+  table: Uint32Array;
+}
+
+/** Whole rows, `ld` codes each. */
+function runLog2({ rows, n, ld, codes, table }: Scores): Uint8Array {
+  return onBothTiers(2 * rows * ld + 8192, (bench) => {
+    const out = bench.output(rows, ld);
+    bench.kernels.softmax_log2(
+      bench.put(codes),
+      ld,
+      out.address,
+      rows,
+      n,
+      bench.put(table),
+      bench.scratch(16),
+    );
+    return out;
+  });
+}
+
+function runUniform({ rows, n, ld, codes, table }: Scores, levels: number): Uint8Array {
+  return onBothTiers(2 * rows * ld + 8192, (bench) => {
+    const out = bench.output(rows, ld);
+    bench.kernels.softmax_uniform(bench.put(codes), ld, out.address, rows, n, bench.put(table), levels);
+    return out;
+  });
+}
+
+/**
+ * The code of every element, `pad` from n to ld.
+ * @param code of an exponential in a row of this sum
+ */
+function expected(
+  { rows, n, ld, codes, table }: Scores,
+  pad: number,
+  code: (e: bigint, sum: bigint) => number,
+): Uint8Array {
+  const out = new Uint8Array(rows * ld).fill(pad);
+  for (let row = 0; row < rows; row++) {
+    const scores = codes.subarray(row * ld, row * ld + n);
+    const most = Math.max(...scores);
+    const sum = BigInt(scores.reduce((total, q) => total + table[most - q]!, 0));
+    expect(sum).toBeLessThan(2n ** 32n);
+    const known = new Map<number, number>();
+    scores.forEach((q, i) => {
+      if (!known.has(q)) known.set(q, code(BigInt(table[most - q]!), sum));
+      out[row * ld + i] = known.get(q)!;
+    });
+  }
+  return out;
+}
+
+/** Paper eq. 11-13. */
+function log2Code(e: bigint, sum: bigint): number {
+  if (e === 0n) return 255;
+  const ratio = roundedRatio(sum, e);
+  const floor = ratio.toString(2).length - 1;
+  const code = 2n * ratio >= 3n * 2n ** BigInt(floor) ? floor + 1 : floor;
+  return code > 15 ? 255 : code;
+}
+
+const uniformCode = (levels: number) => (e: bigint, sum: bigint) => {
+  const inverse = (BigInt(levels) * 2n ** 32n) / sum;
+  return Math.min(Number(roundedShift(e * inverse, 44)), 255);
+};
+
+/** Rows of every kind that attention can meet. */
+function rowsOf(n: number, ld: number, seed: number): Uint8Array {
+  const random = new Random(seed);
+  const kinds: ((i: number) => number)[] = [
+    () => 0,
+    () => 255,
+    () => 77,
+    (i) => (i === n >> 1 ? 255 : 0),
+    (i) => (i === n - 1 ? 200 : 199),
+    (i) => (i === 0 ? 0 : 255),
+    (i) => (i % 2 === 0 ? 255 : 240),
+    (i) => i % 256,
+    (i) => 255 - Math.min(i, 255),
+    () => random.integer(0, 255),
+    () => random.integer(100, 110),
+    () => Math.round(40 * (random.real() + random.real() + random.real())),
+    () => Math.min(255, Math.floor(-30 * Math.log(random.real() + 1e-6))),
+  ];
+  const codes = random.codes(kinds.length * ld); // what stands behind a row must not matter
+  kinds.forEach((kind, row) => {
+    for (let i = 0; i < n; i++) codes[row * ld + i] = kind(i);
+  });
+  return codes;
+}
+
+function scoresOf(n: number, scale: number, { slack = 0, table = exponentialTable(scale, n) } = {}): Scores {
+  const ld = roundUp(n, 16) + slack;
+  const codes = rowsOf(n, ld, n);
+  return { rows: codes.length / ld, n, ld, codes, table };
+}
+
+const TOKENS = [1, 2, 7, 16, 17, 65, 197, 577, 1025];
+const SCALES = [1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.4, 0.4177, 0.418, 0.7, 1.67, 3, 10];
+
+describe.each(TOKENS)('%d tokens', (n) => {
+  test('log2 codes are the exact ones at any scale', () => {
+    for (const scale of SCALES) {
+      const scores = scoresOf(n, scale);
+      expectSame(runLog2(scores), expected(scores, 255, log2Code));
+    }
+  });
+
+  test('uniform codes follow the formula at any scale', () => {
+    for (const scale of SCALES) {
+      const scores = scoresOf(n, scale);
+      for (const levels of [1, 4096, 255 * 4096, 123456789, 2 ** 30 - 1]) {
+        expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
+      }
+    }
+  });
+
+  test('log2 probabilities sum to about 1', () => {
+    // A probability is at least 0.625 and less than 1.5 times the real one, as long as that is above 2^-15.
+    const scores = scoresOf(n, 0.01);
+    const codes = runLog2(scores);
+    for (let row = 0; row < scores.rows; row++) {
+      const values = codes.subarray(row * scores.ld, row * scores.ld + n);
+      const sum = values.reduce((total, code) => total + 2 ** -code, 0);
+      expect(sum).toBeGreaterThanOrEqual(0.625);
+      expect(sum).toBeLessThan(1.5);
+    }
+  });
+
+  test('uniform probabilities are those of the table, and sum to 1', () => {
+    const scores = scoresOf(n, 0.05);
+    const size = Math.max(...largestProbabilities(scores)) / 255; // of one code
+    const levels = Math.floor(4096 / size);
+    const codes = runUniform(scores, levels);
+    for (let row = 0; row < scores.rows; row++) {
+      const at = row * scores.ld;
+      const values = codes.subarray(at, at + n);
+      const real = probabilities(scores.codes.subarray(at, at + n), scores.table);
+      const apart = real.map((p, i) => Math.abs(values[i]! - (p * levels) / 4096));
+      expect(Math.max(...apart)).toBeLessThan(0.5 + 2 ** -11);
+      const sum = values.reduce((total, code) => total + (code * 4096) / levels, 0);
+      expect(Math.abs(sum - 1)).toBeLessThan(n * size * 0.51);
+    }
+  });
+});
+
+function probabilities(row: Uint8Array, table: Uint32Array): number[] {
+  const most = Math.max(...row);
+  const sum = row.reduce((total, q) => total + table[most - q]!, 0);
+  return Array.from(row, (q) => table[most - q]! / sum);
+}
+
+function largestProbabilities({ rows, n, ld, codes, table }: Scores): number[] {
+  return Array.from({ length: rows }, (_, row) =>
+    Math.max(...probabilities(codes.subarray(row * ld, row * ld + n), table)),
+  );
+}
+
+test('a row of equal scores: the code of 1/n', () => {
+  const codes = [1, 2, 3, 65, 197, 577, 1025].map((n) => runLog2(scoresOf(n, 0.1))[0]);
+  // 3 >= 1.5·2, 197 >= 1.5·128; 65 < 1.5·64, 577 < 1.5·512, 1025 < 1.5·1024
+  expect(codes).toEqual([0, 1, 2, 6, 8, 9, 10]);
+});
+
+test('one dominant score: all of the probability, or nearly', () => {
+  const ones = runLog2(scoresOf(1025, 10)).subarray(3 * 1040, 3 * 1040 + 1025);
+  expect(ones[512]).toBe(0);
+  expect(ones.filter((code) => code === 255)).toHaveLength(1024);
+});
+
+test('any falling table, any row, any stride', () => {
+  const shapes = fc.record({
+    n: fc.integer({ min: 1, max: 70 }),
+    slack: fc.integer({ min: 0, max: 2 }).map((steps) => 16 * steps),
+    seed: fc.integer(),
+    steepness: fc.double({ min: 0, max: 4, noNaN: true }),
+    levels: fc.integer({ min: 1, max: 2 ** 30 - 1 }),
+  });
+  fc.assert(
+    fc.property(shapes, ({ n, slack, seed, steepness, levels }) => {
+      const random = new Random(seed);
+      const table = new Uint32Array(256);
+      let entry = Math.floor((2 ** 32 - 1) / n);
+      for (let d = 0; d < 256; d++) {
+        table[d] = entry;
+        if (random.real() < 0.7) entry = Math.floor(entry * (1 - random.real() ** (4 / (steepness + 0.1))));
+      }
+      const ld = roundUp(n, 16) + slack;
+      const rows = 3;
+      const top = random.integer(0, 255);
+      const codes = random.codes(rows * ld, random.integer(0, top), top);
+      const scores = { rows, n, ld, codes, table };
+      expectSame(runLog2(scores), expected(scores, 255, log2Code));
+      expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
+    }),
+  );
+});
+
+// ratios on and beside each threshold: 2, 3, 6, 12, ... and the halves that round up to them
+test('ratios at the thresholds', () => {
+  for (let k = 1; k < 18; k++) {
+    const threshold = k === 1 ? 2 : 3 * 2 ** (k - 2);
+    for (const twice of [2 * threshold - 2, 2 * threshold - 1, 2 * threshold, 2 * threshold + 1]) {
+      for (const e of [1, 2, 3, 1000]) {
+        // e[0] + e[1] = twice/2 · e[1], or as near as integers come
+        const table = new Uint32Array(256);
+        table[0] = Math.max(Math.floor((twice * e) / 2) - e, e);
+        table[1] = e;
+        const scores = { rows: 1, n: 2, ld: 16, codes: new Uint8Array(16).fill(9, 0, 2), table };
+        scores.codes[1] = 8;
+        expectSame(runLog2(scores), expected(scores, 255, log2Code));
+      }
+    }
+  }
+});

@@ -1,0 +1,158 @@
+import { readFileSync } from 'node:fs';
+import { instantiateSync } from '@assemblyscript/loader';
+import { expect } from '@jest/globals';
+import type { IntegerKernels, Tier } from '../../src/runtime/kernels.js';
+
+export const readModule = (name: Tier | 'float'): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(readFileSync(new URL(`../../wasm/fqvit.${name}.wasm`, import.meta.url)));
+
+const modules = {
+  scalar: new WebAssembly.Module(readModule('scalar')),
+  simd: new WebAssembly.Module(readModule('simd')),
+};
+
+/** Rows of bytes in memory: `columns` that count out of `written` that a kernel may write, every `stride`. */
+export interface Rows {
+  readonly address: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly written: number;
+  readonly stride: number;
+}
+
+const PAGE = 65536;
+const GUARD = 0xa5;
+
+/** The kernels of a tier on a fresh memory that is full of guard bytes, and a way to lay operands out in it. */
+export class Bench {
+  readonly kernels: IntegerKernels;
+  readonly #memory: Uint8Array;
+  /** The memory as it has to be, but for what the kernel may write. */
+  readonly #expected: Uint8Array;
+  readonly #outputs: Rows[] = [];
+  #end = 1024;
+
+  constructor(
+    readonly tier: Tier,
+    bytes: number,
+  ) {
+    const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) });
+    this.kernels = instantiateSync(modules[tier], { env: { memory } }).exports as unknown as IntegerKernels;
+    this.#memory = new Uint8Array(memory.buffer).fill(GUARD);
+    this.#expected = new Uint8Array(memory.buffer.byteLength).fill(GUARD);
+  }
+
+  /** The address of a copy of an operand, 16-byte aligned, with guard bytes around it. */
+  put(values: ArrayBufferView): number {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const address = this.#reserve(bytes.length);
+    this.#memory.set(bytes, address);
+    this.#expected.set(bytes, address);
+    return address;
+  }
+
+  /** Room for an output. The bytes between its rows are guards, but for those that the kernel is known to write. */
+  output(rows: number, columns: number, stride = columns, written = columns): Rows {
+    const address = this.#reserve((rows - 1) * stride + written);
+    const output = { address, rows, columns, written, stride };
+    this.#outputs.push(output);
+    return output;
+  }
+
+  scratch(bytes: number): number {
+    return this.output(1, bytes).address;
+  }
+
+  /** The columns of an output that count. */
+  read({ address, rows, columns, stride }: Rows): Uint8Array {
+    const read = new Uint8Array(rows * columns);
+    for (let r = 0; r < rows; r++) {
+      const start = address + r * stride;
+      read.set(this.#memory.subarray(start, start + columns), r * columns);
+    }
+    return read;
+  }
+
+  expectNothingElseWritten(): void {
+    for (const { address, rows, written, stride } of this.#outputs) {
+      for (let r = 0; r < rows; r++) {
+        const start = address + r * stride;
+        this.#expected.set(this.#memory.subarray(start, start + written), start);
+      }
+    }
+    expectSame(this.#memory, this.#expected);
+  }
+
+  #reserve(bytes: number): number {
+    const address = this.#end;
+    this.#end = Math.ceil((address + bytes + 64) / 16) * 16;
+    if (this.#end > this.#memory.length) throw new RangeError(`the bench needs ${this.#end} bytes of memory`);
+    return address;
+  }
+}
+
+/**
+ * Lays out the operands of a kernel and calls it, on both tiers: what it wrote is the same to the bit, and nothing was
+ * written elsewhere.
+ *
+ * @param call returns the output
+ * @returns its columns, rows without padding
+ */
+export function onBothTiers(bytes: number, call: (bench: Bench) => Rows): Uint8Array {
+  const [scalar, simd] = (['scalar', 'simd'] as const).map((tier) => {
+    const bench = new Bench(tier, bytes);
+    const output = call(bench);
+    bench.expectNothingElseWritten();
+    return bench.read(output);
+  }) as [Uint8Array, Uint8Array];
+  expectSame(simd, scalar);
+  return scalar;
+}
+
+/** Equal to the bit. Says where the first difference is: Jest takes minutes to print two long arrays. */
+export function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+  let at = 0;
+  while (at < expected.length && actual[at] === expected[at]) at++;
+  if (at < expected.length || actual.length !== expected.length) {
+    expect({ at, length: actual.length, value: actual[at] }).toEqual({
+      at,
+      length: expected.length,
+      value: expected[at],
+    });
+  }
+}
+
+export const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
+
+/** Repeatable operands. */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  /** 0 <= x < 1. */
+  real(): number {
+    this.#state = (this.#state + 0x9e3779b9) | 0;
+    let t = this.#state ^ (this.#state >>> 16);
+    t = Math.imul(t, 0x21f0aaad);
+    t = Math.imul(t ^ (t >>> 15), 0x735a2d97);
+    return ((t ^ (t >>> 15)) >>> 0) / 2 ** 32;
+  }
+
+  /** Both ends included. */
+  integer(low: number, high: number): number {
+    return low + Math.floor(this.real() * (high - low + 1));
+  }
+
+  /** ±2^0..2^31, every size as likely as any other. */
+  multiplier(): number {
+    const size = Math.min(Math.floor(2 ** (this.real() * 31)), 2 ** 31 - 1);
+    return this.real() < 0.5 ? -size : size;
+  }
+
+  codes(count: number, low = 0, high = 255): Uint8Array {
+    return Uint8Array.from({ length: count }, () => this.integer(low, high));
+  }
+}

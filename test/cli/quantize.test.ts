@@ -1,0 +1,293 @@
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { TINY_CONFIG, tinyModel } from '../support/tiny-model.js';
+import { fqvit, type Run, Scratch } from './support.js';
+
+const scratch = new Scratch();
+let float: string;
+let photos: string;
+
+beforeAll(() => {
+  ({ float, photos } = scratch.fill());
+});
+
+/** Quantises the tiny model into `name`. */
+function quantize(name: string, ...options: string[]): Promise<Run> {
+  return fqvit(['quantize', float, '--calibration', photos, '-o', scratch.at(name), ...options]);
+}
+
+/** Everything that a run may leave behind: its output and temporary files. */
+function outputs(folder = scratch.path): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith('.tmp') || name.startsWith('out-'));
+}
+
+describe('a checkpoint', () => {
+  test('the same arguments give the same bytes, a sound integer checkpoint, and a summary', async () => {
+    const first = await quantize('a.safetensors');
+    const second = await quantize('b.safetensors');
+    expect(first).toMatchObject({ code: 0 });
+    expect(second).toMatchObject({ code: 0 });
+    expect(scratch.read('a.safetensors')).toEqual(scratch.read('b.safetensors'));
+    expect(readIntegerModel(scratch.read('a.safetensors'))).toMatchObject({
+      labels: TINY_CONFIG.labels,
+      recipe: { method: 'fq', observer: 'minmax', attention: 'log2', calibrationImages: 6, seed: 0 },
+    });
+    expect(first.stdout).toMatch(/integer .*a\.safetensors \(\d\.\d times smaller\)/);
+    expect(first.stdout).toMatch(/images +6 used, 0 skipped/);
+    expect(first.stderr).toMatch(/^calibrating 6 images\ncalibrating 6\/6 images, .*\n$/);
+    expect(outputs()).toEqual([]);
+  });
+
+  test('--json', async () => {
+    const { code, stdout } = await quantize(
+      'json.safetensors',
+      '--json',
+      '--calibration-images',
+      '4',
+      '--seed',
+      '7',
+    );
+    expect(code).toBe(0);
+    const { length } = scratch.read('json.safetensors');
+    expect(JSON.parse(stdout)).toEqual({
+      file: scratch.at('json.safetensors'),
+      bytes: length,
+      source: { file: float, bytes: tinyModel().length, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      architecture: expect.objectContaining({ family: 'deit', imageSize: 16, dim: 16, heads: 2, classes: 3 }),
+      preprocessing: expect.objectContaining({ imageSize: 16, cropPct: 1 }),
+      recipe: expect.objectContaining({ calibrationImages: 4, seed: 7 }),
+      images: 4,
+      skipped: [],
+      warnings: [],
+      ms: expect.any(Number),
+    });
+  });
+
+  test.each([
+    [['--method', 'minmax'], { method: 'minmax', observer: 'minmax', ptf: false, attention: 'uniform' }],
+    [['--method', 'omse', '--attention-bits', '4'], { method: 'omse', observer: 'omse', attention: 'log2' }],
+    [
+      ['--observer', 'percentile', '--attention-bits', '8'],
+      { method: 'fq', observer: 'percentile', attention: 'uniform' },
+    ],
+  ])('%j', async (options, recipe) => {
+    expect(await quantize('method.safetensors', '--force', ...options)).toMatchObject({ code: 0 });
+    expect(readIntegerModel(scratch.read('method.safetensors')).recipe).toMatchObject(recipe);
+  });
+
+  test('preprocessing, labels and architecture from options', async () => {
+    const bare = scratch.write('bare.safetensors', tinyModel(null, { dim: 192, mlpDim: 64 }));
+    const labels = scratch.write('names.txt', 'one\ntwo\nthree\n');
+    const run = await fqvit([
+      'quantize',
+      ...[bare, '--calibration', photos, '-o', scratch.at('options.safetensors'), '--labels', labels],
+      ...['--arch', 'vit_tiny_patch16_224', '--crop', '0.5', '--mean', '0.1,0.2,0.3', '--std', '.4, 5e-1, 1'],
+    ]);
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stderr).toMatch(/^fqvit: warning: --arch vit_tiny_patch16_224: expected image 224/);
+    expect(readIntegerModel(scratch.read('options.safetensors'))).toMatchObject({
+      architecture: { family: 'vit', heads: 3 },
+      preprocessing: { cropPct: 0.5, mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 1] },
+      labels: ['one', 'two', 'three'],
+    });
+  });
+
+  test("a folder with model.safetensors and timm's config.json", async () => {
+    const { labels: _, ...config } = TINY_CONFIG;
+    scratch.write('timm/model.safetensors', tinyModel({ num_heads: config.num_heads, architecture: 'deit' }));
+    scratch.write(
+      'timm/config.json',
+      JSON.stringify({
+        architecture: 'deit_of_a_test',
+        num_classes: 3,
+        pretrained_cfg: {
+          crop_pct: 0.75,
+          interpolation: 'bilinear',
+          mean: [0.5, 0.5, 0.5],
+          std: [0.5, 0.5, 0.5],
+        },
+      }),
+    );
+    const run = await fqvit([
+      'quantize',
+      scratch.at('timm'),
+      '--calibration',
+      photos,
+      '-o',
+      scratch.at('timm.st'),
+    ]);
+    expect(run).toMatchObject({ code: 0, stderr: expect.stringContaining('there are no class names') });
+    expect(readIntegerModel(scratch.read('timm.st'))).toMatchObject({
+      preprocessing: { cropPct: 0.75, interpolation: 'bilinear', mean: [0.5, 0.5, 0.5] },
+      labels: ['class 0', 'class 1', 'class 2'],
+    });
+  });
+});
+
+describe('calibration photos', () => {
+  test('unreadable ones are skipped and listed', async () => {
+    scratch.photo('mixed/good.png', 1);
+    scratch.write('mixed/empty.jpg', '');
+    scratch.write('mixed/text.png', 'no picture');
+    symlinkSync('nowhere', scratch.at('mixed/broken.webp'));
+    const args = ['quantize', float, '--calibration', scratch.at('mixed'), '-o', scratch.at('mixed.st')];
+    const { code, stdout, stderr } = await fqvit(args);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toMatch(/images +1 used, 3 skipped/);
+    for (const name of ['empty.jpg', 'text.png', 'broken.webp']) {
+      expect(stderr).toMatch(new RegExp(`fqvit: skipped: .*mixed/${name}: expected`));
+    }
+    const json = await fqvit([...args, '--force', '--json']);
+    const { images, skipped } = JSON.parse(json.stdout);
+    expect(images).toBe(1);
+    expect(skipped).toHaveLength(3);
+    expect(skipped).toContainEqual({
+      file: scratch.at('mixed/empty.jpg'),
+      code: expect.stringMatching(/^IMAGE_/),
+      message: expect.stringContaining('mixed/empty.jpg'),
+    });
+  });
+
+  test('none readable', async () => {
+    scratch.write('unreadable/a.jpg', 'no');
+    scratch.write('unreadable/b.png', 'no');
+    const run = await fqvit([
+      'quantize',
+      float,
+      '--calibration',
+      scratch.at('unreadable'),
+      '-o',
+      scratch.at('out-1'),
+    ]);
+    expect(run).toMatchObject({ code: 1, stdout: '' });
+    expect(run.stderr).toMatch(/fqvit: CALIBRATION_IMAGES: /);
+    expect(run.stderr).toMatch(/unreadable\/a\.jpg/);
+    expect(run.stderr).toMatch(/unreadable\/b\.png/);
+    expect(outputs()).toEqual([]);
+  });
+
+  test.each([
+    ['an empty folder', 'void', [], /void: expected images \(\.jpg, \.jpeg, \.png, \.webp\), found none/],
+    [
+      'more than there are',
+      'photos',
+      ['--calibration-images', '7'],
+      /photos: expected the 7 images of .*, found 6/,
+    ],
+    ['a file', 'float.safetensors', [], /expected a folder, found a file/],
+    ['nothing', 'nowhere', [], /nowhere: expected a folder, found nothing of that name \(ENOENT\)/],
+  ])('%s', async (_, folder, options, message) => {
+    mkdirSync(scratch.at('void'), { recursive: true });
+    const run = await fqvit([
+      'quantize',
+      float,
+      '--calibration',
+      scratch.at(folder),
+      '-o',
+      scratch.at('out-2'),
+      ...options,
+    ]);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
+    expect(outputs()).toEqual([]);
+  });
+
+  test('fewer readable than were asked for', async () => {
+    scratch.photo('few/a.png', 1);
+    scratch.write('few/b.png', 'no');
+    const run = await fqvit([
+      'quantize',
+      ...[float, '--calibration', scratch.at('few'), '-o', scratch.at('out-3'), '--calibration-images', '2'],
+    ]);
+    expect(run).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/CALIBRATION_IMAGES: .*2.*found 1/),
+    });
+    expect(outputs()).toEqual([]);
+  });
+});
+
+describe('the output', () => {
+  test('is not replaced without --force', async () => {
+    scratch.write('kept.st', 'precious');
+    const refused = await quantize('kept.st');
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^fqvit: OUTPUT_EXISTS: .*kept\.st: expected a free name, found a file; --force/,
+    );
+    expect(new TextDecoder().decode(scratch.read('kept.st'))).toBe('precious');
+    expect(await quantize('kept.st', '--force')).toMatchObject({ code: 0 });
+    readIntegerModel(scratch.read('kept.st'));
+  });
+
+  test.each([
+    [
+      'a folder that is missing',
+      'nowhere/out.st',
+      /nowhere: expected a folder for the output, found nothing/,
+    ],
+    ['a folder', 'photos', /photos: expected a file to write, found a folder/],
+    ['a file as its folder', 'float.safetensors/out.st', /found a file/],
+    ['the input', 'float.safetensors', /expected another file than the input/],
+  ])('%s is refused before any work', async (_, name, message) => {
+    const run = await quantize(name, '--force');
+    expect(run).toMatchObject({ code: 1, stdout: '' });
+    expect(run.stderr).toMatch(message);
+    expect(run.stderr).not.toMatch(/calibrating/);
+    expect(scratch.read('float.safetensors')).toEqual(tinyModel());
+  });
+});
+
+describe('interrupted', () => {
+  beforeAll(() => {
+    scratch.photo('many/0.png', 1);
+    for (let i = 1; i < 4000; i++) symlinkSync('0.png', scratch.at(`many/${i}.png`));
+  });
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s leaves nothing behind', async (signal, code) => {
+    const run = await fqvit(
+      [
+        'quantize',
+        ...[float, '--calibration', scratch.at('many'), '--calibration-images', '4000'],
+        ...['--observer', 'omse', '-o', scratch.at('out-4')],
+      ],
+      { interrupt: signal },
+    );
+    expect(run).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(/fqvit: interrupted\n$/) });
+    expect(run.stderr).not.toMatch(/4,000\/4,000/);
+    expect(outputs()).toEqual([]);
+  });
+});
+
+test('a float checkpoint that is none', async () => {
+  writeFileSync(scratch.at('empty.safetensors'), '');
+  for (const [file, message] of [
+    ['empty.safetensors', /^fqvit: CHECKPOINT_TRUNCATED: .*empty\.safetensors: /],
+    ['photos', /^fqvit: SOURCE: .*photos\/model\.safetensors: expected a file, found nothing of that name/],
+    ['nowhere', /^fqvit: SOURCE: .*nowhere: expected a file or folder, found nothing of that name/],
+  ] as const) {
+    const run = await fqvit([
+      'quantize',
+      scratch.at(file),
+      '--calibration',
+      photos,
+      '-o',
+      scratch.at('out-5'),
+    ]);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
+  }
+  expect(outputs()).toEqual([]);
+});
+
+test('labels that are not as many as the classes', async () => {
+  const labels = scratch.write('two.json', '["one", "two"]');
+  const run = await quantize('out-6', '--labels', labels);
+  expect(run).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^fqvit: CHECKPOINT_LABELS: .*expected 3 labels/),
+  });
+});

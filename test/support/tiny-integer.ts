@@ -1,0 +1,110 @@
+/** Integer checkpoints small enough to be made in a test, and ways to change one thing in them. */
+
+import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
+import type { Recipe } from '../../src/checkpoint/integer-description.js';
+import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { quantizerNames } from '../../src/checkpoint/integer-tensors.js';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { integerize } from '../../src/quantize/integerize.js';
+import type { Quantizer } from '../../src/quantize/observers.js';
+import { type TinySizes, tinyFile, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
+import { random } from '../float/support.js';
+
+export interface TinyOptions extends Partial<TinySizes> {
+  family?: 'deit' | 'vit';
+  heads?: number;
+  seed?: number;
+  /** Merged into the float checkpoint's config. */
+  config?: object;
+}
+
+/** The file of a tiny float model with random weights of sensible sizes: LayerNorm near 1, the rest about 1/√inputs. */
+export function tinyFloatFile(options: TinyOptions = {}): Uint8Array {
+  const { family = 'deit', heads = 2, seed = 1, config, ...sizes } = options;
+  const next = random(seed);
+  const tensors = zeros(tinyShapes(sizes), 'F32', ({ name, shape, data }) => {
+    const values = new Float32Array(data.buffer);
+    const isNorm = /norm\d?\.weight$/.test(name);
+    const inputs = shape.slice(1).reduce((a, b) => a * b, 1);
+    const size = isNorm ? 0.2 : shape.length > 1 && name.endsWith('.weight') ? 3 / Math.sqrt(inputs) : 0.3;
+    for (let i = 0; i < values.length; i++) values[i] = (isNorm ? 1 : 0) + size * next();
+  });
+  return tinyFile({ architecture: family, num_heads: heads, ...config }, tensors);
+}
+
+export function tinyFloat(options: TinyOptions = {}): FloatModel {
+  return readFloatModel(tinyFloatFile(options));
+}
+
+export const RECIPE: Recipe = {
+  method: 'fq',
+  observer: 'minmax',
+  ptf: true,
+  attention: 'log2',
+  calibrationImages: 1,
+  seed: null,
+  sourceSha256: '0'.repeat(64),
+};
+
+export const UNIFORM: Recipe = { ...RECIPE, method: 'minmax', ptf: false, attention: 'uniform' };
+
+/** Quantisers as a calibration could have found them, without running one. */
+export function tinyQuantizers({ architecture }: FloatModel, { attention, ptf }: Recipe): Map<string, Quantizer> {
+  const { depth, dim } = architecture;
+  const names = quantizerNames(depth);
+  if (attention === 'uniform') {
+    for (let i = 0; i < depth; i++) names.push(`blocks.${i}.attn.probs`);
+  }
+  return new Map(
+    names.map((name) => {
+      const isStream = ptf && /^stem\.out$|residual\d\.out$/.test(name);
+      return [
+        name,
+        {
+          scale: name.endsWith('probs') ? 1 / 255 : isStream ? 0.006 : 0.04,
+          zeroPoint: name.endsWith('probs') ? 0 : name.endsWith('gelu.out') ? 4 : 120,
+          ...(isStream ? { factors: Uint8Array.from({ length: dim }, (_, c) => c % 4) } : {}),
+        },
+      ];
+    }),
+  );
+}
+
+export function tinyInteger(options: TinyOptions = {}, recipe: Recipe = RECIPE): IntegerModel {
+  const float = tinyFloat(options);
+  return integerize(float, tinyQuantizers(float, recipe), recipe);
+}
+
+export function tinyIntegerFile(options?: TinyOptions, recipe?: Recipe): Uint8Array {
+  return writeIntegerModel(tinyInteger(options, recipe));
+}
+
+/** JSON as tests change it. */
+// biome-ignore lint/suspicious/noExplicitAny: whatever a file may hold
+export type Json = any;
+
+/** The file with another description: its text, as `change` makes it from the old one. */
+export function withDescriptionText(file: Uint8Array, change: (text: string) => string): Uint8Array {
+  const { tensors, metadata } = readSafetensors(file);
+  return writeSafetensors(tensors.values(), { ...metadata, fqvit: change(metadata.fqvit!) });
+}
+
+/** The file with `change` made to the parsed description. */
+export function withDescription(file: Uint8Array, change: (json: Json) => void): Uint8Array {
+  return withDescriptionText(file, (text) => {
+    const json = JSON.parse(text);
+    change(json);
+    return JSON.stringify(json);
+  });
+}
+
+/** The file with other tensors: `change` may delete, replace or add. The data are copies, aligned to 8. */
+export function withTensors(
+  file: Uint8Array,
+  change: (tensors: Map<string, Tensor & { data: Uint8Array<ArrayBuffer> }>) => void,
+): Uint8Array {
+  const { tensors, metadata } = readSafetensors(file);
+  const copies = new Map([...tensors].map(([name, t]) => [name, { ...t, data: new Uint8Array(t.data) }]));
+  change(copies);
+  return writeSafetensors(copies.values(), metadata);
+}

@@ -1,0 +1,46 @@
+/** A float DeiT that is quick to quantise: 16 pixels, patch 8, dim 16, 2 blocks, 2 heads, 3 classes, pseudo-random weights. */
+
+import { type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { type TinySizes, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
+
+export const TINY_CONFIG = {
+  architecture: 'deit',
+  num_heads: 2,
+  crop_pct: 1,
+  labels: ['red', 'green', 'blue'],
+};
+
+/**
+ * A whole `.safetensors` file; the same arguments give the same bytes.
+ *
+ * @param config of its metadata; null for none
+ */
+export function tinyModel(
+  config: Record<string, unknown> | null = TINY_CONFIG,
+  { seed = 1, ...sizes }: Partial<TinySizes> & { seed?: number } = {},
+): Uint8Array {
+  const random = generator(seed);
+  const tensors = zeros(tinyShapes({ patchSize: 8, ...sizes }), 'F32', (tensor) => fill(tensor, random));
+  return writeSafetensors(tensors, config === null ? {} : { fqvit: JSON.stringify(config) });
+}
+
+/** Matrices of unit gain, LayerNorm weights about 1, everything else about 0. */
+function fill({ name, shape, data }: Tensor, random: () => number): void {
+  const fanIn = shape.slice(1).reduce((product, n) => product * n, 1);
+  const [mean, spread] = /norm\d?\.weight$/.test(name)
+    ? [1, 0.5]
+    : name.endsWith('.weight')
+      ? [0, Math.sqrt(3 / fanIn)]
+      : [0, 0.2];
+  const values = new DataView(data.buffer, data.byteOffset, data.length);
+  for (let at = 0; at < data.length; at += 4) values.setFloat32(at, mean + spread * random(), true);
+}
+
+/** Numbers from -1 to 1: Numerical Recipes' linear congruential generator. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
