@@ -1,5 +1,5 @@
-import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
 import type { Description } from './checkpoint/integer-description.js';
+import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
 import { UsageError } from './errors.js';
 import { type ImageSource, readPixels } from './image/source.js';
 import { IntegerDeit } from './models/deit.js';

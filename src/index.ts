@@ -6,7 +6,14 @@ export {
   type ModelInfo,
   type Prediction,
 } from './classify.js';
-export { CheckpointError, FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from './errors.js';
+export {
+  CheckpointError,
+  FqvitError,
+  ImageError,
+  QuantizeError,
+  RuntimeError,
+  UsageError,
+} from './errors.js';
 export type { ImageSource, RawPixels } from './image/source.js';
 export type { ByteSource } from './platform/bytes.js';
 export type { Tier } from './runtime/kernels.js';

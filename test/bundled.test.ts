@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { load, type Model } from '../src/index.js';
 import { readPixels } from '../src/image/source.js';
+import { load, type Model } from '../src/index.js';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const photo = at('examples/chelsea.png');
@@ -14,7 +14,9 @@ describe('the bundled CIFAR-10 model', () => {
       models.push(await load(at('models/deit_cifar10.safetensors'), { tier }));
     }
   });
-  afterAll(() => models.forEach((model) => model.dispose()));
+  afterAll(() => {
+    for (const model of models) model.dispose();
+  });
 
   test('is small and knows its ten classes', () => {
     expect(readFileSync(at('models/deit_cifar10.safetensors')).length).toBeLessThan(2e6);

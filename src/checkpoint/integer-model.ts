@@ -70,7 +70,9 @@ function checkNames(
   const list = (what: string, all: string[]) =>
     all.length === 0
       ? []
-      : [`${what} ${all.slice(0, 3).map(quoted).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`];
+      : [
+          `${what} ${all.slice(0, 3).map(quoted).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`,
+        ];
   throw new CheckpointError(
     'MODEL_TENSORS',
     `${file}: expected the ${names.size} tensors of its architecture, found ${[...list('missing', missing), ...list('extra', extra)].join('; ')}`,

@@ -102,7 +102,8 @@ async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerR
 
 /** The factors of quantiser `X.out` are the tensor `X.factors`. */
 function factorHistogram({ recipe, tensors }: IntegerModel, quantizer: string): { factors?: number[] } {
-  const factors = recipe.ptf ? tensors.get(quantizer.replace(/\.out$/, '.factors')) : undefined;
+  const [, step] = /^(.*)\.out$/.exec(quantizer) ?? [];
+  const factors = recipe.ptf ? tensors.get(`${step}.factors`) : undefined;
   if (factors === undefined) return {};
   const counts = [0, 0, 0, 0];
   for (const factor of factors) counts[factor]!++;

@@ -13,6 +13,7 @@ import { shown } from './values.js';
 import { version } from './version.js';
 
 handleSignals();
+process.on('uncaughtException', (error) => process.exit(reportError(error)));
 handleBrokenPipes();
 process.exitCode = await main(process.argv.slice(2));
 

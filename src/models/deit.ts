@@ -31,7 +31,7 @@ export class IntegerDeit {
   private constructor(
     readonly description: Description,
     readonly memory: WebAssembly.Memory,
-    private readonly kernels: IntegerKernels,
+    readonly kernels: IntegerKernels,
     plan: DeitPlan,
   ) {
     this.steps = plan.steps;

@@ -70,7 +70,9 @@ async function readResponse(response: Response, name: string, options: ReadOptio
       throw new RuntimeError('SOURCE', `${name}: expected status 200, found ${response.status}`);
     }
     // Of a compressed answer the header counts what came over the wire.
-    const length = response.headers.has('content-encoding') ? 0 : Number(response.headers.get('content-length'));
+    const length = response.headers.has('content-encoding')
+      ? 0
+      : Number(response.headers.get('content-length'));
     const total = Number.isSafeInteger(length) && length > 0 ? length : undefined;
     checkSize(total, name, options);
     if (response.body === null) return { bytes: new Uint8Array(0), name };

@@ -82,7 +82,8 @@ export async function calibrateEach(
       onProgress?.(done, limit);
       await breathe();
     }
-    if (done === 0) throw new QuantizeError('CALIBRATION_COUNT', 'calibration: expected an image, found none');
+    if (done === 0)
+      throw new QuantizeError('CALIBRATION_COUNT', 'calibration: expected an image, found none');
     return { quantizers: sets.map((set) => set.quantizers()), images: done };
   } finally {
     runner.dispose();

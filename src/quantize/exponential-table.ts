@@ -2,6 +2,7 @@
 const A = 0.35815147;
 const B = 0.96963238 / A;
 const C = 1 / A;
+// biome-ignore lint/suspicious/noApproximativeNumericConstant: the paper's constant, to its digits
 const LN2 = 0.6931;
 /** Below this value of floor(c/s²) the polynomial has too little resolution, and the table holds exact exponentials. */
 const LEAST_RESOLUTION = 16;

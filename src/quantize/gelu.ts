@@ -26,7 +26,8 @@ export function geluTable(out: { scale: number; zeroPoint: number }): GeluTable 
   let low = -FAR;
   while (low < -MARGIN && affineCode(gelu(low), out) === out.zeroPoint) low += MARGIN / 8;
   low -= MARGIN;
-  const high = (255.5 - out.zeroPoint) * out.scale + MARGIN;
+  let high = (255.5 - out.zeroPoint) * out.scale + MARGIN;
+  while (affineCode(gelu(high - MARGIN), out) < 255) high += MARGIN / 8; // gelu(x) < x: it saturates later than x does
   const scale = (high - low) / (GELU_LEVELS - 1);
   const zeroPoint = Math.round(-low / scale);
   const table = Uint8Array.from({ length: GELU_LEVELS }, (_, i) =>

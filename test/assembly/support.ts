@@ -54,9 +54,12 @@ export class Bench {
   /** Room for an output. The bytes between its rows are guards, but for those that the kernel is known to write. */
   output(rows: number, columns: number, stride = columns, written = columns): Rows {
     const address = this.#reserve((rows - 1) * stride + written);
-    const output = { address, rows, columns, written, stride };
-    this.#outputs.push(output);
-    return output;
+    return this.#declare({ address, rows, columns, written, stride });
+  }
+
+  /** Says that an operand is overwritten. */
+  inPlace(address: number, bytes: number): Rows {
+    return this.#declare({ address, rows: 1, columns: bytes, written: bytes, stride: bytes });
   }
 
   scratch(bytes: number): number {
@@ -81,6 +84,11 @@ export class Bench {
       }
     }
     expectSame(this.#memory, this.#expected);
+  }
+
+  #declare(output: Rows): Rows {
+    this.#outputs.push(output);
+    return output;
   }
 
   #reserve(bytes: number): number {
@@ -124,6 +132,9 @@ export function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number
 
 export const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
+// Jest finds globals slowly
+const { floor, imul } = Math;
+
 /** Repeatable operands. */
 export class Random {
   #state: number;
@@ -136,14 +147,14 @@ export class Random {
   real(): number {
     this.#state = (this.#state + 0x9e3779b9) | 0;
     let t = this.#state ^ (this.#state >>> 16);
-    t = Math.imul(t, 0x21f0aaad);
-    t = Math.imul(t ^ (t >>> 15), 0x735a2d97);
+    t = imul(t, 0x21f0aaad);
+    t = imul(t ^ (t >>> 15), 0x735a2d97);
     return ((t ^ (t >>> 15)) >>> 0) / 2 ** 32;
   }
 
   /** Both ends included. */
   integer(low: number, high: number): number {
-    return low + Math.floor(this.real() * (high - low + 1));
+    return low + floor(this.real() * (high - low + 1));
   }
 
   /** ±2^0..2^31, every size as likely as any other. */

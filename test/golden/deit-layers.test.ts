@@ -4,55 +4,67 @@ import { readWasm } from '../../src/runtime/wasm-node.js';
 import { goldenCodes, goldenModel } from '../support/golden.js';
 import { describeWithShared } from '../support/shared.js';
 
-/** Least share of equal codes by kind of layer, in percent, and the golden tensors that a step reads. */
-const KINDS: [RegExp, number][] = [
-  [/softmax$/, 99.5],
-  [/gelu\.out$/, 97],
-  [/norm\d?\.out$/, 94],
-  [/./, 99.8],
+/** Least share of equal codes, in percent, by kind of layer: the first pattern that fits the output's name. */
+const KINDS: readonly { kind: string; pattern: RegExp; least: number }[] = [
+  { kind: 'log-int-softmax', pattern: /softmax$/, least: 99.5 },
+  { kind: 'GELU', pattern: /gelu\.out$/, least: 97 },
+  { kind: 'LayerNorm', pattern: /norm\d?\.out$/, least: 94 },
+  { kind: 'linears, products, additions', pattern: /./, least: 99.8 },
 ];
+/** Least share of codes within one, in percent, of every layer. */
+const LEAST_NEAR = 99.9;
 
-describeWithShared('every layer of DeiT-Tiny, fed with the codes of the simulator', 1, () => {
-  let deit: IntegerDeit;
-  let golden: Map<string, Uint8Array>;
+interface Comparison {
+  readonly layer: string;
+  readonly kind: string;
+  readonly least: number;
+  /** Percent of codes. */
+  readonly equal: number;
+  readonly near: number;
+}
+
+describeWithShared('every layer of DeiT-Tiny, fed with the codes of the simulator', 4, () => {
+  const comparisons: Comparison[] = [];
 
   beforeAll(async () => {
-    deit = await IntegerDeit.create(goldenModel(), await readWasm('simd'));
-    golden = goldenCodes();
-    for (const [name, codes] of golden) if (name.endsWith('.probs')) golden.set(name.replace('probs', 'softmax'), codes);
-  });
-
-  test('codes are equal or within one', () => {
-    const misses: string[] = [];
-    const worst = new Map<string, number>();
+    const deit = await IntegerDeit.create(goldenModel(), await readWasm('simd'));
+    const golden = goldenCodes();
     for (const step of deit.steps) {
+      step.run(deit.kernels);
       if (step.output === 'patches') {
         deit.write('patches', patchRows(golden.get('input')!));
         continue;
       }
-      const expected = golden.get(step.output);
-      step.run(deit['kernels']);
-      if (expected === undefined) continue;
-      const found = deit.read(step.output);
-      let equal = 0;
-      let near = 0;
-      expected.forEach((code, i) => {
-        const distance = Math.abs(code - found[i]!);
-        if (distance === 0) equal++;
-        if (distance <= 1 || (step.output.endsWith('softmax') && Math.max(code, found[i]!) === 255 && Math.min(code, found[i]!) === 15)) near++;
-      });
-      const [kind, least] = KINDS.find(([pattern]) => pattern.test(step.output))!;
-      const percent = (100 * equal) / expected.length;
-      worst.set(kind.source, Math.min(worst.get(kind.source) ?? 100, percent));
-      if (percent < least || near < 0.999 * expected.length) {
-        misses.push(`${step.output}: ${percent.toFixed(2)} % equal, ${((100 * near) / expected.length).toFixed(3)} % within one`);
-      }
+      // fc1 and the GELU are judged together: the simulator has no quantiser between them
+      if (step.output.endsWith('fc1.fine')) continue;
+      const expected = golden.get(step.output.replace(/softmax$/, 'probs'))!;
+      comparisons.push(compare(step.output, expected, deit.read(step.output)));
       deit.write(step.output, expected);
     }
-    console.log(worst, misses);
-    expect(misses).toEqual([]);
+  });
+
+  test.each(KINDS)('$kind: at least $least % of the codes equal in every layer', ({ kind }) => {
+    const layers = comparisons.filter((comparison) => comparison.kind === kind);
+    expect(layers.length).toBeGreaterThanOrEqual(12);
+    const worst = layers.reduce((a, b) => (b.equal < a.equal ? b : a));
+    console.log(`${kind}: worst ${worst.layer}, ${worst.equal.toFixed(2)} % equal`);
+    expect(layers.filter(({ equal, least, near }) => equal < least || near < LEAST_NEAR)).toEqual([]);
   });
 });
+
+function compare(layer: string, expected: Uint8Array, found: Uint8Array): Comparison {
+  const { kind, least } = KINDS.find(({ pattern }) => pattern.test(layer))!;
+  // log2 codes end in 14, 15, probability 0: that one is written as 255, one step from 15
+  const step = (code: number) => (kind === 'log-int-softmax' && code === 255 ? 16 : code);
+  let equal = 0;
+  let near = 0;
+  expected.forEach((code, i) => {
+    const distance = Math.abs(step(code) - step(found[i]!));
+    if (distance === 0) equal++;
+    if (distance <= 1) near++;
+  });
+  return { layer, kind, least, equal: (100 * equal) / expected.length, near: (100 * near) / expected.length };
+}
 
 /** `[3, 224, 224]` to the rows of the patch embedding's matrix. */
 function patchRows(input: Uint8Array): Uint8Array {

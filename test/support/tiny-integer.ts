@@ -7,8 +7,8 @@ import { quantizerNames } from '../../src/checkpoint/integer-tensors.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
-import { type TinySizes, tinyFile, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
-import { random } from '../float/support.js';
+import type { TinySizes } from '../checkpoint/tiny-float.js';
+import { tinyModel } from './tiny-model.js';
 
 export interface TinyOptions extends Partial<TinySizes> {
   family?: 'deit' | 'vit';
@@ -18,18 +18,10 @@ export interface TinyOptions extends Partial<TinySizes> {
   config?: object;
 }
 
-/** The file of a tiny float model with random weights of sensible sizes: LayerNorm near 1, the rest about 1/√inputs. */
+/** The file of a tiny float model; patches of 4×4 unless told otherwise. */
 export function tinyFloatFile(options: TinyOptions = {}): Uint8Array {
   const { family = 'deit', heads = 2, seed = 1, config, ...sizes } = options;
-  const next = random(seed);
-  const tensors = zeros(tinyShapes(sizes), 'F32', ({ name, shape, data }) => {
-    const values = new Float32Array(data.buffer);
-    const isNorm = /norm\d?\.weight$/.test(name);
-    const inputs = shape.slice(1).reduce((a, b) => a * b, 1);
-    const size = isNorm ? 0.2 : shape.length > 1 && name.endsWith('.weight') ? 3 / Math.sqrt(inputs) : 0.3;
-    for (let i = 0; i < values.length; i++) values[i] = (isNorm ? 1 : 0) + size * next();
-  });
-  return tinyFile({ architecture: family, num_heads: heads, ...config }, tensors);
+  return tinyModel({ architecture: family, num_heads: heads, ...config }, { seed, patchSize: 4, ...sizes });
 }
 
 export function tinyFloat(options: TinyOptions = {}): FloatModel {
@@ -49,7 +41,10 @@ export const RECIPE: Recipe = {
 export const UNIFORM: Recipe = { ...RECIPE, method: 'minmax', ptf: false, attention: 'uniform' };
 
 /** Quantisers as a calibration could have found them, without running one. */
-export function tinyQuantizers({ architecture }: FloatModel, { attention, ptf }: Recipe): Map<string, Quantizer> {
+export function tinyQuantizers(
+  { architecture }: FloatModel,
+  { attention, ptf }: Recipe,
+): Map<string, Quantizer> {
   const { depth, dim } = architecture;
   const names = quantizerNames(depth);
   if (attention === 'uniform') {
@@ -95,6 +90,14 @@ export function withDescription(file: Uint8Array, change: (json: Json) => void):
     const json = JSON.parse(text);
     change(json);
     return JSON.stringify(json);
+  });
+}
+
+/** The file with another value at one place of the description; `undefined` takes the key away. */
+export function withValue(file: Uint8Array, path: readonly string[], value: unknown): Uint8Array {
+  return withDescription(file, (json) => {
+    const owner = path.slice(0, -1).reduce((object, key) => object[key], json);
+    owner[path.at(-1)!] = value;
   });
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { ArgsDef, ParsedArgs } from 'citty';
 import { QuantizeError } from '../../errors.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
 import { METHODS, methodRecipe } from '../../quantize/recipe.js';
@@ -18,79 +19,81 @@ const OBSERVERS = ['minmax', 'ema', 'percentile', 'omse'] as const;
 /** Skipped images that the summary lists; the rest is a number. */
 const SKIPPED_SHOWN = 10;
 
+const ARGS = {
+  float: {
+    type: 'positional',
+    required: true,
+    description: "DeiT or ViT in timm's names: a .safetensors file, or a folder with model.safetensors",
+  },
+  calibration: {
+    type: 'string',
+    valueHint: 'DIR',
+    required: true,
+    description: 'Folder of photos like those to be classified, searched with its subfolders',
+  },
+  output: {
+    type: 'string',
+    alias: 'o',
+    valueHint: 'OUT',
+    required: true,
+    description: 'The integer checkpoint to write',
+  },
+  force: { type: 'boolean', description: 'Replace OUT if it is there' },
+  method: {
+    type: 'enum',
+    options: [...METHODS],
+    default: 'fq',
+    valueHint: 'METHOD',
+    description: "The FQ-ViT paper's own, or one of its baselines",
+  },
+  observer: {
+    type: 'enum',
+    options: [...OBSERVERS],
+    valueHint: 'OBSERVER',
+    description: 'How fq finds the range of an activation (default minmax)',
+  },
+  'attention-bits': {
+    type: 'enum',
+    options: ['4', '8'],
+    valueHint: 'BITS',
+    description: 'Of attention codes (default 4 for fq, 8 for the others)',
+  },
+  'calibration-images': {
+    type: 'string',
+    valueHint: 'N',
+    description: 'Photos to calibrate on (default: 1000, or all that there are)',
+  },
+  seed: { type: 'string', valueHint: 'N', default: '0', description: 'Picks the photos' },
+  arch: {
+    type: 'string',
+    valueHint: 'NAME',
+    description: 'timm name, for what the file does not tell: deit_tiny_patch16_224, vit_base_patch16_224',
+  },
+  'image-size': {
+    type: 'string',
+    valueHint: 'N',
+    description: 'Pixels of a side, checked against the file',
+  },
+  crop: {
+    type: 'string',
+    valueHint: 'F',
+    description: 'Part of the short side that the centre crop keeps',
+  },
+  mean: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
+  std: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
+  labels: {
+    type: 'string',
+    valueHint: 'FILE',
+    description: 'Class names: one a line, or a JSON array of strings or of {index, label}',
+  },
+  json: { type: 'boolean', description: 'Print the summary as JSON' },
+} as const satisfies ArgsDef;
+
 export default describeCommand({
   name: 'quantize',
   summary: 'make an integer checkpoint from a float one and a folder of photos',
   usage: 'FLOAT --calibration DIR -o OUT [OPTIONS]',
-  args: {
-    float: {
-      type: 'positional',
-      required: true,
-      description: "DeiT or ViT in timm's names: a .safetensors file, or a folder with model.safetensors",
-    },
-    calibration: {
-      type: 'string',
-      valueHint: 'DIR',
-      required: true,
-      description: 'Folder of photos like those to be classified, searched with its subfolders',
-    },
-    output: {
-      type: 'string',
-      alias: 'o',
-      valueHint: 'OUT',
-      required: true,
-      description: 'The integer checkpoint to write',
-    },
-    force: { type: 'boolean', description: 'Replace OUT if it is there' },
-    method: {
-      type: 'enum',
-      options: [...METHODS],
-      default: 'fq',
-      valueHint: 'METHOD',
-      description: "The FQ-ViT paper's own, or one of its baselines",
-    },
-    observer: {
-      type: 'enum',
-      options: [...OBSERVERS],
-      valueHint: 'OBSERVER',
-      description: 'How fq finds the range of an activation (default minmax)',
-    },
-    'attention-bits': {
-      type: 'enum',
-      options: ['4', '8'],
-      valueHint: 'BITS',
-      description: 'Of attention codes (default 4 for fq, 8 for the others)',
-    },
-    'calibration-images': {
-      type: 'string',
-      valueHint: 'N',
-      description: 'Photos to calibrate on (default: 1000, or all that there are)',
-    },
-    seed: { type: 'string', valueHint: 'N', default: '0', description: 'Picks the photos' },
-    arch: {
-      type: 'string',
-      valueHint: 'NAME',
-      description: 'timm name, for what the file does not tell: deit_tiny_patch16_224, vit_base_patch16_224',
-    },
-    'image-size': {
-      type: 'string',
-      valueHint: 'N',
-      description: 'Pixels of a side, checked against the file',
-    },
-    crop: {
-      type: 'string',
-      valueHint: 'F',
-      description: 'Part of the short side that the centre crop keeps',
-    },
-    mean: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
-    std: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
-    labels: {
-      type: 'string',
-      valueHint: 'FILE',
-      description: 'Class names: one a line, or a JSON array of strings or of {index, label}',
-    },
-    json: { type: 'boolean', description: 'Print the summary as JSON' },
-  },
+  args: ARGS,
   examples: [
     'fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
     'fqvit quantize vit.safetensors --arch vit_base_patch16_224 --labels names.txt --calibration photos/ -o vit.int8.safetensors',
@@ -98,21 +101,8 @@ export default describeCommand({
   ],
   async run(args) {
     const start = performance.now();
-    const calibrationImages = optional(args['calibration-images'], (n) =>
-      integerOption('calibration-images', n, 1),
-    );
-    const chosen: QuantizeOptions = {
-      method: args.method,
-      observer: args.observer,
-      attentionBits: optional(args['attention-bits'], (bits) => (bits === '4' ? 4 : 8)),
-      calibrationImages,
-      seed: integerOption('seed', args.seed, 0, 2 ** 32 - 1),
-      imageSize: optional(args['image-size'], (n) => integerOption('image-size', n, 1)),
-      cropPct: optional(args.crop, (f) => fractionOption('crop', f)),
-      mean: optional(args.mean, (rgb) => tripleOption('mean', rgb)),
-      std: optional(args.std, (rgb) => tripleOption('std', rgb, { positive: true })),
-      ...(args.arch === undefined ? {} : { arch: args.arch }),
-    };
+    const chosen = chosenOptions(args);
+    const { calibrationImages } = chosen;
     methodRecipe(chosen);
     const inputs = [args.float, join(args.float, 'model.safetensors'), ...(args.labels ? [args.labels] : [])];
     const target = checkOutput(args.output, { force: args.force ?? false, inputs });
@@ -144,6 +134,21 @@ export default describeCommand({
     else printSummary(summary);
   },
 });
+
+function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
+  return {
+    method: args.method,
+    observer: args.observer,
+    attentionBits: optional(args['attention-bits'], (bits) => (bits === '4' ? 4 : 8)),
+    calibrationImages: optional(args['calibration-images'], (n) => integerOption('calibration-images', n, 1)),
+    seed: integerOption('seed', args.seed, 0, 2 ** 32 - 1),
+    imageSize: optional(args['image-size'], (n) => integerOption('image-size', n, 1)),
+    cropPct: optional(args.crop, (f) => fractionOption('crop', f)),
+    mean: optional(args.mean, (rgb) => tripleOption('mean', rgb)),
+    std: optional(args.std, (rgb) => tripleOption('std', rgb, { positive: true })),
+    ...(args.arch === undefined ? {} : { arch: args.arch }),
+  };
+}
 
 interface Summary {
   readonly args: { readonly float: string; readonly output: string };

@@ -1,0 +1,66 @@
+import { describe, expect, test } from '@jest/globals';
+import binaryen from 'binaryen';
+import { readModule } from './support.js';
+
+/** The words of a module's text form: opcodes, types and numbers, without names and data. */
+function words(wasm: Uint8Array): string[] {
+  const module = binaryen.readBinary(wasm);
+  const text = module.emitText();
+  module.dispose();
+  return text
+    .replace(/"[^"]*"/g, '')
+    .replace(/\$[^\s()]+/g, '')
+    .match(/[^\s()]+/g)!;
+}
+
+/** Opcodes and types of floats: f32.add, i32x4.trunc_sat_f32x4_s, f64x2.mul, (param f32), f16x8.abs. */
+const floats = (wasm: Uint8Array) => words(wasm).filter((word) => /f(16|32|64)/.test(word));
+
+const OPCODES = {
+  scalar: ['i64.mul', 'i64.shr_s', 'i32.load8_u', 'i64.div_u'],
+  simd: [
+    'i32x4.dot_i16x8_s',
+    'i64x2.extmul_low_i32x4_s',
+    'i8x16.narrow_i16x8_u',
+    'i8x16.swizzle',
+    'i64.div_u',
+  ],
+} as const;
+
+describe.each(['scalar', 'simd'] as const)('the %s module', (tier) => {
+  const wasm = readModule(tier);
+
+  test('has no instruction and no type of floating point', () => {
+    expect(floats(wasm)).toEqual([]);
+  });
+
+  test('shows what it is made of', () => {
+    expect(words(wasm)).toEqual(expect.arrayContaining([...OPCODES[tier]]));
+  });
+
+  test('imports its memory and nothing else', () => {
+    expect(WebAssembly.Module.imports(new WebAssembly.Module(wasm))).toEqual([
+      { module: 'env', name: 'memory', kind: 'memory' },
+    ]);
+  });
+});
+
+test('the scalar module runs without SIMD', () => {
+  expect(words(readModule('scalar')).filter((word) => /v128|x16|x8|x4|x2/.test(word))).toEqual([]);
+});
+
+describe('the float module, for contrast', () => {
+  const wasm = readModule('float');
+
+  test('has floating point, which this test would see in the integer modules', () => {
+    const found = new Set(floats(wasm));
+    for (const word of ['f32', 'f64', 'f32.max', 'f32x4.mul', 'f64.promote_f32'])
+      expect(found).toContain(word);
+  });
+
+  test('imports its memory and nothing else', () => {
+    expect(WebAssembly.Module.imports(new WebAssembly.Module(wasm))).toEqual([
+      { module: 'env', name: 'memory', kind: 'memory' },
+    ]);
+  });
+});

@@ -1,0 +1,204 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { layerNormParameters } from '../../src/quantize/layernorm.js';
+import { roundedShift, saturated, squareRoot } from './reference.js';
+import { expectSame, onBothTiers, Random } from './support.js';
+
+interface Norm {
+  rows: number;
+  c: number;
+  z: number;
+  zo: number;
+  codes: Uint8Array;
+  /** 2^α, `[c]`. */
+  power: Int16Array;
+  gain: Int32Array;
+  bias: Int32Array;
+  shift: number;
+}
+
+function run({ rows, c, z, zo, codes, power, gain, bias, shift }: Norm): Uint8Array {
+  return onBothTiers(2 * rows * c + 10 * c + 8192, (bench) => {
+    const out = bench.output(rows, c);
+    bench.kernels.layernorm(
+      bench.put(codes),
+      z,
+      bench.put(power),
+      bench.put(gain),
+      bench.put(bias),
+      shift,
+      out.address,
+      zo,
+      rows,
+      c,
+    );
+    return out;
+  });
+}
+
+/** C·x - Σx of every channel of a row, and V = (C·σ)²; below 2^53. */
+function statistics({ c, z, codes, power }: Norm, row: number) {
+  const x = Array.from(codes.subarray(row * c, (row + 1) * c), (q, i) => (q - z) * power[i]!);
+  const sum = x.reduce((a, b) => a + b, 0);
+  const squares = x.reduce((a, b) => a + b * b, 0);
+  return { centred: x.map((value) => c * value - sum), v: c * squares - sum * sum };
+}
+
+/**
+ * The fixed point of the kernel: 1/√V of 31 bits from a root whose last bit is bit 0 of a 32-bit word, x̂ in Q24, the affine
+ * part in Q12.
+ */
+function expected(norm: Norm): number[] {
+  const { rows, zo, gain, bias, shift } = norm;
+  return Array.from({ length: rows }, (_, row) => {
+    const { centred, v } = statistics(norm, row);
+    const wide = BigInt(Math.max(v, 1));
+    const even = 2 * Math.floor((64 - wide.toString(2).length) / 2);
+    const reciprocal = (2n ** 62n - 1n) / squareRoot(wide << BigInt(even));
+    return centred.map((value, i) => {
+      const t = roundedShift(BigInt(value) * reciprocal, 38 - even / 2);
+      const u = roundedShift(t * BigInt(gain[i]!), shift);
+      return saturated(roundedShift(u + BigInt(bias[i]!), 12) + BigInt(zo));
+    });
+  }).flat();
+}
+
+/** (x - μ)/σ · γ/s_out + β/s_out + z_out before rounding, in doubles. */
+function real(norm: Norm): number[] {
+  const { rows, zo, gain, bias, shift } = norm;
+  return Array.from({ length: rows }, (_, row) => {
+    const { centred, v } = statistics(norm, row);
+    const deviation = Math.sqrt(v) || 1;
+    return centred.map(
+      (value, i) => (value / deviation) * gain[i]! * 2 ** (12 - shift) + bias[i]! / 4096 + zo,
+    );
+  }).flat();
+}
+
+function expectReal(norm: Norm, tolerance: number): void {
+  const codes = run(norm);
+  const apart = real(norm).map((value, i) => Math.abs(codes[i]! - Math.min(Math.max(value, 0), 255)));
+  expect(Math.max(...apart)).toBeLessThan(0.5 + tolerance);
+}
+
+/** Parameters as the quantiser makes them for γ, β of this size in output codes. */
+function normOf(rows: number, c: number, seed: number, gammas = 40, betas = 20): Norm {
+  const random = new Random(seed);
+  const reals = (size: number) => Float32Array.from({ length: c }, () => size * (2 * random.real() - 1));
+  const z = random.integer(0, 255);
+  const spread = random.integer(1, 127);
+  return {
+    ...{ rows, c, z, zo: random.integer(0, 255) },
+    codes: random.codes(rows * c, 128 - spread, 128 + spread),
+    power: Int16Array.from({ length: c }, () => 2 ** random.integer(0, 3)),
+    ...layerNormParameters(reals(gammas), reals(betas), 1),
+  };
+}
+
+test('any row, any factors, any gain', () => {
+  const shapes = fc.record({
+    rows: fc.integer({ min: 1, max: 3 }),
+    c: fc.integer({ min: 1, max: 12 }).map((steps) => 8 * steps),
+    seed: fc.integer(),
+    gammas: fc.constantFrom(1e-9, 0.01, 1, 40, 3000, 1e9),
+    betas: fc.constantFrom(0, 1, 60, 3000, 1e9),
+  });
+  fc.assert(
+    fc.property(shapes, ({ rows, c, seed, gammas, betas }) => {
+      const norm = normOf(rows, c, seed, gammas, betas);
+      expectSame(run(norm), expected(norm));
+    }),
+  );
+});
+
+test.each([192, 384, 768, 1024, 4096])('%d channels', (c) => {
+  const norm = normOf(3, c, c);
+  expectSame(run(norm), expected(norm));
+  expectReal(norm, 2 ** -11);
+});
+
+describe('extreme rows', () => {
+  const kinds: Record<string, (i: number, c: number) => number> = {
+    'all 0': () => 0,
+    'all 255': () => 255,
+    'half 0, half 255': (i, c) => (2 * i < c ? 0 : 255),
+    'one 255': (i) => (i === 3 ? 255 : 0),
+    'one 0': (i) => (i === 3 ? 0 : 255),
+    'one of 1': (i) => (i === 3 ? 1 : 0),
+    'one less': (i) => (i === 3 ? 254 : 255),
+    alternating: (i) => 255 * (i % 2),
+  };
+  test.each(Object.keys(kinds))('%s', (kind) => {
+    for (const c of [8, 768, 4096]) {
+      for (const z of [0, 255]) {
+        for (const power of [1, 8]) {
+          const norm: Norm = {
+            ...normOf(1, c, c),
+            z,
+            codes: Uint8Array.from({ length: c }, (_, i) => kinds[kind]!(i, c)),
+            power: new Int16Array(c).fill(power),
+          };
+          expectSame(run(norm), expected(norm));
+          expectReal(norm, 2 ** -11);
+        }
+      }
+    }
+  });
+
+  test('a row of equal values becomes β', () => {
+    const norm = { ...normOf(1, 16, 1), power: new Int16Array(16).fill(2) };
+    norm.codes.fill(99);
+    const beta = Array.from(norm.bias, (b) => saturated(roundedShift(BigInt(b), 12) + BigInt(norm.zo)));
+    expectSame(run(norm), beta);
+  });
+});
+
+// One channel d off the others: x̂ = ±√(C - 1) whatever d, and V = (C - 1)·d² passes every size of a root. A gain of 2^16 codes
+// and a bias that takes them away again show bits of x̂ that 8-bit codes do not.
+test('the root keeps its bits from the least variance to the largest', () => {
+  for (const c of [8, 200, 768, 4096]) {
+    const gain = 2 ** 16 / Math.sqrt(c - 1);
+    const parameters = layerNormParameters(new Float32Array(c).fill(gain), new Float32Array(c), 1);
+    const kept = parameters.gain[0]! * 2 ** (12 - parameters.shift); // the gain of 10 bits
+    for (const power of [1, 8]) {
+      for (let d = 1; d < 256; d += d < 9 ? 1 : 41) {
+        for (const sign of [1, -1]) {
+          const codes = new Uint8Array(c).fill(sign > 0 ? 0 : 255);
+          codes[5] = sign > 0 ? d : 255 - d;
+          const bias = new Int32Array(c).fill(Math.round(-sign * kept * Math.sqrt(c - 1) * 4096));
+          const norm: Norm = {
+            ...{ rows: 1, c, z: 0, zo: 128, codes, power: new Int16Array(c).fill(power), bias },
+            ...{ gain: parameters.gain, shift: parameters.shift },
+          };
+          expect(run(norm)[5]).toBe(128);
+        }
+      }
+    }
+  }
+});
+
+test('the largest sum of the quantiser stays in i32', () => {
+  for (const c of [8, 768, 4096]) {
+    for (const sign of [1, -1]) {
+      const huge = new Float32Array(c).fill(sign * 1e30);
+      const codes = new Uint8Array(c);
+      codes[0] = 255; // x̂ = √(C - 1), the largest there is
+      const norm: Norm = {
+        ...{ rows: 1, c, z: 0, zo: 100, codes, power: new Int16Array(c).fill(8) },
+        ...layerNormParameters(huge, huge, 1e-30),
+      };
+      expect(run(norm)[0]).toBe(sign > 0 ? 255 : 0);
+      expectSame(run(norm), expected(norm));
+    }
+  }
+});
+
+// checkpoints may hold any int32: the tiers have to agree on what overflows, too
+test('both tiers wrap alike', () => {
+  const random = new Random(8);
+  const any = () => random.integer(-(2 ** 31), 2 ** 31 - 1);
+  for (let shift = 1; shift <= 62; shift++) {
+    const norm = normOf(2, 72, shift);
+    run({ ...norm, gain: norm.gain.map(any), bias: norm.bias.map(any), shift });
+  }
+});

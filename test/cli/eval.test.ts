@@ -1,0 +1,162 @@
+import { readdirSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { load } from '../../src/index.js';
+import { evaluate, readFloatModel } from '../../src/quantize/index.js';
+import { tinyModel } from '../support/tiny-model.js';
+import { fqvit, type Run, Scratch, withInteger } from './support.js';
+
+const scratch = new Scratch();
+let integer: string;
+let float: string;
+let photos: string;
+let labels: string;
+let rows: { image: string; class: number }[];
+
+beforeAll(async () => {
+  ({ integer, float, photos } = await withInteger(scratch));
+  rows = ['even', 'odd'].flatMap((folder) =>
+    readdirSync(scratch.at(`photos/${folder}`)).map((name, i) => ({
+      image: `${folder}/${name}`,
+      class: i % 3,
+    })),
+  );
+  labels = scratch.write('labels.csv', csv(rows.map((row) => `${row.image},${row.class}`)));
+});
+
+function csv(lines: readonly string[], end = '\n'): string {
+  return ['file,class', ...lines].map((line) => line + end).join('');
+}
+
+function evaluation(...options: string[]): Promise<Run> {
+  return fqvit(['eval', integer, '--images', photos, '--labels', labels, ...options]);
+}
+
+test('--json: the numbers of the library', async () => {
+  const { code, stdout, stderr } = await evaluation('--reference', float, '--json');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('warning') });
+  const expected = await evaluate(
+    await load(integer),
+    rows.map((row) => ({ ...row, image: scratch.at(`photos/${row.image}`) })),
+    { reference: readFloatModel(tinyModel()) },
+  );
+  const { top1, top5, agreement, kl } = expected.reference!;
+  expect(JSON.parse(stdout)).toEqual({
+    images: 6,
+    top1: expected.top1,
+    top5: 100,
+    reference: { top1, top5, agreement, kl, msPerImage: expect.any(Number) },
+    msPerImage: expect.any(Number),
+  });
+  expect(agreement).toBeGreaterThan(80);
+  expect(kl).toBeLessThan(0.05);
+});
+
+test('a summary for people, and progress on stderr', async () => {
+  const { code, stdout, stderr } = await evaluation('--reference', float);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/6 images\n/);
+  expect(stdout).toMatch(/^ +top-1 +top-5 +ms\/image$/m);
+  expect(stdout).toMatch(/^integer +\d+\.\d\d % +100\.00 % +\d+\.\d\d$/m);
+  expect(stdout).toMatch(/^float +\d+\.\d\d % +100\.00 % +\d+\.\d\d$/m);
+  expect(stdout).toMatch(/^agreement +\d+\.\d\d %/m);
+  expect(stdout).toMatch(/^KL +\d\.\d{4} nats/m);
+  expect(stderr).toMatch(/^evaluating 6 images\n/);
+});
+
+test('--limit takes the first rows; there is no reference where none was given', async () => {
+  const { stdout } = await evaluation('--limit', '2', '--json');
+  const report = JSON.parse(stdout);
+  expect(report).toMatchObject({ images: 2 });
+  expect(report).not.toHaveProperty('reference');
+  expect(JSON.parse((await evaluation('--limit', '100', '--json')).stdout)).toMatchObject({ images: 6 });
+});
+
+describe('the reference', () => {
+  test('of another origin is evaluated with a warning', async () => {
+    const other = scratch.write('other.safetensors', tinyModel(undefined, { seed: 2 }));
+    const run = await evaluation('--reference', other);
+    expect(run).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/warning: .*other\.safetensors is not the file/),
+    });
+  });
+
+  test.each([
+    ['classes', { classes: 4 }, { labels: ['a', 'b', 'c', 'd'] }, /classes: expected 3, .*, found 4/],
+    ['imageSize', { grid: 3 }, {}, /imageSize: expected 16, .*, found 24/],
+  ])('of another %s is refused', async (name, sizes, config, message) => {
+    const path = scratch.write(`${name}.st`, tinyModel({ num_heads: 2, ...config }, sizes));
+    const run = await evaluation('--reference', path);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
+  });
+});
+
+describe('a table that is refused', () => {
+  test.each([
+    ['no header', 'even/0.png,1\n', 1, /expected the header file,class, found "even\/0\.png,1"/],
+    ['empty', '', 1, /expected the header file,class, found none/],
+    ['no rows', csv([]), 2, /expected at least one row FILE,CLASS, found none/],
+    [
+      'a class that is no index',
+      csv(['even/0.png,red']),
+      2,
+      /expected FILE,CLASS .*, found "even\/0\.png,red"/,
+    ],
+    ['a negative class', csv(['even/0.png,0', 'even/0.png,-1']), 3, /expected FILE,CLASS/],
+    [
+      'a class out of range',
+      csv(['even/0.png,0', '', 'even/0.png,3']),
+      4,
+      /expected a class from 0 to 2, found 3/,
+    ],
+    ['NUL in a path', csv(['even/0\0.png,0']), 2, /expected FILE,CLASS .*, found "even\/0\\u0000\.png,0"/],
+    ['no file', csv([',0']), 2, /expected FILE,CLASS/],
+    ['three columns', csv(['a.png,0,1']), 2, /expected FILE,CLASS/],
+    [
+      'a photo that is missing',
+      csv(['even/0.png,0', 'even/9.png,0']),
+      3,
+      /expected a photo at .*even\/9\.png, found nothing/,
+    ],
+    ['a folder as a photo', csv(['even,0']), 2, /expected a photo at .*even, found a folder/],
+  ])('%s', async (_, text, line, message) => {
+    const table = scratch.write('bad.csv', text);
+    const run = await fqvit(['eval', integer, '--images', photos, '--labels', table, '--json']);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
+    expect(run.stderr.startsWith(`fqvit: LABELS: ${table}:${line}: expected`)).toBe(true);
+  });
+});
+
+test('quotes, Windows line ends and a byte order mark', async () => {
+  scratch.photo('photos/odd/a, "b".png', 9);
+  const table = scratch.write(
+    'windows.csv',
+    `\ufeff${csv(['"odd/a, ""b"".png",2', 'even/0.png,1'], '\r\n')}`,
+  );
+  const run = await fqvit(['eval', integer, '--images', photos, '--labels', table, '--json']);
+  expect(run.code).toBe(0);
+  expect(JSON.parse(run.stdout)).toMatchObject({ images: 2 });
+});
+
+test('a photo that cannot be read ends it with one line', async () => {
+  scratch.write('photos/text.png', 'no picture');
+  const table = scratch.write('text.csv', csv(['even/0.png,0', 'text.png,0']));
+  const run = await fqvit(['eval', integer, '--images', photos, '--labels', table, '--json']);
+  expect(run).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/fqvit: IMAGE_\w+: .*text\.png/),
+  });
+});
+
+test('folders and files in the wrong places', async () => {
+  for (const [args, message] of [
+    [[scratch.path, '--images', photos, '--labels', labels], /: expected a file, found a folder/],
+    [[integer, '--images', labels, '--labels', labels], /labels\.csv: expected a folder, found a file/],
+    [[integer, '--images', photos, '--labels', photos], /photos: expected a file, found a folder/],
+    [[integer, '--images', photos, '--labels', integer], /integer\.safetensors: expected UTF-8 text/],
+  ] as const) {
+    const run = await fqvit(['eval', ...args]);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
+  }
+});

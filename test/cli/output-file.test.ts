@@ -1,0 +1,38 @@
+import * as fs from 'node:fs';
+import { expect, jest, test } from '@jest/globals';
+import { Scratch } from './support.js';
+
+/** A disk that is full after so many bytes. */
+let room = Number.POSITIVE_INFINITY;
+
+jest.unstable_mockModule('node:fs', () => ({
+  ...fs,
+  writeFileSync: (file: number, bytes: Uint8Array) => {
+    fs.writeFileSync(file, bytes.subarray(0, room));
+    if (bytes.length > room) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'write' });
+  },
+}));
+
+const { writeOutput } = await import('../../src/cli/output-file.js');
+const scratch = new Scratch();
+
+test('a file is written whole and replaces what was there', () => {
+  const path = scratch.write('out', 'old');
+  room = Number.POSITIVE_INFINITY;
+  writeOutput(path, Uint8Array.of(1, 2, 3));
+  expect(scratch.read('out')).toEqual(Uint8Array.of(1, 2, 3));
+  expect(fs.readdirSync(scratch.path)).toEqual(['out']);
+});
+
+test('a full disk: a clear error, the old file stays, nothing else does', () => {
+  const path = scratch.write('out', 'old');
+  room = 1;
+  expect(() => writeOutput(path, Uint8Array.of(1, 2, 3))).toThrow(
+    expect.objectContaining({
+      code: 'OUTPUT',
+      message: `${path}: expected room for 3 bytes, found no space left on the device (ENOSPC)`,
+    }),
+  );
+  expect(new TextDecoder().decode(scratch.read('out'))).toBe('old');
+  expect(fs.readdirSync(scratch.path)).toEqual(['out']);
+});
