@@ -201,6 +201,7 @@ def save_safetensors(path, tensors, metadata):
 def export(model, path):
     description = {
         "architecture": "deit",
+        "name": "deit_cifar10",
         "num_heads": model.blocks[0].attn.heads,
         "image_size": IMAGE_SIZE,
         "patch_size": PATCH_SIZE,

@@ -1,17 +1,17 @@
 /**
  * Requantisation of four accumulators (the equation and its ranges: requantize.scalar.ts).
  *
- * The 64-bit products are shifted by right - 32 (a scalar, so one shift serves all lanes); their high words are then
- * acc·multiplier >> right.
+ * The high words of the 64-bit products are shifted as 32-bit lanes by right - 32, which rounds down twice to the same
+ * integer; few processors can shift 64-bit lanes arithmetically.
  */
 // @ts-ignore: decorator
 @inline
 export function requantize(acc: v128, multiplier: v128, left: i32, right: i32): v128 {
   const a = i32x4.shl(acc, left);
   const half = i64x2.splat(<i64>1 << <i64>(right - 1));
-  const low = i64x2.shr_s(i64x2.add(i64x2.extmul_low_i32x4_s(a, multiplier), half), right - 32);
-  const high = i64x2.shr_s(i64x2.add(i64x2.extmul_high_i32x4_s(a, multiplier), half), right - 32);
-  return i32x4.shuffle(low, high, 1, 3, 5, 7);
+  const low = i64x2.add(i64x2.extmul_low_i32x4_s(a, multiplier), half);
+  const high = i64x2.add(i64x2.extmul_high_i32x4_s(a, multiplier), half);
+  return i32x4.shr_s(i32x4.shuffle(low, high, 1, 3, 5, 7), right - 32);
 }
 
 /** Eight requantised values + zero point as i16. Saturating twice equals saturating once: 0 <= zero point <= 4095. */

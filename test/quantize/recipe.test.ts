@@ -1,0 +1,55 @@
+import { describe, expect, test } from '@jest/globals';
+import { UsageError } from '../../src/errors.js';
+import { METHODS, type MethodOptions, methodRecipe } from '../../src/quantize/recipe.js';
+
+test('by default the paper', () => {
+  expect(methodRecipe({})).toEqual({ method: 'fq', observer: 'minmax', ptf: true, attention: 'log2' });
+});
+
+test('8 bits of attention are uniform', () => {
+  expect(methodRecipe({ attentionBits: 8 })).toEqual({ ...methodRecipe({}), attention: 'uniform' });
+  expect(methodRecipe({ attentionBits: 4 })).toEqual(methodRecipe({}));
+});
+
+test('fq takes any observer', () => {
+  for (const observer of ['minmax', 'ema', 'percentile', 'omse'] as const) {
+    expect(methodRecipe({ method: 'fq', observer })).toEqual({ ...methodRecipe({}), observer });
+  }
+});
+
+describe.each(METHODS.filter((method) => method !== 'fq'))('%s', (method) => {
+  test('is its own observer, without PTF and with uniform attention', () => {
+    const plain = { method, observer: method, ptf: false, attention: 'uniform' };
+    expect(methodRecipe({ method })).toEqual(plain);
+    expect(methodRecipe({ method, observer: method })).toEqual(plain);
+    expect(methodRecipe({ method, attentionBits: 4 })).toEqual({ ...plain, attention: 'log2' });
+  });
+
+  test('refuses another observer', () => {
+    const observer = method === 'ema' ? 'omse' : 'ema';
+    expectRefusal({ method, observer }, `method "${method}" is its own observer, found "${observer}"`);
+  });
+});
+
+test('options that are unknown', () => {
+  expectRefusal(
+    { method: 'ptf' as 'fq' },
+    'method: expected one of fq, minmax, ema, percentile, omse, found "ptf"',
+  );
+  expectRefusal(
+    { observer: 'fq' as 'ema' },
+    'observer: expected one of minmax, ema, percentile, omse, found "fq"',
+  );
+  expectRefusal({ attentionBits: 6 as 8 }, 'attentionBits: expected one of 4, 8, found 6');
+});
+
+function expectRefusal(options: MethodOptions, says: string): void {
+  let error: unknown;
+  try {
+    methodRecipe(options);
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(UsageError);
+  expect(error).toMatchObject({ code: 'METHOD', message: expect.stringContaining(says) });
+}
