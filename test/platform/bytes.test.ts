@@ -8,7 +8,7 @@ import { RuntimeError } from '../../src/errors.js';
 import { type ByteSource, type ReadOptions, readBytes } from '../../src/platform/bytes.js';
 import { serve } from '../support/loopback.js';
 
-const content = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251);
+const content = Uint8Array.from({ length: 10_000 }, (_, i) => i % 251);
 
 /** The RuntimeError `SOURCE` of a source that cannot be read, one line. */
 async function refusal(source: unknown, options?: ReadOptions): Promise<string> {
@@ -53,7 +53,9 @@ describe('in memory', () => {
     const locked = new Response('abc');
     locked.body?.getReader();
     expect(await refusal(locked)).toContain('an unread response');
-    expect(await refusal(new Response('no', { status: 503 }))).toBe('response: expected status 200, found 503');
+    expect(await refusal(new Response('no', { status: 503 }))).toBe(
+      'response: expected status 200, found 503',
+    );
     expect(await refusal(Response.error())).toContain('found 0');
     const broken = new ReadableStream({
       pull(controller) {
@@ -61,7 +63,9 @@ describe('in memory', () => {
         controller.error(new Error('the line went dead'));
       },
     });
-    expect(await refusal(new Response(broken))).toContain('expected all bytes, found 0 and then Error: the line');
+    expect(await refusal(new Response(broken))).toContain(
+      'expected all bytes, found 7 and then Error: the line',
+    );
   });
 
   test.each([
@@ -107,13 +111,16 @@ describe('files', () => {
     expect(await refusal(new URL('ftp://127.0.0.1/a'))).toContain('found ERR_INVALID_URL_SCHEME');
   });
 
-  (existsSync('/dev/zero') ? test : test.skip)('a device that does not end is left at the limit', async () => {
-    expect(await refusal('/dev/zero', { maxBytes: 1e6 })).toMatch(
-      /^\/dev\/zero: expected at most 1000000 bytes, found at least \d{7}$/,
-    );
-    const signal = AbortSignal.timeout(50);
-    await expect(readBytes('/dev/zero', { signal })).rejects.toThrow(/timeout/);
-  });
+  (existsSync('/dev/zero') ? test : test.skip)(
+    'a device that does not end is left at the limit',
+    async () => {
+      expect(await refusal('/dev/zero', { maxBytes: 1e6 })).toMatch(
+        /^\/dev\/zero: expected at most 1000000 bytes, found at least \d{7}$/,
+      );
+      const signal = AbortSignal.timeout(50);
+      await expect(readBytes('/dev/zero', { signal })).rejects.toThrow(/timeout/);
+    },
+  );
 
   test('an error of onProgress is not one of the file', async () => {
     const onProgress = () => {
@@ -141,7 +148,7 @@ describe('HTTP', () => {
         answer.write(content.subarray(0, 500), () => answer.destroy());
       } else if (url === '/hang') answer.write('a');
       else if (url === '/endless') {
-        const more = () => answer.write(content, () => setImmediate(more));
+        const more = () => !answer.destroyed && answer.write(content, () => setImmediate(more));
         more();
       } else answer.writeHead(404).end('not here');
     }));
@@ -150,7 +157,9 @@ describe('HTTP', () => {
 
   test.each(['/whole', '/chunked', '/gzip', '/moved'])('200 %s', async (path) => {
     const seen: [number, number | undefined][] = [];
-    const { bytes, name } = await readBytes(base + path, { onProgress: (...progress) => seen.push(progress) });
+    const { bytes, name } = await readBytes(base + path, {
+      onProgress: (...progress) => seen.push(progress),
+    });
     expect(bytes).toEqual(content);
     expect(name).toBe(base + path);
     expect(seen.at(-1)).toEqual([content.length, /whole|moved/.test(path) ? content.length : undefined]);
@@ -162,17 +171,19 @@ describe('HTTP', () => {
   test('404, a redirect to itself, a cut connection, nobody there', async () => {
     expect(await refusal(`${base}/none`)).toBe(`${base}/none: expected status 200, found 404`);
     expect(await refusal(`${base}/loop`)).toContain('expected an answer');
-    expect(await refusal(`${base}/cut`)).toMatch(/expected 100000 bytes, found 500 and then /);
-    expect(await refusal('http://127.0.0.1:1/a')).toMatch(/^http:\/\/127\.0\.0\.1:1\/a: expected an answer, found /);
+    expect(await refusal(`${base}/cut`)).toMatch(/expected 10000 bytes, found 500 and then /);
+    expect(await refusal('http://127.0.0.1:1/a')).toMatch(
+      /^http:\/\/127\.0\.0\.1:1\/a: expected an answer, found /,
+    );
     expect(await refusal('http://')).toContain('expected an answer');
   });
 
   test('an answer that does not end, or says that it is too long, is left at the limit', async () => {
     expect(await refusal(`${base}/endless`, { maxBytes: 1e6 })).toContain('at most 1000000 bytes');
-    expect(await refusal(`${base}/whole`, { maxBytes: 99_999 })).toBe(
-      `${base}/whole: expected at most 99999 bytes, found at least 100000`,
+    expect(await refusal(`${base}/whole`, { maxBytes: 9999 })).toBe(
+      `${base}/whole: expected at most 9999 bytes, found at least 10000`,
     );
-    expect((await readBytes(`${base}/whole`, { maxBytes: 1e5 })).bytes.length).toBe(1e5);
+    expect((await readBytes(`${base}/whole`, { maxBytes: 1e4 })).bytes.length).toBe(1e4);
   });
 
   test('abort before and during', async () => {
