@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { setup } from './setup.mjs';
 
 setup();
-const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+const root = fileURLToPath(new URL('..', import.meta.url));
 const args = process.argv.slice(2);
-const images = args.length > 0 ? args : [path('examples/chelsea.png')];
-// npm runs scripts in the package's folder; paths are meant from where the caller stands
-const { status } = spawnSync(process.execPath, [path('dist/cli/main.js'), 'classify', ...images], {
+// npm runs scripts in the package's folder; a caller's paths are meant from where the caller stands
+const [images, cwd] = args.length > 0 ? [args, process.env.INIT_CWD] : [['examples/chelsea.png'], root];
+const { status } = spawnSync(process.execPath, [`${root}dist/cli/main.js`, 'classify', ...images], {
   stdio: 'inherit',
-  cwd: process.env.INIT_CWD ?? process.cwd(),
+  cwd,
 });
 process.exit(status ?? 1);
