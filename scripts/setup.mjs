@@ -25,8 +25,9 @@ function npm(...args) {
 }
 
 export function setup() {
+  // not `npm ci`: it refuses a lock file made where optional builds for other platforms could not be seen
   if (newest('node_modules/.package-lock.json') < newest('package-lock.json'))
-    npm('ci', '--ignore-scripts', '--no-audit', '--no-fund');
+    npm('install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund');
   const stale = (outputs, inputs) => {
     const built = Math.min(...outputs.map(newest));
     return inputs.some((input) => newest(input) > built);

@@ -123,10 +123,12 @@ export class Model {
   codesOfPixels(pixels: Uint8Array): Uint8Array {
     const deit = this.#running();
     const { imageSize } = this.info.preprocessing;
-    if (pixels.length !== imageSize ** 2 * 3) {
+    const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
+    if (!isBytes || pixels.length !== imageSize ** 2 * 3) {
+      const found = isBytes ? pixels.length : Object.prototype.toString.call(pixels);
       throw new UsageError(
         'PIXELS',
-        `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${pixels.length}`,
+        `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${found}`,
       );
     }
     return deit.run(pixels);

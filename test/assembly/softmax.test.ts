@@ -225,3 +225,13 @@ test('ratios at the thresholds', () => {
     }
   }
 });
+
+test('uniform codes round halves up', () => {
+  const table = new Uint32Array(256).fill(1, 0, 1);
+  const scores = { rows: 1, n: 1, ld: 16, codes: new Uint8Array(16), table };
+  // one probability of 1: the code is levels / 4096
+  const codes = [2047, 2048, 6143, 6144, 254.5 * 4096 - 1, 254.5 * 4096, 2 ** 30 - 1].map(
+    (levels) => runUniform(scores, levels)[0],
+  );
+  expect(codes).toEqual([0, 1, 1, 2, 254, 255, 255]);
+});

@@ -30,6 +30,18 @@ test('no sum overflows, however far apart the scales are', () => {
   );
 });
 
+test('nor where the sum just fits, or just does not', () => {
+  for (let k = 1; k < 24; k++) {
+    for (let step = -40; step <= 40; step++) {
+      // 255·(ra + rb) + 1/2 close to 2^k, so that a shift of 31 - k is the limit
+      const largest = (2 ** k - 0.5) * (1 + step * 1e-7);
+      const half = { scale: largest / 510 };
+      const { multipliers, shift } = additionParameters(half, half, { scale: 1 }, 1);
+      expect(255 * (multipliers[0]! + multipliers[1]!) + 2 ** (shift - 1)).toBeLessThan(2 ** 31);
+    }
+  }
+});
+
 test('multipliers are the ratios of the scales', () => {
   fc.assert(
     fc.property(tensor(-4, 2), tensor(-4, 2), tensor(-4, 2), (a, b, out) => {
