@@ -6,7 +6,8 @@
  *
  * a: u8 codes [m, k], row stride lda bytes. w: int8 panels (layout.ts). bias: i32 [n] at scale s_a·s_w[n].
  * multiplier: i32 [n] (requantize.scalar.ts). out: row stride ldo elements. n and k are multiples of 8.
- * Range: |a - z_a| <= 255, |w| <= 128, so |Σ| <= 32640·k; with k <= 16384 that is below 2^29.1.
+ * Range: |a - z_a| <= 255, |w| <= 128, so |Σ| <= 32640·k; with k <= 16384 that is below 2^29.1, and with
+ * |bias| <= 2^30 the accumulator stays below 2^30.6.
  */
 import { requantize, saturate } from '../common/requantize.scalar';
 import { panelIndex } from './layout';

@@ -8,7 +8,7 @@
  * in fixed point: t = x̂ in Q24, from a reciprocal root of 31 bits; u = t·gain >> shift in Q12; out = (u + bias) >> 12.
  *
  * q: u8 codes [rows, C]. power: i16 [C], 2^α in {1,2,4,8}. gain: i32 [C], γ/s_out in Q(shift - 12). bias: i32 [C], β/s_out in
- * Q12. C <= 4096, a multiple of 8.
+ * Q12. shift: 1..62. C <= 4096, a multiple of 8.
  * Ranges: |x| <= 2040, V <= C²·2040² < 2^46, |C·x - Σx| < 2^24, |x̂| <= √C, |t| <= 2^30, |t·gain| < 2^61. A row of equal x has
  * V = 0 and x̂ = 0. The quantiser keeps |u + bias| below 2^31.
  */

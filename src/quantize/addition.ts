@@ -11,7 +11,7 @@ export interface ChannelScale {
   readonly factors?: Uint8Array | undefined;
 }
 
-/** Beyond this one code of the input saturates the output anyway. */
+/** Beyond this one code of an input saturates the output anyway (and two such inputs cancel only by chance). */
 const MAX_RATIO = 2 ** 16;
 
 /** Multipliers s_a/s_out and s_b/s_out of each channel, with as many bits as keep 255·(|ma| + |mb|) in i32. */

@@ -19,7 +19,7 @@ import { layerNormParameters } from './layernorm.js';
 import type { Quantizer } from './observers.js';
 import { requantizer } from './requantizer.js';
 import { affineCode } from './round.js';
-import { quantizeWeights } from './weights.js';
+import { linearCodes } from './weights.js';
 
 /**
  * Turns a float DeiT or ViT and the quantisers of its activations into an integer checkpoint: codes instead of weights,
@@ -146,9 +146,9 @@ class Integerizer {
     const bias = this.float(`${name}.bias`);
     const out = bias.length;
     const inputs = weight.length / out;
-    const { codes, scales } = quantizeWeights(weight, out);
     const { scale, offset } = input ?? { scale: this.quantizer(from).scale, offset: 0 };
     const target = typeof to === 'string' ? this.quantizer(to) : to;
+    const { codes, scales } = linearCodes(weight, bias, scale, target.scale);
     const biases = new Int32Array(out);
     let bound = 0;
     for (let o = 0; o < out; o++) {

@@ -8,24 +8,83 @@ export interface QuantizedWeights {
 }
 
 /**
+ * The least scale of a channel, as a part of the layer's largest. A channel's bias is stored at s_in·s_w: in a channel of
+ * (nearly) no weight it would overflow, while the weights themselves hardly matter.
+ */
+const LEAST_PART = 2 ** -16;
+
+/**
  * Symmetric min-max quantisation of weights, per output channel: s = max|w| / 127.5, code = clamp(round(w/s), -128, 127).
- * In f32 arithmetic, as the paper's authors have it. A channel that is all zero gets scale 1.
+ * In f32 arithmetic, as the paper's authors have it. The codes of a channel that is all zero are 0 at any scale: it takes the
+ * least (2^-16 where the whole layer is zero), so that its bias keeps its digits.
  *
  * @param weight `[out, in]`, row-major
  */
 export function quantizeWeights(weight: Float32Array, out: number): QuantizedWeights {
   const inputs = weight.length / out;
+  const row = (o: number) => weight.subarray(o * inputs, (o + 1) * inputs);
+  const ranges = Array.from({ length: out }, (_, o) =>
+    row(o).reduce((max, w) => Math.max(max, Math.abs(w)), 0),
+  );
+  const least = ranges.reduce((max, range) => Math.max(max, range), 0) * LEAST_PART || 127.5 * LEAST_PART;
+  const scales = Float32Array.from(ranges, (range) => Math.max(range, least) / 127.5);
   const codes = new Int8Array(weight.length);
-  const scales = new Float32Array(out);
-  for (let o = 0; o < out; o++) {
-    const row = weight.subarray(o * inputs, (o + 1) * inputs);
-    let max = 0;
-    for (const w of row) max = Math.max(max, Math.abs(w));
-    const scale = Math.fround(max / 127.5) || 1;
-    scales[o] = scale;
-    for (let i = 0; i < inputs; i++) {
-      codes[o * inputs + i] = clamp(roundHalfEven(Math.fround(row[i]! / scale)), -128, 127);
-    }
-  }
+  scales.forEach((scale, o) => {
+    row(o).forEach((w, i) => {
+      codes[o * inputs + i] = clamp(roundHalfEven(Math.fround(w / scale)), -128, 127);
+    });
+  });
+  return { codes, scales };
+}
+
+/** Channels whose weights are this much smaller than the largest ones of the layer add nothing to a code of 8 bits. */
+const LEAST_RATIO = 2 ** -20;
+/** Largest bias, in units of the accumulator. */
+const MAX_BIAS = 2 ** 30;
+
+export interface LinearCodes {
+  /** int8 `[out, in]`. */
+  readonly codes: Int8Array;
+  /** One scale per output channel, `[out]`. */
+  readonly scales: Float64Array;
+}
+
+/**
+ * The weights of a linear layer as `quantizeWeights` has them, but for dead channels: those that are all zero or nearly so
+ * (weight decay leaves many) and live from their bias. Their scale would be too coarse or too fine for the accumulator to
+ * hold the bias, s_in·s_w a unit, or for a multiplier beside those of the other channels; as their weights do not count, any
+ * scale will do.
+ *
+ * @param weight `[out, in]`, row-major
+ * @param bias `[out]`
+ * @param inputScale s_in
+ * @param outputScale s_out: decides where the whole layer is zero
+ */
+export function linearCodes(
+  weight: Float32Array,
+  bias: Float32Array,
+  inputScale: number,
+  outputScale: number,
+): LinearCodes {
+  const out = bias.length;
+  const inputs = weight.length / out;
+  const { codes, scales: own } = quantizeWeights(weight, out);
+  const channel = (o: number) => codes.subarray(o * inputs, (o + 1) * inputs);
+  const isZero = Array.from(own, (_, o) => channel(o).every((code) => code === 0));
+  const largest = own.reduce((max, scale, o) => (isZero[o] ? max : Math.max(max, scale)), 0);
+  const typical = largest || (outputScale / inputScale) * 2 ** -12;
+  const scales = Float64Array.from(own, (scale, o) =>
+    Math.max(
+      isZero[o] ? typical : scale,
+      typical * LEAST_RATIO,
+      Math.abs(bias[o]!) / (inputScale * MAX_BIAS),
+    ),
+  );
+  scales.forEach((scale, o) => {
+    if (isZero[o] || scale === own[o]) return;
+    channel(o).set(
+      weight.subarray(o * inputs, (o + 1) * inputs).map((w) => clamp(roundHalfEven(w / scale), -128, 127)),
+    );
+  });
   return { codes, scales };
 }
