@@ -1,8 +1,10 @@
 import type { Description } from './checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
+import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
 import { type ImageSource, readPixels } from './image/source.js';
 import { IntegerDeit } from './models/deit.js';
+import { breathe } from './platform/breathe.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
 import { probabilities, ranked } from './rank.js';
 import type { Tier } from './runtime/kernels.js';
@@ -58,7 +60,7 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
   const { tier = 'simd', signal } = options;
   if (tier !== 'simd' && tier !== 'scalar') {
-    throw new UsageError('TIER', `tier: expected "simd" or "scalar", found ${JSON.stringify(tier)}`);
+    throw new UsageError('TIER', `tier: expected "simd" or "scalar", found ${shown(tier)}`);
   }
   const { bytes, name } = await readBytes(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
@@ -101,7 +103,10 @@ export class Model {
     this.#running();
     if (!Array.isArray(images)) return this.#predict(images as ImageSource, top, options);
     const all: Prediction[][] = [];
-    for (const image of images) all.push(await this.#predict(image, top, options));
+    for (const image of images) {
+      if (all.length > 0) await breathe();
+      all.push(await this.#predict(image, top, options));
+    }
     return all;
   }
 

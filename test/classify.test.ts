@@ -268,6 +268,7 @@ describe('sources', () => {
     await during((signal) => model.classify(`${base}/hang`, { signal }));
     await during((signal) => model.classify([raw(1), `${base}/hang`, raw(2)], { signal }));
     await during((signal) => model.classify(Array(100_000).fill(png), { signal }));
+    await during((signal) => model.classify(Array(100_000).fill(raw(1)), { signal }));
     expect(await model.classify(raw(1))).toHaveLength(5);
   });
 });

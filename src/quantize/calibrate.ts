@@ -2,6 +2,7 @@ import type { FloatModel } from '../checkpoint/float-model.js';
 import { QuantizeError } from '../errors.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
 import { FloatRunner } from '../models/float.js';
+import { breathe } from '../platform/breathe.js';
 import {
   createObserver,
   type ObservedTensor,
@@ -131,9 +132,4 @@ async function* batches(
     if (taken === limit) break;
   }
   if (batch.length > 0) yield { batch, last: true };
-}
-
-/** Lets timers and signals run: a batch keeps the thread busy for a second. */
-function breathe(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
 }

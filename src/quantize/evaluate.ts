@@ -3,6 +3,7 @@ import type { Model } from '../classify.js';
 import { CheckpointError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { FloatRunner } from '../models/float.js';
+import { breathe } from '../platform/breathe.js';
 import { logProbabilities, ranked } from '../rank.js';
 import { readWasm } from '../runtime/wasm-node.js';
 
@@ -68,6 +69,7 @@ export async function evaluate(
         kl += divergence(logProbabilities(expected), logProbabilities(logits));
       }
       onProgress?.(i + 1, images.length);
+      await breathe();
     }
   } finally {
     float?.dispose();

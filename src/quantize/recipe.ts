@@ -1,4 +1,5 @@
 import type { Method, ObserverName, Recipe } from '../checkpoint/integer-description.js';
+import { shown } from '../checkpoint/shown.js';
 import { UsageError } from '../errors.js';
 
 export const METHODS = ['fq', 'minmax', 'ema', 'percentile', 'omse'] as const satisfies readonly Method[];
@@ -34,9 +35,6 @@ export function methodRecipe({
 
 function expectOneOf<T>(name: string, value: T, choices: readonly T[]): void {
   if (!choices.includes(value)) {
-    throw new UsageError(
-      'METHOD',
-      `${name}: expected one of ${choices.join(', ')}, found ${JSON.stringify(value)}`,
-    );
+    throw new UsageError('METHOD', `${name}: expected one of ${choices.join(', ')}, found ${shown(value)}`);
   }
 }

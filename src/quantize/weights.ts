@@ -1,5 +1,7 @@
 import { clamp, roundHalfEven } from './round.js';
 
+const { abs, fround, max } = Math;
+
 export interface QuantizedWeights {
   /** int8 `[out, in]`. */
   readonly codes: Int8Array;
@@ -8,32 +10,25 @@ export interface QuantizedWeights {
 }
 
 /**
- * The least scale of a channel, as a part of the layer's largest. A channel's bias is stored at s_in·s_w: in a channel of
- * (nearly) no weight it would overflow, while the weights themselves hardly matter.
- */
-const LEAST_PART = 2 ** -16;
-
-/**
  * Symmetric min-max quantisation of weights, per output channel: s = max|w| / 127.5, code = clamp(round(w/s), -128, 127).
- * In f32 arithmetic, as the paper's authors have it. The codes of a channel that is all zero are 0 at any scale: it takes the
- * least (2^-16 where the whole layer is zero), so that its bias keeps its digits.
+ * In f32 arithmetic, as the paper's authors have it. A channel that is all zero gets scale 1.
  *
  * @param weight `[out, in]`, row-major
  */
 export function quantizeWeights(weight: Float32Array, out: number): QuantizedWeights {
   const inputs = weight.length / out;
-  const row = (o: number) => weight.subarray(o * inputs, (o + 1) * inputs);
-  const ranges = Array.from({ length: out }, (_, o) =>
-    row(o).reduce((max, w) => Math.max(max, Math.abs(w)), 0),
-  );
-  const least = ranges.reduce((max, range) => Math.max(max, range), 0) * LEAST_PART || 127.5 * LEAST_PART;
-  const scales = Float32Array.from(ranges, (range) => Math.max(range, least) / 127.5);
   const codes = new Int8Array(weight.length);
-  scales.forEach((scale, o) => {
-    row(o).forEach((w, i) => {
-      codes[o * inputs + i] = clamp(roundHalfEven(Math.fround(w / scale)), -128, 127);
-    });
-  });
+  const scales = new Float32Array(out);
+  for (let o = 0; o < out; o++) {
+    const row = weight.subarray(o * inputs, (o + 1) * inputs);
+    let range = 0;
+    for (const w of row) range = max(range, abs(w));
+    const scale = fround(range / 127.5) || 1;
+    scales[o] = scale;
+    for (let i = 0; i < inputs; i++) {
+      codes[o * inputs + i] = clamp(roundHalfEven(fround(row[i]! / scale)), -128, 127);
+    }
+  }
   return { codes, scales };
 }
 
@@ -71,14 +66,10 @@ export function linearCodes(
   const { codes, scales: own } = quantizeWeights(weight, out);
   const channel = (o: number) => codes.subarray(o * inputs, (o + 1) * inputs);
   const isZero = Array.from(own, (_, o) => channel(o).every((code) => code === 0));
-  const largest = own.reduce((max, scale, o) => (isZero[o] ? max : Math.max(max, scale)), 0);
+  const largest = own.reduce((most, scale, o) => (isZero[o] ? most : max(most, scale)), 0);
   const typical = largest || (outputScale / inputScale) * 2 ** -12;
   const scales = Float64Array.from(own, (scale, o) =>
-    Math.max(
-      isZero[o] ? typical : scale,
-      typical * LEAST_RATIO,
-      Math.abs(bias[o]!) / (inputScale * MAX_BIAS),
-    ),
+    max(isZero[o] ? typical : scale, typical * LEAST_RATIO, abs(bias[o]!) / (inputScale * MAX_BIAS)),
   );
   scales.forEach((scale, o) => {
     if (isZero[o] || scale === own[o]) return;

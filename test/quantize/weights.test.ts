@@ -11,17 +11,10 @@ test('one scale a channel: max|w| / 127.5', () => {
   expect(Array.from(codes)).toEqual([64, -127, 32, 127, 64, 0]);
 });
 
-test('a channel of zeros, or nearly, gets a 65536th of the largest scale', () => {
-  const { codes, scales } = quantizeWeights(Float32Array.of(0, 0, 3, -0, 1e-9, 3e-5), 3);
-  const least = f((3 * 2 ** -16) / 127.5);
-  expect(Array.from(scales)).toEqual([least, f(3 / 127.5), least]);
-  expect(Array.from(codes)).toEqual([0, 0, 127, 0, 0, Math.round(3e-5 / least)]);
-});
-
-test('a layer of zeros gets the scale 2^-16', () => {
-  const { codes, scales } = quantizeWeights(new Float32Array(4), 2);
-  expect(Array.from(scales)).toEqual([2 ** -16, 2 ** -16]);
-  expect(Array.from(codes)).toEqual([0, 0, 0, 0]);
+test('a channel of zeros gets the scale 1', () => {
+  const { codes, scales } = quantizeWeights(Float32Array.of(0, 0, 3, -0), 2);
+  expect(Array.from(scales)).toEqual([1, f(3 / 127.5)]);
+  expect(Array.from(codes)).toEqual([0, 0, 127, 0]);
 });
 
 test('halves round to the even code', () => {

@@ -1,0 +1,210 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { load, type Model } from '../../src/classify.js';
+import { CheckpointError, type FqvitError, ImageError, UsageError } from '../../src/errors.js';
+import { FloatRunner } from '../../src/models/float.js';
+import { evaluate, type LabelledImage } from '../../src/quantize/evaluate.js';
+import { logProbabilities, probabilities } from '../../src/rank.js';
+import { readWasm } from '../../src/runtime/wasm-node.js';
+import { randomPixels } from '../float/support.js';
+import { tinyFloat, tinyIntegerFile } from '../support/tiny-integer.js';
+
+const CLASSES = 7;
+const reference = tinyFloat({ classes: CLASSES });
+
+/** A model that answers with what `logits` says for the picture of this number. */
+function model(logits: (picture: number) => ArrayLike<number>): Model {
+  return {
+    info: {
+      architecture: { classes: CLASSES, imageSize: 8 },
+      preprocessing: { imageSize: 8, cropPct: 1, interpolation: 'bicubic' },
+    },
+    logitsOfPixels: (pixels: Uint8Array) => Float32Array.from(logits(pixels[0]!)),
+  } as unknown as Model;
+}
+
+/** Picture `number`: its first byte is its number. */
+function picture(number: number): { width: number; height: number; data: Uint8Array } {
+  const data = randomPixels(8 * 8 * 3, number + 1);
+  data[0] = number;
+  return { width: 8, height: 8, data };
+}
+
+const labelled = (...classes: number[]): LabelledImage[] =>
+  classes.map((truth, number) => ({ image: picture(number), class: truth }));
+
+describe('accuracy', () => {
+  // Class 6 best, then 5, 4, ...: the first five are 6 to 2.
+  const rising = model(() => [0, 1, 2, 3, 4, 5, 6]);
+
+  test('percentages of the first and of the first five', async () => {
+    const report = await evaluate(rising, labelled(6, 6, 5, 2, 1, 0, 6, 3));
+    expect(report).toEqual({ images: 8, top1: 37.5, top5: 75, msPerImage: expect.any(Number) });
+    expect(report.msPerImage).toBeGreaterThanOrEqual(0);
+    expect(report).not.toHaveProperty('reference');
+  });
+
+  test('all right, all wrong, one image', async () => {
+    expect(await evaluate(rising, labelled(6))).toMatchObject({ images: 1, top1: 100, top5: 100 });
+    expect(await evaluate(rising, labelled(0, 1))).toMatchObject({ images: 2, top1: 0, top5: 0 });
+  });
+
+  test('equal logits rank by the lowest index', async () => {
+    const equal = model(() => Array(CLASSES).fill(1));
+    expect(await evaluate(equal, labelled(0, 1, 4, 5))).toMatchObject({ top1: 25, top5: 75 });
+  });
+
+  test('progress after every image', async () => {
+    const seen: number[][] = [];
+    await evaluate(rising, labelled(0, 1, 2), { onProgress: (...progress) => seen.push(progress) });
+    expect(seen).toEqual([
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ]);
+  });
+});
+
+describe('against a float model', () => {
+  let float: Float32Array[];
+  const images = labelled(0, 1, 2, 3);
+  beforeAll(async () => {
+    const runner = await FloatRunner.create(reference, { wasm: await readWasm('float') });
+    float = images.map(({ image }) => runner.run([(image as { data: Uint8Array }).data])[0]!);
+  });
+  const compare = async (logits: (picture: number) => ArrayLike<number>) => {
+    const report = await evaluate(model(logits), images, { reference });
+    return report.reference!;
+  };
+
+  test('the same logits, and the same but for a constant: agreement 100, KL 0', async () => {
+    expect(await compare((n) => float[n]!)).toMatchObject({ agreement: 100, kl: 0 });
+    const { agreement, kl } = await compare((n) => float[n]!.map((logit) => logit + 4));
+    expect(agreement).toBe(100);
+    expect(Math.abs(kl)).toBeLessThan(1e-9);
+  });
+
+  test('the accuracy is that of the float model', async () => {
+    const best = float.map((logits) => logits.indexOf(Math.max(...logits)));
+    const wrong = best.map((index, n) => (n === 0 ? (index + 1) % CLASSES : index));
+    const report = await evaluate(
+      model(() => [9, 0, 0, 0, 0, 0, 0]),
+      labelled(...wrong),
+      { reference },
+    );
+    expect(report.reference).toMatchObject({ top1: 75 });
+    expect(report.top1).toBe(25 * wrong.filter((index) => index === 0).length);
+  });
+
+  test('agreement counts the pictures with the same best class', async () => {
+    const agreement = async (others: number) =>
+      (await compare((n) => (n < others ? float[n]!.map((logit) => -logit) : float[n]!))).agreement;
+    expect([await agreement(0), await agreement(1), await agreement(3)]).toEqual([100, 75, 25]);
+  });
+
+  test('KL(float ‖ integer) in nats, the mean over the pictures', async () => {
+    const others = float.map((logits, n) => logits.map((logit, i) => logit * 0.5 + ((n + i) % 3)));
+    const expected = float.map((logits, n) => {
+      const softmax = (x: Float32Array) => {
+        const sum = x.reduce((total, logit) => total + Math.exp(logit), 0);
+        return Array.from(x, (logit) => Math.exp(logit) / sum);
+      };
+      const [p, q] = [softmax(logits), softmax(others[n]!)];
+      return p.reduce((sum, value, i) => sum + value * Math.log(value / q[i]!), 0);
+    });
+    const mean = expected.reduce((a, b) => a + b) / expected.length;
+    expect(mean).toBeGreaterThan(0.05);
+    const { kl } = await compare((n) => others[n]!);
+    expect(kl).toBeCloseTo(mean, 9);
+    // Which of the two comes first matters.
+    const reverse = float.map((logits, n) => {
+      const [p, q] = [logProbabilities(others[n]!), logProbabilities(logits)];
+      return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]!), 0);
+    });
+    expect(Math.abs(reverse.reduce((a, b) => a + b) / reverse.length - mean)).toBeGreaterThan(0.001);
+  });
+
+  test('stays finite where the integer model is certain of another class', async () => {
+    const { kl } = await compare((n) => float[n]!.map((_, i) => (i === 0 ? 1e6 : 0)));
+    expect(kl).toBeGreaterThan(1e5);
+    expect(Number.isFinite(kl)).toBe(true);
+  });
+});
+
+test('a real model: the numbers of the library calls', async () => {
+  const integer = await load(tinyIntegerFile({ classes: CLASSES, config: { crop_pct: 1 } }));
+  const images = labelled(0, 1, 2, 3, 4, 5);
+  let right = 0;
+  for (const { image, class: truth } of images) {
+    const [best] = await integer.classify(image, { top: 1 });
+    if (best!.index === truth) right++;
+  }
+  expect((await evaluate(integer, images, { reference })).top1).toBeCloseTo((100 * right) / 6, 10);
+  expect(await integer.classify(images[0]!.image)).toHaveLength(5);
+});
+
+describe('refusals', () => {
+  const any = model(() => [0, 1, 2, 3, 4, 5, 6]);
+
+  async function refusal(call: Promise<unknown>, type: typeof FqvitError, code: string): Promise<string> {
+    const error = await call.then(
+      () => 'no error',
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(type);
+    expect((error as FqvitError).code).toBe(code);
+    return (error as FqvitError).message;
+  }
+
+  test('no images', async () => {
+    expect(await refusal(evaluate(any, []), UsageError, 'EVALUATION')).toContain(
+      'at least one image, found none',
+    );
+  });
+
+  test.each([-1, 7, 1.5, Number.NaN, '3', undefined])('class %p', async (truth) => {
+    const images = [...labelled(0), { image: 'never read', class: truth as number }];
+    const message = await refusal(evaluate(any, images), UsageError, 'EVALUATION');
+    expect(message).toBe(`evaluate: image 1: expected a class from 0 to 6, found ${String(truth)}`);
+  });
+
+  test('a reference with other classes or another size', async () => {
+    for (const other of [tinyFloat({ classes: 3 }), tinyFloat({ classes: CLASSES, grid: 3 })]) {
+      const run = evaluate(any, labelled(0), { reference: other });
+      expect(await refusal(run, CheckpointError, 'CHECKPOINT_ARCHITECTURE')).toMatch(
+        /^reference: expected (classes 7, .* found 3|imageSize 8, .* found 12)$/,
+      );
+    }
+  });
+
+  test('the first picture that cannot be read ends it', async () => {
+    const images = [...labelled(0), { image: Uint8Array.of(1, 2, 3), class: 0 }];
+    await refusal(evaluate(any, images), ImageError, 'IMAGE_FORMAT');
+  });
+
+  test('abort', async () => {
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const run = evaluate(any, labelled(0, 1, 2), {
+      signal: controller.signal,
+      onProgress: (done) => {
+        seen.push(done);
+        controller.abort(reason);
+      },
+    });
+    await expect(run).rejects.toBe(reason);
+    expect(seen).toEqual([1]);
+    const many = Array(10_000).fill(labelled(0)[0]!);
+    await expect(evaluate(any, many, { signal: AbortSignal.timeout(30) })).rejects.toThrow(/timeout/);
+  });
+});
+
+test('probabilities sum to 1 and keep the order of the logits, however far apart', () => {
+  for (const logits of [[0], [0, 0], [1e30, -1e30, 0], [-1000, -1001], [3, 2, 1]]) {
+    const p = probabilities(logits);
+    expect(p.reduce((a, b) => a + b)).toBeCloseTo(1, 12);
+    logits.slice(1).forEach((logit, i) => {
+      expect(Math.sign(logits[i]! - logit) * (p[i]! - p[i + 1]!)).toBeGreaterThanOrEqual(0);
+    });
+  }
+});
