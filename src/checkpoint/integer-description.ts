@@ -20,7 +20,7 @@ const LIMITS = {
   depth: 256,
   mlpDim: 16384,
   classes: 100_000,
-  tokens: 16384,
+  tokens: 4097,
 };
 
 /** Beyond this a dequantised code leaves the range of float32. */

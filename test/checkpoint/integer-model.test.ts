@@ -235,7 +235,7 @@ describe('a description that is wrong in one place', () => {
       'too many patches',
       ['architecture'],
       { ...ARCHITECTURE, imageSize: 2048, patchSize: 1 },
-      `${A}.imageSize: expected fewer than 16384 patches, found 2048`,
+      `${A}.imageSize: expected fewer than 4097 patches, found 2048`,
     ],
     ['patch size 0', ['architecture', 'patchSize'], 0, `${A}.patchSize`, 'found 0'],
     ['patch size 65', ['architecture', 'patchSize'], 65, `${A}.patchSize`, 'from 1 to 64, found 65'],
