@@ -18,6 +18,10 @@ export function readSharedJson<T>(path: string): T {
  * @param count tests in the suite
  */
 export function describeWithShared(name: string, count: number, suite: () => void): void {
-  if (existsSync(shared)) describe(name, suite);
-  else test.skip(`${name}: ${count} tests SKIPPED, ../shared is absent`, () => {});
+  if (existsSync(shared)) {
+    describe(name, suite);
+    return;
+  }
+  console.warn(`SKIPPED ${count} tests (${name}): ../shared is absent`);
+  test.skip(name, () => {});
 }
