@@ -78,7 +78,7 @@ export class Model {
   /** @internal use `load` */
   constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, deit: IntegerDeit) {
     const { quantizers: _q, steps: _s, tensors: _t, ...description } = checkpoint;
-    this.info = { ...description, tier, bytes, memoryBytes: deit.memory.buffer.byteLength };
+    this.info = frozen({ ...description, tier, bytes, memoryBytes: deit.memory.buffer.byteLength });
     this.#deit = deit;
   }
 
@@ -170,4 +170,15 @@ export class Model {
     }
     return this.#deit;
   }
+}
+
+/** A copy that nobody can change: the model reads its preprocessing and labels from it. */
+function frozen<T extends object>(value: T): T {
+  const copy = structuredClone(value);
+  const freeze = (object: object) => {
+    for (const child of Object.values(object)) if (typeof child === 'object' && child !== null) freeze(child);
+    Object.freeze(object);
+  };
+  freeze(copy);
+  return copy;
 }

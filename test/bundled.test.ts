@@ -24,6 +24,12 @@ describe('the bundled CIFAR-10 model', () => {
     expect(models[0]!.info.labels).toHaveLength(10);
   });
 
+  test('describes itself in a way that nobody can change', () => {
+    const { info } = models[0]!;
+    expect(() => Object.assign(info.preprocessing, { imageSize: 5 })).toThrow(TypeError);
+    expect(() => (info.labels as string[]).push('unicorn')).toThrow(TypeError);
+  });
+
   test('sees a cat in the sample photo', async () => {
     const [best] = await models[0]!.classify(photo);
     expect(best!.label).toBe('cat');

@@ -52,9 +52,9 @@ export function checkOutput(path: string, { force, inputs }: OutputOptions): str
  * Writes a file whole or not at all: to a temporary file beside it, through to the disk, then renamed. In one go, so that
  * no signal is handled in between.
  *
- * @throws FqvitError `OUTPUT`
+ * @throws FqvitError `OUTPUT`, `OUTPUT_EXISTS`
  */
-export function writeOutput(path: string, bytes: Uint8Array): void {
+export function writeOutput(path: string, bytes: Uint8Array, { force }: Pick<OutputOptions, 'force'>): void {
   const temporary = join(dirname(path), `.fqvit-${randomBytes(6).toString('hex')}.tmp`);
   try {
     const file = openSync(temporary, 'wx');
@@ -64,9 +64,12 @@ export function writeOutput(path: string, bytes: Uint8Array): void {
     } finally {
       closeSync(file);
     }
+    // once more: another run may have taken the name meanwhile
+    existing(path, force);
     renameSync(temporary, path);
   } catch (cause) {
     rmSync(temporary, { force: true });
+    if (cause instanceof FqvitError) throw cause;
     throw refusal(path, `room for ${bytes.length} bytes`, systemReason(cause), cause);
   }
 }

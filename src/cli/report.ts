@@ -38,6 +38,10 @@ export function reportError(error: unknown, help = 'fqvit --help'): number {
     note(`Try \`${help}\`.`);
     return EXIT.usage;
   }
+  if (error instanceof RangeError && /out of memory|allocation failed/i.test(error.message)) {
+    note(`fqvit: MEMORY: expected more memory than this process may have, found ${error.message}`);
+    return EXIT.badInput;
+  }
   const debug = process.env.DEBUG
     ? stack(error)
     : 'run it again with DEBUG=1 in the environment for the stack';

@@ -19,6 +19,9 @@ export interface PixelOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** No encoded picture that may be decoded is larger; an endless download ends here. */
+const MAX_BYTES = 2 ** 28;
+
 /** Decodes, turns, resizes and crops: uint8 `[imageSize, imageSize, 3]`, what a model sees. */
 export async function readPixels(
   source: ImageSource,
@@ -26,7 +29,7 @@ export async function readPixels(
   { maxPixels, signal }: PixelOptions = {},
 ): Promise<Uint8Array> {
   if (isRaw(source)) return preprocess(rgb(source), preprocessing);
-  const { bytes, name } = await readBytes(source, { signal });
+  const { bytes, name } = await readBytes(source, { signal, maxBytes: MAX_BYTES });
   const image = await decodeImage(bytes, { file: name, ...(maxPixels === undefined ? {} : { maxPixels }) });
   return preprocess(image, preprocessing);
 }

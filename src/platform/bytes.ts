@@ -25,19 +25,19 @@ const MAX_BYTES = 2 ** 31;
  */
 export async function readBytes(source: ByteSource, options: ReadOptions = {}): Promise<NamedBytes> {
   options.signal?.throwIfAborted();
+  if (typeof source === 'string' || source instanceof URL) {
+    const text = String(source);
+    return /^(https?|data|blob):/i.test(text) ? readUrl(text, options) : readPath(source, options);
+  }
   if (source instanceof Uint8Array) return { bytes: source, name: 'bytes' };
   if (source instanceof ArrayBuffer) return { bytes: new Uint8Array(source), name: 'bytes' };
   if (source instanceof Blob) return readBlob(source, options);
+  // the last, since naming Response loads all of Node's fetch
   if (source instanceof Response) return readResponse(source, source.url || 'response', options);
-  if (typeof source !== 'string' && !(source instanceof URL)) {
-    throw new RuntimeError(
-      'SOURCE',
-      `source: expected a path, URL, bytes, Blob or Response, found ${Object.prototype.toString.call(source)}`,
-    );
-  }
-  const text = String(source);
-  if (/^(https?|data|blob):/i.test(text)) return readUrl(text, options);
-  return readPath(source, options);
+  throw new RuntimeError(
+    'SOURCE',
+    `source: expected a path, URL, bytes, Blob or Response, found ${Object.prototype.toString.call(source)}`,
+  );
 }
 
 async function readBlob(blob: Blob, options: ReadOptions): Promise<NamedBytes> {
@@ -90,26 +90,21 @@ async function readPath(source: string | URL, options: ReadOptions): Promise<Nam
     signal?.throwIfAborted();
     throw unreadable(name, 'a readable file', cause);
   };
-  const { path, endless } = await examinePath(source).catch(failed);
-  if (endless) return { bytes: await collect(await openStream(path), name, undefined, options), name };
-  const { readFile } = await import('node:fs/promises');
+  const { readFile, stat } = await import('node:fs/promises');
+  const path = await toPath(source).catch(failed);
+  const found = await stat(path).catch(failed);
+  // Opening a pipe can block a thread for ever, and a device need not end.
+  if (!found.isFile() && !found.isDirectory()) {
+    throw new RuntimeError('SOURCE', `${name}: expected a file, found a pipe or device`);
+  }
+  checkSize(found.size, name, options);
   const { buffer, byteOffset, length } = await readFile(path, { signal }).catch(failed);
   onProgress?.(length, length);
   return { bytes: new Uint8Array(buffer, byteOffset, length), name };
 }
 
-/** `endless`: a pipe or device, which has no size and need not end. */
-async function examinePath(source: string | URL): Promise<{ path: string | URL; endless: boolean }> {
-  const { stat } = await import('node:fs/promises');
-  const path = typeof source === 'string' && /^file:/i.test(source) ? new URL(source) : source;
-  const found = await stat(path);
-  return { path, endless: !found.isFile() && !found.isDirectory() };
-}
-
-async function openStream(path: string | URL): Promise<ReadableStream<Uint8Array>> {
-  const { createReadStream } = await import('node:fs');
-  const { Readable } = await import('node:stream');
-  return Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>;
+async function toPath(source: string | URL): Promise<string | URL> {
+  return typeof source === 'string' && /^file:/i.test(source) ? new URL(source) : source;
 }
 
 /** With a reader rather than `for await`, which not every browser has for streams. */

@@ -10,7 +10,8 @@ import { integerize } from './integerize.js';
 import { type MethodOptions, methodRecipe } from './recipe.js';
 
 export { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
-export { type EvaluationReport, evaluate } from './evaluate.js';
+export type { IntegerModel } from '../checkpoint/integer-model.js';
+export { type EvaluateOptions, type EvaluationReport, evaluate, type LabelledImage } from './evaluate.js';
 
 /** Images that calibrate where the caller does not say: as many as the paper's authors took. */
 const DEFAULT_IMAGES = 1000;
@@ -62,6 +63,12 @@ export async function quantize(
 ): Promise<Quantized> {
   const { signal, seed = 0 } = options;
   const method = methodRecipe(options);
+  if (!Array.isArray(images)) {
+    throw new UsageError(
+      'IMAGES',
+      `images: expected a list, found ${Object.prototype.toString.call(images)}`,
+    );
+  }
   const order = inOrder(images, seed);
   const wanted = imageCount(images.length, options.calibrationImages);
   const model = readFloatModel(float, options);

@@ -19,7 +19,7 @@ const scratch = new Scratch();
 test('a file is written whole and replaces what was there', () => {
   const path = scratch.write('out', 'old');
   room = Number.POSITIVE_INFINITY;
-  writeOutput(path, Uint8Array.of(1, 2, 3));
+  writeOutput(path, Uint8Array.of(1, 2, 3), { force: true });
   expect(scratch.read('out')).toEqual(Uint8Array.of(1, 2, 3));
   expect(fs.readdirSync(scratch.path)).toEqual(['out']);
 });
@@ -27,12 +27,22 @@ test('a file is written whole and replaces what was there', () => {
 test('a full disk: a clear error, the old file stays, nothing else does', () => {
   const path = scratch.write('out', 'old');
   room = 1;
-  expect(() => writeOutput(path, Uint8Array.of(1, 2, 3))).toThrow(
+  expect(() => writeOutput(path, Uint8Array.of(1, 2, 3), { force: true })).toThrow(
     expect.objectContaining({
       code: 'OUTPUT',
       message: `${path}: expected room for 3 bytes, found no space left on the device (ENOSPC)`,
     }),
   );
   expect(new TextDecoder().decode(scratch.read('out'))).toBe('old');
+  expect(fs.readdirSync(scratch.path)).toEqual(['out']);
+});
+
+test('without force, a name that was taken meanwhile stays as it is', () => {
+  const path = scratch.write('out', 'of another run');
+  room = Number.POSITIVE_INFINITY;
+  expect(() => writeOutput(path, Uint8Array.of(1, 2, 3), { force: false })).toThrow(
+    expect.objectContaining({ code: 'OUTPUT_EXISTS' }),
+  );
+  expect(new TextDecoder().decode(scratch.read('out'))).toBe('of another run');
   expect(fs.readdirSync(scratch.path)).toEqual(['out']);
 });

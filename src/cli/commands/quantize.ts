@@ -122,7 +122,7 @@ export default describeCommand({
     } finally {
       progress.stop();
     }
-    writeOutput(target, result.bytes);
+    writeOutput(target, result.bytes, { force: args.force ?? false });
     const summary: Summary = {
       args,
       source,
