@@ -26,8 +26,8 @@ describe('the bundled CIFAR-10 model', () => {
 
   test('describes itself in a way that nobody can change', () => {
     const { info } = models[0]!;
-    expect(() => Object.assign(info.preprocessing, { imageSize: 5 })).toThrow(TypeError);
-    expect(() => (info.labels as string[]).push('unicorn')).toThrow(TypeError);
+    expect(() => Object.assign(info.preprocessing, { imageSize: 5 })).toThrow(/read only|not extensible/);
+    expect(() => (info.labels as string[]).push('unicorn')).toThrow(/read only|not extensible/);
   });
 
   test('sees a cat in the sample photo', async () => {
