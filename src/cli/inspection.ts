@@ -1,4 +1,9 @@
-import type { Description, QuantizerScale, Step } from '../checkpoint/integer-description.js';
+import {
+  type Description,
+  type QuantizerScale,
+  type Step,
+  saysInteger,
+} from '../checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
 import { integerTensors } from '../checkpoint/integer-tensors.js';
 import { readSafetensors } from '../checkpoint/safetensors.js';
@@ -53,19 +58,10 @@ export async function inspectCheckpoint({
   path,
   options,
 }: FloatSource): Promise<IntegerReport | FloatReport> {
-  const stored = readSafetensors(bytes, { file: path });
-  return saysInteger(stored.metadata.fqvit)
+  const { fqvit } = readSafetensors(bytes, { file: path }).metadata;
+  return fqvit !== undefined && saysInteger(fqvit)
     ? inspectInteger(bytes, path)
     : inspectFloat(bytes, readFloatModel(bytes, options), path);
-}
-
-/** A float checkpoint may carry a document under the same key, but it has no format. */
-function saysInteger(document: string | undefined): boolean {
-  try {
-    return document !== undefined && Object.hasOwn(Object(JSON.parse(document)), 'format');
-  } catch {
-    return false;
-  }
 }
 
 async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerReport> {

@@ -100,7 +100,7 @@ function checkReference({ architecture }: FloatModel, { info }: Model): void {
     if (architecture[size] === info.architecture[size]) continue;
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
-      `reference: expected ${size} ${info.architecture[size]}, as the integer model has, found ${architecture[size]}`,
+      `reference: ${size}: expected ${info.architecture[size]}, as the integer model has, found ${architecture[size]}`,
     );
   }
 }

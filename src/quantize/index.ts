@@ -3,6 +3,7 @@ import { checkQuantizable } from '../checkpoint/integer-description.js';
 import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
+import { sha256 } from '../platform/sha256.js';
 import { readWasm } from '../runtime/wasm-node.js';
 import { calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
@@ -147,9 +148,4 @@ function tooFew(wanted: number, found: number, skipped: readonly Skipped[]): Qua
     'CALIBRATION_IMAGES',
     `calibration: expected ${wanted} readable ${wanted === 1 ? 'image' : 'images'}, found ${found}${reasons.join('')}${more}`,
   );
-}
-
-async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes as BufferSource);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

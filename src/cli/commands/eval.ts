@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Model } from '../../classify.js';
-import { CheckpointError, FqvitError } from '../../errors.js';
+import { FqvitError } from '../../errors.js';
+import { sha256 } from '../../platform/sha256.js';
 import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
 import { describeCommand } from '../command.js';
 import { expectFile, expectFolder, systemReason } from '../files.js';
@@ -93,25 +94,11 @@ async function readReference(source: string, { info }: Model): Promise<FloatMode
     mean,
     std,
   });
-  for (const size of ['classes', 'imageSize'] as const) {
-    const expected = info.architecture[size];
-    const found = reference.architecture[size];
-    if (found === expected) continue;
-    throw new CheckpointError(
-      'CHECKPOINT_ARCHITECTURE',
-      `${path}: ${size}: expected ${expected}, as the integer checkpoint has, found ${found}`,
-    );
-  }
   for (const warning of reference.warnings) warn(warning);
   if ((await sha256(bytes)) !== info.recipe.sourceSha256) {
     warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
   }
   return reference;
-}
-
-async function sha256(bytes: Uint8Array): Promise<string> {
-  const { createHash } = await import('node:crypto');
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function printReport(path: string, { info }: Model, report: EvaluationReport): void {
