@@ -230,6 +230,12 @@ describe('ptf', () => {
     expect(quantizer).toEqual({ scale: 0.125, zeroPoint: 51, factors: Uint8Array.of(0, 0, 1, 1) });
   });
 
+  test('s1 is the scale of the least factor in use', () => {
+    // range 0..255: s8 = 1; the channels need α = 2 and 3, which become 0 and 1 of s1 = 1/2
+    const quantizer = observe('ptf', [[0, 0, 127.5, 255]], { channels: 2 });
+    expect(quantizer).toEqual({ scale: 0.5, zeroPoint: 0, factors: Uint8Array.of(0, 1) });
+  });
+
   test('weighs error against error: least squares, not reach', () => {
     // s1 = 1/8. 1000 values of 0.125 (exact with α = 0 only) against one of 32: clipping costs 0.0156, α = 1 costs 0
     // for 32 but (0.125)² · 1000 for the others
