@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type LoadOptions, load, type Model } from '../src/classify.js';
-import { CheckpointError, type FqvitError, ImageError, RuntimeError, UsageError } from '../src/errors.js';
+import { CheckpointError, ImageError, RuntimeError, UsageError } from '../src/errors.js';
 import type { ImageSource } from '../src/image/source.js';
 import { ranked } from '../src/rank.js';
 import { readWasm } from '../src/runtime/wasm-node.js';
 import { randomPixels } from './float/support.js';
 import { serve } from './support/loopback.js';
+import { refusal } from './support/refusal.js';
 import { tinyIntegerFile, UNIFORM, withTensors, withValue } from './support/tiny-integer.js';
 
 const labels = ['ant', 'bee', 'cow', 'dog', 'eel', 'fox', 'gnu'];
@@ -35,16 +36,6 @@ afterEach(() => {
 });
 
 /** The error of a call: one of ours, of this class and code. */
-async function refusal(call: Promise<unknown>, type: typeof FqvitError, code: string): Promise<string> {
-  const error = await call.then(
-    () => 'no error',
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toBeInstanceOf(type);
-  expect((error as FqvitError).code).toBe(code);
-  return (error as FqvitError).message;
-}
-
 describe('a loaded model', () => {
   test('says what it is', async () => {
     const { info } = await loaded();

@@ -12,14 +12,19 @@
 import { requantize, saturate } from '../common/requantize.scalar';
 import { panelIndex } from './layout';
 
+/** Output code (i, j), saturated to 0..high. */
 // @ts-ignore: decorator
 @inline
-function accumulate(a: usize, za: i32, w: usize, bias: usize, n: i32, k: i32): i32 {
-  let acc = load<i32>(bias + (<usize>n << 2));
-  for (let i = 0; i < k; i++) {
-    acc += (<i32>load<u8>(a + <usize>i) - za) * <i32>load<i8>(w + panelIndex(n, i, k));
+function code(
+  a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
+  zo: i32, k: i32, i: i32, j: i32, high: i32,
+): i32 {
+  const row = a + <usize>i * lda;
+  let acc = load<i32>(bias + (<usize>j << 2));
+  for (let t = 0; t < k; t++) {
+    acc += (<i32>load<u8>(row + <usize>t) - za) * <i32>load<i8>(w + panelIndex(j, t, k));
   }
-  return acc;
+  return saturate(requantize(acc, load<i32>(multiplier + (<usize>j << 2)), left, right) + zo, high);
 }
 
 /** Linear layer to u8 codes (patch embedding, qkv, proj, fc2, head). */
@@ -29,9 +34,8 @@ export function linear(
 ): void {
   for (let i = 0; i < m; i++) {
     for (let j = 0; j < n; j++) {
-      const acc = accumulate(a + <usize>i * lda, za, w, bias, j, k);
-      const v = requantize(acc, load<i32>(multiplier + (<usize>j << 2)), left, right);
-      store<u8>(out + <usize>i * ldo + <usize>j, <u8>saturate(v + zo, 255));
+      const v = code(a, lda, za, w, bias, multiplier, left, right, zo, k, i, j, 255);
+      store<u8>(out + <usize>i * ldo + <usize>j, <u8>v);
     }
   }
 }
@@ -43,9 +47,8 @@ export function linear_fine(
 ): void {
   for (let i = 0; i < m; i++) {
     for (let j = 0; j < n; j++) {
-      const acc = accumulate(a + <usize>i * lda, za, w, bias, j, k);
-      const v = requantize(acc, load<i32>(multiplier + (<usize>j << 2)), left, right);
-      store<u16>(out + ((<usize>i * ldo + <usize>j) << 1), <u16>saturate(v + zo, 4095));
+      const v = code(a, lda, za, w, bias, multiplier, left, right, zo, k, i, j, 4095);
+      store<u16>(out + ((<usize>i * ldo + <usize>j) << 1), <u16>v);
     }
   }
 }

@@ -5,14 +5,8 @@
  */
 
 import { CheckpointError, UsageError } from '../errors.js';
-import {
-  type FloatConfig,
-  type Interpolation,
-  parseConfig,
-  type Rgb,
-  validateConfig,
-} from './float-config.js';
-import { saysInteger } from './integer-description.js';
+import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './float-config.js';
+import { type Architecture, type ModelPreprocessing, saysInteger } from './integer-description.js';
 import { readSafetensors, type Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import {
@@ -26,33 +20,13 @@ import {
 import { type TimmSizes, timmDepth, timmNames, timmShape } from './timm-names.js';
 import { asFloat32 } from './typed-views.js';
 
-/** The shape of a DeiT or ViT, in timm's meanings. */
-export interface FloatArchitecture {
-  readonly family: Family;
-  /** timm's name where it has one, else the config's, else `deit_custom` or `vit_custom`. */
-  readonly name: string;
-  /** Pixels of a side: `patchSize` times the side of the grid of `pos_embed`. */
-  readonly imageSize: number;
-  readonly patchSize: number;
-  readonly dim: number;
-  readonly depth: number;
-  readonly heads: number;
-  readonly mlpDim: number;
-  readonly classes: number;
+/** The shape of a float DeiT or ViT. */
+export interface FloatArchitecture extends Architecture {
   readonly layerNormEps: number;
 }
 
-/** How an image becomes pixels: timm's evaluation transform. */
-export interface FloatPreprocessing {
-  readonly imageSize: number;
-  /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
-  readonly cropPct: number;
-  readonly interpolation: Interpolation;
-  /** Of pixels in 0..1. */
-  readonly mean: Rgb;
-  /** Of pixels in 0..1. */
-  readonly std: Rgb;
-}
+/** How an image becomes pixels: the integer model keeps it as it is. */
+export type FloatPreprocessing = ModelPreprocessing;
 
 /** A row-major float tensor; `data` may be a view on the file: do not write to it. */
 export interface FloatTensor {

@@ -1,7 +1,9 @@
 import { CheckpointError } from '../errors.js';
+import type { Interpolation, Rgb } from './float-config.js';
 import { quantizerNames, STEP_RANGES, stepKinds } from './integer-tensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
+import type { Family } from './timm-architectures.js';
 
 export const FORMAT = 'fqvit-integer';
 export const VERSION = 1;
@@ -29,12 +31,12 @@ export const MAX_SCALE = 1e36;
 /** A picture is resized to imageSize / cropPct before it is cropped: at most a hundred times what the model sees. */
 const LEAST_CROP = 0.01;
 
-export type Rgb = readonly [number, number, number];
-
+/** The shape of a DeiT or ViT, in timm's meanings. */
 export interface Architecture {
-  readonly family: 'deit' | 'vit';
-  /** timm's name where it has one. */
+  readonly family: Family;
+  /** timm's name where it has one, else the config's, else `deit_custom` or `vit_custom`. */
   readonly name: string;
+  /** Pixels of a side: `patchSize` times the side of the grid of `pos_embed`. */
   readonly imageSize: number;
   readonly patchSize: number;
   readonly dim: number;
@@ -44,16 +46,25 @@ export interface Architecture {
   readonly classes: number;
 }
 
+/** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
   readonly imageSize: number;
+  /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   readonly cropPct: number;
-  readonly interpolation: 'bicubic' | 'bilinear';
+  readonly interpolation: Interpolation;
+  /** Of pixels in 0..1. */
   readonly mean: Rgb;
+  /** Of pixels in 0..1. */
   readonly std: Rgb;
 }
 
-export type Method = 'fq' | 'minmax' | 'ema' | 'percentile' | 'omse';
-export type ObserverName = 'minmax' | 'ema' | 'percentile' | 'omse';
+/** The observers that a recipe may name for ordinary activations. */
+export const OBSERVER_NAMES = ['minmax', 'ema', 'percentile', 'omse'] as const;
+/** `fq` is the paper: PTF and Log-Int-Softmax. The others are the plain methods of its table. */
+export const METHODS = ['fq', ...OBSERVER_NAMES] as const;
+
+export type ObserverName = (typeof OBSERVER_NAMES)[number];
+export type Method = (typeof METHODS)[number];
 
 /** How the checkpoint was made. */
 export interface Recipe {
@@ -165,10 +176,7 @@ function checkDescription(json: unknown, file: string): Description {
   const preprocessing = checkPreprocessing(root.child('preprocessing'), architecture.imageSize);
   const labels = root.strings('labels', architecture.classes);
   const recipe = checkRecipe(root.child('recipe'));
-  const names = [...quantizerNames(architecture.depth)];
-  if (recipe.attention === 'uniform') {
-    for (let i = 0; i < architecture.depth; i++) names.push(`blocks.${i}.attn.probs`);
-  }
+  const names = quantizerNames(architecture.depth, recipe.attention);
   const quantizers = root.child('quantizers');
   quantizers.onlyKeys(names);
   const steps = root.child('steps');
@@ -248,8 +256,8 @@ function checkRecipe(r: Checked): Recipe {
   if (typeof ptf !== 'boolean') r.fail('ptf', 'true or false');
   r.onlyKeys(['method', 'observer', 'ptf', 'attention', 'calibrationImages', 'seed', 'sourceSha256']);
   return {
-    method: r.oneOf('method', ['fq', 'minmax', 'ema', 'percentile', 'omse']),
-    observer: r.oneOf('observer', ['minmax', 'ema', 'percentile', 'omse']),
+    method: r.oneOf('method', METHODS),
+    observer: r.oneOf('observer', OBSERVER_NAMES),
     ptf: ptf as boolean,
     attention: r.oneOf('attention', ['log2', 'uniform']),
     calibrationImages: r.integer('calibrationImages', 1, Number.MAX_SAFE_INTEGER),

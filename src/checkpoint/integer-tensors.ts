@@ -1,10 +1,15 @@
-import type { Description } from './integer-description.js';
+import type { Architecture, Description, Recipe } from './integer-description.js';
 import type { Dtype } from './safetensors.js';
 
 export interface TensorSpec {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
+}
+
+/** The class token and one token a patch. */
+export function tokenCount({ imageSize, patchSize }: Pick<Architecture, 'imageSize' | 'patchSize'>): number {
+  return (imageSize / patchSize) ** 2 + 1;
 }
 
 /** Entries of a GELU table: fine codes of 12 bits. */
@@ -19,7 +24,7 @@ export const GELU_LEVELS = 4096;
  */
 export function integerTensors({ architecture }: Pick<Description, 'architecture'>): TensorSpec[] {
   const { imageSize, patchSize, dim, depth, mlpDim, classes } = architecture;
-  const tokens = (imageSize / patchSize) ** 2 + 1;
+  const tokens = tokenCount({ imageSize, patchSize });
   const specs: TensorSpec[] = [];
   const put = (name: string, dtype: Dtype, ...shape: number[]) => specs.push({ name, dtype, shape });
   const linear = (name: string, out: number, ...inputs: number[]) => {
@@ -60,8 +65,8 @@ export function integerTensors({ architecture }: Pick<Description, 'architecture
   return specs;
 }
 
-/** The quantisers of an integer DeiT or ViT, in the order of the forward pass. */
-export function quantizerNames(depth: number): string[] {
+/** The quantisers of an integer DeiT or ViT, in the order of the forward pass, and those that only uniform attention has. */
+export function quantizerNames(depth: number, attention: Recipe['attention']): string[] {
   const blocks = Array.from({ length: depth }, (_, i) =>
     [
       'norm1.out',
@@ -76,6 +81,10 @@ export function quantizerNames(depth: number): string[] {
       'residual2.out',
     ].map((name) => `blocks.${i}.${name}`),
   );
+  const probs = Array.from(
+    { length: attention === 'uniform' ? depth : 0 },
+    (_, i) => `blocks.${i}.attn.probs`,
+  );
   return [
     'input',
     'patch_embed.out',
@@ -85,6 +94,7 @@ export function quantizerNames(depth: number): string[] {
     ...blocks.flat(),
     'norm.out',
     'logits',
+    ...probs,
   ];
 }
 

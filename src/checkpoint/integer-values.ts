@@ -1,6 +1,7 @@
 import { CheckpointError } from '../errors.js';
 import type { Description } from './integer-description.js';
 import type { IntegerArray } from './integer-model.js';
+import { tokenCount } from './integer-tensors.js';
 
 const MAX_FACTOR = 3;
 
@@ -15,7 +16,7 @@ export function checkValues(
   tensors: ReadonlyMap<string, IntegerArray>,
   file: string,
 ): void {
-  const tokens = (architecture.imageSize / architecture.patchSize) ** 2 + 1;
+  const tokens = tokenCount(architecture);
   for (const [name, values] of tensors) {
     if (name.endsWith('.factors')) checkFactors(name, values, file);
     if (name.endsWith('.softmax.table')) checkExponentials(name, values, tokens, file);

@@ -1,8 +1,15 @@
-import type { Decoded } from './codec.js';
 import type { RgbImage } from './types.js';
 
 /** Drops the fourth byte of every pixel without compositing, as Pillow's `convert('RGB')` does. */
-export function dropAlpha({ width, height, data: rgba }: Decoded): RgbImage {
+export function dropAlpha({
+  width,
+  height,
+  data: rgba,
+}: {
+  width: number;
+  height: number;
+  data: Uint8Array | Uint8ClampedArray;
+}): RgbImage {
   const data = new Uint8Array(width * height * 3);
   for (let from = 0, to = 0; to < data.length; from += 4, to += 3) {
     data[to] = rgba[from]!;

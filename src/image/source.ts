@@ -2,6 +2,7 @@ import { ImageError } from '../errors.js';
 import { type ByteSource, readBytes } from '../platform/bytes.js';
 import { decodeImage } from './decode.js';
 import { type Preprocessing, preprocess } from './preprocess.js';
+import { dropAlpha } from './rgb.js';
 import type { RgbImage } from './types.js';
 
 /** Raw pixels, RGB or RGBA by their length (alpha is ignored); an `ImageData` is one. */
@@ -52,7 +53,7 @@ function rgb({ width, height, data }: RawPixels): RgbImage {
       `pixels: expected a Uint8Array or Uint8ClampedArray, found ${Object.prototype.toString.call(data)}`,
     );
   }
-  if (data.length === width * height * 4) return { width, height, data: withoutAlpha(data) };
+  if (data.length === width * height * 4) return dropAlpha({ width, height, data });
   if (data.length !== width * height * 3) {
     throw new ImageError(
       'IMAGE_PIXELS',
@@ -60,14 +61,4 @@ function rgb({ width, height, data }: RawPixels): RgbImage {
     );
   }
   return { width, height, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
-}
-
-function withoutAlpha(data: Uint8Array | Uint8ClampedArray): Uint8Array {
-  const out = new Uint8Array((data.length / 4) * 3);
-  for (let i = 0, o = 0; o < out.length; i += 4, o += 3) {
-    out[o] = data[i]!;
-    out[o + 1] = data[i + 1]!;
-    out[o + 2] = data[i + 2]!;
-  }
-  return out;
 }

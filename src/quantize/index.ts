@@ -15,7 +15,7 @@ export type { IntegerModel } from '../checkpoint/integer-model.js';
 export { type EvaluateOptions, type EvaluationReport, evaluate, type LabelledImage } from './evaluate.js';
 
 /** Images that calibrate where the caller does not say: as many as the paper's authors took. */
-const DEFAULT_IMAGES = 1000;
+export const DEFAULT_IMAGES = 1000;
 
 export interface QuantizeOptions extends MethodOptions, FloatModelOptions {
   /** Images to calibrate on; an explicit number that is not there is an error. Default 1000 or all that there are. */

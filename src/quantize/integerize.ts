@@ -9,7 +9,7 @@ import {
   VERSION,
 } from '../checkpoint/integer-description.js';
 import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
-import { integerTensors, quantizerNames } from '../checkpoint/integer-tensors.js';
+import { integerTensors, quantizerNames, tokenCount } from '../checkpoint/integer-tensors.js';
 import { QuantizeError } from '../errors.js';
 import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
 import { exactExponentialTable, exponentialTable } from './exponential-table.js';
@@ -18,8 +18,8 @@ import { inputQuantizer } from './input.js';
 import { layerNormParameters } from './layernorm.js';
 import type { Quantizer } from './observers.js';
 import { requantizer } from './requantizer.js';
-import { affineCode } from './round.js';
-import { linearCodes } from './weights.js';
+import { affineCode, clamp } from './round.js';
+import { linearCodes, MAX_BIAS } from './weights.js';
 
 /**
  * Turns a float DeiT or ViT and the quantisers of its activations into an integer checkpoint: codes instead of weights,
@@ -60,7 +60,12 @@ class Integerizer {
       preprocessing: this.model.preprocessing,
       labels: this.model.labels,
       recipe: this.recipe,
-      quantizers: this.scalesInOrder(architecture.depth),
+      quantizers: new Map(
+        quantizerNames(architecture.depth, this.recipe.attention).map((name) => [
+          name,
+          this.#scales.get(name)!,
+        ]),
+      ),
       steps: this.#steps,
     };
     const tensors = new Map(integerTensors(description).map(({ name }) => [name, this.#tensors.get(name)!]));
@@ -94,13 +99,13 @@ class Integerizer {
   }
 
   private block(i: number): void {
-    const { dim, heads, imageSize, patchSize } = this.model.architecture;
+    const { dim, heads } = this.model.architecture;
     const name = `blocks.${i}`;
     const before = this.quantizer(i === 0 ? 'stem.out' : `blocks.${i - 1}.residual2.out`);
     const qkv = this.quantizer(`${name}.attn.qkv.out`);
     const scores = this.quantizer(`${name}.attn.scores`);
     const context = this.quantizer(`${name}.attn.context`);
-    const tokens = (imageSize / patchSize) ** 2 + 1;
+    const tokens = tokenCount(this.model.architecture);
 
     this.layerNorm(`${name}.norm1`, `${name}.norm1.out`);
     this.linear(`${name}.attn.qkv`, `${name}.norm1.out`, `${name}.attn.qkv.out`);
@@ -159,7 +164,7 @@ class Integerizer {
         magnitude += Math.abs(code);
       }
       const b = Math.round(bias[o]! / (scale * scales[o]!) + offset * sum);
-      biases[o] = Math.min(Math.max(b, -(2 ** 30)), 2 ** 30);
+      biases[o] = clamp(b, -MAX_BIAS, MAX_BIAS);
       bound = Math.max(bound, 255 * magnitude + Math.abs(biases[o]!));
     }
     const factors = Float64Array.from(scales, (s) => (scale * s) / target.scale);
@@ -218,11 +223,5 @@ class Integerizer {
     }
     if (!this.#scales.has(name)) this.#scales.set(name, { scale, zeroPoint });
     return quantizer;
-  }
-
-  private scalesInOrder(depth: number): Map<string, QuantizerScale> {
-    const names = quantizerNames(depth).filter((name) => this.#scales.has(name));
-    const rest = [...this.#scales.keys()].filter((name) => !names.includes(name));
-    return new Map([...names, ...rest].map((name) => [name, this.#scales.get(name)!]));
   }
 }

@@ -1,3 +1,4 @@
+import type { ObserverName } from '../checkpoint/integer-description.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
 import { EmaObserver } from './observers/ema.js';
 import { MinMaxObserver } from './observers/minmax.js';
@@ -6,17 +7,13 @@ import { PercentileObserver } from './observers/percentile.js';
 import { PtfObserver } from './observers/ptf.js';
 import type { Observer, ObserverOptions } from './observers/types.js';
 
+export { OBSERVER_NAMES, type ObserverName } from '../checkpoint/integer-description.js';
 export { EmaObserver } from './observers/ema.js';
 export { MinMaxObserver } from './observers/minmax.js';
 export { OmseObserver } from './observers/omse.js';
 export { PercentileObserver } from './observers/percentile.js';
 export { PtfObserver } from './observers/ptf.js';
 export type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './observers/types.js';
-
-/** The observers that a recipe may name for ordinary activations. */
-export const OBSERVER_NAMES = ['minmax', 'ema', 'percentile', 'omse'] as const;
-
-export type ObserverName = (typeof OBSERVER_NAMES)[number];
 
 /** How every quantiser of a model gets its scale. */
 export interface ObserverRecipe {

@@ -1,8 +1,14 @@
-import type { Method, ObserverName, Recipe } from '../checkpoint/integer-description.js';
+import {
+  METHODS,
+  type Method,
+  OBSERVER_NAMES,
+  type ObserverName,
+  type Recipe,
+} from '../checkpoint/integer-description.js';
 import { shown } from '../checkpoint/shown.js';
 import { UsageError } from '../errors.js';
 
-export const METHODS = ['fq', 'minmax', 'ema', 'percentile', 'omse'] as const satisfies readonly Method[];
+export { METHODS, OBSERVER_NAMES };
 
 export interface MethodOptions {
   /** `fq` is the paper: PTF and Log-Int-Softmax. The others are the plain methods of its table. Default `fq`. */
@@ -20,7 +26,7 @@ export function methodRecipe({
   attentionBits,
 }: MethodOptions): Pick<Recipe, 'method' | 'observer' | 'ptf' | 'attention'> {
   expectOneOf('method', method, METHODS);
-  if (observer !== undefined) expectOneOf('observer', observer, ['minmax', 'ema', 'percentile', 'omse']);
+  if (observer !== undefined) expectOneOf('observer', observer, OBSERVER_NAMES);
   if (attentionBits !== undefined) expectOneOf('attentionBits', attentionBits, [4, 8]);
   if (method !== 'fq' && observer !== undefined && observer !== method) {
     throw new UsageError('METHOD', `observer: method "${method}" is its own observer, found "${observer}"`);

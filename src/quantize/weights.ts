@@ -35,7 +35,7 @@ export function quantizeWeights(weight: Float32Array, out: number): QuantizedWei
 /** Channels whose weights are this much smaller than the largest ones of the layer add nothing to a code of 8 bits. */
 const LEAST_RATIO = 2 ** -20;
 /** Largest bias, in units of the accumulator. */
-const MAX_BIAS = 2 ** 30;
+export const MAX_BIAS = 2 ** 30;
 
 export interface LinearCodes {
   /** int8 `[out, in]`. */

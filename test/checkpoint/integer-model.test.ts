@@ -482,7 +482,7 @@ describe('tensors that do not fit the description', () => {
       json.preprocessing.imageSize = json.architecture.imageSize;
       json.labels = Array(json.architecture.classes).fill('');
       json.quantizers = Object.fromEntries(
-        quantizerNames(json.architecture.depth).map((name) => [name, { scale: 1, zeroPoint: 0 }]),
+        quantizerNames(json.architecture.depth, 'log2').map((name) => [name, { scale: 1, zeroPoint: 0 }]),
       );
       for (let i = 2; i < json.architecture.depth; i++) {
         for (const step of Object.keys(json.steps).filter((name) => name.startsWith('blocks.1.'))) {

@@ -1,11 +1,12 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { load, type Model } from '../../src/classify.js';
-import { CheckpointError, type FqvitError, ImageError, UsageError } from '../../src/errors.js';
+import { CheckpointError, ImageError, UsageError } from '../../src/errors.js';
 import { FloatRunner } from '../../src/models/float.js';
 import { evaluate, type LabelledImage } from '../../src/quantize/evaluate.js';
 import { logProbabilities, probabilities } from '../../src/rank.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
+import { refusal } from '../support/refusal.js';
 import { tinyFloat, tinyIntegerFile } from '../support/tiny-integer.js';
 
 const CLASSES = 7;
@@ -144,16 +145,6 @@ test('a real model: the numbers of the library calls', async () => {
 
 describe('refusals', () => {
   const any = model(() => [0, 1, 2, 3, 4, 5, 6]);
-
-  async function refusal(call: Promise<unknown>, type: typeof FqvitError, code: string): Promise<string> {
-    const error = await call.then(
-      () => 'no error',
-      (thrown: unknown) => thrown,
-    );
-    expect(error).toBeInstanceOf(type);
-    expect((error as FqvitError).code).toBe(code);
-    return (error as FqvitError).message;
-  }
 
   test('no images', async () => {
     expect(await refusal(evaluate(any, []), UsageError, 'EVALUATION')).toContain(

@@ -6,13 +6,7 @@ import type { Recipe } from '../../src/checkpoint/integer-description.js';
 import { readIntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { load } from '../../src/classify.js';
-import {
-  CheckpointError,
-  type FqvitError,
-  QuantizeError,
-  RuntimeError,
-  UsageError,
-} from '../../src/errors.js';
+import { CheckpointError, QuantizeError, RuntimeError, UsageError } from '../../src/errors.js';
 import type { ImageSource } from '../../src/image/source.js';
 import { IntegerDeit } from '../../src/models/deit.js';
 import { FloatRunner } from '../../src/models/float.js';
@@ -22,6 +16,7 @@ import { METHODS } from '../../src/quantize/recipe.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { tinyFile, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
 import { random, randomPixels } from '../float/support.js';
+import { refusal } from '../support/refusal.js';
 import {
   RECIPE,
   tinyFloat,
@@ -53,16 +48,6 @@ async function runs(file: Uint8Array): Promise<Float32Array> {
   }
   for (const model of models) model.dispose();
   return last;
-}
-
-async function refusal(call: Promise<unknown>, type: typeof FqvitError, code: string): Promise<string> {
-  const error = await call.then(
-    () => 'no error',
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toBeInstanceOf(type);
-  expect((error as FqvitError).code).toBe(code);
-  return (error as FqvitError).message;
 }
 
 describe('the integer model is close to the float model', () => {

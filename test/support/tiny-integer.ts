@@ -46,12 +46,8 @@ export function tinyQuantizers(
   { attention, ptf }: Recipe,
 ): Map<string, Quantizer> {
   const { depth, dim } = architecture;
-  const names = quantizerNames(depth);
-  if (attention === 'uniform') {
-    for (let i = 0; i < depth; i++) names.push(`blocks.${i}.attn.probs`);
-  }
   return new Map(
-    names.map((name) => {
+    quantizerNames(depth, attention).map((name) => {
       const isStream = ptf && /^stem\.out$|residual\d\.out$/.test(name);
       return [
         name,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { ArgsDef, ParsedArgs } from 'citty';
 import { QuantizeError } from '../../errors.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
-import { METHODS, methodRecipe } from '../../quantize/recipe.js';
+import { METHODS, methodRecipe, OBSERVER_NAMES } from '../../quantize/recipe.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatDuration, plain, plural } from '../format.js';
@@ -13,8 +13,6 @@ import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { note, print, printJson, warn } from '../report.js';
 import { fractionOption, integerOption, optional, tripleOption } from '../values.js';
-
-const OBSERVERS = ['minmax', 'ema', 'percentile', 'omse'] as const;
 
 /** Skipped images that the summary lists; the rest is a number. */
 const SKIPPED_SHOWN = 10;
@@ -48,7 +46,7 @@ const ARGS = {
   },
   observer: {
     type: 'enum',
-    options: [...OBSERVERS],
+    options: [...OBSERVER_NAMES],
     valueHint: 'OBSERVER',
     description: 'How fq finds the range of an activation (default minmax)',
   },
@@ -110,12 +108,15 @@ export default describeCommand({
     const images = await calibrationList(args.calibration, calibrationImages);
     const float = await readFloatSource(args.float);
     const options = { ...float.options, ...chosen, ...(labels ? { labels } : {}) };
-    const { quantize, readFloatModel } = await import('../../quantize/index.js');
+    const { DEFAULT_IMAGES, quantize, readFloatModel } = await import('../../quantize/index.js');
     // Once more in `quantize`, but what was guessed is worth knowing before the wait.
     const source = readFloatModel(float.bytes, options);
     for (const warning of warnings(source)) warn(warning);
 
-    const progress = startProgress('calibrating', Math.min(images.length, calibrationImages ?? 1000));
+    const progress = startProgress(
+      'calibrating',
+      Math.min(images.length, calibrationImages ?? DEFAULT_IMAGES),
+    );
     let result: Quantized;
     try {
       result = await quantize(float.bytes, images, { ...options, onProgress: progress.update });
