@@ -1,27 +1,23 @@
-// q·kᵀ and attention·V of one head of DeiT-Tiny: `npm run build:wasm && node bench/attention.mjs [--json]`
+// q·kᵀ and attention·V of one head of DeiT-Tiny, and of one head in one window of Swin-T: `npm run build:wasm && node bench/attention.mjs [--json]`
 import { compare, tiers } from './support.mjs';
 
 const QKV = 1 << 16,
   SCORES = 1 << 20,
   OUT = 2 << 20,
   SCRATCH = 3 << 20;
-const N = 197,
-  D = 64,
-  LD = 576,
-  LDS = 208;
-const context = (name, kernel) => ({
-  name,
-  work: N * N * D,
-  unit: 'MAC',
-  run: (k) => k[kernel](SCORES, LDS, QKV + 384, LD, 120, -(2 ** 30), 0, 50, OUT, 192, 128, N, D, SCRATCH),
-});
+const products = ({ model, n, d, ld, lds }) => {
+  const context = (kernel) => (k) =>
+    k[kernel](SCORES, lds, QKV + (2 * ld) / 3, ld, 120, -(2 ** 30), 0, 50, OUT, ld / 3, 128, n, d, SCRATCH);
+  return [
+    {
+      name: `${model}: q·kᵀ`,
+      run: (k) => k.scores(QKV, QKV + ld / 3, ld, 120, 2 ** 30, 0, 40, SCORES, lds, 120, n, d, SCRATCH),
+    },
+    { name: `${model}: attention·V, log2 codes`, run: context('context_log2') },
+    { name: `${model}: attention·V, uniform codes`, run: context('context_uniform') },
+  ].map((product) => ({ ...product, work: n * n * d, unit: 'MAC' }));
+};
 compare('attention', tiers(4 << 20), [
-  {
-    name: 'q·kᵀ',
-    work: N * N * D,
-    unit: 'MAC',
-    run: (k) => k.scores(QKV, QKV + 192, LD, 120, 2 ** 30, 0, 40, SCORES, LDS, 120, N, D, SCRATCH),
-  },
-  context('attention·V, log2 codes', 'context_log2'),
-  context('attention·V, uniform codes', 'context_uniform'),
+  ...products({ model: 'DeiT', n: 197, d: 64, ld: 576, lds: 208 }),
+  ...products({ model: 'Swin', n: 49, d: 32, ld: 288, lds: 64 }),
 ]);

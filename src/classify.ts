@@ -3,7 +3,7 @@ import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.
 import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
 import { type ImageSource, readPixels } from './image/source.js';
-import { IntegerDeit } from './models/deit.js';
+import { IntegerRunner } from './models/integer.js';
 import { breathe } from './platform/breathe.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
 import { probabilities, ranked } from './rank.js';
@@ -65,21 +65,21 @@ export async function load(source: ByteSource, options: LoadOptions = {}): Promi
   const { bytes, name } = await readBytes(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
   const wasm = options.wasm ?? (await readWasm(tier));
-  const deit = await IntegerDeit.create(checkpoint, wasm);
+  const runner = await IntegerRunner.create(checkpoint, wasm);
   signal?.throwIfAborted();
-  return new Model(checkpoint, bytes.length, tier, deit);
+  return new Model(checkpoint, bytes.length, tier, runner);
 }
 
 /** A loaded model. It owns its memory until `dispose()`. Calls may overlap: each image is computed in one piece. */
 export class Model {
   readonly info: ModelInfo;
-  #deit: IntegerDeit | undefined;
+  #runner: IntegerRunner | undefined;
 
   /** @internal use `load` */
-  constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, deit: IntegerDeit) {
+  constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, runner: IntegerRunner) {
     const { quantizers: _q, steps: _s, tensors: _t, ...description } = checkpoint;
-    this.info = frozen({ ...description, tier, bytes, memoryBytes: deit.memory.buffer.byteLength });
-    this.#deit = deit;
+    this.info = frozen({ ...description, tier, bytes, memoryBytes: runner.memory.buffer.byteLength });
+    this.#runner = runner;
   }
 
   /**
@@ -126,7 +126,7 @@ export class Model {
 
   /** As `codes`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */
   codesOfPixels(pixels: Uint8Array): Uint8Array {
-    const deit = this.#running();
+    const runner = this.#running();
     const { imageSize } = this.info.preprocessing;
     const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
     if (!isBytes || pixels.length !== imageSize ** 2 * 3) {
@@ -136,7 +136,7 @@ export class Model {
         `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${found}`,
       );
     }
-    return deit.run(pixels);
+    return runner.run(pixels);
   }
 
   /** As `logits`, of pixels that are already resized and cropped. */
@@ -146,7 +146,7 @@ export class Model {
 
   /** Gives the memory back; calls after it throw UsageError `DISPOSED`. */
   dispose(): void {
-    this.#deit = undefined;
+    this.#runner = undefined;
   }
 
   async #predict(image: ImageSource, top: number, options: ClassifyOptions): Promise<Prediction[]> {
@@ -164,11 +164,11 @@ export class Model {
     return Float32Array.from(codes, (code) => scale * (code - zeroPoint));
   }
 
-  #running(): IntegerDeit {
-    if (this.#deit === undefined) {
+  #running(): IntegerRunner {
+    if (this.#runner === undefined) {
       throw new UsageError('DISPOSED', 'model: expected a loaded model, found one that has been disposed');
     }
-    return this.#deit;
+    return this.#runner;
   }
 }
 

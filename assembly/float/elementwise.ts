@@ -1,6 +1,7 @@
 /**
- * Operations on contiguous f32 ranges of `count` elements: GELU in place, and addition.
+ * Operations on contiguous f32 ranges of `count` elements: GELU in place, additions, and the mean over rows.
  */
+import { windowToken } from '../window/window';
 import { gelu4 } from './math';
 
 /** x = GELU(x), see math.ts for the approximation and its error. */
@@ -17,4 +18,49 @@ export function add(a: usize, b: usize, out: usize, count: i32): void {
   let k: usize = 0;
   for (; k < whole; k += 16) v128.store(out + k, f32x4.add(v128.load(a + k), v128.load(b + k)));
   for (; k < bytes; k += 4) store<f32>(out + k, load<f32>(a + k) + load<f32>(b + k));
+}
+
+/** x[i] += b for each of `times` ranges that follow one another: a bias or a mask on the scores of many windows. */
+export function addRepeated(x: usize, b: usize, times: i32, count: i32): void {
+  for (let i = 0; i < times; i++) {
+    add(x, b, x, count);
+    x += <usize>count << 2;
+  }
+}
+
+/** x[windowToken(r)] += y[r]: y is in window order (window.ts). x and y f32 [maps, side², width]. */
+export function addWindows(
+  x: usize,
+  y: usize,
+  maps: i32,
+  side: i32,
+  window: i32,
+  shift: i32,
+  width: i32,
+): void {
+  const rows = side * side;
+  const bytes = <usize>width << 2;
+  for (let map = 0; map < maps; map++) {
+    for (let r = 0; r < rows; r++) {
+      const row = x + <usize>windowToken(r, side, window, shift) * bytes;
+      add(row, y, row, width);
+      y += bytes;
+    }
+    x += <usize>rows * bytes;
+  }
+}
+
+/** y = Σ_rows x / rows for each of `maps`; x f32 [maps, rows, width], y f32 [maps, width]. */
+export function meanRows(x: usize, y: usize, maps: i32, rows: i32, width: i32): void {
+  const bytes = <usize>width << 2;
+  for (let map = 0; map < maps; map++) {
+    memory.copy(y, x, bytes);
+    x += bytes;
+    for (let m = 1; m < rows; m++) {
+      add(y, x, y, width);
+      x += bytes;
+    }
+    for (let k: usize = 0; k < bytes; k += 4) store<f32>(y + k, load<f32>(y + k) / <f32>rows);
+    y += bytes;
+  }
 }

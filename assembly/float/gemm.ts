@@ -3,7 +3,7 @@
  *
  * Layout
  *   A     [rows, depth] f32, a row every `lda` elements
- *   B     packed panels (pack.ts): [ceil(cols / 8)][depth][8] f32, columns beyond `cols` are zero
+ *   B     packed panels (pack.ts): [ceil(cols / 8)][depth][8] f32; what columns beyond `cols` hold does not matter
  *   bias  [ceil(cols / 8) · 8] f32, or address 0 for none
  *   C     [rows, cols] f32, a row every `ldc` elements; nothing outside these is written
  *   scratch  CHUNK_BYTES + TILE_BYTES or more (scratchBytes(depth)), 16-byte aligned
@@ -119,7 +119,7 @@ function storeRow(out: usize, low: v128, high: v128, scale: v128, bias0: v128, b
 /** The part of a tile that lies inside C. */
 function copyTile(tile: usize, out: usize, rowBytes: usize, rows: i32, cols: i32): void {
   for (let i = 0; i < rows; i++) {
-    memory.copy(out, tile, <usize>cols << 2);
+    for (let j: usize = 0; j < <usize>cols << 2; j += 4) store<f32>(out + j, load<f32>(tile + j));
     tile += 32;
     out += rowBytes;
   }

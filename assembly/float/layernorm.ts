@@ -5,6 +5,7 @@
  * In place (y = x) is allowed when ldx = width. The variance is taken around the mean (two passes), so nothing is
  * lost where |μ| is much larger than σ.
  */
+import { gatherPatch, windowToken } from '../window/window';
 import { sum4 } from './math';
 
 export function layerNorm(
@@ -17,24 +18,80 @@ export function layerNorm(
   width: i32,
   eps: f32,
 ): void {
+  for (let m = 0; m < rows; m++) {
+    normaliseRow(x, gamma, beta, y, width, eps);
+    x += <usize>ldx << 2;
+    y += <usize>width << 2;
+  }
+}
+
+/** y[r] = LayerNorm(x[windowToken(r)]): y is in window order (window.ts). x and y f32 [maps, side², width], not in place. */
+export function layerNormWindows(
+  x: usize,
+  gamma: usize,
+  beta: usize,
+  y: usize,
+  maps: i32,
+  side: i32,
+  window: i32,
+  shift: i32,
+  width: i32,
+  eps: f32,
+): void {
+  const rows = side * side;
+  const bytes = <usize>width << 2;
+  for (let map = 0; map < maps; map++) {
+    for (let r = 0; r < rows; r++) {
+      normaliseRow(x + <usize>windowToken(r, side, window, shift) * bytes, gamma, beta, y, width, eps);
+      y += bytes;
+    }
+    x += <usize>rows * bytes;
+  }
+}
+
+/**
+ * LayerNorm of the 4 · width channels of four merged rows (gatherPatch in window.ts).
+ * Layout: x f32 [maps, side, side, width], side even; y f32 [maps, side² / 4, 4 · width]; γ and β [4 · width].
+ */
+export function layerNormMerged(
+  x: usize,
+  gamma: usize,
+  beta: usize,
+  y: usize,
+  maps: i32,
+  side: i32,
+  width: i32,
+  eps: f32,
+): void {
+  const rows = (side * side) >> 2;
+  const bytes = <usize>width << 2;
+  for (let map = 0; map < maps; map++) {
+    for (let r = 0; r < rows; r++) {
+      gatherPatch(x, r, side, bytes, y);
+      normaliseRow(y, gamma, beta, y, width << 2, eps);
+      y += bytes << 2;
+    }
+    x += <usize>(side * side) * bytes;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function normaliseRow(x: usize, gamma: usize, beta: usize, y: usize, width: i32, eps: f32): void {
   const bytes = <usize>width << 2;
   const whole = bytes & ~15;
-  for (let m = 0; m < rows; m++) {
-    const mean = rowSum(x, whole, bytes) / <f32>width;
-    const deviation = Mathf.sqrt(rowSquares(x, whole, bytes, mean) / <f32>width + eps);
-    const inverse: f32 = 1 / deviation;
-    const mean4 = f32x4.splat(mean);
-    const inverse4 = f32x4.splat(inverse);
-    let k: usize = 0;
-    for (; k < whole; k += 16) {
-      const normal = f32x4.mul(f32x4.sub(v128.load(x + k), mean4), inverse4);
-      v128.store(y + k, f32x4.add(f32x4.mul(normal, v128.load(gamma + k)), v128.load(beta + k)));
-    }
-    for (; k < bytes; k += 4) {
-      store<f32>(y + k, (load<f32>(x + k) - mean) * inverse * load<f32>(gamma + k) + load<f32>(beta + k));
-    }
-    x += <usize>ldx << 2;
-    y += bytes;
+  const mean = rowSum(x, whole, bytes) / <f32>width;
+  const deviation = Mathf.sqrt(rowSquares(x, whole, bytes, mean) / <f32>width + eps);
+  const inverse: f32 = 1 / deviation;
+  const mean4 = f32x4.splat(mean);
+  const inverse4 = f32x4.splat(inverse);
+  let k: usize = 0;
+  for (; k < whole; k += 16) {
+    const normal = f32x4.mul(f32x4.sub(v128.load(x + k), mean4), inverse4);
+    v128.store(y + k, f32x4.add(f32x4.mul(normal, v128.load(gamma + k)), v128.load(beta + k)));
+  }
+  for (; k < bytes; k += 4) {
+    store<f32>(y + k, (load<f32>(x + k) - mean) * inverse * load<f32>(gamma + k) + load<f32>(beta + k));
   }
 }
 

@@ -2,8 +2,8 @@
  * Rearrangements of f32 matrices into the orders that gemm.ts reads.
  *
  *   rows     [rows, depth]             -> [ceil(rows / 4)][depth][4]; a short last group repeats its last row
- *   weights  W [cols, depth] (= Bᵀ)    -> [ceil(cols / 8)][depth][8]; missing columns are zero
- *   columns  B [depth, cols]           -> the same panels
+ *   weights  W [cols, depth] (= Bᵀ)    -> [ceil(cols / 8)][depth][8]; a short last panel repeats its last column
+ *   columns  B [depth, cols]           -> the same panels; missing columns are zero
  *
  * `lds` is the distance between two rows of the source in elements. Source and destination must not overlap.
  */
@@ -12,20 +12,35 @@
 export function packRows(src: usize, lds: i32, dst: usize, rows: i32, depth: i32): void {
   const step = <usize>lds << 2;
   for (let m = 0; m < rows; m += 4) {
-    const last = rows - 1 - m;
-    const p0 = src;
-    const p1 = src + step * <usize>min(1, last);
-    const p2 = src + step * <usize>min(2, last);
-    const p3 = src + step * <usize>min(3, last);
-    packFour(p0, p1, p2, p3, dst, depth);
+    interleaveFour(src, step, rows - 1 - m, dst, 16, depth);
     src += step << 2;
     dst += <usize>depth << 4;
   }
 }
 
+/** W [cols, depth] as panels of eight columns of Wᵀ. */
+export function packWeights(src: usize, lds: i32, dst: usize, cols: i32, depth: i32): void {
+  const step = <usize>lds << 2;
+  for (let n = 0; n < cols; n += 8) {
+    for (let half: usize = 0; half < 8; half += 4) {
+      interleaveFour(src + step * half, step, cols - 1 - n - <i32>half, dst + (half << 2), 32, depth);
+    }
+    src += step << 3;
+    dst += <usize>depth << 5;
+  }
+}
+
+/**
+ * Element k of rows 0 to 3 of src, or of row `last` (which may lie before src) in place of those after it, side by side
+ * every `stride` bytes.
+ */
 // @ts-ignore: decorator
 @inline
-function packFour(p0: usize, p1: usize, p2: usize, p3: usize, dst: usize, depth: i32): void {
+function interleaveFour(src: usize, step: usize, last: i32, dst: usize, stride: usize, depth: i32): void {
+  let p0 = src + step * min(0, last);
+  let p1 = src + step * min(1, last);
+  let p2 = src + step * min(2, last);
+  let p3 = src + step * min(3, last);
   let k = 0;
   for (; k <= depth - 4; k += 4) {
     const r0 = v128.load(p0);
@@ -37,14 +52,14 @@ function packFour(p0: usize, p1: usize, p2: usize, p3: usize, dst: usize, depth:
     const low23 = i32x4.shuffle(r2, r3, 0, 4, 1, 5);
     const high23 = i32x4.shuffle(r2, r3, 2, 6, 3, 7);
     v128.store(dst, i32x4.shuffle(low01, low23, 0, 1, 4, 5));
-    v128.store(dst, i32x4.shuffle(low01, low23, 2, 3, 6, 7), 16);
-    v128.store(dst, i32x4.shuffle(high01, high23, 0, 1, 4, 5), 32);
-    v128.store(dst, i32x4.shuffle(high01, high23, 2, 3, 6, 7), 48);
+    v128.store(dst + stride, i32x4.shuffle(low01, low23, 2, 3, 6, 7));
+    v128.store(dst + 2 * stride, i32x4.shuffle(high01, high23, 0, 1, 4, 5));
+    v128.store(dst + 3 * stride, i32x4.shuffle(high01, high23, 2, 3, 6, 7));
     p0 += 16;
     p1 += 16;
     p2 += 16;
     p3 += 16;
-    dst += 64;
+    dst += 4 * stride;
   }
   for (; k < depth; k++) {
     store<f32>(dst, load<f32>(p0));
@@ -55,25 +70,7 @@ function packFour(p0: usize, p1: usize, p2: usize, p3: usize, dst: usize, depth:
     p1 += 4;
     p2 += 4;
     p3 += 4;
-    dst += 16;
-  }
-}
-
-/** W [cols, depth] as panels of eight columns of Wᵀ. */
-export function packWeights(src: usize, lds: i32, dst: usize, cols: i32, depth: i32): void {
-  for (let n = 0; n < cols; n += 8) {
-    const width = min(8, cols - n);
-    for (let j = 0; j < 8; j++) {
-      let from = src + ((<usize>(n + j) * <usize>lds) << 2);
-      let to = dst + (<usize>j << 2);
-      const inside = j < width;
-      for (let k = 0; k < depth; k++) {
-        store<f32>(to, inside ? load<f32>(from) : 0);
-        from += 4;
-        to += 32;
-      }
-    }
-    dst += <usize>depth << 5;
+    dst += stride;
   }
 }
 

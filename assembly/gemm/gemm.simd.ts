@@ -6,9 +6,14 @@
  * pointer each: per two k, 2 loads of weights, and per row one splat, two dots, two additions: a tile of 4 rows x 8
  * channels in 8 accumulators. More unrolling or a larger tile spills registers and halves the speed.
  *
- * scratch: 16-byte aligned, 2·k·(m rounded up to 4) bytes for the rows and then 16·k bytes for the panel.
+ * Rows are taken in chunks, so that the packed codes stay in the second-level cache while all panels pass over them.
+ *
+ * scratch: 16-byte aligned, max(CHUNK_BYTES, 8·k) bytes for the rows (or 2·k·(m rounded up to 4) if that is less) and then
+ * 16·k bytes for the panel.
  */
 import { narrow, requantize } from '../common/requantize.simd';
+
+const CHUNK_BYTES: i32 = 1 << 18;
 
 /** What the epilogue writes. */
 export const enum Out {
@@ -119,16 +124,22 @@ function gemm(
   a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize, kind: Out,
 ): void {
-  const panel = scratch + <usize>(((m + 3) & ~3) * k * 2);
   const size: usize = kind == Out.Code ? 1 : 2;
-  packRows(a, lda, za, m, k, scratch);
-  for (let j = 0; j < n; j += 8) {
-    widenPanel(w, panel, k);
-    panelRows(
-      scratch, panel, k, m, bias + (<usize>j << 2), multiplier + (<usize>j << 2), left, right,
-      zo, out + <usize>j * size, ldo * size, kind,
-    );
-    w += <usize>k << 3;
+  const most = max(4, (CHUNK_BYTES / (2 * k)) & ~3);
+  const chunks = (m + most - 1) / most;
+  const rows = ((m + chunks - 1) / chunks + 3) & ~3;
+  const panel = scratch + <usize>(rows * k * 2);
+  for (let i = 0; i < m; i += rows) {
+    const height = min(rows, m - i);
+    packRows(a + <usize>i * lda, lda, za, height, k, scratch);
+    for (let j = 0; j < n; j += 8) {
+      const at = <usize>j << 2;
+      widenPanel(w + <usize>(j * k), panel, k);
+      panelRows(
+        scratch, panel, k, height, bias + at, multiplier + at, left, right,
+        zo, out + (<usize>i * ldo + <usize>j) * size, ldo * size, kind,
+      );
+    }
   }
 }
 

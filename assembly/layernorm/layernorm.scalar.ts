@@ -7,38 +7,70 @@
  *
  * in fixed point: t = x̂ in Q24, from a reciprocal root of 31 bits; u = t·gain >> shift in Q12; out = (u + bias) >> 12.
  *
- * q: u8 codes [rows, C]. power: i16 [C], 2^α in {1,2,4,8}. gain: i32 [C], γ/s_out in Q(shift - 12). bias: i32 [C], β/s_out in
+ * q: u8 codes. out: u8 [rows, C]. Row r of the input is, for
+ *   layernorm          row r of q [rows, C]
+ *   layernorm_windows  the token of q [side², C] that is r-th in window order (window.ts)
+ *   layernorm_merge    the C/4 channels of the 2×2 tokens of merged patch r of q [side², C/4], side even; scratch: C bytes
+ * power: i16 [C], 2^α in {1,2,4,8}. gain: i32 [C], γ/s_out in Q(shift - 12). bias: i32 [C], β/s_out in
  * Q12. shift: 1..62. C <= 4096, a multiple of 8.
  * Ranges: |x| <= 2040, V <= C²·2040² < 2^46, |C·x - Σx| < 2^24, |x̂| <= √C, |t| <= 2^30, |t·gain| < 2^61. A row of equal x has
  * V = 0 and x̂ = 0. The quantiser keeps |u + bias| below 2^31.
  */
 import { saturate } from '../common/requantize.scalar';
+import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { normalisedRoot } from './root';
+
+function normaliseRow(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
+): void {
+  let sum = 0;
+  let squares: i64 = 0;
+  for (let i = 0; i < c; i++) {
+    const x = (<i32>load<u8>(q + <usize>i) - z) * <i32>load<i16>(power + (<usize>i << 1));
+    sum += x;
+    squares += <i64>(x * x);
+  }
+  const v = <u64>(squares * <i64>c - <i64>sum * <i64>sum);
+  const even = <i32>clz(v | 1) & ~1;
+  const reciprocal = <i64>((((<u64>1) << 62) - 1) / normalisedRoot(v, even));
+  const rootShift = 38 - (even >> 1);
+  for (let i = 0; i < c; i++) {
+    const at = <usize>i << 2;
+    const x = (<i32>load<u8>(q + <usize>i) - z) * <i32>load<i16>(power + (<usize>i << 1));
+    const t = <i32>((<i64>(x * c - sum) * reciprocal + (<i64>1 << <i64>(rootShift - 1))) >> <i64>rootShift);
+    const u = <i32>((<i64>t * <i64>load<i32>(gain + at) + (<i64>1 << <i64>(shift - 1))) >> <i64>shift);
+    const y = (u + load<i32>(bias + at) + 2048) >> 12;
+    store<u8>(out + <usize>i, <u8>saturate(min(max(y, -32768), 32767) + zo, 255));
+  }
+}
 
 export function layernorm(
   q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, rows: i32, c: i32,
 ): void {
   for (let r = 0; r < rows; r++) {
-    let sum = 0;
-    let squares: i64 = 0;
-    for (let i = 0; i < c; i++) {
-      const x = (<i32>load<u8>(q + <usize>i) - z) * <i32>load<i16>(power + (<usize>i << 1));
-      sum += x;
-      squares += <i64>(x * x);
+    normaliseRow(q + <usize>(r * c), z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
+  }
+}
+
+export function layernorm_windows(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
+  side: i32, window: i32, roll: i32,
+): void {
+  for (let line = 0; line < side * (side / window); line++) {
+    const y = lineRow(line, side, window, roll), x = lineColumn(line, side, window, roll);
+    for (let i = 0; i < window; i++) {
+      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, shift, out, zo, c);
+      out += <usize>c;
     }
-    const v = <u64>(squares * <i64>c - <i64>sum * <i64>sum);
-    const even = <i32>clz(v | 1) & ~1;
-    const reciprocal = <i64>((((<u64>1) << 62) - 1) / normalisedRoot(v, even));
-    const rootShift = 38 - (even >> 1);
-    for (let i = 0; i < c; i++) {
-      const at = <usize>i << 2;
-      const x = (<i32>load<u8>(q + <usize>i) - z) * <i32>load<i16>(power + (<usize>i << 1));
-      const t = <i32>((<i64>(x * c - sum) * reciprocal + (<i64>1 << <i64>(rootShift - 1))) >> <i64>rootShift);
-      const u = <i32>((<i64>t * <i64>load<i32>(gain + at) + (<i64>1 << <i64>(shift - 1))) >> <i64>shift);
-      const y = (u + load<i32>(bias + at) + 2048) >> 12;
-      store<u8>(out + <usize>i, <u8>saturate(min(max(y, -32768), 32767) + zo, 255));
-    }
-    q += <usize>c;
-    out += <usize>c;
+  }
+}
+
+export function layernorm_merge(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
+  side: i32, scratch: usize,
+): void {
+  for (let r = 0; r < (side * side) >> 2; r++) {
+    gatherPatch(q, r, side, <usize>c >> 2, scratch);
+    normaliseRow(scratch, z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
   }
 }

@@ -1,5 +1,6 @@
 /** Integer LayerNorm with power-of-two factors, eight channels at a time (equation and ranges: layernorm.scalar.ts). */
 import { narrow } from '../common/requantize.simd';
+import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { normalisedRoot } from './root';
 
 /** (a · b + half) >> shift of four lanes, low 32 bits. */
@@ -17,44 +18,71 @@ function values(q: usize, zero: v128, power: usize): v128 {
   return i16x8.mul(i16x8.sub(v128.load_ext<u8>(q), zero), v128.load(power));
 }
 
-export function layernorm(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, rows: i32, c: i32,
+function normaliseRow(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
 ): void {
   const zero = i16x8.splat(<i16>z), zeroOut = i16x8.splat(<i16>zo), ones = i16x8.splat(1);
   const channels = i32x4.splat(c), round = i32x4.splat(2048);
   const half = i64x2.splat(<i64>1 << <i64>(shift - 1));
+  let sums = i32x4.splat(0), squares = i64x2.splat(0);
+  for (let i: usize = 0; i < <usize>c; i += 8) {
+    const x = values(q + i, zero, power + 2 * i);
+    sums = i32x4.add(sums, i32x4.dot_i16x8_s(x, ones));
+    const pairs = i32x4.dot_i16x8_s(x, x);
+    squares = i64x2.add(squares, i64x2.add(i64x2.extend_low_i32x4_u(pairs), i64x2.extend_high_i32x4_u(pairs)));
+  }
+  const sum =
+    i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
+  const total = i64x2.extract_lane(squares, 0) + i64x2.extract_lane(squares, 1);
+  const v = <u64>(total * <i64>c - <i64>sum * <i64>sum);
+  const even = <i32>clz(v | 1) & ~1;
+  const reciprocal = i32x4.splat(<i32>((((<u64>1) << 62) - 1) / normalisedRoot(v, even)));
+  const rootShift = 38 - (even >> 1);
+  const rootHalf = i64x2.splat(<i64>1 << <i64>(rootShift - 1));
+  const sum4 = i32x4.splat(sum);
+  for (let i: usize = 0; i < <usize>c; i += 8) {
+    const x = values(q + i, zero, power + 2 * i);
+    const g = gain + 4 * i, b = bias + 4 * i;
+    const d0 = i32x4.sub(i32x4.mul(i32x4.extend_low_i16x8_s(x), channels), sum4);
+    const d1 = i32x4.sub(i32x4.mul(i32x4.extend_high_i16x8_s(x), channels), sum4);
+    const t0 = multiplyShift(d0, reciprocal, rootHalf, rootShift);
+    const t1 = multiplyShift(d1, reciprocal, rootHalf, rootShift);
+    const u0 = multiplyShift(t0, v128.load(g), half, shift);
+    const u1 = multiplyShift(t1, v128.load(g, 16), half, shift);
+    const y0 = i32x4.shr_s(i32x4.add(i32x4.add(u0, v128.load(b)), round), 12);
+    const y1 = i32x4.shr_s(i32x4.add(i32x4.add(u1, v128.load(b, 16)), round), 12);
+    const y = narrow(y0, y1, zeroOut);
+    v128.store64_lane(out + i, i8x16.narrow_i16x8_u(y, y), 0);
+  }
+}
+
+export function layernorm(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, rows: i32, c: i32,
+): void {
   for (let r = 0; r < rows; r++) {
-    let sums = i32x4.splat(0), squares = i64x2.splat(0);
-    for (let i: usize = 0; i < <usize>c; i += 8) {
-      const x = values(q + i, zero, power + 2 * i);
-      sums = i32x4.add(sums, i32x4.dot_i16x8_s(x, ones));
-      const pairs = i32x4.dot_i16x8_s(x, x);
-      squares = i64x2.add(squares, i64x2.add(i64x2.extend_low_i32x4_u(pairs), i64x2.extend_high_i32x4_u(pairs)));
+    normaliseRow(q + <usize>(r * c), z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
+  }
+}
+
+export function layernorm_windows(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
+  side: i32, window: i32, roll: i32,
+): void {
+  for (let line = 0; line < side * (side / window); line++) {
+    const y = lineRow(line, side, window, roll), x = lineColumn(line, side, window, roll);
+    for (let i = 0; i < window; i++) {
+      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, shift, out, zo, c);
+      out += <usize>c;
     }
-    const sum =
-      i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3);
-    const total = i64x2.extract_lane(squares, 0) + i64x2.extract_lane(squares, 1);
-    const v = <u64>(total * <i64>c - <i64>sum * <i64>sum);
-    const even = <i32>clz(v | 1) & ~1;
-    const reciprocal = i32x4.splat(<i32>((((<u64>1) << 62) - 1) / normalisedRoot(v, even)));
-    const rootShift = 38 - (even >> 1);
-    const rootHalf = i64x2.splat(<i64>1 << <i64>(rootShift - 1));
-    const sum4 = i32x4.splat(sum);
-    for (let i: usize = 0; i < <usize>c; i += 8) {
-      const x = values(q + i, zero, power + 2 * i);
-      const g = gain + 4 * i, b = bias + 4 * i;
-      const d0 = i32x4.sub(i32x4.mul(i32x4.extend_low_i16x8_s(x), channels), sum4);
-      const d1 = i32x4.sub(i32x4.mul(i32x4.extend_high_i16x8_s(x), channels), sum4);
-      const t0 = multiplyShift(d0, reciprocal, rootHalf, rootShift);
-      const t1 = multiplyShift(d1, reciprocal, rootHalf, rootShift);
-      const u0 = multiplyShift(t0, v128.load(g), half, shift);
-      const u1 = multiplyShift(t1, v128.load(g, 16), half, shift);
-      const y0 = i32x4.shr_s(i32x4.add(i32x4.add(u0, v128.load(b)), round), 12);
-      const y1 = i32x4.shr_s(i32x4.add(i32x4.add(u1, v128.load(b, 16)), round), 12);
-      const y = narrow(y0, y1, zeroOut);
-      v128.store64_lane(out + i, i8x16.narrow_i16x8_u(y, y), 0);
-    }
-    q += <usize>c;
-    out += <usize>c;
+  }
+}
+
+export function layernorm_merge(
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
+  side: i32, scratch: usize,
+): void {
+  for (let r = 0; r < (side * side) >> 2; r++) {
+    gatherPatch(q, r, side, <usize>c >> 2, scratch);
+    normaliseRow(scratch, z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
   }
 }

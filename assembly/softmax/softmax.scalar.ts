@@ -11,14 +11,23 @@
  *   inverse = floor(levels·2^32 / Σe);  code = (e[d]·inverse + 2^43) >> 44, levels = 1/s_p in Q12, 0 < levels < 2^30.
  *   Range: e[d] <= Σe, so e[d]·inverse <= levels·2^32 < 2^62.
  *
+ * mask: 0 for none, or u8 [n, ld], 255 where a score counts and 0 where its probability is 0 (Swin's shifted windows); rows
+ * n, 2n, ... start it again, and its bytes from n to ld are 0. The row is then the scores that count, at least one.
+ *
  * out: u8 [rows, n], row stride ld; the bytes from n to ld are filled with the code of probability 0.
  */
 
 // @ts-ignore: decorator
 @inline
-function rowMax(q: usize, n: i32): i32 {
+function counts(mask: usize, i: i32): bool {
+  return mask == 0 || load<u8>(mask + <usize>i) != 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function rowMax(q: usize, n: i32, mask: usize): i32 {
   let max = 0;
-  for (let i = 0; i < n; i++) max = max > <i32>load<u8>(q + <usize>i) ? max : <i32>load<u8>(q + <usize>i);
+  for (let i = 0; i < n; i++) if (counts(mask, i) && <i32>load<u8>(q + <usize>i) > max) max = <i32>load<u8>(q + <usize>i);
   return max;
 }
 
@@ -30,19 +39,28 @@ function exponential(q: usize, i: i32, max: i32, table: usize): u32 {
 
 // @ts-ignore: decorator
 @inline
-function rowSum(q: usize, n: i32, max: i32, table: usize): u32 {
+function rowSum(q: usize, n: i32, max: i32, table: usize, mask: usize): u32 {
   let sum: u32 = 0;
-  for (let i = 0; i < n; i++) sum += exponential(q, i, max, table);
+  for (let i = 0; i < n; i++) if (counts(mask, i)) sum += exponential(q, i, max, table);
   return sum;
 }
 
-export function softmax_log2(q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, scratch: usize): void {
+// @ts-ignore: decorator
+@inline
+function maskRow(mask: usize, r: i32, n: i32, ld: usize): usize {
+  return mask == 0 ? 0 : mask + <usize>(r % n) * ld;
+}
+
+export function softmax_log2(
+  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, mask: usize, scratch: usize,
+): void {
   for (let r = 0; r < rows; r++) {
-    const max = rowMax(q, n);
-    const sum = <u64>rowSum(q, n, max, table);
+    const kept = maskRow(mask, r, n, ld);
+    const max = rowMax(q, n, kept);
+    const sum = <u64>rowSum(q, n, max, table, kept);
     for (let i = 0; i < n; i++) {
-      const e = <u64>exponential(q, i, max, table);
       let code = 255;
+      const e = counts(kept, i) ? <u64>exponential(q, i, max, table) : 0;
       if (e > 0) {
         const ratio = (2 * sum + e) / (2 * e);
         const floor = 63 - <i32>clz(ratio);
@@ -58,14 +76,15 @@ export function softmax_log2(q: usize, ld: usize, out: usize, rows: i32, n: i32,
 }
 
 export function softmax_uniform(
-  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, levels: i32,
+  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, levels: i32, mask: usize, scratch: usize,
 ): void {
   for (let r = 0; r < rows; r++) {
-    const max = rowMax(q, n);
-    const inverse = (<u64>levels << 32) / <u64>rowSum(q, n, max, table);
+    const kept = maskRow(mask, r, n, ld);
+    const max = rowMax(q, n, kept);
+    const inverse = (<u64>levels << 32) / <u64>rowSum(q, n, max, table, kept);
     for (let i = 0; i < n; i++) {
-      const code = (<u64>exponential(q, i, max, table) * inverse + ((<u64>1) << 43)) >> 44;
-      store<u8>(out + <usize>i, <u8>min(code, 255));
+      const e = counts(kept, i) ? <u64>exponential(q, i, max, table) : 0;
+      store<u8>(out + <usize>i, <u8>min((e * inverse + ((<u64>1) << 43)) >> 44, 255));
     }
     memory.fill(out + <usize>n, 0, ld - <usize>n);
     q += ld;

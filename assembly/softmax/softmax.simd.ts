@@ -2,9 +2,13 @@
  * Softmax of rows of score codes (equations and ranges: softmax.scalar.ts).
  *
  * log2 codes without a division per element: code >= k  <=>  ratio >= T_k, T_k = 2, 3, 6, 12, ... 3·2^(k-2)
- *   <=>  Σe/e >= T_k - 1/2  <=>  e <= floor(2Σe / (2T_k - 1)).
- * e falls with d, so each k has a least distance D_k, found by bisection, and a code is the number of k = 1..16 with
- * q <= max - D_k: one comparison for 16 elements. Exact for every row. scratch: 16 bytes for the thresholds.
+ *   <=>  Σe/e >= T_k - 1/2  <=>  e·(2T_k - 1) <= 2Σe.
+ * e falls with d, so each k has a least distance D_k, and a code is the number of k = 1..16 with q <= max - D_k: one
+ * comparison for 16 elements. Exact for every row. An exponential halves at even distances, so D_k is looked for one gap
+ * behind D_(k-1).
+ *
+ * Scores that a mask drops are taken as 0: they never raise the maximum, each adds e[max] to the sum, which is taken off, and
+ * their codes are overwritten. scratch: 16-byte aligned, 16 bytes for the thresholds and ld for the masked row.
  */
 
 // @ts-ignore: decorator
@@ -50,65 +54,101 @@ function rowSum(q: usize, n: usize, maxEntry: usize): u32 {
   return s0 + s1 + s2 + s3;
 }
 
-/** The least d in from..256 with e[d] <= limit; 256 where there is none. */
+/** q & mask of one row to `row`. @returns how many of the n scores are dropped */
 // @ts-ignore: decorator
 @inline
-function leastDistance(table: usize, from: i32, limit: u64): i32 {
-  let low = from, high = 256;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (<u64>load<u32>(table + (<usize>middle << 2)) <= limit) high = middle;
-    else low = middle + 1;
+function maskRow(q: usize, mask: usize, n: usize, row: usize): u32 {
+  let kept = 0;
+  for (let i: usize = 0; i < n; i += 16) {
+    const m = v128.load(mask + i);
+    v128.store(row + i, v128.and(v128.load(q + i), m));
+    kept += popcnt(i8x16.bitmask(m));
   }
-  return low;
+  return <u32>n - <u32>kept;
 }
 
-export function softmax_log2(q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, scratch: usize): void {
-  const fifteen = i8x16.splat(15);
-  for (let r = 0; r < rows; r++) {
-    const max = rowMax(q, <usize>n);
-    const twice = 2 * <u64>rowSum(q, <usize>n, table + (<usize>max << 2));
-    let count = 0, d = 0;
-    let threshold: u64 = 3;
-    while (count < 16) {
-      d = leastDistance(table, d, twice / threshold);
-      if (d > max) break;
-      store<u8>(scratch + <usize>count, <u8>(max - d));
-      count++;
-      threshold = count == 1 ? 5 : 2 * threshold + 1;
+/** Writes max - D_k for k = 1..16, as many as are not negative. @returns the end of what it wrote */
+// @ts-ignore: decorator
+@inline
+function thresholds(out: usize, table: usize, max: i32, twice: u64): usize {
+  let d = 0, gap = 0;
+  let threshold: u64 = 3;
+  for (let k = 0; k < 16; k++) {
+    const before = d;
+    d = min(d + gap, max);
+    if (<u64>load<u32>(table + (<usize>d << 2)) * threshold <= twice) {
+      while (d > before && <u64>load<u32>(table + (<usize>(d - 1) << 2)) * threshold <= twice) d--;
+    } else {
+      while (d <= max && <u64>load<u32>(table + (<usize>d << 2)) * threshold > twice) d++;
     }
-    const end = scratch + <usize>count;
+    if (d > max) break;
+    gap = d - before;
+    store<u8>(out++, <u8>(max - d));
+    threshold = k == 0 ? 5 : 2 * threshold + 1;
+  }
+  return out;
+}
+
+export function softmax_log2(
+  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, mask: usize, scratch: usize,
+): void {
+  const fifteen = i8x16.splat(15), lane = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const written = (<usize>n + 15) & ~15;
+  const masks = mask + <usize>n * ld;
+  let kept = mask;
+  for (let r = 0; r < rows; r++) {
+    let row = q;
+    let dropped: u32 = 0;
+    if (mask != 0) {
+      row = scratch + 16;
+      dropped = maskRow(q, kept, <usize>n, row);
+    }
+    const max = rowMax(row, <usize>n);
+    const maxEntry = table + (<usize>max << 2);
+    const sum = rowSum(row, <usize>n, maxEntry) - dropped * load<u32>(maxEntry);
+    const end = thresholds(scratch, table, max, 2 * <u64>sum);
     for (let i: usize = 0; i < <usize>n; i += 16) {
-      const x = v128.load(q + i);
+      const x = v128.load(row + i);
       let code = i8x16.splat(0);
       for (let t = scratch; t < end; t++) code = i8x16.sub(code, i8x16.le_u(x, v128.load_splat<u8>(t)));
       code = v128.or(code, i8x16.gt_u(code, fifteen));
-      if (i + 16 <= <usize>n) {
-        v128.store(out + i, code);
-      } else {
-        const lane = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        v128.store(out + i, v128.or(code, i8x16.ge_u(lane, i8x16.splat(<i8>(<usize>n - i)))));
-      }
+      if (mask != 0) code = v128.or(code, v128.not(v128.load(kept + i)));
+      if (i + 16 > <usize>n) code = v128.or(code, i8x16.ge_u(lane, i8x16.splat(<i8>(<usize>n - i))));
+      v128.store(out + i, code);
     }
-    const written = (<usize>n + 15) & ~15;
     memory.fill(out + written, 255, ld - written);
     q += ld;
     out += ld;
+    kept += ld;
+    if (kept == masks) kept = mask;
   }
 }
 
 export function softmax_uniform(
-  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, levels: i32,
+  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, levels: i32, mask: usize, scratch: usize,
 ): void {
+  const masks = mask + <usize>n * ld;
+  let kept = mask;
   for (let r = 0; r < rows; r++) {
-    const maxEntry = table + (<usize>rowMax(q, <usize>n) << 2);
-    const inverse = (<u64>levels << 32) / <u64>rowSum(q, <usize>n, maxEntry);
+    let row = q;
+    let dropped: u32 = 0;
+    if (mask != 0) {
+      row = scratch + 16;
+      dropped = maskRow(q, kept, <usize>n, row);
+    }
+    const maxEntry = table + (<usize>rowMax(row, <usize>n) << 2);
+    const inverse = (<u64>levels << 32) / <u64>(rowSum(row, <usize>n, maxEntry) - dropped * load<u32>(maxEntry));
     for (let i: usize = 0; i < <usize>n; i++) {
-      const code = (<u64>exponential(q + i, maxEntry) * inverse + ((<u64>1) << 43)) >> 44;
+      const code = (<u64>exponential(row + i, maxEntry) * inverse + ((<u64>1) << 43)) >> 44;
       store<u8>(out + i, <u8>min(code, 255));
+    }
+    if (mask != 0) {
+      for (let i: usize = 0; i < <usize>n; i += 16) v128.store(out + i, v128.and(v128.load(out + i), v128.load(kept + i)));
     }
     memory.fill(out + <usize>n, 0, ld - <usize>n);
     q += ld;
     out += ld;
+    kept += ld;
+    if (kept == masks) kept = mask;
   }
 }

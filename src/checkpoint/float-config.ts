@@ -3,8 +3,8 @@
  * `fqvit`, or that a caller hands over. All of its keys are optional.
  */
 
+import type { Family } from './architecture.js';
 import { shown } from './shown.js';
-import type { Family } from './timm-architectures.js';
 
 /** Red, green, blue. */
 export type Rgb = readonly [number, number, number];
@@ -16,6 +16,7 @@ export type Interpolation = 'bicubic' | 'bilinear';
 export interface FloatConfig {
   architecture?: Family;
   name?: string;
+  /** Of a Swin: those of its first stage. */
   num_heads?: number;
   image_size?: number;
   patch_size?: number;
@@ -38,7 +39,10 @@ const positiveInteger: Rule = [
 ];
 
 const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
-  architecture: [(value) => value === 'deit' || value === 'vit', '"deit" or "vit"'],
+  architecture: [
+    (value) => value === 'deit' || value === 'vit' || value === 'swin',
+    '"deit", "vit" or "swin"',
+  ],
   name: [
     (value) => typeof value === 'string' && /^[\w.-]{1,100}$/.test(value),
     '1 to 100 letters, digits, "_", "." or "-"',

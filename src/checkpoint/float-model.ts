@@ -1,29 +1,22 @@
 /**
- * Float DeiT and ViT checkpoints in timm's names: what a quantiser starts from. The tensors tell image size, patch,
- * dim, depth, MLP and classes; what they cannot tell comes from the file's config, then from a timm name, then from
- * defaults, with a warning where that is a guess.
+ * Float DeiT, ViT and Swin checkpoints: what a quantiser starts from. The tensors tell most sizes; what they cannot tell
+ * comes from the file's config, then from a timm name, then from defaults, with a warning where that is a guess.
  */
 
 import { CheckpointError, UsageError } from '../errors.js';
+import type { Family } from './architecture.js';
 import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './float-config.js';
-import { type Architecture, type ModelPreprocessing, saysInteger } from './integer-description.js';
+import type { FloatArchitecture } from './float-family.js';
+import { readSwin } from './float-swin.js';
+import { readVit } from './float-vit.js';
+import { type ModelPreprocessing, saysInteger } from './integer-description.js';
+import { hasSwinNames } from './naming-schemes.js';
 import { readSafetensors, type Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
-import {
-  FAMILY_CROP,
-  type Family,
-  findArchitecture,
-  headsOfWidth,
-  KNOWN_ARCHITECTURES,
-  type KnownArchitecture,
-} from './timm-architectures.js';
-import { type TimmSizes, timmDepth, timmNames, timmShape } from './timm-names.js';
+import { findArchitecture, KNOWN_ARCHITECTURES, type KnownArchitecture } from './timm-architectures.js';
 import { asFloat32 } from './typed-views.js';
 
-/** The shape of a float DeiT or ViT. */
-export interface FloatArchitecture extends Architecture {
-  readonly layerNormEps: number;
-}
+export type { FloatArchitecture } from './float-family.js';
 
 /** How an image becomes pixels: the integer model keeps it as it is. */
 export type FloatPreprocessing = ModelPreprocessing;
@@ -42,7 +35,7 @@ export interface FloatModel {
   readonly labels: readonly string[];
   /** What was guessed or ignored, a sentence each. */
   readonly warnings: readonly string[];
-  /** By timm's names, in the order of the forward pass. */
+  /** By timm's names or, of a Swin, by Microsoft's, in the order of the forward pass. */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
 }
 
@@ -62,20 +55,18 @@ export interface FloatModelOptions {
   labels?: readonly string[] | undefined;
 }
 
-/** LayerNorm's epsilon in DeiT and ViT (PyTorch's own default, 1e-5, is not theirs). */
-const LAYER_NORM_EPS = 1e-6;
+const IMAGENET_PIXELS = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
 
-/** Mean and deviation of the training set (DeiT), or of nothing but the range (ViT). */
+/** Mean and deviation of the training set (DeiT, Swin), or of nothing but the range (ViT). */
 const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
-  deit: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  deit: IMAGENET_PIXELS,
+  swin: IMAGENET_PIXELS,
   vit: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
 };
 
-/** The integer kernels step through dim, a head and the MLP by eight elements. */
-const CHANNEL_STEP = 8;
-
 /**
- * Reads a float DeiT or ViT from a safetensors file in timm's names; F16, BF16 and F64 become float32.
+ * Reads a float DeiT or ViT in timm's names, or a Swin in Microsoft's or timm's, from a safetensors file; F16, BF16 and
+ * F64 become float32.
  *
  * ```ts
  * const model = readFloatModel(await readFile(path), { file: path, arch: 'deit_tiny_patch16_224' });
@@ -90,7 +81,8 @@ const CHANNEL_STEP = 8;
  *   `CHECKPOINT_MISSING`, `CHECKPOINT_EXTRA`, `CHECKPOINT_SHAPE`, `CHECKPOINT_DTYPE` for a tensor;
  *   `CHECKPOINT_VALUE` a weight that is NaN or infinite;
  *   `CHECKPOINT_CONFIG` a config that is malformed or does not fit the tensors;
- *   `CHECKPOINT_ARCHITECTURE` sizes that are not supported, unknown heads, or another dim than `arch` has;
+ *   `CHECKPOINT_ARCHITECTURE` sizes that are not supported or do not fit together, unknown heads, or another family or
+ *   dim than `arch` has;
  *   `CHECKPOINT_LABELS` labels that are not as many as the classes
  * @throws UsageError `MODEL_OPTION` an unknown `arch` or an option outside its range
  */
@@ -105,11 +97,11 @@ export function readFloatModel(bytes: Uint8Array, options: FloatModelOptions = {
       `${file}: expected a float checkpoint, found one that is already an integer checkpoint: load it as it is`,
     );
   }
-  const depth = timmDepth([...container.tensors.keys()], file);
-  const sizes = checkedSizes(container.tensors, depth, file);
   const warnings: string[] = [];
   const config = mergedConfig(fqvit, options, file, warnings);
-  const { architecture, cropPct } = describeArchitecture({ ...sizes, depth }, config, arch, file, warnings);
+  const read = hasSwinNames([...container.tensors.keys()], file) ? readSwin : readVit;
+  const source = { file, tensors: container.tensors, config, arch, warnings };
+  const { architecture, tensors, cropPct } = read(source);
   const { family, imageSize, classes } = architecture;
   const preprocessing: FloatPreprocessing = {
     imageSize,
@@ -122,12 +114,11 @@ export function readFloatModel(bytes: Uint8Array, options: FloatModelOptions = {
   if (labels.length !== classes) {
     throw new CheckpointError(
       'CHECKPOINT_LABELS',
-      `${file}: expected ${classes} labels, as many as head.weight has rows, found ${labels.length}`,
+      `${file}: expected ${classes} labels, as many as ${tensors.get('head.weight')!.name} has rows, found ${labels.length}`,
     );
   }
-  const tensors = new Map<string, FloatTensor>();
-  for (const name of timmNames(depth)) tensors.set(name, finiteTensor(container.tensors.get(name)!, file));
-  return { architecture, preprocessing, labels, warnings, tensors };
+  const finite = new Map([...tensors].map(([name, tensor]) => [name, finiteTensor(tensor, file)]));
+  return { architecture, preprocessing, labels, warnings, tensors: finite };
 }
 
 function knownArchitecture(arch: string | undefined): KnownArchitecture | undefined {
@@ -136,42 +127,6 @@ function knownArchitecture(arch: string | undefined): KnownArchitecture | undefi
   if (known) return known;
   const names = KNOWN_ARCHITECTURES.map(({ name }) => name).sort();
   throw new UsageError('MODEL_OPTION', `arch: expected one of ${names.join(', ')}, found ${quoted(arch)}`);
-}
-
-/** Reads the sizes off the tensors that show them, then holds every tensor against them. */
-function checkedSizes(tensors: ReadonlyMap<string, Tensor>, depth: number, file: string): TimmSizes {
-  const shapeOf = (name: string) => tensors.get(name)!.shape;
-  const refuse = (name: string, expected: string): never => {
-    throw new CheckpointError(
-      'CHECKPOINT_SHAPE',
-      `${file}: tensor ${quoted(name)}: expected shape ${expected}, found [${shapeOf(name).join(', ')}]`,
-    );
-  };
-  const side = (name: string, axis: number, form: readonly string[]): number => {
-    const shape = shapeOf(name);
-    return shape.length === form.length ? shape[axis]! : refuse(name, `[${form.join(', ')}]`);
-  };
-  const dim = side('cls_token', 2, ['1', '1', 'dim']);
-  const patchSize = side('patch_embed.proj.weight', 2, ['dim', '3', 'P', 'P']);
-  const tokens = side('pos_embed', 1, ['1', '1 + patches', 'dim']);
-  const mlpDim = side('blocks.0.mlp.fc1.weight', 0, ['mlp', 'dim']);
-  const classes = side('head.weight', 0, ['classes', 'dim']);
-  const sizes = { dim, patchSize, patches: tokens - 1, mlpDim, classes };
-  for (const name of timmNames(depth)) {
-    const shape = shapeOf(name);
-    const expected = timmShape(name, sizes);
-    if (shape.length !== expected.length || shape.some((n, axis) => n !== expected[axis])) {
-      refuse(name, `[${expected.join(', ')}]`);
-    }
-  }
-  if (dim === 0) refuse('cls_token', '[1, 1, dim] with at least one channel');
-  if (patchSize === 0) refuse('patch_embed.proj.weight', '[dim, 3, P, P] with patches of at least one pixel');
-  if (mlpDim === 0) refuse('blocks.0.mlp.fc1.weight', '[mlp, dim] with at least one row');
-  if (classes === 0) refuse('head.weight', '[classes, dim] with at least one class');
-  if (tokens < 2 || !Number.isInteger(Math.sqrt(tokens - 1))) {
-    refuse('pos_embed', '[1, 1 + n, dim] with a square number n of patches and one class token');
-  }
-  return sizes;
 }
 
 /** The options go before the config that the caller gives, and this before the one in the file. */
@@ -198,115 +153,6 @@ function mergedConfig(
     throw new UsageError('MODEL_OPTION', `option ${message}`);
   });
   return { ...sources[0]?.config, ...sources[1]?.config, ...given.config };
-}
-
-/** Joins what the tensors, the config and the timm name say, and refuses where they disagree. */
-function describeArchitecture(
-  sizes: TimmSizes & { readonly depth: number },
-  config: FloatConfig,
-  arch: KnownArchitecture | undefined,
-  file: string,
-  warnings: string[],
-): { architecture: FloatArchitecture; cropPct: number } {
-  const { dim, depth, patchSize, patches, mlpDim, classes } = sizes;
-  const imageSize = patchSize * Math.sqrt(patches);
-  const shape = { imageSize, patchSize, dim, depth, mlpDim };
-  checkArch(shape, arch, file, warnings);
-  checkConfigSizes(shape, config, file);
-
-  const family = config.architecture ?? arch?.family ?? 'deit';
-  if (config.architecture === undefined && !arch) {
-    warnings.push(
-      'neither the file nor --arch says whether this is a DeiT or a ViT, which differ in preprocessing: ' +
-        'DeiT is assumed; for a ViT pass --arch, for example vit_tiny_patch16_224',
-    );
-  } else if (arch && arch.family !== family) {
-    warnings.push(`--arch ${arch.name} was overruled: the config says ${family}`);
-  }
-  const known = KNOWN_ARCHITECTURES.find(
-    (candidate) => candidate.family === family && fits(candidate, shape),
-  );
-  const heads = config.num_heads ?? arch?.heads ?? known?.heads ?? guessedHeads(dim, file, warnings);
-  if (dim % heads !== 0) {
-    throw new CheckpointError(
-      'CHECKPOINT_ARCHITECTURE',
-      `${file}: expected a number of heads that divides dim ${dim}, found ${heads}`,
-    );
-  }
-  for (const [what, size] of [
-    ['dim', dim],
-    ['head dim', dim / heads],
-    ['MLP dim', mlpDim],
-  ] as const) {
-    if (size % CHANNEL_STEP === 0) continue;
-    throw new CheckpointError(
-      'CHECKPOINT_ARCHITECTURE',
-      `${file}: ${what}: expected a multiple of ${CHANNEL_STEP}, found ${size} (dim ${dim}, ${heads} heads)`,
-    );
-  }
-  const name = config.name ?? known?.name ?? `${family}_custom`;
-  const layerNormEps = config.layer_norm_eps ?? LAYER_NORM_EPS;
-  return {
-    architecture: { family, name, imageSize, patchSize, dim, depth, heads, mlpDim, classes, layerNormEps },
-    cropPct: known?.cropPct ?? FAMILY_CROP[family],
-  };
-}
-
-type Shape = Pick<FloatArchitecture, 'imageSize' | 'patchSize' | 'dim' | 'depth' | 'mlpDim'>;
-
-const NAMED_SIZES = ['imageSize', 'patchSize', 'dim', 'depth'] as const;
-
-function fits(known: KnownArchitecture, shape: Shape): boolean {
-  return NAMED_SIZES.every((size) => known[size] === shape[size]) && shape.mlpDim === 4 * known.dim;
-}
-
-/** Of the name only family and heads are used: it must have the same dim, and other differences are a warning. */
-function checkArch(
-  shape: Shape,
-  arch: KnownArchitecture | undefined,
-  file: string,
-  warnings: string[],
-): void {
-  if (!arch || fits(arch, shape)) return;
-  const list = ({ imageSize, patchSize, dim, depth }: Omit<Shape, 'mlpDim'>, mlpDim: number) =>
-    `image ${imageSize}, patch ${patchSize}, dim ${dim}, depth ${depth}, MLP ${mlpDim}`;
-  const difference = `--arch ${arch.name}: expected ${list(arch, 4 * arch.dim)}, found ${list(shape, shape.mlpDim)}`;
-  if (arch.dim !== shape.dim) throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: ${difference}`);
-  warnings.push(`${difference}: the sizes of the file are used`);
-}
-
-function checkConfigSizes({ imageSize, patchSize }: Shape, config: FloatConfig, file: string): void {
-  const refuse = (message: string): never => {
-    throw new CheckpointError('CHECKPOINT_CONFIG', `${file}: ${message}`);
-  };
-  const { image_size = imageSize, patch_size = patchSize } = config;
-  if (patch_size !== patchSize) {
-    refuse(`patch_size: expected ${patchSize}, as patch_embed.proj.weight has, found ${patch_size}`);
-  }
-  if (image_size % patchSize !== 0) {
-    refuse(`image_size: expected a multiple of the patch size ${patchSize}, found ${image_size}`);
-  }
-  if (image_size !== imageSize) {
-    refuse(
-      `image_size: expected ${imageSize}, for which pos_embed was trained, found ${image_size}; ` +
-        'resampling position embeddings is not supported',
-    );
-  }
-}
-
-function guessedHeads(dim: number, file: string, warnings: string[]): number {
-  const heads = headsOfWidth(dim);
-  if (heads === undefined) {
-    throw new CheckpointError(
-      'CHECKPOINT_ARCHITECTURE',
-      `${file}: the number of heads is not known: expected num_heads in the config, or a dim that --arch can name ` +
-        `(192, 384, 768, 1024), found neither (dim ${dim})`,
-    );
-  }
-  warnings.push(
-    `the number of heads is not in the file: ${heads} is assumed, as in published models of dim ${dim}`,
-  );
-  return heads;
 }
 
 function finiteTensor(tensor: Tensor, file: string): FloatTensor {

@@ -1,9 +1,15 @@
 import { CheckpointError } from '../errors.js';
+import {
+  type Architecture,
+  type SwinArchitecture,
+  stageFault,
+  swinStages,
+  type VitArchitecture,
+} from './architecture.js';
 import type { Interpolation, Rgb } from './float-config.js';
-import { quantizerNames, STEP_RANGES, stepKinds } from './integer-tensors.js';
+import { integerLayout, STEP_RANGES } from './integer-layout.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
-import type { Family } from './timm-architectures.js';
 
 export const FORMAT = 'fqvit-integer';
 export const VERSION = 1;
@@ -22,7 +28,13 @@ const LIMITS = {
   depth: 256,
   mlpDim: 16384,
   classes: 100_000,
+  /** Of a DeiT or ViT. */
   tokens: 4097,
+  /** Of the first stage of a Swin. */
+  mapTokens: 65536,
+  /** Of a window's side. */
+  window: 64,
+  stages: 8,
 };
 
 /** Beyond this a dequantised code leaves the range of float32. */
@@ -30,21 +42,6 @@ export const MAX_SCALE = 1e36;
 
 /** A picture is resized to imageSize / cropPct before it is cropped: at most a hundred times what the model sees. */
 const LEAST_CROP = 0.01;
-
-/** The shape of a DeiT or ViT, in timm's meanings. */
-export interface Architecture {
-  readonly family: Family;
-  /** timm's name where it has one, else the config's, else `deit_custom` or `vit_custom`. */
-  readonly name: string;
-  /** Pixels of a side: `patchSize` times the side of the grid of `pos_embed`. */
-  readonly imageSize: number;
-  readonly patchSize: number;
-  readonly dim: number;
-  readonly depth: number;
-  readonly heads: number;
-  readonly mlpDim: number;
-  readonly classes: number;
-}
 
 /** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
@@ -87,7 +84,7 @@ export interface QuantizerScale {
   readonly zeroPoint: number;
 }
 
-/** Integers of a step; which ones: `STEP_RANGES` in integer-tensors.ts. */
+/** Integers of a step; which ones: `STEP_RANGES` in integer-layout.ts. */
 export type Step = Readonly<Record<string, number>>;
 
 /** The JSON document of an integer checkpoint. */
@@ -176,12 +173,11 @@ function checkDescription(json: unknown, file: string): Description {
   const preprocessing = checkPreprocessing(root.child('preprocessing'), architecture.imageSize);
   const labels = root.strings('labels', architecture.classes);
   const recipe = checkRecipe(root.child('recipe'));
-  const names = quantizerNames(architecture.depth, recipe.attention);
+  const layout = integerLayout({ architecture, recipe });
   const quantizers = root.child('quantizers');
-  quantizers.onlyKeys(names);
+  quantizers.onlyKeys(layout.quantizers);
   const steps = root.child('steps');
-  const kinds = stepKinds({ architecture, recipe });
-  steps.onlyKeys([...kinds.keys()]);
+  steps.onlyKeys([...layout.steps.keys()]);
   root.onlyKeys([
     'format',
     'version',
@@ -199,25 +195,36 @@ function checkDescription(json: unknown, file: string): Description {
     preprocessing,
     labels,
     recipe,
-    quantizers: new Map(names.map((name) => [name, checkQuantizer(quantizers.child(name))])),
-    steps: new Map([...kinds].map(([name, kind]) => [name, checkStep(steps.child(name), STEP_RANGES[kind])])),
+    quantizers: new Map(layout.quantizers.map((name) => [name, checkQuantizer(quantizers.child(name))])),
+    steps: new Map(
+      [...layout.steps].map(([name, kind]) => [name, checkStep(steps.child(name), STEP_RANGES[kind])]),
+    ),
   };
 }
 
 function checkArchitecture(a: Checked): Architecture {
+  return a.oneOf('family', ['deit', 'vit', 'swin']) === 'swin' ? checkSwin(a) : checkVit(a);
+}
+
+const COMMON_KEYS = ['family', 'name', 'imageSize', 'patchSize', 'dim', 'mlpDim', 'classes'];
+
+function checkCommon(a: Checked): Pick<Architecture, 'name' | 'imageSize' | 'patchSize' | 'classes'> {
   const imageSize = a.integer('imageSize', 1, LIMITS.imageSize);
   const patchSize = a.integer('patchSize', 1, LIMITS.patchSize);
   if (imageSize % patchSize !== 0) a.fail('imageSize', `a multiple of the patch size ${patchSize}`);
+  const name = a.string('name');
+  if (!/^[\w.-]{1,100}$/.test(name)) a.fail('name', '1 to 100 letters, digits, "_", "." or "-"');
+  return { name, imageSize, patchSize, classes: a.integer('classes', 1, LIMITS.classes) };
+}
+
+function checkVit(a: Checked): VitArchitecture {
+  const { name, imageSize, patchSize, classes } = checkCommon(a);
   if ((imageSize / patchSize) ** 2 >= LIMITS.tokens)
     a.fail('imageSize', `fewer than ${LIMITS.tokens} patches`);
   const dim = a.multipleOf8('dim', LIMITS.dim);
   const heads = a.integer('heads', 1, dim);
-  if (dim % heads !== 0) a.fail('heads', `a divisor of the dimension ${dim}`);
-  if ((dim / heads) % 8 !== 0) a.fail('heads', `a head dimension (${dim}/heads) that is a multiple of 8`);
-  const mlpDim = a.multipleOf8('mlpDim', LIMITS.mlpDim);
-  const name = a.string('name');
-  if (!/^[\w.-]{1,100}$/.test(name)) a.fail('name', '1 to 100 letters, digits, "_", "." or "-"');
-  a.onlyKeys(['family', 'name', 'imageSize', 'patchSize', 'dim', 'depth', 'heads', 'mlpDim', 'classes']);
+  checkHeads(a, heads, dim);
+  a.onlyKeys([...COMMON_KEYS, 'depth', 'heads']);
   return {
     family: a.oneOf('family', ['deit', 'vit']),
     name,
@@ -226,9 +233,47 @@ function checkArchitecture(a: Checked): Architecture {
     dim,
     depth: a.integer('depth', 1, LIMITS.depth),
     heads,
-    mlpDim,
-    classes: a.integer('classes', 1, LIMITS.classes),
+    mlpDim: a.multipleOf8('mlpDim', LIMITS.mlpDim),
+    classes,
   };
+}
+
+function checkSwin(a: Checked): SwinArchitecture {
+  const { name, imageSize, patchSize, classes } = checkCommon(a);
+  const depths = a.integers('depths', LIMITS.stages, LIMITS.depth);
+  const heads = a.integers('heads', LIMITS.stages, LIMITS.dim);
+  if (heads.length !== depths.length) a.fail('heads', `as many stages as depths, ${depths.length}`);
+  const architecture: SwinArchitecture = {
+    family: 'swin',
+    name,
+    imageSize,
+    patchSize,
+    dim: a.multipleOf8('dim', LIMITS.dim),
+    depths,
+    heads,
+    mlpDim: a.multipleOf8('mlpDim', LIMITS.mlpDim),
+    window: a.integer('window', 1, LIMITS.window),
+    classes,
+  };
+  a.onlyKeys([...COMMON_KEYS, 'depths', 'heads', 'window']);
+  const stages = swinStages(architecture);
+  const last = stages.at(-1)!;
+  if (last.dim > LIMITS.dim || (stages.length > 1 && 2 * last.dim > LIMITS.dim))
+    a.fail(
+      'dim',
+      `at most ${LIMITS.dim} channels in the last stage and in every merge, four times its stage`,
+    );
+  if (last.mlpDim > LIMITS.mlpDim) a.fail('mlpDim', `at most ${LIMITS.mlpDim} in the last stage`);
+  if (stages[0]!.side ** 2 > LIMITS.mapTokens) a.fail('imageSize', `at most ${LIMITS.mapTokens} patches`);
+  const fault = stageFault(architecture);
+  if (fault !== undefined) a.fail('window', `a window and an image size that fit every stage (${fault})`);
+  for (const stage of stages) checkHeads(a, stage.heads, stage.dim);
+  return architecture;
+}
+
+function checkHeads(a: Checked, heads: number, dim: number): void {
+  if (dim % heads !== 0) a.fail('heads', `a divisor of the dimension ${dim}`);
+  if ((dim / heads) % 8 !== 0) a.fail('heads', `a head dimension (${dim}/${heads}) that is a multiple of 8`);
 }
 
 function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
@@ -339,6 +384,16 @@ class Checked {
     return Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high
       ? (value as number)
       : this.fail(key, `an integer from ${low} to ${high}`);
+  }
+
+  /** A list of 1 to `most` integers from 1 to `high`. */
+  integers(key: string, most: number, high: number): readonly number[] {
+    const value = this.value(key);
+    const isInteger = (item: unknown) =>
+      Number.isSafeInteger(item) && (item as number) >= 1 && (item as number) <= high;
+    return Array.isArray(value) && value.length >= 1 && value.length <= most && value.every(isInteger)
+      ? value
+      : this.fail(key, `a list of 1 to ${most} integers from 1 to ${high}`);
   }
 
   multipleOf8(key: string, high: number): number {

@@ -1,6 +1,6 @@
 import { CheckpointError } from '../errors.js';
 import { type Description, FLOAT_HINT, parseDescription } from './integer-description.js';
-import { integerTensors, type TensorSpec } from './integer-tensors.js';
+import { integerLayout, type TensorSpec } from './integer-layout.js';
 import { checkValues } from './integer-values.js';
 import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
@@ -13,7 +13,7 @@ export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;
 
 /** An integer checkpoint: everything that a forward pass needs, and nothing in it is floating point but what is for reading. */
 export interface IntegerModel extends Description {
-  /** By the names of integer-tensors.ts. */
+  /** By the names of integer-layout.ts. */
   readonly tensors: ReadonlyMap<string, IntegerArray>;
 }
 
@@ -36,17 +36,17 @@ export function readIntegerModel(bytes: Uint8Array, options: { file?: string } =
     );
   }
   const description = parseDescription(text, file);
-  const expected = integerTensors(description);
+  const expected = integerLayout(description).tensors;
   checkNames(stored, expected, file);
   const tensors = new Map<string, IntegerArray>();
   for (const spec of expected) tensors.set(spec.name, checkedView(stored.get(spec.name)!, spec, file));
-  checkValues(description, tensors, file);
+  checkValues(expected, tensors, file);
   return { ...description, tensors };
 }
 
 /** The bytes of an integer checkpoint; the same model gives the same bytes. */
 export function writeIntegerModel({ tensors, ...description }: IntegerModel): Uint8Array {
-  const views = integerTensors(description).map(({ name, dtype, shape }): Tensor => {
+  const views = integerLayout(description).tensors.map(({ name, dtype, shape }): Tensor => {
     const { buffer, byteOffset, byteLength } = tensors.get(name)!;
     return { name, dtype, shape, data: new Uint8Array(buffer, byteOffset, byteLength) };
   });

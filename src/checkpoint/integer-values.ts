@@ -1,7 +1,6 @@
 import { CheckpointError } from '../errors.js';
-import type { Description } from './integer-description.js';
+import type { TensorSpec } from './integer-layout.js';
 import type { IntegerArray } from './integer-model.js';
-import { tokenCount } from './integer-tensors.js';
 
 const MAX_FACTOR = 3;
 
@@ -12,14 +11,14 @@ const MAX_FACTOR = 3;
  * @throws CheckpointError `MODEL_VALUE`
  */
 export function checkValues(
-  { architecture }: Pick<Description, 'architecture'>,
+  specs: readonly TensorSpec[],
   tensors: ReadonlyMap<string, IntegerArray>,
   file: string,
 ): void {
-  const tokens = tokenCount(architecture);
-  for (const [name, values] of tensors) {
+  for (const { name, scores } of specs) {
+    const values = tensors.get(name)!;
     if (name.endsWith('.factors')) checkFactors(name, values, file);
-    if (name.endsWith('.softmax.table')) checkExponentials(name, values, tokens, file);
+    if (scores !== undefined) checkExponentials(name, values, scores, file);
     if (name.endsWith('.multiplier')) checkMultipliers(name, values, file);
   }
 }
@@ -35,10 +34,10 @@ function checkMultipliers(name: string, multipliers: IntegerArray, file: string)
 }
 
 /** e[0] > 0, e falls, and a row of equal scores sums below 2^32. */
-function checkExponentials(name: string, table: IntegerArray, tokens: number, file: string): void {
-  const limit = Math.floor((2 ** 32 - 1) / tokens);
+function checkExponentials(name: string, table: IntegerArray, scores: number, file: string): void {
+  const limit = Math.floor((2 ** 32 - 1) / scores);
   if (table[0]! < 1 || table[0]! > limit)
-    fail(file, name, 0, `1 to ${limit} for ${tokens} tokens`, table[0]!);
+    fail(file, name, 0, `1 to ${limit} for rows of ${scores} scores`, table[0]!);
   for (let d = 1; d < table.length; d++) {
     if (table[d]! > table[d - 1]!)
       fail(file, name, d, `at most the entry before, ${table[d - 1]}`, table[d]!);

@@ -4,10 +4,10 @@ import {
   type Step,
   saysInteger,
 } from '../checkpoint/integer-description.js';
+import { integerLayout } from '../checkpoint/integer-layout.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
-import { integerTensors } from '../checkpoint/integer-tensors.js';
 import { readSafetensors } from '../checkpoint/safetensors.js';
-import { load } from '../index.js';
+import { type ModelPlan, planIntegerModel } from '../models/integer.js';
 import { type FloatModel, readFloatModel } from '../quantize/index.js';
 import type { FloatSource } from './float-source.js';
 
@@ -26,6 +26,18 @@ export interface QuantizerReport extends QuantizerScale {
   readonly factors?: readonly number[];
 }
 
+/** One step of a forward pass. */
+export interface PlanStepReport {
+  /** The tensor that it makes. */
+  readonly output: string;
+  readonly kernel: string;
+  readonly shape: readonly number[];
+  readonly macs: number;
+  /** Of the tensors, weights and tables that it reads and writes. */
+  readonly bytes: number;
+  readonly scratchBytes: number;
+}
+
 export interface IntegerReport extends Omit<Description, 'quantizers' | 'steps'> {
   readonly kind: 'integer';
   readonly file: string;
@@ -33,6 +45,14 @@ export interface IntegerReport extends Omit<Description, 'quantizers' | 'steps'>
   readonly bytes: number;
   /** WebAssembly memory of the loaded model. */
   readonly memoryBytes: number;
+  readonly plan: {
+    /** Multiply-accumulates of a forward pass. */
+    readonly macs: number;
+    /** Memory that the activations share. */
+    readonly activationBytes: number;
+    readonly scratchBytes: number;
+    readonly steps: readonly PlanStepReport[];
+  };
   /** int8 weights alone. */
   readonly weightBytes: number;
   readonly tensors: readonly TensorReport[];
@@ -53,24 +73,18 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
  *
  * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
  */
-export async function inspectCheckpoint({
-  bytes,
-  path,
-  options,
-}: FloatSource): Promise<IntegerReport | FloatReport> {
+export function inspectCheckpoint({ bytes, path, options }: FloatSource): IntegerReport | FloatReport {
   const { fqvit } = readSafetensors(bytes, { file: path }).metadata;
   return fqvit !== undefined && saysInteger(fqvit)
     ? inspectInteger(bytes, path)
     : inspectFloat(bytes, readFloatModel(bytes, options), path);
 }
 
-async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerReport> {
+function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
   const checkpoint = readIntegerModel(bytes, { file });
-  const model = await load(bytes);
-  const { memoryBytes } = model.info;
-  model.dispose();
+  const plan = planIntegerModel(checkpoint);
   const { format, version, architecture, preprocessing, labels, recipe, steps } = checkpoint;
-  const tensors = integerTensors(checkpoint).map(({ name, dtype, shape }) => {
+  const tensors = integerLayout(checkpoint).tensors.map(({ name, dtype, shape }) => {
     const { byteLength: size, BYTES_PER_ELEMENT: width } = checkpoint.tensors.get(name)!;
     return { name, dtype, shape, bytes: size, bits: 8 * width };
   });
@@ -78,7 +92,8 @@ async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerR
     kind: 'integer',
     file,
     bytes: bytes.length,
-    memoryBytes,
+    memoryBytes: plan.memory.bytes,
+    plan: planReport(plan),
     weightBytes: sum(tensors.filter(({ dtype }) => dtype === 'I8')),
     format,
     version,
@@ -93,6 +108,15 @@ async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerR
       ...factorHistogram(checkpoint, name),
     })),
     steps: [...steps].map(([name, integers]) => ({ name, integers })),
+  };
+}
+
+function planReport({ steps, activationBytes, scratchBytes }: ModelPlan): IntegerReport['plan'] {
+  return {
+    macs: steps.reduce((total, { macs }) => total + macs, 0),
+    activationBytes,
+    scratchBytes,
+    steps: steps.map(({ run: _, ...step }) => step),
   };
 }
 

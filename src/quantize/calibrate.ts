@@ -1,3 +1,4 @@
+import type { Family } from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { QuantizeError } from '../errors.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
@@ -72,7 +73,9 @@ export async function calibrateEach(
   signal?.throwIfAborted();
   const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, limit) });
   try {
-    const sets = recipes.map((recipe) => new ObserverSet(recipe, runner.workspace));
+    const sets = recipes.map(
+      (recipe) => new ObserverSet(model.architecture.family, recipe, runner.workspace),
+    );
     let done = 0;
     for await (const { batch, last } of batches(images, limit, runner.batchSize)) {
       signal?.throwIfAborted();
@@ -96,6 +99,7 @@ class ObserverSet {
   readonly #observers = new Map<string, Observer>();
 
   constructor(
+    private readonly family: Family,
     private readonly recipe: ObserverRecipe,
     private readonly workspace: FloatWorkspace,
   ) {}
@@ -103,7 +107,7 @@ class ObserverSet {
   observe(tensor: ObservedTensor, last: boolean): void {
     let observer = this.#observers.get(tensor.name);
     if (observer === undefined) {
-      observer = createObserver(tensor.name, this.recipe, this.workspace);
+      observer = createObserver(tensor.name, this.family, this.recipe, this.workspace);
       this.#observers.set(tensor.name, observer);
     }
     observer.observe(tensor, last);

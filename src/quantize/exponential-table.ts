@@ -5,14 +5,14 @@ const C = 1 / A;
 // biome-ignore lint/suspicious/noApproximativeNumericConstant: the paper's constant, to its digits
 const LN2 = 0.6931;
 /** Below this value of floor(c/s²) the polynomial has too little resolution, and the table holds exact exponentials. */
-const LEAST_RESOLUTION = 16;
+const LEAST_RESOLUTION = 10;
 const N = 30;
 
 /**
  * e[d], the integer exponential of a score that lies d codes below the largest of its row, d = 0..255.
  *
  * i-exp: x0 = floor(-0.6931/s), k = floor(-d/x0), r = -d - x0·k, e = (r·(r + floor(b/s)) + floor(c/s²))·2^(n-k). For large
- * scales (s above about 0.4) exact exponentials instead. The whole table is brought to the widest fixed point at which a
+ * scales (s above about 0.53) exact exponentials instead. The whole table is brought to the widest fixed point at which a
  * row of `tokens` equal scores still sums below 2^32, and made to fall (i-exp can rise by a rounding where k changes).
  *
  * @param scale of the scores

@@ -1,4 +1,4 @@
-import { GELU_LEVELS } from '../checkpoint/integer-tensors.js';
+import { GELU_LEVELS } from '../checkpoint/integer-layout.js';
 import { affineCode } from './round.js';
 
 /** A fine quantiser of fc1's output, and the table from its codes to the codes after the GELU. */

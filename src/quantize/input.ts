@@ -1,3 +1,4 @@
+import type { Family } from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { affineCode, roundHalfEven } from './round.js';
 
@@ -12,11 +13,11 @@ export interface InputQuantizer {
 }
 
 /**
- * DeiT quantises its normalised input. ViT does not in the paper, and with one mean and deviation for all channels it need
+ * DeiT and Swin quantise their normalised input. ViT does not in the paper, and with one mean and deviation for all channels it need
  * not: a pixel is its own code, (p/255 - mean)/std = (p - 255·mean)/(255·std), exactly.
  */
 export function inputQuantizer(
-  family: 'deit' | 'vit',
+  family: Family,
   { mean, std }: Pick<FloatModel['preprocessing'], 'mean' | 'std'>,
   observed: { scale: number; zeroPoint: number },
 ): InputQuantizer {

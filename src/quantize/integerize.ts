@@ -1,3 +1,10 @@
+import {
+  type Family,
+  type SwinArchitecture,
+  swinStages,
+  tokenCount,
+  type VitArchitecture,
+} from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import {
   type Description,
@@ -8,8 +15,8 @@ import {
   type Step,
   VERSION,
 } from '../checkpoint/integer-description.js';
+import { integerLayout } from '../checkpoint/integer-layout.js';
 import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
-import { integerTensors, quantizerNames, tokenCount } from '../checkpoint/integer-tensors.js';
 import { QuantizeError } from '../errors.js';
 import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
 import { exactExponentialTable, exponentialTable } from './exponential-table.js';
@@ -22,10 +29,10 @@ import { affineCode, clamp } from './round.js';
 import { linearCodes, MAX_BIAS } from './weights.js';
 
 /**
- * Turns a float DeiT or ViT and the quantisers of its activations into an integer checkpoint: codes instead of weights,
+ * Turns a float model and the quantisers of its activations into an integer checkpoint: codes instead of weights,
  * integer multipliers and shifts instead of scales, tables instead of functions.
  *
- * @param quantizers by the names of `quantizerNames` (and `blocks.N.attn.probs` where attention is uniform)
+ * @param quantizers by the names of `integerLayout`
  * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or NaN
  */
 export function integerize(
@@ -49,10 +56,9 @@ class Integerizer {
 
   run(): IntegerModel {
     const { layerNormEps: _, ...architecture } = this.model.architecture;
-    this.stem();
-    for (let i = 0; i < architecture.depth; i++) this.block(i);
-    this.layerNorm('norm', 'norm.out');
-    this.linear('head', 'norm.out', 'logits');
+    if (architecture.family === 'swin') this.swin(architecture);
+    else this.vit(architecture);
+    const layout = integerLayout({ architecture, recipe: this.recipe });
     const description: Description = {
       format: FORMAT,
       version: VERSION,
@@ -60,25 +66,65 @@ class Integerizer {
       preprocessing: this.model.preprocessing,
       labels: this.model.labels,
       recipe: this.recipe,
-      quantizers: new Map(
-        quantizerNames(architecture.depth, this.recipe.attention).map((name) => [
-          name,
-          this.#scales.get(name)!,
-        ]),
-      ),
+      quantizers: new Map(layout.quantizers.map((name) => [name, this.#scales.get(name)!])),
       steps: this.#steps,
     };
-    const tensors = new Map(integerTensors(description).map(({ name }) => [name, this.#tensors.get(name)!]));
+    const tensors = new Map(layout.tensors.map(({ name }) => [name, this.#tensors.get(name)!]));
     return { ...description, tensors };
   }
 
-  private stem(): void {
-    const { family, dim } = this.model.architecture;
+  private vit(architecture: VitArchitecture): void {
+    const { family, dim, depth, heads } = architecture;
+    this.patchEmbedding(family, 'patch_embed.out');
+    this.tokens(dim);
+    let stream = 'stem.out';
+    for (let i = 0; i < depth; i++) {
+      const block = `blocks.${i}`;
+      this.qkv(block, `${block}.attn.scores`, dim / heads);
+      this.block(block, stream, dim, tokenCount(architecture));
+      stream = `${block}.residual2.out`;
+    }
+    this.layerNorm('norm', 'norm.out');
+    this.linear('head', 'norm.out', 'logits');
+  }
+
+  private swin(architecture: SwinArchitecture): void {
+    this.patchEmbedding('swin', 'patch_embed.conv.out');
+    this.layerNorm('patch_embed.norm', 'stem.out');
+    let stream = 'stem.out';
+    const stages = swinStages(architecture);
+    for (const { name, dim, depth, heads, window } of stages) {
+      for (let j = 0; j < depth; j++) {
+        const block = `${name}.blocks.${j}`;
+        this.qkv(block, `${block}.attn.qk`, dim / heads);
+        this.positionBias(block);
+        this.block(block, stream, dim, window ** 2);
+        stream = `${block}.residual2.out`;
+      }
+      if (name === stages.at(-1)!.name) break;
+      const reduction = `${name}.downsample.reduction`;
+      this.layerNorm(`${name}.downsample.norm`, `${name}.downsample.norm.out`);
+      this.linear(reduction, `${name}.downsample.norm.out`, `${reduction}.out`);
+      this.factors(reduction, this.quantizer(`${reduction}.out`), 2 * dim);
+      stream = `${reduction}.out`;
+    }
+    this.layerNorm('norm', 'norm.out');
+    const normed = this.quantizer('norm.out');
+    const pooled = this.quantizer('pooled');
+    const tokens = stages.at(-1)!.side ** 2;
+    this.product('pooled', normed.scale / pooled.scale / tokens, 255 * tokens);
+    this.linear('head', 'pooled', 'logits');
+  }
+
+  private patchEmbedding(family: Family, output: string): void {
     const input = inputQuantizer(family, this.model.preprocessing, this.quantizer('input'));
     this.#scales.set('input', { scale: input.scale, zeroPoint: input.zeroPoint });
     this.#tensors.set('input.table', input.table);
-    this.linear('patch_embed.proj', 'input', 'patch_embed.out', input);
+    this.linear('patch_embed.proj', 'input', output, input);
+  }
 
+  /** Class token and position embedding. */
+  private tokens(dim: number): void {
     const patches = this.quantizer('patch_embed.out');
     const tokens = this.quantizer('tokens');
     const position = this.quantizer('pos_embed');
@@ -86,39 +132,53 @@ class Integerizer {
       'tokens.table',
       Uint8Array.from({ length: 256 }, (_, q) => affineCode((q - patches.zeroPoint) * patches.scale, tokens)),
     );
-    this.#tensors.set(
-      'cls_token',
-      Uint8Array.from(this.float('cls_token'), (x) => affineCode(x, tokens)),
-    );
-    this.#tensors.set(
-      'pos_embed',
-      Uint8Array.from(this.float('pos_embed'), (x) => affineCode(x, position)),
-    );
+    this.codes('cls_token', 'cls_token', tokens);
+    this.codes('pos_embed', 'pos_embed', position);
     const stem = this.quantizer('stem.out');
     this.addition('stem', stem, additionParameters(tokens, position, stem, dim));
   }
 
-  private block(i: number): void {
-    const { dim, heads } = this.model.architecture;
-    const name = `blocks.${i}`;
-    const before = this.quantizer(i === 0 ? 'stem.out' : `blocks.${i - 1}.residual2.out`);
-    const qkv = this.quantizer(`${name}.attn.qkv.out`);
-    const scores = this.quantizer(`${name}.attn.scores`);
-    const context = this.quantizer(`${name}.attn.context`);
-    const tokens = tokenCount(this.model.architecture);
+  /** The first half of attention: norm1, q, k, v and the product `scores` of q and k. */
+  private qkv(block: string, scores: string, headDim: number): void {
+    const qkv = this.quantizer(`${block}.attn.qkv.out`);
+    this.layerNorm(`${block}.norm1`, `${block}.norm1.out`);
+    this.linear(`${block}.attn.qkv`, `${block}.norm1.out`, `${block}.attn.qkv.out`);
+    const factor = qkv.scale ** 2 / Math.sqrt(headDim) / this.quantizer(scores).scale;
+    this.product(scores, factor, 255 ** 2 * headDim);
+  }
 
-    this.layerNorm(`${name}.norm1`, `${name}.norm1.out`);
-    this.linear(`${name}.attn.qkv`, `${name}.norm1.out`, `${name}.attn.qkv.out`);
-    const d = dim / heads;
-    this.product(`${name}.attn.scores`, qkv.scale ** 2 / Math.sqrt(d) / scores.scale, 255 ** 2 * d);
+  /** attn.scores = attn.qk + the codes of the relative position bias. */
+  private positionBias(block: string): void {
+    const bias = this.quantizer(`${block}.attn.bias_table`);
+    this.codes(`${block}.attn.relative_position_bias_table`, `${block}.attn.bias_table`, bias);
+    const { multipliers, shift } = additionParameters(
+      this.quantizer(`${block}.attn.qk`),
+      bias,
+      this.quantizer(`${block}.attn.scores`),
+      1,
+    );
+    const [multiplier, biasMultiplier] = multipliers as unknown as [number, number];
+    this.#steps.set(`${block}.attn.scores`, { multiplier, biasMultiplier, shift });
+  }
+
+  /**
+   * A block from the softmax on.
+   *
+   * @param stream the input of the block  @param scores in a row of the softmax
+   */
+  private block(name: string, stream: string, dim: number, scores: number): void {
+    const before = this.quantizer(stream);
+    const qkv = this.quantizer(`${name}.attn.qkv.out`);
+    const scoreScale = this.quantizer(`${name}.attn.scores`).scale;
+    const context = this.quantizer(`${name}.attn.context`);
     const uniform = this.recipe.attention === 'uniform';
     const table = uniform ? exactExponentialTable : exponentialTable;
-    this.#tensors.set(`${name}.attn.softmax.table`, table(scores.scale, tokens));
+    this.#tensors.set(`${name}.attn.softmax.table`, table(scoreScale, scores));
     if (uniform) {
       const probs = this.quantizer(`${name}.attn.probs`);
       const levels = Math.min(Math.max(Math.round(4096 / probs.scale), 1), 2 ** 30 - 1);
       this.#steps.set(`${name}.attn.softmax`, { levels });
-      this.product(`${name}.attn.context`, (probs.scale * qkv.scale) / context.scale, 255 ** 2 * tokens);
+      this.product(`${name}.attn.context`, (probs.scale * qkv.scale) / context.scale, 255 ** 2 * scores);
     } else {
       this.product(`${name}.attn.context`, (-qkv.scale * 2 ** -15) / context.scale, 2 ** 24);
     }
@@ -144,12 +204,12 @@ class Integerizer {
   private linear(
     name: string,
     from: string,
-    to: string | QuantizerScale,
+    to: string | (QuantizerScale & ChannelScale),
     input?: { scale: number; offset: number },
   ): void {
-    const weight = this.float(`${name}.weight`);
-    const bias = this.float(`${name}.bias`);
-    const out = bias.length;
+    const { data: weight, shape } = this.model.tensors.get(`${name}.weight`)!;
+    const out = shape[0]!;
+    const bias = this.model.tensors.get(`${name}.bias`)?.data ?? new Float32Array(out);
     const inputs = weight.length / out;
     const { scale, offset } = input ?? { scale: this.quantizer(from).scale, offset: 0 };
     const target = typeof to === 'string' ? this.quantizer(to) : to;
@@ -167,7 +227,10 @@ class Integerizer {
       biases[o] = clamp(b, -MAX_BIAS, MAX_BIAS);
       bound = Math.max(bound, 255 * magnitude + Math.abs(biases[o]!));
     }
-    const factors = Float64Array.from(scales, (s) => (scale * s) / target.scale);
+    const factors = Float64Array.from(
+      scales,
+      (s, o) => (scale * s) / (target.scale * 2 ** (target.factors?.[o] ?? 0)),
+    );
     const { multipliers, left, right } = requantizer(factors, bound);
     this.#tensors.set(`${name}.weight`, codes);
     this.#tensors.set(`${name}.bias`, biases);
@@ -196,8 +259,20 @@ class Integerizer {
 
   private addition(name: string, out: ChannelScale, { multipliers, shift }: AdditionParameters): void {
     this.#tensors.set(`${name}.multiplier`, multipliers);
-    this.#tensors.set(`${name}.factors`, out.factors ?? new Uint8Array(multipliers.length / 2));
+    this.factors(name, out, multipliers.length / 2);
     this.#steps.set(name, { shift });
+  }
+
+  private factors(name: string, out: ChannelScale, channels: number): void {
+    this.#tensors.set(`${name}.factors`, out.factors ?? new Uint8Array(channels));
+  }
+
+  /** A float tensor as codes. */
+  private codes(name: string, to: string, quantizer: Quantizer): void {
+    this.#tensors.set(
+      to,
+      Uint8Array.from(this.float(name), (x) => affineCode(x, quantizer)),
+    );
   }
 
   private float(name: string): Float32Array {

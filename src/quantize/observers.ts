@@ -1,3 +1,4 @@
+import type { Family } from '../checkpoint/architecture.js';
 import type { ObserverName } from '../checkpoint/integer-description.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
 import { EmaObserver } from './observers/ema.js';
@@ -30,13 +31,24 @@ const OBSERVERS: Record<ObserverName, new (w: FloatWorkspace, o?: ObserverOption
   omse: OmseObserver,
 };
 
-/** The observer that `recipe` gives to the quantiser `name`. */
-export function createObserver(name: string, recipe: ObserverRecipe, workspace: FloatWorkspace): Observer {
-  if (recipe.ptf && isLayerNormInput(name)) return new PtfObserver(workspace);
+/** The observer that `recipe` gives to the quantiser `name` of a model of `family`. */
+export function createObserver(
+  name: string,
+  family: Family,
+  recipe: ObserverRecipe,
+  workspace: FloatWorkspace,
+): Observer {
+  if (recipe.ptf && isLayerNormInput(name, family)) return new PtfObserver(workspace);
   return new OBSERVERS[recipe.observer](workspace, { nonNegative: name.endsWith('.attn.probs') });
 }
 
-/** Whether a quantiser of a ViT or DeiT stands before a LayerNorm: the residual stream. */
-export function isLayerNormInput(name: string): boolean {
+/**
+ * Whether a quantiser stands before a LayerNorm that has power-of-two factors: the residual stream. In a Swin it starts
+ * behind a LayerNorm, whose input and output have an ordinary scale.
+ */
+export function isLayerNormInput(name: string, family: Family): boolean {
+  if (family === 'swin') {
+    return /^layers\.\d+\.(blocks\.\d+\.residual[12]|downsample\.reduction)\.out$/.test(name);
+  }
   return name === 'stem.out' || /^blocks\.\d+\.residual[12]\.out$/.test(name);
 }

@@ -1,8 +1,8 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { additionParameters } from '../../src/quantize/addition.js';
-import { roundedShift, saturated } from './reference.js';
-import { expectSame, onBothTiers, Random } from './support.js';
+import { roundedShift, saturated, tokensOf, type Windows, windowOrder } from './reference.js';
+import { expectSame, onBothTiers, Random, WINDOWS, windowShapes } from './support.js';
 
 interface Addition {
   rows: number;
@@ -22,6 +22,18 @@ function run({ rows, c, za, zb, zo, a, b, multipliers, shift }: Addition): Uint8
     const out = bench.output(rows, c);
     const ma = bench.put(multipliers);
     bench.kernels.add(bench.put(a), za, ma, bench.put(b), zb, ma + 4 * c, shift, out.address, zo, rows, c);
+    return out;
+  });
+}
+
+/** a and the output are a map in reading order, b is in window order. */
+function runWindows(addition: Addition, { side, window, shift: roll }: Windows): Uint8Array {
+  const { rows, c, za, zb, zo, a, b, multipliers, shift } = addition;
+  return onBothTiers(3 * rows * c + 8 * c + 8192, (bench) => {
+    const out = bench.output(rows, c);
+    const ma = bench.put(multipliers);
+    const operands = [bench.put(a), za, ma, bench.put(b), zb, ma + 4 * c, shift, out.address, zo, c] as const;
+    bench.kernels.add_windows(...operands, side, window, roll);
     return out;
   });
 }
@@ -108,6 +120,34 @@ test('a residual in real numbers', () => {
   expect(Math.max(...apart)).toBeLessThan(0.5 + 2 ** -10);
 });
 
+describe('of rows in window order', () => {
+  function expectOrder(windows: Windows, c: number, shift: number, seed: number): void {
+    const addition = additionOf(windows.side ** 2, c, shift, seed);
+    const order = windowOrder(windows);
+    const inverse = order.map((_, token) => order.indexOf(token));
+    const b = tokensOf(addition.b, inverse, c);
+    expectSame(runWindows(addition, windows), expected({ ...addition, b }));
+  }
+
+  test.each(WINDOWS)('a map of side $side, windows of $window, shift $shift', (windows) => {
+    expectOrder(windows, 16, 22, windows.side);
+  });
+
+  test('any map', () => {
+    fc.assert(
+      fc.property(
+        windowShapes,
+        fc.constantFrom(8, 24),
+        fc.integer({ min: 1, max: 30 }),
+        fc.integer(),
+        (windows, c, shift, seed) => {
+          expectOrder(windows, c, shift, seed);
+        },
+      ),
+    );
+  });
+});
+
 // checkpoints may hold any int32: the tiers have to agree on what overflows, too
 test('both tiers wrap alike', () => {
   const random = new Random(8);
@@ -115,5 +155,6 @@ test('both tiers wrap alike', () => {
     const addition = additionOf(2, 64, shift, shift);
     const multipliers = addition.multipliers.map(() => random.integer(-(2 ** 31), 2 ** 31 - 1));
     run({ ...addition, multipliers });
+    runWindows({ ...additionOf(4, 64, shift, shift), multipliers }, { side: 2, window: 2, shift: 1 });
   }
 });

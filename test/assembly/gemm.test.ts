@@ -28,10 +28,13 @@ const KERNELS = [
 ] as const;
 type Kernel = (typeof KERNELS)[number];
 
+/** Bytes of packed rows that the SIMD tier takes at once. */
+const CHUNK = 2 ** 18;
+
 function run({ kernel, size }: Kernel, layer: Layer): Uint8Array | Uint16Array {
   const { m, n, k, lda, ldo, za, zo, left, right } = layer;
-  const rows = roundUp(m, 4);
-  const bytes = m * lda + 2 * n * k + m * ldo * size + 2 * k * rows + 16 * k + 8 * n;
+  const scratch = Math.min(2 * k * roundUp(m, 4), Math.max(CHUNK, 8 * k)) + 16 * k;
+  const bytes = m * lda + 2 * n * k + m * ldo * size + scratch + 8 * n;
   const out = onBothTiers(bytes + 4096, (bench) => {
     const panels = packed(bench, layer.weights, n, k, k);
     const out = bench.output(m, n * size, ldo * size);
@@ -50,7 +53,7 @@ function run({ kernel, size }: Kernel, layer: Layer): Uint8Array | Uint16Array {
       m,
       n,
       k,
-      bench.scratch(2 * k * rows + 16 * k),
+      bench.scratch(scratch),
     );
     return out;
   });
@@ -144,6 +147,19 @@ describe.each(KERNELS)('$kernel', (kernel) => {
   test.each([1, 2, 3, 4, 5, 197])('%d rows', (m) => {
     for (const n of [8, 16, 24]) {
       const layer = layerOf({ m, n, k: 64, slack: 8, za: 131, zo: 120, left: 0, right: 52, seed: m + n });
+      expectSame(run(kernel, layer), expected(kernel, layer));
+    }
+  });
+
+  // rows fill one chunk, begin a second and a third, or come short of them
+  const chunks = [8, 24, 64, 192, 200, 384, 1024, 3072, 4096, 16384].map(
+    (k) => [k, Math.floor(CHUNK / 8 / k) * 4] as const,
+  );
+  test.each(chunks)('%d inputs, %d rows a chunk', (k, most) => {
+    const heights =
+      most > 3000 ? [most + 1] : [most - 1, most, most + 1, 2 * most, 2 * most + 1, 3 * most - 2];
+    for (const m of heights) {
+      const layer = layerOf({ m, n: 16, k, slack: 1, za: 131, zo: 120, left: 0, right: 52, seed: m });
       expectSame(run(kernel, layer), expected(kernel, layer));
     }
   });

@@ -1,8 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { layerNormParameters } from '../../src/quantize/layernorm.js';
-import { roundedShift, saturated, squareRoot } from './reference.js';
-import { expectSame, onBothTiers, Random } from './support.js';
+import {
+  mergeOrder,
+  roundedShift,
+  saturated,
+  squareRoot,
+  tokensOf,
+  type Windows,
+  windowOrder,
+} from './reference.js';
+import { type Bench, expectSame, onBothTiers, Random, WINDOWS, windowShapes } from './support.js';
 
 interface Norm {
   rows: number;
@@ -17,24 +25,40 @@ interface Norm {
   shift: number;
 }
 
-function run({ rows, c, z, zo, codes, power, gain, bias, shift }: Norm): Uint8Array {
-  return onBothTiers(2 * rows * c + 10 * c + 8192, (bench) => {
+/** Operands up to the shape, which the kernels share. */
+type Operands = readonly [
+  q: number,
+  z: number,
+  power: number,
+  gain: number,
+  bias: number,
+  shift: number,
+  out: number,
+  zo: number,
+];
+
+function onRows(norm: Norm, call: (bench: Bench, operands: Operands) => void): Uint8Array {
+  const { rows, c, z, zo, codes, power, gain, bias, shift } = norm;
+  return onBothTiers(2 * rows * c + 11 * c + 8192, (bench) => {
     const out = bench.output(rows, c);
-    bench.kernels.layernorm(
-      bench.put(codes),
-      z,
-      bench.put(power),
-      bench.put(gain),
-      bench.put(bias),
-      shift,
-      out.address,
-      zo,
-      rows,
-      c,
-    );
+    const parameters = [bench.put(power), bench.put(gain), bench.put(bias), shift] as const;
+    call(bench, [bench.put(codes), z, ...parameters, out.address, zo]);
     return out;
   });
 }
+
+const run = (norm: Norm) =>
+  onRows(norm, ({ kernels }, operands) => kernels.layernorm(...operands, norm.rows, norm.c));
+
+const runWindows = (norm: Norm, { side, window, shift }: Windows) =>
+  onRows(norm, ({ kernels }, operands) => {
+    kernels.layernorm_windows(...operands, norm.c, side, window, shift);
+  });
+
+const runMerge = (norm: Norm, side: number) =>
+  onRows(norm, (bench, operands) => {
+    bench.kernels.layernorm_merge(...operands, norm.c, side, bench.scratch(norm.c));
+  });
 
 /** C·x - Σx of every channel of a row, and V = (C·σ)²; below 2^53. */
 function statistics({ c, z, codes, power }: Norm, row: number) {
@@ -193,12 +217,69 @@ test('the largest sum of the quantiser stays in i32', () => {
   }
 });
 
+describe('in window order', () => {
+  function expectOrder(windows: Windows, c: number, seed: number): void {
+    const norm = normOf(windows.side ** 2, c, seed);
+    const codes = tokensOf(norm.codes, windowOrder(windows), c);
+    expectSame(runWindows(norm, windows), expected({ ...norm, codes }));
+  }
+
+  test.each(WINDOWS)('a map of side $side, windows of $window, shift $shift', (windows) => {
+    expectOrder(windows, 16, windows.side);
+  });
+
+  test('any map', () => {
+    fc.assert(
+      fc.property(windowShapes, fc.constantFrom(8, 24), fc.integer(), (windows, c, seed) => {
+        expectOrder(windows, c, seed);
+      }),
+    );
+  });
+});
+
+describe('of merged patches', () => {
+  // the factors, like gain and bias, are those of the merged channels
+  function expectMerged(side: number, c: number, seed: number): void {
+    const norm = normOf(side ** 2 / 4, c, seed);
+    const codes = tokensOf(norm.codes, mergeOrder(side), c / 4);
+    expectSame(runMerge(norm, side), expected({ ...norm, codes }));
+  }
+
+  test.each([
+    [2, 8],
+    [2, 4096],
+    [4, 24],
+    [6, 40],
+    [14, 1536],
+    [28, 32],
+    [56, 16],
+  ])('a map of side %d, %d channels', (side, c) => {
+    expectMerged(side, c, side);
+  });
+
+  test('any map', () => {
+    const sides = fc.integer({ min: 1, max: 6 }).map((half) => 2 * half);
+    const channels = fc.integer({ min: 1, max: 8 }).map((steps) => 8 * steps);
+    fc.assert(fc.property(sides, channels, fc.integer(), expectMerged));
+  });
+});
+
 // checkpoints may hold any int32: the tiers have to agree on what overflows, too
 test('both tiers wrap alike', () => {
   const random = new Random(8);
   const any = () => random.integer(-(2 ** 31), 2 ** 31 - 1);
   for (let shift = 1; shift <= 62; shift++) {
     const norm = normOf(2, 72, shift);
-    run({ ...norm, gain: norm.gain.map(any), bias: norm.bias.map(any), shift });
+    const wild = {
+      ...norm,
+      rows: 4,
+      codes: random.codes(4 * 72),
+      gain: norm.gain.map(any),
+      bias: norm.bias.map(any),
+      shift,
+    };
+    run(wild);
+    runWindows(wild, { side: 2, window: 2, shift: 1 });
+    runMerge(wild, 4);
   }
 });

@@ -37,3 +37,39 @@ export function squareRoot(x: bigint): bigint {
   }
   return low;
 }
+
+/** The codes of `c` channels of these tokens, one token after the other. */
+export function tokensOf(map: Uint8Array, tokens: readonly number[], c: number): Uint8Array {
+  return Uint8Array.from(tokens.flatMap((token) => Array.from(map.subarray(token * c, (token + 1) * c))));
+}
+
+/** Swin's `window_partition(roll(map, (-shift, -shift)))`: the tokens of one window after the other. */
+export function windowOrder({ side, window, shift }: Windows): number[] {
+  const rolled = rolledBack(tokenMap(side), shift).map((row) => rolledBack(row, shift));
+  const order: number[] = [];
+  for (let top = 0; top < side; top += window)
+    for (let left = 0; left < side; left += window)
+      for (const row of rolled.slice(top, top + window)) order.push(...row.slice(left, left + window));
+  return order;
+}
+
+/** Windows of window × window tokens on a map of side × side tokens, rolled by `shift`. */
+export interface Windows {
+  side: number;
+  window: number;
+  shift: number;
+}
+
+const rolledBack = <T>(list: T[], shift: number) => [...list.slice(shift), ...list.slice(0, shift)];
+
+const tokenMap = (side: number) =>
+  Array.from({ length: side }, (_, y) => Array.from({ length: side }, (_, x) => y * side + x));
+
+/** Swin's `PatchMerging`, cat(x[0::2, 0::2], x[1::2, 0::2], x[0::2, 1::2], x[1::2, 1::2]): four tokens a merged patch. */
+export function mergeOrder(side: number): number[] {
+  const everySecond = <T>(list: T[], from: number) => list.filter((_, i) => i % 2 === from);
+  const quarters = [[0, 0] as const, [1, 0] as const, [0, 1] as const, [1, 1] as const].map(([y, x]) =>
+    everySecond(tokenMap(side), y).flatMap((row) => everySecond(row, x)),
+  );
+  return quarters[0]!.flatMap((_, patch) => quarters.map((quarter) => quarter[patch]!));
+}

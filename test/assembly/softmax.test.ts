@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { exponentialTable } from '../../src/quantize/exponential-table.js';
-import { roundedRatio, roundedShift } from './reference.js';
+import { roundedRatio, roundedShift, windowOrder } from './reference.js';
 import { expectSame, onBothTiers, Random, roundUp } from './support.js';
 
 /** Score codes u8 `[rows, n]`, row stride `ld`, and the exponentials of their distances from the largest. */
@@ -11,11 +11,13 @@ interface Scores {
   ld: number;
   codes: Uint8Array;
   table: Uint32Array;
+  /** u8 `[n, ld]`, 255 where a score counts, begun again every n rows. */
+  mask?: Uint8Array | undefined;
 }
 
 /** Whole rows, `ld` codes each. */
-function runLog2({ rows, n, ld, codes, table }: Scores): Uint8Array {
-  return onBothTiers(2 * rows * ld + 8192, (bench) => {
+function runLog2({ rows, n, ld, codes, table, mask }: Scores): Uint8Array {
+  return onBothTiers(2 * rows * ld + (n + 1) * ld + 8192, (bench) => {
     const out = bench.output(rows, ld);
     bench.kernels.softmax_log2(
       bench.put(codes),
@@ -24,40 +26,53 @@ function runLog2({ rows, n, ld, codes, table }: Scores): Uint8Array {
       rows,
       n,
       bench.put(table),
-      bench.scratch(16),
+      mask ? bench.put(mask) : 0,
+      bench.scratch(mask ? 16 + ld : 16),
     );
     return out;
   });
 }
 
-function runUniform({ rows, n, ld, codes, table }: Scores, levels: number): Uint8Array {
-  return onBothTiers(2 * rows * ld + 8192, (bench) => {
+function runUniform({ rows, n, ld, codes, table, mask }: Scores, levels: number): Uint8Array {
+  return onBothTiers(2 * rows * ld + (n + 1) * ld + 8192, (bench) => {
     const out = bench.output(rows, ld);
-    bench.kernels.softmax_uniform(bench.put(codes), ld, out.address, rows, n, bench.put(table), levels);
+    bench.kernels.softmax_uniform(
+      bench.put(codes),
+      ld,
+      out.address,
+      rows,
+      n,
+      bench.put(table),
+      levels,
+      mask ? bench.put(mask) : 0,
+      bench.scratch(mask ? 16 + ld : 0),
+    );
     return out;
   });
 }
 
 /**
- * The code of every element, `pad` from n to ld.
+ * The code of every element that counts, `none` for the others and from n to ld.
  * @param code of an exponential in a row of this sum
  */
 function expected(
-  { rows, n, ld, codes, table }: Scores,
-  pad: number,
+  { rows, n, ld, codes, table, mask }: Scores,
+  none: number,
   code: (e: bigint, sum: bigint) => number,
 ): Uint8Array {
-  const out = new Uint8Array(rows * ld).fill(pad);
+  const out = new Uint8Array(rows * ld).fill(none);
   for (let row = 0; row < rows; row++) {
-    const scores = codes.subarray(row * ld, row * ld + n);
+    const kept = Array.from({ length: n }, (_, i) => i).filter((i) => mask?.[(row % n) * ld + i] !== 0);
+    const scores = kept.map((i) => codes[row * ld + i]!);
     const most = Math.max(...scores);
     const sum = BigInt(scores.reduce((total, q) => total + table[most - q]!, 0));
     expect(sum).toBeLessThan(2n ** 32n);
     const known = new Map<number, number>();
-    scores.forEach((q, i) => {
+    for (const i of kept) {
+      const q = codes[row * ld + i]!;
       if (!known.has(q)) known.set(q, code(BigInt(table[most - q]!), sum));
       out[row * ld + i] = known.get(q)!;
-    });
+    }
   }
   return out;
 }
@@ -180,23 +195,30 @@ test('one dominant score: all of the probability, or nearly', () => {
   expect(ones.filter((code) => code === 255)).toHaveLength(1024);
 });
 
+/** A table that falls from the largest entry that n scores allow. */
+function fallingTable(n: number, steepness: number, random: Random): Uint32Array {
+  const table = new Uint32Array(256);
+  let entry = Math.floor((2 ** 32 - 1) / n);
+  for (let d = 0; d < 256; d++) {
+    table[d] = entry;
+    if (random.real() < 0.7) entry = Math.floor(entry * (1 - random.real() ** (4 / (steepness + 0.1))));
+  }
+  return table;
+}
+
+const shapes = fc.record({
+  n: fc.integer({ min: 1, max: 70 }),
+  slack: fc.integer({ min: 0, max: 2 }).map((steps) => 16 * steps),
+  seed: fc.integer(),
+  steepness: fc.double({ min: 0, max: 4, noNaN: true }),
+  levels: fc.integer({ min: 1, max: 2 ** 30 - 1 }),
+});
+
 test('any falling table, any row, any stride', () => {
-  const shapes = fc.record({
-    n: fc.integer({ min: 1, max: 70 }),
-    slack: fc.integer({ min: 0, max: 2 }).map((steps) => 16 * steps),
-    seed: fc.integer(),
-    steepness: fc.double({ min: 0, max: 4, noNaN: true }),
-    levels: fc.integer({ min: 1, max: 2 ** 30 - 1 }),
-  });
   fc.assert(
     fc.property(shapes, ({ n, slack, seed, steepness, levels }) => {
       const random = new Random(seed);
-      const table = new Uint32Array(256);
-      let entry = Math.floor((2 ** 32 - 1) / n);
-      for (let d = 0; d < 256; d++) {
-        table[d] = entry;
-        if (random.real() < 0.7) entry = Math.floor(entry * (1 - random.real() ** (4 / (steepness + 0.1))));
-      }
+      const table = fallingTable(n, steepness, random);
       const ld = roundUp(n, 16) + slack;
       const rows = 3;
       const top = random.integer(0, 255);
@@ -206,6 +228,108 @@ test('any falling table, any row, any stride', () => {
       expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
     }),
   );
+});
+
+describe('with a mask', () => {
+  /** A mask of n rows; the bytes behind a row are 0. */
+  function maskOf(n: number, ld: number, keeps: (i: number, j: number) => boolean): Uint8Array {
+    return Uint8Array.from({ length: n * ld }, (_, at) =>
+      at % ld < n && keeps(Math.floor(at / ld), at % ld) ? 255 : 0,
+    );
+  }
+
+  function expectEquation(scores: Scores, levels = 255 * 4096): void {
+    expectSame(runLog2(scores), expected(scores, 255, log2Code));
+    expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
+  }
+
+  test('any mask, any table, any number of rows', () => {
+    fc.assert(
+      fc.property(
+        shapes,
+        fc.integer({ min: 1, max: 150 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        ({ n, slack, seed, steepness, levels }, rows, density) => {
+          const random = new Random(seed);
+          const ld = roundUp(n, 16) + slack;
+          const always = Array.from({ length: n }, () => random.integer(0, n - 1));
+          const top = random.integer(0, 255);
+          const scores = {
+            ...{ rows, n, ld, table: fallingTable(n, steepness, random) },
+            codes: random.codes(rows * ld, random.integer(0, top), top),
+            mask: maskOf(n, ld, (i, j) => j === always[i] || random.real() < density),
+          };
+          expectEquation(scores, levels);
+        },
+      ),
+    );
+  });
+
+  test('every mask of five scores', () => {
+    const codes = rowsOf(5, 16, 5);
+    for (let kept = 1; kept < 32; kept++) {
+      const mask = maskOf(5, 16, (i, j) => ((kept >> ((i + j) % 5)) & 1) === 1);
+      expectEquation({ rows: codes.length / 16, n: 5, ld: 16, codes, table: exponentialTable(0.1, 5), mask });
+    }
+  });
+
+  test.each([1, 15, 16, 17, 49, 144])('one kept, all but one, all: of %d', (n) => {
+    const scores = scoresOf(n, 0.05, { slack: 16 });
+    const { rows, ld } = scores;
+    const one = { ...scores, mask: maskOf(n, ld, (i, j) => j === i) };
+    const codes = runLog2(one);
+    for (let row = 0; row < rows; row++) {
+      const single = new Uint8Array(ld).fill(255).fill(0, row % n, (row % n) + 1);
+      expectSame(codes.subarray(row * ld, (row + 1) * ld), single);
+    }
+    expectEquation(one);
+    if (n > 1) expectEquation({ ...scores, mask: maskOf(n, ld, (i, j) => j !== i) });
+    const all = { ...scores, mask: maskOf(n, ld, () => true) };
+    expectSame(runLog2(all), runLog2(scores));
+    expectSame(runUniform(all, 123456789), runUniform(scores, 123456789));
+  });
+
+  test('what is dropped does not matter, however large', () => {
+    for (const n of [2, 16, 33]) {
+      const ld = roundUp(n, 16);
+      const mask = maskOf(n, ld, (i, j) => (i + j) % 2 === 0);
+      for (const scale of [0.01, 0.4, 10]) {
+        for (const [dropped, least, most] of [
+          [255, 0, 0],
+          [255, 0, 9],
+          [0, 255, 255],
+          [0, 200, 255],
+        ] as const) {
+          const codes = new Random(n)
+            .codes(n * ld, least, most)
+            .map((q, at) => (mask[at] === 0 ? dropped : q));
+          expectEquation({ rows: n, n, ld, codes, table: exponentialTable(scale, n), mask });
+        }
+      }
+    }
+  });
+
+  test.each([
+    [7, 3],
+    [8, 4],
+    [12, 6],
+    [3, 1],
+  ])('shifted windows of %d by %d, two heads', (window, shift) => {
+    const n = window ** 2;
+    const ld = roundUp(n, 16);
+    const side = 2 * window;
+    // Swin's img_mask: bands of the rolled map that were neighbours before
+    const band = (at: number) => Number(at >= side - window) + Number(at >= side - shift);
+    const regions = windowOrder({ side, window, shift: 0 }).map(
+      (token) => 3 * band(Math.floor(token / side)) + band(token % side),
+    );
+    for (let w = 0; w < 4; w++) {
+      const region = regions.slice(w * n, (w + 1) * n);
+      const mask = maskOf(n, ld, (i, j) => region[i] === region[j]);
+      const codes = new Random(w).codes(2 * n * ld, 90, 160);
+      expectEquation({ rows: 2 * n, n, ld, codes, table: exponentialTable(0.05, n), mask });
+    }
+  });
 });
 
 // ratios on and beside each threshold: 2, 3, 6, 12, ... and the halves that round up to them

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { instantiateSync } from '@assemblyscript/loader';
 import { expect } from '@jest/globals';
+import fc from 'fast-check';
 import type { IntegerKernels, Tier } from '../../src/runtime/kernels.js';
+import type { Windows } from './reference.js';
 
 export const readModule = (name: Tier | 'float'): Uint8Array<ArrayBuffer> =>
   new Uint8Array(readFileSync(new URL(`../../wasm/fqvit.${name}.wasm`, import.meta.url)));
@@ -167,3 +169,25 @@ export class Random {
     return Uint8Array.from({ length: count }, () => this.integer(low, high));
   }
 }
+
+/** Swin's and stranger ones: one token, window = side with and without a shift, odd windows, the largest shift. */
+export const WINDOWS: Windows[] = [
+  { side: 1, window: 1, shift: 0 },
+  { side: 4, window: 1, shift: 0 },
+  { side: 3, window: 3, shift: 2 },
+  { side: 9, window: 3, shift: 1 },
+  { side: 7, window: 7, shift: 0 },
+  { side: 7, window: 7, shift: 3 },
+  { side: 14, window: 7, shift: 3 },
+  { side: 21, window: 7, shift: 6 },
+  { side: 28, window: 7, shift: 0 },
+  { side: 56, window: 7, shift: 3 },
+  { side: 8, window: 8, shift: 4 },
+  { side: 24, window: 8, shift: 4 },
+  { side: 12, window: 12, shift: 0 },
+  { side: 24, window: 12, shift: 6 },
+];
+
+export const windowShapes: fc.Arbitrary<Windows> = fc
+  .tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 6 }), fc.nat({ max: 5 }))
+  .map(([across, window, shift]) => ({ side: across * window, window, shift: shift % window }));

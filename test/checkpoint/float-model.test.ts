@@ -1,11 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type FloatModelOptions, readFloatModel } from '../../src/checkpoint/float-model.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
-import { findArchitecture, KNOWN_ARCHITECTURES } from '../../src/checkpoint/timm-architectures.js';
+import { findArchitecture, KNOWN_VITS } from '../../src/checkpoint/timm-architectures.js';
 import { CheckpointError, UsageError } from '../../src/errors.js';
+import { describeWithShared, readShared } from '../support/shared.js';
 import { refusal } from './raw-file.js';
 import { type TinySizes, tinyFile, tinyShapes, zeros } from './tiny-float.js';
 
@@ -249,8 +248,8 @@ describe('what shapes cannot tell', () => {
       dim: 768,
     });
     expect(findArchitecture('deit_tiny')).toBeUndefined();
-    expect(new Set(KNOWN_ARCHITECTURES.map(({ name }) => name)).size).toBe(KNOWN_ARCHITECTURES.length);
-    for (const { name, dim, heads, patchSize, imageSize } of KNOWN_ARCHITECTURES) {
+    expect(new Set(KNOWN_VITS.map(({ name }) => name)).size).toBe(KNOWN_VITS.length);
+    for (const { name, dim, heads, patchSize, imageSize } of KNOWN_VITS) {
       expect([name, dim / heads, imageSize % patchSize]).toEqual([name, 64, 0]);
     }
   });
@@ -258,12 +257,6 @@ describe('what shapes cannot tell', () => {
 
 describe('a float model that cannot be used', () => {
   const good = tinyFile();
-  const swin = [
-    'layers.0.blocks.0.attn.qkv.weight',
-    'layers.0.downsample.reduction.weight',
-    'patch_embed.proj.weight',
-    'head.weight',
-  ];
   const hugging = ['vit.embeddings.cls_token', 'vit.encoder.layer.0.attention.attention.query.weight'];
 
   const cases: [
@@ -319,8 +312,9 @@ describe('a float model that cannot be used', () => {
       {},
       'CHECKPOINT_SCHEME',
       'unknown naming scheme',
-      "timm's DeiT and ViT names",
-      'Swin names',
+      "timm's DeiT and ViT names (cls_token, ",
+      "Microsoft's and timm's Swin names (layers.0.blocks.0.",
+      'not supported yet: Hugging Face ViT and DeiT names, Hugging Face Swin names, torchvision ViT names, torchvision Swin names',
       'found "a.weight", "b.weight", "c.weight", "d.weight", "e.weight", ...',
     ],
     [
@@ -331,7 +325,6 @@ describe('a float model that cannot be used', () => {
       'unknown naming scheme',
       '"module.cls_token"',
     ],
-    ['Swin', named(...swin), {}, 'CHECKPOINT_SCHEME', 'found Swin names', 'not supported yet', '"layers.0.'],
     [
       'Hugging Face ViT',
       named(...hugging),
@@ -345,7 +338,8 @@ describe('a float model that cannot be used', () => {
       named('swin.encoder.layers.0.blocks.0.attention.self.query.weight'),
       {},
       'CHECKPOINT_SCHEME',
-      'found Swin names',
+      'found Hugging Face Swin names',
+      'not supported yet',
     ],
     [
       'torchvision ViT',
@@ -355,13 +349,21 @@ describe('a float model that cannot be used', () => {
       'found torchvision ViT names',
     ],
     [
+      'torchvision Swin',
+      named('features.0.0.weight', 'features.1.0.attn.qkv.weight'),
+      {},
+      'CHECKPOINT_SCHEME',
+      'found torchvision Swin names',
+      'not supported yet',
+    ],
+    [
       'two schemes mixed',
       changed((shapes) => shapes.set('layers.0.blocks.0.norm1.weight', [16])),
       {},
       'CHECKPOINT_SCHEME',
       'two naming schemes mixed',
-      '"blocks.0.attn.proj.bias"',
-      '"layers.0.blocks.0.norm1.weight"',
+      `timm's DeiT and ViT names ("blocks.0.attn.proj.bias")`,
+      `Microsoft's and timm's Swin names ("layers.0.blocks.0.norm1.weight")`,
     ],
     // Tensors
     [
@@ -580,6 +582,13 @@ describe('a float model that cannot be used', () => {
       '--arch deit_tiny_patch16_224: expected image 224, patch 16, dim 192, depth 12, MLP 768',
       'found image 8, patch 4, dim 16, depth 2, MLP 32',
     ],
+    [
+      'arch of a Swin',
+      good,
+      { arch: 'swin_tiny_patch4_window7_224' },
+      'CHECKPOINT_ARCHITECTURE',
+      '--arch: expected a DeiT or ViT, as the tensors are named, found "swin_tiny_patch4_window7_224"',
+    ],
     // Values
     [
       'NaN',
@@ -633,9 +642,13 @@ describe('a float model that cannot be used', () => {
         [
           'architecture swin',
           { architecture: 'swin' },
-          'architecture: expected "deit" or "vit", found "swin"',
+          'architecture: expected "deit" or "vit", as the tensors are named, found "swin"',
         ],
-        ['architecture null', { architecture: null }, 'architecture: expected "deit" or "vit", found null'],
+        [
+          'architecture null',
+          { architecture: null },
+          'architecture: expected "deit", "vit" or "swin", found null',
+        ],
         ['name empty', { name: '' }, 'name: expected 1 to 100'],
         [
           'name a path',
@@ -793,62 +806,41 @@ describe('a float model that cannot be used', () => {
   });
 });
 
-const models = new URL('../../../shared/models/', import.meta.url);
-const sharedFiles = ['deit_tiny_patch16_224.safetensors', 'swin_micro.safetensors'] as const;
-const present = sharedFiles.filter((name) => existsSync(new URL(name, models)));
-if (present.length < sharedFiles.length) {
-  const absent = sharedFiles.length - present.length;
-  console.warn(`SKIPPED: tests of ${absent} shared models, which are not beside this repository`);
-}
+describeWithShared('deit_tiny_patch16_224.safetensors', 2, () => {
+  const read = () => readShared('models/deit_tiny_patch16_224.safetensors');
 
-/** Runs where the shared model is there, and is shown as skipped where not. */
-function testWith(model: (typeof sharedFiles)[number], name: string, run: (bytes: Uint8Array) => void): void {
-  const one = present.includes(model) ? test : test.skip;
-  one(`${model}: ${name}`, () => run(readFileSync(fileURLToPath(new URL(model, models)))));
-}
+  test('152 tensors, 5,717,416 parameters, in under a second', () => {
+    const bytes = read();
+    const start = performance.now();
+    const { architecture, tensors, labels, warnings } = readFloatModel(bytes, {
+      arch: 'deit_tiny_patch16_224',
+    });
+    expect(performance.now() - start).toBeLessThan(1000);
+    expect(tensors.size).toBe(152);
+    expect([...tensors.values()].reduce((sum, { data }) => sum + data.length, 0)).toBe(5_717_416);
+    expect(architecture).toEqual({
+      family: 'deit',
+      name: 'deit_tiny_patch16_224',
+      imageSize: 224,
+      patchSize: 16,
+      dim: 192,
+      depth: 12,
+      heads: 3,
+      mlpDim: 768,
+      classes: 1000,
+      layerNormEps: 1e-6,
+    });
+    expect([labels.length, labels[999]]).toEqual([1000, 'class 999']);
+    expect(warnings).toEqual([]);
+    // Its LayerNorm parameters are multiples of 2^-6: a misread tensor is not.
+    expect(tensors.get('norm.weight')!.data.every((value) => Number.isInteger(value * 64))).toBe(true);
+    expect(tensors.get('norm.weight')!.data.some((value) => value !== 0)).toBe(true);
+  });
 
-describe('shared models', () => {
-  testWith(
-    'deit_tiny_patch16_224.safetensors',
-    '152 tensors, 5,717,416 parameters, in under a second',
-    (bytes) => {
-      const start = performance.now();
-      const { architecture, tensors, labels, warnings } = readFloatModel(bytes, {
-        arch: 'deit_tiny_patch16_224',
-      });
-      expect(performance.now() - start).toBeLessThan(1000);
-      expect(tensors.size).toBe(152);
-      expect([...tensors.values()].reduce((sum, { data }) => sum + data.length, 0)).toBe(5_717_416);
-      expect(architecture).toEqual({
-        family: 'deit',
-        name: 'deit_tiny_patch16_224',
-        imageSize: 224,
-        patchSize: 16,
-        dim: 192,
-        depth: 12,
-        heads: 3,
-        mlpDim: 768,
-        classes: 1000,
-        layerNormEps: 1e-6,
-      });
-      expect([labels.length, labels[999]]).toEqual([1000, 'class 999']);
-      expect(warnings).toEqual([]);
-      // Its LayerNorm parameters are multiples of 2^-6: a misread tensor is not.
-      expect(tensors.get('norm.weight')!.data.every((value) => Number.isInteger(value * 64))).toBe(true);
-      expect(tensors.get('norm.weight')!.data.some((value) => value !== 0)).toBe(true);
-    },
-  );
-
-  testWith('deit_tiny_patch16_224.safetensors', 'written again gives the same bytes', (bytes) => {
+  test('written again gives the same bytes', () => {
+    const bytes = read();
     const { tensors, metadata } = readSafetensors(bytes);
     const again = writeSafetensors(tensors.values() as Iterable<Tensor>, metadata);
     expect(Buffer.compare(again, bytes)).toBe(0);
-  });
-
-  testWith('swin_micro.safetensors', 'is told apart by its names', (bytes) => {
-    const error = refusal(() => readFloatModel(bytes, { file: 'swin_micro.safetensors' }));
-    expect(error.code).toBe('CHECKPOINT_SCHEME');
-    expect(error.message).toContain('found Swin names ("layers.0.blocks.0.');
-    expect(error.message).toContain('not supported yet');
   });
 });

@@ -3,12 +3,12 @@ import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { readFloatModel } from '../../src/checkpoint/float-model.js';
 import { MAX_DESCRIPTION_CHARACTERS } from '../../src/checkpoint/integer-description.js';
+import { integerLayout } from '../../src/checkpoint/integer-layout.js';
 import { readIntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { quantizerNames } from '../../src/checkpoint/integer-tensors.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { load } from '../../src/classify.js';
 import { CheckpointError } from '../../src/errors.js';
-import { IntegerDeit } from '../../src/models/deit.js';
+import { IntegerRunner } from '../../src/models/integer.js';
 import { randomPixels } from '../float/support.js';
 import {
   type Json,
@@ -156,7 +156,7 @@ describe('a description that is wrong in one place', () => {
       'keys of the architecture behind __proto__',
       (t) => t.replace(/"architecture":(\{[^}]*\})/, '"architecture":{"__proto__":$1}'),
       D,
-      'description.architecture.imageSize: expected an integer from 1 to 2048, found nothing',
+      'description.architecture.family: expected one of deit, vit, swin, found nothing',
     ],
     [
       'a quantiser called __proto__',
@@ -216,7 +216,8 @@ describe('a description that is wrong in one place', () => {
     ['null', ['architecture'], null, `${A}: expected an object, found null`],
     ['an array', ['architecture'], [1], `${A}: expected an object, found [1]`],
     ['family missing', ['architecture', 'family'], undefined, `${A}.family: expected one of deit, vit`],
-    ['family swin', ['architecture', 'family'], 'swin', `${A}.family`, 'found "swin"'],
+    ['family resnet', ['architecture', 'family'], 'resnet', `${A}.family`, 'found "resnet"'],
+    ['family of other sizes', ['architecture', 'family'], 'swin', `${A}.depths`, 'found nothing'],
     ['name a number', ['architecture', 'name'], 5, `${A}.name: expected a string, found 5`],
     ['name with a line break', ['architecture', 'name'], 'a\nb', `${A}.name`, 'found "a\\nb"'],
     ['name of 101 letters', ['architecture', 'name'], 'a'.repeat(101), `${A}.name: expected 1 to 100`],
@@ -250,7 +251,7 @@ describe('a description that is wrong in one place', () => {
       'heads of 4 channels',
       ['architecture', 'heads'],
       4,
-      `${A}.heads: expected a head dimension (16/heads) that is a multiple of 8, found 4`,
+      `${A}.heads: expected a head dimension (16/4) that is a multiple of 8, found 4`,
     ],
     ['MLP 12', ['architecture', 'mlpDim'], 12, `${A}.mlpDim: expected a multiple of 8, found 12`],
     ['MLP 16392', ['architecture', 'mlpDim'], 16392, `${A}.mlpDim`, 'from 8 to 16384'],
@@ -482,7 +483,7 @@ describe('tensors that do not fit the description', () => {
       json.preprocessing.imageSize = json.architecture.imageSize;
       json.labels = Array(json.architecture.classes).fill('');
       json.quantizers = Object.fromEntries(
-        quantizerNames(json.architecture.depth, 'log2').map((name) => [name, { scale: 1, zeroPoint: 0 }]),
+        integerLayout(json).quantizers.map((name) => [name, { scale: 1, zeroPoint: 0 }]),
       );
       for (let i = 2; i < json.architecture.depth; i++) {
         for (const step of Object.keys(json.steps).filter((name) => name.startsWith('blocks.1.'))) {
@@ -530,7 +531,7 @@ describe('values that a kernel relies on', () => {
     [
       'e[0] = 0',
       put(valid, table, 'Uint32', 0, 0),
-      `${table}, element 0: expected 1 to ${widest} for 5 tokens, found 0`,
+      `${table}, element 0: expected 1 to ${widest} for rows of 5 scores, found 0`,
     ],
     ['Σe overflows', put(valid, table, 'Uint32', 0, widest + 1), `element 0`, `found ${widest + 1}`],
     [
@@ -563,7 +564,7 @@ describe('values that a kernel relies on', () => {
 async function run(file: Uint8Array): Promise<Uint8Array[]> {
   const model = readIntegerModel(file);
   const pixels = randomPixels(model.architecture.imageSize ** 2 * 3, 5);
-  const tiers = await Promise.all(modules.map((module) => IntegerDeit.create(model, module)));
+  const tiers = await Promise.all(modules.map((module) => IntegerRunner.create(model, module)));
   return tiers.map((tier) => tier.run(pixels));
 }
 

@@ -129,6 +129,62 @@ describe('layerNorm', () => {
   });
 });
 
+describe('maps and windows', () => {
+  // a map of 4×4 whose row r is [r, 100 + r, -r]; windows of 2×2, shifted by one: the order written out
+  const order = [5, 6, 9, 10, 7, 4, 11, 8, 13, 14, 1, 2, 15, 12, 3, 0];
+  const row = (r: number) => [r, 100 + r, -r];
+  const twoMaps = Array.from({ length: 32 }, (_, r) => row(r));
+  const inWindows = [...order, ...order.map((r) => 16 + r)];
+
+  test('layerNormWindows equals layerNorm of the rows in window order', () => {
+    const bench = new Bench();
+    const [gamma, beta] = [bench.put([1, 2, 3]), bench.put([0.5, -1, 2])];
+    const out = bench.room(96);
+    const expected = bench.room(96);
+    bench.kernels.layerNormWindows(bench.put(twoMaps.flat()), gamma, beta, out, 2, 4, 2, 1, 3, 1e-6);
+    bench.kernels.layerNorm(bench.put(inWindows.flatMap(row)), 3, gamma, beta, expected, 32, 3, 1e-6);
+    expect(bench.view(out, 96)).toEqual(bench.view(expected, 96));
+  });
+
+  test('addWindows adds every row where it came from', () => {
+    const bench = new Bench();
+    const at = bench.put(twoMaps.flat());
+    bench.kernels.addWindows(at, bench.put(inWindows.flatMap(row)), 2, 4, 2, 1, 3);
+    expect(Array.from(bench.view(at, 96))).toEqual(twoMaps.flat().map((x) => 2 * x));
+  });
+
+  test('layerNormMerged equals layerNorm of four rows side by side', () => {
+    const bench = new Bench();
+    const [gamma, beta] = [bench.put(randomFloats(12, 1)), bench.put(randomFloats(12, 2))];
+    const out = bench.room(96);
+    const expected = bench.room(96);
+    const merged = [0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15];
+    const rows = [...merged, ...merged.map((r) => 16 + r)].flatMap(row);
+    bench.kernels.layerNormMerged(bench.put(twoMaps.flat()), gamma, beta, out, 2, 4, 3, 1e-6);
+    bench.kernels.layerNorm(bench.put(rows), 12, gamma, beta, expected, 8, 12, 1e-6);
+    expect(bench.view(out, 96)).toEqual(bench.view(expected, 96));
+  });
+
+  test('addRepeated adds the same range again and again, with a remainder', () => {
+    const bench = new Bench();
+    const at = bench.put([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    bench.kernels.addRepeated(at, bench.put([100, 200, 300, 400, 500]), 2, 5);
+    expect(Array.from(bench.view(at, 11))).toEqual([101, 202, 303, 404, 505, 106, 207, 308, 409, 510, 11]);
+  });
+
+  test('meanRows', () => {
+    const bench = new Bench();
+    const rows = [
+      [1, 2, 3, 4, 5],
+      [3, 4, 5, 6, 8],
+      [8, 9, 10, 11, 11],
+    ];
+    const out = bench.room(11, 42);
+    bench.kernels.meanRows(bench.put([...rows.flat(), ...rows.flat().map((x) => -x)]), out, 2, 3, 5);
+    expect(Array.from(bench.view(out, 11))).toEqual([4, 5, 6, 7, 8, -4, -5, -6, -7, -8, 42]);
+  });
+});
+
 describe('softmax', () => {
   test.each([1, 2, 7, 197])('rows of %d against f64', (width) => {
     const bench = new Bench();
@@ -150,6 +206,21 @@ describe('softmax', () => {
       const exact = Math.exp(Math.fround(x));
       expect(Math.abs(low / top - exact)).toBeLessThan(2e-7 * exact);
     }
+  });
+
+  test('below -87 the exponential is 0, without subnormal numbers', () => {
+    const bench = new Bench();
+    const at = bench.put([0, -87.01, -100, -3e38, Number.NEGATIVE_INFINITY, 0, 0, 0, -90]);
+    bench.kernels.softmax(at, 1, 9);
+    expect(Array.from(bench.view(at, 9))).toEqual([0.25, 0, 0, 0, 0, 0.25, 0.25, 0.25, 0]);
+  });
+
+  test.each([0, 4])('NaN at %d stays NaN', (seat) => {
+    const bench = new Bench();
+    const at = bench.put(randomFloats(5, 1));
+    bench.view(at, 5)[seat] = Number.NaN;
+    bench.kernels.softmax(at, 1, 5);
+    expect(bench.view(at, 5)[seat]).toBeNaN();
   });
 
   test('a very wide row of scores does not overflow', () => {

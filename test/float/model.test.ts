@@ -1,73 +1,178 @@
 import { describe, expect, test } from '@jest/globals';
 import type { FloatModel } from '../../src/checkpoint/float-model.js';
 import { FloatRunner } from '../../src/models/float.js';
+import { describeWithShared } from '../support/shared.js';
 import * as reference from './reference.js';
-import { deitTiny, goldenTest, photos, randomPixels, sharedTensors, smallModel, wasm } from './support.js';
+import {
+  deitTiny,
+  goldenTest,
+  photos,
+  randomPixels,
+  sharedTensors,
+  smallModel,
+  smallSwin,
+  swinMicro,
+  swinPictures,
+  wasm,
+} from './support.js';
+import { forwardSwin } from './swin-reference.js';
 
-describe('a small model with awkward sizes', () => {
-  const images = [1, 2, 3].map((seed) => randomPixels(12 * 12 * 3, seed));
+const models = [
+  { name: 'ViT', make: smallModel, forward: reference.forward },
+  { name: 'Swin', make: smallSwin, forward: forwardSwin },
+  {
+    // maps of 8, 4 and 2 tokens a side: four windows, one, and one that is smaller than the others
+    name: 'Swin with a last stage smaller than its window',
+    make: () =>
+      smallSwin({ patchSize: 3, dim: 10, depths: [2, 2, 2], heads: [2, 4, 5], mlpDim: 14, window: 4 }),
+    forward: forwardSwin,
+  },
+];
+
+describe.each(models)('a small $name with awkward sizes', ({ make, forward }) => {
+  const model = make();
+  const { imageSize } = model.architecture;
+  const images = [1, 2, 3].map((seed) => randomPixels(imageSize ** 2 * 3, seed));
 
   test('every observed tensor of a batch equals the f64 reference, in its order', async () => {
-    const model = smallModel();
     const runner = await FloatRunner.create(model, { wasm, batchSize: 4 });
-    const expected = images.map((image) => reference.forward(model, image));
+    const expected = images.map((image) => forward(model, image));
     const names: string[] = [];
     runner.run(images, (name, values, shape, address) => {
       names.push(name);
       expect(values.length).toBe(shape.reduce((a, b) => a * b));
       expect(values.byteOffset).toBe(address);
-      const parts = name === 'pos_embed' ? expected.slice(0, 1) : expected;
-      expect(shape[0]).toBe(parts.length);
+      const parts = /pos_embed|bias_table/.test(name) ? expected.slice(0, 1) : expected;
+      expect(shape[0]! % parts.length).toBe(0);
       const reached = parts.flatMap((one) => one.get(name)!);
       expect(reached.length).toBe(values.length);
       const worst = reached.reduce((w, x, i) => Math.max(w, Math.abs(x - values[i]!)), 0);
       expect({ name, close: worst < 2e-5 }).toEqual({ name, close: true });
     });
-    // the reference meets proj and fc2 after it has started on the addition that follows them: same set, own order
+    // the ViT reference meets proj and fc2 after it has started on the addition that follows them: same set, own order
     expect([...names].sort()).toEqual([...expected[0]!.keys()].sort());
-    expect(names.slice(0, 8)).toEqual([
-      'input',
-      'patch_embed.out',
-      'tokens',
-      'pos_embed',
-      'stem.out',
-      'blocks.0.norm1.out',
-      'blocks.0.attn.qkv.out',
-      'blocks.0.attn.scores',
-    ]);
     expect(names.at(-1)).toBe('logits');
   });
 
   test('logits do not depend on the batch or on an earlier run', async () => {
-    const one = await FloatRunner.create(smallModel(), { wasm });
-    const many = await FloatRunner.create(smallModel(), { wasm, batchSize: 3 });
+    const one = await FloatRunner.create(model, { wasm });
+    const many = await FloatRunner.create(model, { wasm, batchSize: 3 });
     const alone = images.map((image) => one.run([image])[0]!);
     expect(many.run(images)).toEqual(alone);
     expect(many.run([images[2]!])).toEqual([alone[2]]);
   });
 });
 
-describe('refusals', () => {
-  test.each([
+/** Name and shape of every tensor that a batch of two shows. */
+async function shownTensors(model: FloatModel): Promise<[string, readonly number[]][]> {
+  const runner = await FloatRunner.create(model, { wasm, batchSize: 2 });
+  const image = randomPixels(model.architecture.imageSize ** 2 * 3, 1);
+  const shown: [string, readonly number[]][] = [];
+  runner.run([image, image], (name, _values, shape) => shown.push([name, shape]));
+  return shown;
+}
+
+test('a ViT shows its tensors in layer order', async () => {
+  const shown = await shownTensors(smallModel());
+  const block = [
+    ['norm1.out', [2, 10, 15]],
+    ['attn.qkv.out', [2, 10, 45]],
+    ['attn.scores', [2, 3, 10, 10]],
+    ['attn.probs', [2, 3, 10, 10]],
+    ['attn.context', [2, 10, 15]],
+    ['attn.proj.out', [2, 10, 15]],
+    ['residual1.out', [2, 10, 15]],
+    ['norm2.out', [2, 10, 15]],
+    ['mlp.gelu.out', [2, 10, 22]],
+    ['mlp.fc2.out', [2, 10, 15]],
+    ['residual2.out', [2, 10, 15]],
+  ] as const;
+  expect(shown).toEqual([
+    ['input', [2, 12, 12, 3]],
+    ['patch_embed.out', [2, 9, 15]],
+    ['tokens', [2, 10, 15]],
+    ['pos_embed', [1, 10, 15]],
+    ['stem.out', [2, 10, 15]],
+    ...block.map(([name, shape]) => [`blocks.0.${name}`, shape]),
+    ...block.map(([name, shape]) => [`blocks.1.${name}`, shape]),
+    ['norm.out', [2, 15]],
+    ['logits', [2, 11]],
+  ]);
+});
+
+test('a Swin shows its tensors in layer order, those of its attention window by window', async () => {
+  const shown = await shownTensors(smallSwin({ depths: [1, 1, 1] }));
+  const stage = (i: number, windows: number, heads: number, dim: number, mlpDim: number) =>
     [
-      'a missing tensor',
-      (m: FloatModel) => new Map([...m.tensors].filter(([n]) => n !== 'blocks.1.norm2.bias')),
+      ['norm1.out', [2 * windows, 9, dim]],
+      ['attn.qkv.out', [2 * windows, 9, 3 * dim]],
+      ['attn.qk', [2 * windows, heads, 9, 9]],
+      ['attn.bias_table', [1, 25, heads]],
+      ['attn.scores', [2 * windows, heads, 9, 9]],
+      ['attn.probs', [2 * windows, heads, 9, 9]],
+      ['attn.context', [2 * windows, 9, dim]],
+      ['attn.proj.out', [2 * windows, 9, dim]],
+      ['residual1.out', [2, 9 * windows, dim]],
+      ['norm2.out', [2, 9 * windows, dim]],
+      ['mlp.gelu.out', [2, 9 * windows, mlpDim]],
+      ['mlp.fc2.out', [2, 9 * windows, dim]],
+      ['residual2.out', [2, 9 * windows, dim]],
+    ].map(([name, shape]) => [`layers.${i}.blocks.0.${name}`, shape]);
+  expect(shown).toEqual([
+    ['input', [2, 24, 24, 3]],
+    ['patch_embed.conv.out', [2, 144, 6]],
+    ['stem.out', [2, 144, 6]],
+    ...stage(0, 16, 1, 6, 10),
+    ['layers.0.downsample.norm.out', [2, 36, 24]],
+    ['layers.0.downsample.reduction.out', [2, 36, 12]],
+    ...stage(1, 4, 2, 12, 20),
+    ['layers.1.downsample.norm.out', [2, 9, 48]],
+    ['layers.1.downsample.reduction.out', [2, 9, 24]],
+    ...stage(2, 1, 3, 24, 40),
+    ['norm.out', [2, 9, 24]],
+    ['pooled', [2, 24]],
+    ['logits', [2, 5]],
+  ]);
+});
+
+describe('refusals', () => {
+  const table = 'layers.1.blocks.0.attn.relative_position_bias_table';
+  test.each([
+    ['a missing tensor', smallModel(), 'blocks.1.norm2.bias', undefined, 'no tensor blocks.1.norm2.bias'],
+    [
+      'a tensor of another size',
+      smallModel(),
+      'head.weight',
+      7,
+      'head.weight: expected 165 elements, found 7',
     ],
-    ['a tensor of another size', (m: FloatModel) => withTensor(m, 'head.weight', new Float32Array(7))],
-  ])('%s', async (_, change) => {
-    const model = smallModel();
-    const broken = { ...model, tensors: change(model) };
-    await expect(FloatRunner.create(broken, { wasm })).rejects.toMatchObject({
+    ['a missing table', smallSwin(), table, undefined, `no tensor ${table}`],
+    ['a table of another window', smallSwin(), table, 18, `${table}: expected 50 elements, found 18`],
+  ])('%s', async (_, model, name, count, message) => {
+    const tensors = new Map(model.tensors);
+    if (count === undefined) tensors.delete(name);
+    else tensors.set(name, { shape: [count], data: new Float32Array(count) });
+    await expect(FloatRunner.create({ ...model, tensors }, { wasm })).rejects.toMatchObject({
       name: 'QuantizeError',
       code: 'MODEL_TENSOR',
-      message: expect.stringMatching(/blocks\.1\.norm2\.bias|head\.weight: expected 165 elements, found 7/),
+      message: expect.stringContaining(message),
     });
   });
 
-  test.each([{ patchSize: 5 }, { heads: 4 }])('sizes that do not divide: %j', async (change) => {
-    const model = smallModel();
-    const broken = { ...model, architecture: { ...model.architecture, ...change } };
-    await expect(FloatRunner.create(broken, { wasm })).rejects.toMatchObject({ code: 'MODEL_SHAPE' });
+  test.each([
+    ['ViT', { patchSize: 5 }, 'image size 12 is not a multiple of the patch size 5'],
+    ['ViT', { heads: 4 }, 'dim 15 is not a multiple of the number of heads 4'],
+    ['Swin', { patchSize: 5 }, 'image size 24 is not a multiple of the patch size 5'],
+    ['Swin', { window: 5 }, 'stage 0 has a map of 12×12 tokens, which no window of 5×5 fits'],
+    ['Swin', { depths: [1, 1, 1, 1], heads: [1, 1, 1, 1] }, 'stage 2 has a map of 3×3 tokens'],
+    ['Swin', { heads: [1, 5, 3] }, 'dim 12 is not a multiple of the number of heads 5'],
+  ])('sizes that do not divide: %s with %j', async (family, change, message) => {
+    const model: FloatModel = family === 'Swin' ? smallSwin() : smallModel();
+    const broken = { ...model, architecture: { ...model.architecture, ...change } } as FloatModel;
+    await expect(FloatRunner.create(broken, { wasm })).rejects.toMatchObject({
+      code: 'MODEL_SHAPE',
+      message: expect.stringContaining(message),
+    });
   });
 
   test('a module that is not the float module', async () => {
@@ -108,6 +213,20 @@ goldenTest('DeiT-Tiny: the logits of 100 photos are within 1e-4 of the reference
   expect(worst).toBeLessThan(1e-4);
 });
 
-function withTensor(model: FloatModel, name: string, data: Float32Array): FloatModel['tensors'] {
-  return new Map(model.tensors).set(name, { shape: [data.length], data });
-}
+describeWithShared('Swin in small, ../shared/golden/swin_micro', 1, () => {
+  test('the logits of 400 pictures are within 1e-3 of the reference', async () => {
+    const runner = await FloatRunner.create(swinMicro(), { wasm, batchSize: 16 });
+    const golden = sharedTensors('golden/swin_micro/logits.safetensors').get('float_model')!.data;
+    const pictures = swinPictures('test');
+    expect(pictures.length).toBe(400);
+    let worst = 0;
+    for (let first = 0; first < 400; first += 16) {
+      runner.run(pictures.slice(first, first + 16)).forEach((logits, b) => {
+        logits.forEach((x, c) => {
+          worst = Math.max(worst, Math.abs(x - golden[10 * (first + b) + c]!));
+        });
+      });
+    }
+    expect(worst).toBeLessThan(1e-3);
+  });
+});

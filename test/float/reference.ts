@@ -1,4 +1,5 @@
-/** The float model in plain f64 loops, one image at a time: what the kernels are checked against. */
+/** The float DeiT or ViT in plain f64 loops, one image at a time: what the kernels are checked against. */
+import type { VitArchitecture } from '../../src/checkpoint/architecture.js';
 import type { FloatModel } from '../../src/checkpoint/float-model.js';
 
 type Rows = number[][];
@@ -42,7 +43,8 @@ export function layerNorm(
 
 /** Every tensor behind a quantiser of one image, by name, flattened. */
 export function forward(model: FloatModel, pixels: Uint8Array): Map<string, number[]> {
-  const { imageSize, patchSize, dim, depth, heads, layerNormEps } = model.architecture;
+  const architecture = model.architecture as FloatModel['architecture'] & VitArchitecture;
+  const { imageSize, patchSize, dim, depth, heads, layerNormEps } = architecture;
   const { mean, std } = model.preprocessing;
   const data = (name: string) => model.tensors.get(name)!.data;
   const seen = new Map<string, number[]>();

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { test } from '@jest/globals';
+import type { SwinArchitecture, VitArchitecture } from '../../src/checkpoint/architecture.js';
 import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { asFloat32 } from '../../src/checkpoint/typed-views.js';
@@ -64,8 +65,10 @@ export function randomPixels(count: number, seed: number): Uint8Array {
   return Uint8Array.from({ length: count }, () => 128 + 128 * next());
 }
 
+type Small<A> = FloatModel & { readonly architecture: A & { readonly layerNormEps: number } };
+
 /** A ViT whose every size is odd for the kernels: no multiple of 8, of the tile's 4 rows, or of each other. */
-export function smallModel(): FloatModel {
+export function smallModel(): Small<VitArchitecture> {
   const architecture = {
     family: 'vit',
     name: 'small',
@@ -78,40 +81,92 @@ export function smallModel(): FloatModel {
     classes: 11,
     layerNormEps: 1e-6,
   } as const;
-  const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  const tensor = (name: string, shape: number[], size: number, centre = 0) => {
-    const data = randomFloats(
-      shape.reduce((a, b) => a * b),
-      tensors.size + 1,
-      size,
-    );
-    tensors.set(name, { shape, data: data.map((x) => x + centre) });
-  };
-  const linear = (name: string, outputs: number, inputs: number[]) => {
-    tensor(`${name}.weight`, [outputs, ...inputs], 0.7);
-    tensor(`${name}.bias`, [outputs], 0.3);
-  };
-  const norm = (name: string) => {
-    tensor(`${name}.weight`, [15], 0.3, 1);
-    tensor(`${name}.bias`, [15], 0.3);
-  };
-  tensor('cls_token', [1, 1, 15], 1);
-  tensor('pos_embed', [1, 10, 15], 1);
-  linear('patch_embed.proj', 15, [3, 4, 4]);
-  for (const block of ['blocks.0', 'blocks.1']) {
-    norm(`${block}.norm1`);
-    linear(`${block}.attn.qkv`, 45, [15]);
-    linear(`${block}.attn.proj`, 15, [15]);
-    norm(`${block}.norm2`);
-    linear(`${block}.mlp.fc1`, 22, [15]);
-    linear(`${block}.mlp.fc2`, 15, [22]);
+  const parameters = new RandomTensors();
+  parameters.tensor('cls_token', [1, 1, 15], 1);
+  parameters.tensor('pos_embed', [1, 10, 15], 1);
+  parameters.linear('patch_embed.proj', 15, [3, 4, 4]);
+  for (const block of ['blocks.0', 'blocks.1']) parameters.block(block, 15, 22);
+  parameters.norm('norm', 15);
+  parameters.linear('head', 11, [15]);
+  return { architecture, ...surroundings(12), tensors: parameters.tensors };
+}
+
+/**
+ * A Swin with sizes as odd: maps of 12, 6 and 3 tokens a side in windows of 3, so that the first two stages have shifted
+ * blocks with windows in the middle, at either edge and in the corner of the map; dims 6, 12 and 24.
+ */
+export function smallSwin(change: Partial<SwinArchitecture> = {}): Small<SwinArchitecture> {
+  const architecture = {
+    family: 'swin',
+    name: 'small',
+    imageSize: 24,
+    patchSize: 2,
+    dim: 6,
+    depths: [2, 4, 1],
+    heads: [1, 2, 3],
+    mlpDim: 10,
+    window: 3,
+    classes: 5,
+    layerNormEps: 1e-5,
+    ...change,
+  } as const;
+  const { dim, imageSize, patchSize, heads, mlpDim, window, classes } = architecture;
+  const parameters = new RandomTensors();
+  parameters.linear('patch_embed.proj', dim, [3, patchSize, patchSize]);
+  parameters.norm('patch_embed.norm', dim);
+  let width = dim;
+  architecture.depths.forEach((depth, i) => {
+    const side = Math.min(window, imageSize / patchSize / 2 ** i);
+    for (let n = 0; n < depth; n++) {
+      const block = `layers.${i}.blocks.${n}`;
+      parameters.tensor(`${block}.attn.relative_position_bias_table`, [(2 * side - 1) ** 2, heads[i]!], 2);
+      parameters.block(block, width, mlpDim * 2 ** i);
+    }
+    if (i + 1 === architecture.depths.length) return;
+    parameters.norm(`layers.${i}.downsample.norm`, 4 * width);
+    parameters.tensor(`layers.${i}.downsample.reduction.weight`, [2 * width, 4 * width], 0.5);
+    width *= 2;
+  });
+  parameters.norm('norm', width);
+  parameters.linear('head', classes, [width]);
+  return { architecture, ...surroundings(imageSize), tensors: parameters.tensors };
+}
+
+/** Repeatable tensors, each with values of its own. */
+class RandomTensors {
+  readonly tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+
+  tensor(name: string, shape: readonly number[], size: number, centre = 0): void {
+    const count = shape.reduce((a, b) => a * b);
+    const data = randomFloats(count, this.tensors.size + 1, size).map((x) => x + centre);
+    this.tensors.set(name, { shape, data });
   }
-  norm('norm');
-  linear('head', 11, [15]);
+
+  linear(name: string, outputs: number, inputs: readonly number[]): void {
+    this.tensor(`${name}.weight`, [outputs, ...inputs], 0.7);
+    this.tensor(`${name}.bias`, [outputs], 0.3);
+  }
+
+  norm(name: string, width: number): void {
+    this.tensor(`${name}.weight`, [width], 0.3, 1);
+    this.tensor(`${name}.bias`, [width], 0.3);
+  }
+
+  block(name: string, dim: number, mlpDim: number): void {
+    this.norm(`${name}.norm1`, dim);
+    this.linear(`${name}.attn.qkv`, 3 * dim, [dim]);
+    this.linear(`${name}.attn.proj`, dim, [dim]);
+    this.norm(`${name}.norm2`, dim);
+    this.linear(`${name}.mlp.fc1`, mlpDim, [dim]);
+    this.linear(`${name}.mlp.fc2`, dim, [mlpDim]);
+  }
+}
+
+/** What a model has beside its architecture and tensors. */
+function surroundings(imageSize: number): Omit<FloatModel, 'architecture' | 'tensors'> {
   return {
-    architecture,
     preprocessing: {
-      imageSize: 12,
+      imageSize,
       cropPct: 1,
       interpolation: 'bicubic',
       mean: [0.5, 0.4, 0.3],
@@ -119,7 +174,6 @@ export function smallModel(): FloatModel {
     },
     labels: [],
     warnings: [],
-    tensors,
   };
 }
 
@@ -150,6 +204,20 @@ export function sharedTensors(path: string): FloatModel['tensors'] {
 export function deitTiny(): FloatModel {
   const bytes = readFileSync(sharedFile('models/deit_tiny_patch16_224.safetensors'));
   return readFloatModel(bytes, { arch: 'deit_tiny_patch16_224' });
+}
+
+/** The float Swin of the golden data. */
+export function swinMicro(): FloatModel {
+  const bytes = readFileSync(sharedFile('models/swin_micro.safetensors'));
+  return readFloatModel(bytes, { config: { architecture: 'swin', image_size: 56, layer_norm_eps: 1e-6 } });
+}
+
+/** The pictures of the golden data of `swinMicro`, uint8 [56, 56, 3] each. */
+export function swinPictures(part: 'calibration' | 'test'): Uint8Array[] {
+  const { tensors } = readSafetensors(readFileSync(sharedFile('golden/swin_micro/pixels.safetensors')));
+  const { shape, data } = tensors.get(part)!;
+  const size = 56 * 56 * 3;
+  return Array.from({ length: shape[0]! }, (_, n) => data.subarray(n * size, (n + 1) * size));
 }
 
 /** Preprocessed photos `first` to `end - 1` of the reference list, without EXIF rotation as in the golden data. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, jest, test } from '@jest/globals';
 import { FloatRunner } from '../../src/models/float.js';
 import { calibrate, calibrateEach } from '../../src/quantize/calibrate.js';
-import { OBSERVER_NAMES } from '../../src/quantize/observers.js';
+import { OBSERVER_NAMES, type Quantizer } from '../../src/quantize/observers.js';
 import {
   deitTiny,
   goldenTest,
@@ -10,10 +10,15 @@ import {
   randomPixels,
   sharedFile,
   smallModel,
+  smallSwin,
+  swinMicro,
+  swinPictures,
   wasm,
 } from '../float/support.js';
+import { describeWithShared } from '../support/shared.js';
 
 const images = Array.from({ length: 7 }, (_, i) => randomPixels(12 * 12 * 3, i + 1));
+const swinImages = [1, 2, 3].map((seed) => randomPixels(24 * 24 * 3, seed));
 const minmax = { observer: 'minmax', ptf: true, wasm } as const;
 
 describe('calibrate on a small model', () => {
@@ -134,37 +139,64 @@ describe('calibrate on a small model', () => {
   });
 });
 
+test('calibrate on a small Swin gives every quantiser, the residual stream with a factor a channel', async () => {
+  const { quantizers } = await calibrate(smallSwin(), swinImages, 3, minmax);
+  expect(quantizers.size).toBe(3 + 7 * 13 + 2 * 2 + 3);
+  for (const [name, { scale, factors }] of quantizers) {
+    expect(scale).toBeGreaterThan(0);
+    const stage = Number(/layers\.(\d)/.exec(name)?.[1]);
+    const inStream = /residual|reduction/.test(name);
+    const channels = 6 * 2 ** (name.includes('reduction') ? stage + 1 : stage);
+    expect([name, factors?.length]).toEqual([name, inStream ? channels : undefined]);
+  }
+  expect(quantizers.get('layers.1.blocks.1.attn.probs')!.zeroPoint).toBe(0);
+});
+
 interface Golden {
   scale: number;
   zero_point: number;
   ptf?: number[];
 }
 
+/** Holds one calibration against the simulator's; returns how many factors there were. */
+function compare(file: string, found: ReadonlyMap<string, Quantizer>): { tensors: number; factors: number } {
+  const text = readFileSync(sharedFile(`golden/${file}`), 'utf8');
+  const golden = Object.entries(JSON.parse(text).quantizers as Record<string, Golden>);
+  let factors = 0;
+  for (const [name, expected] of golden) {
+    const q = found.get(name)!;
+    const what = `${file} ${name}`;
+    const relative = q.scale / expected.scale - 1;
+    expect([what, q.zeroPoint, Math.abs(relative) < 1e-5]).toEqual([what, expected.zero_point, true]);
+    expect([what, q.factors && Array.from(q.factors)]).toEqual([what, expected.ptf]);
+    factors += expected.ptf?.length ?? 0;
+  }
+  return { tensors: golden.length, factors };
+}
+
 goldenTest("DeiT-Tiny, 64 photos: scales, zero points and factors are the simulator's", async () => {
-  const goldens = [...OBSERVER_NAMES, 'plain_minmax'].map((file) => {
-    const text = readFileSync(sharedFile(`golden/deit_tiny/quantizers_${file}.json`), 'utf8');
-    return { file, golden: Object.entries(JSON.parse(text).quantizers as Record<string, Golden>) };
-  });
+  const files = [...OBSERVER_NAMES, 'plain_minmax'];
   const recipes = [
     ...OBSERVER_NAMES.map((observer) => ({ observer, ptf: true })),
     { observer: 'minmax', ptf: false } as const,
   ];
   const found = await calibrateEach(deitTiny(), photos(0, 64), 64, recipes, { wasm });
-  goldens.forEach(({ file, golden }, i) => {
-    expect(golden.length).toBe(127);
-    let channels = 0;
-    let equal = 0;
-    for (const [name, expected] of golden) {
-      const q = found.quantizers[i]!.get(name)!;
-      const what = `${file} ${name}`;
-      const relative = q.scale / expected.scale - 1;
-      expect([what, q.zeroPoint, Math.abs(relative) < 1e-5]).toEqual([what, expected.zero_point, true]);
-      expected.ptf?.forEach((alpha, c) => {
-        channels++;
-        equal += q.factors![c] === alpha ? 1 : 0;
-      });
-    }
-    expect([file, channels]).toEqual([file, file === 'plain_minmax' ? 0 : 25 * 192]);
-    expect(equal).toBe(channels);
+  files.forEach((file, i) => {
+    const compared = compare(`deit_tiny/quantizers_${file}.json`, found.quantizers[i]!);
+    expect(compared).toEqual({ tensors: 127, factors: file === 'plain_minmax' ? 0 : 25 * 192 });
+  });
+});
+
+describeWithShared('Swin in small, ../shared/golden/swin_micro', 1, () => {
+  test("64 pictures: scales, zero points and factors are the simulator's", async () => {
+    const recipes = OBSERVER_NAMES.map((observer) => ({ observer, ptf: true }));
+    const pictures = swinPictures('calibration');
+    const found = await calibrateEach(swinMicro(), pictures, 64, recipes, { wasm });
+    expect(found.images).toBe(64);
+    OBSERVER_NAMES.forEach((observer, i) => {
+      const compared = compare(`swin_micro/quantizers_${observer}.json`, found.quantizers[i]!);
+      // a residual stream of 32, 64 and 128 channels, two blocks each, and two reductions
+      expect(compared).toEqual({ tensors: 82, factors: 4 * (32 + 64 + 128) + 64 + 128 });
+    });
   });
 });

@@ -19,8 +19,8 @@ function observe(
   const bench = new Bench();
   const made: Observer =
     observer === 'ptf'
-      ? createObserver('stem.out', { observer: 'minmax', ptf: true }, bench.workspace)
-      : createObserver(name, { observer, ptf: false }, bench.workspace);
+      ? createObserver('stem.out', 'deit', { observer: 'minmax', ptf: true }, bench.workspace)
+      : createObserver(name, 'deit', { observer, ptf: false }, bench.workspace);
   batches.forEach((batch, i) => {
     const address = bench.put(batch);
     const values = bench.view(address, batch.length);
@@ -264,7 +264,12 @@ describe('all observers', () => {
 
   test.each(['omse', 'ptf'] as const)('%s searches the last batch only', (name) => {
     const bench = new Bench();
-    const observer = createObserver('stem.out', { observer: 'omse', ptf: name === 'ptf' }, bench.workspace);
+    const observer = createObserver(
+      'stem.out',
+      'deit',
+      { observer: 'omse', ptf: name === 'ptf' },
+      bench.workspace,
+    );
     const address = bench.put([0, 1]);
     observer.observe({ name: 'stem.out', values: bench.view(address, 2), address, shape: [2, 1] }, false);
     expect(() => observer.quantizer()).toThrow(expect.objectContaining({ code: 'CALIBRATION_EMPTY' }));
@@ -280,16 +285,42 @@ describe('all observers', () => {
   );
 });
 
-test('power-of-two factors are for the residual stream, and only where the recipe asks for them', () => {
-  const bench = new Bench();
-  const named = (name: string, ptf: boolean) =>
-    createObserver(name, { observer: 'ema', ptf }, bench.workspace).constructor.name;
-  for (const name of ['stem.out', 'blocks.0.residual1.out', 'blocks.11.residual2.out']) {
-    expect(isLayerNormInput(name)).toBe(true);
-    expect([named(name, true), named(name, false)]).toEqual(['PtfObserver', 'EmaObserver']);
-  }
-  for (const name of ['input', 'blocks.0.norm1.out', 'norm.out', 'blocks.0.attn.context', 'tokens']) {
-    expect(isLayerNormInput(name)).toBe(false);
-    expect(named(name, true)).toBe('EmaObserver');
-  }
+describe('power-of-two factors are for the residual stream, and only where the recipe asks for them', () => {
+  const vit = {
+    stream: ['stem.out', 'blocks.0.residual1.out', 'blocks.11.residual2.out'],
+    others: ['input', 'blocks.0.norm1.out', 'norm.out', 'blocks.0.attn.context', 'tokens'],
+  };
+  const swin = {
+    stream: [
+      'layers.0.blocks.0.residual1.out',
+      'layers.3.blocks.11.residual2.out',
+      'layers.0.downsample.reduction.out',
+    ],
+    others: [
+      'patch_embed.conv.out',
+      'stem.out',
+      'layers.0.blocks.0.norm1.out',
+      'layers.0.downsample.norm.out',
+      'norm.out',
+      'pooled',
+    ],
+  };
+
+  test.each([
+    ['deit', vit],
+    ['vit', vit],
+    ['swin', swin],
+  ] as const)('%s', (family, { stream, others }) => {
+    const bench = new Bench();
+    const named = (name: string, ptf: boolean) =>
+      createObserver(name, family, { observer: 'ema', ptf }, bench.workspace).constructor.name;
+    for (const name of stream) {
+      expect([name, isLayerNormInput(name, family)]).toEqual([name, true]);
+      expect([named(name, true), named(name, false)]).toEqual(['PtfObserver', 'EmaObserver']);
+    }
+    for (const name of others) {
+      expect([name, isLayerNormInput(name, family)]).toEqual([name, false]);
+      expect(named(name, true)).toBe('EmaObserver');
+    }
+  });
 });

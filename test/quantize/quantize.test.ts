@@ -8,7 +8,7 @@ import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkp
 import { load } from '../../src/classify.js';
 import { CheckpointError, QuantizeError, RuntimeError, UsageError } from '../../src/errors.js';
 import type { ImageSource } from '../../src/image/source.js';
-import { IntegerDeit } from '../../src/models/deit.js';
+import { IntegerRunner } from '../../src/models/integer.js';
 import { FloatRunner } from '../../src/models/float.js';
 import { type QuantizeOptions, quantize, readFloatModel } from '../../src/quantize/index.js';
 import { integerize } from '../../src/quantize/integerize.js';
@@ -468,8 +468,8 @@ test('whatever a calibration finds, the checkpoint loads and runs to the same bi
         const checkpoint = readIntegerModel(writeIntegerModel(integerize(source, quantizers, recipe)));
         const pixels = randomPixels(192, seed);
         const [a, b] = [
-          await IntegerDeit.create(checkpoint, scalar),
-          await IntegerDeit.create(checkpoint, simd),
+          await IntegerRunner.create(checkpoint, scalar),
+          await IntegerRunner.create(checkpoint, simd),
         ];
         expect(b.run(pixels)).toEqual(a.run(pixels));
       },

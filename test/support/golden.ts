@@ -1,6 +1,6 @@
-import { readFloatModel } from '../../src/checkpoint/float-model.js';
+import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
 import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
-import { readSafetensors } from '../../src/checkpoint/safetensors.js';
+import { readSafetensors, type Tensor } from '../../src/checkpoint/safetensors.js';
 import { asUint8 } from '../../src/checkpoint/typed-views.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
@@ -10,9 +10,17 @@ interface GoldenQuantizers {
   quantizers: Record<string, { scale: number; zero_point: number; ptf?: number[] }>;
 }
 
-/** The simulator's quantisers of DeiT-Tiny. */
-export function goldenQuantizers(observer: string): Map<string, Quantizer> {
-  const { quantizers } = readSharedJson<GoldenQuantizers>(`golden/deit_tiny/quantizers_${observer}.json`);
+/** The models that the simulator ran: folder in golden/, float weights, and what these do not say. */
+const GOLDEN = {
+  deit_tiny: { file: 'models/deit_tiny_patch16_224.safetensors', config: {} },
+  swin_micro: { file: 'models/swin_micro.safetensors', config: { layer_norm_eps: 1e-6, image_size: 56 } },
+};
+
+export type GoldenName = keyof typeof GOLDEN;
+
+/** The simulator's quantisers. */
+export function goldenQuantizers(observer: string, model: GoldenName = 'deit_tiny'): Map<string, Quantizer> {
+  const { quantizers } = readSharedJson<GoldenQuantizers>(`golden/${model}/quantizers_${observer}.json`);
   return new Map(
     Object.entries(quantizers).map(([name, { scale, zero_point, ptf }]) => [
       name,
@@ -21,10 +29,14 @@ export function goldenQuantizers(observer: string): Map<string, Quantizer> {
   );
 }
 
-/** DeiT-Tiny in integers, made from the float weights and the simulator's scales. */
-export function goldenModel(): IntegerModel {
-  const file = 'models/deit_tiny_patch16_224.safetensors';
-  return integerize(readFloatModel(readShared(file), { file }), goldenQuantizers('minmax'), {
+export function goldenFloat(model: GoldenName = 'deit_tiny'): FloatModel {
+  const { file, config } = GOLDEN[model];
+  return readFloatModel(readShared(file), { file, config });
+}
+
+/** The model in integers, made from the float weights and the simulator's scales. */
+export function goldenModel(model: GoldenName = 'deit_tiny'): IntegerModel {
+  return integerize(goldenFloat(model), goldenQuantizers('minmax', model), {
     method: 'fq',
     observer: 'minmax',
     ptf: true,
@@ -35,8 +47,12 @@ export function goldenModel(): IntegerModel {
   });
 }
 
+/** Tensors of a file of the simulator's, by name. */
+export function goldenTensors(file: string, model: GoldenName = 'deit_tiny'): Map<string, Tensor> {
+  return new Map(readSafetensors(readShared(`golden/${model}/${file}.safetensors`)).tensors);
+}
+
 /** The simulator's codes of every quantiser for one picture. */
-export function goldenCodes(): Map<string, Uint8Array> {
-  const { tensors } = readSafetensors(readShared('golden/deit_tiny/codes.safetensors'));
-  return new Map([...tensors].map(([name, tensor]) => [name, asUint8(tensor)]));
+export function goldenCodes(model: GoldenName = 'deit_tiny'): Map<string, Uint8Array> {
+  return new Map([...goldenTensors('codes', model)].map(([name, tensor]) => [name, asUint8(tensor)]));
 }

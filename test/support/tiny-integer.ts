@@ -2,8 +2,8 @@
 
 import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
 import type { Recipe } from '../../src/checkpoint/integer-description.js';
+import { integerLayout } from '../../src/checkpoint/integer-layout.js';
 import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { quantizerNames } from '../../src/checkpoint/integer-tensors.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
@@ -41,20 +41,18 @@ export const RECIPE: Recipe = {
 export const UNIFORM: Recipe = { ...RECIPE, method: 'minmax', ptf: false, attention: 'uniform' };
 
 /** Quantisers as a calibration could have found them, without running one. */
-export function tinyQuantizers(
-  { architecture }: FloatModel,
-  { attention, ptf }: Recipe,
-): Map<string, Quantizer> {
-  const { depth, dim } = architecture;
+export function tinyQuantizers(model: FloatModel, recipe: Recipe): Map<string, Quantizer> {
+  const { quantizers, tensors } = integerLayout({ architecture: model.architecture, recipe });
   return new Map(
-    quantizerNames(depth, attention).map((name) => {
-      const isStream = ptf && /^stem\.out$|residual\d\.out$/.test(name);
+    quantizers.map((name) => {
+      const factors = tensors.find((tensor) => tensor.name === name.replace(/out$/, 'factors'));
+      const isStream = recipe.ptf && factors !== undefined;
       return [
         name,
         {
           scale: name.endsWith('probs') ? 1 / 255 : isStream ? 0.006 : 0.04,
           zeroPoint: name.endsWith('probs') ? 0 : name.endsWith('gelu.out') ? 4 : 120,
-          ...(isStream ? { factors: Uint8Array.from({ length: dim }, (_, c) => c % 4) } : {}),
+          ...(isStream ? { factors: Uint8Array.from({ length: factors.shape[0]! }, (_, c) => c % 4) } : {}),
         },
       ];
     }),

@@ -1,7 +1,8 @@
-/** A float DeiT that is quick to quantise: 16 pixels, patch 8, dim 16, 2 blocks, 2 heads, 3 classes, pseudo-random weights. */
+/** Float models that are quick to quantise, of pseudo-random weights. */
 
 import { type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { type TinySizes, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
+import { TINY_SWIN, type TinySwinSizes, tinySwinShapes } from '../checkpoint/tiny-swin.js';
 
 export const TINY_CONFIG = {
   architecture: 'deit',
@@ -11,7 +12,8 @@ export const TINY_CONFIG = {
 };
 
 /**
- * A whole `.safetensors` file; the same arguments give the same bytes.
+ * A DeiT of 16 pixels, patch 8, dim 16, 2 blocks, 2 heads, 3 classes as a whole `.safetensors` file; the same
+ * arguments give the same bytes.
  *
  * @param config of its metadata; null for none
  */
@@ -19,19 +21,42 @@ export function tinyModel(
   config: Record<string, unknown> | null = TINY_CONFIG,
   { seed = 1, ...sizes }: Partial<TinySizes> & { seed?: number } = {},
 ): Uint8Array {
+  return modelFile(tinyShapes({ patchSize: 8, ...sizes }), config, seed);
+}
+
+/**
+ * A Swin of the sizes of {@link TINY_SWIN} as a whole `.safetensors` file in Microsoft's names, without buffers.
+ *
+ * @param config of its metadata, `image_size` and one label a class if left out; null for none
+ */
+export function tinySwinModel(
+  config?: Record<string, unknown> | null,
+  { seed = 1, ...sizes }: Partial<TinySwinSizes> & { seed?: number } = {},
+): Uint8Array {
+  const { imageSize, classes } = { ...TINY_SWIN, ...sizes };
+  const labels = Array.from({ length: classes }, (_, n) => `label ${n}`);
+  const whole = { architecture: 'swin', image_size: imageSize, crop_pct: 1, labels };
+  return modelFile(tinySwinShapes(sizes), config === undefined ? whole : config, seed);
+}
+
+function modelFile(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  config: Record<string, unknown> | null,
+  seed: number,
+): Uint8Array {
   const random = generator(seed);
-  const tensors = zeros(tinyShapes({ patchSize: 8, ...sizes }), 'F32', (tensor) => fill(tensor, random));
+  const tensors = zeros(shapes, 'F32', (tensor) => fill(tensor, random));
   return writeSafetensors(tensors, config === null ? {} : { fqvit: JSON.stringify(config) });
 }
 
-/** Matrices of unit gain, LayerNorm weights about 1, everything else about 0. */
+/** Matrices of unit gain, LayerNorm weights about 1, everything else about 0; position biases that matter to a softmax. */
 function fill({ name, shape, data }: Tensor, random: () => number): void {
   const fanIn = shape.slice(1).reduce((product, n) => product * n, 1);
   const [mean, spread] = /norm\d?\.weight$/.test(name)
     ? [1, 0.5]
     : name.endsWith('.weight')
       ? [0, Math.sqrt(3 / fanIn)]
-      : [0, 0.2];
+      : [0, name.endsWith('_table') ? 1 : 0.2];
   const values = new DataView(data.buffer, data.byteOffset, data.length);
   for (let at = 0; at < data.length; at += 4) values.setFloat32(at, mean + spread * random(), true);
 }

@@ -1,4 +1,5 @@
-import type { Architecture, ModelPreprocessing } from '../../checkpoint/integer-description.js';
+import { type Architecture, swinStages } from '../../checkpoint/architecture.js';
+import type { ModelPreprocessing } from '../../checkpoint/integer-description.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatCount, plain, plural } from '../format.js';
@@ -16,33 +17,39 @@ export default describeCommand({
   usage: 'M [OPTIONS]',
   args: {
     m: { type: 'positional', required: true, description: 'Integer or float checkpoint' },
+    plan: {
+      type: 'boolean',
+      description: 'List every step of a forward pass: shapes, MACs, bytes, scratch memory',
+    },
     tensors: { type: 'boolean', description: 'List every tensor, quantiser and step as well' },
     json: { type: 'boolean', description: 'Print all of it as JSON' },
   },
   examples: [
     'fqvit inspect deit_tiny.int8.safetensors',
+    'fqvit inspect swin_tiny.int8.safetensors --plan',
     'fqvit inspect deit_tiny.int8.safetensors --tensors | less',
     'fqvit inspect deit_tiny.safetensors --json',
   ],
-  async run({ m: path, tensors, json }) {
+  async run({ m: path, plan, tensors, json }) {
     const source = await readFloatSource(path);
     const { inspectCheckpoint } = await import('../inspection.js');
-    const report = await inspectCheckpoint(source);
+    const report = inspectCheckpoint(source);
     if (report.kind === 'float') for (const warning of report.warnings) warn(warning);
     if (json) return printJson(report);
     const summary = report.kind === 'integer' ? integerSummary(report) : floatSummary(report);
     for (const line of columns(summary)) print(plain(line));
+    if (plan && report.kind === 'integer') printPlan(report);
     if (tensors) printTables(report);
     if (report.kind === 'float') {
       print(`\nMake it an integer checkpoint: fqvit quantize ${plain(path)} --calibration DIR -o OUT`);
-    } else if (!tensors) {
-      print('\n--tensors lists every tensor, quantiser and step.');
+    } else if (!plan && !tensors) {
+      print('\n--plan lists every step of a forward pass, --tensors every tensor and quantiser.');
     }
   },
 });
 
 function integerSummary(report: IntegerReport): Row[] {
-  const { recipe, tensors, bytes, memoryBytes, weightBytes, quantizers } = report;
+  const { recipe, tensors, bytes, memoryBytes, weightBytes, quantizers, plan } = report;
   const factors = factorTotals(quantizers);
   return [
     ['file', report.file],
@@ -56,7 +63,11 @@ function integerSummary(report: IntegerReport): Row[] {
     ],
     ['made from', `a float checkpoint with SHA-256 ${recipe.sourceSha256}`],
     ['size', `${formatBytes(bytes)}, of it int8 weights ${formatBytes(weightBytes)}`],
-    ['memory', `${formatBytes(memoryBytes)} when loaded`],
+    [
+      'memory',
+      `${formatBytes(memoryBytes)} when loaded, of it activations ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}`,
+    ],
+    ['work', `${(plan.macs / 1e9).toFixed(3)} GMAC in ${plural(plan.steps.length, 'step')}`],
     ['tensors', `${tensors.length} (${dtypeTotals(tensors)})`],
     ['quantisers', `${quantizers.length} of activations`],
     ...(factors === undefined ? [] : [['factors', factors]]),
@@ -79,12 +90,23 @@ function architectureRows(a: Architecture, p: ModelPreprocessing): Row[] {
   const triple = (values: readonly number[]) => values.join(', ');
   return [
     ['architecture', `${a.name} (${a.family})`],
-    [
-      'sizes',
-      `image ${a.imageSize}, patch ${a.patchSize}, dim ${a.dim}, depth ${a.depth}, heads ${a.heads}, MLP ${a.mlpDim}, ${a.classes} classes`,
-    ],
+    ['sizes', `image ${a.imageSize}, patch ${a.patchSize}, ${blockSizes(a)}, ${a.classes} classes`],
+    ...(a.family === 'swin' ? [['maps', mapSizes(a)]] : []),
     ['preprocessing', `${p.interpolation}, crop ${p.cropPct}, mean ${triple(p.mean)}, std ${triple(p.std)}`],
   ];
+}
+
+function blockSizes(a: Architecture): string {
+  return a.family === 'swin'
+    ? `dim ${a.dim}, depths ${a.depths.join(', ')}, heads ${a.heads.join(', ')}, MLP ${a.mlpDim}, window ${a.window}`
+    : `dim ${a.dim}, depth ${a.depth}, heads ${a.heads}, MLP ${a.mlpDim}`;
+}
+
+/** Tokens and channels of the stages of a Swin. */
+function mapSizes(a: Architecture & { family: 'swin' }): string {
+  return swinStages(a)
+    .map(({ side, dim }) => `${side}×${side}×${dim}`)
+    .join(', ');
 }
 
 function labelList(labels: readonly string[]): string {
@@ -110,6 +132,19 @@ function factorTotals(quantizers: readonly QuantizerReport[]): string | undefine
   const channels = total.reduce((sum, count) => sum + count, 0);
   const parts = total.map((count, factor) => `${factor}: ${((100 * count) / channels).toFixed(1)} %`);
   return `${parts.join(', ')} of ${formatCount(channels)} channels`;
+}
+
+function printPlan({ plan }: IntegerReport): void {
+  printTable(
+    ['step', 'kernel', 'shape', 'MACs', 'bytes', 'scratch'],
+    plan.steps.map((step) => [
+      step.output,
+      step.kernel,
+      `[${step.shape.join(', ')}]`,
+      ...[step.macs, step.bytes, step.scratchBytes].map(formatCount),
+    ]),
+    [3, 4, 5],
+  );
 }
 
 function printTables(report: IntegerReport | FloatReport): void {

@@ -21,7 +21,7 @@ const ARGS = {
   float: {
     type: 'positional',
     required: true,
-    description: "DeiT or ViT in timm's names: a .safetensors file, or a folder with model.safetensors",
+    description: "DeiT, ViT or Swin in timm's names: a .safetensors file, or a folder with model.safetensors",
   },
   calibration: {
     type: 'string',
@@ -65,12 +65,13 @@ const ARGS = {
   arch: {
     type: 'string',
     valueHint: 'NAME',
-    description: 'timm name, for what the file does not tell: deit_tiny_patch16_224, vit_base_patch16_224',
+    description:
+      'timm name, for what the file does not tell: vit_base_patch16_224, swin_tiny_patch4_window7_224',
   },
   'image-size': {
     type: 'string',
     valueHint: 'N',
-    description: 'Pixels of a side, checked against the file',
+    description: 'Pixels of a side, checked against the file; a Swin may take others',
   },
   crop: {
     type: 'string',

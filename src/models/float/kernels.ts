@@ -28,9 +28,42 @@ export interface FloatKernels {
     width: number,
     eps: number,
   ): void;
+  layerNormWindows(
+    x: number,
+    gamma: number,
+    beta: number,
+    y: number,
+    maps: number,
+    side: number,
+    window: number,
+    shift: number,
+    width: number,
+    eps: number,
+  ): void;
+  layerNormMerged(
+    x: number,
+    gamma: number,
+    beta: number,
+    y: number,
+    maps: number,
+    side: number,
+    width: number,
+    eps: number,
+  ): void;
   softmax(x: number, rows: number, width: number): void;
   gelu(x: number, count: number): void;
   add(a: number, b: number, out: number, count: number): void;
+  addRepeated(x: number, b: number, times: number, count: number): void;
+  addWindows(
+    x: number,
+    y: number,
+    maps: number,
+    side: number,
+    window: number,
+    shift: number,
+    width: number,
+  ): void;
+  meanRows(x: number, y: number, maps: number, rows: number, width: number): void;
   normalise(pixels: number, table: number, x: number, count: number): void;
   gatherPatches(x: number, side: number, patch: number, out: number): void;
   minMax(x: number, count: number, out: number): void;

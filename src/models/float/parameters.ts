@@ -1,4 +1,4 @@
-import type { FloatArchitecture, FloatModel } from '../../checkpoint/float-model.js';
+import type { FloatModel } from '../../checkpoint/float-model.js';
 import { QuantizeError } from '../../errors.js';
 import type { MemoryPlan } from '../../runtime/memory.js';
 import type { FloatKernels } from './kernels.js';
@@ -8,15 +8,18 @@ export interface LinearPlace {
   readonly inputs: number;
   readonly outputs: number;
   readonly panels: number;
+  /** 0 where the layer has none. */
   readonly bias: number;
 }
 
-/** γ and β of a LayerNorm in memory, f32 [dim] each. */
+/** γ and β of a LayerNorm in memory, f32 [width] each. */
 export interface NormPlace {
+  readonly width: number;
   readonly gamma: number;
   readonly beta: number;
 }
 
+/** What a block has in every family. */
 export interface BlockPlaces {
   readonly norm1: NormPlace;
   readonly qkv: LinearPlace;
@@ -26,99 +29,116 @@ export interface BlockPlaces {
   readonly fc2: LinearPlace;
 }
 
-/** Where every parameter of the model lies, and the function that writes them there. */
-export interface ParameterPlaces {
-  readonly patch: LinearPlace;
-  /** f32 [dim] */
-  readonly cls: number;
-  /** f32 [tokens, dim] */
-  readonly position: number;
-  readonly blocks: readonly BlockPlaces[];
-  readonly norm: NormPlace;
-  readonly head: LinearPlace;
-  /** f32 [3][256]: what every byte of every channel means to the model. */
-  readonly pixels: number;
-  /** Copies the parameters; `scratch` holds 8 rows of the widest weight. */
-  write(kernels: FloatKernels, memory: WebAssembly.Memory, scratch: number): void;
+interface LinearOptions {
+  /** How the weight is reordered before it is packed. */
+  order?: (weight: Float32Array) => Float32Array;
+  /** Whether the layer has a bias; true where absent. */
+  bias?: boolean;
 }
 
 type Write = (kernels: FloatKernels, memory: WebAssembly.Memory, scratch: number) => void;
 
 /**
- * Reserves room for every parameter of the model.
- *
- * @throws QuantizeError `MODEL_TENSOR` where a tensor is missing or has another number of elements.
+ * Reserves room for the parameters of a model, and writes them there once the memory exists. Every method that takes
+ * the name of a tensor throws QuantizeError `MODEL_TENSOR` where it is missing or has another number of elements.
  */
-export function placeParameters(model: FloatModel, layout: MemoryPlan): ParameterPlaces {
-  const { dim, depth, mlpDim, patchSize, imageSize, classes } = model.architecture;
-  const tokens = 1 + (imageSize / patchSize) ** 2;
-  const writes: Write[] = [];
+export class ParameterPlan {
+  readonly #model: FloatModel;
+  readonly #layout: MemoryPlan;
+  readonly #writes: Write[] = [];
+  #widest = 0;
 
-  const vector = (name: string, count: number): number => {
-    const data = tensor(model, name, count);
-    const address = layout.reserve(4 * count);
-    writes.push((_kernels, memory) => new Float32Array(memory.buffer, address, count).set(data));
+  constructor(model: FloatModel, layout: MemoryPlan) {
+    this.#model = model;
+    this.#layout = layout;
+  }
+
+  /** The widest input of a linear layer so far. */
+  get widest(): number {
+    return this.#widest;
+  }
+
+  tensor(name: string, count: number): Float32Array {
+    const found = this.#model.tensors.get(name);
+    if (found === undefined) throw new QuantizeError('MODEL_TENSOR', `the float model has no tensor ${name}`);
+    if (found.data.length !== count) {
+      throw new QuantizeError(
+        'MODEL_TENSOR',
+        `tensor ${name}: expected ${count} elements, found ${found.data.length} of shape [${found.shape.join(', ')}]`,
+      );
+    }
+    return found.data;
+  }
+
+  /** Room for `data`; its address. */
+  values(data: Float32Array): number {
+    const address = this.#layout.reserve(4 * data.length);
+    this.#writes.push((_kernels, memory) => new Float32Array(memory.buffer, address, data.length).set(data));
     return address;
-  };
-  const norm = (name: string): NormPlace => ({
-    gamma: vector(`${name}.weight`, dim),
-    beta: vector(`${name}.bias`, dim),
-  });
-  const linear = (name: string, inputs: number, outputs: number, order?: Order): LinearPlace => {
-    const weight = tensor(model, `${name}.weight`, inputs * outputs);
-    const bias = tensor(model, `${name}.bias`, outputs);
-    const panelCount = Math.ceil(outputs / 8);
-    const place = {
+  }
+
+  norm(name: string, width: number): NormPlace {
+    return {
+      width,
+      gamma: this.values(this.tensor(`${name}.weight`, width)),
+      beta: this.values(this.tensor(`${name}.bias`, width)),
+    };
+  }
+
+  linear(
+    name: string,
+    inputs: number,
+    outputs: number,
+    { order, bias = true }: LinearOptions = {},
+  ): LinearPlace {
+    const weight = this.tensor(`${name}.weight`, inputs * outputs);
+    const columns = 8 * Math.ceil(outputs / 8);
+    const place: LinearPlace = {
       inputs,
       outputs,
-      panels: layout.reserve(4 * panelCount * 8 * inputs),
-      bias: layout.reserve(4 * panelCount * 8),
+      panels: this.#layout.reserve(4 * columns * inputs),
+      bias: bias ? this.values(padded(this.tensor(`${name}.bias`, outputs), columns)) : 0,
     };
-    writes.push((kernels, memory, scratch) => {
-      new Float32Array(memory.buffer, place.bias, outputs).set(bias);
-      writePanels(kernels, memory, scratch, order ? order(weight) : weight, place);
-    });
-    return place;
-  };
-
-  return {
-    patch: linear('patch_embed.proj', 3 * patchSize ** 2, dim, (w) => channelsLast(w, patchSize)),
-    cls: vector('cls_token', dim),
-    position: vector('pos_embed', tokens * dim),
-    blocks: Array.from({ length: depth }, (_, n) => ({
-      norm1: norm(`blocks.${n}.norm1`),
-      qkv: linear(`blocks.${n}.attn.qkv`, dim, 3 * dim),
-      proj: linear(`blocks.${n}.attn.proj`, dim, dim),
-      norm2: norm(`blocks.${n}.norm2`),
-      fc1: linear(`blocks.${n}.mlp.fc1`, dim, mlpDim),
-      fc2: linear(`blocks.${n}.mlp.fc2`, mlpDim, dim),
-    })),
-    norm: norm('norm'),
-    head: linear('head', dim, classes),
-    pixels: placePixelTable(model, layout, writes),
-    write(kernels, memory, scratch) {
-      for (const write of writes) write(kernels, memory, scratch);
-    },
-  };
-}
-
-/** The widest input of a linear layer, which sizes the scratch. */
-export function widestInput({ dim, mlpDim, patchSize }: FloatArchitecture): number {
-  return Math.max(dim, mlpDim, 3 * patchSize ** 2);
-}
-
-type Order = (weight: Float32Array) => Float32Array;
-
-function tensor(model: FloatModel, name: string, count: number): Float32Array {
-  const found = model.tensors.get(name);
-  if (found === undefined) throw new QuantizeError('MODEL_TENSOR', `the float model has no tensor ${name}`);
-  if (found.data.length !== count) {
-    throw new QuantizeError(
-      'MODEL_TENSOR',
-      `tensor ${name}: expected ${count} elements, found ${found.data.length} of shape [${found.shape.join(', ')}]`,
+    this.#writes.push((kernels, memory, scratch) =>
+      writePanels(kernels, memory, scratch, order ? order(weight) : weight, place),
     );
+    this.#widest = Math.max(this.#widest, inputs);
+    return place;
   }
-  return found.data;
+
+  /** The patch convolution as a linear layer over the rows of `gatherPatches`. */
+  patchEmbedding(patchSize: number, dim: number): LinearPlace {
+    return this.linear('patch_embed.proj', 3 * patchSize ** 2, dim, {
+      order: (weight) => channelsLast(weight, patchSize),
+    });
+  }
+
+  block(name: string, { dim, mlpDim }: { dim: number; mlpDim: number }): BlockPlaces {
+    return {
+      norm1: this.norm(`${name}.norm1`, dim),
+      qkv: this.linear(`${name}.attn.qkv`, dim, 3 * dim),
+      proj: this.linear(`${name}.attn.proj`, dim, dim),
+      norm2: this.norm(`${name}.norm2`, dim),
+      fc1: this.linear(`${name}.mlp.fc1`, dim, mlpDim),
+      fc2: this.linear(`${name}.mlp.fc2`, mlpDim, dim),
+    };
+  }
+
+  /** f32 [3][256]: what every byte of every channel means to the model. */
+  pixelTable(): number {
+    return this.values(pixelTable(this.#model));
+  }
+
+  /** Copies the parameters; `scratch` holds 8 rows of the widest weight. */
+  write(kernels: FloatKernels, memory: WebAssembly.Memory, scratch: number): void {
+    for (const write of this.#writes) write(kernels, memory, scratch);
+  }
+}
+
+function padded(values: Float32Array, count: number): Float32Array {
+  const out = new Float32Array(count);
+  out.set(values);
+  return out;
 }
 
 /** Packs a weight [outputs, inputs] eight rows at a time, through the scratch. */
@@ -149,15 +169,11 @@ function channelsLast(weight: Float32Array, patch: number): Float32Array {
 }
 
 /** (p/255 - mean) / std for every byte and channel, rounded to f32 after every operation as torch does. */
-function placePixelTable(model: FloatModel, layout: MemoryPlan, writes: Write[]): number {
-  const { mean, std } = model.preprocessing;
-  const address = layout.reserve(4 * 3 * 256);
+function pixelTable({ preprocessing: { mean, std } }: FloatModel): Float32Array {
+  const table = new Float32Array(3 * 256);
   const f = Math.fround;
-  writes.push((_kernels, memory) => {
-    const table = new Float32Array(memory.buffer, address, 3 * 256);
-    for (let c = 0; c < 3; c++) {
-      for (let p = 0; p < 256; p++) table[256 * c + p] = f(f(p / 255) - f(mean[c]!)) / f(std[c]!);
-    }
-  });
-  return address;
+  for (let c = 0; c < 3; c++) {
+    for (let p = 0; p < 256; p++) table[256 * c + p] = f(f(p / 255) - f(mean[c]!)) / f(std[c]!);
+  }
+  return table;
 }

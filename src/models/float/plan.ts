@@ -1,24 +1,33 @@
-import type { FloatArchitecture, FloatModel } from '../../checkpoint/float-model.js';
-import { MemoryPlan } from '../../runtime/memory.js';
-import { type ParameterPlaces, placeParameters, widestInput } from './parameters.js';
+import type { FloatArchitecture } from '../../checkpoint/float-model.js';
+import type { MemoryPlan } from '../../runtime/memory.js';
+import type { ParameterPlan } from './parameters.js';
+
+/** The blocks of one resolution. A DeiT or ViT is one stage, its attention one window. */
+export interface StageShape {
+  readonly dim: number;
+  readonly mlpDim: number;
+  readonly heads: number;
+  /** Windows of an image. */
+  readonly windows: number;
+  /** Of a window. */
+  readonly tokens: number;
+}
 
 /**
- * Every address of a float forward pass over `batch` images. B = batch, N = tokens, C = dim, S = image side.
+ * The addresses of a float forward pass over `batch` images, all but the layers' parameters. B = batch, W = windows,
+ * N = tokens of a window, C = dim, S = image side.
  *
- * A region serves several tensors whose lives do not overlap:
- *   stream  residual stream                                   [B, N, C]
- *   normed  patch embeddings; LayerNorm outputs; attention·V   [B, N, C]
- *   branch  [cls; patches]; outputs of proj and fc2            [B, N, C]
+ * A region serves several tensors whose lives do not overlap, in the stage that needs most room:
+ *   stream  residual stream                                    [B, W·N, C]
+ *   normed  patch embeddings; LayerNorm outputs; attention·V    [B, W·N, C]
+ *   branch  [cls; patches]; outputs of proj and fc2             [B, W·N, C]
  *   wide    normalised pixels; q, k, v; hidden layer of the MLP
- *   square  gathered patches; attention scores and probabilities [B, heads, N, N]
+ *   square  gathered patches; attention scores and probabilities [B·W, heads, N, N]
  */
 export interface FloatPlan {
   readonly batch: number;
-  readonly tokens: number;
-  readonly patches: number;
-  readonly headDim: number;
-  readonly parameters: ParameterPlaces;
-  readonly layout: MemoryPlan;
+  /** f32 [3][256]: what every byte of every channel means to the model. */
+  readonly pixelTable: number;
   /** uint8 [S, S, 3] of one image. */
   readonly image: number;
   readonly stream: number;
@@ -28,56 +37,59 @@ export interface FloatPlan {
   readonly square: number;
   /** k or v of one head as panels. */
   readonly panels: number;
-  /** f32 [B, C] */
-  readonly cls: number;
+  /** What the head sees: f32 [B, C] of the last stage. */
+  readonly features: number;
   /** f32 [B, classes] */
   readonly logits: number;
   readonly scratch: number;
   readonly scratchBytes: number;
 }
 
-/**
- * Plans the memory of a float model for batches of up to `batch` images.
- *
- * @throws QuantizeError `MODEL_TENSOR` where a tensor is missing or has another size.
- */
-export function planFloatModel(model: FloatModel, batch: number): FloatPlan {
-  const { imageSize, patchSize, dim, heads, mlpDim, classes } = model.architecture;
-  const patches = (imageSize / patchSize) ** 2;
-  const tokens = patches + 1;
-  const headDim = dim / heads;
-  const pixels = imageSize ** 2 * 3;
-  const scratchBytes = scratchSize(model.architecture, tokens);
-  const layout = new MemoryPlan();
+/** Plans the memory for batches of up to `batch` images, once the network has planned its parameters. */
+export function planFloat(
+  { imageSize, classes }: FloatArchitecture,
+  stages: readonly StageShape[],
+  parameters: ParameterPlan,
+  batch: number,
+  layout: MemoryPlan,
+): FloatPlan {
   const floats = (count: number) => layout.reserve(4 * count);
+  const most = (size: (stage: StageShape) => number) => Math.max(...stages.map(size));
+  const pixels = imageSize ** 2 * 3;
+  const map = most(({ windows, tokens, dim }) => windows * tokens * dim);
+  const wide = most(({ windows, tokens, dim, mlpDim }) => windows * tokens * Math.max(3 * dim, mlpDim));
+  const square = most(({ windows, tokens, heads }) => windows * heads * tokens ** 2);
+  const deepest = most(({ tokens }) => Math.max(parameters.widest, tokens));
+  const channels = most(({ dim }) => dim);
+  const scratchBytes = scratchSize(deepest, channels);
   return {
     batch,
-    tokens,
-    patches,
-    headDim,
-    parameters: placeParameters(model, layout),
+    pixelTable: parameters.pixelTable(),
     image: layout.reserve(pixels),
-    stream: floats(batch * tokens * dim),
-    normed: floats(batch * tokens * dim),
-    branch: floats(batch * tokens * dim),
-    wide: floats(batch * Math.max(pixels, tokens * 3 * dim, tokens * mlpDim)),
-    square: floats(batch * Math.max(pixels, heads * tokens * tokens)),
-    panels: floats(Math.max(round8(tokens) * headDim, tokens * round8(headDim))),
-    cls: floats(batch * dim),
+    stream: floats(batch * map),
+    normed: floats(batch * map),
+    branch: floats(batch * map),
+    wide: floats(batch * Math.max(pixels, wide)),
+    square: floats(batch * Math.max(pixels, square)),
+    panels: floats(most(panelSize)),
+    features: floats(batch * channels),
     logits: floats(batch * classes),
     scratch: layout.reserve(scratchBytes),
     scratchBytes,
-    layout,
   };
+}
+
+function panelSize({ tokens, dim, heads }: StageShape): number {
+  const headDim = dim / heads;
+  return Math.max(round8(tokens) * headDim, tokens * round8(headDim));
 }
 
 /**
  * Room for the products (assembly/float/gemm.ts: a chunk of 128 KiB or four rows, and a tile), for eight rows of a
  * weight, and for one f64 a channel.
  */
-function scratchSize(architecture: FloatArchitecture, tokens: number): number {
-  const widest = Math.max(widestInput(architecture), tokens);
-  return Math.max(131072 + 128, 4 * 8 * widest) + 8 * architecture.dim;
+function scratchSize(deepest: number, channels: number): number {
+  return Math.max(131072 + 128, 4 * 8 * deepest) + 8 * channels;
 }
 
 function round8(n: number): number {

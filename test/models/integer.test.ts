@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { IntegerDeit } from '../../src/models/deit.js';
+import { IntegerRunner } from '../../src/models/integer.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
 import { RECIPE, type TinyOptions, tinyInteger, tinyIntegerFile, UNIFORM } from '../support/tiny-integer.js';
@@ -17,11 +17,11 @@ const SIZES: [name: string, options: TinyOptions, recipe: typeof RECIPE][] = [
   ['65 tokens, wide heads', { grid: 8, patchSize: 2, dim: 80, mlpDim: 136, heads: 2, classes: 9 }, UNIFORM],
 ];
 
-async function both(options: TinyOptions, recipe: typeof RECIPE): Promise<[IntegerDeit, IntegerDeit]> {
+async function both(options: TinyOptions, recipe: typeof RECIPE): Promise<[IntegerRunner, IntegerRunner]> {
   const model = tinyInteger(options, recipe);
   return Promise.all([
-    IntegerDeit.create(model, await readWasm('scalar')),
-    IntegerDeit.create(model, await readWasm('simd')),
+    IntegerRunner.create(model, await readWasm('scalar')),
+    IntegerRunner.create(model, await readWasm('simd')),
   ]);
 }
 
@@ -61,7 +61,7 @@ test('the codes depend on the image', async () => {
 test('the file may change and go when the model has been made', async () => {
   const file = tinyIntegerFile();
   const wasm = await readWasm('simd');
-  const deit = await IntegerDeit.create(readIntegerModel(file), wasm);
+  const deit = await IntegerRunner.create(readIntegerModel(file), wasm);
   const pixels = randomPixels(8 * 8 * 3, 1);
   const codes = deit.run(pixels);
   file.fill(0);
@@ -72,7 +72,7 @@ test('the file may change and go when the model has been made', async () => {
 
 test('an activation that is written is read back, whatever its stride', async () => {
   const [deit] = await both({ grid: 4 }, RECIPE);
-  for (const name of ['pixels', 'patches', 'blocks.1.attn.scores', 'blocks.1.attn.qkv.out', 'logits']) {
+  for (const name of ['pixels', 'input', 'blocks.1.attn.scores', 'blocks.1.attn.qkv.out', 'logits']) {
     const { rows, columns } = deit.buffers.get(name)!;
     const codes = randomPixels(rows * columns, 9);
     deit.write(name, codes);

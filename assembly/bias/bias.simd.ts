@@ -1,0 +1,34 @@
+/**
+ * Relative position bias, eight scores at a time (equation, operands and ranges: bias.scalar.ts). The terms of the table are
+ * laid out once as an i32 map of a window, which all windows then read.
+ *
+ * scratch: 16-byte aligned, 4·w²·ld bytes.
+ */
+import { narrow } from '../common/requantize.simd';
+import { biasEntry } from './entry';
+
+export function bias(
+  qk: usize, zq: i32, mq: i32, table: usize, step: usize, zb: i32, mb: i32, shift: i32, out: usize, zo: i32,
+  windows: i32, stride: usize, w: i32, ld: usize, scratch: usize,
+): void {
+  const n = w * w;
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      const term = (<i32>load<u8>(table + <usize>biasEntry(i, j, w) * step) - zb) * mb + (1 << (shift - 1));
+      store<i32>(scratch + ((<usize>i * ld + <usize>j) << 2), term);
+    }
+  }
+  const zero = i16x8.splat(<i16>zq), zeroOut = i16x8.splat(<i16>zo), m = i32x4.splat(mq);
+  const size = <usize>n * ld;
+  for (let k = 0; k < windows; k++) {
+    for (let at: usize = 0; at < size; at += 8) {
+      const x = i16x8.sub(v128.load_ext<u8>(qk + at), zero), t = scratch + (at << 2);
+      const v0 = i32x4.add(i32x4.mul(i32x4.extend_low_i16x8_s(x), m), v128.load(t));
+      const v1 = i32x4.add(i32x4.mul(i32x4.extend_high_i16x8_s(x), m), v128.load(t, 16));
+      const v = narrow(i32x4.shr_s(v0, shift), i32x4.shr_s(v1, shift), zeroOut);
+      v128.store64_lane(out + at, i8x16.narrow_i16x8_u(v, v), 0);
+    }
+    qk += stride;
+    out += stride;
+  }
+}

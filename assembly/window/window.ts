@@ -1,0 +1,54 @@
+/**
+ * Index arithmetic of Swin's maps of side × side tokens in reading order. Neighbouring kernels use it instead of copying maps.
+ */
+
+/**
+ * Where a line of `window` tokens of a window lies, by its number in window order: the map rolled by `shift` towards the origin,
+ * cut into windows of window × window tokens, windows in reading order, lines of a window from top to bottom. side is a multiple
+ * of window, 0 <= shift < window. Divisions are dear: one token of a line follows the other by `lineToken`.
+ */
+// @ts-ignore: decorator
+@inline
+export function lineRow(line: i32, side: i32, window: i32, shift: i32): i32 {
+  return wrap((line / side) * window + (line % window) + shift, side);
+}
+
+// @ts-ignore: decorator
+@inline
+export function lineColumn(line: i32, side: i32, window: i32, shift: i32): i32 {
+  return (line % side) / window * window + shift;
+}
+
+/** Token x of a line. */
+// @ts-ignore: decorator
+@inline
+export function lineToken(row: i32, column: i32, x: i32, side: i32): i32 {
+  return row * side + wrap(column + x, side);
+}
+
+/** The token of row r in window order. */
+// @ts-ignore: decorator
+@inline
+export function windowToken(r: i32, side: i32, window: i32, shift: i32): i32 {
+  const line = r / window;
+  return lineToken(lineRow(line, side, window, shift), lineColumn(line, side, window, shift), r % window, side);
+}
+
+// @ts-ignore: decorator
+@inline
+function wrap(x: i32, side: i32): i32 {
+  return x < side ? x : x - side;
+}
+
+/** Gathers the 2×2 tokens of merged patch r in the order (0,0) (1,0) (0,1) (1,1), c bytes each. side is even. */
+// @ts-ignore: decorator
+@inline
+export function gatherPatch(x: usize, r: i32, side: i32, c: usize, out: usize): void {
+  const half = side >> 1;
+  const p = x + <usize>(2 * (r / half) * side + 2 * (r % half)) * c;
+  const below = p + <usize>side * c;
+  memory.copy(out, p, c);
+  memory.copy(out + c, below, c);
+  memory.copy(out + 2 * c, p + c, c);
+  memory.copy(out + 3 * c, below + c, c);
+}

@@ -1,0 +1,94 @@
+/** The shapes of the models, in timm's meanings. */
+
+/** How a model is built and was trained: DeiT and ViT have the same tensors and other preprocessing. */
+export type Family = VitFamily | 'swin';
+export type VitFamily = 'deit' | 'vit';
+
+interface CommonArchitecture {
+  /** timm's name where it has one, else the config's, else `deit_custom`, `vit_custom` or `swin_custom`. */
+  readonly name: string;
+  /** Pixels of a side, a multiple of `patchSize`. */
+  readonly imageSize: number;
+  readonly patchSize: number;
+  readonly classes: number;
+}
+
+/** A DeiT or ViT: one resolution, a class token. */
+export interface VitArchitecture extends CommonArchitecture {
+  readonly family: VitFamily;
+  readonly dim: number;
+  readonly depth: number;
+  readonly heads: number;
+  readonly mlpDim: number;
+}
+
+/** A Swin: stages, each with half the resolution and twice the channels of the one before. */
+export interface SwinArchitecture extends CommonArchitecture {
+  readonly family: 'swin';
+  /** Channels of the first stage. */
+  readonly dim: number;
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  /** Heads of each stage. */
+  readonly heads: readonly number[];
+  /** Hidden channels of the MLPs of the first stage. */
+  readonly mlpDim: number;
+  /** Tokens of a window's side, where the stage is as large. */
+  readonly window: number;
+}
+
+export type Architecture = VitArchitecture | SwinArchitecture;
+
+/** Tokens of a DeiT or ViT: the class token and one a patch. */
+export function tokenCount({ imageSize, patchSize }: Pick<Architecture, 'imageSize' | 'patchSize'>): number {
+  return (imageSize / patchSize) ** 2 + 1;
+}
+
+/** One stage of a Swin. */
+export interface SwinStage {
+  /** Of its tensors: `layers.0`. */
+  readonly name: string;
+  readonly dim: number;
+  readonly mlpDim: number;
+  readonly depth: number;
+  readonly heads: number;
+  /** Tokens of the side of its map. */
+  readonly side: number;
+  /** Tokens of a window's side: the whole map where that is not larger. */
+  readonly window: number;
+  /** The cyclic shift of its odd blocks, in tokens; 0 where one window is the whole map. */
+  readonly shift: number;
+}
+
+/** The stages of a Swin, first to last. */
+export function swinStages(architecture: Omit<SwinArchitecture, 'family' | 'name' | 'classes'>): SwinStage[] {
+  const { imageSize, patchSize, dim, mlpDim, depths, heads, window } = architecture;
+  return depths.map((depth, i) => {
+    const side = imageSize / patchSize / 2 ** i;
+    return {
+      name: `layers.${i}`,
+      dim: dim * 2 ** i,
+      mlpDim: mlpDim * 2 ** i,
+      depth,
+      heads: heads[i]!,
+      side,
+      window: Math.min(window, side),
+      shift: side > window ? Math.floor(window / 2) : 0,
+    };
+  });
+}
+
+/** What is wrong with the first stage whose map does not divide into windows, or cannot be merged; undefined if all fit. */
+export function stageFault(
+  architecture: Omit<SwinArchitecture, 'family' | 'name' | 'classes'>,
+): string | undefined {
+  const stages = swinStages(architecture);
+  for (const [i, { side, window }] of stages.entries()) {
+    if (!Number.isInteger(side)) return `stage ${i} has a map of ${side}×${side} tokens`;
+    if (side % window !== 0)
+      return `stage ${i} has a map of ${side}×${side} tokens, which no window of ${window}×${window} fits`;
+    if (i + 1 < stages.length && side % 2 !== 0)
+      return `stage ${i} has a map of ${side}×${side} tokens, which cannot be merged 2×2`;
+  }
+  return undefined;
+}

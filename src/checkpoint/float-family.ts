@@ -1,0 +1,132 @@
+/** What the readers of DeiT and ViT and of Swin share: what they are given, what they give, and checks. */
+
+import { CheckpointError } from '../errors.js';
+import type { Architecture } from './architecture.js';
+import type { FloatConfig } from './float-config.js';
+import type { Tensor } from './safetensors.js';
+import { quoted } from './safetensors-header.js';
+import { type KnownArchitecture, listSizes, type NamedSizes } from './timm-architectures.js';
+
+/** The shape of a float model. */
+export type FloatArchitecture = Architecture & { readonly layerNormEps: number };
+
+/** A float checkpoint, its family known and no more. */
+export interface FloatSource {
+  /** How messages name the file. */
+  readonly file: string;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly config: FloatConfig;
+  /** What the caller named. */
+  readonly arch: KnownArchitecture | undefined;
+  /** Readers add theirs. */
+  readonly warnings: string[];
+}
+
+/** The checked model: its tensors by their canonical names, in the order of the forward pass. */
+export interface FloatReading {
+  readonly architecture: FloatArchitecture;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Where no config tells. */
+  readonly cropPct: number;
+}
+
+/** The integer kernels step through dim, a head and the MLP by eight elements. */
+const CHANNEL_STEP = 8;
+
+/** Refuses a config or a timm name of another family than the tensors are of. */
+export function refuseFamily(
+  place: 'architecture' | '--arch',
+  expected: string,
+  found: string,
+  file: string,
+): never {
+  throw new CheckpointError(
+    place === '--arch' ? 'CHECKPOINT_ARCHITECTURE' : 'CHECKPOINT_CONFIG',
+    `${file}: ${place}: expected ${expected}, as the tensors are named, found ${quoted(found)}`,
+  );
+}
+
+export function refuseConfig(message: string, file: string): never {
+  throw new CheckpointError('CHECKPOINT_CONFIG', `${file}: ${message}`);
+}
+
+export function refuseShape({ name, shape }: Tensor, expected: string, file: string): never {
+  throw new CheckpointError(
+    'CHECKPOINT_SHAPE',
+    `${file}: tensor ${quoted(name)}: expected shape ${expected}, found [${shape.join(', ')}]`,
+  );
+}
+
+/**
+ * A size of the model that one axis of a tensor tells.
+ *
+ * @param form what each axis of the tensor means, for messages
+ * @param least what there must be one of
+ */
+export function sizeOf(
+  tensor: Tensor,
+  axis: number,
+  form: readonly string[],
+  least: string,
+  file: string,
+): number {
+  const expected = `[${form.join(', ')}]`;
+  if (tensor.shape.length !== form.length) refuseShape(tensor, expected, file);
+  return tensor.shape[axis] || refuseShape(tensor, `${expected} with at least one ${least}`, file);
+}
+
+/** Holds every tensor against the shape that its canonical name has. */
+export function checkShapes(
+  tensors: ReadonlyMap<string, Tensor>,
+  shapeOf: (name: string) => readonly number[],
+  file: string,
+): void {
+  for (const [name, tensor] of tensors) {
+    const expected = shapeOf(name);
+    const { shape } = tensor;
+    if (shape.length === expected.length && shape.every((n, axis) => n === expected[axis])) continue;
+    refuseShape(tensor, `[${expected.join(', ')}]`, file);
+  }
+}
+
+/** What a config says of patches and image must be possible with these patches. */
+export function checkPatches(patchSize: number, { patch_size, image_size }: FloatConfig, file: string): void {
+  if (patch_size !== undefined && patch_size !== patchSize) {
+    refuseConfig(
+      `patch_size: expected ${patchSize}, as patch_embed.proj.weight has, found ${patch_size}`,
+      file,
+    );
+  }
+  if (image_size !== undefined && image_size % patchSize !== 0) {
+    refuseConfig(`image_size: expected a multiple of the patch size ${patchSize}, found ${image_size}`, file);
+  }
+}
+
+/** Holds the sizes against a timm name: it must have the same dim, and other differences are a warning. */
+export function checkNamed({ arch, file, warnings }: FloatSource, sizes: NamedSizes): void {
+  if (!arch) return;
+  const [expected, found] = [arch, sizes].map(listSizes);
+  if (expected === found) return;
+  const difference = `--arch ${arch.name}: expected ${expected}, found ${found}`;
+  if (arch.dim !== sizes.dim) throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: ${difference}`);
+  warnings.push(`${difference}: the sizes of the file are used`);
+}
+
+/** @param place the file, and the stage if there are several */
+export function checkChannels(
+  { dim, heads, mlpDim }: { dim: number; heads: number; mlpDim: number },
+  place: string,
+): void {
+  const refuse = (message: string): never => {
+    throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${place}: ${message}`);
+  };
+  if (dim % heads !== 0) refuse(`expected a number of heads that divides dim ${dim}, found ${heads}`);
+  for (const [what, size] of [
+    ['dim', dim],
+    ['head dim', dim / heads],
+    ['MLP dim', mlpDim],
+  ] as const) {
+    if (size % CHANNEL_STEP === 0) continue;
+    refuse(`${what}: expected a multiple of ${CHANNEL_STEP}, found ${size} (dim ${dim}, ${heads} heads)`);
+  }
+}

@@ -1,0 +1,173 @@
+import { CheckpointError } from '../errors.js';
+import { stageFault, swinStages } from './architecture.js';
+import {
+  checkChannels,
+  checkNamed,
+  checkPatches,
+  checkShapes,
+  type FloatReading,
+  type FloatSource,
+  refuseConfig,
+  refuseFamily,
+  refuseShape,
+  sizeOf,
+} from './float-family.js';
+import { takeTensors } from './naming-schemes.js';
+import type { Tensor } from './safetensors.js';
+import { quoted } from './safetensors-header.js';
+import { shown } from './shown.js';
+import {
+  biasTable,
+  isSwinBuffer,
+  maskStage,
+  type SwinSizes,
+  swinDepths,
+  swinNames,
+  swinShape,
+  swinSpelling,
+  tableRows,
+} from './swin-names.js';
+import { FAMILY_CROP, KNOWN_SWINS, listSizes } from './timm-architectures.js';
+
+/** PyTorch's default, which Microsoft kept. */
+const LAYER_NORM_EPS = 1e-5;
+
+/**
+ * Reads a Swin. The tensors tell all sizes but, in most files, the image size: it comes from the config, then from the
+ * tensors, then from a timm name, and is a guess otherwise.
+ */
+export function readSwin(source: FloatSource): FloatReading {
+  const { config, arch, file } = source;
+  if (config.architecture !== undefined && config.architecture !== 'swin') {
+    refuseFamily('architecture', '"swin"', config.architecture, file);
+  }
+  if (arch && arch.family !== 'swin') refuseFamily('--arch', 'a Swin', arch.name, file);
+  const weights = new Map([...source.tensors].filter(([name]) => !isSwinBuffer(name)));
+  const names = [...weights.keys()];
+  const depths = swinDepths(names);
+  const tensors = takeTensors(
+    weights,
+    swinNames(depths),
+    swinSpelling(names, depths.length),
+    `a Swin of depths ${shown(depths)}`,
+    file,
+  );
+  const { patchSize, dim, mlpDim, classes, heads, windows } = checkedSizes(tensors, depths.length, file);
+  checkPatches(patchSize, config, file);
+  if (config.num_heads !== undefined && config.num_heads !== heads[0]) {
+    refuseConfig(`num_heads: expected ${heads[0]}, as the first stage has, found ${config.num_heads}`, file);
+  }
+  const imageSize = config.image_size ?? foundImageSize(source, patchSize, windows);
+  const family = 'swin';
+  const window = windows[0]!;
+  const sizes = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window } as const;
+  // An image size that was asked for is no difference from the name.
+  checkNamed(source, { ...sizes, imageSize: (config.image_size && arch?.imageSize) ?? imageSize });
+  checkStages(sizes, windows, tensors, file);
+  const list = listSizes(sizes);
+  const known = KNOWN_SWINS.find((other) => listSizes(other) === list);
+  const name = config.name ?? known?.name ?? `${family}_custom`;
+  const layerNormEps = config.layer_norm_eps ?? LAYER_NORM_EPS;
+  return {
+    architecture: {
+      family,
+      name,
+      imageSize,
+      patchSize,
+      dim,
+      depths,
+      heads,
+      mlpDim,
+      window,
+      classes,
+      layerNormEps,
+    },
+    tensors,
+    cropPct: known?.cropPct ?? FAMILY_CROP.swin,
+  };
+}
+
+/** Reads the sizes off the tensors that show them, then holds every tensor against them. */
+function checkedSizes(tensors: ReadonlyMap<string, Tensor>, stages: number, file: string): SwinSizes {
+  const size = (name: string, axis: number, form: readonly string[], least: string) =>
+    sizeOf(tensors.get(name)!, axis, form, least, file);
+  const tables = Array.from({ length: stages }, (_, i) => biasTable(i));
+  const tableForm = ['(2w-1)^2', 'heads'];
+  const sizes = {
+    dim: size('patch_embed.proj.weight', 0, ['dim', '3', 'P', 'P'], 'channel'),
+    patchSize: size('patch_embed.proj.weight', 2, ['dim', '3', 'P', 'P'], 'pixel'),
+    mlpDim: size('layers.0.blocks.0.mlp.fc1.weight', 0, ['mlp', 'dim'], 'row'),
+    classes: size('head.weight', 0, ['classes', 'dim'], 'class'),
+    heads: tables.map((name) => size(name, 1, tableForm, 'head')),
+    windows: tables.map((name) => (Math.sqrt(size(name, 0, tableForm, 'row')) + 1) / 2),
+  };
+  const odd = sizes.windows.findIndex((window) => !Number.isInteger(window));
+  if (odd >= 0) {
+    refuseShape(tensors.get(tables[odd]!)!, '[(2w-1)^2, heads] of a window of w×w tokens', file);
+  }
+  checkShapes(tensors, (name) => swinShape(name, sizes), file);
+  return sizes;
+}
+
+/** What the tensors tell of the image size, else what the timm name says, else a guess. */
+function foundImageSize(
+  { tensors, arch, warnings }: FloatSource,
+  patchSize: number,
+  windows: readonly number[],
+): number {
+  const side = sideOfTables(windows) ?? sideOfMasks(tensors, windows);
+  if (side !== undefined) return patchSize * side;
+  if (arch) return arch.imageSize;
+  const imageSize = patchSize * windows[0]! * 2 ** (windows.length - 1);
+  warnings.push(
+    `the image size is not in the file: ${imageSize} is assumed, for which the last stage is one window; ` +
+      '--arch or --image-size can say another',
+  );
+  return imageSize;
+}
+
+/** Tokens of the side of the first map: a stage with a smaller window than the first has a map of just this window. */
+function sideOfTables(windows: readonly number[]): number | undefined {
+  const stage = windows.findIndex((window) => window < windows[0]!);
+  return stage < 0 ? undefined : windows[stage]! * 2 ** stage;
+}
+
+/** Tokens of the side of the first map: a mask is [windows, tokens, tokens], of all windows of its stage. */
+function sideOfMasks(tensors: ReadonlyMap<string, Tensor>, windows: readonly number[]): number | undefined {
+  for (const [name, { shape }] of tensors) {
+    const stage = maskStage(name) ?? -1;
+    const window = windows[stage];
+    if (window === undefined || shape.length !== 3 || shape[1] !== window ** 2) continue;
+    const across = Math.sqrt(shape[0]!);
+    if (across > 0 && Number.isInteger(across)) return across * window * 2 ** stage;
+  }
+  return undefined;
+}
+
+/** Every map must divide into the windows that the tables are for, and every layer suit the kernels. */
+function checkStages(
+  sizes: Parameters<typeof swinStages>[0],
+  windows: readonly number[],
+  tensors: ReadonlyMap<string, Tensor>,
+  file: string,
+): void {
+  const refuse = (message: string): never => {
+    const { imageSize, patchSize, window } = sizes;
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `${file}: image ${imageSize}, patch ${patchSize}, window ${window}: ${message}`,
+    );
+  };
+  const fault = stageFault(sizes);
+  if (fault !== undefined) refuse(fault);
+  for (const [i, stage] of swinStages(sizes).entries()) {
+    const { name, shape } = tensors.get(biasTable(i))!;
+    if (windows[i] !== stage.window) {
+      refuse(
+        `tensor ${quoted(name)}: expected ${tableRows(stage.window)} rows, ` +
+          `as the stage has windows of ${stage.window}×${stage.window} tokens, found ${shape[0]}`,
+      );
+    }
+    checkChannels(stage, `${file}: stage ${i}`);
+  }
+}

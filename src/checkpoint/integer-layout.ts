@@ -1,0 +1,174 @@
+import { type SwinArchitecture, swinStages, tokenCount, type VitArchitecture } from './architecture.js';
+import type { Description, Recipe } from './integer-description.js';
+import type { Dtype } from './safetensors.js';
+
+export interface TensorSpec {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Of a table of exponentials: scores in a row of the softmax that it serves. */
+  readonly scores?: number;
+}
+
+/** Entries of a GELU table: fine codes of 12 bits. */
+export const GELU_LEVELS = 4096;
+
+/**
+ * `linear` {left, right}, `fine` {left, right, zeroPoint}, `product` {multiplier, left, right}, `bias` {multiplier,
+ * biasMultiplier, shift}, `add` and `layernorm` {shift}, `softmax` {levels}: integers, as the kernels of these names take them.
+ */
+export type StepKind = keyof typeof STEP_RANGES;
+
+/** The ranges, ends included, of the integers of each kind of step. */
+export const STEP_RANGES = {
+  linear: { left: [0, 15], right: [32, 62] },
+  fine: { left: [0, 15], right: [32, 62], zeroPoint: [0, 4095] },
+  product: { multiplier: [-0x7fffffff, 0x7fffffff], left: [0, 15], right: [32, 62] },
+  bias: { multiplier: [0, 0x7fffffff], biasMultiplier: [0, 0x7fffffff], shift: [1, 30] },
+  add: { shift: [1, 30] },
+  layernorm: { shift: [1, 62] },
+  softmax: { levels: [1, 2 ** 30 - 1] },
+} as const satisfies Record<string, Record<string, readonly [number, number]>>;
+
+/** What an integer checkpoint holds, each in the order of the forward pass. */
+export interface IntegerLayout {
+  readonly tensors: readonly TensorSpec[];
+  /** Names of the tensors behind which a quantiser stands. */
+  readonly quantizers: readonly string[];
+  /** What the description says of a step beside its tensors. */
+  readonly steps: ReadonlyMap<string, StepKind>;
+}
+
+/**
+ * The layout of the integer checkpoint of an architecture.
+ *
+ * Linear `X`: `X.weight` int8 `[out, in]`, `X.bias` int32 at scale s_in·s_w, `X.multiplier` int32 (requantisation; its
+ * shifts are in the description). LayerNorm: `X.gain`, `X.bias` int32 fixed point. Addition: `X.multiplier` int32 `[2, C]`.
+ * Whatever is the input of a LayerNorm with PTF has `X.factors`, the power-of-two factor α of each channel (all 0 where PTF
+ * is off).
+ */
+export function integerLayout({
+  architecture,
+  recipe,
+}: Pick<Description, 'architecture' | 'recipe'>): IntegerLayout {
+  const layout = new Layout(recipe.attention);
+  if (architecture.family === 'swin') layout.swin(architecture);
+  else layout.vit(architecture);
+  return layout;
+}
+
+class Layout implements IntegerLayout {
+  readonly tensors: TensorSpec[] = [];
+  readonly quantizers: string[] = [];
+  readonly steps = new Map<string, StepKind>();
+
+  constructor(private readonly attention: Recipe['attention']) {}
+
+  vit(architecture: VitArchitecture): void {
+    const { patchSize, dim, depth, mlpDim, classes } = architecture;
+    const tokens = tokenCount(architecture);
+    this.patches(patchSize, dim, 'patch_embed.out');
+    this.tensor('tokens.table', 'U8', 256);
+    this.tensor('cls_token', 'U8', dim);
+    this.tensor('pos_embed', 'U8', tokens, dim);
+    this.quantizers.push('tokens', 'pos_embed');
+    this.addition('stem', dim);
+    for (let i = 0; i < depth; i++) {
+      const block = `blocks.${i}`;
+      this.layerNorm(`${block}.norm1`, dim);
+      this.linear(`${block}.attn.qkv`, 3 * dim, [dim]);
+      this.product(`${block}.attn.scores`);
+      this.block(block, dim, mlpDim, tokens);
+    }
+    this.layerNorm('norm', dim);
+    this.linear('head', classes, [dim], 'logits');
+  }
+
+  swin(architecture: SwinArchitecture): void {
+    const { patchSize, dim, classes } = architecture;
+    this.patches(patchSize, dim, 'patch_embed.conv.out');
+    this.layerNorm('patch_embed.norm', dim, 'stem.out');
+    const stages = swinStages(architecture);
+    for (const [i, stage] of stages.entries()) {
+      const { name, dim, mlpDim, heads, window } = stage;
+      for (let j = 0; j < stage.depth; j++) {
+        const block = `${name}.blocks.${j}`;
+        this.layerNorm(`${block}.norm1`, dim);
+        this.linear(`${block}.attn.qkv`, 3 * dim, [dim]);
+        this.product(`${block}.attn.qk`);
+        this.tensor(`${block}.attn.bias_table`, 'U8', (2 * window - 1) ** 2, heads);
+        this.quantizers.push(`${block}.attn.bias_table`, `${block}.attn.scores`);
+        this.steps.set(`${block}.attn.scores`, 'bias');
+        this.block(block, dim, mlpDim, window ** 2);
+      }
+      if (i === stages.length - 1) break;
+      this.layerNorm(`${name}.downsample.norm`, 4 * dim);
+      this.linear(`${name}.downsample.reduction`, 2 * dim, [4 * dim]);
+      this.tensor(`${name}.downsample.reduction.factors`, 'U8', 2 * dim);
+    }
+    const last = stages.at(-1)!.dim;
+    this.layerNorm('norm', last);
+    this.product('pooled');
+    this.linear('head', classes, [last], 'logits');
+  }
+
+  private patches(patchSize: number, dim: number, output: string): void {
+    this.tensor('input.table', 'U8', 3, 256);
+    this.quantizers.push('input');
+    this.linear('patch_embed.proj', dim, [3, patchSize, patchSize], output);
+  }
+
+  /** A block from the softmax on, over rows of `scores` scores. */
+  private block(block: string, dim: number, mlpDim: number, scores: number): void {
+    this.tensors.push({ name: `${block}.attn.softmax.table`, dtype: 'U32', shape: [256], scores });
+    if (this.attention === 'uniform') {
+      this.quantizers.push(`${block}.attn.probs`);
+      this.steps.set(`${block}.attn.softmax`, 'softmax');
+    }
+    this.product(`${block}.attn.context`);
+    this.linear(`${block}.attn.proj`, dim, [dim]);
+    this.addition(`${block}.residual1`, dim);
+    this.layerNorm(`${block}.norm2`, dim);
+    this.linear(`${block}.mlp.fc1`, mlpDim, [dim], `${block}.mlp.gelu.out`, 'fine');
+    this.tensor(`${block}.mlp.gelu.table`, 'U8', GELU_LEVELS);
+    this.linear(`${block}.mlp.fc2`, dim, [mlpDim]);
+    this.addition(`${block}.residual2`, dim);
+  }
+
+  private linear(
+    name: string,
+    out: number,
+    inputs: readonly number[],
+    output = `${name}.out`,
+    kind: StepKind = 'linear',
+  ): void {
+    this.tensor(`${name}.weight`, 'I8', out, ...inputs);
+    this.tensor(`${name}.bias`, 'I32', out);
+    this.tensor(`${name}.multiplier`, 'I32', out);
+    this.quantizers.push(output);
+    this.steps.set(name, kind);
+  }
+
+  private layerNorm(name: string, dim: number, output = `${name}.out`): void {
+    this.tensor(`${name}.gain`, 'I32', dim);
+    this.tensor(`${name}.bias`, 'I32', dim);
+    this.quantizers.push(output);
+    this.steps.set(name, 'layernorm');
+  }
+
+  private addition(name: string, dim: number): void {
+    this.tensor(`${name}.multiplier`, 'I32', 2, dim);
+    this.tensor(`${name}.factors`, 'U8', dim);
+    this.quantizers.push(`${name}.out`);
+    this.steps.set(name, 'add');
+  }
+
+  private product(name: string): void {
+    this.quantizers.push(name);
+    this.steps.set(name, 'product');
+  }
+
+  private tensor(name: string, dtype: Dtype, ...shape: number[]): void {
+    this.tensors.push({ name, dtype, shape });
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Tensor names of a Swin: Microsoft's are the canonical ones. Those of timm differ in two places: the layer that merges
+ * patches between two stages bears the number of the second, not of the first, and newer versions call the head
+ * `head.fc`.
+ */
+
+import { type CommonSizes, commonShape, withBiases } from './common-names.js';
+
+const BLOCK_TENSORS = [
+  ...withBiases(['norm1']),
+  'attn.relative_position_bias_table',
+  ...withBiases(['attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2']),
+];
+const MERGE_TENSORS = [...withBiases(['downsample.norm']), 'downsample.reduction.weight'];
+
+/** The bias table of a stage's first block: the others of the stage have the same shape. */
+export function biasTable(stage: number): string {
+  return `layers.${stage}.blocks.0.attn.relative_position_bias_table`;
+}
+
+/** Whether this is what PyTorch saves beside the weights and every reader can compute. */
+export function isSwinBuffer(name: string): boolean {
+  return /^layers\.\d+\.blocks\.\d+\.(attn\.relative_position_index|attn_mask)$/.test(name);
+}
+
+/** The stage of an attention mask; undefined for any other tensor. */
+export function maskStage(name: string): number | undefined {
+  const stage = /^layers\.(\d+)\.blocks\.\d+\.attn_mask$/.exec(name)?.[1];
+  return stage === undefined ? undefined : Number(stage);
+}
+
+/** The blocks of each stage, at least one: counts, as in `vitDepth`. */
+export function swinDepths(names: Iterable<string>): number[] {
+  const stages = new Map<string, Set<string>>();
+  for (const name of names) {
+    const [, stage, block] = /^layers\.(\d+)\.(?:blocks\.(\d+)\.)?/.exec(name) ?? [];
+    if (stage === undefined) continue;
+    const blocks = stages.get(stage) ?? new Set();
+    stages.set(stage, blocks);
+    if (block !== undefined) blocks.add(block);
+  }
+  return Array.from({ length: Math.max(1, stages.size) }, (_, i) =>
+    Math.max(1, stages.get(String(i))?.size ?? 0),
+  );
+}
+
+/** The canonical names of a Swin of these depths, in the order of the forward pass. */
+export function swinNames(depths: readonly number[]): string[] {
+  const stages = depths.flatMap((depth, i) => [
+    ...Array.from({ length: depth }, (_, j) =>
+      BLOCK_TENSORS.map((name) => `layers.${i}.blocks.${j}.${name}`),
+    ).flat(),
+    ...(i + 1 < depths.length ? MERGE_TENSORS.map((name) => `layers.${i}.${name}`) : []),
+  ]);
+  return [
+    ...withBiases(['patch_embed.proj', 'patch_embed.norm']),
+    ...stages,
+    ...withBiases(['norm', 'head']),
+  ];
+}
+
+/** How the file with these names spells a canonical name. */
+export function swinSpelling(names: readonly string[], stages: number): (name: string) => string {
+  const has = (prefix: string) => names.some((name) => name.startsWith(prefix));
+  const offset = has(`layers.${stages - 1}.downsample.`) && !has('layers.0.downsample.') ? 1 : 0;
+  const head = has('head.fc.') ? 'head.fc.' : 'head.';
+  return (name) =>
+    name
+      .replace(/^head\./, head)
+      .replace(/^layers\.(\d+)\.downsample/, (_, stage) => `layers.${Number(stage) + offset}.downsample`);
+}
+
+/** The sizes that determine the shape of every tensor; `dim` and `mlpDim` are those of the first stage. */
+export interface SwinSizes extends CommonSizes {
+  /** Of each stage. */
+  readonly heads: readonly number[];
+  /** Tokens of a window's side in each stage. */
+  readonly windows: readonly number[];
+}
+
+/** The shape of a tensor of {@link swinNames}. */
+export function swinShape(name: string, sizes: SwinSizes): readonly number[] {
+  const { heads, windows } = sizes;
+  const [, inFile, inStage] = /^layers\.(\d+)\.(?:blocks\.\d+\.)?(.+)$/.exec(name) ?? [];
+  const layer = inStage ?? name;
+  const stage = Number(inFile ?? (name.startsWith('patch_embed.') ? 0 : heads.length - 1));
+  const dim = sizes.dim * 2 ** stage;
+  switch (layer) {
+    case 'attn.relative_position_bias_table':
+      return [tableRows(windows[stage]!), heads[stage]!];
+    case 'downsample.norm.weight':
+    case 'downsample.norm.bias':
+      return [4 * dim];
+    case 'downsample.reduction.weight':
+      return [2 * dim, 4 * dim];
+    default:
+      return commonShape(layer, { ...sizes, dim, mlpDim: sizes.mlpDim * 2 ** stage });
+  }
+}
+
+/** The offsets from -(window - 1) to window - 1 in both directions. */
+export function tableRows(window: number): number {
+  return (2 * window - 1) ** 2;
+}

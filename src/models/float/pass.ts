@@ -1,0 +1,128 @@
+import type { FloatKernels, FloatWorkspace } from './kernels.js';
+import type { BlockPlaces, LinearPlace, NormPlace } from './parameters.js';
+import type { FloatPlan, StageShape } from './plan.js';
+
+/** Shows a tensor at `address`, row-major, under the name of the quantiser behind it. */
+export type Emit = (name: string, address: number, shape: readonly number[]) => void;
+
+/** A family's layers over planned memory. */
+export interface FloatNetwork {
+  readonly stages: readonly StageShape[];
+  /** From normalised pixels in `wide` to the logits; every tensor behind a quantiser is shown in layer order. */
+  forward(pass: FloatPass): void;
+}
+
+/** One forward pass over `batch` images: the layers that all families are made of, over the regions of a plan. */
+export class FloatPass {
+  readonly kernels: FloatKernels;
+  readonly memory: WebAssembly.Memory;
+  readonly #scratch: number;
+
+  constructor(
+    { kernels, memory, scratch }: FloatWorkspace,
+    readonly plan: FloatPlan,
+    readonly batch: number,
+    /** Of every LayerNorm. */
+    readonly eps: number,
+    readonly emit: Emit,
+  ) {
+    this.kernels = kernels;
+    this.memory = memory;
+    this.#scratch = scratch;
+  }
+
+  /** The patch convolution of the pixels in `wide`: [B, patches, dim] in `normed`. */
+  embedPatches(patch: LinearPlace, imageSize: number, patchSize: number): void {
+    const { wide, square, normed } = this.plan;
+    const imageBytes = 12 * imageSize ** 2;
+    this.emit('input', wide, [this.batch, imageSize, imageSize, 3]);
+    for (let b = 0; b < this.batch; b++) {
+      this.kernels.gatherPatches(wide + b * imageBytes, imageSize, patchSize, square + b * imageBytes);
+    }
+    this.linear(square, patch, normed, this.batch * (imageSize / patchSize) ** 2);
+  }
+
+  /** y = x·Wᵀ + bias over `rows` contiguous rows. */
+  linear(x: number, { inputs, outputs, panels, bias }: LinearPlace, y: number, rows: number): void {
+    this.kernels.gemm(x, inputs, panels, bias, y, outputs, rows, outputs, inputs, 1, this.#scratch);
+  }
+
+  /** y = LayerNorm(x) over `rows` contiguous rows. */
+  norm(x: number, { width, gamma, beta }: NormPlace, y: number, rows: number): void {
+    this.kernels.layerNorm(x, width, gamma, beta, y, rows, width, this.eps);
+  }
+
+  /** q·kᵀ d^-½ of every window and head, from `wide` to `square`. */
+  scores(stage: StageShape): void {
+    const { dim, heads, tokens } = stage;
+    const { panels } = this.plan;
+    const headDim = dim / heads;
+    const scale = headDim ** -0.5;
+    this.#eachHead(stage, (q, out) => {
+      this.kernels.packWeights(q + 4 * dim, 3 * dim, panels, tokens, headDim);
+      this.kernels.gemm(q, 3 * dim, panels, 0, out, tokens, tokens, tokens, headDim, scale, this.#scratch);
+    });
+  }
+
+  /** Scores -> probabilities, in `square`. */
+  softmax({ windows, heads, tokens }: StageShape): void {
+    this.kernels.softmax(this.plan.square, this.batch * windows * heads * tokens, tokens);
+  }
+
+  /** probabilities·v of every window and head, from `square` and `wide` to `normed`. */
+  context(stage: StageShape): void {
+    const { dim, heads, tokens } = stage;
+    const { panels } = this.plan;
+    const headDim = dim / heads;
+    this.#eachHead(stage, (q, probabilities, out) => {
+      this.kernels.packColumns(q + 8 * dim, 3 * dim, panels, headDim, tokens);
+      this.kernels.gemm(
+        probabilities,
+        tokens,
+        panels,
+        0,
+        out,
+        dim,
+        tokens,
+        headDim,
+        tokens,
+        1,
+        this.#scratch,
+      );
+    });
+  }
+
+  /** Addresses of q (k and v follow 4C and 8C bytes on), of the [N, N] square and of the context of every head. */
+  #eachHead(
+    { dim, heads, windows, tokens }: StageShape,
+    visit: (q: number, square: number, context: number) => void,
+  ): void {
+    const { wide, square, normed } = this.plan;
+    for (let w = 0; w < this.batch * windows; w++) {
+      for (let h = 0; h < heads; h++) {
+        const column = 4 * h * (dim / heads);
+        visit(
+          wide + 12 * w * tokens * dim + column,
+          square + 4 * (w * heads + h) * tokens * tokens,
+          normed + 4 * w * tokens * dim + column,
+        );
+      }
+    }
+  }
+
+  /** x + fc2(GELU(fc1(LayerNorm(x)))) of the residual stream. */
+  mlp({ norm2, fc1, fc2 }: BlockPlaces, name: string, { dim, mlpDim, windows, tokens }: StageShape): void {
+    const { stream, normed, branch, wide } = this.plan;
+    const perImage = windows * tokens;
+    const rows = this.batch * perImage;
+    this.norm(stream, norm2, normed, rows);
+    this.emit(`${name}.norm2.out`, normed, [this.batch, perImage, dim]);
+    this.linear(normed, fc1, wide, rows);
+    this.kernels.gelu(wide, rows * mlpDim);
+    this.emit(`${name}.mlp.gelu.out`, wide, [this.batch, perImage, mlpDim]);
+    this.linear(wide, fc2, branch, rows);
+    this.emit(`${name}.mlp.fc2.out`, branch, [this.batch, perImage, dim]);
+    this.kernels.add(stream, branch, stream, rows * dim);
+    this.emit(`${name}.residual2.out`, stream, [this.batch, perImage, dim]);
+  }
+}

@@ -1,0 +1,558 @@
+import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import type { IntegerKernels } from '../../runtime/kernels.js';
+import { MemoryPlan } from '../../runtime/memory.js';
+import { arrange } from './arrange.js';
+
+/** Where an activation lies: u8 codes `[rows, columns]`, `stride` bytes from row to row (u16 for `mlp.fc1.fine`). */
+export interface Buffer {
+  readonly address: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+}
+
+/** A kernel call, or one a head or a window: what makes one tensor. */
+export interface PlanStep {
+  /** The tensor that it makes, by the name of its quantiser (`blocks.0.attn.softmax` for attention codes). */
+  readonly output: string;
+  readonly kernel: keyof IntegerKernels;
+  /** Of the output: rows and columns. */
+  readonly shape: readonly [rows: number, columns: number];
+  /** Multiply-accumulates of the products. */
+  readonly macs: number;
+  /** Bytes of the tensors, weights and tables that it reads and writes, each counted once. */
+  readonly bytes: number;
+  /** Bytes of scratch memory that it needs. */
+  readonly scratchBytes: number;
+  readonly run: (kernels: IntegerKernels) => void;
+}
+
+/** Heads of attention over windows of `tokens` tokens each; a DeiT has one window. */
+export interface AttentionShape {
+  readonly windows: number;
+  readonly tokens: number;
+  readonly heads: number;
+  readonly dim: number;
+}
+
+/** Rows of a map of side × side tokens in window order after a cyclic shift (assembly/window/window.ts). */
+export interface WindowOrder {
+  readonly side: number;
+  readonly window: number;
+  readonly shift: number;
+}
+
+type Fill = (memory: ArrayBuffer, kernels: IntegerKernels) => void;
+
+/** Weights, tables and parameters in memory. */
+export interface Constant {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+/** An activation while its place is not yet decided. */
+interface Activation {
+  address: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly stride: number;
+  /** With rows behind the last that kernels may read. */
+  readonly bytes: number;
+  /** Steps that make it and that read it last. */
+  first: number;
+  last: number;
+}
+
+interface StepOptions {
+  readonly kernel: keyof IntegerKernels;
+  readonly reads: readonly string[];
+  readonly constants?: readonly Constant[];
+  readonly macs?: number;
+  readonly scratchBytes?: number;
+  readonly run: PlanStep['run'];
+}
+
+interface BufferOptions {
+  /** Bytes from row to row; as many as columns where absent. */
+  readonly stride?: number;
+  /** Rows that kernels may read behind the last. */
+  readonly slack?: number;
+}
+
+export const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
+
+/** The rows that `linear` packs at once (`CHUNK_BYTES` of assembly/gemm/gemm.simd.ts). */
+const LINEAR_CHUNK = 2 ** 18;
+
+/**
+ * The forward pass of an integer model as kernel calls over memory that is planned once. The layers that DeiT, ViT and Swin
+ * share are methods; vit.ts and swin.ts call them in the order of the paper's Figure 2.
+ */
+export class ModelPlan {
+  readonly steps: PlanStep[] = [];
+  /** What fills the memory at the start. */
+  readonly fills: Fill[] = [];
+  readonly memory = new MemoryPlan();
+  #scratch = 0;
+  #activationBytes = 0;
+  /** Inputs of the widest linear layer, of which eight rows pass through scratch. */
+  #widest = 0;
+  readonly #activations = new Map<string, Activation>();
+
+  constructor(readonly model: IntegerModel) {}
+
+  get buffers(): ReadonlyMap<string, Buffer> {
+    return this.#activations;
+  }
+
+  get scratchBytes(): number {
+    return Math.max(...this.steps.map((step) => step.scratchBytes), 8 * this.#widest);
+  }
+
+  /** Bytes that all activations share. */
+  get activationBytes(): number {
+    return this.#activationBytes;
+  }
+
+  /** Decides where the activations lie: those that are not alive at the same time share memory. */
+  finish(): this {
+    const activations = [...this.#activations.values()].filter(({ address }) => address === 0);
+    this.#activationBytes = arrange(activations);
+    const start = this.memory.reserve(this.#activationBytes);
+    for (const activation of activations) activation.address += start;
+    this.#scratch = this.memory.reserve(this.scratchBytes);
+    return this;
+  }
+
+  /** An activation that the steps to come make and read. */
+  buffer(
+    name: string,
+    rows: number,
+    columns: number,
+    { stride = columns, slack = 0 }: BufferOptions = {},
+  ): void {
+    const bytes = roundUp((rows + slack) * stride + 16, 16);
+    const born = this.steps.length;
+    this.#activations.set(name, { address: 0, rows, columns, stride, bytes, first: born, last: born });
+  }
+
+  /** A buffer with a place of its own, which keeps what is written there. */
+  constantBuffer(name: string, rows: number, columns: number, address: number): void {
+    const bytes = rows * columns;
+    this.#activations.set(name, { address, rows, columns, stride: columns, bytes, first: 0, last: 0 });
+  }
+
+  /** Keeps the activation for whoever reads it after the last step. */
+  keep(name: string): void {
+    this.#activations.get(name)!.last = Number.POSITIVE_INFINITY;
+  }
+
+  /** Address of an activation; known when the plan is finished. */
+  at(name: string): number {
+    return this.#activations.get(name)!.address;
+  }
+
+  shape(name: string): Buffer {
+    return this.#activations.get(name)!;
+  }
+
+  get scratch(): number {
+    return this.#scratch;
+  }
+
+  /** Appends the step that makes `output`. */
+  step(
+    output: string,
+    { reads, constants = [], macs = 0, scratchBytes = 0, kernel, run }: StepOptions,
+  ): void {
+    const { rows, columns } = this.#activations.get(output)!;
+    let bytes = 0;
+    for (const name of new Set([...reads, output])) {
+      const activation = this.#activations.get(name)!;
+      activation.last = Math.max(activation.last, this.steps.length);
+      bytes += activation.rows * activation.stride;
+    }
+    for (const constant of constants) bytes += constant.bytes;
+    this.steps.push({ output, kernel, shape: [rows, columns], macs, bytes, scratchBytes, run });
+  }
+
+  /** Pixels to the rows of the patch embedding's matrix, and its product. */
+  patchEmbedding(output: string): void {
+    const { imageSize, patchSize, dim } = this.model.architecture;
+    const patches = (imageSize / patchSize) ** 2;
+    const length = roundUp(3 * patchSize ** 2, 8);
+    this.buffer('pixels', imageSize, 3 * imageSize);
+    this.buffer('input', patches, length);
+    const table = this.constant('input.table');
+    const zero = this.zeroPoint('input');
+    this.step('input', {
+      kernel: 'patches',
+      reads: ['pixels'],
+      constants: [table],
+      run: (k) =>
+        k.patches(this.at('pixels'), table.address, zero, imageSize, patchSize, length, this.at('input')),
+    });
+    this.buffer(output, patches, dim);
+    this.linear('patch_embed.proj', 'input', output);
+  }
+
+  /** The buffer `to` = linear layer `name` of the buffer `from`; `linear_fine` makes the index of a GELU table. */
+  linear(name: string, from: string, to: string, kernel: 'linear' | 'linear_fine' = 'linear'): void {
+    const input = this.shape(from);
+    const output = this.shape(to);
+    const { left, right, zeroPoint } = this.integers(name);
+    const n = roundUp(output.columns, 8);
+    const weight = this.weight(`${name}.weight`, output.columns, input.columns);
+    const bias = this.constant(`${name}.bias`, n);
+    const multiplier = this.constant(`${name}.multiplier`, n);
+    const za = this.zeroPoint(from);
+    const zo = zeroPoint ?? this.zeroPoint(to);
+    const { rows, columns } = input;
+    const stride = kernel === 'linear' ? output.stride : output.stride / 2;
+    const packed = Math.min(2 * columns * roundUp(rows, 4), Math.max(LINEAR_CHUNK, 8 * columns));
+    this.step(to, {
+      kernel,
+      reads: [from],
+      constants: [weight, bias, multiplier],
+      macs: rows * this.model.tensors.get(`${name}.weight`)!.length,
+      scratchBytes: packed + 16 * columns,
+      run: (k) =>
+        k[kernel](
+          input.address,
+          input.stride,
+          za,
+          weight.address,
+          bias.address,
+          multiplier.address,
+          left!,
+          right!,
+          output.address,
+          stride,
+          zo,
+          rows,
+          n,
+          columns,
+          this.#scratch,
+        ),
+    });
+  }
+
+  /**
+   * The buffer `to` = LayerNorm `name` of the first rows of `from`.
+   *
+   * @param order the rows are written in window order, or are 2×2 patches of a map of `merge` × `merge` tokens
+   */
+  layerNorm(
+    name: string,
+    from: string,
+    to: string,
+    order: WindowOrder | { merge: number } | undefined = undefined,
+  ): void {
+    const input = this.shape(from);
+    const output = this.shape(to);
+    const { rows, columns } = output;
+    const power = this.powers(from, columns / input.columns);
+    const gain = this.constant(`${name}.gain`);
+    const bias = this.constant(`${name}.bias`);
+    const { shift } = this.integers(name);
+    const z = this.zeroPoint(from);
+    const zo = this.zeroPoint(to);
+    const kernel =
+      order === undefined ? 'layernorm' : 'merge' in order ? 'layernorm_merge' : 'layernorm_windows';
+    this.step(to, {
+      kernel,
+      reads: [from],
+      constants: [power, gain, bias],
+      scratchBytes: kernel === 'layernorm_merge' ? columns : 0,
+      run: (k) => {
+        const parameters = [power.address, gain.address, bias.address, shift!] as const;
+        if (order === undefined)
+          k.layernorm(input.address, z, ...parameters, output.address, zo, rows, columns);
+        else if ('merge' in order)
+          k.layernorm_merge(
+            input.address,
+            z,
+            ...parameters,
+            output.address,
+            zo,
+            columns,
+            order.merge,
+            this.#scratch,
+          );
+        else
+          k.layernorm_windows(
+            input.address,
+            z,
+            ...parameters,
+            output.address,
+            zo,
+            columns,
+            order.side,
+            order.window,
+            order.shift,
+          );
+      },
+    });
+  }
+
+  /** The buffer `name.out` = a + b; with an order, the rows of b are in window order. */
+  add(name: string, a: string, b: string, order: WindowOrder | undefined = undefined): void {
+    const first = this.shape(a);
+    const second = this.shape(b);
+    this.buffer(`${name}.out`, first.rows, first.columns);
+    const output = this.shape(`${name}.out`);
+    const { rows, columns } = output;
+    const multiplier = this.constant(`${name}.multiplier`);
+    const { shift } = this.integers(name);
+    const za = this.zeroPoint(a);
+    const zb = this.zeroPoint(b);
+    const zo = this.zeroPoint(`${name}.out`);
+    const ma = multiplier.address;
+    const mb = ma + 4 * columns;
+    this.step(`${name}.out`, {
+      kernel: order === undefined ? 'add' : 'add_windows',
+      reads: [a, b],
+      constants: [multiplier],
+      run: (k) => {
+        if (order === undefined)
+          k.add(first.address, za, ma, second.address, zb, mb, shift!, output.address, zo, rows, columns);
+        else
+          k.add_windows(
+            first.address,
+            za,
+            ma,
+            second.address,
+            zb,
+            mb,
+            shift!,
+            output.address,
+            zo,
+            columns,
+            order.side,
+            order.window,
+            order.shift,
+          );
+      },
+    });
+  }
+
+  /** q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, tokens]` rows of scores. */
+  scores(block: string, output: string, { windows, tokens, heads, dim }: AttentionShape): void {
+    const qkv = this.shape(`${block}.attn.qkv.out`);
+    const d = dim / heads;
+    const stride = roundUp(tokens, 16);
+    this.buffer(output, windows * heads * tokens, tokens, { stride });
+    const out = this.shape(output);
+    const z = this.zeroPoint(`${block}.attn.qkv.out`);
+    const zo = this.zeroPoint(output);
+    const { multiplier, left, right } = this.integers(output);
+    this.step(output, {
+      kernel: 'scores',
+      reads: [`${block}.attn.qkv.out`],
+      macs: windows * heads * tokens ** 2 * d,
+      scratchBytes: 2 * d * roundUp(tokens, 8) + 16 * d + 64,
+      run: (k) => {
+        for (let w = 0; w < windows; w++) {
+          for (let h = 0; h < heads; h++) {
+            const q = qkv.address + w * tokens * qkv.stride + h * d;
+            const to = out.address + (w * heads + h) * tokens * stride;
+            k.scores(
+              q,
+              q + dim,
+              qkv.stride,
+              z,
+              multiplier!,
+              left!,
+              right!,
+              to,
+              stride,
+              zo,
+              tokens,
+              d,
+              this.#scratch,
+            );
+          }
+        }
+      },
+    });
+  }
+
+  /**
+   * Softmax codes of `attn.scores`, and their product with v.
+   *
+   * @param mask of a window: 255 where a score counts, 0 where not, `[tokens, stride of the scores]`; undefined for none
+   */
+  attend(
+    block: string,
+    { windows, tokens, heads, dim }: AttentionShape,
+    mask: (window: number) => Constant | undefined = () => undefined,
+  ): void {
+    const name = `${block}.attn`;
+    const d = dim / heads;
+    const qkv = this.shape(`${name}.qkv.out`);
+    const scores = this.shape(`${name}.scores`);
+    const { stride } = scores;
+    this.buffer(`${name}.softmax`, windows * heads * tokens, tokens, { stride });
+    const probs = this.shape(`${name}.softmax`);
+    const table = this.constant(`${name}.softmax.table`);
+    const log2 = this.model.recipe.attention === 'log2';
+    const levels = log2 ? 0 : this.integers(`${name}.softmax`).levels!;
+    const masks = Array.from({ length: windows }, (_, w) => mask(w));
+    const rows = heads * tokens;
+    this.step(`${name}.softmax`, {
+      kernel: log2 ? 'softmax_log2' : 'softmax_uniform',
+      reads: [`${name}.scores`],
+      constants: [table, ...new Set(masks.filter((m) => m !== undefined))],
+      scratchBytes: 16 + stride,
+      run: (k) => {
+        for (const [w, m] of masks.entries()) {
+          const at = w * rows * stride;
+          const kept = m?.address ?? 0;
+          if (log2)
+            k.softmax_log2(
+              scores.address + at,
+              stride,
+              probs.address + at,
+              rows,
+              tokens,
+              table.address,
+              kept,
+              this.#scratch,
+            );
+          else
+            k.softmax_uniform(
+              scores.address + at,
+              stride,
+              probs.address + at,
+              rows,
+              tokens,
+              table.address,
+              levels,
+              kept,
+              this.#scratch,
+            );
+        }
+      },
+    });
+
+    this.buffer(`${name}.context`, windows * tokens, dim);
+    const context = this.shape(`${name}.context`);
+    const { multiplier, left, right } = this.integers(`${name}.context`);
+    const z = this.zeroPoint(`${name}.qkv.out`);
+    const zo = this.zeroPoint(`${name}.context`);
+    const kernel = log2 ? 'context_log2' : 'context_uniform';
+    const padded = roundUp(tokens, 8);
+    this.step(`${name}.context`, {
+      kernel,
+      reads: [`${name}.softmax`, `${name}.qkv.out`],
+      macs: windows * heads * tokens ** 2 * d,
+      scratchBytes: 2 * padded ** 2 + 16 * padded + 64,
+      run: (k) => {
+        for (let w = 0; w < windows; w++) {
+          for (let h = 0; h < heads; h++) {
+            const p = probs.address + (w * heads + h) * tokens * stride;
+            const v = qkv.address + w * tokens * qkv.stride + 2 * dim + h * d;
+            const to = context.address + w * tokens * dim + h * d;
+            k[kernel](
+              p,
+              stride,
+              v,
+              qkv.stride,
+              z,
+              multiplier!,
+              left!,
+              right!,
+              to,
+              dim,
+              zo,
+              tokens,
+              d,
+              this.#scratch,
+            );
+          }
+        }
+      },
+    });
+  }
+
+  /** The second half of a block: residual1.out + fc2(GELU(fc1(LayerNorm(residual1.out)))). */
+  mlp(block: string, hidden: number): void {
+    const { rows, columns } = this.shape(`${block}.residual1.out`);
+    this.buffer(`${block}.norm2.out`, rows, columns);
+    this.layerNorm(`${block}.norm2`, `${block}.residual1.out`, `${block}.norm2.out`);
+    this.buffer(`${block}.mlp.fc1.fine`, rows, hidden, { stride: 2 * hidden });
+    this.linear(`${block}.mlp.fc1`, `${block}.norm2.out`, `${block}.mlp.fc1.fine`, 'linear_fine');
+    this.buffer(`${block}.mlp.gelu.out`, rows, hidden);
+    const fine = this.shape(`${block}.mlp.fc1.fine`);
+    const gelu = this.shape(`${block}.mlp.gelu.out`);
+    const table = this.constant(`${block}.mlp.gelu.table`);
+    this.step(`${block}.mlp.gelu.out`, {
+      kernel: 'gelu',
+      reads: [`${block}.mlp.fc1.fine`],
+      constants: [table],
+      run: (k) => k.gelu(fine.address, table.address, gelu.address, rows * hidden),
+    });
+    this.buffer(`${block}.mlp.fc2.out`, rows, columns);
+    this.linear(`${block}.mlp.fc2`, `${block}.mlp.gelu.out`, `${block}.mlp.fc2.out`);
+    this.add(`${block}.residual2`, `${block}.residual1.out`, `${block}.mlp.fc2.out`);
+  }
+
+  /** The linear layer behind which the logits stand. */
+  head(from: string): void {
+    const { classes } = this.model.architecture;
+    this.buffer('logits', 1, classes, { stride: roundUp(classes, 8) });
+    this.linear('head', from, 'logits');
+    this.keep('logits');
+  }
+
+  zeroPoint(name: string): number {
+    return this.model.quantizers.get(name)!.zeroPoint;
+  }
+
+  integers(name: string): Readonly<Record<string, number>> {
+    return this.model.steps.get(name)!;
+  }
+
+  /** A tensor as the checkpoint has it; room for `elements`, the rest 0. */
+  constant(name: string, elements = 0): Constant {
+    const tensor = this.model.tensors.get(name)!;
+    const { buffer, byteOffset, byteLength } = tensor;
+    const bytes = Math.max(elements * tensor.BYTES_PER_ELEMENT, byteLength);
+    return this.filled(bytes, (memory) => memory.set(new Uint8Array(buffer, byteOffset, byteLength)));
+  }
+
+  /** `bytes` of memory that `fill` writes at the start. */
+  filled(bytes: number, fill: (memory: Uint8Array) => void): Constant {
+    const address = this.memory.reserve(bytes);
+    this.fills.push((memory) => fill(new Uint8Array(memory, address, bytes)));
+    return { address, bytes };
+  }
+
+  /** Power-of-two factors of a buffer, `repeat` times, as the i16 values 2^α that the kernel multiplies by; 1 where it has none. */
+  private powers(from: string, repeat: number): Constant {
+    const factors =
+      this.model.tensors.get(`${from.replace(/\.out$/, '')}.factors`) ??
+      new Uint8Array(this.shape(from).columns);
+    return this.filled(2 * repeat * factors.length, ({ buffer, byteOffset }) => {
+      const powers = new Int16Array(buffer, byteOffset, repeat * factors.length);
+      for (let i = 0; i < powers.length; i++) powers[i] = 1 << factors[i % factors.length]!;
+    });
+  }
+
+  /** Weights `[n, k]` as int8 panels of `padded` inputs; the checkpoint's layout passes through scratch, row by row of panels. */
+  private weight(name: string, n: number, padded: number): Constant {
+    const codes = this.model.tensors.get(name)! as Int8Array;
+    const k = codes.length / n;
+    const bytes = roundUp(n, 8) * padded;
+    this.#widest = Math.max(this.#widest, k);
+    const address = this.memory.reserve(bytes);
+    this.fills.push((memory, kernels) => {
+      for (let row = 0; row < n; row += 8) {
+        const rows = Math.min(8, n - row);
+        new Int8Array(memory, this.#scratch).set(codes.subarray(row * k, (row + rows) * k));
+        kernels.pack_weights(this.#scratch, rows, k, padded, address + row * padded);
+      }
+    });
+    return { address, bytes };
+  }
+}

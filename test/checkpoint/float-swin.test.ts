@@ -1,0 +1,646 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { type FloatModelOptions, readFloatModel } from '../../src/checkpoint/float-model.js';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { findArchitecture, KNOWN_SWINS } from '../../src/checkpoint/timm-architectures.js';
+import { CheckpointError } from '../../src/errors.js';
+import { describeWithShared, readShared } from '../support/shared.js';
+import { tinySwinModel } from '../support/tiny-model.js';
+import { refusal } from './raw-file.js';
+import { zeros } from './tiny-float.js';
+import { type TinySwinSizes, tinySwinBuffers, tinySwinShapes } from './tiny-swin.js';
+
+/** Three stages of maps of 16×16, 8×8 and 4×4 tokens. */
+const THREE = { imageSize: 32, depths: [1, 1, 2], heads: [1, 2, 4] };
+
+/** A file of zeros, without a config, whose names and shapes were changed by `change`. */
+function changed(
+  change: (shapes: Map<string, number[]>) => void,
+  sizes: Partial<TinySwinSizes> = {},
+): Uint8Array {
+  const shapes = tinySwinShapes(sizes);
+  change(shapes);
+  return writeSafetensors(zeros(shapes), {});
+}
+
+function plain(sizes: Partial<TinySwinSizes> = {}, buffers: Tensor[] = []): Uint8Array {
+  return writeSafetensors([...zeros(tinySwinShapes(sizes)), ...buffers], {});
+}
+
+/** As timm names the tensors: a merge bears the number of the stage that follows. */
+function timmName(name: string): string {
+  return name
+    .replace(/^head\./, 'head.fc.')
+    .replace(/^layers\.(\d+)\.downsample/, (_, stage) => `layers.${Number(stage) + 1}.downsample`);
+}
+
+/** The same tensors under other names. */
+function renamed(file: Uint8Array, rename: (name: string) => string): Uint8Array {
+  const { tensors, metadata } = readSafetensors(file);
+  return writeSafetensors(
+    [...tensors.values()].map((tensor) => ({ ...tensor, name: rename(tensor.name) })),
+    metadata,
+  );
+}
+
+describe('readFloatModel of a Swin', () => {
+  test('reads sizes off the tensors and the rest from the config', () => {
+    const config = {
+      architecture: 'swin',
+      name: 'swin_own',
+      num_heads: 2,
+      image_size: 32,
+      patch_size: 2,
+      layer_norm_eps: 1e-6,
+      crop_pct: 1,
+      interpolation: 'bilinear',
+      mean: [0.1, 0.2, 0.3],
+      std: [0.4, 0.5, 0.6],
+      labels: ['a', 'b', 'c', 'd'],
+    };
+    const sizes = { imageSize: 32, depths: [2, 3], dim: 32, mlpDim: 72, classes: 4 };
+    const model = readFloatModel(tinySwinModel(config, sizes));
+    expect(model.architecture).toEqual({
+      family: 'swin',
+      name: 'swin_own',
+      imageSize: 32,
+      patchSize: 2,
+      dim: 32,
+      depths: [2, 3],
+      heads: [2, 4],
+      mlpDim: 72,
+      window: 4,
+      classes: 4,
+      layerNormEps: 1e-6,
+    });
+    expect(model.preprocessing).toEqual({
+      imageSize: 32,
+      cropPct: 1,
+      interpolation: 'bilinear',
+      mean: [0.1, 0.2, 0.3],
+      std: [0.4, 0.5, 0.6],
+    });
+    expect(model.labels).toEqual(['a', 'b', 'c', 'd']);
+    expect(model.warnings).toEqual([]);
+  });
+
+  test('defaults', () => {
+    const { architecture, preprocessing, labels } = readFloatModel(plain());
+    expect(architecture).toMatchObject({ name: 'swin_custom', layerNormEps: 1e-5 });
+    expect(preprocessing).toEqual({
+      imageSize: 16,
+      cropPct: 0.9,
+      interpolation: 'bicubic',
+      mean: [0.485, 0.456, 0.406],
+      std: [0.229, 0.224, 0.225],
+    });
+    expect(labels).toEqual(['class 0', 'class 1', 'class 2']);
+  });
+
+  test.each([
+    [[1], [2]],
+    [
+      [2, 2],
+      [1, 4],
+    ],
+    [
+      [1, 2, 3, 1],
+      [2, 2, 2, 16],
+    ],
+  ])('depths %j and heads %j', (depths, heads) => {
+    const imageSize = 8 * 2 ** (depths.length - 1);
+    const { architecture, tensors } = readFloatModel(plain({ imageSize, depths, heads }));
+    expect(architecture).toMatchObject({ depths, heads, imageSize, window: 4 });
+    expect([...tensors.keys()]).toEqual([...tinySwinShapes({ imageSize, depths, heads }).keys()]);
+  });
+
+  test("Microsoft's file: buffers are ignored, tensors in the order of the forward pass", () => {
+    const weights = tinySwinModel(null, THREE);
+    const tensors = [...readSafetensors(weights).tensors.values(), ...tinySwinBuffers(THREE)].reverse();
+    const model = readFloatModel(writeSafetensors(tensors, {}));
+    expect([...model.tensors.keys()]).toEqual([...tinySwinShapes(THREE).keys()]);
+    expect(model.tensors).toEqual(readFloatModel(weights).tensors);
+  });
+
+  test.each<[name: string, rename: (name: string) => string]>([
+    ["timm's", timmName],
+    ["timm's, older", (name) => (name.startsWith('head') ? timmName(name) : name)],
+    ["Microsoft's head with timm's merges", (name) => (name.startsWith('head') ? name : timmName(name))],
+  ])('%s names become the canonical ones', (_name, rename) => {
+    const file = tinySwinModel(undefined, THREE);
+    const canonical = readFloatModel(file);
+    const { tensors, ...rest } = readFloatModel(renamed(file, rename));
+    expect({ tensors, ...rest }).toEqual(canonical);
+    expect([...tensors.keys()]).toEqual([...canonical.tensors.keys()]);
+  });
+
+  test('F16 weights become float32', () => {
+    const tensors = zeros(tinySwinShapes(), 'F16', ({ name, data }) => {
+      if (name.endsWith('_table')) data.set([0, 0x3c]);
+    });
+    const table = readFloatModel(writeSafetensors(tensors, {})).tensors.get(
+      'layers.1.blocks.1.attn.relative_position_bias_table',
+    );
+    expect([table?.shape, table?.data.subarray(0, 2)]).toEqual([[49, 4], new Float32Array([1, 0])]);
+  });
+});
+
+describe('the image size of a Swin', () => {
+  const read = (file: Uint8Array, options?: FloatModelOptions) => {
+    const { architecture, warnings } = readFloatModel(file, options);
+    return [architecture.imageSize, warnings] as const;
+  };
+  const published = plain({
+    ...{ imageSize: 224, patchSize: 4, dim: 96, depths: [2, 2, 6, 2], heads: [3, 6, 12, 24] },
+    ...{ window: 7, mlpDim: 384 },
+  });
+
+  test('is taken from the options before the config, and any that fits will do', () => {
+    const file = tinySwinModel({ image_size: 32 });
+    expect(read(file)).toEqual([32, []]);
+    expect(read(file, { imageSize: 48 })).toEqual([48, []]);
+    expect(read(file, { config: { image_size: 64 } })).toEqual([64, []]);
+    expect(read(plain({}, tinySwinBuffers()), { imageSize: 32 })).toEqual([32, []]);
+  });
+
+  test('is told by the smaller table of a stage that is smaller than the window', () => {
+    const sizes = { imageSize: 24, depths: [1, 1, 1], heads: [1, 2, 4], window: 6 };
+    const { architecture, warnings } = readFloatModel(plain(sizes));
+    expect(architecture).toMatchObject({ imageSize: 24, window: 6 });
+    expect(warnings).toEqual([]);
+    expect(read(plain(sizes), { imageSize: 24 })).toEqual([24, []]);
+    // The masks of the same file cannot say otherwise.
+    expect(read(plain(sizes, tinySwinBuffers({ imageSize: 48 })))).toEqual([24, []]);
+  });
+
+  test('a window larger than every map is that of the first', () => {
+    const { architecture } = readFloatModel(plain({ imageSize: 16, window: 12 }));
+    expect(architecture).toMatchObject({ imageSize: 16, window: 8 });
+  });
+
+  test.each([16, 32, 80])('is told by masks: %i', (imageSize) => {
+    expect(read(plain({}, tinySwinBuffers({ imageSize })))).toEqual([imageSize, []]);
+  });
+
+  test('is not told by masks that make no sense', () => {
+    const mask = (name: string, shape: number[]) => zeros(new Map([[name, shape]]));
+    for (const strange of [
+      mask('layers.0.blocks.1.attn_mask', [5, 16, 16]),
+      mask('layers.0.blocks.1.attn_mask', [0, 16, 16]),
+      mask('layers.0.blocks.1.attn_mask', [2 ** 40, 0, 0]),
+      mask('layers.0.blocks.1.attn_mask', [16]),
+      mask('layers.999999999.blocks.1.attn_mask', [4, 16, 16]),
+    ]) {
+      expect(read(plain({}, strange))).toEqual([16, [expect.stringContaining('16 is assumed')]]);
+    }
+  });
+
+  test('is told by arch where the tensors do not tell', () => {
+    const wide = { dim: 96, heads: [3, 6], mlpDim: 384 };
+    const arch = 'swin_tiny_patch4_window7_224';
+    const difference = expect.stringMatching(
+      /^--arch swin_tiny.*: expected image 224, patch 4, window 7, dim 96, depths \[2, 2, 6, 2\], heads \[3, 6, 12, 24\], MLP 384, found image .*: the sizes of the file are used$/,
+    );
+    expect(read(plain({ ...wide, window: 7, imageSize: 112 }), { arch })).toEqual([224, [difference]]);
+    expect(read(plain(wide, tinySwinBuffers({ imageSize: 80 })), { arch })).toEqual([80, [difference]]);
+  });
+
+  test('is assumed otherwise, with a warning', () => {
+    expect(read(plain())).toEqual([
+      16,
+      [expect.stringMatching(/not in the file: 16 is assumed.*--image-size/)],
+    ]);
+    expect(read(plain(THREE))).toEqual([32, [expect.stringContaining('32 is assumed')]]);
+  });
+
+  test('a published Swin is named with and without arch', () => {
+    const arch = 'swin_tiny_patch4_window7_224.ms_in1k';
+    const named = readFloatModel(published, { arch });
+    expect(named.architecture).toMatchObject({ name: 'swin_tiny_patch4_window7_224', imageSize: 224 });
+    expect([named.preprocessing.cropPct, named.warnings]).toEqual([0.9, []]);
+    const assumed = readFloatModel(published);
+    expect(assumed.architecture).toEqual(named.architecture);
+    expect(assumed.warnings).toEqual([expect.stringContaining('224 is assumed')]);
+    const larger = readFloatModel(published, { arch, imageSize: 448 });
+    expect(larger.architecture).toMatchObject({ name: 'swin_custom', imageSize: 448 });
+    expect(larger.warnings).toEqual([]);
+  });
+
+  test('the table of names', () => {
+    expect(KNOWN_SWINS.map(({ name, cropPct }) => [name, cropPct])).toEqual([
+      ['swin_tiny_patch4_window7_224', 0.9],
+      ['swin_small_patch4_window7_224', 0.9],
+      ['swin_base_patch4_window7_224', 0.9],
+      ['swin_base_patch4_window12_384', 1],
+      ['swin_large_patch4_window7_224', 0.9],
+      ['swin_large_patch4_window12_384', 1],
+    ]);
+    expect(findArchitecture('swin_large_patch4_window12_384')).toMatchObject({
+      family: 'swin',
+      imageSize: 384,
+      window: 12,
+      dim: 192,
+      depths: [2, 2, 18, 2],
+      mlpDim: 768,
+    });
+    for (const { dim, heads, imageSize, patchSize, window } of KNOWN_SWINS) {
+      expect(heads.map((n, i) => (dim * 2 ** i) / n)).toEqual([32, 32, 32, 32]);
+      expect(imageSize / patchSize / 8).toBe(window);
+    }
+  });
+});
+
+describe('a float Swin that cannot be used', () => {
+  const good = plain();
+  const table = (stage: number, block = 0) =>
+    `layers.${stage}.blocks.${block}.attn.relative_position_bias_table`;
+
+  const cases: [
+    name: string,
+    file: Uint8Array,
+    options: FloatModelOptions,
+    code: string,
+    ...says: string[],
+  ][] = [
+    // Names
+    [
+      'tensor missing',
+      changed((shapes) => shapes.delete('layers.1.blocks.1.mlp.fc2.bias')),
+      {},
+      'CHECKPOINT_MISSING',
+      'expected the 63 tensors of a Swin of depths [2, 2], found 62; 1 missing: "layers.1.blocks.1.mlp.fc2.bias"',
+    ],
+    [
+      "tensor missing from timm's file",
+      renamed(
+        changed((shapes) => shapes.delete('layers.0.downsample.norm.bias')),
+        timmName,
+      ),
+      {},
+      'CHECKPOINT_MISSING',
+      '1 missing: "layers.1.downsample.norm.bias"',
+    ],
+    [
+      "head missing from timm's file",
+      renamed(
+        changed((shapes) => shapes.delete('head.bias')),
+        timmName,
+      ),
+      {},
+      'CHECKPOINT_MISSING',
+      '1 missing: "head.fc.bias"',
+    ],
+    [
+      'merge missing',
+      changed((shapes) => {
+        for (const name of [...shapes.keys()]) if (name.includes('downsample')) shapes.delete(name);
+      }),
+      {},
+      'CHECKPOINT_MISSING',
+      '3 missing: "layers.0.downsample.norm.weight"',
+    ],
+    [
+      'stage left out',
+      changed((shapes) => {
+        for (const name of [...shapes.keys()]) if (name.startsWith('layers.1.')) shapes.delete(name);
+      }, THREE),
+      {},
+      'CHECKPOINT_MISSING',
+      'depths [1, 1], found',
+      '"layers.1.blocks.0.norm1.weight"',
+      'not expected: "layers.2.',
+    ],
+    [
+      'both places of a merge',
+      changed((shapes) => shapes.set('layers.1.downsample.norm.weight', [64])),
+      {},
+      'CHECKPOINT_EXTRA',
+      '1 not expected: "layers.1.downsample.norm.weight"',
+    ],
+    [
+      'two heads',
+      changed((shapes) => shapes.set('head.fc.weight', [3, 32]).set('head.fc.bias', [3])),
+      {},
+      'CHECKPOINT_EXTRA',
+      '2 not expected: ',
+      '"head.weight"',
+    ],
+    [
+      'position embeddings of another kind',
+      changed((shapes) => shapes.set('absolute_pos_embed', [1, 64, 16])),
+      {},
+      'CHECKPOINT_EXTRA',
+      '1 not expected: "absolute_pos_embed"',
+    ],
+    ...['layers.999999999.blocks.0.norm1.weight', 'layers.1.blocks.99999999999999999999.norm1.weight'].map(
+      (name): (typeof cases)[number] => [
+        name,
+        changed((shapes) => shapes.set(name, [32])),
+        {},
+        'CHECKPOINT_MISSING',
+        `1 not expected: "${name}"`,
+      ],
+    ),
+    [
+      'thousands of stages',
+      changed((shapes) => {
+        for (let i = 0; i < 5000; i++) shapes.set(`layers.${i}.blocks.0.x`, [1]);
+      }),
+      {},
+      'CHECKPOINT_MISSING',
+      'of a Swin of depths [2, 2, 1, 1, ...]',
+    ],
+    // Shapes
+    ...(
+      [
+        ['patch_embed.proj.weight', [16, 12], '[dim, 3, P, P]'],
+        ['patch_embed.proj.weight', [16, 3, 2, 4], '[16, 3, 2, 2]'],
+        ['patch_embed.norm.bias', [17], '[16]'],
+        [table(0), [49], '[(2w-1)^2, heads]'],
+        [table(0), [48, 2], '[(2w-1)^2, heads] of a window of w×w tokens'],
+        [table(0), [36, 2], '[(2w-1)^2, heads] of a window of w×w tokens'],
+        [table(0, 1), [49, 4], '[49, 2]'],
+        [table(1, 1), [9, 4], '[49, 4]'],
+        ['layers.0.downsample.norm.weight', [32], '[64]'],
+        ['layers.0.downsample.reduction.weight', [64, 32], '[32, 64]'],
+        ['layers.1.blocks.0.attn.qkv.weight', [48, 16], '[96, 32]'],
+        ['layers.1.blocks.0.mlp.fc1.weight', [32, 32], '[64, 32]'],
+        ['norm.weight', [16], '[32]'],
+        ['head.weight', [3, 16], '[3, 32]'],
+      ] as const
+    ).map(([name, shape, expected]): (typeof cases)[number] => [
+      `${name} of shape [${shape}]`,
+      changed((shapes) => shapes.set(name, [...shape])),
+      {},
+      'CHECKPOINT_SHAPE',
+      `tensor "${name}": expected shape ${expected}, found [${shape.join(', ')}]`,
+    ]),
+    [
+      "a shape in timm's file, by its name there",
+      renamed(
+        changed((shapes) => shapes.set('layers.0.downsample.norm.weight', [32])),
+        timmName,
+      ),
+      {},
+      'CHECKPOINT_SHAPE',
+      'tensor "layers.1.downsample.norm.weight": expected shape [64], found [32]',
+    ],
+    ...(
+      [
+        [{ dim: 0 }, 'patch_embed.proj.weight', 'channel'],
+        [{ patchSize: 0, imageSize: 0 }, 'patch_embed.proj.weight', 'pixel'],
+        [{ mlpDim: 0 }, 'layers.0.blocks.0.mlp.fc1.weight', 'row'],
+        [{ classes: 0 }, 'head.weight', 'class'],
+        [{ heads: [2, 0] }, table(1), 'head'],
+      ] as const
+    ).map(([sizes, name, least]): (typeof cases)[number] => [
+      `no ${least}`,
+      changed((shapes) => {
+        if (least === 'pixel')
+          for (const n of [0, 1]) for (const m of [0, 1]) shapes.set(table(n, m), [49, 2]);
+      }, sizes),
+      {},
+      'CHECKPOINT_SHAPE',
+      `tensor "${name}"`,
+      `at least one ${least}`,
+    ]),
+    [
+      'integer weights',
+      writeSafetensors(zeros(tinySwinShapes(), 'I8'), {}),
+      {},
+      'CHECKPOINT_DTYPE',
+      'tensor "patch_embed.proj.weight": expected F32, F16, BF16 or F64, found I8',
+    ],
+    [
+      'NaN',
+      writeSafetensors(
+        zeros(tinySwinShapes(), 'F32', ({ name, data }) => {
+          if (name === table(1)) new DataView(data.buffer).setFloat32(4 * 5, Number.NaN, true);
+        }),
+        {},
+      ),
+      {},
+      'CHECKPOINT_VALUE',
+      `tensor "${table(1)}": expected finite numbers, found NaN at index 5`,
+    ],
+    // Windows and image
+    [
+      'a larger window in a later stage',
+      changed((shapes) => shapes.set(table(1), [225, 4]).set(table(1, 1), [225, 4])),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      `image 16, patch 2, window 4: tensor "${table(1)}": expected 49 rows`,
+      'windows of 4×4 tokens, found 225',
+    ],
+    [
+      'a smaller window before a larger one',
+      changed((shapes) => shapes.set(table(1), [9, 2]), THREE),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      `image 8, patch 2, window 4: tensor "layers.2.blocks.0.attn.relative_position_bias_table"`,
+      'expected 1 rows',
+      'found 49',
+    ],
+    [
+      'an image for which the tables are too small',
+      plain({ window: 8 }),
+      { imageSize: 32 },
+      'CHECKPOINT_ARCHITECTURE',
+      `image 32, patch 2, window 8: tensor "${table(1)}": expected 225 rows`,
+      'found 49',
+    ],
+    [
+      'an image for which the tables are too large',
+      good,
+      { imageSize: 8 },
+      'CHECKPOINT_ARCHITECTURE',
+      `image 8, patch 2, window 4: tensor "${table(1)}": expected 9 rows`,
+      'found 49',
+    ],
+    [
+      'an image that does not divide into windows',
+      good,
+      { imageSize: 40 },
+      'CHECKPOINT_ARCHITECTURE',
+      'image 40, patch 2, window 4: stage 1 has a map of 10×10 tokens, which no window of 4×4 fits',
+    ],
+    [
+      'an image that cannot be merged',
+      plain({ window: 1, imageSize: 4 }),
+      { config: { image_size: 6 } },
+      'CHECKPOINT_ARCHITECTURE',
+      'stage 0 has a map of 3×3 tokens, which cannot be merged',
+    ],
+    [
+      'an image of part of a patch',
+      good,
+      { imageSize: 33 },
+      'CHECKPOINT_CONFIG',
+      'image_size: expected a multiple of the patch size 2, found 33',
+    ],
+    // Channels
+    [
+      'dim 20',
+      plain({ dim: 20 }),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'stage 0: dim: expected a multiple of 8, found 20 (dim 20, 2 heads)',
+    ],
+    [
+      'head dim 4 in the last stage',
+      plain({ heads: [2, 8] }),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'stage 1: head dim: expected a multiple of 8, found 4 (dim 32, 8 heads)',
+    ],
+    [
+      'heads that do not divide dim',
+      plain({ heads: [2, 3] }),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'stage 1: expected a number of heads that divides dim 32, found 3',
+    ],
+    [
+      'MLP dim 36',
+      plain({ mlpDim: 36 }),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'stage 0: MLP dim: expected a multiple of 8, found 36',
+    ],
+    // Config and arch
+    [
+      'config of a DeiT',
+      tinySwinModel({ architecture: 'deit' }),
+      {},
+      'CHECKPOINT_CONFIG',
+      'architecture: expected "swin", as the tensors are named, found "deit"',
+    ],
+    [
+      'heads of another model',
+      good,
+      { config: { num_heads: 3 } },
+      'CHECKPOINT_CONFIG',
+      'num_heads: expected 2, as the first stage has, found 3',
+    ],
+    [
+      'patch size of another model',
+      good,
+      { config: { patch_size: 4 } },
+      'CHECKPOINT_CONFIG',
+      'patch_size: expected 2',
+    ],
+    [
+      'arch of a ViT',
+      good,
+      { arch: 'vit_tiny_patch16_224' },
+      'CHECKPOINT_ARCHITECTURE',
+      '--arch: expected a Swin, as the tensors are named, found "vit_tiny_patch16_224"',
+    ],
+    [
+      'arch of another dim',
+      good,
+      { arch: 'swin_base_patch4_window12_384' },
+      'CHECKPOINT_ARCHITECTURE',
+      '--arch swin_base_patch4_window12_384: expected image 384, patch 4, window 12, dim 128, depths [2, 2, 18, 2]',
+      'found image 384, patch 2, window 4, dim 16, depths [2, 2], heads [2, 4], MLP 32',
+    ],
+    ['labels too few', good, { labels: ['a'] }, 'CHECKPOINT_LABELS', 'as head.weight has rows, found 1'],
+    [
+      "labels too few for timm's file",
+      renamed(good, timmName),
+      { labels: ['a'] },
+      'CHECKPOINT_LABELS',
+      'as head.fc.weight has rows, found 1',
+    ],
+  ];
+
+  test.each(cases)('%s', (_name, file, options, code, ...says) => {
+    const error = refusal(() => readFloatModel(file, { file: 'swin.safetensors', ...options }));
+    expect([error.code, error.message]).toEqual([code, expect.any(String)]);
+    expect(error.message.startsWith('swin.safetensors: ')).toBe(true);
+    for (const part of says) expect(error.message).toContain(part);
+    expect(error.message.length).toBeLessThan(600);
+  });
+
+  test.each([
+    ["Microsoft's", (name: string) => name],
+    ["timm's", timmName],
+  ])('no tensor can be missing, %s names', (_names, rename) => {
+    for (const name of tinySwinShapes(THREE).keys()) {
+      const file = renamed(
+        changed((shapes) => shapes.delete(name), THREE),
+        rename,
+      );
+      const error = refusal(() => readFloatModel(file));
+      expect([error.code, error.message]).toEqual([
+        'CHECKPOINT_MISSING',
+        expect.stringContaining(`1 missing: "${rename(name)}"`),
+      ]);
+    }
+  });
+
+  test('no dimension of any tensor can be off by one', () => {
+    for (const [name, shape] of tinySwinShapes()) {
+      for (const axis of shape.keys()) {
+        for (const delta of [-1, 1]) {
+          const other = shape.map((n, i) => (i === axis ? n + delta : n));
+          const file = changed((shapes) => shapes.set(name, other));
+          const { code } = refusal(() => readFloatModel(file));
+          expect([name, axis, code]).toEqual([name, axis, 'CHECKPOINT_SHAPE']);
+        }
+      }
+    }
+  });
+
+  test('a corrupted file is read or refused, quickly, and nothing else is thrown', () => {
+    const sound = plain({}, tinySwinBuffers());
+    const damage = fc.array(fc.record({ at: fc.nat(), value: fc.nat(255) }), { minLength: 1, maxLength: 4 });
+    const headerEnd = 8 + Number(new DataView(sound.buffer).getBigUint64(0, true));
+    let refusals = 0;
+    fc.assert(
+      fc.property(damage, (changes) => {
+        const file = sound.slice();
+        for (const { at, value } of changes) file[at % headerEnd] = value;
+        const start = performance.now();
+        try {
+          readFloatModel(file);
+        } catch (error) {
+          if (!(error instanceof CheckpointError)) throw error;
+          refusals++;
+        }
+        expect(performance.now() - start).toBeLessThan(500);
+      }),
+      { numRuns: 500 },
+    );
+    expect(refusals).toBeGreaterThan(250);
+  });
+});
+
+describeWithShared('swin_micro.safetensors', 2, () => {
+  const read = (options?: FloatModelOptions) =>
+    readFloatModel(readShared('models/swin_micro.safetensors'), options);
+
+  test('is recognised without options', () => {
+    const { architecture, preprocessing, tensors, warnings } = read();
+    expect(architecture).toEqual({
+      family: 'swin',
+      name: 'swin_custom',
+      imageSize: 56,
+      patchSize: 2,
+      dim: 32,
+      depths: [2, 2, 2],
+      heads: [1, 2, 4],
+      mlpDim: 128,
+      window: 7,
+      classes: 10,
+      layerNormEps: 1e-5,
+    });
+    expect(preprocessing).toMatchObject({ imageSize: 56, cropPct: 0.9 });
+    expect(tensors.size).toBe(92);
+    expect(warnings).toEqual([expect.stringContaining('56 is assumed')]);
+  });
+
+  test('is read without a warning where its image size is told', () => {
+    expect(read({ imageSize: 56 }).warnings).toEqual([]);
+  });
+});

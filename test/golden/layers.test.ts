@@ -1,0 +1,175 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { type Architecture, swinStages } from '../../src/checkpoint/architecture.js';
+import { integerLayout } from '../../src/checkpoint/integer-layout.js';
+import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
+import { IntegerRunner } from '../../src/models/integer.js';
+import { readWasm } from '../../src/runtime/wasm-node.js';
+import { type GoldenName, goldenCodes, goldenModel } from '../support/golden.js';
+import { describeWithShared } from '../support/shared.js';
+
+/**
+ * Kinds of layer by the names of their outputs, the first pattern that fits, with the least share of equal codes in percent.
+ * Exact arithmetic gives a LayerNorm 91.8 to 97.2 % of the simulator's codes.
+ */
+const kinds = (norm: RegExp, leastNorm: number) => [
+  { kind: 'log-int-softmax', pattern: /softmax$/, least: 99.5 },
+  { kind: 'GELU', pattern: /gelu\.out$/, least: 97 },
+  { kind: 'LayerNorm', pattern: norm, least: leastNorm },
+  { kind: 'linears, products, additions', pattern: /./, least: 99.8 },
+];
+/** Least share of codes within one, in percent, of every layer. */
+const LEAST_NEAR = 99.9;
+
+interface Comparison {
+  readonly layer: string;
+  readonly kind: string;
+  readonly least: number;
+  /** Percent of codes. */
+  readonly equal: number;
+  readonly near: number;
+}
+
+const MODELS: [GoldenName, ReturnType<typeof kinds>][] = [
+  ['deit_tiny', kinds(/norm\d?\.out$/, 94)],
+  [
+    'swin_micro',
+    [
+      // The scores of this layer are so coarse (scale 0.66) that the float rounding of the simulator's own scale·code/scale
+      // moves its polynomial: the polynomial in integers differs from it in 3 % of the codes, by one.
+      { kind: 'coarse log-int-softmax', pattern: /^layers\.2\.blocks\.0\.attn\.softmax$/, least: 97 },
+      ...kinds(/norm\d?\.out$|^stem\.out$/, 90),
+    ],
+  ],
+];
+
+describe.each(MODELS)('%s', (name, layerKinds) => {
+  describeWithShared(`${name}: every layer, fed with the codes of the simulator`, layerKinds.length, () => {
+    const comparisons: Comparison[] = [];
+
+    beforeAll(async () => {
+      const model = await IntegerRunner.create(withPolynomials(goldenModel(name)), await readWasm('simd'));
+      const golden = goldenCodes(name);
+      inWindowOrder(golden, model.description.architecture);
+      const { imageSize, patchSize } = model.description.architecture;
+      for (const step of model.steps) {
+        step.run(model.kernels);
+        if (step.output === 'input') {
+          const { columns } = model.buffers.get('input')!;
+          model.write(
+            'input',
+            patchRows(golden.get('input')!, imageSize, patchSize, columns, model.read('input')),
+          );
+          continue;
+        }
+        // fc1 and the GELU are judged together: the simulator has no quantiser between them
+        if (step.output.endsWith('fc1.fine')) continue;
+        const expected = golden.get(step.output.replace(/softmax$/, 'probs'))!;
+        const kind = layerKinds.find(({ pattern }) => pattern.test(step.output))!;
+        comparisons.push(compare(step.output, kind, expected, model.read(step.output)));
+        model.write(step.output, expected);
+      }
+    });
+
+    test.each(layerKinds)('$kind: at least $least % of the codes equal in every layer', ({ kind }) => {
+      const layers = comparisons.filter((comparison) => comparison.kind === kind);
+      expect(layers.length).toBeGreaterThanOrEqual(kind.startsWith('coarse') ? 1 : 5);
+      const worst = layers.reduce((a, b) => (b.equal < a.equal ? b : a));
+      console.log(`${name}, ${kind}: worst ${worst.layer}, ${worst.equal.toFixed(2)} % equal`);
+      expect(layers.filter(({ equal, least, near }) => equal < least || near < LEAST_NEAR)).toEqual([]);
+    });
+  });
+});
+
+function compare(
+  layer: string,
+  { kind, least }: { kind: string; least: number },
+  expected: Uint8Array,
+  found: Uint8Array,
+): Comparison {
+  // log2 codes end in 14, 15, probability 0: that one is written as 255, one step from 15
+  const step = (code: number) => (kind.endsWith('log-int-softmax') && code === 255 ? 16 : code);
+  let equal = 0;
+  let near = 0;
+  expected.forEach((code, i) => {
+    const distance = Math.abs(step(code) - step(found[i]!));
+    if (distance === 0) equal++;
+    if (distance <= 1) near++;
+  });
+  return { layer, kind, least, equal: (100 * equal) / expected.length, near: (100 * near) / expected.length };
+}
+
+/**
+ * The simulator takes the polynomial of i-exp even for scales at which it has no resolution left, where ours takes exact
+ * exponentials: there the softmax is compared on a table of the polynomial.
+ */
+function withPolynomials(model: IntegerModel): IntegerModel {
+  const tensors = new Map(model.tensors);
+  for (const { name, scores } of integerLayout(model).tensors) {
+    if (scores === undefined) continue;
+    const { scale } = model.quantizers.get(name.replace('softmax.table', 'scores'))!;
+    if (Math.floor(1 / 0.35815147 / scale ** 2) < 10) tensors.set(name, iExpTable(scale, scores));
+  }
+  return { ...model, tensors };
+}
+
+/** e(d) of fq-vit's i-exp with as large an n as 32 bits allow. */
+function iExpTable(scale: number, scores: number): Uint32Array {
+  // biome-ignore lint/suspicious/noApproximativeNumericConstant: the paper's constant, to its digits
+  const x0 = Math.floor(-0.6931 / scale);
+  const b = Math.floor(0.96963238 / 0.35815147 / scale);
+  const c = Math.floor(1 / 0.35815147 / scale ** 2);
+  const n = Math.floor(Math.log2((2 ** 32 - 1) / scores / c));
+  return Uint32Array.from({ length: 256 }, (_, d) => {
+    const k = Math.floor(-d / x0);
+    const r = -d - x0 * k;
+    return Math.floor((r * (r + b) + c) * 2 ** (n - k));
+  });
+}
+
+/** Swin's norm1 writes its codes in window order; the simulator quantises before it rolls the map and cuts it up. */
+function inWindowOrder(golden: Map<string, Uint8Array>, architecture: Architecture): void {
+  if (architecture.family !== 'swin') return;
+  for (const { name, depth, side, window, shift, dim } of swinStages(architecture)) {
+    for (let j = 0; j < depth; j++) {
+      const codes = golden.get(`${name}.blocks.${j}.norm1.out`)!;
+      const roll = j % 2 === 1 ? shift : 0;
+      const rows: number[] = [];
+      for (let top = 0; top < side; top += window) {
+        for (let left = 0; left < side; left += window) {
+          for (let y = top; y < top + window; y++) {
+            for (let x = left; x < left + window; x++) {
+              rows.push(((y + roll) % side) * side + ((x + roll) % side));
+            }
+          }
+        }
+      }
+      const ordered = new Uint8Array(codes.length);
+      for (const [r, token] of rows.entries()) {
+        ordered.set(codes.subarray(token * dim, (token + 1) * dim), r * dim);
+      }
+      golden.set(`${name}.blocks.${j}.norm1.out`, ordered);
+    }
+  }
+}
+
+/** `[3, side, side]` to the rows of the patch embedding's matrix; the padding of a row stays as it is. */
+function patchRows(
+  input: Uint8Array,
+  side: number,
+  patch: number,
+  length: number,
+  rows: Uint8Array,
+): Uint8Array {
+  const grid = side / patch;
+  for (let p = 0; p < grid * grid; p++) {
+    for (let c = 0; c < 3; c++) {
+      for (let y = 0; y < patch; y++) {
+        for (let x = 0; x < patch; x++) {
+          const at = (c * side + Math.floor(p / grid) * patch + y) * side + (p % grid) * patch + x;
+          rows[p * length + (c * patch + y) * patch + x] = input[at]!;
+        }
+      }
+    }
+  }
+  return rows;
+}
