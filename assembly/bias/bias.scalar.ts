@@ -9,7 +9,13 @@
  * 255·(|m_qk| + |m_b|) + 2^(shift-1) < 2^31. Columns from w² to ld are unspecified.
  */
 import { saturate } from '../common/requantize.scalar';
-import { biasEntry } from './entry';
+
+/** The entry of the relative position bias table for tokens i and j of a window of w × w. */
+// @ts-ignore: decorator
+@inline
+export function biasEntry(i: i32, j: i32, w: i32): i32 {
+  return (i / w - j / w + w - 1) * (2 * w - 1) + (i % w) - (j % w) + w - 1;
+}
 
 export function bias(
   qk: usize, zq: i32, mq: i32, table: usize, step: usize, zb: i32, mb: i32, shift: i32, out: usize, zo: i32,

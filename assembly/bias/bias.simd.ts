@@ -2,20 +2,30 @@
  * Relative position bias, eight scores at a time (equation, operands and ranges: bias.scalar.ts). The terms of the table are
  * laid out once as an i32 map of a window, which all windows then read.
  *
- * scratch: 16-byte aligned, 4·w²·ld bytes.
+ * scratch: 16-byte aligned, 4·w²·ld bytes. ld is a multiple of 8.
  */
 import { narrow } from '../common/requantize.simd';
-import { biasEntry } from './entry';
 
 export function bias(
   qk: usize, zq: i32, mq: i32, table: usize, step: usize, zb: i32, mb: i32, shift: i32, out: usize, zo: i32,
   windows: i32, stride: usize, w: i32, ld: usize, scratch: usize,
 ): void {
   const n = w * w;
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) {
-      const term = (<i32>load<u8>(table + <usize>biasEntry(i, j, w) * step) - zb) * mb + (1 << (shift - 1));
-      store<i32>(scratch + ((<usize>i * ld + <usize>j) << 2), term);
+  const half = 1 << (shift - 1), row = step * <usize>(2 * w - 1);
+  // tokens (y, x) and (y', x'): the entry moves one row of the table down with y and up with y', one entry with x and x'
+  for (let y = 0; y < w; y++) {
+    for (let x = 0; x < w; x++) {
+      let to = scratch + ((<usize>(y * w + x) * ld) << 2);
+      let line = table + <usize>(y + w - 1) * row + <usize>(x + w - 1) * step;
+      for (let yy = 0; yy < w; yy++) {
+        let entry = line;
+        for (let xx = 0; xx < w; xx++) {
+          store<i32>(to, (<i32>load<u8>(entry) - zb) * mb + half);
+          entry -= step;
+          to += 4;
+        }
+        line -= row;
+      }
     }
   }
   const zero = i16x8.splat(<i16>zq), zeroOut = i16x8.splat(<i16>zo), m = i32x4.splat(mq);
