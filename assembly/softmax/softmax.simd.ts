@@ -34,6 +34,17 @@ function rowMax(q: usize, n: usize): i32 {
 
 // @ts-ignore: decorator
 @inline
+function rowMin(q: usize, n: usize): i32 {
+  let v = i8x16.splat(-1);
+  let i: usize = 0;
+  for (; i + 16 <= n; i += 16) v = i8x16.min_u(v, v128.load(q + i));
+  let min = 255 - horizontalMax(v128.not(v));
+  for (; i < n; i++) min = min < <i32>load<u8>(q + i) ? min : <i32>load<u8>(q + i);
+  return min;
+}
+
+// @ts-ignore: decorator
+@inline
 function exponential(q: usize, maxEntry: usize): u32 {
   return load<u32>(maxEntry - (<usize>load<u8>(q) << 2));
 }
@@ -67,21 +78,22 @@ function maskRow(q: usize, mask: usize, n: usize, row: usize): u32 {
   return <u32>n - <u32>kept;
 }
 
-/** Writes max - D_k for k = 1..16, as many as are not negative. @returns the end of what it wrote */
+/** Writes max - D_k for k = 1..16, as many as a score of the row reaches, the least of which is `least`. @returns its end */
 // @ts-ignore: decorator
 @inline
-function thresholds(out: usize, table: usize, max: i32, twice: u64): usize {
+function thresholds(out: usize, table: usize, max: i32, least: i32, twice: u64): usize {
+  const range = max - least;
   let d = 0, gap = 0;
   let threshold: u64 = 3;
   for (let k = 0; k < 16; k++) {
     const before = d;
-    d = min(d + gap, max);
+    d = min(d + gap, range);
     if (<u64>load<u32>(table + (<usize>d << 2)) * threshold <= twice) {
       while (d > before && <u64>load<u32>(table + (<usize>(d - 1) << 2)) * threshold <= twice) d--;
     } else {
-      while (d <= max && <u64>load<u32>(table + (<usize>d << 2)) * threshold > twice) d++;
+      while (d <= range && <u64>load<u32>(table + (<usize>d << 2)) * threshold > twice) d++;
     }
-    if (d > max) break;
+    if (d > range) break;
     gap = d - before;
     store<u8>(out++, <u8>(max - d));
     threshold = k == 0 ? 5 : 2 * threshold + 1;
@@ -106,7 +118,7 @@ export function softmax_log2(
     const max = rowMax(row, <usize>n);
     const maxEntry = table + (<usize>max << 2);
     const sum = rowSum(row, <usize>n, maxEntry) - dropped * load<u32>(maxEntry);
-    const end = thresholds(scratch, table, max, 2 * <u64>sum);
+    const end = thresholds(scratch, table, max, rowMin(row, <usize>n), 2 * <u64>sum);
     for (let i: usize = 0; i < <usize>n; i += 16) {
       const x = v128.load(row + i);
       let code = i8x16.splat(0);
