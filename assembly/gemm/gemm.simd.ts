@@ -43,7 +43,8 @@ export function panelRows(
 ): void {
   const end = panel + (<usize>k << 4);
   let pa = rows;
-  for (let i = 0; i < m; i += 4) {
+  let i = 0;
+  for (; i + 1 < m; i += 4) {
     let c00 = v128.load(bias), c01 = v128.load(bias, 16);
     let c10 = c00, c11 = c01, c20 = c00, c21 = c01, c30 = c00, c31 = c01;
     let pb = panel;
@@ -66,11 +67,23 @@ export function panelRows(
     } while (pb < end);
     const m0 = v128.load(multiplier), m1 = v128.load(multiplier, 16), zero = i16x8.splat(<i16>zo);
     put(out, kind, c00, c01, m0, m1, left, right, zero);
-    if (i + 1 < m) put(out + ldo, kind, c10, c11, m0, m1, left, right, zero);
+    put(out + ldo, kind, c10, c11, m0, m1, left, right, zero);
     if (i + 2 < m) put(out + 2 * ldo, kind, c20, c21, m0, m1, left, right, zero);
     if (i + 3 < m) put(out + 3 * ldo, kind, c30, c31, m0, m1, left, right, zero);
     out += 4 * ldo;
   }
+  if (i >= m) return;
+  // one row is left of 49 and of 197 tokens
+  let c0 = v128.load(bias), c1 = v128.load(bias, 16);
+  let pb = panel;
+  do {
+    const a0 = v128.load_splat<u32>(pa);
+    c0 = i32x4.add(c0, i32x4.dot_i16x8_s(a0, v128.load(pb)));
+    c1 = i32x4.add(c1, i32x4.dot_i16x8_s(a0, v128.load(pb, 16)));
+    pa += 16;
+    pb += 32;
+  } while (pb < end);
+  put(out, kind, c0, c1, v128.load(multiplier), v128.load(multiplier, 16), left, right, i16x8.splat(<i16>zo));
 }
 
 /** Stores eight k of four rows, r0..r3 i16x8, as four steps of [4 rows][2 k]. */
