@@ -51,74 +51,12 @@ export interface IntegerKernels {
     mask: Address,
     scratch: Address,
   ): void;
-  layernorm(
-    q: Address,
-    z: number,
-    power: Address,
-    gain: Address,
-    bias: Address,
-    shift: number,
-    out: Address,
-    zo: number,
-    rows: number,
-    c: number,
-  ): void;
-  layernorm_windows(
-    q: Address,
-    z: number,
-    power: Address,
-    gain: Address,
-    bias: Address,
-    shift: number,
-    out: Address,
-    zo: number,
-    c: number,
-    side: number,
-    window: number,
-    roll: number,
-  ): void;
-  layernorm_merge(
-    q: Address,
-    z: number,
-    power: Address,
-    gain: Address,
-    bias: Address,
-    shift: number,
-    out: Address,
-    zo: number,
-    c: number,
-    side: number,
-    scratch: Address,
-  ): void;
+  layernorm(...operands: [...LayerNormOperands, rows: number, c: number]): void;
+  layernorm_windows(...operands: [...LayerNormOperands, c: number, ...WindowOrderOperands]): void;
+  layernorm_merge(...operands: [...LayerNormOperands, c: number, side: number, scratch: Address]): void;
   gelu(x: Address, table: Address, out: Address, n: number): void;
-  add(
-    a: Address,
-    za: number,
-    ma: Address,
-    b: Address,
-    zb: number,
-    mb: Address,
-    shift: number,
-    out: Address,
-    zo: number,
-    rows: number,
-    c: number,
-  ): void;
-  add_windows(
-    a: Address,
-    za: number,
-    ma: Address,
-    b: Address,
-    zb: number,
-    mb: Address,
-    shift: number,
-    out: Address,
-    zo: number,
-    c: number,
-    side: number,
-    window: number,
-    roll: number,
-  ): void;
+  add(...operands: [...AddOperands, rows: number, c: number]): void;
+  add_windows(...operands: [...AddOperands, c: number, ...WindowOrderOperands]): void;
   bias(
     qk: Address,
     zq: number,
@@ -158,6 +96,31 @@ export interface IntegerKernels {
     out: Address,
   ): void;
 }
+
+type LayerNormOperands = [
+  q: Address,
+  z: number,
+  power: Address,
+  gain: Address,
+  bias: Address,
+  shift: number,
+  out: Address,
+  zo: number,
+];
+
+type AddOperands = [
+  a: Address,
+  za: number,
+  ma: Address,
+  b: Address,
+  zb: number,
+  mb: Address,
+  shift: number,
+  out: Address,
+  zo: number,
+];
+
+type WindowOrderOperands = [side: number, window: number, roll: number];
 
 type Linear = (
   a: Address,

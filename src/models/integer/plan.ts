@@ -130,10 +130,12 @@ export class ModelPlan {
     rows: number,
     columns: number,
     { stride = columns, slack = 0 }: BufferOptions = {},
-  ): void {
+  ): Buffer {
     const bytes = roundUp((rows + slack) * stride + 16, 16);
     const born = this.steps.length;
-    this.#activations.set(name, { address: 0, rows, columns, stride, bytes, first: born, last: born });
+    const activation = { address: 0, rows, columns, stride, bytes, first: born, last: born };
+    this.#activations.set(name, activation);
+    return activation;
   }
 
   /** A buffer with a place of its own, which keeps what is written there. */
@@ -147,12 +149,8 @@ export class ModelPlan {
     this.#activations.get(name)!.last = Number.POSITIVE_INFINITY;
   }
 
-  /** Address of an activation; known when the plan is finished. */
-  at(name: string): number {
-    return this.#activations.get(name)!.address;
-  }
-
-  shape(name: string): Buffer {
+  /** Its address is known when the plan is finished. */
+  activation(name: string): Buffer {
     return this.#activations.get(name)!;
   }
 
@@ -181,16 +179,15 @@ export class ModelPlan {
     const { imageSize, patchSize, dim } = this.model.architecture;
     const patches = (imageSize / patchSize) ** 2;
     const length = roundUp(3 * patchSize ** 2, 8);
-    this.buffer('pixels', imageSize, 3 * imageSize);
-    this.buffer('input', patches, length);
+    const pixels = this.buffer('pixels', imageSize, 3 * imageSize);
+    const input = this.buffer('input', patches, length);
     const table = this.constant('input.table');
     const zero = this.zeroPoint('input');
     this.step('input', {
       kernel: 'patches',
       reads: ['pixels'],
       constants: [table],
-      run: (k) =>
-        k.patches(this.at('pixels'), table.address, zero, imageSize, patchSize, length, this.at('input')),
+      run: (k) => k.patches(pixels.address, table.address, zero, imageSize, patchSize, length, input.address),
     });
     this.buffer(output, patches, dim);
     this.linear('patch_embed.proj', 'input', output);
@@ -198,8 +195,8 @@ export class ModelPlan {
 
   /** The buffer `to` = linear layer `name` of the buffer `from`; `linear_fine` makes the index of a GELU table. */
   linear(name: string, from: string, to: string, kernel: 'linear' | 'linear_fine' = 'linear'): void {
-    const input = this.shape(from);
-    const output = this.shape(to);
+    const input = this.activation(from);
+    const output = this.activation(to);
     const { left, right, zeroPoint } = this.integers(name);
     const n = roundUp(output.columns, 8);
     const weight = this.weight(`${name}.weight`, output.columns, input.columns);
@@ -248,8 +245,8 @@ export class ModelPlan {
     to: string,
     order: WindowOrder | { merge: number } | undefined = undefined,
   ): void {
-    const input = this.shape(from);
-    const output = this.shape(to);
+    const input = this.activation(from);
+    const output = this.activation(to);
     const { rows, columns } = output;
     const power = this.powers(from, columns / input.columns);
     const gain = this.constant(`${name}.gain`);
@@ -297,10 +294,9 @@ export class ModelPlan {
 
   /** The buffer `name.out` = a + b; with an order, the rows of b are in window order. */
   add(name: string, a: string, b: string, order: WindowOrder | undefined = undefined): void {
-    const first = this.shape(a);
-    const second = this.shape(b);
-    this.buffer(`${name}.out`, first.rows, first.columns);
-    const output = this.shape(`${name}.out`);
+    const first = this.activation(a);
+    const second = this.activation(b);
+    const output = this.buffer(`${name}.out`, first.rows, first.columns);
     const { rows, columns } = output;
     const multiplier = this.constant(`${name}.multiplier`);
     const { shift } = this.integers(name);
@@ -338,11 +334,10 @@ export class ModelPlan {
 
   /** q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, tokens]` rows of scores. */
   scores(block: string, output: string, { windows, tokens, heads, dim }: AttentionShape): void {
-    const qkv = this.shape(`${block}.attn.qkv.out`);
+    const qkv = this.activation(`${block}.attn.qkv.out`);
     const d = dim / heads;
     const stride = roundUp(tokens, 16);
-    this.buffer(output, windows * heads * tokens, tokens, { stride });
-    const out = this.shape(output);
+    const out = this.buffer(output, windows * heads * tokens, tokens, { stride });
     const z = this.zeroPoint(`${block}.attn.qkv.out`);
     const zo = this.zeroPoint(output);
     const { multiplier, left, right } = this.integers(output);
@@ -389,11 +384,10 @@ export class ModelPlan {
   ): void {
     const name = `${block}.attn`;
     const d = dim / heads;
-    const qkv = this.shape(`${name}.qkv.out`);
-    const scores = this.shape(`${name}.scores`);
+    const qkv = this.activation(`${name}.qkv.out`);
+    const scores = this.activation(`${name}.scores`);
     const { stride } = scores;
-    this.buffer(`${name}.softmax`, windows * heads * tokens, tokens, { stride });
-    const probs = this.shape(`${name}.softmax`);
+    const probs = this.buffer(`${name}.softmax`, windows * heads * tokens, tokens, { stride });
     const table = this.constant(`${name}.softmax.table`);
     const log2 = this.model.recipe.attention === 'log2';
     const levels = log2 ? 0 : this.integers(`${name}.softmax`).levels!;
@@ -435,8 +429,7 @@ export class ModelPlan {
       },
     });
 
-    this.buffer(`${name}.context`, windows * tokens, dim);
-    const context = this.shape(`${name}.context`);
+    const context = this.buffer(`${name}.context`, windows * tokens, dim);
     const { multiplier, left, right } = this.integers(`${name}.context`);
     const z = this.zeroPoint(`${name}.qkv.out`);
     const zo = this.zeroPoint(`${name}.context`);
@@ -477,14 +470,12 @@ export class ModelPlan {
 
   /** The second half of a block: residual1.out + fc2(GELU(fc1(LayerNorm(residual1.out)))). */
   mlp(block: string, hidden: number): void {
-    const { rows, columns } = this.shape(`${block}.residual1.out`);
+    const { rows, columns } = this.activation(`${block}.residual1.out`);
     this.buffer(`${block}.norm2.out`, rows, columns);
     this.layerNorm(`${block}.norm2`, `${block}.residual1.out`, `${block}.norm2.out`);
-    this.buffer(`${block}.mlp.fc1.fine`, rows, hidden, { stride: 2 * hidden });
+    const fine = this.buffer(`${block}.mlp.fc1.fine`, rows, hidden, { stride: 2 * hidden });
     this.linear(`${block}.mlp.fc1`, `${block}.norm2.out`, `${block}.mlp.fc1.fine`, 'linear_fine');
-    this.buffer(`${block}.mlp.gelu.out`, rows, hidden);
-    const fine = this.shape(`${block}.mlp.fc1.fine`);
-    const gelu = this.shape(`${block}.mlp.gelu.out`);
+    const gelu = this.buffer(`${block}.mlp.gelu.out`, rows, hidden);
     const table = this.constant(`${block}.mlp.gelu.table`);
     this.step(`${block}.mlp.gelu.out`, {
       kernel: 'gelu',
@@ -532,7 +523,7 @@ export class ModelPlan {
   private powers(from: string, repeat: number): Constant {
     const factors =
       this.model.tensors.get(`${from.replace(/\.out$/, '')}.factors`) ??
-      new Uint8Array(this.shape(from).columns);
+      new Uint8Array(this.activation(from).columns);
     return this.filled(2 * repeat * factors.length, ({ buffer, byteOffset }) => {
       const powers = new Int16Array(buffer, byteOffset, repeat * factors.length);
       for (let i = 0; i < powers.length; i++) powers[i] = 1 << factors[i % factors.length]!;

@@ -65,10 +65,9 @@ function positionBias(
   { windows, tokens, heads }: AttentionShape,
   window: number,
 ): void {
-  const qk = plan.shape(`${name}.attn.qk`);
+  const qk = plan.activation(`${name}.attn.qk`);
   const { rows, columns, stride } = qk;
-  plan.buffer(`${name}.attn.scores`, rows, columns, { stride });
-  const out = plan.shape(`${name}.attn.scores`);
+  const out = plan.buffer(`${name}.attn.scores`, rows, columns, { stride });
   const table = plan.constant(`${name}.attn.bias_table`);
   const { multiplier, biasMultiplier, shift } = plan.integers(`${name}.attn.scores`);
   const zq = plan.zeroPoint(`${name}.attn.qk`);
@@ -142,12 +141,10 @@ function merge(plan: ModelPlan, { name, side, dim }: SwinStage, stream: string):
 
 /** LayerNorm of all tokens, their mean, the head. */
 function tail(plan: ModelPlan, stream: string): void {
-  const { rows, columns } = plan.shape(stream);
-  plan.buffer('norm.out', rows, columns);
+  const { rows, columns } = plan.activation(stream);
+  const tokens = plan.buffer('norm.out', rows, columns);
   plan.layerNorm('norm', stream, 'norm.out');
-  plan.buffer('pooled', 1, columns);
-  const tokens = plan.shape('norm.out');
-  const pooled = plan.shape('pooled');
+  const pooled = plan.buffer('pooled', 1, columns);
   const { multiplier, left, right } = plan.integers('pooled');
   const z = plan.zeroPoint('norm.out');
   const zo = plan.zeroPoint('pooled');

@@ -33,7 +33,7 @@ export function planVit(model: IntegerModel, architecture: VitArchitecture): Mod
 /** Patch embedding, class token and position embedding: `stem.out`. */
 function stem(plan: ModelPlan, tokens: number, dim: number): void {
   plan.patchEmbedding('patch_embed.out');
-  const embedded = plan.shape('patch_embed.out');
+  const embedded = plan.activation('patch_embed.out');
   const classToken = plan.model.tensors.get('cls_token')!;
   const rows = plan.filled(tokens * dim, (memory) => memory.set(classToken));
   plan.constantBuffer('tokens', tokens, dim, rows.address);
