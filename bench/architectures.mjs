@@ -1,7 +1,7 @@
 // All architectures of the README's table: parameters, checkpoint sizes, ms per image, peak memory; integer against float,
 // in one process, turn by turn. The weights are generated (pseudo-random, of unit gain), the scales calibrated on noise:
 // sizes, memory and time depend on neither.
-//   npm run build && node bench/architectures.mjs [--only swin_tiny_patch4_window7_224] [--runs 15] [--json]
+//   npm run build && node bench/architectures.mjs [--only TIMM_NAME] [--runs 15] [--json]
 import { readFileSync } from 'node:fs';
 import { writeSafetensors } from '../dist/checkpoint/safetensors.js';
 import { swinNames, swinShape } from '../dist/checkpoint/swin-names.js';
@@ -97,7 +97,7 @@ async function measure(name) {
 }
 
 const rows = [];
-for (const name of NAMES.filter((name) => only === undefined || name === only)) {
+for (const name of only === undefined ? NAMES : [only]) {
   rows.push(await measure(name));
   if (!json) console.error(`${name} done`);
 }

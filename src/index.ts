@@ -1,3 +1,4 @@
+export type { Architecture, SwinArchitecture, VitArchitecture } from './checkpoint/architecture.js';
 export {
   type ClassifyOptions,
   type LoadOptions,
