@@ -1,33 +1,52 @@
 import { describe, expect, test } from '@jest/globals';
-import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { IntegerRunner } from '../../src/models/integer.js';
+import fc from 'fast-check';
+import { swinStages } from '../../src/checkpoint/architecture.js';
+import { type IntegerModel, readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { arrange, type Lifetime } from '../../src/models/integer/arrange.js';
+import { IntegerRunner, planIntegerModel } from '../../src/models/integer.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
-import { RECIPE, type TinyOptions, tinyInteger, tinyIntegerFile, UNIFORM } from '../support/tiny-integer.js';
+import { tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
-const SIZES: [name: string, options: TinyOptions, recipe: typeof RECIPE][] = [
-  ['log2 attention', {}, RECIPE],
-  ['uniform attention', {}, UNIFORM],
-  ['one patch and one class', { grid: 1, classes: 1, depth: 1, heads: 1 }, RECIPE],
+const MODELS: [name: string, model: () => IntegerModel][] = [
+  ['log2 attention', () => tinyInteger()],
+  ['uniform attention', () => tinyInteger({}, UNIFORM)],
+  ['one patch and one class', () => tinyInteger({ grid: 1, classes: 1, depth: 1, heads: 1 })],
   [
     '17 tokens, patches of 27 inputs',
-    { grid: 4, patchSize: 3, dim: 24, mlpDim: 8, heads: 3, classes: 17 },
-    RECIPE,
+    () => tinyInteger({ grid: 4, patchSize: 3, dim: 24, mlpDim: 8, heads: 3, classes: 17 }),
   ],
-  ['65 tokens, wide heads', { grid: 8, patchSize: 2, dim: 80, mlpDim: 136, heads: 2, classes: 9 }, UNIFORM],
+  [
+    '65 tokens, wide heads',
+    () => tinyInteger({ grid: 8, patchSize: 2, dim: 80, mlpDim: 136, heads: 2, classes: 9 }, UNIFORM),
+  ],
+  ['a Swin: windows that shift, then one window', () => tinySwinInteger()],
+  ['a Swin with uniform attention', () => tinySwinInteger({}, UNIFORM)],
+  [
+    'a Swin of three stages, windows larger than the last two',
+    () => tinySwinInteger({ imageSize: 32, patchSize: 4, depths: [1, 2, 1], heads: [1, 2, 4], window: 4 }),
+  ],
+  [
+    'a Swin of windows of 3, patches of 1',
+    () => tinySwinInteger({ imageSize: 12, patchSize: 1, window: 3, dim: 24, heads: [3, 2], mlpDim: 8 }),
+  ],
+  [
+    'a Swin of one stage and windows of 7',
+    () => tinySwinInteger({ imageSize: 42, patchSize: 3, depths: [3], heads: [2], window: 7, classes: 9 }),
+  ],
+  ['a Swin of windows of 1', () => tinySwinInteger({ window: 1, depths: [2], heads: [1] })],
 ];
 
-async function both(options: TinyOptions, recipe: typeof RECIPE): Promise<[IntegerRunner, IntegerRunner]> {
-  const model = tinyInteger(options, recipe);
+async function both(model: IntegerModel): Promise<[IntegerRunner, IntegerRunner]> {
   return Promise.all([
     IntegerRunner.create(model, await readWasm('scalar')),
     IntegerRunner.create(model, await readWasm('simd')),
   ]);
 }
 
-describe.each(SIZES)('%s', (_, options, recipe) => {
+describe.each(MODELS)('%s', (_, model) => {
   test('every activation is the same on both tiers', async () => {
-    const [scalar, simd] = await both(options, recipe);
+    const [scalar, simd] = await both(model());
     const pixels = randomPixels(scalar.description.architecture.imageSize ** 2 * 3, 3);
     scalar.write('pixels', pixels);
     simd.write('pixels', pixels);
@@ -43,7 +62,7 @@ describe.each(SIZES)('%s', (_, options, recipe) => {
   });
 
   test('nothing of one image is left for the next', async () => {
-    for (const deit of await both(options, recipe)) {
+    for (const deit of await both(model())) {
       const bytes = deit.description.architecture.imageSize ** 2 * 3;
       const images = [randomPixels(bytes, 1), new Uint8Array(bytes), new Uint8Array(bytes).fill(255)];
       const first = images.map((image) => deit.run(image));
@@ -54,7 +73,7 @@ describe.each(SIZES)('%s', (_, options, recipe) => {
 });
 
 test('the codes depend on the image', async () => {
-  const [deit] = await both({ classes: 40 }, RECIPE);
+  const [deit] = await both(tinyInteger({ classes: 40 }));
   expect(deit.run(randomPixels(8 * 8 * 3, 1))).not.toEqual(deit.run(randomPixels(8 * 8 * 3, 2)));
 });
 
@@ -71,11 +90,105 @@ test('the file may change and go when the model has been made', async () => {
 });
 
 test('an activation that is written is read back, whatever its stride', async () => {
-  const [deit] = await both({ grid: 4 }, RECIPE);
+  const [deit] = await both(tinyInteger({ grid: 4 }));
   for (const name of ['pixels', 'input', 'blocks.1.attn.scores', 'blocks.1.attn.qkv.out', 'logits']) {
     const { rows, columns } = deit.buffers.get(name)!;
     const codes = randomPixels(rows * columns, 9);
     deit.write(name, codes);
     expect(deit.read(name)).toEqual(codes);
   }
+});
+
+describe('a shifted window', () => {
+  const SIZE = { imageSize: 32, patchSize: 4, depths: [2], heads: [2], window: 4 };
+
+  test.each([
+    ['log2', tinySwinInteger(SIZE), 255],
+    ['uniform', tinySwinInteger(SIZE, UNIFORM), 0],
+  ] as const)(
+    'gives probability 0 to tokens that are no neighbours: %s attention',
+    async (_, model, zero) => {
+      const [runner] = await both(model);
+      runner.write('pixels', randomPixels(32 * 32 * 3, 5));
+      const { architecture } = model;
+      if (architecture.family !== 'swin') throw new TypeError('expected a Swin');
+      const { side, window, shift } = swinStages(architecture)[0]!;
+      expect([side, window, shift]).toEqual([8, 4, 2]);
+      for (const step of runner.steps) {
+        step.run(runner.kernels);
+        if (step.output === 'layers.0.blocks.1.attn.softmax') break;
+      }
+      const codes = runner.read('layers.0.blocks.1.attn.softmax');
+      // where a token of a window stood before the map was rolled; neighbours are less than a window apart
+      const place = (w: number, token: number) => [
+        (Math.floor(w / 2) * 4 + Math.floor(token / 4) + 2) % 8,
+        ((w % 2) * 4 + (token % 4) + 2) % 8,
+      ];
+      let dropped = 0;
+      for (let at = 0; at < codes.length; at++) {
+        const j = at % 16;
+        const i = Math.floor(at / 16) % 16;
+        const w = Math.floor(at / (16 * 16 * 2));
+        const [a, b] = [place(w, i), place(w, j)];
+        if (a.every((x, axis) => Math.abs(x - b[axis]!) < 4)) continue;
+        dropped++;
+        expect([at, codes[at]]).toEqual([at, zero]);
+      }
+      // per head: windows 1 and 2 lose 16·8 pairs each, window 3 loses 16·12
+      expect(dropped).toBe(2 * (128 + 128 + 192));
+    },
+  );
+});
+
+describe.each(MODELS)('the memory plan: %s', (_, make) => {
+  test('no two activations that live at the same time overlap, and all lie in memory', () => {
+    const plan = planIntegerModel(make());
+    const lives = [...plan.buffers.values()] as unknown as (Lifetime & { rows: number; stride: number })[];
+    for (const [i, a] of lives.entries()) {
+      expect(a.address + a.rows * a.stride).toBeLessThanOrEqual(plan.memory.bytes);
+      for (const b of lives.slice(i + 1)) {
+        if (a.first > b.last || b.first > a.last) continue;
+        const apart = a.address + a.bytes <= b.address || b.address + b.bytes <= a.address;
+        expect(apart).toBe(true);
+      }
+    }
+    expect(plan.steps.reduce((sum, { macs }) => sum + macs, 0)).toBeGreaterThan(0);
+  });
+});
+
+test('activations that are never alive together share memory', () => {
+  const lifetimes = fc.array(
+    fc.record({
+      bytes: fc.integer({ min: 1, max: 20 }).map((n) => 16 * n),
+      first: fc.nat(10),
+      length: fc.nat(5),
+    }),
+    { minLength: 1, maxLength: 12 },
+  );
+  fc.assert(
+    fc.property(lifetimes, (list) => {
+      const all = list.map(({ bytes, first, length }) => ({
+        address: 0,
+        bytes,
+        first,
+        last: first + length,
+      }));
+      const size = arrange(all);
+      const alive = (step: number) => all.filter(({ first, last }) => first <= step && step <= last);
+      for (let step = 0; step <= 15; step++) {
+        const now = alive(step).sort((a, b) => a.address - b.address);
+        now.reduce((end, { address, bytes }) => {
+          expect(address).toBeGreaterThanOrEqual(end);
+          return address + bytes;
+        }, 0);
+        expect(size).toBeGreaterThanOrEqual(now.reduce((sum, { bytes }) => sum + bytes, 0));
+      }
+      expect(size).toBeLessThanOrEqual(all.reduce((sum, { bytes }) => sum + bytes, 0));
+    }),
+  );
+  const two = [
+    { address: 0, bytes: 64, first: 0, last: 1 },
+    { address: 0, bytes: 32, first: 2, last: 3 },
+  ];
+  expect(arrange(two)).toBe(64);
 });

@@ -8,7 +8,8 @@ import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkp
 import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
 import type { TinySizes } from '../checkpoint/tiny-float.js';
-import { tinyModel } from './tiny-model.js';
+import type { TinySwinSizes } from '../checkpoint/tiny-swin.js';
+import { tinyModel, tinySwinModel } from './tiny-model.js';
 
 export interface TinyOptions extends Partial<TinySizes> {
   family?: 'deit' | 'vit';
@@ -26,6 +27,19 @@ export function tinyFloatFile(options: TinyOptions = {}): Uint8Array {
 
 export function tinyFloat(options: TinyOptions = {}): FloatModel {
   return readFloatModel(tinyFloatFile(options));
+}
+
+export interface TinySwinOptions extends Partial<TinySwinSizes> {
+  seed?: number;
+}
+
+/** The file of a tiny float Swin, of the sizes of `TINY_SWIN` unless told otherwise. */
+export function tinySwinFile(options: TinySwinOptions = {}): Uint8Array {
+  return tinySwinModel(undefined, options);
+}
+
+export function tinySwin(options: TinySwinOptions = {}): FloatModel {
+  return readFloatModel(tinySwinFile(options));
 }
 
 export const RECIPE: Recipe = {
@@ -46,7 +60,7 @@ export function tinyQuantizers(model: FloatModel, recipe: Recipe): Map<string, Q
   return new Map(
     quantizers.map((name) => {
       const factors = tensors.find((tensor) => tensor.name === name.replace(/out$/, 'factors'));
-      const isStream = recipe.ptf && factors !== undefined;
+      const isStream = recipe.ptf && factors !== undefined && name.endsWith('.out');
       return [
         name,
         {
@@ -62,6 +76,21 @@ export function tinyQuantizers(model: FloatModel, recipe: Recipe): Map<string, Q
 export function tinyInteger(options: TinyOptions = {}, recipe: Recipe = RECIPE): IntegerModel {
   const float = tinyFloat(options);
   return integerize(float, tinyQuantizers(float, recipe), recipe);
+}
+
+/** As `tinyInteger`, a Swin. */
+export function tinySwinInteger(sizes: Partial<TinySwinSizes> = {}, recipe: Recipe = RECIPE): IntegerModel {
+  const float = readFloatModel(tinySwinModel(undefined, sizes));
+  return integerize(float, tinyQuantizers(float, recipe), recipe);
+}
+
+export function tinySwinInteger(options: TinySwinOptions = {}, recipe: Recipe = RECIPE): IntegerModel {
+  const float = tinySwin(options);
+  return integerize(float, tinyQuantizers(float, recipe), recipe);
+}
+
+export function tinySwinIntegerFile(options?: TinySwinOptions, recipe?: Recipe): Uint8Array {
+  return writeIntegerModel(tinySwinInteger(options, recipe));
 }
 
 export function tinyIntegerFile(options?: TinyOptions, recipe?: Recipe): Uint8Array {
