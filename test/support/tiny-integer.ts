@@ -79,11 +79,6 @@ export function tinyInteger(options: TinyOptions = {}, recipe: Recipe = RECIPE):
 }
 
 /** As `tinyInteger`, a Swin. */
-export function tinySwinInteger(sizes: Partial<TinySwinSizes> = {}, recipe: Recipe = RECIPE): IntegerModel {
-  const float = readFloatModel(tinySwinModel(undefined, sizes));
-  return integerize(float, tinyQuantizers(float, recipe), recipe);
-}
-
 export function tinySwinInteger(options: TinySwinOptions = {}, recipe: Recipe = RECIPE): IntegerModel {
   const float = tinySwin(options);
   return integerize(float, tinyQuantizers(float, recipe), recipe);
