@@ -8,8 +8,8 @@ import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkp
 import { load } from '../../src/classify.js';
 import { CheckpointError, QuantizeError, RuntimeError, UsageError } from '../../src/errors.js';
 import type { ImageSource } from '../../src/image/source.js';
-import { IntegerRunner } from '../../src/models/integer.js';
 import { FloatRunner } from '../../src/models/float.js';
+import { IntegerRunner } from '../../src/models/integer.js';
 import { type QuantizeOptions, quantize, readFloatModel } from '../../src/quantize/index.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import { METHODS } from '../../src/quantize/recipe.js';
