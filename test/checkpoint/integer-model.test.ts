@@ -12,10 +12,9 @@ import { IntegerRunner } from '../../src/models/integer.js';
 import { randomPixels } from '../float/support.js';
 import {
   type Json,
-  RECIPE,
-  type TinyOptions,
   tinyFloatFile,
   tinyIntegerFile,
+  tinySwinIntegerFile,
   UNIFORM,
   withDescription,
   withDescriptionText,
@@ -28,13 +27,21 @@ const modules = ['scalar', 'simd'].map(
   (tier) => new WebAssembly.Module(readFileSync(new URL(`../../wasm/fqvit.${tier}.wasm`, import.meta.url))),
 );
 
-/** Sizes that fit the kernels worst: two and seventeen tokens, three classes, one head, heads of 8, an MLP of 8. */
-const SHAPES: [name: string, options: TinyOptions, recipe: typeof RECIPE][] = [
-  ['a DeiT with log2 attention', {}, RECIPE],
-  ['a DeiT with uniform attention', {}, UNIFORM],
-  ['a ViT', { family: 'vit' }, RECIPE],
-  ['one patch, one class, one block', { grid: 1, classes: 1, depth: 1, heads: 1 }, RECIPE],
-  ['seventeen tokens', { grid: 4, patchSize: 3, dim: 24, mlpDim: 8, heads: 3, classes: 17 }, UNIFORM],
+/** Sizes that fit the kernels worst: two and seventeen tokens, windows of 3, three classes, one head, heads of 8, an MLP of 8. */
+const SHAPES: [name: string, file: Uint8Array][] = [
+  ['a DeiT with log2 attention', tinyIntegerFile()],
+  ['a DeiT with uniform attention', tinyIntegerFile({}, UNIFORM)],
+  ['a ViT', tinyIntegerFile({ family: 'vit' })],
+  ['one patch, one class, one block', tinyIntegerFile({ grid: 1, classes: 1, depth: 1, heads: 1 })],
+  [
+    'seventeen tokens',
+    tinyIntegerFile({ grid: 4, patchSize: 3, dim: 24, mlpDim: 8, heads: 3, classes: 17 }, UNIFORM),
+  ],
+  ['a Swin of shifted windows of 3', tinySwinIntegerFile({ imageSize: 12, window: 3 })],
+  [
+    'a Swin with uniform attention, windows larger than the last stages',
+    tinySwinIntegerFile({ imageSize: 16, depths: [2, 1, 1], heads: [1, 2, 4], mlpDim: 8 }, UNIFORM),
+  ],
 ];
 
 const valid = tinyIntegerFile();
@@ -55,8 +62,7 @@ function expectRefusal(file: Uint8Array, code: string, says: readonly string[]):
   memory.mockRestore();
 }
 
-test.each(SHAPES)('%s: what is read and written again has the same bytes', (_, options, recipe) => {
-  const file = tinyIntegerFile(options, recipe);
+test.each(SHAPES)('%s: what is read and written again has the same bytes', (_, file) => {
   expect(writeIntegerModel(readIntegerModel(file))).toEqual(file);
 });
 
@@ -569,8 +575,7 @@ async function run(file: Uint8Array): Promise<Uint8Array[]> {
 }
 
 describe('what loads runs, to the same bits on both tiers', () => {
-  const files = SHAPES.map(([, options, recipe]) => tinyIntegerFile(options, recipe));
-  const anyFile = fc.constantFrom(...files);
+  const anyFile = fc.constantFrom(...SHAPES.map(([, file]) => file));
 
   test('after any flip, cut or insertion', async () => {
     const place = fc.integer({ min: 0, max: 2 ** 24 - 1 }).map((n) => n / 2 ** 24);
@@ -623,12 +628,14 @@ describe('what loads runs, to the same bits on both tiers', () => {
         const byte = () => bytes.next().value as number;
         const u32 = () => (byte() | (byte() << 8) | (byte() << 16) | (byte() << 24)) >>> 0;
         const between = (low: number, high: number) => low + (u32() % (high - low + 1));
+        const { tensors } = integerLayout(readIntegerModel(file));
+        const scoresOf = new Map(tensors.map(({ name, scores }) => [name, scores]));
         const wild = withDescription(
           withTensors(file, (tensors) => {
             for (const { name, data } of tensors.values()) {
               if (name.endsWith('.softmax.table')) {
-                const tokens = tensors.get('pos_embed')!.shape[0]!;
-                const falling = Array.from({ length: 256 }, () => Math.floor(u32() / tokens)).sort(
+                const scores = scoresOf.get(name)!;
+                const falling = Array.from({ length: 256 }, () => Math.floor(u32() / scores)).sort(
                   (a, b) => b - a,
                 );
                 falling[0] = Math.max(falling[0]!, 1);
@@ -648,7 +655,10 @@ describe('what loads runs, to the same bits on both tiers', () => {
             for (const [name, step] of Object.entries<Json>(json.steps)) {
               if ('left' in step) step.left = between(0, 15);
               if ('right' in step) step.right = between(32, 62);
-              if ('multiplier' in step) step.multiplier = between(-0x7fffffff, 0x7fffffff);
+              if ('biasMultiplier' in step) {
+                step.multiplier = between(0, 0x7fffffff);
+                step.biasMultiplier = between(0, 0x7fffffff);
+              } else if ('multiplier' in step) step.multiplier = between(-0x7fffffff, 0x7fffffff);
               if ('zeroPoint' in step) step.zeroPoint = between(0, 4095);
               if ('levels' in step) step.levels = between(1, 2 ** 30 - 1);
               if ('shift' in step) step.shift = between(1, /norm\d?$/.test(name) ? 62 : 30);

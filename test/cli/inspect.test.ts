@@ -1,6 +1,7 @@
-import { beforeAll, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { load } from '../../src/index.js';
+import { type Json, tinySwinIntegerFile } from '../support/tiny-integer.js';
 import { tinyModel, tinySwinModel } from '../support/tiny-model.js';
 import { fqvit, Scratch, withInteger } from './support.js';
 
@@ -31,6 +32,9 @@ test('an integer checkpoint in short', async () => {
     expect(stdout).toMatch(line);
   }
   expect(stdout).not.toMatch(/blocks\.1/);
+  expect(stdout).toMatch(
+    /^--plan lists every step of a forward pass, --tensors every tensor and quantiser\.$/m,
+  );
 });
 
 test('--json: all of it', async () => {
@@ -69,6 +73,84 @@ test('--json: all of it', async () => {
   const logits = report.quantizers.find(({ name }: { name: string }) => name === 'logits');
   expect(logits).toEqual({ name: 'logits', ...quantizers.get('logits') });
   expect(report.steps).toEqual([...steps].map(([name, integers]) => ({ name, integers })));
+});
+
+/** One row of the table of `--plan`. */
+interface PlanRow {
+  output: string;
+  kernel: string;
+  shape: string;
+  numbers: number[];
+}
+
+function planRows(stdout: string): PlanRow[] {
+  const lines = stdout.trimEnd().split('\n');
+  const header = lines.findIndex((line) => /^step +kernel +shape +MACs +bytes +scratch$/.test(line));
+  expect(header).toBeGreaterThan(0);
+  return lines.slice(header + 1).map((line) => {
+    const [, output, kernel, shape, numbers] = /^(\S+) +(\w+) +(\[\d+, \d+\]) +(.*)$/.exec(line)!;
+    return {
+      output: output!,
+      kernel: kernel!,
+      shape: shape!,
+      numbers: numbers!.split(/ +/).map((count) => Number(count.replaceAll(',', ''))),
+    };
+  });
+}
+
+/** Multiply-accumulates of a block: q, k, v and the projection, q·kᵀ and p·v, both layers of the MLP. */
+function blockMacs(tokens: number, dim: number, mlp: number, window: number): number {
+  return tokens * dim * (4 * dim + 2 * window + 2 * mlp);
+}
+
+const swinFile = () => scratch.write('swin.safetensors', tinySwinIntegerFile());
+
+describe('--plan', () => {
+  test.each([
+    // 2×2 patches of 8×8 pixels and a class token; the head sees one token.
+    ['DeiT', () => integer, 4 + 2 * 12 + 2, 4 * 192 * 16 + 2 * blockMacs(5, 16, 32, 5) + 16 * 3],
+    // 8×8 patches of 2×2 pixels; windows of 16 tokens, of which the second stage has one.
+    [
+      'Swin',
+      swinFile,
+      3 + 4 * 13 + 2 + 3,
+      64 * 12 * 16 + 2 * blockMacs(64, 16, 32, 16) + 16 * 64 * 32 + 2 * blockMacs(16, 32, 64, 16) + 32 * 3,
+    ],
+  ] as const)(
+    '%s: every step, in columns, and the multiply-accumulates add up',
+    async (_, file, count, macs) => {
+      const { code, stdout, stderr } = await fqvit(['inspect', file(), '--plan']);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      const rows = planRows(stdout);
+      const { plan } = JSON.parse((await fqvit(['inspect', file(), '--json'])).stdout);
+      expect(rows).toEqual(
+        plan.steps.map((step: Json) => ({
+          output: step.output,
+          kernel: step.kernel,
+          shape: `[${step.shape.join(', ')}]`,
+          numbers: [step.macs, step.bytes, step.scratchBytes],
+        })),
+      );
+      expect(rows).toHaveLength(count);
+      expect(rows.reduce((sum, { numbers }) => sum + numbers[0]!, 0)).toBe(macs);
+      expect(plan.macs).toBe(macs);
+      expect(plan.scratchBytes).toBeGreaterThanOrEqual(Math.max(...rows.map(({ numbers }) => numbers[2]!)));
+      expect(rows.at(-1)).toMatchObject({ output: 'logits', kernel: 'linear', shape: '[1, 3]' });
+      expect(stdout).not.toMatch(/--plan lists/);
+    },
+  );
+
+  test('numbers stand at the right', async () => {
+    const { stdout } = await fqvit(['inspect', swinFile(), '--plan']);
+    const table = stdout.slice(stdout.indexOf('\nstep ')).trim().split('\n');
+    expect(new Set(table.map((line) => line.length)).size).toBe(1);
+  });
+
+  test('a float checkpoint has none', async () => {
+    const run = await fqvit(['inspect', float, '--plan']);
+    expect(run).toMatchObject({ code: 0, stdout: expect.stringMatching(/^kind +float checkpoint$/m) });
+    expect(run.stdout).not.toMatch(/MACs/);
+  });
 });
 
 test('--tensors: the tables', async () => {

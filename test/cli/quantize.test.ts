@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { TINY_CONFIG, tinyModel } from '../support/tiny-model.js';
+import { load } from '../../src/index.js';
+import { TINY_CONFIG, tinyModel, tinySwinModel } from '../support/tiny-model.js';
 import { fqvit, type Run, Scratch } from './support.js';
 
 const scratch = new Scratch();
@@ -122,6 +123,63 @@ describe('a checkpoint', () => {
       preprocessing: { cropPct: 0.75, interpolation: 'bilinear', mean: [0.5, 0.5, 0.5] },
       labels: ['class 0', 'class 1', 'class 2'],
     });
+  });
+});
+
+describe('a Swin', () => {
+  test.each([
+    [['--method', 'fq'], 'log2'],
+    [['--method', 'omse', '--attention-bits', '8'], 'uniform'],
+  ])('%j: from a float checkpoint to classes', async (options, attention) => {
+    const bytes = tinySwinModel();
+    const source = scratch.write('swin.safetensors', bytes);
+    const integer = scratch.at(`swin-${attention}.safetensors`);
+    const made = await fqvit([
+      'quantize',
+      ...[source, '--calibration', photos, '-o', integer, '--json', ...options],
+    ]);
+    expect(made).toMatchObject({ code: 0 });
+    expect(JSON.parse(made.stdout)).toMatchObject({
+      architecture: { family: 'swin', imageSize: 16, depths: [2, 2], heads: [2, 4], window: 4 },
+      images: 6,
+      skipped: [],
+      warnings: [],
+    });
+    const model = readIntegerModel(scratch.read(`swin-${attention}.safetensors`));
+    expect(model.recipe).toMatchObject({ attention, calibrationImages: 6 });
+    expect(model.quantizers.has('layers.1.blocks.1.attn.qk')).toBe(true);
+
+    const photo = scratch.photo('photo.png', 11);
+    const classified = await fqvit(['classify', photo, '--model', integer, '--top', '3', '--json']);
+    expect(classified).toMatchObject({ code: 0, stderr: '' });
+    const predictions = (await (await load(integer)).classify([photo], { top: 3 }))[0]!;
+    const text = JSON.stringify(JSON.parse(classified.stdout));
+    for (const { label } of predictions) expect(text).toContain(`"${label}"`);
+    expect(predictions.map(({ label }) => label).sort()).toEqual(['label 0', 'label 1', 'label 2']);
+
+    const rows = readdirSync(scratch.at('photos/even')).map((name, i) => `even/${name},${i % 3}`);
+    const labels = scratch.write('swin.csv', `file,class\n${rows.join('\n')}\n`);
+    const evaluated = await fqvit([
+      'eval',
+      ...[integer, '--images', photos, '--labels', labels, '--reference', source, '--json'],
+    ]);
+    expect(evaluated).toMatchObject({ code: 0 });
+    const { images, reference } = JSON.parse(evaluated.stdout);
+    expect(images).toBe(3);
+    expect(reference.agreement).toBe(100);
+    expect(reference.kl).toBeLessThan(0.05);
+  });
+
+  test('windows that no stage fits: the float checkpoint is refused before any work', async () => {
+    const source = scratch.write(
+      'swin-12.safetensors',
+      tinySwinModel({ architecture: 'swin', image_size: 12 }),
+    );
+    const run = await fqvit(['quantize', source, '--calibration', photos, '-o', scratch.at('out-swin')]);
+    expect(run).toMatchObject({ code: 1, stdout: '' });
+    expect(run.stderr).toMatch(/^fqvit: CHECKPOINT_\w+: .*swin-12\.safetensors: .*stage 0/);
+    expect(run.stderr).not.toMatch(/calibrating/);
+    expect(outputs()).toEqual([]);
   });
 });
 
