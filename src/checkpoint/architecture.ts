@@ -78,12 +78,28 @@ export function swinStages(architecture: Omit<SwinArchitecture, 'family' | 'name
   });
 }
 
+/** The largest Swin that runs: far above every published one, and small enough that memory and time stay bounded. */
+export const SWIN_LIMITS = {
+  stages: 8,
+  /** Of a stage. */
+  depth: 256,
+  /** Tokens of a window's side. */
+  window: 64,
+  /** Of the first map. */
+  patches: 65536,
+};
+
 /** What is wrong with the first stage whose map does not divide into windows, or cannot be merged; undefined if all fit. */
 export function stageFault(
   architecture: Omit<SwinArchitecture, 'family' | 'name' | 'classes'>,
 ): string | undefined {
   const stages = swinStages(architecture);
+  const { window: widest, patches } = SWIN_LIMITS;
+  if (stages[0]!.side ** 2 > patches)
+    return `expected at most ${patches} patches, found ${stages[0]!.side ** 2}`;
   for (const [i, { side, window }] of stages.entries()) {
+    if (window > widest)
+      return `expected windows of at most ${widest}×${widest} tokens, found ${window}×${window}`;
     if (!Number.isInteger(side)) return `stage ${i} has a map of ${side}×${side} tokens`;
     if (side % window !== 0)
       return `stage ${i} has a map of ${side}×${side} tokens, which no window of ${window}×${window} fits`;

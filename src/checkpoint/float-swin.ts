@@ -1,5 +1,5 @@
 import { CheckpointError } from '../errors.js';
-import { stageFault, swinStages } from './architecture.js';
+import { SWIN_LIMITS, stageFault, swinStages } from './architecture.js';
 import {
   checkChannels,
   checkNamed,
@@ -45,6 +45,14 @@ export function readSwin(source: FloatSource): FloatReading {
   const weights = new Map([...source.tensors].filter(([name]) => !isSwinBuffer(name)));
   const names = [...weights.keys()];
   const depths = swinDepths(names);
+  const deepest = Math.max(...depths);
+  if (depths.length > SWIN_LIMITS.stages || deepest > SWIN_LIMITS.depth) {
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `${file}: expected at most ${SWIN_LIMITS.stages} stages of at most ${SWIN_LIMITS.depth} blocks, ` +
+        `found ${depths.length} of up to ${deepest}`,
+    );
+  }
   const tensors = takeTensors(
     weights,
     swinNames(depths),
@@ -57,7 +65,8 @@ export function readSwin(source: FloatSource): FloatReading {
   if (config.num_heads !== undefined && config.num_heads !== heads[0]) {
     refuseConfig(`num_heads: expected ${heads[0]}, as the first stage has, found ${config.num_heads}`, file);
   }
-  const imageSize = config.image_size ?? foundImageSize(source, patchSize, windows);
+  const told = config.image_size ?? foundImageSize(source, patchSize, windows);
+  const imageSize = told ?? patchSize * windows[0]! * 2 ** (windows.length - 1);
   const family = 'swin';
   const window = windows[0]!;
   const sizes = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window } as const;
@@ -66,6 +75,12 @@ export function readSwin(source: FloatSource): FloatReading {
   checkStages(sizes, windows, tensors, file);
   const list = listSizes(sizes);
   const known = KNOWN_SWINS.find((other) => listSizes(other) === list);
+  if (told === undefined && !known) {
+    source.warnings.push(
+      `the image size is not in the file: ${imageSize} is assumed, for which the last stage is one window; ` +
+        '`fqvit quantize` takes another with --arch or --image-size',
+    );
+  }
   const name = config.name ?? known?.name ?? `${family}_custom`;
   const layerNormEps = config.layer_norm_eps ?? LAYER_NORM_EPS;
   return {
@@ -109,21 +124,14 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, stages: number, file
   return sizes;
 }
 
-/** What the tensors tell of the image size, else what the timm name says, else a guess. */
+/** What the tensors tell of the image size, else what the timm name says. */
 function foundImageSize(
-  { tensors, arch, warnings }: FloatSource,
+  { tensors, arch }: FloatSource,
   patchSize: number,
   windows: readonly number[],
-): number {
+): number | undefined {
   const side = sideOfTables(windows) ?? sideOfMasks(tensors, windows);
-  if (side !== undefined) return patchSize * side;
-  if (arch) return arch.imageSize;
-  const imageSize = patchSize * windows[0]! * 2 ** (windows.length - 1);
-  warnings.push(
-    `the image size is not in the file: ${imageSize} is assumed, for which the last stage is one window; ` +
-      '--arch or --image-size can say another',
-  );
-  return imageSize;
+  return side === undefined ? arch?.imageSize : patchSize * side;
 }
 
 /** Tokens of the side of the first map: a stage with a smaller window than the first has a map of just this window. */

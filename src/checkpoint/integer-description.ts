@@ -1,6 +1,7 @@
 import { CheckpointError } from '../errors.js';
 import {
   type Architecture,
+  SWIN_LIMITS,
   type SwinArchitecture,
   stageFault,
   swinStages,
@@ -30,11 +31,6 @@ const LIMITS = {
   classes: 100_000,
   /** Of a DeiT or ViT. */
   tokens: 4097,
-  /** Of the first stage of a Swin. */
-  mapTokens: 65536,
-  /** Of a window's side. */
-  window: 64,
-  stages: 8,
 };
 
 /** Beyond this a dequantised code leaves the range of float32. */
@@ -240,8 +236,8 @@ function checkVit(a: Checked): VitArchitecture {
 
 function checkSwin(a: Checked): SwinArchitecture {
   const { name, imageSize, patchSize, classes } = checkCommon(a);
-  const depths = a.integers('depths', LIMITS.stages, LIMITS.depth);
-  const heads = a.integers('heads', LIMITS.stages, LIMITS.dim);
+  const depths = a.integers('depths', SWIN_LIMITS.stages, SWIN_LIMITS.depth);
+  const heads = a.integers('heads', SWIN_LIMITS.stages, LIMITS.dim);
   if (heads.length !== depths.length) a.fail('heads', `as many stages as depths, ${depths.length}`);
   const architecture: SwinArchitecture = {
     family: 'swin',
@@ -252,7 +248,7 @@ function checkSwin(a: Checked): SwinArchitecture {
     depths,
     heads,
     mlpDim: a.multipleOf8('mlpDim', LIMITS.mlpDim),
-    window: a.integer('window', 1, LIMITS.window),
+    window: a.integer('window', 1, SWIN_LIMITS.window),
     classes,
   };
   a.onlyKeys([...COMMON_KEYS, 'depths', 'heads', 'window']);
@@ -264,7 +260,8 @@ function checkSwin(a: Checked): SwinArchitecture {
       `at most ${LIMITS.dim} channels in the last stage and in every merge, four times its stage`,
     );
   if (last.mlpDim > LIMITS.mlpDim) a.fail('mlpDim', `at most ${LIMITS.mlpDim} in the last stage`);
-  if (stages[0]!.side ** 2 > LIMITS.mapTokens) a.fail('imageSize', `at most ${LIMITS.mapTokens} patches`);
+  if (stages[0]!.side ** 2 > SWIN_LIMITS.patches)
+    a.fail('imageSize', `at most ${SWIN_LIMITS.patches} patches`);
   const fault = stageFault(architecture);
   if (fault !== undefined) a.fail('window', `a window and an image size that fit every stage (${fault})`);
   for (const stage of stages) checkHeads(a, stage.heads, stage.dim);

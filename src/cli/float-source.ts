@@ -42,12 +42,17 @@ async function folderConfig(path: string): Promise<FloatModelOptions> {
     warn(`${path}: expected timm's "architecture" and "pretrained_cfg", found neither or one: it is ignored`);
     return {};
   }
-  const { crop_pct, interpolation, mean, std } = preprocessing as Record<string, unknown>;
+  const { crop_pct, interpolation, mean, std, input_size } = preprocessing as Record<string, unknown>;
   const known = findArchitecture(architecture);
   return {
-    config: { crop_pct, interpolation, mean, std, labels },
+    config: { crop_pct, interpolation, mean, std, labels, image_size: swinSize(architecture, input_size) },
     ...(known ? { arch: known.name } : {}),
   };
+}
+
+/** The image size of a Swin, `input_size` [3, S, S]: its tensors do not tell it, those of others do. */
+function swinSize(architecture: string, inputSize: unknown): unknown {
+  return architecture.startsWith('swin') && Array.isArray(inputSize) ? inputSize[1] : undefined;
 }
 
 function jsonObject(text: string, path: string): Record<string, unknown> {

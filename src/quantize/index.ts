@@ -51,7 +51,7 @@ export interface Skipped {
  * const { bytes } = await quantize(await readFile('deit_tiny.safetensors'), paths, { calibrationImages: 256 });
  * ```
  *
- * @param float a `.safetensors` file with timm's names
+ * @param float a `.safetensors` file: DeiT or ViT with timm's names, Swin with Microsoft's or timm's
  * @param images paths, URLs, bytes or raw pixels
  * @throws CheckpointError for the float checkpoint; UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED` for options
  * @throws QuantizeError `CALIBRATION_IMAGES` where there are fewer readable images than were asked for, or none;

@@ -218,9 +218,9 @@ describe('the image size of a Swin', () => {
     const named = readFloatModel(published, { arch });
     expect(named.architecture).toMatchObject({ name: 'swin_tiny_patch4_window7_224', imageSize: 224 });
     expect([named.preprocessing.cropPct, named.warnings]).toEqual([0.9, []]);
-    const assumed = readFloatModel(published);
-    expect(assumed.architecture).toEqual(named.architecture);
-    expect(assumed.warnings).toEqual([expect.stringContaining('224 is assumed')]);
+    const recognised = readFloatModel(published);
+    expect(recognised.architecture).toEqual(named.architecture);
+    expect(recognised.warnings).toEqual([]);
     const larger = readFloatModel(published, { arch, imageSize: 448 });
     expect(larger.architecture).toMatchObject({ name: 'swin_custom', imageSize: 448 });
     expect(larger.warnings).toEqual([]);
@@ -342,13 +342,23 @@ describe('a float Swin that cannot be used', () => {
       ],
     ),
     [
+      'thousands of blocks',
+      changed((shapes) => {
+        for (let j = 0; j < 5000; j++) shapes.set(`layers.1.blocks.${j}.x`, [1]);
+      }),
+      {},
+      'CHECKPOINT_ARCHITECTURE',
+      'at most 256 blocks, found 2 of up to 5000',
+    ],
+    ['too many patches', plain(), { imageSize: 2048 }, 'CHECKPOINT_ARCHITECTURE', 'at most 65536 patches'],
+    [
       'thousands of stages',
       changed((shapes) => {
         for (let i = 0; i < 5000; i++) shapes.set(`layers.${i}.blocks.0.x`, [1]);
       }),
       {},
-      'CHECKPOINT_MISSING',
-      'of a Swin of depths [2, 2, 1, 1, ...]',
+      'CHECKPOINT_ARCHITECTURE',
+      'expected at most 8 stages of at most 256 blocks, found 5000 of up to 2',
     ],
     // Shapes
     ...(

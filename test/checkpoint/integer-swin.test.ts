@@ -1,17 +1,30 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
+import { integerLayout } from '../../src/checkpoint/integer-layout.js';
 import { readIntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { tinySwinInteger, UNIFORM, withTensors, withValue } from '../support/tiny-integer.js';
+import { load } from '../../src/classify.js';
+import { RuntimeError } from '../../src/errors.js';
+import {
+  tinySwinInteger,
+  UNIFORM,
+  withDescription,
+  withTensors,
+  withValue,
+} from '../support/tiny-integer.js';
 import { refusal } from './raw-file.js';
 
 const valid = writeIntegerModel(tinySwinInteger());
 const { architecture } = readIntegerModel(valid);
 
-/** One CheckpointError of this code that names the file and says all of `says`, within half a second. */
+/** One CheckpointError of this code that names the file and says all of `says`, within half a second; nothing is allocated for it. */
 function expectRefusal(file: Uint8Array, code: string, says: readonly string[]): void {
+  const memory = jest.spyOn(WebAssembly, 'Memory');
   const error = refusal(() => readIntegerModel(file, { file: 'swin.safetensors' }), 500);
   expect(error.code).toBe(code);
   expect(error.message).toMatch(/^swin\.safetensors: /);
   for (const part of says) expect(error.message).toContain(part);
+  expect(error.message.length).toBeLessThan(600);
+  expect(memory).not.toHaveBeenCalled();
+  memory.mockRestore();
 }
 
 test.each([
@@ -75,6 +88,15 @@ describe('an architecture that no Swin has', () => {
       { depths: Array(9).fill(1), heads: Array(9).fill(1) },
       `${A}.depths: expected a list of 1 to 8`,
     ],
+    ['one head too many', { heads: [2, 4097] }, `${A}.heads`, 'from 1 to 4096'],
+    ['1e9 heads', { heads: [1e9, 4] }, `${A}.heads`, 'found [1000000000, 4]'],
+    ['fractional heads', { heads: [2, 0.5] }, `${A}.heads`],
+    [
+      'a list of a million depths',
+      { depths: Array(1e6).fill(1) },
+      `${A}.depths: expected a list of 1 to 8 integers`,
+    ],
+    ['image size 0', { imageSize: 0 }, `${A}.imageSize`, 'found 0'],
     ['a depth of 0', { depths: [2, 0] }, `${A}.depths`, 'from 1 to 256'],
     ['a depth of 1e9', { depths: [2, 1e9] }, `${A}.depths`, 'from 1 to 256'],
     ['a fractional depth', { depths: [2, 1.5] }, `${A}.depths`],
@@ -122,6 +144,21 @@ describe('an architecture that no Swin has', () => {
     const file = withValue(valid, ['architecture'], { ...architecture, ...change });
     expect(['MODEL_DESCRIPTION', 'MODEL_SHAPE']).toContain(refusal(() => readIntegerModel(file), 500).code);
   });
+});
+
+test('the most blocks that an architecture may have, and all their scales: refused at once', () => {
+  const file = withDescription(valid, (json) => {
+    const many = { depths: Array(8).fill(256), heads: Array(8).fill(1), dim: 8, imageSize: 256, window: 1 };
+    Object.assign(json.architecture, many);
+    json.preprocessing.imageSize = 256;
+    json.quantizers = Object.fromEntries(
+      integerLayout(json).quantizers.map((name) => [name, { scale: 1, zeroPoint: 0 }]),
+    );
+  });
+  expect(file.length).toBeGreaterThan(1e6);
+  expectRefusal(file, 'MODEL_DESCRIPTION', [
+    'description.steps.layers.0.blocks.2.norm1: expected an object, found nothing',
+  ]);
 });
 
 describe('steps and quantisers', () => {
@@ -211,4 +248,18 @@ describe('tensors', () => {
       `tensor ${name}, element 0: expected 1 to 268435455 for rows of 16 scores`,
     ]);
   });
+});
+
+test('a sound file whose scores need more memory than there is: one error, before anything is allocated', async () => {
+  // attn.qk and attn.scores: 16 windows of 4096 tokens, 8 heads, 2 · 2.1 GB.
+  const sizes = { imageSize: 256, patchSize: 1, depths: [1], heads: [8], window: 64, dim: 64, mlpDim: 8 };
+  const file = writeIntegerModel(tinySwinInteger(sizes));
+  const start = performance.now();
+  const error = await load(file).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(RuntimeError);
+  expect(error).toMatchObject({
+    code: 'MEMORY',
+    message: expect.stringMatching(/needs \d{10} bytes of WebAssembly memory/),
+  });
+  expect(performance.now() - start).toBeLessThan(2000);
 });

@@ -94,6 +94,25 @@ describe('a checkpoint', () => {
     });
   });
 
+  test("a Swin's image size from timm's config.json, and its reference at that size", async () => {
+    scratch.write('swin/model.safetensors', tinySwinModel({ crop_pct: 1 }));
+    const pretrained_cfg = { input_size: [3, 32, 32], interpolation: 'bilinear' };
+    scratch.write('swin/config.json', JSON.stringify({ architecture: 'swin_of_a_test', pretrained_cfg }));
+    const model = scratch.at('swin.st');
+    const run = await fqvit(['quantize', scratch.at('swin'), '--calibration', photos, '-o', model]);
+    expect(run).toMatchObject({ code: 0, stderr: expect.not.stringContaining('image size') });
+    expect(readIntegerModel(scratch.read('swin.st')).architecture).toMatchObject({
+      family: 'swin',
+      imageSize: 32,
+    });
+    const labels = scratch.write('swin.csv', 'file,class\neven/0.png,1\n');
+    const reference = scratch.at('swin/model.safetensors');
+    const args = ['eval', model, '--images', photos, '--labels', labels, '--reference', reference, '--json'];
+    const report = await fqvit(args);
+    expect(report).toMatchObject({ code: 0, stderr: expect.not.stringContaining('image size') });
+    expect(JSON.parse(report.stdout)).toMatchObject({ images: 1, reference: { kl: expect.any(Number) } });
+  });
+
   test("a folder with model.safetensors and timm's config.json", async () => {
     const { labels: _, ...config } = TINY_CONFIG;
     scratch.write('timm/model.safetensors', tinyModel({ num_heads: config.num_heads, architecture: 'deit' }));

@@ -23,6 +23,8 @@ import {
   tinyFloatFile,
   tinyIntegerFile,
   tinyQuantizers,
+  tinySwin,
+  tinySwinFile,
   UNIFORM,
 } from '../support/tiny-integer.js';
 
@@ -63,8 +65,11 @@ describe('the integer model is close to the float model', () => {
     return Math.sqrt(squares.reduce((x, y) => x + y) / squares.length) / range;
   };
 
-  describe.each(['deit', 'vit'] as const)('%s', (family) => {
-    const file = tinyFloatFile({ family, ...sizes });
+  describe.each([
+    ['deit', tinyFloatFile({ family: 'deit', ...sizes })],
+    ['vit', tinyFloatFile({ family: 'vit', ...sizes })],
+    ['swin', tinySwinFile({ imageSize: 12, window: 3, classes: 10, dim: 32, mlpDim: 64 })],
+  ])('%s', (_, file) => {
     let expected: Float32Array[];
     beforeAll(async () => {
       const runner = await FloatRunner.create(readFloatModel(file), { wasm: await readWasm('float') });
@@ -442,8 +447,11 @@ describe('sources', () => {
 test('whatever a calibration finds, the checkpoint loads and runs to the same bits on both tiers', async () => {
   const [scalar, simd] = [await readWasm('scalar'), await readWasm('simd')];
   const exponent = fc.integer({ min: -44, max: 35 });
-  const model = (seed: number, size: number): FloatModel => {
-    const made = tinyFloat({ seed, classes: 9 });
+  const model = (family: 'deit' | 'swin', seed: number, size: number): FloatModel => {
+    const made =
+      family === 'deit'
+        ? tinyFloat({ seed, classes: 9 })
+        : tinySwin({ seed, classes: 9, imageSize: 8, window: 2 });
     const tensors = new Map(
       [...made.tensors].map(([name, { shape, data }]) => [name, { shape, data: data.map((x) => x * size) }]),
     );
@@ -451,13 +459,14 @@ test('whatever a calibration finds, the checkpoint loads and runs to the same bi
   };
   await fc.assert(
     fc.asyncProperty(
+      fc.constantFrom('deit', 'swin'),
       fc.constantFrom<Recipe>(RECIPE, UNIFORM),
       fc.integer({ min: 1, max: 1e6 }),
       fc.oneof(fc.constant(0), exponent),
       fc.array(exponent, { minLength: 40, maxLength: 40 }),
       fc.boolean(),
-      async (recipe, seed, size, exponents, wild) => {
-        const source = model(seed, 10 ** size);
+      async (family, recipe, seed, size, exponents, wild) => {
+        const source = model(family, seed, 10 ** size);
         const next = random(seed);
         const quantizers = tinyQuantizers(source, recipe);
         for (const [i, [name, quantizer]] of [...quantizers].entries()) {
@@ -474,6 +483,6 @@ test('whatever a calibration finds, the checkpoint loads and runs to the same bi
         expect(b.run(pixels)).toEqual(a.run(pixels));
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 120 },
   );
 });

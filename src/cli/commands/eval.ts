@@ -86,10 +86,13 @@ async function readReference(source: string, { info }: Model): Promise<FloatMode
   const { readFloatModel } = await import('../../quantize/index.js');
   const { bytes, path } = await readFloatSource(source);
   const { cropPct, interpolation, mean, std } = info.preprocessing;
-  const { family } = info.architecture;
+  const { family, imageSize } = info.architecture;
   const reference = readFloatModel(bytes, {
     file: path,
-    config: { architecture: family, interpolation },
+    // the tensors tell a Swin, but not its image size
+    ...(family === 'swin'
+      ? { config: { interpolation }, imageSize }
+      : { config: { architecture: family, interpolation } }),
     cropPct,
     mean,
     std,

@@ -21,7 +21,8 @@ const ARGS = {
   float: {
     type: 'positional',
     required: true,
-    description: "DeiT, ViT or Swin in timm's names: a .safetensors file, or a folder with model.safetensors",
+    description:
+      "DeiT or ViT in timm's names, Swin in Microsoft's or timm's: a .safetensors file, or a folder with model.safetensors",
   },
   calibration: {
     type: 'string',
@@ -71,7 +72,7 @@ const ARGS = {
   'image-size': {
     type: 'string',
     valueHint: 'N',
-    description: 'Pixels of a side, checked against the file; a Swin may take others',
+    description: 'Pixels of a side: any that the windows of a Swin fit; of a DeiT or ViT only checked',
   },
   crop: {
     type: 'string',
@@ -96,6 +97,7 @@ export default describeCommand({
   examples: [
     'fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
     'fqvit quantize vit.safetensors --arch vit_base_patch16_224 --labels names.txt --calibration photos/ -o vit.int8.safetensors',
+    'fqvit quantize swin_tiny.safetensors --labels names.txt --calibration photos/ -o swin_tiny.int8.safetensors',
     'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
   ],
   async run(args) {

@@ -77,6 +77,13 @@ export class ParameterPlan {
     return address;
   }
 
+  /** Room for `count` values, which are made when there is memory for them. */
+  computed(count: number, make: () => Float32Array): number {
+    const address = this.#layout.reserve(4 * count);
+    this.#writes.push((_kernels, memory) => new Float32Array(memory.buffer, address, count).set(make()));
+    return address;
+  }
+
   norm(name: string, width: number): NormPlace {
     return {
       width,

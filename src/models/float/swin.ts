@@ -156,7 +156,7 @@ function placeStage(stage: SwinStage, last: boolean, parameters: ParameterPlan):
     return {
       ...parameters.block(`${name}.blocks.${n}`, stage),
       table: parameters.values(table),
-      bias: parameters.values(biasOfPairs(table, window, heads)),
+      bias: parameters.computed(heads * window ** 4, () => biasOfPairs(table, window, heads)),
     };
   });
   return {
@@ -164,7 +164,7 @@ function placeStage(stage: SwinStage, last: boolean, parameters: ParameterPlan):
     windows: (side / window) ** 2,
     tokens: window ** 2,
     blocks,
-    masks: shift > 0 ? parameters.values(shiftMasks(window, shift)) : 0,
+    masks: shift > 0 ? parameters.computed(3 * window ** 4, () => shiftMasks(window, shift)) : 0,
     ...(last
       ? {}
       : {
