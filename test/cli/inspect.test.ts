@@ -2,16 +2,15 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { load } from '../../src/index.js';
 import { type Json, tinySwinIntegerFile } from '../support/tiny-integer.js';
-import { tinyModel, tinySwinModel } from '../support/tiny-model.js';
+import { tinyModel } from '../support/tiny-model.js';
 import { fqvit, Scratch, withInteger } from './support.js';
 
 const scratch = new Scratch();
 let integer: string;
 let float: string;
-let photos: string;
 
 beforeAll(async () => {
-  ({ integer, float, photos } = await withInteger(scratch));
+  ({ integer, float } = await withInteger(scratch));
 });
 
 test('an integer checkpoint in short', async () => {
@@ -26,7 +25,7 @@ test('an integer checkpoint in short', async () => {
     /^calibration +6 images, seed 0$/m,
     /^size +\d+\.\d+ kB, of it int8 weights \d+\.\d+ kB$/m,
     /^memory +\S+ [kM]B when loaded, of it activations \S+ [kM]?B, scratch \S+ [kM]?B$/m,
-    /^work +\d\.\d{3} GMAC in 30 steps$/m,
+    /^work +[\d,]+ multiply-accumulates in 30 steps$/m,
     /^factors +0: .* of 80 channels$/m,
   ]) {
     expect(stdout).toMatch(line);
@@ -161,56 +160,13 @@ test('--tensors: the tables', async () => {
   expect(stdout).toMatch(/^blocks\.0\.attn\.scores +multiplier \d+, left \d+, right \d+$/m);
 });
 
-test('--plan: every step of a forward pass', async () => {
-  const { code, stdout } = await fqvit(['inspect', integer, '--plan']);
-  expect(code).toBe(0);
-  expect(stdout).toMatch(/^step +kernel +shape +MACs +bytes +scratch$/m);
-  // 4 patches of 8×8, class token, dim 16: 4·16·192 and 2 heads · 5² · 8
-  expect(stdout).toMatch(/^patch_embed\.out +linear +\[4, 16\] +12,288 +[\d,]+ +[\d,]+$/m);
-  expect(stdout).toMatch(/^blocks\.1\.attn\.scores +scores +\[10, 5\] +400 +[\d,]+ +[\d,]+$/m);
-  expect(stdout).toMatch(/^logits +linear +\[1, 3\] +48 +[\d,]+ +[\d,]+$/m);
-
-  const { plan, memoryBytes } = JSON.parse((await fqvit(['inspect', integer, '--json'])).stdout);
-  // a block: qkv, proj, fc1, fc2 of 5 tokens, two products of 5² in each head
-  const block = 5 * (16 * 48 + 16 * 16 + 2 * 16 * 32) + 2 * 2 * 25 * 8;
-  expect(plan.macs).toBe(12288 + 2 * block + 48);
-  expect(plan.steps).toHaveLength(30);
-  expect(plan.activationBytes + plan.scratchBytes).toBeLessThan(memoryBytes);
-});
-
-test('a Swin: its maps, its plan', async () => {
-  const swin = scratch.write('swin.st', tinySwinModel());
-  const path = scratch.at('swin.int.st');
-  expect(await fqvit(['quantize', swin, '--calibration', photos, '-o', path])).toMatchObject({ code: 0 });
-  const { stdout } = await fqvit(['inspect', path, '--plan']);
+test('a Swin: its maps', async () => {
+  const { stdout } = await fqvit(['inspect', swinFile(), '--plan']);
   expect(stdout).toMatch(
     /^sizes +image 16, patch 2, dim 16, depths 2, 2, heads 2, 4, MLP 32, window 4, 3 classes$/m,
   );
   expect(stdout).toMatch(/^maps +8×8×16, 4×4×32$/m);
   expect(stdout).toMatch(/^layers\.0\.blocks\.1\.norm1\.out +layernorm_windows +\[64, 16\] +0 /m);
-  expect(stdout).toMatch(/^layers\.0\.blocks\.1\.attn\.qk +scores +\[128, 16\] +16,384 /m);
-  expect(stdout).toMatch(/^layers\.0\.downsample\.norm\.out +layernorm_merge +\[16, 64\] +0 /m);
-  expect(stdout).toMatch(/^layers\.0\.downsample\.reduction\.out +linear +\[16, 32\] +32,768 /m);
-  expect(stdout).toMatch(/^pooled +pool +\[1, 32\] +0 /m);
-
-  const photo = 'even/0.png';
-  const labels = scratch.write('labels.csv', new TextEncoder().encode(`file,class\n${photo},1\n`));
-  const report = await fqvit([
-    'eval',
-    path,
-    '--images',
-    photos,
-    '--labels',
-    labels,
-    '--reference',
-    swin,
-    '--json',
-  ]);
-  expect(JSON.parse(report.stdout)).toMatchObject({ images: 1, reference: { kl: expect.any(Number) } });
-  const best = JSON.parse(
-    (await fqvit(['classify', `${photos}/${photo}`, '--model', path, '--json'])).stdout,
-  );
-  expect(best[0].predictions).toHaveLength(3);
 });
 
 test('a reader that has seen enough is no error', async () => {

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { exactExponentialTable, exponentialTable } from '../../src/quantize/exponential-table.js';
 
-const SCALES = [1e-4, 1e-3, 0.004, 0.01, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.4177, 0.474, 0.5283];
+const SCALES = [
+  1e-4, 1e-3, 0.004, 0.01, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.4177, 0.474, 0.5283,
+];
 const COARSE = [0.5285, 0.6, 0.7, 1, 1.67, 3, 10];
 const TOKENS = [1, 2, 17, 65, 197, 577, 1025, 16385];
 

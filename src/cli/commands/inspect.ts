@@ -67,7 +67,7 @@ function integerSummary(report: IntegerReport): Row[] {
       'memory',
       `${formatBytes(memoryBytes)} when loaded, of it activations ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}`,
     ],
-    ['work', `${(plan.macs / 1e9).toFixed(3)} GMAC in ${plural(plan.steps.length, 'step')}`],
+    ['work', `${formatCount(plan.macs)} multiply-accumulates in ${plural(plan.steps.length, 'step')}`],
     ['tensors', `${tensors.length} (${dtypeTotals(tensors)})`],
     ['quantisers', `${quantizers.length} of activations`],
     ...(factors === undefined ? [] : [['factors', factors]]),
