@@ -33,8 +33,8 @@ import { FAMILY_CROP, KNOWN_SWINS, listSizes } from './timm-architectures.js';
 const LAYER_NORM_EPS = 1e-5;
 
 /**
- * Reads a Swin. The tensors tell all sizes but, in most files, the image size: it comes from the config, then from the
- * tensors, then from a timm name, and is a guess otherwise.
+ * Reads a Swin. The tensors tell all sizes but, in most files, the image size: it comes from the config, then from
+ * tables of a smaller window, a timm name, attention masks, and is a guess otherwise.
  */
 export function readSwin(source: FloatSource): FloatReading {
   const { config, arch, file } = source;
@@ -124,14 +124,16 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, stages: number, file
   return sizes;
 }
 
-/** What the tensors tell of the image size, else what the timm name says. */
+/** What the tables decide of the image size, else what the timm name says, else what masks tell, which are no weights. */
 function foundImageSize(
   { tensors, arch }: FloatSource,
   patchSize: number,
   windows: readonly number[],
 ): number | undefined {
-  const side = sideOfTables(windows) ?? sideOfMasks(tensors, windows);
-  return side === undefined ? arch?.imageSize : patchSize * side;
+  const ofTables = sideOfTables(windows);
+  if (ofTables === undefined && arch) return arch.imageSize;
+  const side = ofTables ?? sideOfMasks(tensors, windows);
+  return side === undefined ? undefined : patchSize * side;
 }
 
 /** Tokens of the side of the first map: a stage with a smaller window than the first has a map of just this window. */

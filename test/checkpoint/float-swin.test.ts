@@ -193,14 +193,17 @@ describe('the image size of a Swin', () => {
     }
   });
 
-  test('is told by arch where the tensors do not tell', () => {
+  test('is told by arch where the tables do not tell', () => {
     const wide = { dim: 96, heads: [3, 6], mlpDim: 384 };
     const arch = 'swin_tiny_patch4_window7_224';
     const difference = expect.stringMatching(
       /^--arch swin_tiny.*: expected image 224, patch 4, window 7, dim 96, depths \[2, 2, 6, 2\], heads \[3, 6, 12, 24\], MLP 384, found image .*: the sizes of the file are used$/,
     );
     expect(read(plain({ ...wide, window: 7, imageSize: 112 }), { arch })).toEqual([224, [difference]]);
-    expect(read(plain(wide, tinySwinBuffers({ imageSize: 80 })), { arch })).toEqual([80, [difference]]);
+    expect(read(plain(wide, tinySwinBuffers({ imageSize: 80 })), { arch })).toEqual([224, [difference]]);
+    // Of a smaller window in the last stage, the map is what the table is for.
+    const fixed = plain({ ...wide, imageSize: 8 });
+    expect(read(fixed, { arch })).toEqual([8, [difference]]);
   });
 
   test('is assumed otherwise, with a warning', () => {
