@@ -2,7 +2,7 @@
 import type { VitArchitecture } from '../../src/checkpoint/architecture.js';
 import type { FloatModel } from '../../src/checkpoint/float-model.js';
 
-type Rows = number[][];
+export type Rows = number[][];
 
 /** erf by its Taylor series, exact to 1e-15 for |x| < 2, and by Lentz's continued fraction of erfc beyond. */
 export function erf(x: number): number {
@@ -41,20 +41,19 @@ export function layerNorm(
   return row.map((x, c) => ((x - mean) / Math.sqrt(variance + eps)) * gamma[c]! + beta[c]!);
 }
 
-/** Every tensor behind a quantiser of one image, by name, flattened. */
-export function forward(model: FloatModel, pixels: Uint8Array): Map<string, number[]> {
-  const architecture = model.architecture as FloatModel['architecture'] & VitArchitecture;
-  const { imageSize, patchSize, dim, depth, heads, layerNormEps } = architecture;
-  const { mean, std } = model.preprocessing;
-  const data = (name: string) => model.tensors.get(name)!.data;
+/** The layers that all families are made of, what they have shown, and the rows of the patch embedding of one image. */
+export function referenceLayers({ architecture, preprocessing, tensors }: FloatModel, pixels: Uint8Array) {
+  const { imageSize, patchSize, layerNormEps } = architecture;
+  const { mean, std } = preprocessing;
+  const data = (name: string) => tensors.get(name)!.data;
   const seen = new Map<string, number[]>();
   const emit = (name: string, rows: Rows) => {
     seen.set(name, rows.flat());
     return rows;
   };
   const linear = (x: Rows, name: string): Rows => {
-    const bias = data(`${name}.bias`);
     const weight = data(`${name}.weight`);
+    const bias = tensors.get(`${name}.bias`)?.data ?? new Float32Array(weight.length / x[0]!.length);
     return x.map((row) =>
       Array.from(bias, (b, n) => row.reduce((sum, v, k) => sum + v * weight[n * row.length + k]!, b)),
     );
@@ -78,6 +77,13 @@ export function forward(model: FloatModel, pixels: Uint8Array): Map<string, numb
           for (let x = 0; x < patchSize; x++) row.push(value(py + y, px + x, c));
       patches.push(row);
     }
+  return { data, seen, emit, linear, norm, plus, patches };
+}
+
+/** Every tensor behind a quantiser of one image, by name, flattened. */
+export function forward(model: FloatModel, pixels: Uint8Array): Map<string, number[]> {
+  const { dim, depth, heads } = model.architecture as FloatModel['architecture'] & VitArchitecture;
+  const { data, seen, emit, linear, norm, plus, patches } = referenceLayers(model, pixels);
   const embedded = emit('patch_embed.out', linear(patches, 'patch_embed.proj'));
   const tokens = emit('tokens', [Array.from(data('cls_token')), ...embedded]);
   const flat = Array.from(data('pos_embed'));

@@ -1,9 +1,8 @@
 /** The float Swin in plain f64 loops, one image at a time, with maps that are rolled, cut and put together literally. */
 import type { SwinArchitecture } from '../../src/checkpoint/architecture.js';
 import type { FloatModel } from '../../src/checkpoint/float-model.js';
-import { gelu, layerNorm, softmax } from './reference.js';
+import { gelu, type Rows, referenceLayers, softmax } from './reference.js';
 
-type Rows = number[][];
 /** [side][side] of anything. */
 type Grid<T> = T[][];
 
@@ -59,41 +58,8 @@ function regionIds(side: number, w: number, shift: number): Grid<number> {
 /** Every tensor behind a quantiser of one image, by name, flattened. */
 export function forwardSwin(model: FloatModel, pixels: Uint8Array): Map<string, number[]> {
   const architecture = model.architecture as FloatModel['architecture'] & SwinArchitecture;
-  const { imageSize, patchSize, depths, layerNormEps } = architecture;
-  const { mean, std } = model.preprocessing;
-  const data = (name: string) => model.tensors.get(name)!.data;
-  const seen = new Map<string, number[]>();
-  const emit = (name: string, rows: Rows) => {
-    seen.set(name, rows.flat());
-    return rows;
-  };
-  const linear = (x: Rows, name: string): Rows => {
-    const weight = data(`${name}.weight`);
-    const outputs = weight.length / x[0]!.length;
-    const bias = model.tensors.get(`${name}.bias`)?.data ?? new Float32Array(outputs);
-    return x.map((row) =>
-      Array.from(bias, (b, n) => row.reduce((sum, v, k) => sum + v * weight[n * row.length + k]!, b)),
-    );
-  };
-  const norm = (x: Rows, name: string): Rows =>
-    x.map((row) => layerNorm(row, data(`${name}.weight`), data(`${name}.bias`), layerNormEps));
-  const plus = (a: Rows, b: Rows): Rows => a.map((row, i) => row.map((v, c) => v + b[i]![c]!));
-
-  const value = (y: number, x: number, c: number) =>
-    (pixels[(y * imageSize + x) * 3 + c]! / 255 - mean[c]!) / std[c]!;
-  const input: Rows = [];
-  for (let y = 0; y < imageSize; y++)
-    for (let x = 0; x < imageSize; x++) input.push([0, 1, 2].map((c) => value(y, x, c)));
-  emit('input', input);
-  const patches: Rows = [];
-  for (let py = 0; py < imageSize; py += patchSize)
-    for (let px = 0; px < imageSize; px += patchSize) {
-      const row: number[] = [];
-      for (let c = 0; c < 3; c++)
-        for (let y = 0; y < patchSize; y++)
-          for (let x = 0; x < patchSize; x++) row.push(value(py + y, px + x, c));
-      patches.push(row);
-    }
+  const { depths } = architecture;
+  const { data, seen, emit, linear, norm, plus, patches } = referenceLayers(model, pixels);
   const convolved = emit('patch_embed.conv.out', linear(patches, 'patch_embed.proj'));
   let x = emit('stem.out', norm(convolved, 'patch_embed.norm'));
 
