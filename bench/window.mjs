@@ -17,17 +17,25 @@ const runs = Number(option('runs', 200));
 
 /** Kernels that the package does without: a map to window order, and back. */
 const COPY = `
-import { windowToken } from './window';
+import { lineColumn, lineRow, lineToken } from './window';
 
 export function to_windows(map: usize, out: usize, c: usize, side: i32, window: i32, shift: i32): void {
-  for (let r = 0; r < side * side; r++) {
-    memory.copy(out + <usize>r * c, map + <usize>windowToken(r, side, window, shift) * c, c);
+  for (let line = 0; line < side * (side / window); line++) {
+    const y = lineRow(line, side, window, shift), x = lineColumn(line, side, window, shift);
+    for (let i = 0; i < window; i++) {
+      memory.copy(out, map + <usize>lineToken(y, x, i, side) * c, c);
+      out += c;
+    }
   }
 }
 
 export function from_windows(rows: usize, out: usize, c: usize, side: i32, window: i32, shift: i32): void {
-  for (let r = 0; r < side * side; r++) {
-    memory.copy(out + <usize>windowToken(r, side, window, shift) * c, rows + <usize>r * c, c);
+  for (let line = 0; line < side * (side / window); line++) {
+    const y = lineRow(line, side, window, shift), x = lineColumn(line, side, window, shift);
+    for (let i = 0; i < window; i++) {
+      memory.copy(out + <usize>lineToken(y, x, i, side) * c, rows, c);
+      rows += c;
+    }
   }
 }
 `;

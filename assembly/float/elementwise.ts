@@ -1,7 +1,7 @@
 /**
  * Operations on contiguous f32 ranges of `count` elements: GELU in place, additions, and the mean over rows.
  */
-import { windowToken } from '../window/window';
+import { lineColumn, lineRow, lineToken } from '../window/window';
 import { gelu4 } from './math';
 
 /** x = GELU(x), see math.ts for the approximation and its error. */
@@ -28,7 +28,7 @@ export function addRepeated(x: usize, b: usize, times: i32, count: i32): void {
   }
 }
 
-/** x[windowToken(r)] += y[r]: y is in window order (window.ts). x and y f32 [maps, side², width]. */
+/** x += y, whose rows are in window order (window.ts). x and y f32 [maps, side², width]. */
 export function addWindows(
   x: usize,
   y: usize,
@@ -38,15 +38,17 @@ export function addWindows(
   shift: i32,
   width: i32,
 ): void {
-  const rows = side * side;
   const bytes = <usize>width << 2;
   for (let map = 0; map < maps; map++) {
-    for (let r = 0; r < rows; r++) {
-      const row = x + <usize>windowToken(r, side, window, shift) * bytes;
-      add(row, y, row, width);
-      y += bytes;
+    for (let line = 0; line < side * (side / window); line++) {
+      const row = lineRow(line, side, window, shift), column = lineColumn(line, side, window, shift);
+      for (let i = 0; i < window; i++) {
+        const at = x + <usize>lineToken(row, column, i, side) * bytes;
+        add(at, y, at, width);
+        y += bytes;
+      }
     }
-    x += <usize>rows * bytes;
+    x += <usize>(side * side) * bytes;
   }
 }
 

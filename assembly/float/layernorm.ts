@@ -5,7 +5,7 @@
  * In place (y = x) is allowed when ldx = width. The variance is taken around the mean (two passes), so nothing is
  * lost where |μ| is much larger than σ.
  */
-import { gatherPatch, windowToken } from '../window/window';
+import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { sum4 } from './math';
 
 export function layerNorm(
@@ -25,7 +25,7 @@ export function layerNorm(
   }
 }
 
-/** y[r] = LayerNorm(x[windowToken(r)]): y is in window order (window.ts). x and y f32 [maps, side², width], not in place. */
+/** y = LayerNorm(x), its rows in window order (window.ts). x and y f32 [maps, side², width], not in place. */
 export function layerNormWindows(
   x: usize,
   gamma: usize,
@@ -38,14 +38,16 @@ export function layerNormWindows(
   width: i32,
   eps: f32,
 ): void {
-  const rows = side * side;
   const bytes = <usize>width << 2;
   for (let map = 0; map < maps; map++) {
-    for (let r = 0; r < rows; r++) {
-      normaliseRow(x + <usize>windowToken(r, side, window, shift) * bytes, gamma, beta, y, width, eps);
-      y += bytes;
+    for (let line = 0; line < side * (side / window); line++) {
+      const row = lineRow(line, side, window, shift), column = lineColumn(line, side, window, shift);
+      for (let i = 0; i < window; i++) {
+        normaliseRow(x + <usize>lineToken(row, column, i, side) * bytes, gamma, beta, y, width, eps);
+        y += bytes;
+      }
     }
-    x += <usize>rows * bytes;
+    x += <usize>(side * side) * bytes;
   }
 }
 

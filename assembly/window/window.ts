@@ -26,14 +26,6 @@ export function lineToken(row: i32, column: i32, x: i32, side: i32): i32 {
   return row * side + wrap(column + x, side);
 }
 
-/** The token of row r in window order. */
-// @ts-ignore: decorator
-@inline
-export function windowToken(r: i32, side: i32, window: i32, shift: i32): i32 {
-  const line = r / window;
-  return lineToken(lineRow(line, side, window, shift), lineColumn(line, side, window, shift), r % window, side);
-}
-
 // @ts-ignore: decorator
 @inline
 function wrap(x: i32, side: i32): i32 {
