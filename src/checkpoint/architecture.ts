@@ -78,6 +78,11 @@ export function swinStages(architecture: Omit<SwinArchitecture, 'family' | 'name
   });
 }
 
+/** Rows of a relative position bias table: the offsets from -(window - 1) to window - 1 in both directions. */
+export function biasRows(window: number): number {
+  return (2 * window - 1) ** 2;
+}
+
 /** The largest Swin that runs: far above every published one, and small enough that memory and time stay bounded. */
 export const SWIN_LIMITS = {
   stages: 8,

@@ -1,5 +1,5 @@
 import { CheckpointError } from '../errors.js';
-import { SWIN_LIMITS, stageFault, swinStages } from './architecture.js';
+import { biasRows, SWIN_LIMITS, stageFault, swinStages } from './architecture.js';
 import {
   checkChannels,
   checkNamed,
@@ -25,7 +25,6 @@ import {
   swinNames,
   swinShape,
   swinSpelling,
-  tableRows,
 } from './swin-names.js';
 import { FAMILY_CROP, KNOWN_SWINS, listSizes } from './timm-architectures.js';
 
@@ -174,7 +173,7 @@ function checkStages(
     const { name, shape } = tensors.get(biasTable(i))!;
     if (windows[i] !== stage.window) {
       refuse(
-        `tensor ${quoted(name)}: expected ${tableRows(stage.window)} rows, ` +
+        `tensor ${quoted(name)}: expected ${biasRows(stage.window)} rows, ` +
           `as the stage has windows of ${stage.window}×${stage.window} tokens, found ${shape[0]}`,
       );
     }

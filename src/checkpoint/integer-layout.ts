@@ -1,4 +1,10 @@
-import { type SwinArchitecture, swinStages, tokenCount, type VitArchitecture } from './architecture.js';
+import {
+  biasRows,
+  type SwinArchitecture,
+  swinStages,
+  tokenCount,
+  type VitArchitecture,
+} from './architecture.js';
 import type { Description, Recipe } from './integer-description.js';
 import type { Dtype } from './safetensors.js';
 
@@ -96,7 +102,7 @@ class Layout implements IntegerLayout {
         this.layerNorm(`${block}.norm1`, dim);
         this.linear(`${block}.attn.qkv`, 3 * dim, [dim]);
         this.product(`${block}.attn.qk`);
-        this.tensor(`${block}.attn.bias_table`, 'U8', (2 * window - 1) ** 2, heads);
+        this.tensor(`${block}.attn.bias_table`, 'U8', biasRows(window), heads);
         this.quantizers.push(`${block}.attn.bias_table`, `${block}.attn.scores`);
         this.steps.set(`${block}.attn.scores`, 'bias');
         this.block(block, dim, mlpDim, window ** 2);

@@ -4,6 +4,7 @@
  * `head.fc`.
  */
 
+import { biasRows } from './architecture.js';
 import { type CommonSizes, commonShape, withBiases } from './common-names.js';
 
 const BLOCK_TENSORS = [
@@ -87,7 +88,7 @@ export function swinShape(name: string, sizes: SwinSizes): readonly number[] {
   const dim = sizes.dim * 2 ** stage;
   switch (layer) {
     case 'attn.relative_position_bias_table':
-      return [tableRows(windows[stage]!), heads[stage]!];
+      return [biasRows(windows[stage]!), heads[stage]!];
     case 'downsample.norm.weight':
     case 'downsample.norm.bias':
       return [4 * dim];
@@ -96,9 +97,4 @@ export function swinShape(name: string, sizes: SwinSizes): readonly number[] {
     default:
       return commonShape(layer, { ...sizes, dim, mlpDim: sizes.mlpDim * 2 ** stage });
   }
-}
-
-/** The offsets from -(window - 1) to window - 1 in both directions. */
-export function tableRows(window: number): number {
-  return (2 * window - 1) ** 2;
 }

@@ -4,6 +4,7 @@ import { integerLayout } from '../../src/checkpoint/integer-layout.js';
 import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
 import { IntegerRunner } from '../../src/models/integer.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
+import { tokensOf, windowOrder } from '../assembly/reference.js';
 import { type GoldenName, goldenCodes, goldenModel } from '../support/golden.js';
 import { describeWithShared } from '../support/shared.js';
 
@@ -132,22 +133,8 @@ function inWindowOrder(golden: Map<string, Uint8Array>, architecture: Architectu
   for (const { name, depth, side, window, shift, dim } of swinStages(architecture)) {
     for (let j = 0; j < depth; j++) {
       const codes = golden.get(`${name}.blocks.${j}.norm1.out`)!;
-      const roll = j % 2 === 1 ? shift : 0;
-      const rows: number[] = [];
-      for (let top = 0; top < side; top += window) {
-        for (let left = 0; left < side; left += window) {
-          for (let y = top; y < top + window; y++) {
-            for (let x = left; x < left + window; x++) {
-              rows.push(((y + roll) % side) * side + ((x + roll) % side));
-            }
-          }
-        }
-      }
-      const ordered = new Uint8Array(codes.length);
-      for (const [r, token] of rows.entries()) {
-        ordered.set(codes.subarray(token * dim, (token + 1) * dim), r * dim);
-      }
-      golden.set(`${name}.blocks.${j}.norm1.out`, ordered);
+      const order = windowOrder({ side, window, shift: j % 2 === 1 ? shift : 0 });
+      golden.set(`${name}.blocks.${j}.norm1.out`, tokensOf(codes, order, dim));
     }
   }
 }

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { IntegerRunner } from '../../src/models/integer.js';
 import { quantize, readFloatModel } from '../../src/quantize/index.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
+import { windowOrder } from '../assembly/reference.js';
 import { randomPixels } from '../float/support.js';
 import { forwardSwin } from '../float/swin-reference.js';
 import { tinySwinFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
@@ -14,18 +15,6 @@ const SHIFT = 2;
 const TOKENS = WINDOW ** 2;
 const HEADS = 2;
 const BLOCK = 'layers.0.blocks.1';
-
-/** Token of the map (reading order) of every row of the windows, the map rolled and cut literally. */
-function windowOrder(): number[] {
-  const map = Array.from({ length: SIDE }, (_, y) => Array.from({ length: SIDE }, (_, x) => y * SIDE + x));
-  const roll = <T>(list: T[]) => [...list.slice(SHIFT), ...list.slice(0, SHIFT)];
-  const rolled = roll(map).map(roll);
-  const windows: number[][] = [];
-  for (let y = 0; y < SIDE; y += WINDOW)
-    for (let x = 0; x < SIDE; x += WINDOW)
-      windows.push(rolled.slice(y, y + WINDOW).flatMap((row) => row.slice(x, x + WINDOW)));
-  return windows.flat();
-}
 
 /** The region of every row of the windows: Swin's nine slices of the rolled map. */
 function regions(): number[] {
@@ -90,7 +79,7 @@ describe.each(['scalar', 'simd'] as const)('a shifted block, %s', (tier) => {
   });
 
   test('norm1 writes the rows of the shifted windows, residual1 puts them back', () => {
-    const order = windowOrder();
+    const order = windowOrder({ side: SIDE, window: WINDOW, shift: SHIFT });
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: SIDE ** 2 }, (_, t) => t));
     const stream = 'layers.0.blocks.0.residual2.out';
     const plain = randomPixels(16, 1);

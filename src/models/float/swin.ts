@@ -1,4 +1,10 @@
-import { type SwinArchitecture, type SwinStage, swinStages } from '../../checkpoint/architecture.js';
+import {
+  biasRows,
+  type SwinArchitecture,
+  type SwinStage,
+  swinStages,
+} from '../../checkpoint/architecture.js';
+import { windowEdge } from '../windows.js';
 import type { BlockPlaces, LinearPlace, NormPlace, ParameterPlan } from './parameters.js';
 import type { FloatNetwork, FloatPass } from './pass.js';
 import type { StageShape } from './plan.js';
@@ -89,7 +95,7 @@ export class FloatSwin implements FloatNetwork {
     emit(`${name}.attn.qkv.out`, wide, [all, tokens, 3 * dim]);
     pass.scores(stage);
     emit(`${name}.attn.qk`, square, [all, heads, tokens, tokens]);
-    emit(`${name}.attn.bias_table`, table, [1, (2 * window - 1) ** 2, heads]);
+    emit(`${name}.attn.bias_table`, table, [1, biasRows(window), heads]);
     kernels.addRepeated(square, bias, all, heads * tokens ** 2);
     emit(`${name}.attn.scores`, square, [all, heads, tokens, tokens]);
     if (shift > 0) this.#mask(pass, stage);
@@ -111,10 +117,9 @@ export class FloatSwin implements FloatNetwork {
     const across = side / window;
     const area = tokens ** 2;
     for (let w = 0; w < batch * windows; w++) {
-      const right = w % across === across - 1 ? 1 : 0;
-      const bottom = w % windows >= windows - across ? 2 : 0;
-      if (right + bottom === 0) continue;
-      const mask = masks + 4 * (right + bottom - 1) * area;
+      const edge = windowEdge(w % windows, across);
+      if (edge === 0) continue;
+      const mask = masks + 4 * (edge - 1) * area;
       kernels.addRepeated(plan.square + 4 * w * heads * area, mask, heads, area);
     }
   }
@@ -151,7 +156,7 @@ function placeStage(stage: SwinStage, last: boolean, parameters: ParameterPlan):
   const blocks = Array.from({ length: depth }, (_, n) => {
     const table = parameters.tensor(
       `${name}.blocks.${n}.attn.relative_position_bias_table`,
-      (2 * window - 1) ** 2 * heads,
+      biasRows(window) * heads,
     );
     return {
       ...parameters.block(`${name}.blocks.${n}`, stage),

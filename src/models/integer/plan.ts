@@ -176,7 +176,7 @@ export class ModelPlan {
 
   /** Pixels to the rows of the patch embedding's matrix, and its product. */
   patchEmbedding(output: string): void {
-    const { imageSize, patchSize, dim } = this.model.architecture;
+    const { imageSize, patchSize } = this.model.architecture;
     const patches = (imageSize / patchSize) ** 2;
     const length = roundUp(3 * patchSize ** 2, 8);
     const pixels = this.buffer('pixels', imageSize, 3 * imageSize);
@@ -189,23 +189,31 @@ export class ModelPlan {
       constants: [table],
       run: (k) => k.patches(pixels.address, table.address, zero, imageSize, patchSize, length, input.address),
     });
-    this.buffer(output, patches, dim);
     this.linear('patch_embed.proj', 'input', output);
   }
 
-  /** The buffer `to` = linear layer `name` of the buffer `from`; `linear_fine` makes the index of a GELU table. */
-  linear(name: string, from: string, to: string, kernel: 'linear' | 'linear_fine' = 'linear'): void {
+  /**
+   * Makes the buffer `to` = linear layer `name` of the buffer `from`; `linear_fine` makes the index of a GELU table.
+   *
+   * @param slack rows that kernels may read behind the last
+   */
+  linear(
+    name: string,
+    from: string,
+    to = `${name}.out`,
+    { kernel = 'linear', slack = 0 }: { kernel?: 'linear' | 'linear_fine'; slack?: number } = {},
+  ): Buffer {
     const input = this.activation(from);
-    const output = this.activation(to);
+    const { rows, columns } = input;
+    const out = this.model.tensors.get(`${name}.bias`)!.length;
+    const n = roundUp(out, 8);
+    const output = this.buffer(to, rows, out, { stride: kernel === 'linear' ? n : 2 * n, slack });
     const { left, right, zeroPoint } = this.integers(name);
-    const n = roundUp(output.columns, 8);
-    const weight = this.weight(`${name}.weight`, output.columns, input.columns);
+    const weight = this.weight(`${name}.weight`, out, columns);
     const bias = this.constant(`${name}.bias`, n);
     const multiplier = this.constant(`${name}.multiplier`, n);
     const za = this.zeroPoint(from);
     const zo = zeroPoint ?? this.zeroPoint(to);
-    const { rows, columns } = input;
-    const stride = kernel === 'linear' ? output.stride : output.stride / 2;
     const packed = Math.min(2 * columns * roundUp(rows, 4), Math.max(LINEAR_CHUNK, 8 * columns));
     this.step(to, {
       kernel,
@@ -224,7 +232,7 @@ export class ModelPlan {
           left!,
           right!,
           output.address,
-          stride,
+          n,
           zo,
           rows,
           n,
@@ -232,22 +240,25 @@ export class ModelPlan {
           this.#scratch,
         ),
     });
+    return output;
   }
 
   /**
-   * The buffer `to` = LayerNorm `name` of the first rows of `from`.
+   * Makes the buffer `to` = LayerNorm `name` of the rows of `from`.
    *
+   * @param rows how many of them, the first ones; all where absent
    * @param order the rows are written in window order, or are 2×2 patches of a map of `merge` × `merge` tokens
    */
   layerNorm(
     name: string,
     from: string,
-    to: string,
-    order: WindowOrder | { merge: number } | undefined = undefined,
-  ): void {
+    to = `${name}.out`,
+    { rows: wanted, order }: { rows?: number; order?: WindowOrder | { merge: number } } = {},
+  ): Buffer {
     const input = this.activation(from);
-    const output = this.activation(to);
-    const { rows, columns } = output;
+    const columns = this.model.tensors.get(`${name}.gain`)!.length;
+    const rows = wanted ?? (input.rows * input.columns) / columns;
+    const output = this.buffer(to, rows, columns);
     const power = this.powers(from, columns / input.columns);
     const gain = this.constant(`${name}.gain`);
     const bias = this.constant(`${name}.bias`);
@@ -290,9 +301,10 @@ export class ModelPlan {
           );
       },
     });
+    return output;
   }
 
-  /** The buffer `name.out` = a + b; with an order, the rows of b are in window order. */
+  /** Makes the buffer `name.out` = a + b; with an order, the rows of b are in window order. */
   add(name: string, a: string, b: string, order: WindowOrder | undefined = undefined): void {
     const first = this.activation(a);
     const second = this.activation(b);
@@ -330,6 +342,11 @@ export class ModelPlan {
           );
       },
     });
+  }
+
+  /** q, k and v of a block, with the rows behind the last that the products of the last window may read. */
+  qkv(block: string): void {
+    this.linear(`${block}.attn.qkv`, `${block}.norm1.out`, `${block}.attn.qkv.out`, { slack: 8 });
   }
 
   /** q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, tokens]` rows of scores. */
@@ -469,29 +486,26 @@ export class ModelPlan {
   }
 
   /** The second half of a block: residual1.out + fc2(GELU(fc1(LayerNorm(residual1.out)))). */
-  mlp(block: string, hidden: number): void {
-    const { rows, columns } = this.activation(`${block}.residual1.out`);
-    this.buffer(`${block}.norm2.out`, rows, columns);
-    this.layerNorm(`${block}.norm2`, `${block}.residual1.out`, `${block}.norm2.out`);
-    const fine = this.buffer(`${block}.mlp.fc1.fine`, rows, hidden, { stride: 2 * hidden });
-    this.linear(`${block}.mlp.fc1`, `${block}.norm2.out`, `${block}.mlp.fc1.fine`, 'linear_fine');
-    const gelu = this.buffer(`${block}.mlp.gelu.out`, rows, hidden);
+  mlp(block: string): void {
+    this.layerNorm(`${block}.norm2`, `${block}.residual1.out`);
+    const fine = this.linear(`${block}.mlp.fc1`, `${block}.norm2.out`, `${block}.mlp.fc1.fine`, {
+      kernel: 'linear_fine',
+    });
+    const { rows, columns } = fine;
+    const gelu = this.buffer(`${block}.mlp.gelu.out`, rows, columns);
     const table = this.constant(`${block}.mlp.gelu.table`);
     this.step(`${block}.mlp.gelu.out`, {
       kernel: 'gelu',
       reads: [`${block}.mlp.fc1.fine`],
       constants: [table],
-      run: (k) => k.gelu(fine.address, table.address, gelu.address, rows * hidden),
+      run: (k) => k.gelu(fine.address, table.address, gelu.address, rows * columns),
     });
-    this.buffer(`${block}.mlp.fc2.out`, rows, columns);
-    this.linear(`${block}.mlp.fc2`, `${block}.mlp.gelu.out`, `${block}.mlp.fc2.out`);
+    this.linear(`${block}.mlp.fc2`, `${block}.mlp.gelu.out`);
     this.add(`${block}.residual2`, `${block}.residual1.out`, `${block}.mlp.fc2.out`);
   }
 
   /** The linear layer behind which the logits stand. */
   head(from: string): void {
-    const { classes } = this.model.architecture;
-    this.buffer('logits', 1, classes, { stride: roundUp(classes, 8) });
     this.linear('head', from, 'logits');
     this.keep('logits');
   }

@@ -1,5 +1,6 @@
 import { type SwinArchitecture, type SwinStage, swinStages } from '../../checkpoint/architecture.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import { areNeighbours, type WindowEdge, windowEdge } from '../windows.js';
 import { type AttentionShape, type Constant, ModelPlan, roundUp, type WindowOrder } from './plan.js';
 
 /**
@@ -9,13 +10,10 @@ import { type AttentionShape, type Constant, ModelPlan, roundUp, type WindowOrde
 export function planSwin(model: IntegerModel, architecture: SwinArchitecture): ModelPlan {
   const plan = new ModelPlan(model);
   const stages = swinStages(architecture);
-  const { dim, side } = stages[0]!;
   plan.patchEmbedding('patch_embed.conv.out');
-  plan.buffer('stem.out', side ** 2, dim);
   plan.layerNorm('patch_embed.norm', 'patch_embed.conv.out', 'stem.out');
-  const masks = stages.some(({ shift, depth }) => shift > 0 && depth > 1)
-    ? shiftMasks(plan, architecture.window)
-    : [];
+  const shifted = stages.find(({ shift, depth }) => shift > 0 && depth > 1);
+  const masks = shifted ? shiftMasks(plan, shifted) : [];
   let stream = 'stem.out';
   for (const [i, stage] of stages.entries()) {
     for (let j = 0; j < stage.depth; j++) {
@@ -37,25 +35,17 @@ function block(
   shift: number,
   masks: readonly (Constant | undefined)[],
 ): void {
-  const { dim, mlpDim, heads, side, window } = stage;
+  const { dim, heads, side, window } = stage;
   const order: WindowOrder = { side, window, shift };
   const shape: AttentionShape = { windows: (side / window) ** 2, tokens: window ** 2, heads, dim };
-  plan.buffer(`${name}.norm1.out`, side ** 2, dim);
-  plan.layerNorm(`${name}.norm1`, stream, `${name}.norm1.out`, order);
-  plan.buffer(`${name}.attn.qkv.out`, side ** 2, 3 * dim, { slack: 8 });
-  plan.linear(`${name}.attn.qkv`, `${name}.norm1.out`, `${name}.attn.qkv.out`);
+  plan.layerNorm(`${name}.norm1`, stream, `${name}.norm1.out`, { order });
+  plan.qkv(name);
   plan.scores(name, `${name}.attn.qk`, shape);
   positionBias(plan, name, shape, window);
-  const across = side / window;
-  plan.attend(
-    name,
-    shape,
-    (w) => masks[2 * Number(w >= across * (across - 1)) + Number(w % across === across - 1)],
-  );
-  plan.buffer(`${name}.attn.proj.out`, side ** 2, dim);
-  plan.linear(`${name}.attn.proj`, `${name}.attn.context`, `${name}.attn.proj.out`);
+  plan.attend(name, shape, (w) => masks[windowEdge(w, side / window)]);
+  plan.linear(`${name}.attn.proj`, `${name}.attn.context`);
   plan.add(`${name}.residual1`, stream, `${name}.attn.proj.out`, order);
-  plan.mlp(name, mlpDim);
+  plan.mlp(name);
 }
 
 /** attn.scores = attn.qk + the relative position bias of each head. */
@@ -103,47 +93,33 @@ function positionBias(
   });
 }
 
-/**
- * Which scores count in the windows of a shifted map: those of two tokens that were neighbours before the shift. Windows in
- * the last column or row of windows hold tokens from both ends of the map; the others need no mask.
- *
- * @returns for windows elsewhere, in the last column, in the last row, in both
- */
-function shiftMasks(plan: ModelPlan, window: number): (Constant | undefined)[] {
+/** Which scores count in the windows of a shifted map, by their edge: 255 where tokens were neighbours before the shift. */
+function shiftMasks(plan: ModelPlan, { window, shift }: SwinStage): (Constant | undefined)[] {
   const tokens = window ** 2;
   const stride = roundUp(tokens, 16);
-  const seam = window - Math.floor(window / 2);
-  const mask = (isBottom: boolean, isRight: boolean) => {
-    const region = (token: number) =>
-      2 * Number(isBottom && Math.floor(token / window) >= seam) + Number(isRight && token % window >= seam);
-    return plan.filled(tokens * stride, (memory) => {
+  const mask = (edge: WindowEdge) =>
+    plan.filled(tokens * stride, (memory) => {
       for (let i = 0; i < tokens; i++) {
-        for (let j = 0; j < tokens; j++) memory[i * stride + j] = region(i) === region(j) ? 255 : 0;
+        for (let j = 0; j < tokens; j++) {
+          memory[i * stride + j] = areNeighbours(edge, i, j, window, shift) ? 255 : 0;
+        }
       }
     });
-  };
-  return [undefined, mask(false, true), mask(true, false), mask(true, true)];
+  return [undefined, mask(1), mask(2), mask(3)];
 }
 
 /** 2×2 tokens become one of twice the channels. @returns the new stream */
-function merge(plan: ModelPlan, { name, side, dim }: SwinStage, stream: string): string {
-  const rows = side ** 2 / 4;
-  plan.buffer(`${name}.downsample.norm.out`, rows, 4 * dim);
-  plan.layerNorm(`${name}.downsample.norm`, stream, `${name}.downsample.norm.out`, { merge: side });
-  plan.buffer(`${name}.downsample.reduction.out`, rows, 2 * dim);
-  plan.linear(
-    `${name}.downsample.reduction`,
-    `${name}.downsample.norm.out`,
-    `${name}.downsample.reduction.out`,
-  );
+function merge(plan: ModelPlan, { name, side }: SwinStage, stream: string): string {
+  const norm = `${name}.downsample.norm`;
+  plan.layerNorm(norm, stream, `${norm}.out`, { order: { merge: side } });
+  plan.linear(`${name}.downsample.reduction`, `${norm}.out`);
   return `${name}.downsample.reduction.out`;
 }
 
 /** LayerNorm of all tokens, their mean, the head. */
 function tail(plan: ModelPlan, stream: string): void {
-  const { rows, columns } = plan.activation(stream);
-  const tokens = plan.buffer('norm.out', rows, columns);
-  plan.layerNorm('norm', stream, 'norm.out');
+  const tokens = plan.layerNorm('norm', stream);
+  const { rows, columns } = tokens;
   const pooled = plan.buffer('pooled', 1, columns);
   const { multiplier, left, right } = plan.integers('pooled');
   const z = plan.zeroPoint('norm.out');

@@ -4,7 +4,7 @@ import { ModelPlan } from './plan.js';
 
 /** The forward pass of an integer DeiT or ViT (paper Figure 2). */
 export function planVit(model: IntegerModel, architecture: VitArchitecture): ModelPlan {
-  const { dim, depth, heads, mlpDim } = architecture;
+  const { dim, depth, heads } = architecture;
   const plan = new ModelPlan(model);
   const tokens = tokenCount(architecture);
   stem(plan, tokens, dim);
@@ -12,20 +12,16 @@ export function planVit(model: IntegerModel, architecture: VitArchitecture): Mod
   for (let i = 0; i < depth; i++) {
     const block = `blocks.${i}`;
     const shape = { windows: 1, tokens, heads, dim };
-    plan.buffer(`${block}.norm1.out`, tokens, dim);
-    plan.layerNorm(`${block}.norm1`, stream, `${block}.norm1.out`);
-    plan.buffer(`${block}.attn.qkv.out`, tokens, 3 * dim, { slack: 8 });
-    plan.linear(`${block}.attn.qkv`, `${block}.norm1.out`, `${block}.attn.qkv.out`);
+    plan.layerNorm(`${block}.norm1`, stream);
+    plan.qkv(block);
     plan.scores(block, `${block}.attn.scores`, shape);
     plan.attend(block, shape);
-    plan.buffer(`${block}.attn.proj.out`, tokens, dim);
-    plan.linear(`${block}.attn.proj`, `${block}.attn.context`, `${block}.attn.proj.out`);
+    plan.linear(`${block}.attn.proj`, `${block}.attn.context`);
     plan.add(`${block}.residual1`, stream, `${block}.attn.proj.out`);
-    plan.mlp(block, mlpDim);
+    plan.mlp(block);
     stream = `${block}.residual2.out`;
   }
-  plan.buffer('norm.out', 1, dim);
-  plan.layerNorm('norm', stream, 'norm.out'); // of the class token, the first row
+  plan.layerNorm('norm', stream, 'norm.out', { rows: 1 }); // of the class token, the first row
   plan.head('norm.out');
   return plan.finish();
 }
