@@ -1,7 +1,7 @@
 /**
  * What the calibration observers measure on a tensor: its range, and the squared error that a scale would cause.
  *
- * Quantisation of x with scale s and zero point z: q = clamp(round(x/s) + z, 0, 255), x' = s (q - z); the error is
+ * Quantisation of x with scale s and zero point z: q = clamp(round(x/s) + z, 0, h), h the highest code, x' = s (q - z); the error is
  * Σ (x - x')². round is to nearest, ties to even. x/s is computed as x · (1/s): the two differ only where x lies on
  * the border of two codes, and there both codes have the same error. Terms are f32 (24 bits), sums f64.
  */
@@ -29,7 +29,7 @@ export function minMax(x: usize, count: i32, out: usize): void {
   store<f32>(out, f32x4.extract_lane(greatest, 0), 4);
 }
 
-/** (x - x')² of four elements. `low` = -z and `high` = 255 - z bound round(x/s). */
+/** (x - x')² of four elements. `low` = -z and `high` = h - z bound round(x/s). */
 // @ts-ignore: decorator
 @inline
 function squaredError4(x: v128, scale: v128, inverse: v128, low: v128, high: v128): v128 {
@@ -39,11 +39,11 @@ function squaredError4(x: v128, scale: v128, inverse: v128, low: v128, high: v12
 }
 
 /** Σ (x - x')² over `count` elements. */
-export function squaredError(x: usize, count: i32, scale: f32, zeroPoint: i32): f64 {
+export function squaredError(x: usize, count: i32, scale: f32, zeroPoint: i32, highest: i32): f64 {
   const s = f32x4.splat(scale);
   const inverse = f32x4.splat(<f32>1 / scale);
   const low = f32x4.splat(-(<f32>zeroPoint));
-  const high = f32x4.splat(255 - <f32>zeroPoint);
+  const high = f32x4.splat(<f32>(highest - zeroPoint));
   const end = x + (<usize>count << 2);
   let even = f64x2.splat(0);
   let odd = f64x2.splat(0);
@@ -61,7 +61,7 @@ export function squaredError(x: usize, count: i32, scale: f32, zeroPoint: i32): 
 }
 
 /**
- * The same per channel, for the choice of power-of-two factors: sums[c] += Σ_rows (x[row, c] - x')².
+ * The same per channel with h = 255, for the choice of power-of-two factors: sums[c] += Σ_rows (x[row, c] - x')².
  *
  * Layout: x f32 [rows, channels], sums f64 [channels], which the caller has cleared.
  */

@@ -8,7 +8,7 @@ import {
   type VitArchitecture,
 } from './architecture.js';
 import type { Interpolation, Rgb } from './float-config.js';
-import { integerLayout, STEP_RANGES } from './integer-layout.js';
+import { highestCode, integerLayout, STEP_RANGES } from './integer-layout.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
 
@@ -56,8 +56,15 @@ export const OBSERVER_NAMES = ['minmax', 'ema', 'percentile', 'omse'] as const;
 /** `fq` is the paper: PTF and Log-Int-Softmax. The others are the plain methods of its table. */
 export const METHODS = ['fq', ...OBSERVER_NAMES] as const;
 
+/** Bits of the codes of weights that a recipe may ask for. */
+export const WEIGHT_BITS = [8, 7, 6, 5, 4] as const;
+/** Bits of the codes that linear layers read. */
+export const ACTIVATION_BITS = [8, 7] as const;
+
 export type ObserverName = (typeof OBSERVER_NAMES)[number];
 export type Method = (typeof METHODS)[number];
+export type WeightBits = (typeof WEIGHT_BITS)[number];
+export type ActivationBits = (typeof ACTIVATION_BITS)[number];
 
 /** How the checkpoint was made. */
 export interface Recipe {
@@ -67,6 +74,10 @@ export interface Recipe {
   readonly ptf: boolean;
   /** `log2`: 4-bit codes (LIS); `uniform`: 8-bit codes. */
   readonly attention: 'log2' | 'uniform';
+  /** Of the linear layers inside the blocks; for the others: `weightBits` in integer-layout.ts. */
+  readonly weightBits: WeightBits;
+  /** Of the inputs of these layers; for the others: `activationBits` in integer-layout.ts. */
+  readonly activationBits: ActivationBits;
   readonly calibrationImages: number;
   /** Picks the calibration images; null for an explicit list. */
   readonly seed: number | null;
@@ -191,7 +202,12 @@ function checkDescription(json: unknown, file: string): Description {
     preprocessing,
     labels,
     recipe,
-    quantizers: new Map(layout.quantizers.map((name) => [name, checkQuantizer(quantizers.child(name))])),
+    quantizers: new Map(
+      layout.quantizers.map((name) => [
+        name,
+        checkQuantizer(quantizers.child(name), highestCode(name, recipe)),
+      ]),
+    ),
     steps: new Map(
       [...layout.steps].map(([name, kind]) => [name, checkStep(steps.child(name), STEP_RANGES[kind])]),
     ),
@@ -296,23 +312,35 @@ function checkRecipe(r: Checked): Recipe {
   if (!/^[0-9a-f]{64}$/.test(sourceSha256)) r.fail('sourceSha256', '64 hexadecimal digits');
   const ptf = r.value('ptf');
   if (typeof ptf !== 'boolean') r.fail('ptf', 'true or false');
-  r.onlyKeys(['method', 'observer', 'ptf', 'attention', 'calibrationImages', 'seed', 'sourceSha256']);
+  r.onlyKeys([
+    'method',
+    'observer',
+    'ptf',
+    'attention',
+    'weightBits',
+    'activationBits',
+    'calibrationImages',
+    'seed',
+    'sourceSha256',
+  ]);
   return {
     method: r.oneOf('method', METHODS),
     observer: r.oneOf('observer', OBSERVER_NAMES),
     ptf: ptf as boolean,
     attention: r.oneOf('attention', ['log2', 'uniform']),
+    weightBits: r.value('weightBits') === undefined ? 8 : r.oneOf('weightBits', WEIGHT_BITS),
+    activationBits: r.value('activationBits') === undefined ? 8 : r.oneOf('activationBits', ACTIVATION_BITS),
     calibrationImages: r.integer('calibrationImages', 1, Number.MAX_SAFE_INTEGER),
     seed: r.value('seed') === null ? null : r.integer('seed', 0, Number.MAX_SAFE_INTEGER),
     sourceSha256,
   };
 }
 
-function checkQuantizer(q: Checked): QuantizerScale {
+function checkQuantizer(q: Checked, highest: number): QuantizerScale {
   const scale = q.number('scale');
   if (!(scale > 0 && scale <= MAX_SCALE)) q.fail('scale', `a positive number, at most ${MAX_SCALE}`);
   q.onlyKeys(['scale', 'zeroPoint']);
-  return { scale, zeroPoint: q.integer('zeroPoint', 0, 255) };
+  return { scale, zeroPoint: q.integer('zeroPoint', 0, highest) };
 }
 
 function checkStep(step: Checked, ranges: Readonly<Record<string, readonly [number, number]>>): Step {
@@ -398,7 +426,7 @@ class Checked {
     return value % 8 === 0 ? value : this.fail(key, 'a multiple of 8');
   }
 
-  oneOf<T extends string>(key: string, choices: readonly T[]): T {
+  oneOf<T extends string | number>(key: string, choices: readonly T[]): T {
     const value = this.value(key);
     return choices.includes(value as T) ? (value as T) : this.fail(key, `one of ${choices.join(', ')}`);
   }

@@ -5,7 +5,8 @@ import {
   tokenCount,
   type VitArchitecture,
 } from './architecture.js';
-import type { Description, Recipe } from './integer-description.js';
+import type { ActivationBits, Description, Recipe, WeightBits } from './integer-description.js';
+import { packedLength } from './nibbles.js';
 import type { Dtype } from './safetensors.js';
 
 export interface TensorSpec {
@@ -14,6 +15,34 @@ export interface TensorSpec {
   readonly shape: readonly number[];
   /** Of a table of exponentials: scores in a row of the softmax that it serves. */
   readonly scores?: number;
+  /** Of a weight: bits of a code. */
+  readonly bits?: WeightBits;
+  /** The values that it may hold, ends included, where its type has more. */
+  readonly range?: readonly [low: number, high: number];
+}
+
+/** Bits of the weights of the linear layer `name`. Patch embedding and head keep at least 7, and their inputs 8. */
+export function weightBits(name: string, recipe: Pick<Recipe, 'weightBits'>): WeightBits {
+  if (recipe.weightBits > 7) return recipe.weightBits;
+  return name === 'patch_embed.proj' || name === 'head' ? 7 : recipe.weightBits;
+}
+
+/**
+ * Bits of the codes behind the quantiser `name`: those of the recipe for what qkv, proj, fc1, fc2 and reduction read, 8 for all
+ * others.
+ */
+export function activationBits(name: string, recipe: Pick<Recipe, 'activationBits'>): ActivationBits {
+  return isLinearInput(name) ? recipe.activationBits : 8;
+}
+
+/** The highest code behind the quantiser `name`. */
+export function highestCode(name: string, recipe: Pick<Recipe, 'activationBits'>): number {
+  return 2 ** activationBits(name, recipe) - 1;
+}
+
+/** Whether qkv, proj, fc1, fc2 or reduction reads what stands behind the quantiser `name`. */
+export function isLinearInput(name: string): boolean {
+  return /\.(norm1\.out|attn\.context|norm2\.out|mlp\.gelu\.out|downsample\.norm\.out)$/.test(name);
 }
 
 /** Entries of a GELU table: fine codes of 12 bits. */
@@ -48,8 +77,8 @@ export interface IntegerLayout {
 /**
  * The layout of the integer checkpoint of an architecture.
  *
- * Linear `X`: `X.weight` int8 `[out, in]`, `X.bias` int32 at scale s_in·s_w, `X.multiplier` int32 (requantisation; its
- * shifts are in the description). LayerNorm: `X.gain`, `X.bias` int32 fixed point. Addition: `X.multiplier` int32 `[2, C]`.
+ * Linear `X`: `X.weight` int8 `[out, in]` (4 bits: as nibbles.ts packs it), `X.bias` int32 at scale s_in·s_w, `X.multiplier`
+ * int32 (requantisation; its shifts are in the description). LayerNorm: `X.gain`, `X.bias` int32 fixed point. Addition: `X.multiplier` int32 `[2, C]`.
  * Whatever is the input of a LayerNorm with PTF has `X.factors`, the power-of-two factor α of each channel (all 0 where PTF
  * is off).
  */
@@ -57,7 +86,7 @@ export function integerLayout({
   architecture,
   recipe,
 }: Pick<Description, 'architecture' | 'recipe'>): IntegerLayout {
-  const layout = new Layout(recipe.attention);
+  const layout = new Layout(recipe);
   if (architecture.family === 'swin') layout.swin(architecture);
   else layout.vit(architecture);
   return layout;
@@ -68,7 +97,7 @@ class Layout implements IntegerLayout {
   readonly quantizers: string[] = [];
   readonly steps = new Map<string, StepKind>();
 
-  constructor(private readonly attention: Recipe['attention']) {}
+  constructor(private readonly recipe: Recipe) {}
 
   vit(architecture: VitArchitecture): void {
     const { patchSize, dim, depth, mlpDim, classes } = architecture;
@@ -127,7 +156,7 @@ class Layout implements IntegerLayout {
   /** A block from the softmax on, over rows of `scores` scores. */
   private block(block: string, dim: number, mlpDim: number, scores: number): void {
     this.tensors.push({ name: `${block}.attn.softmax.table`, dtype: 'U32', shape: [256], scores });
-    if (this.attention === 'uniform') {
+    if (this.recipe.attention === 'uniform') {
       this.quantizers.push(`${block}.attn.probs`);
       this.steps.set(`${block}.attn.softmax`, 'softmax');
     }
@@ -136,7 +165,12 @@ class Layout implements IntegerLayout {
     this.addition(`${block}.residual1`, dim);
     this.layerNorm(`${block}.norm2`, dim);
     this.linear(`${block}.mlp.fc1`, mlpDim, [dim], `${block}.mlp.gelu.out`, 'fine');
-    this.tensor(`${block}.mlp.gelu.table`, 'U8', GELU_LEVELS);
+    this.tensors.push({
+      name: `${block}.mlp.gelu.table`,
+      dtype: 'U8',
+      shape: [GELU_LEVELS],
+      range: [0, highestCode(`${block}.mlp.gelu.out`, this.recipe)],
+    });
     this.linear(`${block}.mlp.fc2`, dim, [mlpDim]);
     this.addition(`${block}.residual2`, dim);
   }
@@ -148,11 +182,20 @@ class Layout implements IntegerLayout {
     output = `${name}.out`,
     kind: StepKind = 'linear',
   ): void {
-    this.tensor(`${name}.weight`, 'I8', out, ...inputs);
+    this.weight(name, out, inputs);
     this.tensor(`${name}.bias`, 'I32', out);
     this.tensor(`${name}.multiplier`, 'I32', out);
     this.quantizers.push(output);
     this.steps.set(name, kind);
+  }
+
+  private weight(layer: string, out: number, inputs: readonly number[]): void {
+    const name = `${layer}.weight`;
+    const bits = weightBits(layer, this.recipe);
+    const spec = { name, dtype: 'I8', shape: [out, ...inputs], bits } as const;
+    if (bits === 8) this.tensors.push(spec);
+    else if (bits === 4) this.tensors.push({ ...spec, dtype: 'U8', shape: [out, packedLength(inputs[0]!)] });
+    else this.tensors.push({ ...spec, range: [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] });
   }
 
   private layerNorm(name: string, dim: number, output = `${name}.out`): void {

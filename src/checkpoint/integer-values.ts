@@ -5,8 +5,8 @@ import type { IntegerArray } from './integer-model.js';
 const MAX_FACTOR = 3;
 
 /**
- * Checks the values that a kernel relies on; any other int8 or int32 value is harmless, since the kernels' arithmetic wraps
- * and saturates in the same way on every tier.
+ * Checks the values that a kernel relies on: narrow codes stay in their range, tables and factors in theirs. Any other int8 or
+ * int32 value is harmless, since the kernels' arithmetic wraps and saturates in the same way on every tier.
  *
  * @throws CheckpointError `MODEL_VALUE`
  */
@@ -15,12 +15,23 @@ export function checkValues(
   tensors: ReadonlyMap<string, IntegerArray>,
   file: string,
 ): void {
-  for (const { name, scores } of specs) {
+  for (const { name, scores, range } of specs) {
     const values = tensors.get(name)!;
     if (name.endsWith('.factors')) checkFactors(name, values, file);
+    if (range !== undefined) checkRange(name, values, range, file);
     if (scores !== undefined) checkExponentials(name, values, scores, file);
     if (name.endsWith('.multiplier')) checkMultipliers(name, values, file);
   }
+}
+
+function checkRange(
+  name: string,
+  values: IntegerArray,
+  [low, high]: readonly [number, number],
+  file: string,
+): void {
+  const at = values.findIndex((value) => value < low || value > high);
+  if (at >= 0) fail(file, name, at, `a code from ${low} to ${high}`, values[at]!);
 }
 
 function checkFactors(name: string, factors: IntegerArray, file: string): void {

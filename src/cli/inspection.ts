@@ -16,7 +16,7 @@ export interface TensorReport {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly bytes: number;
-  /** Of one element. */
+  /** Of one element, or of one code of a weight. */
   readonly bits: number;
 }
 
@@ -53,7 +53,7 @@ export interface IntegerReport extends Omit<Description, 'quantizers' | 'steps'>
     readonly scratchBytes: number;
     readonly steps: readonly PlanStepReport[];
   };
-  /** int8 weights alone. */
+  /** Weights alone. */
   readonly weightBytes: number;
   readonly tensors: readonly TensorReport[];
   readonly quantizers: readonly QuantizerReport[];
@@ -84,9 +84,9 @@ function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
   const checkpoint = readIntegerModel(bytes, { file });
   const plan = planIntegerModel(checkpoint);
   const { format, version, architecture, preprocessing, labels, recipe, steps } = checkpoint;
-  const tensors = integerLayout(checkpoint).tensors.map(({ name, dtype, shape }) => {
+  const tensors = integerLayout(checkpoint).tensors.map(({ name, dtype, shape, bits }) => {
     const { byteLength: size, BYTES_PER_ELEMENT: width } = checkpoint.tensors.get(name)!;
-    return { name, dtype, shape, bytes: size, bits: 8 * width };
+    return { name, dtype, shape, bytes: size, bits: bits ?? 8 * width };
   });
   return {
     kind: 'integer',
@@ -94,7 +94,7 @@ function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
     bytes: bytes.length,
     memoryBytes: plan.memory.bytes,
     plan: planReport(plan),
-    weightBytes: sum(tensors.filter(({ dtype }) => dtype === 'I8')),
+    weightBytes: sum(tensors.filter(({ name }) => name.endsWith('.weight'))),
     format,
     version,
     architecture,

@@ -51,8 +51,9 @@ export async function calibrate(
   limit: number,
   options: CalibrationOptions,
 ): Promise<Calibration<Map<string, Quantizer>>> {
-  const { observer, ptf, ...run } = options;
-  const { quantizers, images: used } = await calibrateEach(model, images, limit, [{ observer, ptf }], run);
+  const { observer, ptf, activationBits = 8, ...run } = options;
+  const recipe = { observer, ptf, activationBits };
+  const { quantizers, images: used } = await calibrateEach(model, images, limit, [recipe], run);
   return { quantizers: quantizers[0]!, images: used };
 }
 

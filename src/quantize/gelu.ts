@@ -21,18 +21,18 @@ const MARGIN = 1 / 32;
  * still changes: below, gelu(x) rounds to the code of 0; above, the output is saturated.
  *
  * @param out the quantiser behind the GELU
+ * @param highest its highest code
  */
-export function geluTable(out: { scale: number; zeroPoint: number }): GeluTable {
+export function geluTable(out: { scale: number; zeroPoint: number }, highest = 255): GeluTable {
+  const code = (x: number) => affineCode(gelu(x), out, highest);
   let low = -FAR;
-  while (low < -MARGIN && affineCode(gelu(low), out) === out.zeroPoint) low += MARGIN / 8;
+  while (low < -MARGIN && code(low) === out.zeroPoint) low += MARGIN / 8;
   low -= MARGIN;
-  let high = (255.5 - out.zeroPoint) * out.scale + MARGIN;
-  while (affineCode(gelu(high - MARGIN), out) < 255) high += MARGIN / 8; // gelu(x) < x: it saturates later than x does
+  let high = (highest + 0.5 - out.zeroPoint) * out.scale + MARGIN;
+  while (code(high - MARGIN) < highest) high += MARGIN / 8; // gelu(x) < x: it saturates later than x does
   const scale = (high - low) / (GELU_LEVELS - 1);
   const zeroPoint = Math.round(-low / scale);
-  const table = Uint8Array.from({ length: GELU_LEVELS }, (_, i) =>
-    affineCode(gelu((i - zeroPoint) * scale), out),
-  );
+  const table = Uint8Array.from({ length: GELU_LEVELS }, (_, i) => code((i - zeroPoint) * scale));
   return { scale, zeroPoint, table };
 }
 

@@ -15,8 +15,9 @@ import {
   type Step,
   VERSION,
 } from '../checkpoint/integer-description.js';
-import { integerLayout } from '../checkpoint/integer-layout.js';
+import { highestCode, integerLayout, weightBits } from '../checkpoint/integer-layout.js';
 import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
+import { packNibbles } from '../checkpoint/nibbles.js';
 import { QuantizeError } from '../errors.js';
 import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
 import { exactExponentialTable, exponentialTable } from './exponential-table.js';
@@ -188,7 +189,10 @@ class Integerizer {
     this.addition(`${name}.residual1`, middle, additionParameters(before, projection, middle, dim));
 
     this.layerNorm(`${name}.norm2`, `${name}.norm2.out`);
-    const gelu = geluTable(this.quantizer(`${name}.mlp.gelu.out`));
+    const gelu = geluTable(
+      this.quantizer(`${name}.mlp.gelu.out`),
+      highestCode(`${name}.mlp.gelu.out`, this.recipe),
+    );
     this.linear(`${name}.mlp.fc1`, `${name}.norm2.out`, gelu);
     this.#tensors.set(`${name}.mlp.gelu.table`, gelu.table);
     this.linear(`${name}.mlp.fc2`, `${name}.mlp.gelu.out`, `${name}.mlp.fc2.out`);
@@ -212,8 +216,10 @@ class Integerizer {
     const bias = this.model.tensors.get(`${name}.bias`)?.data ?? new Float32Array(out);
     const inputs = weight.length / out;
     const { scale, offset } = input ?? { scale: this.quantizer(from).scale, offset: 0 };
+    const bits = weightBits(name, this.recipe);
+    const highest = highestCode(from, this.recipe);
     const target = typeof to === 'string' ? this.quantizer(to) : to;
-    const { codes, scales } = linearCodes(weight, bias, scale, target.scale);
+    const { codes, scales } = linearCodes(weight, bias, scale, target.scale, bits);
     const biases = new Int32Array(out);
     let bound = 0;
     for (let o = 0; o < out; o++) {
@@ -225,14 +231,14 @@ class Integerizer {
       }
       const b = Math.round(bias[o]! / (scale * scales[o]!) + offset * sum);
       biases[o] = clamp(b, -MAX_BIAS, MAX_BIAS);
-      bound = Math.max(bound, 255 * magnitude + Math.abs(biases[o]!));
+      bound = Math.max(bound, highest * magnitude + Math.abs(biases[o]!));
     }
     const factors = Float64Array.from(
       scales,
       (s, o) => (scale * s) / (target.scale * 2 ** (target.factors?.[o] ?? 0)),
     );
     const { multipliers, left, right } = requantizer(factors, bound);
-    this.#tensors.set(`${name}.weight`, codes);
+    this.#tensors.set(`${name}.weight`, bits === 4 ? packNibbles(codes, inputs) : codes);
     this.#tensors.set(`${name}.bias`, biases);
     this.#tensors.set(`${name}.multiplier`, multipliers);
     this.#steps.set(
@@ -288,12 +294,19 @@ class Integerizer {
       );
     }
     const { scale, zeroPoint } = quantizer;
+    const highest = highestCode(name, this.recipe);
     if (
-      !(scale > 0 && scale <= MAX_SCALE && Number.isInteger(zeroPoint) && zeroPoint >= 0 && zeroPoint <= 255)
+      !(
+        scale > 0 &&
+        scale <= MAX_SCALE &&
+        Number.isInteger(zeroPoint) &&
+        zeroPoint >= 0 &&
+        zeroPoint <= highest
+      )
     ) {
       throw new QuantizeError(
         'QUANTIZER_RANGE',
-        `quantiser "${name}": expected a scale above 0, at most ${MAX_SCALE}, and a zero point from 0 to 255, found ${scale} and ${zeroPoint}`,
+        `quantiser "${name}": expected a scale above 0, at most ${MAX_SCALE}, and a zero point from 0 to ${highest}, found ${scale} and ${zeroPoint}`,
       );
     }
     if (!this.#scales.has(name)) this.#scales.set(name, { scale, zeroPoint });

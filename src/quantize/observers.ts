@@ -1,5 +1,6 @@
 import type { Family } from '../checkpoint/architecture.js';
-import type { ObserverName } from '../checkpoint/integer-description.js';
+import type { ActivationBits, ObserverName } from '../checkpoint/integer-description.js';
+import { highestCode } from '../checkpoint/integer-layout.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
 import { EmaObserver } from './observers/ema.js';
 import { MinMaxObserver } from './observers/minmax.js';
@@ -22,6 +23,8 @@ export interface ObserverRecipe {
   observer: ObserverName;
   /** Power-of-two factors for the inputs of every LayerNorm, always from the min-max range. */
   ptf: boolean;
+  /** Of what the linear layers of the blocks read; 8 where absent. */
+  activationBits?: ActivationBits;
 }
 
 const OBSERVERS: Record<ObserverName, new (w: FloatWorkspace, o?: ObserverOptions) => Observer> = {
@@ -38,8 +41,12 @@ export function createObserver(
   recipe: ObserverRecipe,
   workspace: FloatWorkspace,
 ): Observer {
-  if (recipe.ptf && isLayerNormInput(name, family)) return new PtfObserver(workspace);
-  return new OBSERVERS[recipe.observer](workspace, { nonNegative: name.endsWith('.attn.probs') });
+  const { observer, ptf, activationBits = 8 } = recipe;
+  if (ptf && isLayerNormInput(name, family)) return new PtfObserver(workspace);
+  return new OBSERVERS[observer](workspace, {
+    nonNegative: name.endsWith('.attn.probs'),
+    highest: highestCode(name, { activationBits }),
+  });
 }
 
 /**

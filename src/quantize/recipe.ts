@@ -1,14 +1,18 @@
 import {
+  ACTIVATION_BITS,
+  type ActivationBits,
   METHODS,
   type Method,
   OBSERVER_NAMES,
   type ObserverName,
   type Recipe,
+  WEIGHT_BITS,
+  type WeightBits,
 } from '../checkpoint/integer-description.js';
 import { shown } from '../checkpoint/shown.js';
 import { UsageError } from '../errors.js';
 
-export { METHODS, OBSERVER_NAMES };
+export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
 export interface MethodOptions {
   /** `fq` is the paper: PTF and Log-Int-Softmax. The others are the plain methods of its table. Default `fq`. */
@@ -17,6 +21,10 @@ export interface MethodOptions {
   observer?: ObserverName | undefined;
   /** 4: log2 codes (LIS); 8: uniform codes. Default 4 for `fq`, 8 for the plain methods. */
   attentionBits?: 4 | 8 | undefined;
+  /** Of the weights of the blocks; patch embedding and head keep at least 7. Default 8, as the paper. */
+  weightBits?: WeightBits | undefined;
+  /** Of what these layers read. Default 8, as the paper. */
+  activationBits?: ActivationBits | undefined;
 }
 
 /** @throws UsageError `METHOD` for an option that is unknown or does not go with the method */
@@ -24,10 +32,14 @@ export function methodRecipe({
   method = 'fq',
   observer,
   attentionBits,
-}: MethodOptions): Pick<Recipe, 'method' | 'observer' | 'ptf' | 'attention'> {
+  weightBits = 8,
+  activationBits = 8,
+}: MethodOptions): Omit<Recipe, 'calibrationImages' | 'seed' | 'sourceSha256'> {
   expectOneOf('method', method, METHODS);
   if (observer !== undefined) expectOneOf('observer', observer, OBSERVER_NAMES);
   if (attentionBits !== undefined) expectOneOf('attentionBits', attentionBits, [4, 8]);
+  expectOneOf('weightBits', weightBits, WEIGHT_BITS);
+  expectOneOf('activationBits', activationBits, ACTIVATION_BITS);
   if (method !== 'fq' && observer !== undefined && observer !== method) {
     throw new UsageError('METHOD', `observer: method "${method}" is its own observer, found "${observer}"`);
   }
@@ -36,6 +48,8 @@ export function methodRecipe({
     observer: method === 'fq' ? (observer ?? 'minmax') : method,
     ptf: method === 'fq',
     attention: (attentionBits ?? (method === 'fq' ? 4 : 8)) === 4 ? 'log2' : 'uniform',
+    weightBits,
+    activationBits,
   };
 }
 

@@ -14,7 +14,11 @@ export function clamp(x: number, low: number, high: number): number {
   return min(max(x, low), high);
 }
 
-/** The affine code of a real number: clamp(round(x/scale) + zeroPoint, 0, 255). */
-export function affineCode(x: number, { scale, zeroPoint }: { scale: number; zeroPoint: number }): number {
-  return clamp(roundHalfEven(x / scale) + zeroPoint, 0, 255);
+/** The affine code of a real number: clamp(round(x/scale) + zeroPoint, 0, highest). */
+export function affineCode(
+  x: number,
+  { scale, zeroPoint }: { scale: number; zeroPoint: number },
+  highest = 255,
+): number {
+  return clamp(roundHalfEven(x / scale) + zeroPoint, 0, highest);
 }

@@ -1,3 +1,4 @@
+import type { WeightBits } from '../checkpoint/integer-description.js';
 import { clamp, roundHalfEven } from './round.js';
 
 const { abs, fround, max } = Math;
@@ -10,12 +11,14 @@ export interface QuantizedWeights {
 }
 
 /**
- * Symmetric min-max quantisation of weights, per output channel: s = max|w| / 127.5, code = clamp(round(w/s), -128, 127).
- * In f32 arithmetic, as the paper's authors have it. A channel that is all zero gets scale 1.
+ * Symmetric min-max quantisation of weights, per output channel: s = max|w| / (2^(b-1) - 1/2), code = clamp(round(w/s), -2^(b-1),
+ * 2^(b-1) - 1). In f32 arithmetic, as the paper's authors have it. A channel that is all zero gets scale 1.
  *
  * @param weight `[out, in]`, row-major
+ * @param bits b; the paper's 8 where absent
  */
-export function quantizeWeights(weight: Float32Array, out: number): QuantizedWeights {
+export function quantizeWeights(weight: Float32Array, out: number, bits: WeightBits = 8): QuantizedWeights {
+  const half = 2 ** (bits - 1);
   const inputs = weight.length / out;
   const codes = new Int8Array(weight.length);
   const scales = new Float32Array(out);
@@ -23,10 +26,10 @@ export function quantizeWeights(weight: Float32Array, out: number): QuantizedWei
     const row = weight.subarray(o * inputs, (o + 1) * inputs);
     let range = 0;
     for (const w of row) range = max(range, abs(w));
-    const scale = fround(range / 127.5) || 1;
+    const scale = fround(range / (half - 0.5)) || 1;
     scales[o] = scale;
     for (let i = 0; i < inputs; i++) {
-      codes[o * inputs + i] = clamp(roundHalfEven(fround(row[i]! / scale)), -128, 127);
+      codes[o * inputs + i] = clamp(roundHalfEven(fround(row[i]! / scale)), -half, half - 1);
     }
   }
   return { codes, scales };
@@ -54,16 +57,19 @@ export interface LinearCodes {
  * @param bias `[out]`
  * @param inputScale s_in
  * @param outputScale s_out: decides where the whole layer is zero
+ * @param bits of a code
  */
 export function linearCodes(
   weight: Float32Array,
   bias: Float32Array,
   inputScale: number,
   outputScale: number,
+  bits: WeightBits,
 ): LinearCodes {
   const out = bias.length;
   const inputs = weight.length / out;
-  const { codes, scales: own } = quantizeWeights(weight, out);
+  const { codes, scales: own } = quantizeWeights(weight, out, bits);
+  const half = 2 ** (bits - 1);
   const channel = (o: number) => codes.subarray(o * inputs, (o + 1) * inputs);
   const isZero = Array.from(own, (_, o) => channel(o).every((code) => code === 0));
   const largest = own.reduce((most, scale, o) => (isZero[o] ? most : max(most, scale)), 0);
@@ -74,7 +80,9 @@ export function linearCodes(
   scales.forEach((scale, o) => {
     if (isZero[o] || scale === own[o]) return;
     channel(o).set(
-      weight.subarray(o * inputs, (o + 1) * inputs).map((w) => clamp(roundHalfEven(w / scale), -128, 127)),
+      weight
+        .subarray(o * inputs, (o + 1) * inputs)
+        .map((w) => clamp(roundHalfEven(w / scale), -half, half - 1)),
     );
   });
   return { codes, scales };

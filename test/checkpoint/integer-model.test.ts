@@ -3,7 +3,7 @@ import { describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { readFloatModel } from '../../src/checkpoint/float-model.js';
 import { MAX_DESCRIPTION_CHARACTERS } from '../../src/checkpoint/integer-description.js';
-import { integerLayout } from '../../src/checkpoint/integer-layout.js';
+import { highestCode, integerLayout } from '../../src/checkpoint/integer-layout.js';
 import { readIntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { load } from '../../src/classify.js';
@@ -12,6 +12,7 @@ import { IntegerRunner } from '../../src/models/integer.js';
 import { randomPixels } from '../float/support.js';
 import {
   type Json,
+  RECIPE,
   tinyFloatFile,
   tinyIntegerFile,
   tinySwinIntegerFile,
@@ -42,6 +43,8 @@ const SHAPES: [name: string, file: Uint8Array][] = [
     'a Swin with uniform attention, windows larger than the last stages',
     tinySwinIntegerFile({ imageSize: 16, depths: [2, 1, 1], heads: [1, 2, 4], mlpDim: 8 }, UNIFORM),
   ],
+  ['4-bit weights, 7-bit activations', tinyIntegerFile({}, { ...RECIPE, weightBits: 4, activationBits: 7 })],
+  ['6-bit weights in a Swin', tinySwinIntegerFile({}, { ...RECIPE, weightBits: 6, activationBits: 7 })],
 ];
 
 const valid = tinyIntegerFile();
@@ -613,7 +616,7 @@ describe('what loads runs, to the same bits on both tiers', () => {
         loaded++;
         expect(codes[1]).toEqual(codes[0]);
       }),
-      { numRuns: 600 },
+      { numRuns: 800 },
     );
     expect(loaded).toBeGreaterThan(60);
   });
@@ -628,13 +631,13 @@ describe('what loads runs, to the same bits on both tiers', () => {
         const byte = () => bytes.next().value as number;
         const u32 = () => (byte() | (byte() << 8) | (byte() << 16) | (byte() << 24)) >>> 0;
         const between = (low: number, high: number) => low + (u32() % (high - low + 1));
-        const { tensors } = integerLayout(readIntegerModel(file));
-        const scoresOf = new Map(tensors.map(({ name, scores }) => [name, scores]));
+        const model = readIntegerModel(file);
+        const specs = new Map(integerLayout(model).tensors.map((spec) => [spec.name, spec]));
         const wild = withDescription(
           withTensors(file, (tensors) => {
             for (const { name, data } of tensors.values()) {
               if (name.endsWith('.softmax.table')) {
-                const scores = scoresOf.get(name)!;
+                const scores = specs.get(name)!.scores!;
                 const falling = Array.from({ length: 256 }, () => Math.floor(u32() / scores)).sort(
                   (a, b) => b - a,
                 );
@@ -645,13 +648,15 @@ describe('what loads runs, to the same bits on both tiers', () => {
                   m[i] = Math.max(u32() | 0, -0x7fffffff);
                 });
               } else {
-                for (let i = 0; i < data.length; i++)
-                  data[i] = name.endsWith('.factors') ? byte() % 4 : byte();
+                const all = name.endsWith('.factors') ? ([0, 3] as const) : ([0, 255] as const);
+                const [low, high] = specs.get(name)!.range ?? all;
+                for (let i = 0; i < data.length; i++) data[i] = low + (byte() % (high - low + 1));
               }
             }
           }),
           (json) => {
-            for (const quantizer of Object.values<Json>(json.quantizers)) quantizer.zeroPoint = byte();
+            for (const [name, quantizer] of Object.entries<Json>(json.quantizers))
+              quantizer.zeroPoint = byte() % (highestCode(name, model.recipe) + 1);
             for (const [name, step] of Object.entries<Json>(json.steps)) {
               if ('left' in step) step.left = between(0, 15);
               if ('right' in step) step.right = between(32, 62);

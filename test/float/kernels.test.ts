@@ -316,14 +316,19 @@ describe('reductions', () => {
     const x = [-1, -3, 126.5, 130, 0.25, 0.75, 0.1];
     const errors = [0, 4, 0, 12.25, 0.0625, 0.0625, 0.01];
     const sum = errors.reduce((a, b) => a + b);
-    expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2)).toBeCloseTo(sum, 6);
+    expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2, 255)).toBeCloseTo(sum, 6);
+    // with codes up to 127 the greatest is 62.5
+    expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2, 127)).toBeCloseTo(
+      sum - 12.25 + 64 ** 2 + 67.5 ** 2,
+      6,
+    );
   });
 
   test('squaredError sums in f64: 2^22 equal terms lose nothing', () => {
     const bench = new Bench();
     const count = 2 ** 21;
     const at = bench.room(count, 0.25);
-    expect(bench.kernels.squaredError(at, count, 1, 0)).toBe(count / 16);
+    expect(bench.kernels.squaredError(at, count, 1, 0, 255)).toBe(count / 16);
   });
 
   test.each([1, 4, 7])('squaredErrorPerChannel of %d channels equals squaredError of each', (channels) => {
@@ -334,7 +339,7 @@ describe('reductions', () => {
     new Float64Array(bench.memory.buffer, sums, channels).fill(0);
     bench.kernels.squaredErrorPerChannel(bench.put(x), rows, channels, 0.07, 100, sums);
     const each = Array.from({ length: channels }, (_, c) =>
-      bench.kernels.squaredError(bench.put(x.filter((_, i) => i % channels === c)), rows, 0.07, 100),
+      bench.kernels.squaredError(bench.put(x.filter((_, i) => i % channels === c)), rows, 0.07, 100, 255),
     );
     expect(distance(new Float64Array(bench.memory.buffer, sums, channels), each)).toBeLessThan(1e-9);
   });

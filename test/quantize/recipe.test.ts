@@ -1,14 +1,31 @@
 import { describe, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/errors.js';
-import { METHODS, type MethodOptions, methodRecipe } from '../../src/quantize/recipe.js';
+import { METHODS, type MethodOptions, methodRecipe, WEIGHT_BITS } from '../../src/quantize/recipe.js';
 
 test('by default the paper', () => {
-  expect(methodRecipe({})).toEqual({ method: 'fq', observer: 'minmax', ptf: true, attention: 'log2' });
+  expect(methodRecipe({})).toEqual({
+    method: 'fq',
+    observer: 'minmax',
+    ptf: true,
+    attention: 'log2',
+    weightBits: 8,
+    activationBits: 8,
+  });
 });
 
 test('8 bits of attention are uniform', () => {
   expect(methodRecipe({ attentionBits: 8 })).toEqual({ ...methodRecipe({}), attention: 'uniform' });
   expect(methodRecipe({ attentionBits: 4 })).toEqual(methodRecipe({}));
+});
+
+test('narrower weights and activations, under any method', () => {
+  for (const method of METHODS) {
+    const whole = methodRecipe({ method });
+    for (const weightBits of WEIGHT_BITS) {
+      expect(methodRecipe({ method, weightBits })).toEqual({ ...whole, weightBits });
+    }
+    expect(methodRecipe({ method, activationBits: 7 })).toEqual({ ...whole, activationBits: 7 });
+  }
 });
 
 test('fq takes any observer', () => {
@@ -19,7 +36,7 @@ test('fq takes any observer', () => {
 
 describe.each(METHODS.filter((method) => method !== 'fq'))('%s', (method) => {
   test('is its own observer, without PTF and with uniform attention', () => {
-    const plain = { method, observer: method, ptf: false, attention: 'uniform' };
+    const plain = { ...methodRecipe({}), method, observer: method, ptf: false, attention: 'uniform' };
     expect(methodRecipe({ method })).toEqual(plain);
     expect(methodRecipe({ method, observer: method })).toEqual(plain);
     expect(methodRecipe({ method, attentionBits: 4 })).toEqual({ ...plain, attention: 'log2' });
@@ -41,6 +58,9 @@ test('options that are unknown', () => {
     'observer: expected one of minmax, ema, percentile, omse, found "fq"',
   );
   expectRefusal({ attentionBits: 6 as 8 }, 'attentionBits: expected one of 4, 8, found 6');
+  expectRefusal({ weightBits: 3 as 4 }, 'weightBits: expected one of 8, 7, 6, 5, 4, found 3');
+  expectRefusal({ weightBits: '4' as unknown as 4 }, 'weightBits: expected one of 8, 7, 6, 5, 4, found "4"');
+  expectRefusal({ activationBits: 6 as 7 }, 'activationBits: expected one of 8, 7, found 6');
 });
 
 function expectRefusal(options: MethodOptions, says: string): void {

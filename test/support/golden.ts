@@ -41,6 +41,8 @@ export function goldenModel(model: GoldenName = 'deit_tiny'): IntegerModel {
     observer: 'minmax',
     ptf: true,
     attention: 'log2',
+    weightBits: 8,
+    activationBits: 8,
     calibrationImages: 64,
     seed: null,
     sourceSha256: '0'.repeat(64),

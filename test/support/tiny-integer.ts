@@ -47,6 +47,8 @@ export const RECIPE: Recipe = {
   observer: 'minmax',
   ptf: true,
   attention: 'log2',
+  weightBits: 8,
+  activationBits: 8,
   calibrationImages: 1,
   seed: null,
   sourceSha256: '0'.repeat(64),

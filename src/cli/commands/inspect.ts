@@ -62,7 +62,7 @@ function integerSummary(report: IntegerReport): Row[] {
       `${plural(recipe.calibrationImages, 'image')}, ${recipe.seed === null ? 'in the order given' : `seed ${recipe.seed}`}`,
     ],
     ['made from', `a float checkpoint with SHA-256 ${recipe.sourceSha256}`],
-    ['size', `${formatBytes(bytes)}, of it int8 weights ${formatBytes(weightBytes)}`],
+    ['size', `${formatBytes(bytes)}, of it weights ${formatBytes(weightBytes)}`],
     [
       'memory',
       `${formatBytes(memoryBytes)} when loaded, of it activations ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}`,

@@ -2,7 +2,13 @@ import { join } from 'node:path';
 import type { ArgsDef, ParsedArgs } from 'citty';
 import { QuantizeError } from '../../errors.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
-import { METHODS, methodRecipe, OBSERVER_NAMES } from '../../quantize/recipe.js';
+import {
+  ACTIVATION_BITS,
+  METHODS,
+  methodRecipe,
+  OBSERVER_NAMES,
+  WEIGHT_BITS,
+} from '../../quantize/recipe.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatDuration, plain, plural } from '../format.js';
@@ -57,6 +63,20 @@ const ARGS = {
     valueHint: 'BITS',
     description: 'Of attention codes (default 4 for fq, 8 for the others)',
   },
+  'weight-bits': {
+    type: 'enum',
+    options: WEIGHT_BITS.map(String),
+    default: '8',
+    valueHint: 'BITS',
+    description: 'Of weights inside the blocks; 4 halves the file. Patch embedding and head keep at least 7',
+  },
+  'activation-bits': {
+    type: 'enum',
+    options: ACTIVATION_BITS.map(String),
+    default: '8',
+    valueHint: 'BITS',
+    description: 'Of the codes that these layers read',
+  },
   'calibration-images': {
     type: 'string',
     valueHint: 'N',
@@ -98,6 +118,7 @@ export default describeCommand({
     'fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
     'fqvit quantize vit.safetensors --arch vit_base_patch16_224 --labels names.txt --calibration photos/ -o vit.int8.safetensors',
     'fqvit quantize swin_tiny.safetensors --labels names.txt --calibration photos/ -o swin_tiny.int8.safetensors',
+    'fqvit quantize deit_tiny.safetensors --weight-bits 4 --calibration photos/ -o deit_tiny.int4.safetensors',
     'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
   ],
   async run(args) {
@@ -144,6 +165,8 @@ function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
     method: args.method,
     observer: args.observer,
     attentionBits: optional(args['attention-bits'], (bits) => (bits === '4' ? 4 : 8)),
+    weightBits: WEIGHT_BITS.find((bits) => String(bits) === args['weight-bits']),
+    activationBits: ACTIVATION_BITS.find((bits) => String(bits) === args['activation-bits']),
     calibrationImages: optional(args['calibration-images'], (n) => integerOption('calibration-images', n, 1)),
     seed: integerOption('seed', args.seed, 0, 2 ** 32 - 1),
     imageSize: optional(args['image-size'], (n) => integerOption('image-size', n, 1)),

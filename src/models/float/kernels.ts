@@ -67,7 +67,7 @@ export interface FloatKernels {
   normalise(pixels: number, table: number, x: number, count: number): void;
   gatherPatches(x: number, side: number, patch: number, out: number): void;
   minMax(x: number, count: number, out: number): void;
-  squaredError(x: number, count: number, scale: number, zeroPoint: number): number;
+  squaredError(x: number, count: number, scale: number, zeroPoint: number, highest: number): number;
   squaredErrorPerChannel(
     x: number,
     rows: number,

@@ -1,4 +1,6 @@
+import { weightBits } from '../../checkpoint/integer-layout.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import { unpackNibbles } from '../../checkpoint/nibbles.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { arrange } from './arrange.js';
@@ -209,7 +211,7 @@ export class ModelPlan {
     const n = roundUp(out, 8);
     const output = this.buffer(to, rows, out, { stride: kernel === 'linear' ? n : 2 * n, slack });
     const { left, right, zeroPoint } = this.integers(name);
-    const weight = this.weight(`${name}.weight`, out, columns);
+    const weight = this.weight(name, out, columns);
     const bias = this.constant(`${name}.bias`, n);
     const multiplier = this.constant(`${name}.multiplier`, n);
     const za = this.zeroPoint(from);
@@ -219,7 +221,7 @@ export class ModelPlan {
       kernel,
       reads: [from],
       constants: [weight, bias, multiplier],
-      macs: rows * this.model.tensors.get(`${name}.weight`)!.length,
+      macs: rows * out * weight.inputs,
       scratchBytes: packed + 16 * columns,
       run: (k) =>
         k[kernel](
@@ -544,20 +546,25 @@ export class ModelPlan {
     });
   }
 
-  /** Weights `[n, k]` as int8 panels of `padded` inputs; the checkpoint's layout passes through scratch, row by row of panels. */
-  private weight(name: string, n: number, padded: number): Constant {
-    const codes = this.model.tensors.get(name)! as Int8Array;
-    const k = codes.length / n;
+  /**
+   * Weights `[n, inputs]` as int8 panels of `padded` inputs, nibbles unpacked; the checkpoint's layout passes through scratch, row
+   * by row of panels.
+   */
+  private weight(layer: string, n: number, padded: number): Constant & { readonly inputs: number } {
+    const stored = this.model.tensors.get(`${layer}.weight`)!;
+    const packed = weightBits(layer, this.model.recipe) === 4;
+    const inputs = packed ? padded : stored.length / n;
     const bytes = roundUp(n, 8) * padded;
-    this.#widest = Math.max(this.#widest, k);
+    this.#widest = Math.max(this.#widest, inputs);
     const address = this.memory.reserve(bytes);
     this.fills.push((memory, kernels) => {
+      const codes = packed ? unpackNibbles(stored as Uint8Array, inputs) : (stored as Int8Array);
       for (let row = 0; row < n; row += 8) {
         const rows = Math.min(8, n - row);
-        new Int8Array(memory, this.#scratch).set(codes.subarray(row * k, (row + rows) * k));
-        kernels.pack_weights(this.#scratch, rows, k, padded, address + row * padded);
+        new Int8Array(memory, this.#scratch).set(codes.subarray(row * inputs, (row + rows) * inputs));
+        kernels.pack_weights(this.#scratch, rows, inputs, padded, address + row * padded);
       }
     });
-    return { address, bytes };
+    return { address, bytes, inputs };
   }
 }

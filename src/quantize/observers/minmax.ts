@@ -16,6 +16,6 @@ export class MinMaxObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    return affine(gathered(this.#range));
+    return affine(gathered(this.#range), this.options);
   }
 }

@@ -31,11 +31,12 @@ export class OmseObserver implements Observer {
   }
 
   #search(tensor: ObservedTensor, { min, max }: Range): Quantizer {
-    let best = affine({ min, max });
+    let best = affine({ min, max }, this.options);
     let least = Number.POSITIVE_INFINITY;
     for (let i = 0; i < CANDIDATES; i++) {
       const share = Math.fround(1 - i * 0.01);
-      const candidate = affine({ min: Math.fround(min * share), max: Math.fround(max * share) });
+      const shrunk = { min: Math.fround(min * share), max: Math.fround(max * share) };
+      const candidate = affine(shrunk, this.options);
       const error = this.#squaredErrorBelow(tensor, candidate, least);
       if (error < least) {
         least = error;
@@ -51,10 +52,11 @@ export class OmseObserver implements Observer {
     { scale, zeroPoint }: Quantizer,
     limit: number,
   ): number {
+    const { highest = 255 } = this.options;
     let sum = 0;
     for (let i = 0; i < values.length && sum < limit; i += CHUNK) {
       const count = Math.min(CHUNK, values.length - i);
-      sum += this.workspace.kernels.squaredError(address + 4 * i, count, scale, zeroPoint);
+      sum += this.workspace.kernels.squaredError(address + 4 * i, count, scale, zeroPoint, highest);
     }
     return sum;
   }

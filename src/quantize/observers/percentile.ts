@@ -21,7 +21,7 @@ export class PercentileObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    return affine(gathered(this.#range));
+    return affine(gathered(this.#range), this.options);
   }
 }
 

@@ -46,12 +46,12 @@ export function moveTowards(average: Range | undefined, batch: Range): Range {
 }
 
 /**
- * Affine uint8 quantiser of a range (paper section 3.1): s = (max - min) / 255, z = clamp(-round(min / s), 0, 255).
- * Every operation is rounded to f32, and ties to even, as in the authors' simulator. An empty range has scale 1.
+ * Affine quantiser of a range (paper section 3.1): s = (max - min) / h, z = clamp(-round(min / s), 0, h) with h the highest
+ * code. Every operation is rounded to f32, and ties to even, as in the authors' simulator. An empty range has scale 1.
  */
-export function affine({ min, max }: Range): Quantizer {
-  const scale = Math.fround(Math.fround(max - min) / 255) || 1;
-  const zeroPoint = clamp(0 - roundHalfEven(Math.fround(min / scale)), 0, 255);
+export function affine({ min, max }: Range, { highest = 255 }: ObserverOptions = {}): Quantizer {
+  const scale = Math.fround(Math.fround(max - min) / highest) || 1;
+  const zeroPoint = clamp(0 - roundHalfEven(Math.fround(min / scale)), 0, highest);
   return { scale, zeroPoint };
 }
 

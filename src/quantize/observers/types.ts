@@ -1,4 +1,4 @@
-/** Scale and zero point of an activation: real = scale · (code - zeroPoint), code a uint8. */
+/** Scale and zero point of an activation: real = scale · (code - zeroPoint), code a uint8, or 0..127 where a recipe says 7 bits. */
 export interface Quantizer {
   /** With `factors` this is s1, the scale of a channel whose factor is 0. */
   scale: number;
@@ -29,4 +29,6 @@ export interface Observer {
 export interface ObserverOptions {
   /** The tensor is a probability: the least value is taken as 0, so the zero point is 0. */
   nonNegative?: boolean;
+  /** The highest code; 255 where absent. */
+  highest?: number;
 }

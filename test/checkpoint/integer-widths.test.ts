@@ -1,0 +1,217 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  ACTIVATION_BITS,
+  type ActivationBits,
+  type Recipe,
+  WEIGHT_BITS,
+  type WeightBits,
+} from '../../src/checkpoint/integer-description.js';
+import { activationBits, integerLayout, weightBits } from '../../src/checkpoint/integer-layout.js';
+import {
+  type IntegerModel,
+  readIntegerModel,
+  writeIntegerModel,
+} from '../../src/checkpoint/integer-model.js';
+import { unpackNibbles } from '../../src/checkpoint/nibbles.js';
+import { IntegerRunner } from '../../src/models/integer.js';
+import { readWasm } from '../../src/runtime/wasm-node.js';
+import { randomPixels } from '../float/support.js';
+import {
+  RECIPE,
+  tinyIntegerFile,
+  tinySwinIntegerFile,
+  withTensors,
+  withValue,
+} from '../support/tiny-integer.js';
+import { refusal } from './raw-file.js';
+
+const FAMILIES = { DeiT: tinyIntegerFile, Swin: tinySwinIntegerFile };
+const recipe = (bits: WeightBits, activations: ActivationBits = 8): Recipe => ({
+  ...RECIPE,
+  weightBits: bits,
+  activationBits: activations,
+});
+const EACH = Object.keys(FAMILIES).flatMap((family) =>
+  WEIGHT_BITS.flatMap((bits) =>
+    ACTIVATION_BITS.map((activations) => [family as keyof typeof FAMILIES, bits, activations] as const),
+  ),
+);
+
+/** The CheckpointError that refuses the file says all of `says`. */
+function expectRefusal(file: Uint8Array, code: string, ...says: string[]): void {
+  const error = refusal(() => readIntegerModel(file, { file: 'model.safetensors' }));
+  expect(error.code).toBe(code);
+  for (const part of says) expect(error.message).toContain(part);
+}
+
+describe.each(EACH)('%s, weights of %d bits, activations of %d', (family, bits, activations) => {
+  const file = FAMILIES[family]({}, recipe(bits, activations));
+  const model = readIntegerModel(file);
+
+  test('what is read and written again has the same bytes', () => {
+    expect(model.recipe).toMatchObject({ weightBits: bits, activationBits: activations });
+    expect(writeIntegerModel(model)).toEqual(file);
+  });
+
+  test('every weight uses its range, zero points and tables stay in theirs', () => {
+    for (const { name, bits: own, range } of integerLayout(model).tensors) {
+      const values = model.tensors.get(name)!;
+      if (own !== undefined) {
+        const wanted = /^(patch_embed\.proj|head)\./.test(name) ? Math.max(bits, 7) : bits;
+        expect([name, own]).toEqual([name, wanted]);
+        const codes = own === 4 ? unpackNibbles(values as Uint8Array, 2 * values.length) : values;
+        const half = 2 ** (own - 1);
+        expect(Math.min(...codes)).toBeGreaterThanOrEqual(-half);
+        expect(Math.max(...codes)).toBeLessThan(half);
+        expect(Math.max(...Array.from(codes, Math.abs))).toBeGreaterThanOrEqual(half - 1);
+      }
+      if (name.endsWith('gelu.table')) {
+        expect(range).toEqual([0, 2 ** activations - 1]);
+        expect(Math.max(...values)).toBe(2 ** activations - 1);
+      }
+    }
+  });
+
+  test('runs as the same codes in int8 do, on both tiers', async () => {
+    const wide = inInt8(model);
+    const { imageSize } = model.architecture;
+    const pixels = randomPixels(3 * imageSize ** 2, 5);
+    const answers = [];
+    for (const [one, tier] of [
+      [model, 'simd'],
+      [model, 'scalar'],
+      [wide, 'simd'],
+    ] as const) {
+      const runner = await IntegerRunner.create(one, await readWasm(tier));
+      answers.push([...runner.run(pixels)]);
+    }
+    expect(answers[1]).toEqual(answers[0]);
+    expect(answers[2]).toEqual(answers[0]);
+  });
+});
+
+/** The same codes as a model of 8-bit weights. */
+function inInt8(model: IntegerModel): IntegerModel {
+  const tensors = new Map(model.tensors);
+  for (const { name, bits, shape } of integerLayout(model).tensors) {
+    if (bits === 4) tensors.set(name, unpackNibbles(tensors.get(name) as Uint8Array, 2 * shape[1]!));
+  }
+  return { ...model, recipe: { ...model.recipe, weightBits: 8 }, tensors };
+}
+
+test('4 bits halve the weights of the blocks', () => {
+  const size = (file: Uint8Array) =>
+    [...readIntegerModel(file).tensors]
+      .filter(([name]) => /^blocks.*weight$/.test(name))
+      .reduce((sum, [, { length }]) => sum + length, 0);
+  expect(size(tinyIntegerFile({}, recipe(4)))).toBe(size(tinyIntegerFile()) / 2);
+  expect(size(tinyIntegerFile({}, recipe(5)))).toBe(size(tinyIntegerFile()));
+});
+
+test('which layers are narrow', () => {
+  const narrow = { weightBits: 5, activationBits: 7 } as const;
+  for (const name of ['patch_embed.proj', 'head']) {
+    expect(weightBits(name, narrow)).toBe(7);
+    expect(weightBits(name, { weightBits: 7 })).toBe(7);
+    expect(weightBits(name, { weightBits: 8 })).toBe(8);
+  }
+  for (const name of ['blocks.11.attn.qkv', 'layers.2.downsample.reduction', 'blocks.0.mlp.fc2']) {
+    expect(weightBits(name, narrow)).toBe(5);
+  }
+  const inputs = ['norm1.out', 'attn.context', 'norm2.out', 'mlp.gelu.out'];
+  for (const block of ['blocks.11', 'layers.3.blocks.1']) {
+    for (const name of inputs) expect(activationBits(`${block}.${name}`, narrow)).toBe(7);
+    for (const name of ['attn.qkv.out', 'attn.scores', 'attn.proj.out', 'mlp.fc2.out', 'residual1.out']) {
+      expect(activationBits(`${block}.${name}`, narrow)).toBe(8);
+    }
+  }
+  expect(activationBits('layers.0.downsample.norm.out', narrow)).toBe(7);
+  for (const name of ['input', 'patch_embed.out', 'stem.out', 'norm.out', 'pooled', 'logits']) {
+    expect(activationBits(name, narrow)).toBe(8);
+  }
+});
+
+describe('a checkpoint of other widths than it says', () => {
+  const R = 'description.recipe';
+
+  test.each([3, 9, 7.5, '4', null])('weights of %j bits', (bits) => {
+    expectRefusal(
+      withValue(tinyIntegerFile(), ['recipe', 'weightBits'], bits),
+      'MODEL_DESCRIPTION',
+      `${R}.weightBits: expected one of 8, 7, 6, 5, 4, found ${JSON.stringify(bits)}`,
+    );
+  });
+
+  test.each([6, 4, '8', null])('activations of %j bits', (bits) => {
+    expectRefusal(
+      withValue(tinyIntegerFile(), ['recipe', 'activationBits'], bits),
+      'MODEL_DESCRIPTION',
+      `${R}.activationBits: expected one of 8, 7, found ${JSON.stringify(bits)}`,
+    );
+  });
+
+  test('without a word about widths: 8 bits', () => {
+    const bare = ['weightBits', 'activationBits'].reduce(
+      (file, key) => withValue(file, ['recipe', key], undefined),
+      tinyIntegerFile(),
+    );
+    expect(readIntegerModel(bare)).toEqual(readIntegerModel(tinyIntegerFile()));
+  });
+
+  test.each([7, 6, 5] as const)('a weight beyond %d bits', (bits) => {
+    const name = 'blocks.1.mlp.fc2.weight';
+    const half = 2 ** (bits - 1);
+    for (const code of [half, -half - 1, 127, -128]) {
+      const file = withTensors(tinyIntegerFile({}, recipe(bits)), (tensors) => {
+        tensors.get(name)!.data[3] = code;
+      });
+      expectRefusal(
+        file,
+        'MODEL_VALUE',
+        `tensor ${name}, element 3: expected a code from ${-half} to ${half - 1}, found ${code}`,
+      );
+    }
+  });
+
+  test('a head beyond 7 bits', () => {
+    const file = withTensors(tinyIntegerFile({}, recipe(4)), (tensors) => {
+      tensors.get('head.weight')!.data[0] = 64;
+    });
+    expectRefusal(file, 'MODEL_VALUE', 'tensor head.weight, element 0: expected a code from -64 to 63');
+  });
+
+  test('a table that makes a code beyond 7 bits', () => {
+    const name = 'blocks.0.mlp.gelu.table';
+    const file = withTensors(tinyIntegerFile({}, recipe(8, 7)), (tensors) => {
+      tensors.get(name)!.data[4095] = 128;
+    });
+    expectRefusal(
+      file,
+      'MODEL_VALUE',
+      `tensor ${name}, element 4095: expected a code from 0 to 127, found 128`,
+    );
+  });
+
+  test('a zero point beyond 7 bits', () => {
+    const path = (name: string) => ['quantizers', name, 'zeroPoint'];
+    const narrow = tinyIntegerFile({}, recipe(8, 7));
+    expectRefusal(
+      withValue(narrow, path('blocks.1.attn.context'), 128),
+      'MODEL_DESCRIPTION',
+      'blocks.1.attn.context.zeroPoint: expected an integer from 0 to 127, found 128',
+    );
+    expect(
+      readIntegerModel(withValue(narrow, path('norm.out'), 255)).quantizers.get('norm.out'),
+    ).toMatchObject({ zeroPoint: 255 });
+  });
+
+  test('int8 weights in a file of nibbles, and nibbles in one of int8', () => {
+    const [wide, narrow] = [tinyIntegerFile(), tinyIntegerFile({}, recipe(4))];
+    expectRefusal(withValue(wide, ['recipe', 'weightBits'], 4), 'MODEL_SHAPE', 'U8 [48,8], found I8 [48,16]');
+    expectRefusal(
+      withValue(narrow, ['recipe', 'weightBits'], 8),
+      'MODEL_SHAPE',
+      'I8 [48,16], found U8 [48,8]',
+    );
+  });
+});

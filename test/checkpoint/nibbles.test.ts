@@ -1,0 +1,30 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { packedLength, packNibbles, unpackNibbles } from '../../src/checkpoint/nibbles.js';
+
+test('the low nibble is an even input, the high nibble the odd one behind it, 8 the code 0', () => {
+  expect(packNibbles(Int8Array.of(-8, 7, 0, 1), 4)).toEqual(Uint8Array.of(0xf0, 0x98));
+  expect(unpackNibbles(Uint8Array.of(0xf0, 0x98), 4)).toEqual(Int8Array.of(-8, 7, 0, 1));
+});
+
+test('every row of an odd number of inputs starts with a byte of its own, and ends with the code 0', () => {
+  const codes = Int8Array.of(-8, 7, 1, 2, -3, 4);
+  expect(packNibbles(codes, 3)).toEqual(Uint8Array.of(0xf0, 0x89, 0x5a, 0x8c));
+  expect(unpackNibbles(packNibbles(codes, 3), 3)).toEqual(codes);
+});
+
+test('what is packed is unpacked again', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 9 }),
+      fc.integer({ min: 1, max: 9 }),
+      fc.gen(),
+      (out, inputs, g) => {
+        const codes = Int8Array.from({ length: out * inputs }, () => g(fc.integer, { min: -8, max: 7 }));
+        const packed = packNibbles(codes, inputs);
+        expect(packed).toHaveLength(out * packedLength(inputs));
+        expect(unpackNibbles(packed, inputs)).toEqual(codes);
+      },
+    ),
+  );
+});
