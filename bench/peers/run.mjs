@@ -1,0 +1,74 @@
+// One contender in this process, and nothing else:
+//   node bench/peers/run.mjs --peer ort-web-f32 --model FILE [--threads 1] [--runs 30] [--warmup 5] [--image FILE] [--tier simd] [--cold]
+// Prints one JSON document. Only the answer is timed: the model's input (normalised floats, or pixels) is ready before.
+// --cold stops after the first answer.
+import { existsSync, readFileSync } from 'node:fs';
+
+const bare = process.memoryUsage().rss;
+const option = (name, fallback) => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? fallback : process.argv[at + 1];
+};
+
+const started = performance.now();
+const { PEERS } = await import('./contenders.mjs');
+const peer = PEERS[option('peer')];
+if (peer === undefined) throw new Error(`--peer: expected one of ${Object.keys(PEERS).join(', ')}`);
+const cold = process.argv.includes('--cold');
+const threads = Number(option('threads', 1));
+const runs = cold ? 0 : Number(option('runs', 30));
+const warmup = Number(option('warmup', 5));
+
+const { create } = await import(`./runtimes/${peer.runtime}.mjs`);
+const imported = performance.now();
+const runner = await create(option('model'), { threads, tier: option('tier') });
+const loaded = performance.now();
+const { readPixels } = await import('./pixels.mjs');
+const input = runner.prepare(await readPixels(option('image')));
+
+const time = async () => {
+  const start = performance.now();
+  const logits = await runner.run(input);
+  return { ms: performance.now() - start, logits };
+};
+const first = await time();
+const times = [];
+for (let i = 1 - warmup; i < runs; i++) {
+  if (runs === 0) break;
+  const { ms } = await time();
+  if (i >= 0) times.push(ms);
+}
+times.sort((a, b) => a - b);
+
+/** The most memory that was ever resident, where the system tells. */
+function peak() {
+  const status = '/proc/self/status';
+  if (!existsSync(status)) return undefined;
+  return 1024 * Number(/VmHWM:\s*(\d+)/.exec(readFileSync(status, 'utf8'))[1]);
+}
+const megabytes = (bytes) => +(bytes / 1e6).toFixed(1);
+const { bun, node } = process.versions;
+const deno = globalThis.Deno?.version.deno;
+const engine = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
+const round = (ms) => (ms === undefined ? undefined : +ms.toFixed(2));
+console.log(
+  JSON.stringify({
+    peer: option('peer'),
+    version: runner.version,
+    engine,
+    tier: runner.tier,
+    threads,
+    importMs: round(imported - started),
+    loadMs: round(loaded - imported),
+    firstMs: round(first.ms),
+    medianMs: round(times[Math.floor(times.length / 2)]),
+    minMs: round(times[0]),
+    runs: times.length,
+    warmup: cold ? 0 : warmup,
+    bareMB: megabytes(bare),
+    peakMB: megabytes(peak() ?? Number.NaN),
+    rssMB: megabytes(process.memoryUsage().rss),
+    top1: first.logits.indexOf(first.logits.reduce((a, b) => Math.max(a, b))),
+  }),
+);
+process.exit(0); // thread pools would keep the process
