@@ -4,7 +4,8 @@
  *   out[r,c] = saturate(((a - z_a)·ma[c] + (b - z_b)·mb[c] + 2^(shift-1) >> shift) + z_out)
  *
  * ma[c] = s_a·2^α_a[c] / (s_out·2^α_out[c]), mb[c] = s_b / (s_out·2^α_out[c]), both i32 in Q(shift). a, b, out: u8 [rows, C],
- * C a multiple of 8. add_windows: a and out are maps [side², C], b their rows in window order (window.ts).
+ * C a multiple of 8. add_windows: a and out are maps [side², C], b the rows of `lines` lines of them
+ * from `first` on in window order (window.ts).
  * Range: the quantiser picks shift so that 255·(|ma| + |mb|) + 2^(shift-1) < 2^31.
  */
 import { saturate } from '../common/requantize.scalar';
@@ -31,9 +32,9 @@ export function add(
 
 export function add_windows(
   a: usize, za: i32, ma: usize, b: usize, zb: i32, mb: usize, shift: i32, out: usize, zo: i32, c: i32,
-  side: i32, window: i32, roll: i32,
+  side: i32, window: i32, roll: i32, first: i32, lines: i32,
 ): void {
-  for (let line = 0; line < side * (side / window); line++) {
+  for (let line = first; line < first + lines; line++) {
     const y = lineRow(line, side, window, roll), x = lineColumn(line, side, window, roll);
     for (let i = 0; i < window; i++) {
       const at = <usize>(lineToken(y, x, i, side) * c);

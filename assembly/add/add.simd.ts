@@ -34,9 +34,9 @@ export function add(
 
 export function add_windows(
   a: usize, za: i32, ma: usize, b: usize, zb: i32, mb: usize, shift: i32, out: usize, zo: i32, c: i32,
-  side: i32, window: i32, roll: i32,
+  side: i32, window: i32, roll: i32, first: i32, lines: i32,
 ): void {
-  for (let line = 0; line < side * (side / window); line++) {
+  for (let line = first; line < first + lines; line++) {
     const y = lineRow(line, side, window, roll), x = lineColumn(line, side, window, roll);
     for (let i = 0; i < window; i++) {
       const at = <usize>(lineToken(y, x, i, side) * c);

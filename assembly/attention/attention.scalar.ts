@@ -4,9 +4,9 @@
  *   scores:  out[i,j] = saturate(requantize(Σ_t (q[i,t] - z)·(k[j,t] - z), multiplier) + z_out)       multiplier holds d^-½
  *   context: out[i,t] = saturate(requantize(Σ_j P(p[i,j])·(v[j,t] - z), multiplier) + z_out)
  *
- * q, k, v: u8 codes [tokens, d] inside the qkv tensor, row stride ld bytes. p: attention codes [tokens, tokens], row
- * stride ldp. d is a multiple of 8; the row stride ldo of the scores is at least tokens rounded up to 8, and the columns from
- * tokens to there are unspecified. P(code) = -2^(15-code), 0 for codes above 15 (log2 codes, "LIS": attention·V is a sum of shifted V; the
+ * q: u8 codes [rows, d], k, v: [tokens, d], inside the qkv tensor, row stride ld bytes. p: attention codes [rows, tokens], row
+ * stride ldp. rows: as many as are wanted, up to tokens. high: the largest code of a context, 255 or 127. d is a multiple of 8;
+ * the row stride ldo of the scores is at least tokens rounded up to 8, and the columns from tokens to there are unspecified. P(code) = -2^(15-code), 0 for codes above 15 (log2 codes, "LIS": attention·V is a sum of shifted V; the
  * sign makes code 0 fit i16, and the multiplier is negative to undo it) or P(code) = code (uniform 8-bit codes).
  * Ranges: |Σ| of scores <= 255²·d < 2^31 for d <= 33025. Of context: log2 codes stand for ratios rounded by at most
  * 1.5, so Σ 2^(15-code) < 1.6·2^15 and |Σ| < 2^23.7; uniform codes: <= 255²·tokens < 2^31 for 33025 tokens.
@@ -15,9 +15,9 @@ import { requantize, saturate } from '../common/requantize.scalar';
 
 export function scores(
   q: usize, k: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+  out: usize, ldo: usize, zo: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  for (let i = 0; i < tokens; i++) {
+  for (let i = 0; i < rows; i++) {
     for (let j = 0; j < tokens; j++) {
       let acc = 0;
       for (let t = 0; t < d; t++) {
@@ -32,9 +32,9 @@ export function scores(
 @inline
 function context(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, log2: bool,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, log2: bool,
 ): void {
-  for (let i = 0; i < tokens; i++) {
+  for (let i = 0; i < rows; i++) {
     for (let t = 0; t < d; t++) {
       let acc = 0;
       for (let j = 0; j < tokens; j++) {
@@ -42,21 +42,21 @@ function context(
         const weight = log2 ? (code > 15 ? 0 : -(1 << (15 - code))) : code;
         acc += weight * (<i32>load<u8>(v + <usize>j * ld + <usize>t) - z);
       }
-      store<u8>(out + <usize>i * ldo + <usize>t, <u8>saturate(requantize(acc, multiplier, left, right) + zo, 255));
+      store<u8>(out + <usize>i * ldo + <usize>t, <u8>saturate(requantize(acc, multiplier, left, right) + zo, high));
     }
   }
 }
 
 export function context_log2(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, tokens, d, true);
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, true);
 }
 
 export function context_uniform(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, tokens, d, false);
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, false);
 }

@@ -6,7 +6,8 @@
  * since columns of `scores` from `tokens` on are never read and attention codes from `tokens` on are codes for 0, which
  * the softmax kernels write up to the row stride (a multiple of 16).
  *
- * scratch: 16-byte aligned; for T = tokens rounded up to 8: scores 2·d·T + 16·d + 64 bytes, context 2·T² + 16·T + 64 bytes.
+ * scratch: 16-byte aligned; for T = tokens rounded up to 8, R = rows rounded up to 4: scores 2·d·R + 16·d + 64 bytes, context
+ * 2·T·R + 16·T + 64 bytes.
  */
 import { Out, packRows, panelRows, storeRows } from '../gemm/gemm.simd';
 
@@ -44,16 +45,16 @@ function sameForAll(epilogue: usize, multiplier: i32): void {
 
 export function scores(
   q: usize, k: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+  out: usize, ldo: usize, zo: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  const panel = scratch + <usize>(((tokens + 7) & ~7) * d * 2);
+  const panel = scratch + <usize>(((rows + 3) & ~3) * d * 2);
   const epilogue = panel + <usize>(d << 4);
   const zero = i16x8.splat(<i16>z);
   sameForAll(epilogue, multiplier);
-  packRows(q, ld, z, tokens, d, scratch);
+  packRows(q, ld, z, rows, d, scratch);
   for (let j = 0; j < tokens; j += 8) {
     packTransposed(k + <usize>j * ld, ld, zero, d, panel);
-    panelRows(scratch, panel, d, tokens, epilogue, epilogue + 32, left, right, zo, out + <usize>j, ldo, Out.Code);
+    panelRows(scratch, panel, d, rows, epilogue, epilogue + 32, left, right, zo, out + <usize>j, ldo, Out.Code);
   }
 }
 
@@ -78,23 +79,23 @@ function weights(p: usize, log2: bool): v128 {
 @inline
 function context(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize, log2: bool,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize, log2: bool,
 ): void {
   const padded = (tokens + 7) & ~7;
-  const panel = scratch + <usize>(padded * padded * 2);
+  const panel = scratch + <usize>(((rows + 3) & ~3) * padded * 2);
   const epilogue = panel + <usize>(padded << 4);
   const zero = i16x8.splat(<i16>z);
   sameForAll(epilogue, multiplier);
 
-  let rows = scratch;
-  for (let i = 0; i < tokens; i += 4) {
+  let packed = scratch;
+  for (let i = 0; i < rows; i += 4) {
     const p0 = p + <usize>i * ldp;
-    const p1 = p + <usize>min(i + 1, tokens - 1) * ldp;
-    const p2 = p + <usize>min(i + 2, tokens - 1) * ldp;
-    const p3 = p + <usize>min(i + 3, tokens - 1) * ldp;
+    const p1 = p + <usize>min(i + 1, rows - 1) * ldp;
+    const p2 = p + <usize>min(i + 2, rows - 1) * ldp;
+    const p3 = p + <usize>min(i + 3, rows - 1) * ldp;
     for (let j: usize = 0; j < <usize>padded; j += 8) {
-      storeRows(rows, weights(p0 + j, log2), weights(p1 + j, log2), weights(p2 + j, log2), weights(p3 + j, log2));
-      rows += 64;
+      storeRows(packed, weights(p0 + j, log2), weights(p1 + j, log2), weights(p2 + j, log2), weights(p3 + j, log2));
+      packed += 64;
     }
   }
 
@@ -107,20 +108,22 @@ function context(
       pv += 2 * ld;
       o += 32;
     }
-    panelRows(scratch, panel, padded, tokens, epilogue, epilogue + 32, left, right, zo, out + <usize>t, ldo, Out.Code);
+    panelRows(
+      scratch, panel, padded, rows, epilogue, epilogue + 32, left, right, zo, out + <usize>t, ldo, Out.Capped, high,
+    );
   }
 }
 
 export function context_log2(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, tokens, d, scratch, true);
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, scratch, true);
 }
 
 export function context_uniform(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, tokens: i32, d: i32, scratch: usize,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, tokens, d, scratch, false);
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, scratch, false);
 }

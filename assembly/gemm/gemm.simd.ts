@@ -12,20 +12,28 @@
  * 16·k bytes for the panel.
  */
 import { narrow, requantize } from '../common/requantize.simd';
+import { PANEL_SUMS } from './layout';
 
-const CHUNK_BYTES: i32 = 1 << 18;
+export const CHUNK_BYTES: i32 = 1 << 18;
 
 /** What the epilogue writes. */
 export const enum Out {
+  /** u8 codes. */
   Code,
+  /** u8 codes up to `high`. */
+  Capped,
+  /** u16 codes 0..4095. */
   Fine,
 }
 
 // @ts-ignore: decorator
 @inline
-function put(out: usize, kind: Out, c0: v128, c1: v128, m0: v128, m1: v128, left: i32, right: i32, zero: v128): void {
+export function put(
+  out: usize, kind: Out, c0: v128, c1: v128, m0: v128, m1: v128, left: i32, right: i32, zero: v128, high: i32 = 0,
+): void {
   const v = narrow(requantize(c0, m0, left, right), requantize(c1, m1, left, right), zero);
   if (kind == Out.Code) v128.store64_lane(out, i8x16.narrow_i16x8_u(v, v), 0);
+  else if (kind == Out.Capped) v128.store64_lane(out, i8x16.min_u(i8x16.narrow_i16x8_u(v, v), i8x16.splat(<i8>high)), 0);
   else v128.store(out, i16x8.min_s(i16x8.max_s(v, i16x8.splat(0)), i16x8.splat(4095)));
 }
 
@@ -33,13 +41,13 @@ function put(out: usize, kind: Out, c0: v128, c1: v128, m0: v128, m1: v128, left
  * One panel of 8 channels over all rows. What the epilogue needs is read from memory for every tile: kept in locals, it
  * takes registers from the accumulators and halves the speed.
  * @param rows packed rows  @param panel i16 [k/2][8][2]  @param bias,multiplier addresses of 8 i32 each
- * @param ldo row stride of the output in bytes
+ * @param ldo row stride of the output in bytes  @param high of Out.Capped
  */
 // @ts-ignore: decorator
 @inline
 export function panelRows(
   rows: usize, panel: usize, k: i32, m: i32, bias: usize, multiplier: usize, left: i32, right: i32,
-  zo: i32, out: usize, ldo: usize, kind: Out,
+  zo: i32, out: usize, ldo: usize, kind: Out, high: i32 = 0,
 ): void {
   const end = panel + (<usize>k << 4);
   let pa = rows;
@@ -66,10 +74,10 @@ export function panelRows(
       pb += 32;
     } while (pb < end);
     const m0 = v128.load(multiplier), m1 = v128.load(multiplier, 16), zero = i16x8.splat(<i16>zo);
-    put(out, kind, c00, c01, m0, m1, left, right, zero);
-    put(out + ldo, kind, c10, c11, m0, m1, left, right, zero);
-    if (i + 2 < m) put(out + 2 * ldo, kind, c20, c21, m0, m1, left, right, zero);
-    if (i + 3 < m) put(out + 3 * ldo, kind, c30, c31, m0, m1, left, right, zero);
+    put(out, kind, c00, c01, m0, m1, left, right, zero, high);
+    put(out + ldo, kind, c10, c11, m0, m1, left, right, zero, high);
+    if (i + 2 < m) put(out + 2 * ldo, kind, c20, c21, m0, m1, left, right, zero, high);
+    if (i + 3 < m) put(out + 3 * ldo, kind, c30, c31, m0, m1, left, right, zero, high);
     out += 4 * ldo;
   }
   if (i >= m) return;
@@ -83,7 +91,7 @@ export function panelRows(
     pa += 16;
     pb += 32;
   } while (pb < end);
-  put(out, kind, c0, c1, v128.load(multiplier), v128.load(multiplier, 16), left, right, i16x8.splat(<i16>zo));
+  put(out, kind, c0, c1, v128.load(multiplier), v128.load(multiplier, 16), left, right, i16x8.splat(<i16>zo), high);
 }
 
 /** Stores eight k of four rows, r0..r3 i16x8, as four steps of [4 rows][2 k]. */
@@ -133,11 +141,11 @@ function widenPanel(w: usize, panel: usize, k: i32): void {
 
 // @ts-ignore: decorator
 @inline
-function gemm(
+export function gemm(
   a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize, kind: Out,
 ): void {
-  const size: usize = kind == Out.Code ? 1 : 2;
+  const size: usize = kind == Out.Fine ? 2 : 1;
   const most = max(4, (CHUNK_BYTES / (2 * k)) & ~3);
   const chunks = (m + most - 1) / most;
   const rows = ((m + chunks - 1) / chunks + 3) & ~3;
@@ -147,7 +155,7 @@ function gemm(
     packRows(a + <usize>i * lda, lda, za, height, k, scratch);
     for (let j = 0; j < n; j += 8) {
       const at = <usize>j << 2;
-      widenPanel(w + <usize>(j * k), panel, k);
+      widenPanel(w + <usize>((j >> 3) * (8 * k + PANEL_SUMS)), panel, k);
       panelRows(
         scratch, panel, k, height, bias + at, multiplier + at, left, right,
         zo, out + (<usize>i * ldo + <usize>j) * size, ldo * size, kind,
@@ -158,7 +166,7 @@ function gemm(
 
 /** Linear layer to u8 codes (patch embedding, qkv, proj, fc2, head). */
 export function linear(
-  a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
+  a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
 ): void {
   gemm(a, lda, za, w, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Code);
@@ -166,7 +174,7 @@ export function linear(
 
 /** Linear layer to fine u16 codes 0..4095, the index of a GELU table (fc1). */
 export function linear_fine(
-  a: usize, lda: usize, za: i32, w: usize, bias: usize, multiplier: usize, left: i32, right: i32,
+  a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
 ): void {
   gemm(a, lda, za, w, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Fine);

@@ -1,23 +1,28 @@
 /**
- * Layouts shared by the two tiers.
+ * Weights in memory, packed once, at load.
  *
- * A panel holds 8 output channels: [k/2][8 channels][2 k]. Weights lie in memory as int8 panels, one after the other:
- * [n/8][k/2][8][2], n rounded up to 8 and k to 8 (the padding is 0).
+ * A panel holds 8 output channels, [k/2][8 channels][2 k] int8 codes in the scalar and the simd tier; panels lie one after the
+ * other, n rounded up to 8 and k to 8 (the padding is 0). The relaxed tier packs narrow weights otherwise (gemm.relaxed.ts) and
+ * keeps the sums of a panel's channels behind it, so a panel takes 8·k + PANEL_SUMS bytes in every tier.
  */
 
-/** Offset in elements of weight (channel n, input k) in panels of K inputs. */
+/** Bytes behind each panel: the sums of the weights of 8 channels, i32. */
+export const PANEL_SUMS: i32 = 32;
+
+/** Address of weight (channel n, input k) in panels of K inputs. */
 // @ts-ignore: decorator
 @inline
 export function panelIndex(n: i32, k: i32, K: i32): usize {
-  return <usize>((n >> 3) * K * 8 + (k >> 1) * 16 + (n & 7) * 2 + (k & 1));
+  return <usize>((n >> 3) * (8 * K + PANEL_SUMS) + (k >> 1) * 16 + (n & 7) * 2 + (k & 1));
 }
 
 /**
- * Packs weights int8 [n, k] (row-major, as in the checkpoint) into panels of kPadded inputs. Done once, at load.
+ * Packs weights int8 [n, k] (row-major, as in the checkpoint) into panels of kPadded inputs.
+ *
+ * @param bits of the weights: these tiers treat all alike
  */
-export function pack_weights(weight: usize, n: i32, k: i32, kPadded: i32, out: usize): void {
-  const rows = (n + 7) & ~7;
-  memory.fill(out, 0, <usize>(rows * kPadded));
+export function pack_weights(weight: usize, n: i32, k: i32, kPadded: i32, bits: i32, out: usize): void {
+  memory.fill(out, 0, <usize>(((n + 7) >> 3) * (8 * kPadded + PANEL_SUMS)));
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < k; j++) {
       store<i8>(out + panelIndex(i, j, kPadded), load<i8>(weight + <usize>(i * k + j)));

@@ -9,10 +9,11 @@
  *
  * q: u8 codes. out: u8 [rows, C]. Row r of the input is, for
  *   layernorm          row r of q [rows, C]
- *   layernorm_windows  the token of q [side², C] that is r-th in window order (window.ts)
- *   layernorm_merge    the C/4 channels of the 2×2 tokens of merged patch r of q [side², C/4], side even; scratch: C bytes
+ *   layernorm_windows  the token of q [side², C] that is r-th in window order (window.ts); `lines` lines from `first` on
+ *   layernorm_merge    the C/4 channels of the 2×2 tokens of merged patch `first` + r of q [side², C/4], side even; scratch: C
+ *                      bytes
  * power: i16 [C], 2^α in {1,2,4,8}. gain: i32 [C], γ/s_out in Q(shift - 12). bias: i32 [C], β/s_out in
- * Q12. shift: 1..62. C <= 4096, a multiple of 8.
+ * Q12. shift: 1..62. high: the largest code of out, 255 or 127. C <= 4096, a multiple of 8.
  * Ranges: |x| <= 2040, V <= C²·2040² < 2^46, |C·x - Σx| < 2^24, |x̂| <= √C, |t| <= 2^30, |t·gain| < 2^61. A row of equal x has
  * V = 0 and x̂ = 0. The quantiser keeps |u + bias| below 2^31.
  */
@@ -21,7 +22,7 @@ import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { normalisedRoot } from './root';
 
 function normaliseRow(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
 ): void {
   let sum = 0;
   let squares: i64 = 0;
@@ -40,37 +41,37 @@ function normaliseRow(
     const t = <i32>((<i64>(x * c - sum) * reciprocal + (<i64>1 << <i64>(rootShift - 1))) >> <i64>rootShift);
     const u = <i32>((<i64>t * <i64>load<i32>(gain + at) + (<i64>1 << <i64>(shift - 1))) >> <i64>shift);
     const y = (u + load<i32>(bias + at) + 2048) >> 12;
-    store<u8>(out + <usize>i, <u8>saturate(min(max(y, -32768), 32767) + zo, 255));
+    store<u8>(out + <usize>i, <u8>saturate(min(max(y, -32768), 32767) + zo, high));
   }
 }
 
 export function layernorm(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, rows: i32, c: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, rows: i32, c: i32,
 ): void {
   for (let r = 0; r < rows; r++) {
-    normaliseRow(q + <usize>(r * c), z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
+    normaliseRow(q + <usize>(r * c), z, power, gain, bias, shift, out + <usize>(r * c), zo, high, c);
   }
 }
 
 export function layernorm_windows(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
-  side: i32, window: i32, roll: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  side: i32, window: i32, roll: i32, first: i32, lines: i32,
 ): void {
-  for (let line = 0; line < side * (side / window); line++) {
+  for (let line = first; line < first + lines; line++) {
     const y = lineRow(line, side, window, roll), x = lineColumn(line, side, window, roll);
     for (let i = 0; i < window; i++) {
-      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, shift, out, zo, c);
+      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, shift, out, zo, high, c);
       out += <usize>c;
     }
   }
 }
 
 export function layernorm_merge(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
-  side: i32, scratch: usize,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  side: i32, first: i32, rows: i32, scratch: usize,
 ): void {
-  for (let r = 0; r < (side * side) >> 2; r++) {
-    gatherPatch(q, r, side, <usize>c >> 2, scratch);
-    normaliseRow(scratch, z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
+  for (let r = 0; r < rows; r++) {
+    gatherPatch(q, first + r, side, <usize>c >> 2, scratch);
+    normaliseRow(scratch, z, power, gain, bias, shift, out + <usize>(r * c), zo, high, c);
   }
 }

@@ -5,15 +5,15 @@ import { normalisedRoot } from './root';
 
 /**
  * (a · b + half) >> shift of four lanes, low 32 bits. Few processors can shift 64-bit lanes arithmetically: the words are
- * shifted instead, the high ones alone where `high` says that the shift is at least 32.
+ * shifted instead, the high ones alone where `long` says that the shift is at least 32.
  */
 // @ts-ignore: decorator
 @inline
-function multiplyShift(a: v128, b: v128, half: v128, shift: i32, high: bool): v128 {
+function multiplyShift(a: v128, b: v128, half: v128, shift: i32, long: bool): v128 {
   const p0 = i64x2.add(i64x2.extmul_low_i32x4_s(a, b), half);
   const p1 = i64x2.add(i64x2.extmul_high_i32x4_s(a, b), half);
   const words = i32x4.shuffle(p0, p1, 1, 3, 5, 7);
-  if (high) return i32x4.shr_s(words, shift - 32);
+  if (long) return i32x4.shr_s(words, shift - 32);
   return v128.or(i32x4.shr_u(i32x4.shuffle(p0, p1, 0, 2, 4, 6), shift), i32x4.shl(words, 32 - shift));
 }
 
@@ -24,7 +24,7 @@ function values(q: usize, zero: v128, power: usize): v128 {
 }
 
 function normaliseRow(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
 ): void {
   const zero = i16x8.splat(<i16>z), ones = i16x8.splat(1);
   let sums = i32x4.splat(0), squares = i64x2.splat(0);
@@ -42,18 +42,18 @@ function normaliseRow(
   const reciprocal = i32x4.splat(<i32>((((<u64>1) << 62) - 1) / normalisedRoot(v, even)));
   const rootShift = 38 - (even >> 1);
   // V < 2^46, so the root's shift is 7 to 29
-  if (shift >= 32) affineRow(q, zero, power, gain, bias, shift, out, zo, c, sum, reciprocal, rootShift, true);
-  else affineRow(q, zero, power, gain, bias, shift, out, zo, c, sum, reciprocal, rootShift, false);
+  if (shift >= 32) affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, true);
+  else affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, false);
 }
 
 /** x̂·gain + bias of one row. */
 // @ts-ignore: decorator
 @inline
 function affineRow(
-  q: usize, zero: v128, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
-  sum: i32, reciprocal: v128, rootShift: i32, high: bool,
+  q: usize, zero: v128, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  sum: i32, reciprocal: v128, rootShift: i32, long: bool,
 ): void {
-  const zeroOut = i16x8.splat(<i16>zo), channels = i32x4.splat(c), sum4 = i32x4.splat(sum), round = i32x4.splat(2048);
+  const most = i8x16.splat(<i8>high), zeroOut = i16x8.splat(<i16>zo), channels = i32x4.splat(c), sum4 = i32x4.splat(sum), round = i32x4.splat(2048);
   const rootHalf = i64x2.splat(<i64>1 << <i64>(rootShift - 1)), half = i64x2.splat(<i64>1 << <i64>(shift - 1));
   for (let i: usize = 0; i < <usize>c; i += 8) {
     const x = values(q + i, zero, power + 2 * i);
@@ -62,42 +62,42 @@ function affineRow(
     const d1 = i32x4.sub(i32x4.mul(i32x4.extend_high_i16x8_s(x), channels), sum4);
     const t0 = multiplyShift(d0, reciprocal, rootHalf, rootShift, false);
     const t1 = multiplyShift(d1, reciprocal, rootHalf, rootShift, false);
-    const u0 = multiplyShift(t0, v128.load(g), half, shift, high);
-    const u1 = multiplyShift(t1, v128.load(g, 16), half, shift, high);
+    const u0 = multiplyShift(t0, v128.load(g), half, shift, long);
+    const u1 = multiplyShift(t1, v128.load(g, 16), half, shift, long);
     const y0 = i32x4.shr_s(i32x4.add(i32x4.add(u0, v128.load(b)), round), 12);
     const y1 = i32x4.shr_s(i32x4.add(i32x4.add(u1, v128.load(b, 16)), round), 12);
     const y = narrow(y0, y1, zeroOut);
-    v128.store64_lane(out + i, i8x16.narrow_i16x8_u(y, y), 0);
+    v128.store64_lane(out + i, i8x16.min_u(i8x16.narrow_i16x8_u(y, y), most), 0);
   }
 }
 
 export function layernorm(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, rows: i32, c: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, rows: i32, c: i32,
 ): void {
   for (let r = 0; r < rows; r++) {
-    normaliseRow(q + <usize>(r * c), z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
+    normaliseRow(q + <usize>(r * c), z, power, gain, bias, shift, out + <usize>(r * c), zo, high, c);
   }
 }
 
 export function layernorm_windows(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
-  side: i32, window: i32, roll: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  side: i32, window: i32, roll: i32, first: i32, lines: i32,
 ): void {
-  for (let line = 0; line < side * (side / window); line++) {
+  for (let line = first; line < first + lines; line++) {
     const y = lineRow(line, side, window, roll), x = lineColumn(line, side, window, roll);
     for (let i = 0; i < window; i++) {
-      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, shift, out, zo, c);
+      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, shift, out, zo, high, c);
       out += <usize>c;
     }
   }
 }
 
 export function layernorm_merge(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, c: i32,
-  side: i32, scratch: usize,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  side: i32, first: i32, rows: i32, scratch: usize,
 ): void {
-  for (let r = 0; r < (side * side) >> 2; r++) {
-    gatherPatch(q, r, side, <usize>c >> 2, scratch);
-    normaliseRow(scratch, z, power, gain, bias, shift, out + <usize>(r * c), zo, c);
+  for (let r = 0; r < rows; r++) {
+    gatherPatch(q, first + r, side, <usize>c >> 2, scratch);
+    normaliseRow(scratch, z, power, gain, bias, shift, out + <usize>(r * c), zo, high, c);
   }
 }

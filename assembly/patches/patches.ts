@@ -5,12 +5,12 @@
 /**
  * Pixels to the rows of the patch embedding's matrix: out[patch, (c·P + y)·P + x] = table[c][pixel]. The table folds the
  * normalisation of a channel into the input quantiser.
- * pixels: u8 [size, size, 3]. table: u8 [3, 256]. out: u8 [(size/P)², k], k = 3·P² rounded up to 8; the padding gets `zero`,
- * the zero point, and meets weights that are 0.
+ * pixels: u8 [size, size, 3]. table: u8 [3, 256]. out: u8 [count, k], the patches from `first` on in reading order,
+ * k = 3·P² rounded up to 8; the padding gets `zero`, the zero point, and meets weights that are 0.
  */
-export function patches(pixels: usize, table: usize, zero: i32, size: i32, patch: i32, k: i32, out: usize): void {
+export function patches(pixels: usize, table: usize, zero: i32, size: i32, patch: i32, k: i32, first: i32, count: i32, out: usize): void {
   const side = size / patch;
-  for (let i = 0; i < side * side; i++) {
+  for (let i = first; i < first + count; i++) {
     const corner = pixels + <usize>(((i / side) * size + (i % side)) * patch * 3);
     let o = out;
     for (let c: usize = 0; c < 3; c++) {

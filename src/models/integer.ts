@@ -1,6 +1,7 @@
 import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
+import { execute, link, type Program } from './integer/calls.js';
 import type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
 import { planSwin } from './integer/swin.js';
 import { planVit } from './integer/vit.js';
@@ -20,6 +21,7 @@ export function planIntegerModel(model: IntegerModel): ModelPlan {
 export class IntegerRunner {
   readonly steps: readonly PlanStep[];
   readonly buffers: ReadonlyMap<string, Buffer>;
+  readonly #program: Program;
 
   private constructor(
     readonly description: Description,
@@ -29,6 +31,10 @@ export class IntegerRunner {
   ) {
     this.steps = plan.steps;
     this.buffers = plan.buffers;
+    this.#program = link(
+      plan.steps.flatMap(({ calls }) => calls(plan.whole)),
+      kernels,
+    );
   }
 
   /** Plans and fills the memory of `model`; `wasm` is a kernel module of any tier. */
@@ -48,7 +54,7 @@ export class IntegerRunner {
    */
   run(pixels: Uint8Array): Uint8Array {
     this.write('pixels', pixels);
-    for (const step of this.steps) step.run(this.kernels);
+    execute(this.#program);
     return this.read('logits');
   }
 

@@ -1,7 +1,7 @@
 import { RuntimeError } from '../errors.js';
 
 /** Which build of the integer kernels runs. All tiers give the same bits. */
-export type Tier = 'scalar' | 'simd';
+export type Tier = 'scalar' | 'simd' | 'relaxed';
 
 type Address = number;
 
@@ -10,7 +10,7 @@ type Address = number;
  * SIMD module export the same functions, equal to the bit.
  */
 export interface IntegerKernels {
-  pack_weights(weight: Address, n: number, k: number, kPadded: number, out: Address): void;
+  pack_weights(weight: Address, n: number, k: number, kPadded: number, bits: number, out: Address): void;
   linear: Linear;
   linear_fine: Linear;
   scores(
@@ -24,6 +24,7 @@ export interface IntegerKernels {
     out: Address,
     ldo: number,
     zo: number,
+    rows: number,
     tokens: number,
     d: number,
     scratch: Address,
@@ -53,7 +54,16 @@ export interface IntegerKernels {
   ): void;
   layernorm(...operands: [...LayerNormOperands, rows: number, c: number]): void;
   layernorm_windows(...operands: [...LayerNormOperands, c: number, ...WindowOrderOperands]): void;
-  layernorm_merge(...operands: [...LayerNormOperands, c: number, side: number, scratch: Address]): void;
+  layernorm_merge(
+    ...operands: [
+      ...LayerNormOperands,
+      c: number,
+      side: number,
+      first: number,
+      rows: number,
+      scratch: Address,
+    ]
+  ): void;
   gelu(x: Address, table: Address, out: Address, n: number): void;
   add(...operands: [...AddOperands, rows: number, c: number]): void;
   add_windows(...operands: [...AddOperands, c: number, ...WindowOrderOperands]): void;
@@ -93,6 +103,8 @@ export interface IntegerKernels {
     size: number,
     patch: number,
     k: number,
+    first: number,
+    count: number,
     out: Address,
   ): void;
 }
@@ -106,6 +118,7 @@ type LayerNormOperands = [
   shift: number,
   out: Address,
   zo: number,
+  high: number,
 ];
 
 type AddOperands = [
@@ -120,13 +133,15 @@ type AddOperands = [
   zo: number,
 ];
 
-type WindowOrderOperands = [side: number, window: number, roll: number];
+type WindowOrderOperands = [side: number, window: number, roll: number, first: number, lines: number];
 
 type Linear = (
   a: Address,
   lda: number,
   za: number,
+  aBits: number,
   w: Address,
+  wBits: number,
   bias: Address,
   multiplier: Address,
   left: number,
@@ -152,6 +167,8 @@ type Context = (
   out: Address,
   ldo: number,
   zo: number,
+  high: number,
+  rows: number,
   tokens: number,
   d: number,
   scratch: Address,
@@ -159,24 +176,24 @@ type Context = (
 
 /** Operands of each kernel. A module of another version may export the same names with others, and would compute nonsense. */
 const OPERANDS: { readonly [Name in keyof IntegerKernels]: Parameters<IntegerKernels[Name]>['length'] } = {
-  pack_weights: 5,
-  linear: 15,
-  linear_fine: 15,
-  scores: 13,
-  context_log2: 14,
-  context_uniform: 14,
+  pack_weights: 6,
+  linear: 17,
+  linear_fine: 17,
+  scores: 14,
+  context_log2: 16,
+  context_uniform: 16,
   softmax_log2: 8,
   softmax_uniform: 9,
-  layernorm: 10,
-  layernorm_windows: 12,
-  layernorm_merge: 11,
+  layernorm: 11,
+  layernorm_windows: 15,
+  layernorm_merge: 14,
   gelu: 4,
   add: 11,
-  add_windows: 13,
+  add_windows: 15,
   bias: 15,
   pool: 9,
   lookup: 4,
-  patches: 7,
+  patches: 9,
 };
 
 /**

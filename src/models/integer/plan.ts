@@ -1,9 +1,10 @@
-import { weightBits } from '../../checkpoint/integer-layout.js';
+import { activationBits, highestCode, weightBits } from '../../checkpoint/integer-layout.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { unpackNibbles } from '../../checkpoint/nibbles.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { arrange } from './arrange.js';
+import { type Call, execute, link, type Part, type Range, share, shareHeads } from './calls.js';
 
 /** Where an activation lies: u8 codes `[rows, columns]`, `stride` bytes from row to row (u16 for `mlp.fc1.fine`). */
 export interface Buffer {
@@ -26,6 +27,9 @@ export interface PlanStep {
   readonly bytes: number;
   /** Bytes of scratch memory that it needs. */
   readonly scratchBytes: number;
+  /** What a thread has to call; the next step may begin when all threads are done. */
+  readonly calls: (part: Part) => Call[];
+  /** Makes the whole tensor. */
   readonly run: (kernels: IntegerKernels) => void;
 }
 
@@ -35,6 +39,8 @@ export interface AttentionShape {
   readonly tokens: number;
   readonly heads: number;
   readonly dim: number;
+  /** Tokens whose attention is wanted, the first ones of a window. */
+  readonly queries: number;
 }
 
 /** Rows of a map of side × side tokens in window order after a cyclic shift (assembly/window/window.ts). */
@@ -44,7 +50,7 @@ export interface WindowOrder {
   readonly shift: number;
 }
 
-type Fill = (memory: ArrayBuffer, kernels: IntegerKernels) => void;
+type Fill = (memory: ArrayBufferLike, kernels: IntegerKernels) => void;
 
 /** Weights, tables and parameters in memory. */
 export interface Constant {
@@ -71,7 +77,7 @@ interface StepOptions {
   readonly constants?: readonly Constant[];
   readonly macs?: number;
   readonly scratchBytes?: number;
-  readonly run: PlanStep['run'];
+  readonly calls: PlanStep['calls'];
 }
 
 interface BufferOptions {
@@ -81,7 +87,20 @@ interface BufferOptions {
   readonly slack?: number;
 }
 
+interface LinearOptions {
+  readonly kernel?: 'linear' | 'linear_fine';
+  readonly slack?: number;
+  readonly first?: number;
+  readonly firstRows?: number;
+}
+
+/** Rows of a tile of a linear layer: threads share rows in such groups. */
+const TILE = 4;
+
 export const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
+
+/** Bytes of a panel of weights of so many inputs (assembly/gemm/layout.ts). */
+const panelBytes = (inputs: number) => 8 * inputs + 32;
 
 /** The rows that `linear` packs at once (`CHUNK_BYTES` of assembly/gemm/gemm.simd.ts). */
 const LINEAR_CHUNK = 2 ** 18;
@@ -160,10 +179,19 @@ export class ModelPlan {
     return this.#scratch;
   }
 
+  /** One thread that does everything. */
+  get whole(): Part {
+    return this.part(0, 1);
+  }
+
+  part(index: number, count: number): Part {
+    return { index, count, scratch: this.#scratch + index * roundUp(this.scratchBytes, 64) };
+  }
+
   /** Appends the step that makes `output`. */
   step(
     output: string,
-    { reads, constants = [], macs = 0, scratchBytes = 0, kernel, run }: StepOptions,
+    { reads, constants = [], macs = 0, scratchBytes = 0, kernel, calls }: StepOptions,
   ): void {
     const { rows, columns } = this.#activations.get(output)!;
     let bytes = 0;
@@ -173,7 +201,8 @@ export class ModelPlan {
       bytes += activation.rows * activation.stride;
     }
     for (const constant of constants) bytes += constant.bytes;
-    this.steps.push({ output, kernel, shape: [rows, columns], macs, bytes, scratchBytes, run });
+    const run = (kernels: IntegerKernels) => execute(link(calls(this.whole), kernels));
+    this.steps.push({ output, kernel, shape: [rows, columns], macs, bytes, scratchBytes, calls, run });
   }
 
   /** Pixels to the rows of the patch embedding's matrix, and its product. */
@@ -189,7 +218,24 @@ export class ModelPlan {
       kernel: 'patches',
       reads: ['pixels'],
       constants: [table],
-      run: (k) => k.patches(pixels.address, table.address, zero, imageSize, patchSize, length, input.address),
+      calls: (part) => {
+        const [from, to] = share(patches, part);
+        const out = input.address + from * length;
+        return [
+          [
+            'patches',
+            pixels.address,
+            table.address,
+            zero,
+            imageSize,
+            patchSize,
+            length,
+            from,
+            to - from,
+            out,
+          ],
+        ];
+      },
     });
     this.linear('patch_embed.proj', 'input', output);
   }
@@ -198,49 +244,66 @@ export class ModelPlan {
    * Makes the buffer `to` = linear layer `name` of the buffer `from`; `linear_fine` makes the index of a GELU table.
    *
    * @param slack rows that kernels may read behind the last
+   * @param first how many of the outputs, the first ones, only the first `firstRows` rows have
    */
   linear(
     name: string,
     from: string,
     to = `${name}.out`,
-    { kernel = 'linear', slack = 0 }: { kernel?: 'linear' | 'linear_fine'; slack?: number } = {},
+    { kernel = 'linear', slack = 0, first = 0, firstRows = 0 }: LinearOptions = {},
   ): Buffer {
     const input = this.activation(from);
     const { rows, columns } = input;
     const out = this.model.tensors.get(`${name}.bias`)!.length;
     const n = roundUp(out, 8);
-    const output = this.buffer(to, rows, out, { stride: kernel === 'linear' ? n : 2 * n, slack });
+    const size = kernel === 'linear' ? 1 : 2;
+    const output = this.buffer(to, rows, out, { stride: size * n, slack });
     const { left, right, zeroPoint } = this.integers(name);
     const weight = this.weight(name, out, columns);
     const bias = this.constant(`${name}.bias`, n);
     const multiplier = this.constant(`${name}.multiplier`, n);
     const za = this.zeroPoint(from);
     const zo = zeroPoint ?? this.zeroPoint(to);
-    const packed = Math.min(2 * columns * roundUp(rows, 4), Math.max(LINEAR_CHUNK, 8 * columns));
+    const { recipe } = this.model;
+    const aBits = activationBits(from, recipe);
+    const wBits = weightBits(name, recipe);
+    const packed = Math.min(2 * columns * roundUp(rows, TILE), Math.max(LINEAR_CHUNK, 8 * columns));
+    /** Rows `from` to `to` of outputs `at` to `end`. */
+    const call = ([from, to]: Range, at: number, end: number, scratch: number): Call[] =>
+      from === to || at === end
+        ? []
+        : [
+            [
+              kernel,
+              input.address + from * input.stride,
+              input.stride,
+              za,
+              aBits,
+              weight.address + (at / 8) * panelBytes(columns),
+              wBits,
+              bias.address + 4 * at,
+              multiplier.address + 4 * at,
+              left!,
+              right!,
+              output.address + size * (from * n + at),
+              n,
+              zo,
+              to - from,
+              end - at,
+              columns,
+              scratch,
+            ],
+          ];
     this.step(to, {
       kernel,
       reads: [from],
       constants: [weight, bias, multiplier],
-      macs: rows * out * weight.inputs,
+      macs: (rows * (out - first) + firstRows * first) * weight.inputs,
       scratchBytes: packed + 16 * columns,
-      run: (k) =>
-        k[kernel](
-          input.address,
-          input.stride,
-          za,
-          weight.address,
-          bias.address,
-          multiplier.address,
-          left!,
-          right!,
-          output.address,
-          n,
-          zo,
-          rows,
-          n,
-          columns,
-          this.#scratch,
-        ),
+      calls: (part) => [
+        ...call(share(firstRows, part, TILE), 0, first, part.scratch),
+        ...call(share(rows, part, TILE), first, n, part.scratch),
+      ],
     });
     return output;
   }
@@ -267,6 +330,7 @@ export class ModelPlan {
     const { shift } = this.integers(name);
     const z = this.zeroPoint(from);
     const zo = this.zeroPoint(to);
+    const high = this.highest(to);
     const kernel =
       order === undefined ? 'layernorm' : 'merge' in order ? 'layernorm_merge' : 'layernorm_windows';
     this.step(to, {
@@ -274,43 +338,76 @@ export class ModelPlan {
       reads: [from],
       constants: [power, gain, bias],
       scratchBytes: kernel === 'layernorm_merge' ? columns : 0,
-      run: (k) => {
-        const parameters = [power.address, gain.address, bias.address, shift!] as const;
-        if (order === undefined)
-          k.layernorm(input.address, z, ...parameters, output.address, zo, rows, columns);
-        else if ('merge' in order)
-          k.layernorm_merge(
+      calls: (part) => {
+        const parameters = [z, power.address, gain.address, bias.address, shift!] as const;
+        if (order === undefined) {
+          const [from, to] = share(rows, part);
+          const at = from * columns;
+          return [
+            [
+              'layernorm',
+              input.address + at,
+              ...parameters,
+              output.address + at,
+              zo,
+              high,
+              to - from,
+              columns,
+            ],
+          ];
+        }
+        if ('merge' in order) {
+          const [from, to] = share(rows, part);
+          const out = output.address + from * columns;
+          return [
+            [
+              'layernorm_merge',
+              input.address,
+              ...parameters,
+              out,
+              zo,
+              high,
+              columns,
+              order.merge,
+              from,
+              to - from,
+              part.scratch,
+            ],
+          ];
+        }
+        const { side, window, shift: roll } = order;
+        const [from, to] = share(rows / window, part);
+        const out = output.address + from * window * columns;
+        return [
+          [
+            'layernorm_windows',
             input.address,
-            z,
             ...parameters,
-            output.address,
+            out,
             zo,
+            high,
             columns,
-            order.merge,
-            this.#scratch,
-          );
-        else
-          k.layernorm_windows(
-            input.address,
-            z,
-            ...parameters,
-            output.address,
-            zo,
-            columns,
-            order.side,
-            order.window,
-            order.shift,
-          );
+            side,
+            window,
+            roll,
+            from,
+            to - from,
+          ],
+        ];
       },
     });
     return output;
   }
 
-  /** Makes the buffer `name.out` = a + b; with an order, the rows of b are in window order. */
-  add(name: string, a: string, b: string, order: WindowOrder | undefined = undefined): void {
+  /**
+   * Makes the buffer `name.out` = a + b.
+   *
+   * @param order of the rows of b, where they are in window order  @param rows how many, the first ones; all where absent
+   */
+  add(name: string, a: string, b: string, order?: WindowOrder): void {
     const first = this.activation(a);
     const second = this.activation(b);
-    const output = this.buffer(`${name}.out`, first.rows, first.columns);
+    const output = this.buffer(`${name}.out`, second.rows, first.columns);
     const { rows, columns } = output;
     const multiplier = this.constant(`${name}.multiplier`);
     const { shift } = this.integers(name);
@@ -323,71 +420,103 @@ export class ModelPlan {
       kernel: order === undefined ? 'add' : 'add_windows',
       reads: [a, b],
       constants: [multiplier],
-      run: (k) => {
-        if (order === undefined)
-          k.add(first.address, za, ma, second.address, zb, mb, shift!, output.address, zo, rows, columns);
-        else
-          k.add_windows(
+      calls: (part) => {
+        if (order === undefined) {
+          const [from, to] = share(rows, part);
+          const at = from * columns;
+          return [
+            [
+              'add',
+              first.address + at,
+              za,
+              ma,
+              second.address + at,
+              zb,
+              mb,
+              shift!,
+              output.address + at,
+              zo,
+              to - from,
+              columns,
+            ],
+          ];
+        }
+        const { side, window, shift: roll } = order;
+        const [from, to] = share(rows / window, part);
+        const rowsOfB = second.address + from * window * columns;
+        return [
+          [
+            'add_windows',
             first.address,
             za,
             ma,
-            second.address,
+            rowsOfB,
             zb,
             mb,
             shift!,
             output.address,
             zo,
             columns,
-            order.side,
-            order.window,
-            order.shift,
-          );
+            side,
+            window,
+            roll,
+            from,
+            to - from,
+          ],
+        ];
       },
     });
   }
 
-  /** q, k and v of a block, with the rows behind the last that the products of the last window may read. */
-  qkv(block: string): void {
-    this.linear(`${block}.attn.qkv`, `${block}.norm1.out`, `${block}.attn.qkv.out`, { slack: 8 });
+  /**
+   * q, k and v of a block, with the rows behind the last that the products of the last window may read.
+   *
+   * @param queries rows that need a q
+   */
+  qkv(block: string, { dim, queries }: AttentionShape): void {
+    const name = `${block}.attn.qkv`;
+    const { rows } = this.activation(`${block}.norm1.out`);
+    // a panel holds 8 outputs: q ends with one where dim is a multiple of 8, as it always is
+    const some = queries < rows ? { first: dim, firstRows: queries } : {};
+    this.linear(name, `${block}.norm1.out`, `${name}.out`, { slack: 8, ...some });
   }
 
-  /** q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, tokens]` rows of scores. */
-  scores(block: string, output: string, { windows, tokens, heads, dim }: AttentionShape): void {
+  /** q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, queries]` rows of scores. */
+  scores(block: string, output: string, { windows, tokens, heads, dim, queries }: AttentionShape): void {
     const qkv = this.activation(`${block}.attn.qkv.out`);
     const d = dim / heads;
     const stride = roundUp(tokens, 16);
-    const out = this.buffer(output, windows * heads * tokens, tokens, { stride });
+    const out = this.buffer(output, windows * heads * queries, tokens, { stride });
     const z = this.zeroPoint(`${block}.attn.qkv.out`);
     const zo = this.zeroPoint(output);
     const { multiplier, left, right } = this.integers(output);
     this.step(output, {
       kernel: 'scores',
       reads: [`${block}.attn.qkv.out`],
-      macs: windows * heads * tokens ** 2 * d,
-      scratchBytes: 2 * d * roundUp(tokens, 8) + 16 * d + 64,
-      run: (k) => {
-        for (let w = 0; w < windows; w++) {
-          for (let h = 0; h < heads; h++) {
-            const q = qkv.address + w * tokens * qkv.stride + h * d;
-            const to = out.address + (w * heads + h) * tokens * stride;
-            k.scores(
-              q,
-              q + dim,
-              qkv.stride,
-              z,
-              multiplier!,
-              left!,
-              right!,
-              to,
-              stride,
-              zo,
-              tokens,
-              d,
-              this.#scratch,
-            );
-          }
-        }
-      },
+      macs: windows * heads * queries * tokens * d,
+      scratchBytes: 2 * d * roundUp(queries, TILE) + 16 * d + 64,
+      calls: (part) =>
+        shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
+          const tokensAt = qkv.address + window * tokens * qkv.stride + head * d;
+          const to = out.address + ((window * heads + head) * queries + from) * stride;
+          return [
+            'scores',
+            tokensAt + from * qkv.stride,
+            tokensAt + dim,
+            qkv.stride,
+            z,
+            multiplier!,
+            left!,
+            right!,
+            to,
+            stride,
+            zo,
+            rows,
+            tokens,
+            d,
+            part.scratch,
+          ];
+        }),
     });
   }
 
@@ -398,7 +527,7 @@ export class ModelPlan {
    */
   attend(
     block: string,
-    { windows, tokens, heads, dim }: AttentionShape,
+    { windows, tokens, heads, dim, queries }: AttentionShape,
     mask: (window: number) => Constant | undefined = () => undefined,
   ): void {
     const name = `${block}.attn`;
@@ -406,84 +535,65 @@ export class ModelPlan {
     const qkv = this.activation(`${name}.qkv.out`);
     const scores = this.activation(`${name}.scores`);
     const { stride } = scores;
-    const probs = this.buffer(`${name}.softmax`, windows * heads * tokens, tokens, { stride });
+    const probs = this.buffer(`${name}.softmax`, windows * heads * queries, tokens, { stride });
     const table = this.constant(`${name}.softmax.table`);
-    const log2 = this.model.recipe.attention === 'log2';
-    const levels = log2 ? 0 : this.integers(`${name}.softmax`).levels!;
+    const isLog2 = this.model.recipe.attention === 'log2';
+    const levels = isLog2 ? 0 : this.integers(`${name}.softmax`).levels!;
     const masks = Array.from({ length: windows }, (_, w) => mask(w));
-    const rows = heads * tokens;
+    const rowAt = (window: number, head: number, row: number) =>
+      ((window * heads + head) * queries + row) * stride;
     this.step(`${name}.softmax`, {
-      kernel: log2 ? 'softmax_log2' : 'softmax_uniform',
+      kernel: isLog2 ? 'softmax_log2' : 'softmax_uniform',
       reads: [`${name}.scores`],
       constants: [table, ...new Set(masks.filter((m) => m !== undefined))],
       scratchBytes: 16 + stride,
-      run: (k) => {
-        for (const [w, m] of masks.entries()) {
-          const at = w * rows * stride;
-          const kept = m?.address ?? 0;
-          if (log2)
-            k.softmax_log2(
-              scores.address + at,
-              stride,
-              probs.address + at,
-              rows,
-              tokens,
-              table.address,
-              kept,
-              this.#scratch,
-            );
-          else
-            k.softmax_uniform(
-              scores.address + at,
-              stride,
-              probs.address + at,
-              rows,
-              tokens,
-              table.address,
-              levels,
-              kept,
-              this.#scratch,
-            );
-        }
-      },
+      calls: (part) =>
+        shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
+          const at = rowAt(window, head, from);
+          const kept = masks[window] === undefined ? 0 : masks[window].address + from * stride;
+          const [q, p] = [scores.address + at, probs.address + at];
+          return isLog2
+            ? ['softmax_log2', q, stride, p, rows, tokens, table.address, kept, part.scratch]
+            : ['softmax_uniform', q, stride, p, rows, tokens, table.address, levels, kept, part.scratch];
+        }),
     });
 
-    const context = this.buffer(`${name}.context`, windows * tokens, dim);
+    const context = this.buffer(`${name}.context`, windows * queries, dim);
     const { multiplier, left, right } = this.integers(`${name}.context`);
     const z = this.zeroPoint(`${name}.qkv.out`);
     const zo = this.zeroPoint(`${name}.context`);
-    const kernel = log2 ? 'context_log2' : 'context_uniform';
+    const high = this.highest(`${name}.context`);
+    const kernel = isLog2 ? 'context_log2' : 'context_uniform';
     const padded = roundUp(tokens, 8);
     this.step(`${name}.context`, {
       kernel,
       reads: [`${name}.softmax`, `${name}.qkv.out`],
-      macs: windows * heads * tokens ** 2 * d,
-      scratchBytes: 2 * padded ** 2 + 16 * padded + 64,
-      run: (k) => {
-        for (let w = 0; w < windows; w++) {
-          for (let h = 0; h < heads; h++) {
-            const p = probs.address + (w * heads + h) * tokens * stride;
-            const v = qkv.address + w * tokens * qkv.stride + 2 * dim + h * d;
-            const to = context.address + w * tokens * dim + h * d;
-            k[kernel](
-              p,
-              stride,
-              v,
-              qkv.stride,
-              z,
-              multiplier!,
-              left!,
-              right!,
-              to,
-              dim,
-              zo,
-              tokens,
-              d,
-              this.#scratch,
-            );
-          }
-        }
-      },
+      macs: windows * heads * queries * tokens * d,
+      scratchBytes: 2 * padded * roundUp(queries, TILE) + 16 * padded + 64,
+      calls: (part) =>
+        shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
+          const v = qkv.address + window * tokens * qkv.stride + 2 * dim + head * d;
+          const to = context.address + (window * queries + from) * dim + head * d;
+          return [
+            kernel,
+            probs.address + rowAt(window, head, from),
+            stride,
+            v,
+            qkv.stride,
+            z,
+            multiplier!,
+            left!,
+            right!,
+            to,
+            dim,
+            zo,
+            high,
+            rows,
+            tokens,
+            d,
+            part.scratch,
+          ];
+        }),
     });
   }
 
@@ -500,7 +610,11 @@ export class ModelPlan {
       kernel: 'gelu',
       reads: [`${block}.mlp.fc1.fine`],
       constants: [table],
-      run: (k) => k.gelu(fine.address, table.address, gelu.address, rows * columns),
+      calls: (part) => {
+        const [from, to] = share(rows, part);
+        const at = from * columns;
+        return [['gelu', fine.address + 2 * at, table.address, gelu.address + at, (to - from) * columns]];
+      },
     });
     this.linear(`${block}.mlp.fc2`, `${block}.mlp.gelu.out`);
     this.add(`${block}.residual2`, `${block}.residual1.out`, `${block}.mlp.fc2.out`);
@@ -510,6 +624,11 @@ export class ModelPlan {
   head(from: string): void {
     this.linear('head', from, 'logits');
     this.keep('logits');
+  }
+
+  /** The highest code behind a quantiser. */
+  private highest(name: string): number {
+    return highestCode(name, this.model.recipe);
   }
 
   zeroPoint(name: string): number {
@@ -552,9 +671,11 @@ export class ModelPlan {
    */
   private weight(layer: string, n: number, padded: number): Constant & { readonly inputs: number } {
     const stored = this.model.tensors.get(`${layer}.weight`)!;
-    const packed = weightBits(layer, this.model.recipe) === 4;
+    const bits = weightBits(layer, this.model.recipe);
+    const packed = bits === 4;
     const inputs = packed ? padded : stored.length / n;
-    const bytes = roundUp(n, 8) * padded;
+    const panel = panelBytes(padded);
+    const bytes = Math.ceil(n / 8) * panel;
     this.#widest = Math.max(this.#widest, inputs);
     const address = this.memory.reserve(bytes);
     this.fills.push((memory, kernels) => {
@@ -562,7 +683,7 @@ export class ModelPlan {
       for (let row = 0; row < n; row += 8) {
         const rows = Math.min(8, n - row);
         new Int8Array(memory, this.#scratch).set(codes.subarray(row * inputs, (row + rows) * inputs));
-        kernels.pack_weights(this.#scratch, rows, inputs, padded, address + row * padded);
+        kernels.pack_weights(this.#scratch, rows, inputs, padded, bits, address + (row / 8) * panel);
       }
     });
     return { address, bytes, inputs };

@@ -1,6 +1,7 @@
 import { type SwinArchitecture, type SwinStage, swinStages } from '../../checkpoint/architecture.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { areNeighbours, type WindowEdge, windowEdge } from '../windows.js';
+import { share } from './calls.js';
 import { type AttentionShape, type Constant, ModelPlan, roundUp, type WindowOrder } from './plan.js';
 
 /**
@@ -37,9 +38,10 @@ function block(
 ): void {
   const { dim, heads, side, window } = stage;
   const order: WindowOrder = { side, window, shift };
-  const shape: AttentionShape = { windows: (side / window) ** 2, tokens: window ** 2, heads, dim };
+  const tokens = window ** 2;
+  const shape: AttentionShape = { windows: (side / window) ** 2, tokens, heads, dim, queries: tokens };
   plan.layerNorm(`${name}.norm1`, stream, `${name}.norm1.out`, { order });
-  plan.qkv(name);
+  plan.qkv(name, shape);
   plan.scores(name, `${name}.attn.qk`, shape);
   positionBias(plan, name, shape, window);
   plan.attend(name, shape, (w) => masks[windowEdge(w, side / window)]);
@@ -69,26 +71,32 @@ function positionBias(
     reads: [`${name}.attn.qk`],
     constants: [table],
     scratchBytes: 4 * size,
-    run: (k) => {
-      for (let h = 0; h < heads; h++) {
-        k.bias(
-          qk.address + h * size,
+    calls: (part) => {
+      const isWhole = windows >= part.count;
+      const [firstWindow, lastWindow] = isWhole ? share(windows, part) : [0, windows];
+      const [firstHead, lastHead] = isWhole ? [0, heads] : share(heads, part);
+      return Array.from({ length: lastHead - firstHead }, (_, i) => {
+        const head = firstHead + i;
+        const at = (firstWindow * heads + head) * size;
+        return [
+          'bias',
+          qk.address + at,
           zq,
           multiplier!,
-          table.address + h,
+          table.address + head,
           heads,
           zb,
           biasMultiplier!,
           shift!,
-          out.address + h * size,
+          out.address + at,
           zo,
-          windows,
+          lastWindow - firstWindow,
           heads * size,
           window,
           stride,
-          plan.scratch,
-        );
-      }
+          part.scratch,
+        ];
+      });
     },
   });
 }
@@ -127,7 +135,10 @@ function tail(plan: ModelPlan, stream: string): void {
   plan.step('pooled', {
     kernel: 'pool',
     reads: ['norm.out'],
-    run: (k) => k.pool(tokens.address, z, multiplier!, left!, right!, pooled.address, zo, rows, columns),
+    calls: ({ index }) =>
+      index > 0
+        ? []
+        : [['pool', tokens.address, z, multiplier!, left!, right!, pooled.address, zo, rows, columns]],
   });
   plan.head('pooled');
 }

@@ -1,8 +1,12 @@
 import { tokenCount, type VitArchitecture } from '../../checkpoint/architecture.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import { share } from './calls.js';
 import { ModelPlan } from './plan.js';
 
-/** The forward pass of an integer DeiT or ViT (paper Figure 2). */
+/**
+ * The forward pass of an integer DeiT or ViT (paper Figure 2). The head reads the class token, so in the last block only its
+ * row goes on from attention; the other tokens are there as keys and values.
+ */
 export function planVit(model: IntegerModel, architecture: VitArchitecture): ModelPlan {
   const { dim, depth, heads } = architecture;
   const plan = new ModelPlan(model);
@@ -11,9 +15,9 @@ export function planVit(model: IntegerModel, architecture: VitArchitecture): Mod
   let stream = 'stem.out';
   for (let i = 0; i < depth; i++) {
     const block = `blocks.${i}`;
-    const shape = { windows: 1, tokens, heads, dim };
+    const shape = { windows: 1, tokens, heads, dim, queries: i + 1 < depth ? tokens : 1 };
     plan.layerNorm(`${block}.norm1`, stream);
-    plan.qkv(block);
+    plan.qkv(block, shape);
     plan.scores(block, `${block}.attn.scores`, shape);
     plan.attend(block, shape);
     plan.linear(`${block}.attn.proj`, `${block}.attn.context`);
@@ -21,7 +25,7 @@ export function planVit(model: IntegerModel, architecture: VitArchitecture): Mod
     plan.mlp(block);
     stream = `${block}.residual2.out`;
   }
-  plan.layerNorm('norm', stream, 'norm.out', { rows: 1 }); // of the class token, the first row
+  plan.layerNorm('norm', stream, 'norm.out', { rows: 1 });
   plan.head('norm.out');
   return plan.finish();
 }
@@ -38,7 +42,11 @@ function stem(plan: ModelPlan, tokens: number, dim: number): void {
     kernel: 'lookup',
     reads: ['patch_embed.out'],
     constants: [table],
-    run: (k) => k.lookup(embedded.address, table.address, rows.address + dim, (tokens - 1) * dim),
+    calls: (part) => {
+      const [from, to] = share(tokens - 1, part);
+      const at = from * dim;
+      return [['lookup', embedded.address + at, table.address, rows.address + dim + at, (to - from) * dim]];
+    },
   });
   plan.constantBuffer('pos_embed', tokens, dim, plan.constant('pos_embed').address);
   plan.add('stem', 'tokens', 'pos_embed');

@@ -1,0 +1,66 @@
+import type { IntegerKernels } from '../../runtime/kernels.js';
+
+/** A kernel and its operands. */
+export type Call = {
+  [Name in keyof IntegerKernels]: readonly [kernel: Name, ...operands: Parameters<IntegerKernels[Name]>];
+}[keyof IntegerKernels];
+
+/** One of the threads that share a forward pass. */
+export interface Part {
+  readonly index: number;
+  readonly count: number;
+  /** Address of the scratch memory of this thread. */
+  readonly scratch: number;
+}
+
+/** From the first to before the last. */
+export type Range = readonly [from: number, to: number];
+
+/** The share of a part in `count` things, in whole groups of `group`. */
+export function share(count: number, part: Part, group = 1): Range {
+  const groups = Math.ceil(count / group);
+  const edge = (index: number) => Math.min(Math.floor((groups * index) / part.count) * group, count);
+  return [edge(part.index), edge(part.index + 1)];
+}
+
+/** Rows of a head in a window that a part computes. */
+export interface HeadRows {
+  readonly window: number;
+  readonly head: number;
+  readonly from: number;
+  readonly rows: number;
+}
+
+/**
+ * The share of a part in the rows of all heads in all windows: whole windows where there are enough of them, else rows in
+ * groups of four, since each head that is cut makes two threads pack its keys and values.
+ */
+export function shareHeads(windows: number, heads: number, rows: number, part: Part): HeadRows[] {
+  const isWhole = windows >= part.count;
+  const groups = Math.ceil(rows / 4);
+  const [first, last] = isWhole ? share(windows, part) : [0, windows];
+  const [from, to] = isWhole ? [0, heads * groups] : share(heads * groups, part);
+  const list: HeadRows[] = [];
+  for (let window = first; window < last; window++) {
+    for (let head = 0; head < heads; head++) {
+      const start = Math.max(from - head * groups, 0) * 4;
+      const end = Math.min(Math.min(to - head * groups, groups) * 4, rows);
+      if (start < end) list.push({ window, head, from: start, rows: end - start });
+    }
+  }
+  return list;
+}
+
+/** Calls ready to be made, in order. */
+export type Program = readonly (readonly [(...operands: number[]) => unknown, readonly number[]])[];
+
+export function link(calls: readonly Call[], kernels: IntegerKernels): Program {
+  return calls.map(([kernel, ...operands]) => [
+    kernels[kernel] as (...operands: number[]) => unknown,
+    operands,
+  ]);
+}
+
+export function execute(program: Program): void {
+  for (const [kernel, operands] of program) kernel(...operands);
+}
