@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { additionParameters } from '../../src/quantize/addition.js';
 import { roundedShift, saturated, tokensOf, type Windows, windowOrder } from './reference.js';
-import { expectSame, onBothTiers, Random, WINDOWS, windowShapes } from './support.js';
+import { cutsOf, expectSame, onEveryTier, Random, ranges, WINDOWS, windowShapes } from './support.js';
 
 interface Addition {
   rows: number;
@@ -18,7 +18,7 @@ interface Addition {
 }
 
 function run({ rows, c, za, zb, zo, a, b, multipliers, shift }: Addition): Uint8Array {
-  return onBothTiers(3 * rows * c + 8 * c + 8192, (bench) => {
+  return onEveryTier(3 * rows * c + 8 * c + 8192, (bench) => {
     const out = bench.output(rows, c);
     const ma = bench.put(multipliers);
     bench.kernels.add(bench.put(a), za, ma, bench.put(b), zb, ma + 4 * c, shift, out.address, zo, rows, c);
@@ -26,14 +26,25 @@ function run({ rows, c, za, zb, zo, a, b, multipliers, shift }: Addition): Uint8
   });
 }
 
-/** a and the output are a map in reading order, b is in window order. */
-function runWindows(addition: Addition, { side, window, shift: roll }: Windows): Uint8Array {
+/**
+ * a and the output are a map in reading order, b is in window order.
+ *
+ * @param cuts lines where another call begins
+ */
+function runWindows(
+  addition: Addition,
+  { side, window, shift: roll }: Windows,
+  cuts: number[] = [],
+): Uint8Array {
   const { rows, c, za, zb, zo, a, b, multipliers, shift } = addition;
-  return onBothTiers(3 * rows * c + 8 * c + 8192, (bench) => {
+  return onEveryTier(3 * rows * c + 8 * c + 8192, (bench) => {
     const out = bench.output(rows, c);
     const ma = bench.put(multipliers);
-    const operands = [bench.put(a), za, ma, bench.put(b), zb, ma + 4 * c, shift, out.address, zo, c] as const;
-    bench.kernels.add_windows(...operands, side, window, roll);
+    const first = [bench.put(a), za, ma] as const;
+    const second = bench.put(b);
+    const rest = [zb, ma + 4 * c, shift, out.address, zo, c, side, window, roll] as const;
+    for (const [from, to] of ranges(rows / window, cuts))
+      bench.kernels.add_windows(...first, second + from * window * c, ...rest, from, to - from);
     return out;
   });
 }
@@ -133,6 +144,15 @@ describe('of rows in window order', () => {
     expectOrder(windows, 16, 22, windows.side);
   });
 
+  test('lines in several calls: the whole map', () => {
+    fc.assert(
+      fc.property(windowShapes, cutsOf, fc.integer(), (windows, cuts, seed) => {
+        const addition = additionOf(windows.side ** 2, 8, 22, seed);
+        expectSame(runWindows(addition, windows, cuts), runWindows(addition, windows));
+      }),
+    );
+  });
+
   test('any map', () => {
     fc.assert(
       fc.property(
@@ -149,7 +169,7 @@ describe('of rows in window order', () => {
 });
 
 // checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('both tiers wrap alike', () => {
+test('all tiers wrap alike', () => {
   const random = new Random(8);
   for (let shift = 1; shift <= 30; shift++) {
     const addition = additionOf(2, 64, shift, shift);

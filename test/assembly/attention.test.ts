@@ -1,7 +1,7 @@
-import { describe, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { requantised } from './reference.js';
-import { type Bench, expectSame, onBothTiers, Random, roundUp } from './support.js';
+import { cutsOf, expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';
 
 /** One head of a qkv tensor `[tokens, ld]` whose q, k and v stand `d` columns apart, behind `before` others. */
 interface Head {
@@ -14,6 +14,8 @@ interface Head {
   left: number;
   right: number;
   zo: number;
+  /** The largest code of a context. */
+  high: number;
   /** u8 `[tokens + 7, ld]`: kernels read up to 7 rows behind the last. */
   qkv: Uint8Array;
 }
@@ -26,60 +28,79 @@ type Context = (typeof CONTEXTS)[number];
 
 function bytesFor({ tokens, d, qkv }: Head): number {
   const padded = roundUp(tokens, 16);
-  return qkv.length + 4 * padded ** 2 + 2 * d * padded + 16 * (d + padded) + 8192;
+  // an output, and scratch memory of up to three calls
+  return qkv.length + 5 * padded ** 2 + 2 * d * padded + 48 * (d + padded) + 16384;
 }
 
-function runScores(head: Head): Uint8Array {
+/** @param cuts rows where another call begins */
+function runScores(head: Head, cuts: number[] = []): Uint8Array {
   const { tokens, d, ld, before, z, multiplier, left, right, zo, qkv } = head;
   const padded = roundUp(tokens, 8);
   const stride = roundUp(tokens, 16);
-  return onBothTiers(bytesFor(head), (bench) => {
+  return onEveryTier(bytesFor(head), (bench) => {
     const q = bench.put(qkv) + before;
     const out = bench.output(tokens, tokens, stride, padded);
-    const scratch = bench.scratch(2 * d * padded + 16 * d + 64);
-    bench.kernels.scores(
-      q,
-      q + d,
-      ld,
-      z,
-      multiplier,
-      left,
-      right,
-      out.address,
-      stride,
-      zo,
-      tokens,
-      d,
-      scratch,
-    );
+    for (const [from, to] of ranges(tokens, cuts)) {
+      const rows = to - from;
+      bench.kernels.scores(
+        q + from * ld,
+        q + d,
+        ld,
+        z,
+        multiplier,
+        left,
+        right,
+        out.address + from * stride,
+        stride,
+        zo,
+        rows,
+        tokens,
+        d,
+        bench.scratch(2 * d * roundUp(rows, 4) + 16 * d + 64),
+      );
+    }
     return out;
   });
 }
 
-/** @param codes u8 `[tokens, tokens rounded up to 16]`, attention codes with padding */
-function runContext({ kernel }: Context, head: Head, codes: Uint8Array, ldo = head.d): Uint8Array {
-  const { tokens, d, ld, before, z, multiplier, left, right, zo, qkv } = head;
+/**
+ * @param codes u8 `[tokens, tokens rounded up to 16]`, attention codes with padding
+ * @param cuts rows where another call begins
+ */
+function runContext(
+  { kernel }: Context,
+  head: Head,
+  codes: Uint8Array,
+  { ldo = head.d, cuts = [] as number[] } = {},
+): Uint8Array {
+  const { tokens, d, ld, before, z, multiplier, left, right, zo, high, qkv } = head;
   const padded = roundUp(tokens, 8);
-  return onBothTiers(bytesFor(head) + tokens * ldo, (bench: Bench) => {
+  const stride = roundUp(tokens, 16);
+  return onEveryTier(bytesFor(head) + tokens * ldo, (bench) => {
     const v = bench.put(qkv) + before + 2 * d;
     const p = bench.put(codes);
     const out = bench.output(tokens, d, ldo);
-    bench.kernels[kernel](
-      p,
-      roundUp(tokens, 16),
-      v,
-      ld,
-      z,
-      multiplier,
-      left,
-      right,
-      out.address,
-      ldo,
-      zo,
-      tokens,
-      d,
-      bench.scratch(2 * padded ** 2 + 16 * padded + 64),
-    );
+    for (const [from, to] of ranges(tokens, cuts)) {
+      const rows = to - from;
+      bench.kernels[kernel](
+        p + from * stride,
+        stride,
+        v,
+        ld,
+        z,
+        multiplier,
+        left,
+        right,
+        out.address + from * ldo,
+        ldo,
+        zo,
+        high,
+        rows,
+        tokens,
+        d,
+        bench.scratch(2 * padded * roundUp(rows, 4) + 16 * padded + 64),
+      );
+    }
     return out;
   });
 }
@@ -96,14 +117,14 @@ function expectedScores(head: Head): number[] {
 }
 
 function expectedContext({ weight }: Context, head: Head, codes: Uint8Array): number[] {
-  const { tokens, d, ld, before, z, zo, qkv } = head;
+  const { tokens, d, ld, before, z, zo, high, qkv } = head;
   const stride = roundUp(tokens, 16);
   return Array.from({ length: tokens * d }, (_, at) => {
     const p = Math.floor(at / d) * stride;
     const v = before + 2 * d + (at % d);
     let sum = 0;
     for (let j = 0; j < tokens; j++) sum += weight(codes[p + j]!) * (qkv[j * ld + v]! - z);
-    return requantised(sum, head, zo, 255);
+    return requantised(sum, head, zo, high);
   });
 }
 
@@ -113,6 +134,7 @@ function headOf(tokens: number, d: number, seed: number, factors: Partial<Head> 
   return {
     ...{ tokens, d, ld, before: 8, z: random.integer(0, 255), zo: random.integer(0, 255) },
     ...{ multiplier: random.multiplier(), left: 0, right: random.integer(32, 62) },
+    high: random.real() < 0.5 ? 255 : 127,
     qkv: random.codes((tokens + 7) * ld),
     ...factors,
   };
@@ -210,7 +232,10 @@ describe.each(CONTEXTS)('$kernel', (context) => {
       fc.property(shapes, fc.boolean(), ({ tokens, d, seed }, spreads) => {
         const head = headOf(tokens, d, seed, spreads ? usual(tokens) : {});
         const codes = attentionCodes(context, tokens, new Random(seed));
-        expectSame(runContext(context, head, codes, d + (seed & 8)), expectedContext(context, head, codes));
+        expectSame(
+          runContext(context, head, codes, { ldo: d + (seed & 8) }),
+          expectedContext(context, head, codes),
+        );
       }),
     );
   });
@@ -221,7 +246,7 @@ describe.each(CONTEXTS)('$kernel', (context) => {
   ])('%d tokens of %d, against the equation', (tokens, d) => {
     const head = headOf(tokens, d, tokens, { z: 120, zo: 128, ...usual(tokens) });
     const codes = attentionCodes(context, tokens, new Random(tokens));
-    expectSame(runContext(context, head, codes, 3 * d), expectedContext(context, head, codes));
+    expectSame(runContext(context, head, codes, { ldo: 3 * d }), expectedContext(context, head, codes));
   });
 
   test.each([
@@ -261,6 +286,32 @@ describe.each(CONTEXTS)('$kernel', (context) => {
       }
     }
   });
+});
+
+test('rows in several calls: all rows', () => {
+  fc.assert(
+    fc.property(shapes, cutsOf, ({ tokens, d, seed }, cuts) => {
+      const head = headOf(tokens, d, seed, { ...spread(5000 * d) });
+      expectSame(runScores(head, cuts), runScores(head));
+      for (const context of CONTEXTS) {
+        const codes = attentionCodes(context, tokens, new Random(seed));
+        const values = { ...head, ...spread(context.kernel === 'context_log2' ? 2 ** 21 : 40000) };
+        expectSame(runContext(context, values, codes, { cuts }), runContext(context, values, codes));
+      }
+    }),
+  );
+});
+
+test.each(CONTEXTS)('$kernel: codes of 7 bits are those of 8, none above 127', (context) => {
+  const size = context.kernel === 'context_log2' ? 2 ** 21 : 40000;
+  const head = headOf(33, 24, 1, { z: 120, zo: 100, high: 255, ...spread(size) });
+  const codes = attentionCodes(context, 33, new Random(1));
+  const wide = runContext(context, head, codes);
+  expect(wide.filter((code) => code > 127).length).toBeGreaterThan(50);
+  expectSame(
+    runContext(context, { ...head, high: 127 }, codes),
+    wide.map((code) => Math.min(code, 127)),
+  );
 });
 
 test('what lies in the rows behind the last does not matter', () => {

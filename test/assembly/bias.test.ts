@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { additionParameters } from '../../src/quantize/addition.js';
 import { roundedShift, saturated } from './reference.js';
-import { expectSame, onBothTiers, Random, roundUp } from './support.js';
+import { expectSame, onEveryTier, Random, roundUp } from './support.js';
 
 /** The scores of all heads in all windows of w × w tokens: u8 `[windows, heads, w², ld]`. */
 interface Bias {
@@ -25,7 +25,7 @@ interface Bias {
 function run(bias: Bias): Uint8Array {
   const { windows, heads, w, ld, zq, zb, zo, mq, mb, shift, codes, table } = bias;
   const size = w ** 2 * ld;
-  return onBothTiers(2 * codes.length + table.length + 4 * size + 8192, (bench) => {
+  return onEveryTier(2 * codes.length + table.length + 4 * size + 8192, (bench) => {
     const rows = windows * heads * w ** 2;
     const out = bench.output(rows, w ** 2, ld, ld);
     const qk = bench.put(codes);
@@ -141,7 +141,7 @@ test('one head leaves the others alone', () => {
   const bias = biasOf({ windows: 4, heads, w: 4, shift: 21, seed: 2 });
   const { windows, w, ld, zq, zb, zo, mq, mb, shift, codes, table } = bias;
   const size = w ** 2 * ld;
-  const head = onBothTiers(65536, (bench) => {
+  const head = onEveryTier(65536, (bench) => {
     const out = bench.output(windows, size, heads * size);
     const scores = [bench.put(codes) + size, zq, mq] as const;
     const terms = [bench.put(table) + 1, heads, zb, mb, shift] as const;
@@ -207,7 +207,7 @@ test('a bias in real numbers', () => {
 });
 
 // checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('both tiers wrap alike', () => {
+test('all tiers wrap alike', () => {
   const random = new Random(8);
   const any = () => random.integer(-(2 ** 31), 2 ** 31 - 1);
   for (let shift = 1; shift <= 30; shift++) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import binaryen from 'binaryen';
-import { readModule } from './support.js';
+import { ALL_TIERS, readModule } from '../support/tiers.js';
 
 /** The words of a module's text form: opcodes, types and numbers, without names and data. */
 function words(wasm: Uint8Array): string[] {
@@ -25,9 +25,10 @@ const OPCODES = {
     'i8x16.swizzle',
     'i64.div_u',
   ],
+  relaxed: ['i16x8.relaxed_dot_i8x16_i7x16_s', 'i32x4.dot_i16x8_s', 'i32x4.extadd_pairwise_i16x8_s'],
 } as const;
 
-describe.each(['scalar', 'simd'] as const)('the %s module', (tier) => {
+describe.each(ALL_TIERS)('the %s module', (tier) => {
   const wasm = readModule(tier);
 
   test('has no instruction and no type of floating point', () => {
@@ -43,6 +44,11 @@ describe.each(['scalar', 'simd'] as const)('the %s module', (tier) => {
       { module: 'env', name: 'memory', kind: 'memory' },
     ]);
   });
+});
+
+// it is the one tier that needs an engine with relaxed SIMD
+test('the simd module has no relaxed instruction', () => {
+  expect(words(readModule('simd')).filter((word) => word.includes('relaxed'))).toEqual([]);
 });
 
 test('the scalar module runs without SIMD', () => {

@@ -1,8 +1,8 @@
 import { test } from '@jest/globals';
-import { expectSame, onBothTiers, Random } from './support.js';
+import { expectSame, onEveryTier, Random } from './support.js';
 
 function run(codes: Uint16Array, table: Uint8Array): Uint8Array {
-  return onBothTiers(3 * codes.length + 8192, (bench) => {
+  return onEveryTier(3 * codes.length + 8192, (bench) => {
     const out = bench.output(1, codes.length);
     bench.kernels.gelu(bench.put(codes), bench.put(table), out.address, codes.length);
     return out;

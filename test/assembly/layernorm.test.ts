@@ -10,13 +10,24 @@ import {
   type Windows,
   windowOrder,
 } from './reference.js';
-import { type Bench, expectSame, onBothTiers, Random, WINDOWS, windowShapes } from './support.js';
+import {
+  type Bench,
+  cutsOf,
+  expectSame,
+  onEveryTier,
+  Random,
+  ranges,
+  WINDOWS,
+  windowShapes,
+} from './support.js';
 
 interface Norm {
   rows: number;
   c: number;
   z: number;
   zo: number;
+  /** The largest code. */
+  high: number;
   codes: Uint8Array;
   /** 2^α, `[c]`. */
   power: Int16Array;
@@ -35,29 +46,42 @@ type Operands = readonly [
   shift: number,
   out: number,
   zo: number,
+  high: number,
 ];
 
-function onRows(norm: Norm, call: (bench: Bench, operands: Operands) => void): Uint8Array {
-  const { rows, c, z, zo, codes, power, gain, bias, shift } = norm;
-  return onBothTiers(2 * rows * c + 11 * c + 8192, (bench) => {
+/** @param call makes rows or lines `from` to `to`, from operands of the whole */
+function onRows(
+  norm: Norm,
+  count: number,
+  cuts: number[],
+  call: (bench: Bench, operands: Operands, from: number, to: number) => void,
+): Uint8Array {
+  const { rows, c, z, zo, high, codes, power, gain, bias, shift } = norm;
+  return onEveryTier(2 * rows * c + 11 * c + 8192, (bench) => {
     const out = bench.output(rows, c);
     const parameters = [bench.put(power), bench.put(gain), bench.put(bias), shift] as const;
-    call(bench, [bench.put(codes), z, ...parameters, out.address, zo]);
+    const q = bench.put(codes);
+    for (const [from, to] of ranges(count, cuts)) {
+      const at = from * (rows / count) * c;
+      call(bench, [q, z, ...parameters, out.address + at, zo, high], from, to);
+    }
     return out;
   });
 }
 
-const run = (norm: Norm) =>
-  onRows(norm, ({ kernels }, operands) => kernels.layernorm(...operands, norm.rows, norm.c));
-
-const runWindows = (norm: Norm, { side, window, shift }: Windows) =>
-  onRows(norm, ({ kernels }, operands) => {
-    kernels.layernorm_windows(...operands, norm.c, side, window, shift);
+const run = (norm: Norm, cuts: number[] = []) =>
+  onRows(norm, norm.rows, cuts, ({ kernels }, [q, ...operands], from, to) => {
+    kernels.layernorm(q + from * norm.c, ...operands, to - from, norm.c);
   });
 
-const runMerge = (norm: Norm, side: number) =>
-  onRows(norm, (bench, operands) => {
-    bench.kernels.layernorm_merge(...operands, norm.c, side, bench.scratch(norm.c));
+const runWindows = (norm: Norm, { side, window, shift }: Windows, cuts: number[] = []) =>
+  onRows(norm, norm.rows / window, cuts, ({ kernels }, operands, from, to) => {
+    kernels.layernorm_windows(...operands, norm.c, side, window, shift, from, to - from);
+  });
+
+const runMerge = (norm: Norm, side: number, cuts: number[] = []) =>
+  onRows(norm, norm.rows, cuts, (bench, operands, from, to) => {
+    bench.kernels.layernorm_merge(...operands, norm.c, side, from, to - from, bench.scratch(norm.c));
   });
 
 /** C·x - Σx of every channel of a row, and V = (C·σ)²; below 2^53. */
@@ -73,7 +97,7 @@ function statistics({ c, z, codes, power }: Norm, row: number) {
  * part in Q12.
  */
 function expected(norm: Norm): number[] {
-  const { rows, zo, gain, bias, shift } = norm;
+  const { rows, zo, high, gain, bias, shift } = norm;
   return Array.from({ length: rows }, (_, row) => {
     const { centred, v } = statistics(norm, row);
     const wide = BigInt(Math.max(v, 1));
@@ -82,7 +106,7 @@ function expected(norm: Norm): number[] {
     return centred.map((value, i) => {
       const t = roundedShift(BigInt(value) * reciprocal, 38 - even / 2);
       const u = roundedShift(t * BigInt(gain[i]!), shift);
-      return saturated(roundedShift(u + BigInt(bias[i]!), 12) + BigInt(zo));
+      return saturated(roundedShift(u + BigInt(bias[i]!), 12) + BigInt(zo), high);
     });
   }).flat();
 }
@@ -101,7 +125,7 @@ function real(norm: Norm): number[] {
 
 function expectReal(norm: Norm, tolerance: number): void {
   const codes = run(norm);
-  const apart = real(norm).map((value, i) => Math.abs(codes[i]! - Math.min(Math.max(value, 0), 255)));
+  const apart = real(norm).map((value, i) => Math.abs(codes[i]! - Math.min(Math.max(value, 0), norm.high)));
   expect(Math.max(...apart)).toBeLessThan(0.5 + tolerance);
 }
 
@@ -112,7 +136,7 @@ function normOf(rows: number, c: number, seed: number, gammas = 40, betas = 20):
   const z = random.integer(0, 255);
   const spread = random.integer(1, 127);
   return {
-    ...{ rows, c, z, zo: random.integer(0, 255) },
+    ...{ rows, c, z, zo: random.integer(0, 255), high: seed % 2 === 0 ? 255 : 127 },
     codes: random.codes(rows * c, 128 - spread, 128 + spread),
     power: Int16Array.from({ length: c }, () => 2 ** random.integer(0, 3)),
     ...layerNormParameters(reals(gammas), reals(betas), 1),
@@ -172,7 +196,9 @@ describe('extreme rows', () => {
   test('a row of equal values becomes β', () => {
     const norm = { ...normOf(1, 16, 1), power: new Int16Array(16).fill(2) };
     norm.codes.fill(99);
-    const beta = Array.from(norm.bias, (b) => saturated(roundedShift(BigInt(b), 12) + BigInt(norm.zo)));
+    const beta = Array.from(norm.bias, (b) =>
+      saturated(roundedShift(BigInt(b), 12) + BigInt(norm.zo), norm.high),
+    );
     expectSame(run(norm), beta);
   });
 });
@@ -191,7 +217,7 @@ test('the root keeps its bits from the least variance to the largest', () => {
           codes[5] = sign > 0 ? d : 255 - d;
           const bias = new Int32Array(c).fill(Math.round(-sign * kept * Math.sqrt(c - 1) * 4096));
           const norm: Norm = {
-            ...{ rows: 1, c, z: 0, zo: 128, codes, power: new Int16Array(c).fill(power), bias },
+            ...{ rows: 1, c, z: 0, zo: 128, high: 255, codes, power: new Int16Array(c).fill(power), bias },
             ...{ gain: parameters.gain, shift: parameters.shift },
           };
           expect(run(norm)[5]).toBe(128);
@@ -208,7 +234,7 @@ test('the largest sum of the quantiser stays in i32', () => {
       const codes = new Uint8Array(c);
       codes[0] = 255; // x̂ = √(C - 1), the largest there is
       const norm: Norm = {
-        ...{ rows: 1, c, z: 0, zo: 100, codes, power: new Int16Array(c).fill(8) },
+        ...{ rows: 1, c, z: 0, zo: 100, high: 255, codes, power: new Int16Array(c).fill(8) },
         ...layerNormParameters(huge, huge, 1e-30),
       };
       expect(run(norm)[0]).toBe(sign > 0 ? 255 : 0);
@@ -264,8 +290,37 @@ describe('of merged patches', () => {
   });
 });
 
+const ORDERS: [string, (norm: Norm, cuts?: number[]) => Uint8Array][] = [
+  ['in order', run],
+  ['in window order', (norm, cuts) => runWindows(norm, { side: 6, window: 3, shift: 1 }, cuts)],
+  ['of merged patches', (norm, cuts) => runMerge(norm, 12, cuts)],
+];
+
+describe.each(ORDERS)('36 rows %s', (_, runOrder) => {
+  const codes = (seed: number) => new Random(seed).codes(36 * 40);
+
+  test('in several calls', () => {
+    fc.assert(
+      fc.property(cutsOf, fc.integer(), (cuts, seed) => {
+        const norm = { ...normOf(36, 40, seed), codes: codes(seed) };
+        expectSame(runOrder(norm, cuts), runOrder(norm));
+      }),
+    );
+  });
+
+  test('codes of 7 bits are those of 8, none above 127', () => {
+    const norm = { ...normOf(36, 40, 1), codes: codes(1), zo: 100 };
+    const wide = runOrder({ ...norm, high: 255 });
+    expect(wide.filter((code) => code > 127).length).toBeGreaterThan(100);
+    expectSame(
+      runOrder({ ...norm, high: 127 }),
+      wide.map((code) => Math.min(code, 127)),
+    );
+  });
+});
+
 // checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('both tiers wrap alike', () => {
+test('all tiers wrap alike', () => {
   const random = new Random(8);
   const any = () => random.integer(-(2 ** 31), 2 ** 31 - 1);
   for (let shift = 1; shift <= 62; shift++) {

@@ -1,5 +1,5 @@
 import { describe, test } from '@jest/globals';
-import { expectSame, onBothTiers, Random, roundUp } from './support.js';
+import { expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';
 
 describe('patches', () => {
   test.each([
@@ -17,11 +17,14 @@ describe('patches', () => {
     const length = 3 * patch ** 2;
     const k = roundUp(length, 8);
     const zero = 201;
-    const rows = onBothTiers(2 * pixels.length + 8 * side ** 2 + 8192, (bench) => {
-      const out = bench.output(side ** 2, k);
-      bench.kernels.patches(bench.put(pixels), bench.put(table), zero, size, patch, k, out.address);
-      return out;
-    });
+    const run = (cuts: number[]) =>
+      onEveryTier(2 * pixels.length + 8 * side ** 2 + 8192, (bench) => {
+        const out = bench.output(side ** 2, k);
+        const operands = [bench.put(pixels), bench.put(table), zero, size, patch, k] as const;
+        for (const [from, to] of ranges(side ** 2, cuts))
+          bench.kernels.patches(...operands, from, to - from, out.address + from * k);
+        return out;
+      });
     // the order of the patch embedding's weights: channel, row, column
     const expected = new Uint8Array(side ** 2 * k).fill(zero);
     for (let row = 0; row < size; row++)
@@ -31,7 +34,8 @@ describe('patches', () => {
           const within = (c * patch + (row % patch)) * patch + (column % patch);
           expected[at * k + within] = table[256 * c + pixels[(row * size + column) * 3 + c]!]!;
         }
-    expectSame(rows, expected);
+    expectSame(run([]), expected);
+    for (const cuts of [[1], [side - 1, side + 1], [side ** 2 - 1]]) expectSame(run(cuts), expected);
   });
 });
 
@@ -41,7 +45,7 @@ describe('lookup', () => {
   const expected = Array.from(codes, (code) => table[code]!);
 
   test('to another place', () => {
-    const looked = onBothTiers(65536, (bench) => {
+    const looked = onEveryTier(65536, (bench) => {
       const out = bench.output(1, codes.length);
       bench.kernels.lookup(bench.put(codes), bench.put(table), out.address, codes.length);
       return out;
@@ -50,7 +54,7 @@ describe('lookup', () => {
   });
 
   test('in place', () => {
-    const looked = onBothTiers(65536, (bench) => {
+    const looked = onEveryTier(65536, (bench) => {
       const address = bench.put(codes);
       bench.kernels.lookup(address, bench.put(table), address, codes.length);
       return bench.inPlace(address, codes.length);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { requantizer } from '../../src/quantize/requantizer.js';
 import { requantised } from './reference.js';
-import { expectSame, onBothTiers, Random } from './support.js';
+import { expectSame, onEveryTier, Random } from './support.js';
 
 interface Pool {
   rows: number;
@@ -16,7 +16,7 @@ interface Pool {
 }
 
 function run({ rows, c, z, zo, multiplier, left, right, codes }: Pool): Uint8Array {
-  return onBothTiers(codes.length + c + 8192, (bench) => {
+  return onEveryTier(codes.length + c + 8192, (bench) => {
     const out = bench.output(1, c);
     bench.kernels.pool(bench.put(codes), z, multiplier, left, right, out.address, zo, rows, c);
     return out;
@@ -87,7 +87,7 @@ test.each([
 });
 
 // checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('both tiers wrap alike', () => {
+test('all tiers wrap alike', () => {
   const random = new Random(5);
   for (let left = 0; left < 16; left++) {
     for (const right of [32, 47, 62]) {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { exponentialTable } from '../../src/quantize/exponential-table.js';
+import type { IntegerKernels } from '../../src/runtime/kernels.js';
 import { roundedRatio, roundedShift, windowOrder } from './reference.js';
-import { expectSame, onBothTiers, Random, roundUp } from './support.js';
+import { cutsOf, expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';
 
 /** Score codes u8 `[rows, n]`, row stride `ld`, and the exponentials of their distances from the largest. */
 interface Scores {
@@ -15,41 +16,39 @@ interface Scores {
   mask?: Uint8Array | undefined;
 }
 
-/** Whole rows, `ld` codes each. */
-function runLog2({ rows, n, ld, codes, table, mask }: Scores): Uint8Array {
-  return onBothTiers(2 * rows * ld + (n + 1) * ld + 8192, (bench) => {
+/** Whole rows, `ld` codes each. @param cuts rows where another call begins */
+function run(
+  { rows, n, ld, codes, table, mask }: Scores,
+  call: (kernels: IntegerKernels, ...operands: Operands) => void,
+  cuts: number[],
+): Uint8Array {
+  return onEveryTier(2 * rows * ld + (n + 3) * ld + 8192, (bench) => {
     const out = bench.output(rows, ld);
-    bench.kernels.softmax_log2(
-      bench.put(codes),
-      ld,
-      out.address,
-      rows,
-      n,
-      bench.put(table),
-      mask ? bench.put(mask) : 0,
-      bench.scratch(mask ? 16 + ld : 16),
-    );
+    const q = bench.put(codes);
+    const kept = mask ? bench.put(mask) : 0;
+    const exponentials = bench.put(table);
+    for (const [from, to] of ranges(rows, cuts)) {
+      const at = from * ld;
+      const scratch = bench.scratch(mask ? 16 + ld : 16);
+      const maskRow = mask ? kept + at : 0;
+      call(bench.kernels, q + at, ld, out.address + at, to - from, n, exponentials, maskRow, scratch);
+    }
     return out;
   });
 }
 
-function runUniform({ rows, n, ld, codes, table, mask }: Scores, levels: number): Uint8Array {
-  return onBothTiers(2 * rows * ld + (n + 1) * ld + 8192, (bench) => {
-    const out = bench.output(rows, ld);
-    bench.kernels.softmax_uniform(
-      bench.put(codes),
-      ld,
-      out.address,
-      rows,
-      n,
-      bench.put(table),
-      levels,
-      mask ? bench.put(mask) : 0,
-      bench.scratch(mask ? 16 + ld : 0),
-    );
-    return out;
-  });
-}
+type Operands = Parameters<IntegerKernels['softmax_log2']>;
+
+const runLog2 = (scores: Scores, cuts: number[] = []) =>
+  run(scores, (kernels, ...operands) => kernels.softmax_log2(...operands), cuts);
+
+const runUniform = (scores: Scores, levels: number, cuts: number[] = []) =>
+  run(
+    scores,
+    (kernels, q, ld, out, rows, n, table, mask, scratch) =>
+      kernels.softmax_uniform(q, ld, out, rows, n, table, levels, mask, scratch),
+    cuts,
+  );
 
 /**
  * The code of every element that counts, `none` for the others and from n to ld.
@@ -262,6 +261,20 @@ describe('with a mask', () => {
           expectEquation(scores, levels);
         },
       ),
+    );
+  });
+
+  test('rows of one window in several calls, with a mask and without', () => {
+    fc.assert(
+      fc.property(shapes, cutsOf, fc.boolean(), ({ n, slack, seed, levels }, cuts, isMasked) => {
+        const ld = roundUp(n, 16) + slack;
+        const scores = {
+          ...{ rows: n, n, ld, table: exponentialTable(0.05, n), codes: new Random(seed).codes(n * ld) },
+          mask: isMasked ? maskOf(n, ld, (i, j) => (i + j) % 3 > 0 || i === j) : undefined,
+        };
+        expectSame(runLog2(scores, cuts), runLog2(scores));
+        expectSame(runUniform(scores, levels, cuts), runUniform(scores, levels));
+      }),
     );
   });
 

@@ -1,17 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { instantiateSync } from '@assemblyscript/loader';
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
 import type { IntegerKernels, Tier } from '../../src/runtime/kernels.js';
+import { countMissing, readModule, TIERS } from '../support/tiers.js';
 import type { Windows } from './reference.js';
 
-export const readModule = (name: Tier | 'float'): Uint8Array<ArrayBuffer> =>
-  new Uint8Array(readFileSync(new URL(`../../wasm/fqvit.${name}.wasm`, import.meta.url)));
-
-const modules = {
-  scalar: new WebAssembly.Module(readModule('scalar')),
-  simd: new WebAssembly.Module(readModule('simd')),
-};
+const modules = new Map(TIERS.map((tier) => [tier, new WebAssembly.Module(readModule(tier))]));
 
 /** Rows of bytes in memory: `columns` that count out of `written` that a kernel may write, every `stride`. */
 export interface Rows {
@@ -39,7 +33,8 @@ export class Bench {
     bytes: number,
   ) {
     const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) });
-    this.kernels = instantiateSync(modules[tier], { env: { memory } }).exports as unknown as IntegerKernels;
+    this.kernels = instantiateSync(modules.get(tier)!, { env: { memory } })
+      .exports as unknown as IntegerKernels;
     this.#memory = new Uint8Array(memory.buffer).fill(GUARD);
     this.#expected = new Uint8Array(memory.buffer.byteLength).fill(GUARD);
   }
@@ -102,21 +97,22 @@ export class Bench {
 }
 
 /**
- * Lays out the operands of a kernel and calls it, on both tiers: what it wrote is the same to the bit, and nothing was
- * written elsewhere.
+ * Lays out the operands of a kernel and calls it, on every tier: what it wrote is the same to the bit, and nothing was written
+ * elsewhere.
  *
  * @param call returns the output
  * @returns its columns, rows without padding
  */
-export function onBothTiers(bytes: number, call: (bench: Bench) => Rows): Uint8Array {
-  const [scalar, simd] = (['scalar', 'simd'] as const).map((tier) => {
+export function onEveryTier(bytes: number, call: (bench: Bench) => Rows): Uint8Array {
+  const [scalar, ...others] = TIERS.map((tier) => {
     const bench = new Bench(tier, bytes);
     const output = call(bench);
     bench.expectNothingElseWritten();
     return bench.read(output);
-  }) as [Uint8Array, Uint8Array];
-  expectSame(simd, scalar);
-  return scalar;
+  });
+  for (const other of others) expectSame(other, scalar!);
+  countMissing();
+  return scalar!;
 }
 
 /** Equal to the bit. Says where the first difference is: Jest takes minutes to print two long arrays. */
@@ -191,3 +187,16 @@ export const WINDOWS: Windows[] = [
 export const windowShapes: fc.Arbitrary<Windows> = fc
   .tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 6 }), fc.nat({ max: 5 }))
   .map(([across, window, shift]) => ({ side: across * window, window, shift: shift % window }));
+
+/** Places where another call begins, to be taken modulo what there is. */
+export const cutsOf: fc.Arbitrary<number[]> = fc.array(fc.nat(1000), { minLength: 1, maxLength: 2 });
+
+/** 0 to `count` cut into ranges, the last first: no call may need what an earlier range has left. */
+export function ranges(count: number, cuts: number[]): [from: number, to: number][] {
+  const edges = [0, ...cuts.map((cut) => cut % count), count].sort((a, b) => a - b);
+  return edges
+    .slice(1)
+    .map((to, i): [number, number] => [edges[i]!, to])
+    .filter(([from, to]) => from < to)
+    .reverse();
+}
