@@ -7,13 +7,26 @@ import { IntegerRunner } from './models/integer.js';
 import { breathe } from './platform/breathe.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
 import { probabilities, ranked } from './rank.js';
-import type { Tier } from './runtime/kernels.js';
+import { compileKernels, type Tier } from './runtime/kernels.js';
+import { availableThreads } from './runtime/threads.js';
+import { type Chosen, chooseTier, expectExact, moduleName } from './runtime/tier.js';
 import { readWasm } from './runtime/wasm-node.js';
 
+const TIERS: readonly Tier[] = ['relaxed', 'simd', 'scalar'];
+const MAX_THREADS = 64;
+
 export interface LoadOptions {
-  /** Which build of the kernels runs; all give the same bits. Default `simd`. */
+  /**
+   * Which build of the kernels runs; all give the same bits. By default the fastest that the engine computes rightly, found by a
+   * probe of some milliseconds, or `simd` where `wasm` is given.
+   */
   tier?: Tier;
-  /** A kernel module of that tier, compiled or as bytes, instead of the package's own. */
+  /**
+   * Threads that share each image, the calling one included; default 1. Where the platform has no workers or no shared memory
+   * there is 1 (`info.threads` says how many there are).
+   */
+  threads?: number;
+  /** A kernel module of that tier (`-threads` where there are several), compiled or as bytes, instead of the package's own. */
   wasm?: WebAssembly.Module | BufferSource;
   signal?: AbortSignal;
   /** Bytes loaded so far, and in all where that is known. */
@@ -39,6 +52,8 @@ export interface Prediction {
 /** What a checkpoint says of itself, and what it takes to run it. */
 export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
   readonly tier: Tier;
+  /** Threads that share each image. */
+  readonly threads: number;
   /** Size of the checkpoint. */
   readonly bytes: number;
   /** WebAssembly memory that the model holds until `dispose()`. */
@@ -55,19 +70,43 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
  * ```
  *
  * @throws CheckpointError for a file that is no sound integer checkpoint (`readIntegerModel`)
- * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read)
+ * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read), `THREADS` (a worker does not start),
+ *   `TIER` (the engine computes the tier that was asked for wrongly)
+ * @throws UsageError `TIER`, `THREADS`
  */
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
-  const { tier = 'simd', signal } = options;
-  if (tier !== 'simd' && tier !== 'scalar') {
-    throw new UsageError('TIER', `tier: expected "simd" or "scalar", found ${shown(tier)}`);
-  }
+  const { tier, signal } = options;
+  if (tier !== undefined && !TIERS.includes(tier))
+    throw new UsageError('TIER', `tier: expected one of ${TIERS.join(', ')}, found ${shown(tier)}`);
+  const threads = threadCount(options);
   const { bytes, name } = await readBytes(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
-  const wasm = options.wasm ?? (await readWasm(tier));
-  const runner = await IntegerRunner.create(checkpoint, wasm);
+  const chosen = await chosenTier(options, checkpoint.recipe.weightBits, threads > 1);
   signal?.throwIfAborted();
-  return new Model(checkpoint, bytes.length, tier, runner);
+  const count = chosen.tier === 'scalar' ? 1 : threads;
+  const runner = await IntegerRunner.create(checkpoint, chosen.module, count);
+  const model = new Model(checkpoint, bytes.length, chosen.tier, count, runner);
+  if (signal?.aborted) model.dispose();
+  signal?.throwIfAborted();
+  return model;
+}
+
+function threadCount({ threads = 1 }: LoadOptions): number {
+  if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
+    throw new UsageError(
+      'THREADS',
+      `threads: expected an integer from 1 to ${MAX_THREADS}, found ${shown(threads)}`,
+    );
+  }
+  return availableThreads(threads);
+}
+
+async function chosenTier({ tier, wasm }: LoadOptions, weightBits: number, shared: boolean): Promise<Chosen> {
+  if (tier === undefined && wasm === undefined) return chooseTier(weightBits, shared);
+  const named = tier ?? 'simd';
+  const module = await compileKernels(wasm ?? (await readWasm(moduleName(named, shared))));
+  if (named === 'relaxed') await expectExact({ tier: named, module }, shared);
+  return { tier: named, module };
 }
 
 /** A loaded model. It owns its memory until `dispose()`. Calls may overlap: each image is computed in one piece. */
@@ -76,9 +115,10 @@ export class Model {
   #runner: IntegerRunner | undefined;
 
   /** @internal use `load` */
-  constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, runner: IntegerRunner) {
+  constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, threads: number, runner: IntegerRunner) {
     const { quantizers: _q, steps: _s, tensors: _t, ...description } = checkpoint;
-    this.info = frozen({ ...description, tier, bytes, memoryBytes: runner.memory.buffer.byteLength });
+    const memoryBytes = runner.memory.buffer.byteLength;
+    this.info = frozen({ ...description, tier, threads, bytes, memoryBytes });
     this.#runner = runner;
   }
 
@@ -146,6 +186,7 @@ export class Model {
 
   /** Gives the memory back; calls after it throw UsageError `DISPOSED`. */
   dispose(): void {
+    this.#runner?.dispose();
     this.#runner = undefined;
   }
 

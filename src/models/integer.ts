@@ -1,6 +1,7 @@
 import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
+import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { execute, link, type Program } from './integer/calls.js';
 import type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
 import { planSwin } from './integer/swin.js';
@@ -9,9 +10,11 @@ import { planVit } from './integer/vit.js';
 export type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
 
 /** Plans the forward pass of an integer model: its steps and its memory, of which nothing is allocated yet. */
-export function planIntegerModel(model: IntegerModel): ModelPlan {
+export function planIntegerModel(model: IntegerModel, threads = 1): ModelPlan {
   const { architecture } = model;
-  return architecture.family === 'swin' ? planSwin(model, architecture) : planVit(model, architecture);
+  return architecture.family === 'swin'
+    ? planSwin(model, architecture, threads)
+    : planVit(model, architecture, threads);
 }
 
 /**
@@ -21,31 +24,43 @@ export function planIntegerModel(model: IntegerModel): ModelPlan {
 export class IntegerRunner {
   readonly steps: readonly PlanStep[];
   readonly buffers: ReadonlyMap<string, Buffer>;
-  readonly #program: Program;
 
   private constructor(
     readonly description: Description,
     readonly memory: WebAssembly.Memory,
     readonly kernels: IntegerKernels,
     plan: ModelPlan,
+    private readonly program: Program,
+    private readonly team: Team | undefined,
   ) {
     this.steps = plan.steps;
     this.buffers = plan.buffers;
-    this.#program = link(
-      plan.steps.flatMap(({ calls }) => calls(plan.whole)),
-      kernels,
-    );
   }
 
-  /** Plans and fills the memory of `model`; `wasm` is a kernel module of any tier. */
-  static async create(model: IntegerModel, wasm: WebAssembly.Module | BufferSource): Promise<IntegerRunner> {
-    const plan = planIntegerModel(model);
-    const memory = plan.memory.allocate();
+  /**
+   * Plans and fills the memory of `model`.
+   *
+   * @param wasm a kernel module of any tier; over shared memory, compiled, where there are several threads
+   * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `THREADS`
+   */
+  static async create(
+    model: IntegerModel,
+    wasm: WebAssembly.Module | BufferSource,
+    threads = 1,
+  ): Promise<IntegerRunner> {
+    const plan = planIntegerModel(model, threads);
+    const memory = plan.memory.allocate(threads > 1);
     const kernels = await instantiateKernels(wasm, memory);
+    const shares = Array.from({ length: threads - 1 }, (_, i) => plan.calls(i + 1));
+    const starting =
+      threads > 1
+        ? Team.start(wasm as WebAssembly.Module, memory, plan.team + JOB_OFFSET, shares)
+        : undefined;
     for (const fill of plan.fills) fill(memory.buffer, kernels);
+    const program = link(plan.calls(0), kernels);
     // Without the tensors, which are views on the file: it can go, the memory has its own copy.
     const { tensors: _, ...description } = model;
-    return new IntegerRunner(description, memory, kernels, plan);
+    return new IntegerRunner(description, memory, kernels, plan, program, await starting);
   }
 
   /**
@@ -54,8 +69,14 @@ export class IntegerRunner {
    */
   run(pixels: Uint8Array): Uint8Array {
     this.write('pixels', pixels);
-    execute(this.#program);
+    this.team?.begin();
+    execute(this.program);
     return this.read('logits');
+  }
+
+  /** Ends the threads; the runner cannot be used any more. */
+  dispose(): void {
+    this.team?.end();
   }
 
   /** Overwrites an activation with rows without padding. */

@@ -109,6 +109,11 @@ export interface IntegerKernels {
   ): void;
 }
 
+/** What a module over shared memory has besides (assembly/threads/barrier.ts). */
+export interface ThreadKernels extends IntegerKernels {
+  barrier(state: Address, count: number, spins: number): void;
+}
+
 type LayerNormOperands = [
   q: Address,
   z: number,
@@ -196,6 +201,25 @@ const OPERANDS: { readonly [Name in keyof IntegerKernels]: Parameters<IntegerKer
   patches: 9,
 };
 
+function notCompilable(cause: unknown): RuntimeError {
+  if (cause instanceof RuntimeError) return cause;
+  return new RuntimeError(
+    'WASM_MODULE',
+    `wasm: expected a kernel module of fqvit that this engine can compile, found ${String(cause)}`,
+    { cause },
+  );
+}
+
+/** @throws RuntimeError `WASM_MODULE` if the engine cannot compile it */
+export async function compileKernels(wasm: WebAssembly.Module | BufferSource): Promise<WebAssembly.Module> {
+  if (wasm instanceof WebAssembly.Module) return wasm;
+  try {
+    return await WebAssembly.compile(wasm);
+  } catch (cause) {
+    throw notCompilable(cause);
+  }
+}
+
 /**
  * Binds a kernel module to a memory. `@assemblyscript/loader` would add string and array marshalling that kernels on
  * plain addresses do not need, and a dependency that users would ship; the WebAssembly API is enough.
@@ -208,14 +232,9 @@ export async function instantiateKernels(
 ): Promise<IntegerKernels> {
   let instance: WebAssembly.Instance;
   try {
-    const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm);
-    instance = await WebAssembly.instantiate(module, { env: { memory } });
+    instance = await WebAssembly.instantiate(await compileKernels(wasm), { env: { memory } });
   } catch (cause) {
-    throw new RuntimeError(
-      'WASM_MODULE',
-      `wasm: expected a kernel module of fqvit that this engine can compile, found ${String(cause)}`,
-      { cause },
-    );
+    throw notCompilable(cause);
   }
   const { exports } = instance;
   const wrong = Object.entries(OPERANDS).filter(([name, count]) => {

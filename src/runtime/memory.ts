@@ -21,11 +21,14 @@ export class MemoryPlan {
     return Math.ceil(this.#end / PAGE) * PAGE;
   }
 
-  /** @throws RuntimeError `MEMORY` if the engine does not give that much */
-  allocate(): WebAssembly.Memory {
+  /**
+   * @param shared between threads
+   * @throws RuntimeError `MEMORY` if the engine does not give that much
+   */
+  allocate(shared = false): WebAssembly.Memory {
     const pages = this.bytes / PAGE;
     try {
-      return new WebAssembly.Memory({ initial: pages, maximum: pages });
+      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
     } catch (cause) {
       throw new RuntimeError(
         'MEMORY',

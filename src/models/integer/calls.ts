@@ -1,9 +1,9 @@
-import type { IntegerKernels } from '../../runtime/kernels.js';
+import type { IntegerKernels, ThreadKernels } from '../../runtime/kernels.js';
 
 /** A kernel and its operands. */
 export type Call = {
-  [Name in keyof IntegerKernels]: readonly [kernel: Name, ...operands: Parameters<IntegerKernels[Name]>];
-}[keyof IntegerKernels];
+  [Name in keyof ThreadKernels]: readonly [kernel: Name, ...operands: Parameters<ThreadKernels[Name]>];
+}[keyof ThreadKernels];
 
 /** One of the threads that share a forward pass. */
 export interface Part {
@@ -55,10 +55,8 @@ export function shareHeads(windows: number, heads: number, rows: number, part: P
 export type Program = readonly (readonly [(...operands: number[]) => unknown, readonly number[]])[];
 
 export function link(calls: readonly Call[], kernels: IntegerKernels): Program {
-  return calls.map(([kernel, ...operands]) => [
-    kernels[kernel] as (...operands: number[]) => unknown,
-    operands,
-  ]);
+  const named = kernels as unknown as Record<string, (...operands: number[]) => unknown>;
+  return calls.map(([kernel, ...operands]) => [named[kernel]!, operands]);
 }
 
 export function execute(program: Program): void {

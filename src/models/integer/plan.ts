@@ -3,6 +3,7 @@ import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { unpackNibbles } from '../../checkpoint/nibbles.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
+import { barrierCall, TEAM_BYTES } from '../../runtime/threads.js';
 import { arrange } from './arrange.js';
 import { type Call, execute, link, type Part, type Range, share, shareHeads } from './calls.js';
 
@@ -94,6 +95,9 @@ interface LinearOptions {
   readonly firstRows?: number;
 }
 
+/** Bytes that two threads should not both write to. */
+const CACHE_LINE = 64;
+
 /** Rows of a tile of a linear layer: threads share rows in such groups. */
 const TILE = 4;
 
@@ -105,6 +109,9 @@ const panelBytes = (inputs: number) => 8 * inputs + 32;
 /** The rows that `linear` packs at once (`CHUNK_BYTES` of assembly/gemm/gemm.simd.ts). */
 const LINEAR_CHUNK = 2 ** 18;
 
+/** What the softmax needs beside a masked row (`SCRATCH` of assembly/softmax/softmax.simd.ts). */
+const SOFTMAX_SCRATCH = 2416;
+
 /**
  * The forward pass of an integer model as kernel calls over memory that is planned once. The layers that DeiT, ViT and Swin
  * share are methods; vit.ts and swin.ts call them in the order of the paper's Figure 2.
@@ -115,12 +122,17 @@ export class ModelPlan {
   readonly fills: Fill[] = [];
   readonly memory = new MemoryPlan();
   #scratch = 0;
+  #team = 0;
   #activationBytes = 0;
   /** Inputs of the widest linear layer, of which eight rows pass through scratch. */
   #widest = 0;
   readonly #activations = new Map<string, Activation>();
 
-  constructor(readonly model: IntegerModel) {}
+  /** @param threads that share the forward pass: each has scratch memory of its own */
+  constructor(
+    readonly model: IntegerModel,
+    readonly threads = 1,
+  ) {}
 
   get buffers(): ReadonlyMap<string, Buffer> {
     return this.#activations;
@@ -141,7 +153,8 @@ export class ModelPlan {
     this.#activationBytes = arrange(activations);
     const start = this.memory.reserve(this.#activationBytes);
     for (const activation of activations) activation.address += start;
-    this.#scratch = this.memory.reserve(this.scratchBytes);
+    this.#scratch = this.memory.reserve((this.threads - 1) * this.#scratchStride + this.scratchBytes);
+    if (this.threads > 1) this.#team = roundUp(this.memory.reserve(TEAM_BYTES + CACHE_LINE), CACHE_LINE);
     return this;
   }
 
@@ -185,7 +198,23 @@ export class ModelPlan {
   }
 
   part(index: number, count: number): Part {
-    return { index, count, scratch: this.#scratch + index * roundUp(this.scratchBytes, 64) };
+    return { index, count, scratch: this.#scratch + index * this.#scratchStride };
+  }
+
+  get #scratchStride(): number {
+    return roundUp(this.scratchBytes, CACHE_LINE);
+  }
+
+  /** Address of what the threads keep in common (runtime/threads.ts). */
+  get team(): number {
+    return this.#team;
+  }
+
+  /** All that a thread has to call, and a barrier behind each step where there are several. */
+  calls(thread: number): Call[] {
+    const part = this.part(thread, this.threads);
+    const barrier = this.threads > 1 ? [barrierCall(this.#team, this.threads)] : [];
+    return this.steps.flatMap(({ calls }) => [...calls(part), ...barrier]);
   }
 
   /** Appends the step that makes `output`. */
@@ -546,7 +575,7 @@ export class ModelPlan {
       kernel: isLog2 ? 'softmax_log2' : 'softmax_uniform',
       reads: [`${name}.scores`],
       constants: [table, ...new Set(masks.filter((m) => m !== undefined))],
-      scratchBytes: 16 + stride,
+      scratchBytes: SOFTMAX_SCRATCH + stride,
       calls: (part) =>
         shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
           const at = rowAt(window, head, from);

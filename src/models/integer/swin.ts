@@ -8,8 +8,8 @@ import { type AttentionShape, type Constant, ModelPlan, roundUp, type WindowOrde
  * The forward pass of an integer Swin. The residual stream is a map in reading order; norm1 writes its codes in window order,
  * cyclic shift included, and residual1 reads the projection back, so no map is ever copied.
  */
-export function planSwin(model: IntegerModel, architecture: SwinArchitecture): ModelPlan {
-  const plan = new ModelPlan(model);
+export function planSwin(model: IntegerModel, architecture: SwinArchitecture, threads: number): ModelPlan {
+  const plan = new ModelPlan(model, threads);
   const stages = swinStages(architecture);
   plan.patchEmbedding('patch_embed.conv.out');
   plan.layerNorm('patch_embed.norm', 'patch_embed.conv.out', 'stem.out');

@@ -7,9 +7,9 @@ import { ModelPlan } from './plan.js';
  * The forward pass of an integer DeiT or ViT (paper Figure 2). The head reads the class token, so in the last block only its
  * row goes on from attention; the other tokens are there as keys and values.
  */
-export function planVit(model: IntegerModel, architecture: VitArchitecture): ModelPlan {
+export function planVit(model: IntegerModel, architecture: VitArchitecture, threads: number): ModelPlan {
   const { dim, depth, heads } = architecture;
-  const plan = new ModelPlan(model);
+  const plan = new ModelPlan(model, threads);
   const tokens = tokenCount(architecture);
   stem(plan, tokens, dim);
   let stream = 'stem.out';
