@@ -134,7 +134,8 @@ function report() {
     };
   });
   const measured = cold ? 'answerMs' : memory ? 'memoryMB' : 'medianMs';
-  for (const row of rows) row.ratio = row[measured] / rows[0][measured];
+  const base = rows.find(({ name }) => name === names[0]); // where it failed there is no ratio
+  for (const row of rows) row.ratio = base ? row[measured] / base[measured] : Number.NaN;
   const about = {
     ...machine(),
     node: undefined,
@@ -149,7 +150,7 @@ function report() {
       : { runs, warmup: done[0]?.results[0].warmup }),
   };
   if (json) {
-    console.log(JSON.stringify({ about, measured, against: rows[0]?.name, rows, left }));
+    console.log(JSON.stringify({ about, measured, against: base?.name, rows, left }));
     return;
   }
   console.log(Object.fromEntries(Object.entries(about).filter(([, value]) => value !== undefined)));
@@ -167,6 +168,6 @@ function report() {
       ]),
     ),
   );
-  console.log(`ratio: ${measured} of the row / ${measured} of ${rows[0]?.name}`);
+  console.log(`ratio: ${measured} of the row / ${measured} of ${names[0]}`);
   for (const { name, why } of left) console.log(`left out: ${name}: ${why}`);
 }
