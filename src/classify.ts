@@ -7,13 +7,11 @@ import { IntegerRunner } from './models/integer.js';
 import { breathe } from './platform/breathe.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
 import { probabilities, ranked } from './rank.js';
-import { compileKernels, type Tier } from './runtime/kernels.js';
-import { availableThreads } from './runtime/threads.js';
-import { type Chosen, chooseTier, expectExact, moduleName } from './runtime/tier.js';
-import { readWasm } from './runtime/wasm-node.js';
+import type { Tier } from './runtime/kernels.js';
+import { availableThreads, MAX_THREADS } from './runtime/threads.js';
+import { chooseTier, namedTier } from './runtime/tier.js';
 
 const TIERS: readonly Tier[] = ['relaxed', 'simd', 'scalar'];
-const MAX_THREADS = 64;
 
 export interface LoadOptions {
   /**
@@ -75,13 +73,17 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
  * @throws UsageError `TIER`, `THREADS`
  */
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
-  const { tier, signal } = options;
+  const { tier, wasm, signal } = options;
   if (tier !== undefined && !TIERS.includes(tier))
     throw new UsageError('TIER', `tier: expected one of ${TIERS.join(', ')}, found ${shown(tier)}`);
   const threads = threadCount(options);
   const { bytes, name } = await readBytes(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
-  const chosen = await chosenTier(options, checkpoint.recipe.weightBits, threads > 1);
+  const isShared = threads > 1;
+  const chosen =
+    tier === undefined && wasm === undefined
+      ? await chooseTier(checkpoint.recipe.weightBits, isShared)
+      : await namedTier(tier ?? 'simd', isShared, wasm);
   signal?.throwIfAborted();
   const count = chosen.tier === 'scalar' ? 1 : threads;
   const runner = await IntegerRunner.create(checkpoint, chosen.module, count);
@@ -99,14 +101,6 @@ function threadCount({ threads = 1 }: LoadOptions): number {
     );
   }
   return availableThreads(threads);
-}
-
-async function chosenTier({ tier, wasm }: LoadOptions, weightBits: number, shared: boolean): Promise<Chosen> {
-  if (tier === undefined && wasm === undefined) return chooseTier(weightBits, shared);
-  const named = tier ?? 'simd';
-  const module = await compileKernels(wasm ?? (await readWasm(moduleName(named, shared))));
-  if (named === 'relaxed') await expectExact({ tier: named, module }, shared);
-  return { tier: named, module };
 }
 
 /** A loaded model. It owns its memory until `dispose()`. Calls may overlap: each image is computed in one piece. */

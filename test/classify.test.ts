@@ -46,6 +46,7 @@ describe('a loaded model', () => {
       labels,
       recipe: { method: 'fq' },
       tier: 'simd',
+      threads: 1,
       bytes: file.length,
     });
     expect(info.memoryBytes).toBeGreaterThan(65536);
@@ -357,7 +358,7 @@ describe('modules and memory', () => {
 
   test('a tier that there is not', async () => {
     const message = await refusal(load(file, { tier: 'avx' as 'simd' }), UsageError, 'TIER');
-    expect(message).toBe('tier: expected "simd" or "scalar", found "avx"');
+    expect(message).toBe('tier: expected one of relaxed, simd, scalar, found "avx"');
   });
 
   test('memory that cannot grow', async () => {

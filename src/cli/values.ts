@@ -1,5 +1,6 @@
 import { quoted } from '../checkpoint/safetensors-header.js';
 import { UsageError } from '../errors.js';
+import { MAX_THREADS } from '../runtime/threads.js';
 
 /** A value as it may stand in a message: on one line and short. */
 export const shown = quoted;
@@ -15,6 +16,18 @@ export function integerOption(name: string, text: string, low: number, high?: nu
     high === undefined ? `an integer from ${low}` : `an integer from ${low} to ${high}`,
     text,
   );
+}
+
+/** The option of commands that run a model. */
+export const THREADS_OPTION = {
+  type: 'string',
+  valueHint: 'N',
+  default: '1',
+  description: 'Threads that share each image',
+} as const;
+
+export function threadsOption(text: string): number {
+  return integerOption('threads', text, 1, MAX_THREADS);
 }
 
 /** As `integerOption`, of a number above 0 and at most 1. */

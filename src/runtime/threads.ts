@@ -1,6 +1,9 @@
 import { RuntimeError } from '../errors.js';
 import type { Call } from '../models/integer/calls.js';
 
+/** More than any machine that this is for has cores. */
+export const MAX_THREADS = 64;
+
 /**
  * Shared memory of a team: the state of the barrier, and on a cache line of its own the number of the job; -1 ends the workers.
  */
@@ -96,7 +99,7 @@ const WORKER = new URL('./worker.js', import.meta.url);
 async function startWorker(task: WorkerTask): Promise<WorkerHandle> {
   if (isNodeLike()) {
     const { Worker } = await import('node:worker_threads');
-    const worker = new Worker(WORKER);
+    const worker = new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
     await new Promise<void>((resolve, reject) => {
       worker.once('message', (error: unknown) => (error === undefined ? resolve() : reject(error)));
       worker.once('error', reject);

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { RuntimeError } from '../errors.js';
 import type { Tier } from './kernels.js';
 
-/** The kernel modules of the package: the integer tiers, those over shared memory, and the float kernels of calibration and baseline. */
-export type WasmName = Tier | 'simd-threads' | 'relaxed-threads' | 'float';
+/** The modules of the package: integer tiers, those over shared memory, what chooses between them, and the float kernels. */
+export type WasmName = Tier | 'simd-threads' | 'relaxed-threads' | 'probe' | 'float';
 
 /** @throws RuntimeError `WASM_MISSING` if the package has not been built */
 export async function readWasm(name: WasmName): Promise<Uint8Array<ArrayBuffer>> {

@@ -34,10 +34,10 @@ async function work(
 if (typeof process !== 'undefined' && process.versions?.node !== undefined) {
   const { parentPort } = await import('node:worker_threads');
   parentPort!.once('message', (task: WorkerTask) => {
-    work(task, (error) => parentPort!.postMessage(error)).then(() => parentPort!.close());
+    work(task, (error) => parentPort!.postMessage(error));
   });
 } else {
   self.onmessage = ({ data }: MessageEvent<WorkerTask>) => {
-    work(data, (error) => self.postMessage(error)).then(() => self.close());
+    work(data, (error) => self.postMessage(error));
   };
 }

@@ -29,7 +29,7 @@ function run(
     const exponentials = bench.put(table);
     for (const [from, to] of ranges(rows, cuts)) {
       const at = from * ld;
-      const scratch = bench.scratch(mask ? 16 + ld : 16);
+      const scratch = bench.scratch(2416 + (mask ? ld : 0));
       const maskRow = mask ? kept + at : 0;
       call(bench.kernels, q + at, ld, out.address + at, to - from, n, exponentials, maskRow, scratch);
     }

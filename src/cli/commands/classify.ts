@@ -5,7 +5,7 @@ import { describeCommand } from '../command.js';
 import { expectFile } from '../files.js';
 import { bar, columns, formatDuration, plain } from '../format.js';
 import { EXIT, note, print, printJson, reportError } from '../report.js';
-import { integerOption } from '../values.js';
+import { integerOption, THREADS_OPTION, threadsOption } from '../values.js';
 
 interface Result {
   readonly file: string;
@@ -33,6 +33,7 @@ export default describeCommand({
       description: `Integer checkpoint, a file or a URL (default: the bundled ${BUNDLED_MODEL}, ten classes)`,
     },
     top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes to show, best first' },
+    threads: THREADS_OPTION,
     json: {
       type: 'boolean',
       description: 'Print JSON: [{file, model, predictions: [{index, label, probability}], ms}]',
@@ -42,14 +43,16 @@ export default describeCommand({
   examples: [
     'fqvit classify photo.jpg',
     'fqvit classify photos/*.jpg --model deit_tiny.int8.safetensors --top 1',
+    'fqvit classify photos/*.jpg --model m.safetensors --threads 4',
     'fqvit classify photo.jpg --json',
   ],
-  async run({ _: files, model: source, top, json }) {
+  async run({ _: files, model: source, top, threads, json }) {
     const count = integerOption('top', top, 1);
+    const threadCount = threadsOption(threads);
     const path = source ?? bundledModelPath();
     await expectFile(path);
     const { load } = await import('../../index.js');
-    const model = await load(path);
+    const model = await load(path, { threads: threadCount });
     const name = source ?? BUNDLED_MODEL;
     if (source === undefined) noteBundled(model);
 

@@ -12,7 +12,7 @@ import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { print, printJson, warn } from '../report.js';
-import { integerOption, optional } from '../values.js';
+import { integerOption, optional, THREADS_OPTION, threadsOption } from '../values.js';
 
 export default describeCommand({
   name: 'eval',
@@ -33,6 +33,7 @@ export default describeCommand({
       description: 'Float checkpoint to compare with, the one that M was made from',
     },
     limit: { type: 'string', valueHint: 'N', description: 'Only the first N rows' },
+    threads: THREADS_OPTION,
     json: {
       type: 'boolean',
       description: 'Print JSON: {images, top1, top5, reference: {top1, top5, agreement, kl}, msPerImage}',
@@ -42,12 +43,13 @@ export default describeCommand({
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
   ],
-  async run({ m: path, images: folder, labels, reference: source, limit: limitText, json }) {
+  async run({ m: path, images: folder, labels, reference: source, limit: limitText, threads, json }) {
+    const threadCount = threadsOption(threads);
     const limit = optional(limitText, (n) => integerOption('limit', n, 1));
     await expectFile(path);
     await expectFolder(folder);
     const { load } = await import('../../index.js');
-    const model = await load(path);
+    const model = await load(path, { threads: threadCount });
     const rows = (await readLabelsCsv(labels, model.info.architecture.classes)).slice(0, limit);
     for (const row of rows) await expectImage(folder, row, labels);
     const reference = source === undefined ? undefined : await readReference(source, model);

@@ -502,11 +502,10 @@ export class ModelPlan {
    *
    * @param queries rows that need a q
    */
-  qkv(block: string, { dim, queries }: AttentionShape): void {
+  qkv(block: string, { dim, tokens, queries }: AttentionShape): void {
     const name = `${block}.attn.qkv`;
-    const { rows } = this.activation(`${block}.norm1.out`);
     // a panel holds 8 outputs: q ends with one where dim is a multiple of 8, as it always is
-    const some = queries < rows ? { first: dim, firstRows: queries } : {};
+    const some = queries < tokens ? { first: dim, firstRows: queries } : {};
     this.linear(name, `${block}.norm1.out`, `${name}.out`, { slack: 8, ...some });
   }
 

@@ -1,0 +1,89 @@
+import { readWasm } from './wasm-node.js';
+
+/** The two loops of assembly/probe/probe.ts. */
+interface Loops {
+  relaxed(a: number, w: number, k: number, out: number): void;
+  wide(a: number, w: number, k: number, out: number): void;
+}
+
+const K = 512;
+const ROWS = 4;
+const CHANNELS = 8;
+const [A, W, OUT] = [0, 4096, 16384];
+/** Ends of the ranges, and what makes pairs that come near to the ends of i16. */
+const CODES = [127, -128, -128, 127, 0, -128, 1, 127, -1, -128, 126];
+const WEIGHTS = [127, 127, 0, 127, 127, 1, 127, 126, 64];
+const codeAt = (row: number, t: number) => CODES[(3 * row + t) % CODES.length]!;
+const weightAt = (channel: number, t: number) => WEIGHTS[(channel + t) % WEIGHTS.length]!;
+
+/** How long the loops are timed, in ms: an engine's second compiler takes over within the first. */
+const BUDGET = 4;
+/** A tie goes to the tier that needs less of an engine. */
+const GAIN = 0.95;
+/** Tiles in a row, some 20 µs: the clock of a browser may be as coarse. */
+const TILES = 64;
+
+/**
+ * Whether this engine multiplies narrow weights faster by relaxed dot products: false where it has none, where a known product
+ * is wrong in its first or its second compiler, or where i16 dot products take no longer.
+ */
+export async function isRelaxedFaster(): Promise<boolean> {
+  const probe = await Probe.start();
+  if (probe === undefined || !probe.isExact()) return false;
+  const { relaxed, wide } = probe.times();
+  return probe.isExact() && relaxed < GAIN * 2 * wide;
+}
+
+/** Whether known products come out right. */
+export async function isRelaxedExact(): Promise<boolean> {
+  return (await Probe.start())?.isExact() ?? false;
+}
+
+class Probe {
+  private constructor(
+    private readonly loops: Loops,
+    private readonly memory: WebAssembly.Memory,
+  ) {}
+
+  /** Undefined where the engine does not have the instructions. */
+  static async start(): Promise<Probe | undefined> {
+    const bytes = await readWasm('probe');
+    if (!WebAssembly.validate(bytes)) return undefined;
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
+    const view = new Int8Array(memory.buffer);
+    for (let t = 0; t < K; t++) {
+      const group = Math.floor(t / 4);
+      for (let i = 0; i < ROWS; i++) view[A + (group * ROWS + i) * 4 + (t % 4)] = codeAt(i, t);
+      for (let j = 0; j < CHANNELS; j++) view[W + (group * CHANNELS + j) * 4 + (t % 4)] = weightAt(j, t);
+    }
+    return new Probe(instance.exports as unknown as Loops, memory);
+  }
+
+  isExact(): boolean {
+    this.loops.relaxed(A, W, K, OUT);
+    return new Int32Array(this.memory.buffer, OUT, ROWS * CHANNELS).every(
+      (sum, at) => sum === product(Math.floor(at / CHANNELS), at % CHANNELS),
+    );
+  }
+
+  /** Turn by turn, and each by its best: what else the machine does disturbs single runs. */
+  times(): Record<keyof Loops, number> {
+    const best = { relaxed: Number.POSITIVE_INFINITY, wide: Number.POSITIVE_INFINITY };
+    const end = performance.now() + BUDGET;
+    while (performance.now() < end) {
+      for (const name of ['relaxed', 'wide'] as const) {
+        const start = performance.now();
+        for (let i = 0; i < TILES; i++) this.loops[name](A, W, K, OUT);
+        best[name] = Math.min(best[name], performance.now() - start);
+      }
+    }
+    return best;
+  }
+}
+
+function product(row: number, channel: number): number {
+  let sum = 0;
+  for (let t = 0; t < K; t++) sum += codeAt(row, t) * weightAt(channel, t);
+  return sum;
+}

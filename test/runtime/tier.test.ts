@@ -1,0 +1,72 @@
+import { describe, expect, jest, test } from '@jest/globals';
+import { load } from '../../src/classify.js';
+import { RuntimeError } from '../../src/errors.js';
+import { isRelaxedExact, isRelaxedFaster } from '../../src/runtime/probe.js';
+import { readWasm } from '../../src/runtime/wasm-node.js';
+import { refusal } from '../support/refusal.js';
+import { TIERS } from '../support/tiers.js';
+import { RECIPE, tinyIntegerFile } from '../support/tiny-integer.js';
+
+const narrow = tinyIntegerFile({}, { ...RECIPE, weightBits: 7 });
+const wide = tinyIntegerFile();
+const chosen = async (file: Uint8Array) => {
+  const model = await load(file);
+  model.dispose();
+  return model.info.tier;
+};
+
+describe('where the engine has no relaxed SIMD', () => {
+  test('the tier is simd, and relaxed is refused by name', async () => {
+    const validate = jest.spyOn(WebAssembly, 'validate');
+    const relaxed = await readWasm('probe');
+    validate.mockImplementation((bytes) => (bytes as Uint8Array).length !== relaxed.length);
+    expect(await isRelaxedFaster()).toBe(false);
+    expect(await chosen(narrow)).toBe('simd');
+    await refusal(load(narrow, { tier: 'relaxed' }), RuntimeError, 'TIER');
+    validate.mockRestore();
+  });
+
+  test('without SIMD at all it is scalar', async () => {
+    const validate = jest.spyOn(WebAssembly, 'validate').mockReturnValue(false);
+    expect(await chosen(wide)).toBe('scalar');
+    expect(await chosen(narrow)).toBe('scalar');
+    validate.mockRestore();
+  });
+});
+
+const describeWithRelaxed = TIERS.includes('relaxed') ? describe : describe.skip;
+
+describeWithRelaxed('where the engine has relaxed SIMD', () => {
+  test('known products are right, and the choice is one of the tiers that are right', async () => {
+    expect(await isRelaxedExact()).toBe(true);
+    expect(['simd', 'relaxed']).toContain(await chosen(narrow));
+    expect(await chosen(wide)).toBe('simd');
+  });
+
+  test('an engine that gets a product wrong is found out', async () => {
+    const real = WebAssembly.instantiate;
+    const fake = jest.spyOn(WebAssembly, 'instantiate').mockImplementation((async (
+      wasm: BufferSource,
+      imports: { env: { memory: WebAssembly.Memory } },
+    ) => {
+      const { instance } = await real(wasm, imports);
+      const { relaxed, ...exports } = instance.exports as Record<string, (...operands: number[]) => void>;
+      const wrong = (a: number, w: number, k: number, out: number) => {
+        relaxed!(a, w, k, out);
+        new Int32Array(imports.env.memory.buffer)[out / 4 + 31]! += 1;
+      };
+      return { instance: { exports: { ...exports, relaxed: wrong } } };
+    }) as never);
+    expect(await isRelaxedExact()).toBe(false);
+    expect(await isRelaxedFaster()).toBe(false);
+    fake.mockRestore();
+    expect(await isRelaxedExact()).toBe(true);
+  });
+
+  test('a model that asks for relaxed gets it, and the same codes', async () => {
+    const [a, b] = [await load(narrow, { tier: 'relaxed' }), await load(narrow, { tier: 'simd' })];
+    const pixels = new Uint8Array(a.info.preprocessing.imageSize ** 2 * 3).map((_, i) => i * 37);
+    expect(a.info.tier).toBe('relaxed');
+    expect(a.codesOfPixels(pixels)).toEqual(b.codesOfPixels(pixels));
+  });
+});
