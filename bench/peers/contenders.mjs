@@ -6,6 +6,13 @@ export const ARCHITECTURES = {
   swin_tiny: 'swin_tiny_patch4_window7_224',
 };
 
+/** Our integer checkpoints by what their file is called: options of `quantize`. */
+export const WIDTHS = {
+  int8: {},
+  w7: { weightBits: 7 },
+  w7a7: { weightBits: 7, activationBits: 7 },
+};
+
 const ortWeb = (file) => ({ runtime: 'onnxruntime-web', file });
 const ortNode = (file) => ({ runtime: 'onnxruntime-node', file });
 const litert = (file) => ({ runtime: 'litert', file });
@@ -13,6 +20,8 @@ const litert = (file) => ({ runtime: 'litert', file });
 /** By the names of `run.mjs --peer`; `file` follows the name of the architecture. */
 export const PEERS = {
   fqvit: { runtime: 'fqvit', file: 'int8.safetensors' },
+  'fqvit-w7': { runtime: 'fqvit', file: 'w7.safetensors' },
+  'fqvit-w7a7': { runtime: 'fqvit', file: 'w7a7.safetensors' },
   'fqvit-float': { runtime: 'fqvit-float', file: 'float.safetensors', oneThread: true },
   'ort-web-f32': ortWeb('f32.onnx'),
   'ort-web-u8-dynamic': ortWeb('u8-dynamic.onnx'),
@@ -31,9 +40,11 @@ export const PEERS = {
 export const CONTENDERS = {
   'fqvit simd': { peer: 'fqvit', tier: 'simd' },
   'fqvit relaxed': { peer: 'fqvit', tier: 'relaxed' },
+  'fqvit w7 relaxed': { peer: 'fqvit-w7', tier: 'relaxed' },
+  'fqvit w7a7 relaxed': { peer: 'fqvit-w7a7', tier: 'relaxed' },
   ...Object.fromEntries(
     Object.keys(PEERS)
-      .filter((name) => name !== 'fqvit')
+      .filter((name) => PEERS[name].runtime !== 'fqvit')
       .map((name) => [name, { peer: name }]),
   ),
 };

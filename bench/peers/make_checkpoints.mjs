@@ -1,4 +1,5 @@
-// Our side of the comparison: NAME.float.safetensors (given, or generated weights) and NAME.int8.safetensors, quantised from it.
+// Our side of the comparison: NAME.float.safetensors (given, or generated weights), and quantised from it NAME.int8.safetensors and
+// those of 7-bit weights, and activations, that the relaxed tier multiplies faster.
 //   npm run build && node bench/peers/make_checkpoints.mjs --name deit_tiny --out bench/peers/models
 //     [--float deit_tiny_patch16_224.safetensors] [--images photos/] [--calibration-images 256]
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -7,7 +8,7 @@ import { findArchitecture } from '../../dist/checkpoint/timm-architectures.js';
 import { quantize } from '../../dist/quantize/index.js';
 import { floatCheckpoint, noise } from '../generated.mjs';
 import { option } from '../support.mjs';
-import { ARCHITECTURES } from './contenders.mjs';
+import { ARCHITECTURES, WIDTHS } from './contenders.mjs';
 
 const name = option('name', 'deit_tiny');
 const out = option('out', 'models');
@@ -22,9 +23,14 @@ const images = photos
   ? photos.sort().map((file) => join(folder, file))
   : [noise(known.imageSize), noise(known.imageSize)];
 const calibrationImages = Math.min(images.length, Number(option('calibration-images', 256)));
-const { bytes } = await quantize(float, images, { arch, calibrationImages });
 mkdirSync(out, { recursive: true });
-for (const [kind, file] of Object.entries({ float, int8: bytes })) {
-  writeFileSync(join(out, `${name}.${kind}.safetensors`), file);
-  console.log(`${name}.${kind}.safetensors: ${(file.length / 1e6).toFixed(1)} MB`);
+write('float', float);
+for (const [kind, bits] of Object.entries(WIDTHS)) {
+  const { bytes } = await quantize(float, images, { arch, calibrationImages, ...bits });
+  write(kind, bytes);
+}
+
+function write(kind, bytes) {
+  writeFileSync(join(out, `${name}.${kind}.safetensors`), bytes);
+  console.log(`${name}.${kind}.safetensors: ${(bytes.length / 1e6).toFixed(1)} MB`);
 }
