@@ -252,21 +252,48 @@ function narrowGemm(
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function anyGemm(
+// One function each: in one function the optimiser folds the three loops into one that decides at every step.
+
+function toCode1(
   a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize, kind: Out,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
 ): void {
-  if (wBits > NARROW_BITS) {
-    gemm(a, lda, za, w, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, kind);
-  } else if (wBits <= 4) {
-    narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, kind, 8);
-  } else if (aBits + wBits <= 14) {
-    narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, kind, 2);
-  } else {
-    narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, kind, 1);
-  }
+  narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Code, 1);
+}
+
+function toCode2(
+  a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
+): void {
+  narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Code, 2);
+}
+
+function toCode8(
+  a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
+): void {
+  narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Code, 8);
+}
+
+function toFine1(
+  a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
+): void {
+  narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Fine, 1);
+}
+
+function toFine2(
+  a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
+): void {
+  narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Fine, 2);
+}
+
+function toFine8(
+  a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
+): void {
+  narrowGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Fine, 8);
 }
 
 /** Linear layer to u8 codes (patch embedding, qkv, proj, fc2, head). */
@@ -274,7 +301,11 @@ export function linear(
   a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
 ): void {
-  anyGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Code);
+  if (wBits > NARROW_BITS) {
+    gemm(a, lda, za, w, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Code);
+  } else if (wBits <= 4) toCode8(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch);
+  else if (aBits + wBits <= 14) toCode2(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch);
+  else toCode1(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch);
 }
 
 /** Linear layer to fine u16 codes 0..4095, the index of a GELU table (fc1). */
@@ -282,5 +313,9 @@ export function linear_fine(
   a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize,
 ): void {
-  anyGemm(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Fine);
+  if (wBits > NARROW_BITS) {
+    gemm(a, lda, za, w, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch, Out.Fine);
+  } else if (wBits <= 4) toFine8(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch);
+  else if (aBits + wBits <= 14) toFine2(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch);
+  else toFine1(a, lda, za, aBits, w, wBits, bias, multiplier, left, right, out, ldo, zo, m, n, k, scratch);
 }
