@@ -147,7 +147,7 @@ function report() {
     rounds,
     ...(cold
       ? { bareProcessMs: median(floor.map(({ wallMs }) => wallMs)) }
-      : { runs, warmup: done[0]?.results[0].warmup }),
+      : { runs, warmup: '5 runs and 3 s at least' }),
   };
   if (json) {
     console.log(JSON.stringify({ about, measured, against: base?.name, rows, left }));
