@@ -4,7 +4,7 @@ import { QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { MemoryPlan } from '../runtime/memory.js';
 import { type FloatWorkspace, instantiateFloatKernels } from './float/kernels.js';
 import { ParameterPlan } from './float/parameters.js';
-import { type FloatNetwork, FloatPass } from './float/pass.js';
+import { type Emit, type FloatNetwork, FloatPass } from './float/pass.js';
 import { type FloatPlan, planFloat } from './float/plan.js';
 import { FloatSwin } from './float/swin.js';
 import { FloatVit } from './float/vit.js';
@@ -108,7 +108,8 @@ export class FloatRunner {
    * The logits of a batch of images.
    *
    * @param pixels of every image uint8 [S, S, 3], resized and cropped, not normalised
-   * @param observe sees every tensor behind a quantiser, in layer order
+   * @param observe sees every tensor behind a quantiser, in layer order. Without it, what the logits do not depend on
+   *   is not computed; they are the same to the bit.
    * @returns for every image float32 [classes]
    * @throws UsageError `PIXELS` for an empty or too large batch or an image of another size.
    * @throws RuntimeError `DISPOSED` after `dispose`.
@@ -119,9 +120,11 @@ export class FloatRunner {
     const { classes, layerNormEps } = this.model.architecture;
     const { logits } = this.#plan;
     this.#loadPixels(workspace, pixels);
-    const pass = new FloatPass(workspace, this.#plan, pixels.length, layerNormEps, (name, address, shape) =>
-      observe?.(name, new Float32Array(buffer, address, elements(shape)), shape, address),
-    );
+    const emit: Emit | undefined =
+      observe &&
+      ((name, address, shape) =>
+        observe(name, new Float32Array(buffer, address, elements(shape)), shape, address));
+    const pass = new FloatPass(workspace, this.#plan, pixels.length, layerNormEps, emit);
     this.#network.forward(pass);
     return pixels.map((_, b) => new Float32Array(buffer, logits + 4 * b * classes, classes).slice());
   }

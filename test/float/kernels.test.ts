@@ -13,7 +13,8 @@ test('the float module imports its memory and nothing else', () => {
 });
 
 describe('gemm', () => {
-  // rows, cols, depth, lda, ldc: whole tiles; every kind of remainder; several chunks of rows; attention's strides
+  // rows, cols, depth, lda, ldc: whole tiles; every kind of remainder; several chunks of rows, blocks of columns, or both;
+  // strides of attention
   const shapes = [
     [8, 16, 12, 12, 16],
     [1, 1, 1, 1, 1],
@@ -21,6 +22,7 @@ describe('gemm', () => {
     [3, 8, 9, 20, 8],
     [10, 5, 3, 7, 31],
     [150, 9, 300, 300, 9],
+    [5, 213, 300, 300, 213],
     [6, 17, 40000, 40000, 17],
   ] as const;
 
@@ -232,12 +234,12 @@ describe('softmax', () => {
 });
 
 describe('elementwise', () => {
-  test('gelu is within 1e-6 of the exact (erf) form on -10..10', () => {
+  test('gelu is within 3e-7 of the exact (erf) form on -10..10', () => {
     const bench = new Bench();
     const x = Float32Array.from({ length: 20003 }, (_, i) => (i - 10001) / 1000);
     const at = bench.put(x);
     bench.kernels.gelu(at, x.length);
-    expect(distance(bench.view(at, x.length), Array.from(x, reference.gelu))).toBeLessThan(1e-6);
+    expect(distance(bench.view(at, x.length), Array.from(x, reference.gelu))).toBeLessThan(3e-7);
   });
 
   test('gelu of 0, of large and of very negative values', () => {

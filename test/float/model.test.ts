@@ -47,7 +47,8 @@ describe.each(models)('a small $name with awkward sizes', ({ make, forward }) =>
       const reached = parts.flatMap((one) => one.get(name)!);
       expect(reached.length).toBe(values.length);
       const worst = reached.reduce((w, x, i) => Math.max(w, Math.abs(x - values[i]!)), 0);
-      expect({ name, close: worst < 2e-5 }).toEqual({ name, close: true });
+      const largest = reached.reduce((w, x) => Math.max(w, Math.abs(x)), 10);
+      expect({ name, close: worst < 2e-6 * largest }).toEqual({ name, close: true });
     });
     // the ViT reference meets proj and fc2 after it has started on the addition that follows them: same set, own order
     expect([...names].sort()).toEqual([...expected[0]!.keys()].sort());
@@ -60,6 +61,11 @@ describe.each(models)('a small $name with awkward sizes', ({ make, forward }) =>
     const alone = images.map((image) => one.run([image])[0]!);
     expect(many.run(images)).toEqual(alone);
     expect(many.run([images[2]!])).toEqual([alone[2]]);
+  });
+
+  test('logits are the same to the bit whether or not anyone sees the tensors', async () => {
+    const runner = await FloatRunner.create(model, { wasm, batchSize: 3 });
+    expect(runner.run(images)).toEqual(runner.run(images, () => {}));
   });
 });
 

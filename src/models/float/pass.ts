@@ -12,10 +12,18 @@ export interface FloatNetwork {
   forward(pass: FloatPass): void;
 }
 
-/** One forward pass over `batch` images: the layers that all families are made of, over the regions of a plan. */
+/**
+ * One forward pass over `batch` images: the layers that all families are made of, over the regions of a plan.
+ *
+ * Attention is computed for the first `queries` tokens of every window. That is all of them, but in the last block of a
+ * DeiT or ViT, behind which only the class token is looked at.
+ */
 export class FloatPass {
   readonly kernels: FloatKernels;
   readonly memory: WebAssembly.Memory;
+  /** Whether anyone sees the tensors: then all of every tensor is computed. */
+  readonly observed: boolean;
+  readonly emit: Emit;
   readonly #scratch: number;
 
   constructor(
@@ -24,10 +32,12 @@ export class FloatPass {
     readonly batch: number,
     /** Of every LayerNorm. */
     readonly eps: number,
-    readonly emit: Emit,
+    emit?: Emit,
   ) {
     this.kernels = kernels;
     this.memory = memory;
+    this.observed = emit !== undefined;
+    this.emit = emit ?? (() => {});
     this.#scratch = scratch;
   }
 
@@ -52,29 +62,29 @@ export class FloatPass {
     this.kernels.layerNorm(x, width, gamma, beta, y, rows, width, this.eps);
   }
 
-  /** q·kᵀ d^-½ of every window and head, from `wide` to `square`. */
-  scores(stage: StageShape): void {
+  /** q·kᵀ d^-½ of every window and head, from `wide` to `square`: [B·W, heads, queries, N]. */
+  scores(stage: StageShape, queries = stage.tokens): void {
     const { dim, heads, tokens } = stage;
     const { panels } = this.plan;
     const headDim = dim / heads;
     const scale = headDim ** -0.5;
-    this.#eachHead(stage, (q, out) => {
+    this.#eachHead(stage, queries, (q, out) => {
       this.kernels.packWeights(q + 4 * dim, 3 * dim, panels, tokens, headDim);
-      this.kernels.gemm(q, 3 * dim, panels, 0, out, tokens, tokens, tokens, headDim, scale, this.#scratch);
+      this.kernels.gemm(q, 3 * dim, panels, 0, out, tokens, queries, tokens, headDim, scale, this.#scratch);
     });
   }
 
   /** Scores -> probabilities, in `square`. */
-  softmax({ windows, heads, tokens }: StageShape): void {
-    this.kernels.softmax(this.plan.square, this.batch * windows * heads * tokens, tokens);
+  softmax({ windows, heads, tokens }: StageShape, queries = tokens): void {
+    this.kernels.softmax(this.plan.square, this.batch * windows * heads * queries, tokens);
   }
 
-  /** probabilities·v of every window and head, from `square` and `wide` to `normed`. */
-  context(stage: StageShape): void {
+  /** probabilities·v of every window and head, from `square` and `wide` to `normed`: [B·W, queries, C]. */
+  context(stage: StageShape, queries = stage.tokens): void {
     const { dim, heads, tokens } = stage;
     const { panels } = this.plan;
     const headDim = dim / heads;
-    this.#eachHead(stage, (q, probabilities, out) => {
+    this.#eachHead(stage, queries, (q, probabilities, out) => {
       this.kernels.packColumns(q + 8 * dim, 3 * dim, panels, headDim, tokens);
       this.kernels.gemm(
         probabilities,
@@ -83,7 +93,7 @@ export class FloatPass {
         0,
         out,
         dim,
-        tokens,
+        queries,
         headDim,
         tokens,
         1,
@@ -92,9 +102,10 @@ export class FloatPass {
     });
   }
 
-  /** Addresses of q (k and v follow 4C and 8C bytes on), of the [N, N] square and of the context of every head. */
+  /** Addresses of q (k and v follow 4C and 8C bytes on), of the [queries, N] square and of the context of every head. */
   #eachHead(
     { dim, heads, windows, tokens }: StageShape,
+    queries: number,
     visit: (q: number, square: number, context: number) => void,
   ): void {
     const { wide, square, normed } = this.plan;
@@ -103,8 +114,8 @@ export class FloatPass {
         const column = 4 * h * (dim / heads);
         visit(
           wide + 12 * w * tokens * dim + column,
-          square + 4 * (w * heads + h) * tokens * tokens,
-          normed + 4 * w * tokens * dim + column,
+          square + 4 * (w * heads + h) * queries * tokens,
+          normed + 4 * w * queries * dim + column,
         );
       }
     }

@@ -31,12 +31,14 @@ export class FloatVit implements FloatNetwork {
 
   forward(pass: FloatPass): void {
     const [stage] = this.stages;
+    const last = this.#blocks.length - 1;
     this.#stem(pass, stage);
     this.#blocks.forEach((block, n) => {
-      this.#attention(pass, block, `blocks.${n}`, stage);
-      pass.mlp(block, `blocks.${n}`, stage);
+      const queries = n === last && !pass.observed ? 1 : stage.tokens;
+      this.#attention(pass, block, `blocks.${n}`, stage, queries);
+      pass.mlp(block, `blocks.${n}`, { ...stage, tokens: queries });
     });
-    this.#tail(pass, stage);
+    this.#tail(pass, pass.observed ? stage.tokens : 1);
   }
 
   /** Patch convolution, class token, position: from `wide` to the residual stream. */
@@ -65,36 +67,55 @@ export class FloatVit implements FloatNetwork {
     emit('stem.out', stream, [batch, tokens, dim]);
   }
 
-  /** x + proj(softmax(q·kᵀ d^-½)·v) with q, k, v of LayerNorm(x). */
-  #attention(pass: FloatPass, { norm1, qkv, proj }: BlockPlaces, name: string, stage: StageShape): void {
+  /**
+   * x + proj(softmax(q·kᵀ d^-½)·v) with q, k, v of LayerNorm(x), for the first `queries` tokens of every image: all or
+   * the class token, which alone make up the residual stream thereafter.
+   */
+  #attention(
+    pass: FloatPass,
+    { norm1, qkv, proj }: BlockPlaces,
+    name: string,
+    stage: StageShape,
+    queries: number,
+  ): void {
     const { kernels, batch, emit } = pass;
     const { stream, normed, branch, wide, square } = pass.plan;
     const { dim, heads, tokens } = stage;
-    const rows = batch * tokens;
-    pass.norm(stream, norm1, normed, rows);
+    pass.norm(stream, norm1, normed, batch * tokens);
     emit(`${name}.norm1.out`, normed, [batch, tokens, dim]);
-    pass.linear(normed, qkv, wide, rows);
+    pass.linear(normed, qkv, wide, batch * tokens);
     emit(`${name}.attn.qkv.out`, wide, [batch, tokens, 3 * dim]);
-    pass.scores(stage);
-    emit(`${name}.attn.scores`, square, [batch, heads, tokens, tokens]);
-    pass.softmax(stage);
-    emit(`${name}.attn.probs`, square, [batch, heads, tokens, tokens]);
-    pass.context(stage);
-    emit(`${name}.attn.context`, normed, [batch, tokens, dim]);
-    pass.linear(normed, proj, branch, rows);
-    emit(`${name}.attn.proj.out`, branch, [batch, tokens, dim]);
-    kernels.add(stream, branch, stream, rows * dim);
-    emit(`${name}.residual1.out`, stream, [batch, tokens, dim]);
+    pass.scores(stage, queries);
+    emit(`${name}.attn.scores`, square, [batch, heads, queries, tokens]);
+    pass.softmax(stage, queries);
+    emit(`${name}.attn.probs`, square, [batch, heads, queries, tokens]);
+    pass.context(stage, queries);
+    emit(`${name}.attn.context`, normed, [batch, queries, dim]);
+    pass.linear(normed, proj, branch, batch * queries);
+    emit(`${name}.attn.proj.out`, branch, [batch, queries, dim]);
+    if (queries < tokens) keepClassTokens(pass, stage);
+    kernels.add(stream, branch, stream, batch * queries * dim);
+    emit(`${name}.residual1.out`, stream, [batch, queries, dim]);
   }
 
-  /** LayerNorm of the class tokens, then the head. */
-  #tail(pass: FloatPass, { tokens, dim }: StageShape): void {
+  /** LayerNorm of the class tokens, then the head; the residual stream has `tokens` tokens an image. */
+  #tail(pass: FloatPass, tokens: number): void {
     const { kernels, batch, emit, eps } = pass;
     const { stream, features, logits } = pass.plan;
+    const { dim, classes } = this.#architecture;
     const { gamma, beta } = this.#norm;
     kernels.layerNorm(stream, tokens * dim, gamma, beta, features, batch, dim, eps);
     emit('norm.out', features, [batch, dim]);
     pass.linear(features, this.#head, logits, batch);
-    emit('logits', logits, [batch, this.#architecture.classes]);
+    emit('logits', logits, [batch, classes]);
+  }
+}
+
+/** Moves the class tokens of the residual stream side by side: [B, N, C] -> [B, C]. */
+function keepClassTokens({ memory, batch, plan: { stream } }: FloatPass, { tokens, dim }: StageShape): void {
+  const heap = new Uint8Array(memory.buffer);
+  for (let b = 1; b < batch; b++) {
+    const row = stream + 4 * b * tokens * dim;
+    heap.copyWithin(stream + 4 * b * dim, row, row + 4 * dim);
   }
 }
