@@ -26,17 +26,24 @@ export function pack_weights(weight: usize, n: i32, k: i32, kPadded: i32, bits: 
     packWide(weight, n, k, kPadded, bits, out);
     return;
   }
-  const d = 1 << (bits - 1);
+  const d = 1 << (bits - 1), all = (1 << bits) - 1;
   for (let i = 0; i < n; i += 8) {
     const sums = out + (<usize>kPadded << 3);
     memory.fill(out, <u8>d, <usize>kPadded << 3);
     memory.fill(sums, 0, PANEL_SUMS);
     for (let r = 0; r < min(8, n - i); r++) {
       const row = weight + <usize>((i + r) * k);
-      let sum = 0;
-      for (let j = 0; j < k; j++) {
+      let to = out + <usize>(r << 2), sum = 0, j = 0;
+      // four inputs lie side by side in both layouts; w + d of a code of so many bits is w with its sign bit turned
+      for (; j + 4 <= k; j += 4) {
+        const four = load<u32>(row + <usize>j);
+        store<u32>(to, (four ^ (d * 0x01010101)) & (all * 0x01010101));
+        sum += <i32><i8>four + <i32><i8>(four >> 8) + <i32><i8>(four >> 16) + <i32><i8>(four >> 24);
+        to += 32;
+      }
+      for (; j < k; j++) {
         const w = <i32>load<i8>(row + <usize>j);
-        store<u8>(out + <usize>((j >> 2) * 32 + r * 4 + (j & 3)), <u8>(w + d));
+        store<u8>(to++, <u8>(w + d));
         sum += w;
       }
       store<i32>(sums + (<usize>r << 2), sum);

@@ -24,8 +24,13 @@ export function panelIndex(n: i32, k: i32, K: i32): usize {
 export function pack_weights(weight: usize, n: i32, k: i32, kPadded: i32, bits: i32, out: usize): void {
   memory.fill(out, 0, <usize>(((n + 7) >> 3) * (8 * kPadded + PANEL_SUMS)));
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < k; j++) {
-      store<i8>(out + panelIndex(i, j, kPadded), load<i8>(weight + <usize>(i * k + j)));
+    // two inputs lie side by side in both layouts
+    let to = out + panelIndex(i, 0, kPadded), from = weight + <usize>(i * k);
+    const end = from + <usize>(k & ~1);
+    for (; from < end; from += 2) {
+      store<u16>(to, load<u16>(from));
+      to += 16;
     }
+    if (k & 1) store<u8>(to, load<u8>(from));
   }
 }

@@ -3,6 +3,15 @@ import { narrow } from '../common/requantize.simd';
 import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { normalisedRoot } from './root';
 
+/** (a · b + half) >> 32 of four lanes. */
+// @ts-ignore: decorator
+@inline
+function multiplyHigh(a: v128, b: v128, half: v128): v128 {
+  const p0 = i64x2.add(i64x2.extmul_low_i32x4_s(a, b), half);
+  const p1 = i64x2.add(i64x2.extmul_high_i32x4_s(a, b), half);
+  return i32x4.shuffle(p0, p1, 1, 3, 5, 7);
+}
+
 /**
  * (a · b + half) >> shift of four lanes, low 32 bits. Few processors can shift 64-bit lanes arithmetically: the words are
  * shifted instead, the high ones alone where `long` says that the shift is at least 32.
@@ -10,10 +19,10 @@ import { normalisedRoot } from './root';
 // @ts-ignore: decorator
 @inline
 function multiplyShift(a: v128, b: v128, half: v128, shift: i32, long: bool): v128 {
+  if (long) return i32x4.shr_s(multiplyHigh(a, b, half), shift - 32);
   const p0 = i64x2.add(i64x2.extmul_low_i32x4_s(a, b), half);
   const p1 = i64x2.add(i64x2.extmul_high_i32x4_s(a, b), half);
   const words = i32x4.shuffle(p0, p1, 1, 3, 5, 7);
-  if (long) return i32x4.shr_s(words, shift - 32);
   return v128.or(i32x4.shr_u(i32x4.shuffle(p0, p1, 0, 2, 4, 6), shift), i32x4.shl(words, 32 - shift));
 }
 
@@ -42,26 +51,34 @@ function normaliseRow(
   const reciprocal = i32x4.splat(<i32>((((<u64>1) << 62) - 1) / normalisedRoot(v, even)));
   const rootShift = 38 - (even >> 1);
   // V < 2^46, so the root's shift is 7 to 29
-  if (shift >= 32) affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, true);
-  else affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, false);
+  if (shift < 32) affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, false, false);
+  else if (c >= EXACT) affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, true, false);
+  else affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, true, true);
 }
 
-/** x̂·gain + bias of one row. */
+/**
+ * Below so many channels C·x - Σx can be scaled up by 2^(32 - root's shift), so that the shift becomes 32 and costs nothing:
+ * t · 2^32 / reciprocal <= 4·|t| <= √C·2^26 < 2^31.
+ */
+const EXACT: i32 = 1024;
+
+/** x̂·gain + bias of one row; `scaled`: fewer channels than EXACT. */
 // @ts-ignore: decorator
 @inline
 function affineRow(
   q: usize, zero: v128, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
-  sum: i32, reciprocal: v128, rootShift: i32, long: bool,
+  sum: i32, reciprocal: v128, rootShift: i32, long: bool, scaled: bool,
 ): void {
-  const most = i8x16.splat(<i8>high), zeroOut = i16x8.splat(<i16>zo), channels = i32x4.splat(c), sum4 = i32x4.splat(sum), round = i32x4.splat(2048);
-  const rootHalf = i64x2.splat(<i64>1 << <i64>(rootShift - 1)), half = i64x2.splat(<i64>1 << <i64>(shift - 1));
+  const most = i8x16.splat(<i8>high), zeroOut = i16x8.splat(<i16>zo), round = i32x4.splat(2048);
+  const up = scaled ? 32 - rootShift : 0, channels = i32x4.splat(c << up), sum4 = i32x4.splat(sum << up);
+  const rootHalf = i64x2.splat(<i64>1 << <i64>(scaled ? 31 : rootShift - 1)), half = i64x2.splat(<i64>1 << <i64>(shift - 1));
   for (let i: usize = 0; i < <usize>c; i += 8) {
     const x = values(q + i, zero, power + 2 * i);
     const g = gain + 4 * i, b = bias + 4 * i;
     const d0 = i32x4.sub(i32x4.mul(i32x4.extend_low_i16x8_s(x), channels), sum4);
     const d1 = i32x4.sub(i32x4.mul(i32x4.extend_high_i16x8_s(x), channels), sum4);
-    const t0 = multiplyShift(d0, reciprocal, rootHalf, rootShift, false);
-    const t1 = multiplyShift(d1, reciprocal, rootHalf, rootShift, false);
+    const t0 = scaled ? multiplyHigh(d0, reciprocal, rootHalf) : multiplyShift(d0, reciprocal, rootHalf, rootShift, false);
+    const t1 = scaled ? multiplyHigh(d1, reciprocal, rootHalf) : multiplyShift(d1, reciprocal, rootHalf, rootShift, false);
     const u0 = multiplyShift(t0, v128.load(g), half, shift, long);
     const u1 = multiplyShift(t1, v128.load(g, 16), half, shift, long);
     const y0 = i32x4.shr_s(i32x4.add(i32x4.add(u0, v128.load(b)), round), 12);
