@@ -5,6 +5,7 @@ import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
 import { IntegerRunner } from '../../src/models/integer.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { tokensOf, windowOrder } from '../assembly/reference.js';
+import { computed } from '../support/class-token.js';
 import { type GoldenName, goldenCodes, goldenModel } from '../support/golden.js';
 import { describeWithShared } from '../support/shared.js';
 
@@ -25,6 +26,8 @@ interface Comparison {
   readonly layer: string;
   readonly kind: string;
   readonly least: number;
+  /** How many codes differ; one may in every layer, of which the last block's have a single row. */
+  readonly apart: number;
   /** Percent of codes. */
   readonly equal: number;
   readonly near: number;
@@ -50,8 +53,9 @@ describe.each(MODELS)('%s', (name, layerKinds) => {
     beforeAll(async () => {
       const model = await IntegerRunner.create(withPolynomials(goldenModel(name)), await readWasm('simd'));
       const golden = goldenCodes(name);
-      inWindowOrder(golden, model.description.architecture);
-      const { imageSize, patchSize } = model.description.architecture;
+      const { architecture } = model.description;
+      inWindowOrder(golden, architecture);
+      const { imageSize, patchSize } = architecture;
       for (const step of model.steps) {
         step.run(model.kernels);
         if (step.output === 'input') {
@@ -66,8 +70,11 @@ describe.each(MODELS)('%s', (name, layerKinds) => {
         if (step.output.endsWith('fc1.fine')) continue;
         const expected = golden.get(step.output.replace(/softmax$/, 'probs'))!;
         const kind = layerKinds.find(({ pattern }) => pattern.test(step.output))!;
-        comparisons.push(compare(step.output, kind, expected, model.read(step.output)));
-        model.write(step.output, expected);
+        const buffer = model.buffers.get(step.output)!;
+        const rows = (codes: Uint8Array) => computed(codes, step.output, buffer, architecture);
+        comparisons.push(compare(step.output, kind, rows(expected), rows(model.read(step.output))));
+        // q, k and v with the q of every token: whole rows, as the simulator has them
+        model.write(step.output, step.output.endsWith('qkv.out') ? expected : rows(expected));
       }
     });
 
@@ -76,7 +83,9 @@ describe.each(MODELS)('%s', (name, layerKinds) => {
       expect(layers.length).toBeGreaterThanOrEqual(kind.startsWith('coarse') ? 1 : 5);
       const worst = layers.reduce((a, b) => (b.equal < a.equal ? b : a));
       console.log(`${name}, ${kind}: worst ${worst.layer}, ${worst.equal.toFixed(2)} % equal`);
-      expect(layers.filter(({ equal, least, near }) => equal < least || near < LEAST_NEAR)).toEqual([]);
+      expect(
+        layers.filter(({ apart, equal, least, near }) => (apart > 1 && equal < least) || near < LEAST_NEAR),
+      ).toEqual([]);
     });
   });
 });
@@ -96,7 +105,9 @@ function compare(
     if (distance === 0) equal++;
     if (distance <= 1) near++;
   });
-  return { layer, kind, least, equal: (100 * equal) / expected.length, near: (100 * near) / expected.length };
+  const percent = (count: number) => (100 * count) / expected.length;
+  const apart = expected.length - equal;
+  return { layer, kind, least, apart, equal: percent(equal), near: percent(near) };
 }
 
 /**

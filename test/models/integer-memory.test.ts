@@ -1,14 +1,16 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
 import { type ModelPlan, planIntegerModel } from '../../src/models/integer.js';
-import { type IntegerKernels, instantiateKernels } from '../../src/runtime/kernels.js';
+import { type IntegerKernels, instantiateKernels, type Tier } from '../../src/runtime/kernels.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
-import { tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import { TIERS } from '../support/tiers.js';
+import { RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 const MODELS: [name: string, make: () => IntegerModel][] = [
   ['DeiT', () => tinyInteger({ grid: 4, classes: 9 })],
   ['DeiT, uniform attention', () => tinyInteger({ grid: 3, dim: 24, heads: 3 }, UNIFORM)],
+  ['DeiT, weights of 7 bits', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 7 })],
   ['Swin', () => tinySwinInteger({ classes: 9 })],
   ['Swin, uniform attention', () => tinySwinInteger({}, UNIFORM)],
   [
@@ -25,7 +27,7 @@ interface Loaded {
   memory: Buffer;
 }
 
-async function loaded(model: IntegerModel, tier: 'scalar' | 'simd'): Promise<Loaded> {
+async function loaded(model: IntegerModel, tier: Tier): Promise<Loaded> {
   const plan = planIntegerModel(model);
   const memory = plan.memory.allocate();
   const kernels = await instantiateKernels(await readWasm(tier), memory);
@@ -51,66 +53,67 @@ function logits(
   return Buffer.from(memory.subarray(address, address + columns));
 }
 
-describe.each(
-  MODELS.flatMap(([name, make]) => (['scalar', 'simd'] as const).map((tier) => ({ name, make, tier }))),
-)('$name, $tier', ({ make, tier }) => {
-  let model: Loaded;
-  let expected: Buffer;
+describe.each(MODELS.flatMap(([name, make]) => TIERS.map((tier) => ({ name, make, tier }))))(
+  '$name, $tier',
+  ({ make, tier }) => {
+    let model: Loaded;
+    let expected: Buffer;
 
-  beforeAll(async () => {
-    model = await loaded(make(), tier);
-    expected = logits(model);
-  });
+    beforeAll(async () => {
+      model = await loaded(make(), tier);
+      expected = logits(model);
+    });
 
-  test('a step writes its output and the scratch memory that it says, nothing else', () => {
-    const { plan, memory } = model;
-    let kept = Buffer.alloc(0);
-    let changes = 0;
-    logits(
-      model,
-      () => {
-        kept = Buffer.from(memory);
-      },
-      (i) => {
-        const { output, scratchBytes } = plan.steps[i]!;
-        const { address, rows, stride } = plan.activation(output);
-        changes += Number(!kept.equals(memory));
-        for (const [from, bytes] of [
-          [address, rows * stride],
-          [plan.scratch, scratchBytes],
-        ] as const)
-          memory.copy(kept, from, from, from + bytes);
-        expect([output, firstDifference(kept, memory)]).toEqual([output, undefined]);
-      },
-    );
-    expect(changes).toBeGreaterThan(0);
-  });
+    test('a step writes its output and the scratch memory that it says, nothing else', () => {
+      const { plan, memory } = model;
+      let kept = Buffer.alloc(0);
+      let changes = 0;
+      logits(
+        model,
+        () => {
+          kept = Buffer.from(memory);
+        },
+        (i) => {
+          const { output, scratchBytes } = plan.steps[i]!;
+          const { address, rows, stride } = plan.activation(output);
+          changes += Number(!kept.equals(memory));
+          for (const [from, bytes] of [
+            [address, rows * stride],
+            [plan.scratch, scratchBytes],
+          ] as const)
+            memory.copy(kept, from, from, from + bytes);
+          expect([output, firstDifference(kept, memory)]).toEqual([output, undefined]);
+        },
+      );
+      expect(changes).toBeGreaterThan(0);
+    });
 
-  test('nothing is read that no step wrote: other scratch memory and other leavings, the same logits', () => {
-    const { plan, memory } = model;
-    const constants = new Set(['tokens', 'pos_embed']);
-    for (const [name, { address, rows, stride }] of plan.buffers)
-      if (!constants.has(name)) memory.fill(randomPixels(997, address), address, address + rows * stride);
-    const noise = (i: number) => {
-      memory.fill(randomPixels(991, i + 1), plan.scratch, plan.scratch + plan.scratchBytes);
-    };
-    expect(logits(model, noise)).toEqual(expected);
-  });
+    test('nothing is read that no step wrote: other scratch memory and other leavings, the same logits', () => {
+      const { plan, memory } = model;
+      const constants = new Set(['tokens', 'pos_embed']);
+      for (const [name, { address, rows, stride }] of plan.buffers)
+        if (!constants.has(name)) memory.fill(randomPixels(997, address), address, address + rows * stride);
+      const noise = (i: number) => {
+        memory.fill(randomPixels(991, i + 1), plan.scratch, plan.scratch + plan.scratchBytes);
+      };
+      expect(logits(model, noise)).toEqual(expected);
+    });
 
-  test('all planned bytes are in memory, and all of it is planned', () => {
-    const { plan, memory } = model;
-    expect(plan.memory.bytes).toBe(memory.length);
-    for (const [name, { address, rows, columns, stride }] of plan.buffers) {
-      expect([name, stride >= columns, address % 16]).toEqual([name, true, 0]);
-      expect(address).toBeGreaterThanOrEqual(65536);
-      expect(address + rows * stride + 16).toBeLessThanOrEqual(plan.scratch);
-    }
-    for (const { scratchBytes } of plan.steps) expect(scratchBytes).toBeLessThanOrEqual(plan.scratchBytes);
-    expect(plan.scratch + plan.scratchBytes).toBeLessThanOrEqual(memory.length);
-    // No page is left over: the first one, which stays empty, and whole pages up to the end of scratch memory.
-    expect(memory.length - (plan.scratch + plan.scratchBytes + 32)).toBeLessThan(65536);
-  });
-});
+    test('all planned bytes are in memory, and all of it is planned', () => {
+      const { plan, memory } = model;
+      expect(plan.memory.bytes).toBe(memory.length);
+      for (const [name, { address, rows, columns, stride }] of plan.buffers) {
+        expect([name, stride >= columns, address % 16]).toEqual([name, true, 0]);
+        expect(address).toBeGreaterThanOrEqual(65536);
+        expect(address + rows * stride + 16).toBeLessThanOrEqual(plan.scratch);
+      }
+      for (const { scratchBytes } of plan.steps) expect(scratchBytes).toBeLessThanOrEqual(plan.scratchBytes);
+      expect(plan.scratch + plan.scratchBytes).toBeLessThanOrEqual(memory.length);
+      // No page is left over: the first one, which stays empty, and whole pages up to the end of scratch memory.
+      expect(memory.length - (plan.scratch + plan.scratchBytes + 32)).toBeLessThan(65536);
+    });
+  },
+);
 
 function firstDifference(a: Buffer, b: Buffer): number | undefined {
   if (a.equals(b)) return undefined;
@@ -128,11 +131,11 @@ test.each(MODELS)('%s: the bytes of a step are those of what it reads and writes
   expect(of('input')).toBe(bytes('pixels') + bytes('input') + 3 * 256);
   for (const fc2 of plan.steps.filter(({ output }) => output.endsWith('mlp.fc2.out'))) {
     const block = fc2.output.slice(0, -'mlp.fc2.out'.length);
-    const parameters = ['weight', 'bias', 'multiplier'].map(
-      (part) => tensors.get(`${block}mlp.fc2.${part}`)!.byteLength,
-    );
-    const table = parameters.reduce((a, b) => a + b);
-    expect(fc2.bytes).toBe(bytes(`${block}mlp.gelu.out`) + bytes(fc2.output) + table);
+    // n is a multiple of 8; weights lie in panels of 8 outputs, with 32 bytes behind each
+    const n = tensors.get(`${block}mlp.fc2.bias`)!.length;
+    const { columns } = plan.activation(`${block}mlp.gelu.out`);
+    const parameters = (n / 8) * (8 * columns + 32) + 8 * n;
+    expect(fc2.bytes).toBe(bytes(`${block}mlp.gelu.out`) + bytes(fc2.output) + parameters);
     expect(of(`${block}mlp.gelu.out`)).toBe(
       bytes(`${block}mlp.fc1.fine`) + bytes(`${block}mlp.gelu.out`) + 4096,
     );

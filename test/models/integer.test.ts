@@ -6,11 +6,19 @@ import { arrange, type Lifetime } from '../../src/models/integer/arrange.js';
 import { IntegerRunner, planIntegerModel } from '../../src/models/integer.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
-import { tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import { computed } from '../support/class-token.js';
+import { countMissing, TIERS } from '../support/tiers.js';
+import { RECIPE, tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 const MODELS: [name: string, model: () => IntegerModel][] = [
   ['log2 attention', () => tinyInteger()],
   ['uniform attention', () => tinyInteger({}, UNIFORM)],
+  ['weights of 7 bits', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 7 })],
+  ['weights of 4 bits', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 4 })],
+  [
+    'weights and codes of 7 bits, in a Swin',
+    () => tinySwinInteger({}, { ...RECIPE, weightBits: 7, activationBits: 7 }),
+  ],
   ['one patch and one class', () => tinyInteger({ grid: 1, classes: 1, depth: 1, heads: 1 })],
   [
     '17 tokens, patches of 27 inputs',
@@ -37,43 +45,45 @@ const MODELS: [name: string, model: () => IntegerModel][] = [
   ['a Swin of windows of 1', () => tinySwinInteger({ window: 1, depths: [2], heads: [1] })],
 ];
 
-async function both(model: IntegerModel): Promise<[IntegerRunner, IntegerRunner]> {
-  return Promise.all([
-    IntegerRunner.create(model, await readWasm('scalar')),
-    IntegerRunner.create(model, await readWasm('simd')),
-  ]);
-}
+const runners = (model: IntegerModel): Promise<IntegerRunner[]> => {
+  countMissing();
+  return Promise.all(TIERS.map(async (tier) => IntegerRunner.create(model, await readWasm(tier))));
+};
+
+const scalar = async (model: IntegerModel) => IntegerRunner.create(model, await readWasm('scalar'));
 
 describe.each(MODELS)('%s', (_, model) => {
-  test('every activation is the same on both tiers', async () => {
-    const [scalar, simd] = await both(model());
-    const pixels = randomPixels(scalar.description.architecture.imageSize ** 2 * 3, 3);
-    scalar.write('pixels', pixels);
-    simd.write('pixels', pixels);
-    const outputs = scalar.steps.map(({ output }) => output);
-    expect(simd.steps.map(({ output }) => output)).toEqual(outputs);
+  test('every activation is the same on every tier', async () => {
+    const [first, ...others] = await runners(model());
+    const { architecture } = first!.description;
+    const pixels = randomPixels(architecture.imageSize ** 2 * 3, 3);
+    for (const runner of [first!, ...others]) runner.write('pixels', pixels);
+    const outputs = first!.steps.map(({ output }) => output);
     expect(new Set(outputs).size).toBe(outputs.length);
-    for (const [i, { output, run }] of scalar.steps.entries()) {
-      run(scalar.kernels);
-      simd.steps[i]!.run(simd.kernels);
-      expect([output, simd.read(output)]).toEqual([output, scalar.read(output)]);
+    for (const [i, output] of outputs.entries()) {
+      const codes = (runner: IntegerRunner) => {
+        runner.steps[i]!.run(runner.kernels);
+        return computed(runner.read(output), output, runner.buffers.get(output)!, architecture);
+      };
+      const expected = codes(first!);
+      for (const other of others) expect([output, codes(other)]).toEqual([output, expected]);
     }
-    expect(scalar.read('logits').length).toBe(scalar.description.architecture.classes);
+    expect(first!.read('logits').length).toBe(architecture.classes);
   });
 
   test('nothing of one image is left for the next', async () => {
-    for (const deit of await both(model())) {
+    for (const deit of await runners(model())) {
       const bytes = deit.description.architecture.imageSize ** 2 * 3;
       const images = [randomPixels(bytes, 1), new Uint8Array(bytes), new Uint8Array(bytes).fill(255)];
-      const first = images.map((image) => deit.run(image));
-      expect([2, 0, 1, 1].map((i) => deit.run(images[i]!))).toEqual([2, 0, 1, 1].map((i) => first[i]!));
-      expect(first[0]).not.toBe(deit.run(images[0]!));
+      const codes = images.map((image) => deit.run(image));
+      expect([2, 0, 1, 1].map((i) => deit.run(images[i]!))).toEqual([2, 0, 1, 1].map((i) => codes[i]!));
+      expect(codes[0]).not.toBe(deit.run(images[0]!));
     }
   });
 });
 
 test('the codes depend on the image', async () => {
-  const [deit] = await both(tinyInteger({ classes: 40 }));
+  const deit = await scalar(tinyInteger({ classes: 40 }));
   expect(deit.run(randomPixels(8 * 8 * 3, 1))).not.toEqual(deit.run(randomPixels(8 * 8 * 3, 2)));
 });
 
@@ -90,7 +100,7 @@ test('the file may change and go when the model has been made', async () => {
 });
 
 test('an activation that is written is read back, whatever its stride', async () => {
-  const [deit] = await both(tinyInteger({ grid: 4 }));
+  const deit = await scalar(tinyInteger({ grid: 4 }));
   for (const name of ['pixels', 'input', 'blocks.1.attn.scores', 'blocks.1.attn.qkv.out', 'logits']) {
     const { rows, columns } = deit.buffers.get(name)!;
     const codes = randomPixels(rows * columns, 9);
@@ -108,7 +118,7 @@ describe('a shifted window', () => {
   ] as const)(
     'gives probability 0 to tokens that are no neighbours: %s attention',
     async (_, model, zero) => {
-      const [runner] = await both(model);
+      const runner = await scalar(model);
       runner.write('pixels', randomPixels(32 * 32 * 3, 5));
       const { architecture } = model;
       if (architecture.family !== 'swin') throw new TypeError('expected a Swin');

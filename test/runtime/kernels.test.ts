@@ -1,15 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, jest, test } from '@jest/globals';
 import { RuntimeError } from '../../src/errors.js';
 import { instantiateKernels } from '../../src/runtime/kernels.js';
 import { MemoryPlan } from '../../src/runtime/memory.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
+import { readModule, TIERS } from '../support/tiers.js';
 
 const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-
-function wasmFile(name: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(readFileSync(new URL(`../../wasm/fqvit.${name}.wasm`, import.meta.url)));
-}
 
 /** A module that exports functions without parameters under these names. */
 function moduleOf(names: readonly string[]): Uint8Array<ArrayBuffer> {
@@ -38,9 +34,9 @@ async function refusal(wasm: unknown): Promise<string> {
 }
 
 describe('a kernel module', () => {
-  test.each(['scalar', 'simd'])('%s: as bytes, a buffer or compiled', async (tier) => {
-    const bytes = wasmFile(tier);
-    expect(await readWasm(tier as 'simd')).toEqual(bytes);
+  test.each(TIERS)('%s: as bytes, a buffer or compiled', async (tier) => {
+    const bytes = readModule(tier);
+    expect(await readWasm(tier)).toEqual(bytes);
     for (const wasm of [bytes, bytes.buffer, new WebAssembly.Module(bytes)]) {
       const kernels = await instantiateKernels(wasm, memory());
       expect(kernels.linear).toBeInstanceOf(Function);
@@ -50,18 +46,18 @@ describe('a kernel module', () => {
   test.each([
     ['garbage', Uint8Array.of(1, 2, 3), /can compile, found CompileError/],
     ['nothing', new Uint8Array(0), /can compile, found CompileError/],
-    ['a cut file', wasmFile('simd').subarray(0, 1000), /can compile, found CompileError/],
+    ['a cut file', readModule('simd').subarray(0, 1000), /can compile, found CompileError/],
     ['a text', 'fqvit.simd.wasm', /can compile, found TypeError/],
     ['null', null, /can compile, found TypeError/],
     ['an empty module', Uint8Array.from(HEADER), /a module without pack_weights\/6, linear\/17/],
-    ['the float module', wasmFile('float'), /a module without pack_weights\/6/],
+    ['the float module', readModule('float'), /a module without pack_weights\/6/],
     ['a module that imports something else', moduleWithImport(), /found TypeError.*"host"|host/],
   ])('%s is refused', async (_, wasm, message) => {
     expect(await refusal(wasm)).toMatch(message);
   });
 
   test('the same names with other operands, as another version may have them', async () => {
-    const names = Object.keys(await instantiateKernels(wasmFile('scalar'), memory()));
+    const names = Object.keys(await instantiateKernels(readModule('scalar'), memory()));
     const message = await refusal(moduleOf(names));
     expect(message).toContain('the integer kernels of this version');
     expect(message).toContain('linear/17');
