@@ -3,13 +3,11 @@
 // sizes, memory and time depend on neither.
 //   npm run build && node bench/architectures.mjs [--only TIMM_NAME] [--runs 15] [--json]
 import { readFileSync } from 'node:fs';
-import { writeSafetensors } from '../dist/checkpoint/safetensors.js';
-import { swinNames, swinShape } from '../dist/checkpoint/swin-names.js';
 import { findArchitecture } from '../dist/checkpoint/timm-architectures.js';
-import { vitNames, vitShape } from '../dist/checkpoint/vit-names.js';
 import { load } from '../dist/index.js';
 import { FloatRunner } from '../dist/models/float.js';
 import { quantize, readFloatModel } from '../dist/quantize/index.js';
+import { floatCheckpoint, noise } from './generated.mjs';
 import { json, machine, median, option } from './support.mjs';
 
 const NAMES = [
@@ -21,47 +19,9 @@ const NAMES = [
   'swin_small_patch4_window7_224',
   'swin_base_patch4_window7_224',
 ];
-const CLASSES = 1000;
 const only = option('only');
 const runs = Number(option('runs', 15));
 const floatWasm = readFileSync(new URL('../wasm/fqvit.float.wasm', import.meta.url));
-
-let state = 1;
-const random = () => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 31 - 1;
-};
-
-/** A float checkpoint of this architecture: matrices of unit gain, LayerNorm weights about 1, everything else about 0. */
-function floatCheckpoint(known) {
-  const { family, dim, patchSize, imageSize, heads, window } = known;
-  const sizes = {
-    ...known,
-    patches: (imageSize / patchSize) ** 2,
-    mlpDim: 4 * dim,
-    classes: CLASSES,
-    ...(family === 'swin'
-      ? { windows: heads.map((_, i) => Math.min(window, imageSize / patchSize / 2 ** i)) }
-      : {}),
-  };
-  const names = family === 'swin' ? swinNames(known.depths) : vitNames(known.depth);
-  const tensors = names.map((name) => {
-    const shape = (family === 'swin' ? swinShape : vitShape)(name, sizes);
-    const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-    const fanIn = shape.slice(1).reduce((a, b) => a * b, 1);
-    const isNorm = /norm\d?\.weight$/.test(name);
-    const spread = isNorm ? 0.5 : name.endsWith('.weight') ? Math.sqrt(3 / fanIn) : 0.2;
-    for (let i = 0; i < data.length; i++) data[i] = Number(isNorm) + spread * random();
-    return { name, dtype: 'F32', shape, data: new Uint8Array(data.buffer) };
-  });
-  return writeSafetensors(tensors, {});
-}
-
-const noise = (size) => ({
-  width: size,
-  height: size,
-  data: Uint8Array.from({ length: 3 * size * size }, () => 128 + 127 * random()),
-});
 
 async function measure(name) {
   const known = findArchitecture(name);

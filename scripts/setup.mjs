@@ -32,7 +32,9 @@ export function setup() {
     const built = Math.min(...outputs.map(newest));
     return inputs.some((input) => newest(input) > built);
   };
-  const modules = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'].map((name) => `wasm/fqvit.${name}.wasm`);
+  const modules = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'].map(
+    (name) => `wasm/fqvit.${name}.wasm`,
+  );
   if (stale(modules, ['assembly', 'asconfig.json'])) npm('run', '--silent', 'build:wasm');
   if (stale(['dist/index.js', 'dist/cli/main.js'], ['src', 'tsconfig.json', 'tsconfig.build.json']))
     npm('run', '--silent', 'build:ts');

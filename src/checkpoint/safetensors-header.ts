@@ -33,6 +33,9 @@ export const MAX_RANK = 64;
  */
 export const MAX_KEYS = 100_000;
 
+/** What ends a run of plain characters in a string. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON allows none of them
+const SPECIAL = /["\\\u0000-\u001f]/g;
 /** Half of a surrogate pair: JSON can escape one, UTF-8 cannot hold it, so such a name would not survive a rewrite. */
 export const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -187,16 +190,18 @@ class HeaderParser {
     let escaped = false;
     let at = start + 1;
     for (; ; at++) {
+      // by the engine's own search: the description of a model is a string of 100,000 characters
+      SPECIAL.lastIndex = at;
+      at = SPECIAL.test(text) ? SPECIAL.lastIndex - 1 : text.length;
       const unit = text.charCodeAt(at);
       if (unit === QUOTE) break;
-      if (unit === BACKSLASH) {
-        escaped = true;
-        at++;
-      } else if (!(unit >= 0x20)) {
+      if (unit !== BACKSLASH) {
         // NaN, the end of the header, comes here too.
         this.#at = Math.min(at, text.length);
         this.#fail('CHECKPOINT_HEADER', 'the end of the string', field);
       }
+      escaped = true;
+      at++;
     }
     this.#at = at + 1;
     if (!escaped) return text.slice(start + 1, at);
