@@ -1,0 +1,203 @@
+import { describe, expect, jest, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
+import { execute, link, type Part, share, shareHeads } from '../../src/models/integer/calls.js';
+import { type AttentionShape, ModelPlan } from '../../src/models/integer/plan.js';
+import { planIntegerModel } from '../../src/models/integer.js';
+import { type IntegerKernels, instantiateKernels, type Tier } from '../../src/runtime/kernels.js';
+import { readWasm } from '../../src/runtime/wasm-node.js';
+import { Random } from '../assembly/support.js';
+import { randomPixels } from '../float/support.js';
+import { computed } from '../support/class-token.js';
+import { TIERS } from '../support/tiers.js';
+import { RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+
+const partOf = (index: number, count: number): Part => ({ index, count, scratch: 0 });
+const partsOf = (count: number) => Array.from({ length: count }, (_, index) => partOf(index, count));
+
+describe('share', () => {
+  const sizes = fc.record({ count: fc.nat(300), parts: fc.integer({ min: 1, max: 70 }) });
+
+  test('everything once, in order, groups whole, and no part more than one group larger than another', () => {
+    fc.assert(
+      fc.property(sizes, fc.integer({ min: 1, max: 9 }), ({ count, parts }, group) => {
+        let end = 0;
+        const groups = partsOf(parts).map((part) => {
+          const [from, to] = share(count, part, group);
+          expect(from).toBe(end);
+          expect(from % group === 0 || from === count).toBe(true);
+          end = to;
+          return Math.ceil((to - from) / group);
+        });
+        expect(end).toBe(count);
+        expect(Math.max(...groups) - Math.min(...groups)).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+});
+
+describe('shareHeads', () => {
+  const shapes = fc.record({
+    windows: fc.integer({ min: 1, max: 9 }),
+    heads: fc.integer({ min: 1, max: 7 }),
+    rows: fc.integer({ min: 1, max: 30 }),
+    parts: fc.integer({ min: 1, max: 12 }),
+  });
+
+  test('every row of every head of every window once, tiles of four whole', () => {
+    fc.assert(
+      fc.property(shapes, ({ windows, heads, rows, parts }) => {
+        const seen = new Uint8Array(windows * heads * rows);
+        for (const part of partsOf(parts)) {
+          for (const { window, head, from, rows: some } of shareHeads(windows, heads, rows, part)) {
+            expect(some).toBeGreaterThan(0);
+            expect([from % 4, from + some === rows || some % 4 === 0]).toEqual([0, true]);
+            for (let row = from; row < from + some; row++) seen[(window * heads + head) * rows + row]!++;
+          }
+        }
+        expect(seen.every((times) => times === 1)).toBe(true);
+      }),
+    );
+  });
+
+  test('windows whole where there are as many as parts', () => {
+    fc.assert(
+      fc.property(shapes, ({ windows, heads, rows, parts }) => {
+        fc.pre(windows >= parts);
+        for (const part of partsOf(parts))
+          for (const piece of shareHeads(windows, heads, rows, part))
+            expect(piece).toMatchObject({ from: 0, rows });
+        const of = partsOf(parts).map((part) => shareHeads(windows, heads, rows, part).map((p) => p.window));
+        expect(new Set(of.flat()).size).toBe(of.reduce((sum, list) => sum + new Set(list).size, 0));
+      }),
+    );
+  });
+});
+
+const NARROW = { ...RECIPE, weightBits: 7 as const };
+const MODELS: [name: string, make: () => IntegerModel][] = [
+  ['DeiT', () => tinyInteger({ grid: 4, classes: 9 })],
+  ['DeiT of uniform attention', () => tinyInteger({ grid: 3, dim: 24, heads: 3 }, UNIFORM)],
+  ['DeiT of 4-bit weights', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 4 })],
+  ['ViT of 7-bit weights', () => tinyInteger({ family: 'vit', grid: 4, depth: 3, classes: 9 }, NARROW)],
+  ['DeiT of one block', () => tinyInteger({ depth: 1 })],
+  ['Swin', () => tinySwinInteger({ classes: 9 })],
+  ['Swin of 7-bit weights and codes', () => tinySwinInteger({}, { ...NARROW, activationBits: 7 })],
+  [
+    'Swin of odd windows',
+    () => tinySwinInteger({ imageSize: 24, window: 3, depths: [2, 1], heads: [3, 2], dim: 24 }),
+  ],
+];
+const EACH = MODELS.flatMap(([name, make]) => TIERS.map((tier) => ({ name, make, tier })));
+
+/** A plan on a tier, its memory filled. */
+interface Loaded {
+  plan: ModelPlan;
+  kernels: IntegerKernels;
+  memory: Buffer;
+}
+
+async function loaded(plan: ModelPlan, tier: Tier): Promise<Loaded> {
+  const memory = plan.memory.allocate();
+  const kernels = await instantiateKernels(await readWasm(tier), memory);
+  for (const fill of plan.fills) fill(memory.buffer, kernels);
+  return { plan, kernels, memory: Buffer.from(memory.buffer) };
+}
+
+const pixelsOf = ({ model }: ModelPlan) => randomPixels(model.architecture.imageSize ** 2 * 3, 11);
+
+/** Makes every step; `order` says in which order its parts, `count` of them. */
+function forward(model: Loaded, count: number, order: (parts: number[]) => number[]): void {
+  const { plan, kernels, memory } = model;
+  memory.set(pixelsOf(plan), plan.activation('pixels').address);
+  const indices = Array.from({ length: count }, (_, i) => i);
+  for (const { calls } of plan.steps)
+    for (const index of order([...indices])) execute(link(calls(plan.part(index, count)), kernels));
+}
+
+function read({ plan, memory }: Loaded, name: string): Uint8Array {
+  const { address, rows, columns, stride } = plan.activation(name);
+  const row = (_: unknown, i: number) => {
+    const at = address + i * stride;
+    return memory.subarray(at, at + columns);
+  };
+  return new Uint8Array(Buffer.concat(Array.from({ length: rows }, row)));
+}
+
+describe.each(EACH)('$name, $tier', ({ make, tier }) => {
+  test.each([2, 3, 5])('%d parts of every step, in any order: the same logits', async (count) => {
+    const whole = await loaded(planIntegerModel(make()), tier);
+    forward(whole, 1, (parts) => parts);
+    const logits = read(whole, 'logits');
+    const random = new Random(count);
+    const orders: ((parts: number[]) => number[])[] = [
+      (parts) => parts,
+      (parts) => parts.reverse(),
+      (parts) =>
+        parts
+          .map((p) => [random.real(), p] as const)
+          .sort(([a], [b]) => a - b)
+          .map(([, p]) => p),
+    ];
+    for (const order of orders) {
+      const model = await loaded(planIntegerModel(make(), count), tier);
+      forward(model, count, order);
+      expect(read(model, 'logits')).toEqual(logits);
+    }
+  });
+});
+
+/** The plan of a DeiT or ViT whose last block computes all rows. */
+function planOfAllRows(model: IntegerModel): ModelPlan {
+  const { qkv, scores, attend } = ModelPlan.prototype;
+  const all = (shape: AttentionShape) => ({ ...shape, queries: shape.tokens });
+  const spies = [
+    jest.spyOn(ModelPlan.prototype, 'qkv').mockImplementation(function (this: ModelPlan, block, shape) {
+      qkv.call(this, block, all(shape));
+    }),
+    jest.spyOn(ModelPlan.prototype, 'scores').mockImplementation(function (
+      this: ModelPlan,
+      block,
+      to,
+      shape,
+    ) {
+      scores.call(this, block, to, all(shape));
+    }),
+    jest.spyOn(ModelPlan.prototype, 'attend').mockImplementation(function (this: ModelPlan, block, shape) {
+      attend.call(this, block, all(shape));
+    }),
+  ];
+  const plan = planIntegerModel(model);
+  for (const spy of spies) spy.mockRestore();
+  return plan;
+}
+
+describe.each(EACH.filter(({ name }) => !name.startsWith('Swin')))('the last block: $name, $tier', (each) => {
+  test('the rows of the class token are those of a plan that computes all rows', async () => {
+    const model = each.make();
+    const { architecture } = model;
+    if (architecture.family === 'swin') throw new TypeError('expected a DeiT or ViT');
+    const some = await loaded(planIntegerModel(model), each.tier);
+    const all = await loaded(planOfAllRows(model), each.tier);
+    const last = `blocks.${architecture.depth - 1}.`;
+    for (const loaded of [some, all])
+      loaded.memory.set(pixelsOf(loaded.plan), loaded.plan.activation('pixels').address);
+    let fewer = 0;
+    for (const [i, { output, run }] of some.plan.steps.entries()) {
+      run(some.kernels);
+      all.plan.steps[i]!.run(all.kernels);
+      const buffer = some.plan.activation(output);
+      const rows = [buffer.rows, all.plan.activation(output).rows] as const;
+      if (rows[0] < rows[1]) fewer++;
+      // fine codes are u16, of which `read` takes the first half of a row
+      const codes = (model: Loaded) => computed(read(model, output), output, buffer, architecture);
+      expect([output, codes(some)]).toEqual([output, codes(all)]);
+    }
+    // scores, softmax, context, proj, residual1, norm2, fc1, gelu, fc2, residual2
+    expect(fewer).toBe(10);
+    expect(some.plan.steps.filter(({ output }) => output.startsWith(last))).toHaveLength(12);
+    expect(some.plan.steps.reduce((sum, { macs }) => sum + macs, 0)).toBeLessThan(
+      all.plan.steps.reduce((sum, { macs }) => sum + macs, 0),
+    );
+  });
+});
