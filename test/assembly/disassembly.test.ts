@@ -1,21 +1,29 @@
 import { describe, expect, test } from '@jest/globals';
 import binaryen from 'binaryen';
-import { ALL_TIERS, readModule } from '../support/tiers.js';
+import { readModule } from '../support/tiers.js';
 
-/** The words of a module's text form: opcodes, types and numbers, without names and data. */
-function words(wasm: Uint8Array): string[] {
+function textOf(wasm: Uint8Array): string {
   const module = binaryen.readBinary(wasm);
   const text = module.emitText();
   module.dispose();
-  return text
+  return text;
+}
+
+/** The words of a module's text form: opcodes, types and numbers, without names and data. */
+const words = (wasm: Uint8Array): string[] =>
+  textOf(wasm)
     .replace(/"[^"]*"/g, '')
     .replace(/\$[^\s()]+/g, '')
     .match(/[^\s()]+/g)!;
-}
+
+/** What a module asks for, as text: an engine that does not compile it could not say. */
+const imports = (wasm: Uint8Array) => textOf(wasm).match(/\(import .*/g) ?? [];
+const MEMORY = [expect.stringMatching(/^\(import "env" "memory" \(memory /)];
 
 /** Opcodes and types of floats: f32.add, i32x4.trunc_sat_f32x4_s, f64x2.mul, (param f32), f16x8.abs. */
 const floats = (wasm: Uint8Array) => words(wasm).filter((word) => /f(16|32|64)/.test(word));
 
+const RELAXED_DOT = 'i16x8.relaxed_dot_i8x16_i7x16_s';
 const OPCODES = {
   scalar: ['i64.mul', 'i64.shr_s', 'i32.load8_u', 'i64.div_u'],
   simd: [
@@ -25,30 +33,30 @@ const OPCODES = {
     'i8x16.swizzle',
     'i64.div_u',
   ],
-  relaxed: ['i16x8.relaxed_dot_i8x16_i7x16_s', 'i32x4.dot_i16x8_s', 'i32x4.extadd_pairwise_i16x8_s'],
+  relaxed: [RELAXED_DOT, 'i32x4.dot_i16x8_s', 'i32x4.extadd_pairwise_i16x8_s'],
+  'simd-threads': ['i32x4.dot_i16x8_s', 'memory.atomic.wait32'],
+  'relaxed-threads': [RELAXED_DOT, 'memory.atomic.wait32'],
+  probe: [RELAXED_DOT, 'i32x4.dot_i16x8_s'],
 } as const;
 
-describe.each(ALL_TIERS)('the %s module', (tier) => {
-  const wasm = readModule(tier);
+describe.each(Object.keys(OPCODES) as (keyof typeof OPCODES)[])('the %s module', (name) => {
+  const wasm = readModule(name);
 
   test('has no instruction and no type of floating point', () => {
     expect(floats(wasm)).toEqual([]);
   });
 
   test('shows what it is made of', () => {
-    expect(words(wasm)).toEqual(expect.arrayContaining([...OPCODES[tier]]));
+    expect(words(wasm)).toEqual(expect.arrayContaining([...OPCODES[name]]));
   });
 
   test('imports its memory and nothing else', () => {
-    expect(WebAssembly.Module.imports(new WebAssembly.Module(wasm))).toEqual([
-      { module: 'env', name: 'memory', kind: 'memory' },
-    ]);
+    expect(imports(wasm)).toEqual(MEMORY);
   });
 });
 
-// it is the one tier that needs an engine with relaxed SIMD
-test('the simd module has no relaxed instruction', () => {
-  expect(words(readModule('simd')).filter((word) => word.includes('relaxed'))).toEqual([]);
+test.each(['simd', 'simd-threads'] as const)('the %s module has no relaxed instruction', (name) => {
+  expect(words(readModule(name)).filter((word) => word.includes('relaxed'))).toEqual([]);
 });
 
 test('the scalar module runs without SIMD', () => {
@@ -65,8 +73,6 @@ describe('the float module, for contrast', () => {
   });
 
   test('imports its memory and nothing else', () => {
-    expect(WebAssembly.Module.imports(new WebAssembly.Module(wasm))).toEqual([
-      { module: 'env', name: 'memory', kind: 'memory' },
-    ]);
+    expect(imports(wasm)).toEqual(MEMORY);
   });
 });

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { afterAll, test } from '@jest/globals';
 import type { Tier } from '../../src/runtime/kernels.js';
+import type { WasmName } from '../../src/runtime/wasm-node.js';
 
-export const readModule = (name: Tier | 'float'): Uint8Array<ArrayBuffer> =>
+export const readModule = (name: WasmName): Uint8Array<ArrayBuffer> =>
   new Uint8Array(readFileSync(new URL(`../../wasm/fqvit.${name}.wasm`, import.meta.url)));
 
 export const ALL_TIERS: readonly Tier[] = ['scalar', 'simd', 'relaxed'];
