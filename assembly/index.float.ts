@@ -5,6 +5,7 @@
 export { add, addRepeated, addWindows, gelu, meanRows } from './float/elementwise';
 export { gemm, gemmScratchBytes } from './float/gemm';
 export { layerNorm, layerNormMerged, layerNormWindows } from './float/layernorm';
+export { moments } from './float/moments';
 export { packColumns, packWeights } from './float/pack';
 export { gatherPatches, normalise } from './float/patches';
 export { minMax, squaredError, squaredErrorPerChannel } from './float/reductions';

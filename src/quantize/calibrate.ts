@@ -1,9 +1,11 @@
 import type { Family } from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
+import { isLinearInput } from '../checkpoint/integer-layout.js';
 import { QuantizeError } from '../errors.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
 import { FloatRunner } from '../models/float.js';
 import { breathe } from '../platform/breathe.js';
+import { MomentSet, type Moments } from './moments.js';
 import {
   createObserver,
   type ObservedTensor,
@@ -20,6 +22,8 @@ export interface CalibrationRun {
   wasm: BufferSource | WebAssembly.Module;
   /** Images of one batch; 16 where absent. The last batch may be smaller. */
   batchSize?: number;
+  /** Whether to gather the moments of what linear layers read, for error feedback; false where absent. */
+  moments?: boolean;
   /** After every batch. */
   onProgress?: (done: number, total: number) => void;
   /** Looked at before every batch. */
@@ -30,6 +34,8 @@ export interface CalibrationOptions extends CalibrationRun, ObserverRecipe {}
 
 export interface Calibration<Quantizers> {
   readonly quantizers: Quantizers;
+  /** By the names of the quantisers before linear layers; empty unless asked for. */
+  readonly moments: ReadonlyMap<string, Moments>;
   /** How many images there were, up to the limit. */
   readonly images: number;
 }
@@ -53,8 +59,8 @@ export async function calibrate(
 ): Promise<Calibration<Map<string, Quantizer>>> {
   const { observer, ptf, activationBits = 8, ...run } = options;
   const recipe = { observer, ptf, activationBits };
-  const { quantizers, images: used } = await calibrateEach(model, images, limit, [recipe], run);
-  return { quantizers: quantizers[0]!, images: used };
+  const { quantizers, ...rest } = await calibrateEach(model, images, limit, [recipe], run);
+  return { quantizers: quantizers[0]!, ...rest };
 }
 
 /** As `calibrate`, for several recipes at the cost of one run of the model: one map a recipe. */
@@ -63,7 +69,7 @@ export async function calibrateEach(
   images: CalibrationImages,
   limit: number,
   recipes: readonly ObserverRecipe[],
-  { wasm, batchSize = BATCH_SIZE, onProgress, signal }: CalibrationRun,
+  { wasm, batchSize = BATCH_SIZE, moments = false, onProgress, signal }: CalibrationRun,
 ): Promise<Calibration<Map<string, Quantizer>[]>> {
   if (!Number.isSafeInteger(limit) || limit < 1) {
     throw new QuantizeError(
@@ -74,22 +80,28 @@ export async function calibrateEach(
   signal?.throwIfAborted();
   const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, limit) });
   try {
-    const sets = recipes.map(
-      (recipe) => new ObserverSet(model.architecture.family, recipe, runner.workspace),
-    );
+    const { family } = model.architecture;
+    const sets = recipes.map((recipe) => new ObserverSet(family, recipe, runner.workspace));
+    const momentSet = moments ? await MomentSet.create(family, wasm) : undefined;
     let done = 0;
     for await (const { batch, last } of batches(images, limit, runner.batchSize)) {
       signal?.throwIfAborted();
       done += batch.length;
       runner.run(batch, (name, values, shape, address) => {
-        for (const set of sets) set.observe({ name, values, shape, address }, last);
+        const tensor = { name, values, shape, address };
+        for (const set of sets) set.observe(tensor, last);
+        if (isLinearInput(name)) momentSet?.observe(tensor);
       });
       onProgress?.(done, limit);
       await breathe();
     }
     if (done === 0)
       throw new QuantizeError('CALIBRATION_COUNT', 'calibration: expected an image, found none');
-    return { quantizers: sets.map((set) => set.quantizers()), images: done };
+    return {
+      quantizers: sets.map((set) => set.quantizers()),
+      moments: momentSet?.moments() ?? new Map(),
+      images: done,
+    };
   } finally {
     runner.dispose();
   }

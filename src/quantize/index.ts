@@ -7,6 +7,7 @@ import { sha256 } from '../platform/sha256.js';
 import { readWasm } from '../runtime/wasm-node.js';
 import { calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
+import { FEEDBACK_BITS } from './feedback.js';
 import { integerize } from './integerize.js';
 import { type MethodOptions, methodRecipe } from './recipe.js';
 
@@ -77,8 +78,13 @@ export async function quantize(
   checkQuantizable({ architecture, preprocessing: model.preprocessing }, options.file ?? 'checkpoint');
   const skipped: Skipped[] = [];
   const pixels = readable(order, model.preprocessing, skipped, options);
-  const { quantizers, images: used } = await calibrate(model, pixels, wanted, {
+  const {
+    quantizers,
+    moments,
+    images: used,
+  } = await calibrate(model, pixels, wanted, {
     ...method,
+    moments: method.weightBits <= FEEDBACK_BITS,
     wasm: options.wasm ?? (await readWasm('float')),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
     ...(signal ? { signal } : {}),
@@ -87,12 +93,8 @@ export async function quantize(
     throw none ? tooFew(options.calibrationImages ?? 1, 0, skipped) : error;
   });
   if (used < (options.calibrationImages ?? 1)) throw tooFew(options.calibrationImages ?? 1, used, skipped);
-  const integer = integerize(model, quantizers, {
-    ...method,
-    calibrationImages: used,
-    seed,
-    sourceSha256: await sha256(float),
-  });
+  const recipe = { ...method, calibrationImages: used, seed, sourceSha256: await sha256(float) };
+  const integer = integerize(model, quantizers, recipe, moments);
   return { bytes: writeIntegerModel(integer), model: integer, warnings: model.warnings, skipped };
 }
 

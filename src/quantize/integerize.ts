@@ -21,9 +21,11 @@ import { packNibbles } from '../checkpoint/nibbles.js';
 import { QuantizeError } from '../errors.js';
 import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
 import { exactExponentialTable, exponentialTable } from './exponential-table.js';
+import { ErrorFeedback } from './feedback.js';
 import { geluTable } from './gelu.js';
 import { inputQuantizer } from './input.js';
 import { layerNormParameters } from './layernorm.js';
+import type { Moments } from './moments.js';
 import type { Quantizer } from './observers.js';
 import { requantizer } from './requantizer.js';
 import { affineCode, clamp } from './round.js';
@@ -34,14 +36,17 @@ import { linearCodes, MAX_BIAS } from './weights.js';
  * integer multipliers and shifts instead of scales, tables instead of functions.
  *
  * @param quantizers by the names of `integerLayout`
+ * @param moments of the inputs of linear layers, by the names of their quantisers: the weights of those layers are rounded with
+ *   error feedback, all others to nearest
  * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or NaN
  */
 export function integerize(
   model: FloatModel,
   quantizers: ReadonlyMap<string, Quantizer>,
   recipe: Recipe,
+  moments: ReadonlyMap<string, Moments> = new Map(),
 ): IntegerModel {
-  return new Integerizer(model, quantizers, recipe).run();
+  return new Integerizer(model, quantizers, recipe, moments).run();
 }
 
 class Integerizer {
@@ -53,6 +58,7 @@ class Integerizer {
     private readonly model: FloatModel,
     private readonly quantizers: ReadonlyMap<string, Quantizer>,
     private readonly recipe: Recipe,
+    private readonly moments: ReadonlyMap<string, Moments>,
   ) {}
 
   run(): IntegerModel {
@@ -213,13 +219,15 @@ class Integerizer {
   ): void {
     const { data: weight, shape } = this.model.tensors.get(`${name}.weight`)!;
     const out = shape[0]!;
-    const bias = this.model.tensors.get(`${name}.bias`)?.data ?? new Float32Array(out);
+    const realBias = this.model.tensors.get(`${name}.bias`)?.data ?? new Float32Array(out);
     const inputs = weight.length / out;
     const { scale, offset } = input ?? { scale: this.quantizer(from).scale, offset: 0 };
     const bits = weightBits(name, this.recipe);
     const highest = highestCode(from, this.recipe);
     const target = typeof to === 'string' ? this.quantizer(to) : to;
-    const { codes, scales } = linearCodes(weight, bias, scale, target.scale, bits);
+    const moments = this.moments.get(from);
+    const feedback = moments && new ErrorFeedback(moments, scale);
+    const { codes, scales, bias } = linearCodes(weight, realBias, scale, target.scale, bits, feedback);
     const biases = new Int32Array(out);
     let bound = 0;
     for (let o = 0; o < out; o++) {

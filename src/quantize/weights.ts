@@ -1,4 +1,5 @@
 import type { WeightBits } from '../checkpoint/integer-description.js';
+import type { ErrorFeedback } from './feedback.js';
 import { clamp, roundHalfEven } from './round.js';
 
 const { abs, fround, max } = Math;
@@ -45,10 +46,12 @@ export interface LinearCodes {
   readonly codes: Int8Array;
   /** One scale per output channel, `[out]`. */
   readonly scales: Float64Array;
+  /** The bias, with what feedback adds to it, `[out]`. */
+  readonly bias: Float64Array;
 }
 
 /**
- * The weights of a linear layer as `quantizeWeights` has them, but for dead channels: those that are all zero or nearly so
+ * The weights of a linear layer, rounded to nearest as `quantizeWeights` does or with error feedback, but for dead channels: those that are all zero or nearly so
  * (weight decay leaves many) and live from their bias. Their scale would be too coarse or too fine for the accumulator to
  * hold the bias, s_in·s_w a unit, or for a multiplier beside those of the other channels; as their weights do not count, any
  * scale will do.
@@ -58,6 +61,7 @@ export interface LinearCodes {
  * @param inputScale s_in
  * @param outputScale s_out: decides where the whole layer is zero
  * @param bits of a code
+ * @param feedback of the layer's inputs; weights are rounded to nearest where absent
  */
 export function linearCodes(
   weight: Float32Array,
@@ -65,6 +69,7 @@ export function linearCodes(
   inputScale: number,
   outputScale: number,
   bits: WeightBits,
+  feedback?: ErrorFeedback,
 ): LinearCodes {
   const out = bias.length;
   const inputs = weight.length / out;
@@ -74,16 +79,18 @@ export function linearCodes(
   const isZero = Array.from(own, (_, o) => channel(o).every((code) => code === 0));
   const largest = own.reduce((most, scale, o) => (isZero[o] ? most : max(most, scale)), 0);
   const typical = largest || (outputScale / inputScale) * 2 ** -12;
-  const scales = Float64Array.from(own, (scale, o) =>
-    max(isZero[o] ? typical : scale, typical * LEAST_RATIO, abs(bias[o]!) / (inputScale * MAX_BIAS)),
-  );
-  scales.forEach((scale, o) => {
-    if (isZero[o] || scale === own[o]) return;
-    channel(o).set(
-      weight
-        .subarray(o * inputs, (o + 1) * inputs)
-        .map((w) => clamp(roundHalfEven(w / scale), -half, half - 1)),
-    );
-  });
-  return { codes, scales };
+  const least = (o: number) => max(typical * LEAST_RATIO, abs(bias[o]!) / (inputScale * MAX_BIAS));
+  const scales = Float64Array.from(own, (scale, o) => max(isZero[o] ? typical : scale, least(o)));
+  const shifted = Float64Array.from(bias);
+  for (let o = 0; o < out; o++) {
+    if (isZero[o]) continue;
+    const row = weight.subarray(o * inputs, (o + 1) * inputs);
+    if (feedback !== undefined) {
+      scales[o] = max(feedback.scale(row, (half - 0.5) * scales[o]!, half), least(o));
+      shifted[o]! += feedback.round(row, scales[o]!, half, channel(o));
+    } else if (scales[o] !== own[o]) {
+      channel(o).set(row.map((w) => clamp(roundHalfEven(w / scales[o]!), -half, half - 1)));
+    }
+  }
+  return { codes, scales, bias: shifted };
 }

@@ -72,6 +72,8 @@ describe('a checkpoint', () => {
       ['--observer', 'percentile', '--attention-bits', '8'],
       { method: 'fq', observer: 'percentile', attention: 'uniform' },
     ],
+    [['--weight-bits', '4', '--activation-bits', '7'], { method: 'fq', weightBits: 4, activationBits: 7 }],
+    [['--weight-bits', '6'], { weightBits: 6, activationBits: 8 }],
   ])('%j', async (options, recipe) => {
     expect(await quantize('method.safetensors', '--force', ...options)).toMatchObject({ code: 0 });
     expect(readIntegerModel(scratch.read('method.safetensors')).recipe).toMatchObject(recipe);

@@ -312,6 +312,28 @@ describe('reductions', () => {
     expect(Array.from(bench.view(out, 2))).toEqual([Number.NaN, Number.NaN]);
   });
 
+  test.each([
+    [1, 1],
+    [7, 8],
+    [300, 13],
+  ])('moments of %d rows of %d columns are added above the diagonal', (rows, cols) => {
+    const bench = new Bench();
+    const padded = 8 * Math.ceil(cols / 8);
+    const x = randomFloats(rows * cols, 6);
+    const panels = bench.room(padded * rows, Number.NaN);
+    const out = bench.room(padded ** 2, 42);
+    bench.kernels.packColumns(bench.put(x), cols, panels, cols, rows);
+    bench.kernels.moments(panels, rows, cols, out);
+    const found = bench.view(out, padded ** 2);
+    for (let i = 0; i < cols; i++) {
+      for (let j = i; j < cols; j++) {
+        let sum = 42;
+        for (let m = 0; m < rows; m++) sum += x[m * cols + i]! * x[m * cols + j]!;
+        expect(Math.abs(found[i * padded + j]! - sum)).toBeLessThan(2e-7 * rows + 1e-5);
+      }
+    }
+  });
+
   test('squaredError: worked by hand', () => {
     const bench = new Bench();
     // s = 0.5, z = 2: codes 0..255 mean -1..126.5. Halves go to even codes: 0.25 -> 0, 0.75 -> 1

@@ -10,6 +10,7 @@ import { CheckpointError, QuantizeError, RuntimeError, UsageError } from '../../
 import type { ImageSource } from '../../src/image/source.js';
 import { FloatRunner } from '../../src/models/float.js';
 import { IntegerRunner } from '../../src/models/integer.js';
+import { calibrate } from '../../src/quantize/calibrate.js';
 import { type QuantizeOptions, quantize, readFloatModel } from '../../src/quantize/index.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import { METHODS } from '../../src/quantize/recipe.js';
@@ -109,6 +110,55 @@ describe('the integer model is close to the float model', () => {
       );
     }
     expect(new Set(tensors).size).toBe(options.length);
+  });
+});
+
+describe('weights of 4 bits', () => {
+  const sizes = { classes: 10, dim: 32, mlpDim: 64 };
+  test.each([
+    ['deit', tinyFloatFile({ grid: 3, config: { crop_pct: 1 }, ...sizes }), 12],
+    ['swin', tinySwinFile({ imageSize: 16, ...sizes }), 16],
+  ])(
+    '%s: error feedback is closer to float than rounding to nearest, and as repeatable',
+    async (_, file, side) => {
+      const images = pictures(64, side);
+      const model = readFloatModel(file);
+      const wasm = await readWasm('float');
+      const runner = await FloatRunner.create(model, { wasm });
+      const seen = pictures(96, side)
+        .slice(64)
+        .map(({ data }) => data);
+      const expected = seen.map((data) => runner.run([data])[0]!);
+      const error = async (bytes: Uint8Array) => {
+        const integer = await load(bytes);
+        const squares = seen.map((data, i) =>
+          integer.logitsOfPixels(data).reduce((sum, x, c) => sum + (x - expected[i]![c]!) ** 2, 0),
+        );
+        return squares.reduce((a, b) => a + b);
+      };
+      const options = { weightBits: 4, seed: null } as const;
+      const { bytes, model: fed } = await quantize(file, images, options);
+      expect((await quantize(file, images, options)).bytes).toEqual(bytes);
+      const data = images.map((image) => image.data);
+      const { quantizers } = await calibrate(model, data, 64, { observer: 'minmax', ptf: true, wasm });
+      const nearest = writeIntegerModel(integerize(model, quantizers, fed.recipe));
+      expect(nearest).toHaveLength(bytes.length);
+      expect(await error(bytes)).toBeLessThan(0.8 * (await error(nearest)));
+    },
+  );
+
+  test('7 and 8 bits are rounded to nearest, 6 and 5 with error feedback', async () => {
+    const file = tinyFloatFile({ config: { crop_pct: 1 } });
+    const source = readFloatModel(file);
+    const wasm = await readWasm('float');
+    const data = three.map((image) => image.data);
+    const run = { observer: 'minmax', ptf: true, wasm } as const;
+    for (const weightBits of [8, 7, 6, 5] as const) {
+      const { bytes, model } = await quantize(file, three, { weightBits, seed: null });
+      const { quantizers } = await calibrate(source, data, 3, run);
+      const nearest = writeIntegerModel(integerize(source, quantizers, model.recipe));
+      expect(Buffer.compare(bytes, nearest) === 0).toBe(weightBits > 6);
+    }
   });
 });
 
@@ -342,6 +392,8 @@ describe('degenerate models', () => {
       expect([name, model.quantizers.get(name)]).toEqual([name, { scale: 1, zeroPoint: 0 }]);
     }
     expect(await runs(bytes)).toEqual(new Float32Array(3));
+    const narrow = await quantize(tinyFile(), three, { method, weightBits: 4 });
+    expect(await runs(narrow.bytes)).toEqual(new Float32Array(3));
   });
 
   test('only the biases of the head: they are the logits', async () => {
@@ -379,6 +431,7 @@ describe('degenerate models', () => {
     for (const size of [1e-30, 1e-9, 1e4, 1e9]) {
       const file = changed((name, x) => (name.includes('norm') ? x : x * size));
       await runs((await quantize(file, three)).bytes);
+      await runs((await quantize(file, three, { weightBits: 4, activationBits: 7 })).bytes);
     }
   });
 });

@@ -17,6 +17,7 @@ export interface FloatKernels {
   ): void;
   gemmScratchBytes(depth: number): number;
   packWeights(src: number, lds: number, dst: number, cols: number, depth: number): void;
+  moments(panels: number, rows: number, cols: number, g: number): void;
   packColumns(src: number, lds: number, dst: number, cols: number, depth: number): void;
   layerNorm(
     x: number,
