@@ -6,10 +6,10 @@
  * since columns of `scores` from `tokens` on are never read and attention codes from `tokens` on are codes for 0, which
  * the softmax kernels write up to the row stride (a multiple of 16).
  *
- * scratch: 16-byte aligned; for T = tokens rounded up to 8, R = rows rounded up to 4: scores 2·d·R + 16·d + 64 bytes, context
- * 2·T·R + 16·T + 64 bytes.
+ * scratch: 16-byte aligned; for T = tokens rounded up to 8, R = rows rounded up to 4: scores 2·d·(R + T) + 64 bytes, context
+ * 2·T·(R + d) + 64 bytes.
  */
-import { Out, packRows, panelRows, storeRows } from '../gemm/gemm.simd';
+import { Out, packRows, storeRows, tiles } from '../gemm/gemm.simd';
 
 /** Packs 8 rows of d codes (8 tokens of K) into the panel [d/2][8 tokens][2]. */
 // @ts-ignore: decorator
@@ -47,15 +47,14 @@ export function scores(
   q: usize, k: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  const panel = scratch + <usize>(((rows + 3) & ~3) * d * 2);
-  const epilogue = panel + <usize>(d << 4);
+  const padded = (tokens + 7) & ~7;
+  const panels = scratch + <usize>(((rows + 3) & ~3) * d * 2);
+  const epilogue = panels + <usize>(padded * d * 2);
   const zero = i16x8.splat(<i16>z);
   sameForAll(epilogue, multiplier);
   packRows(q, ld, z, rows, d, scratch);
-  for (let j = 0; j < tokens; j += 8) {
-    packTransposed(k + <usize>j * ld, ld, zero, d, panel);
-    panelRows(scratch, panel, d, rows, epilogue, epilogue + 32, left, right, zo, out + <usize>j, ldo, Out.Code);
-  }
+  for (let j = 0; j < tokens; j += 8) packTransposed(k + <usize>j * ld, ld, zero, d, panels + <usize>(j * d * 2));
+  tiles(scratch, panels, padded >> 3, d, rows, epilogue, epilogue + 32, 0, left, right, zo, out, ldo, Out.Code);
 }
 
 /** Eight log2 codes to -2^(15-code): the two bytes of each weight come from two swizzles, 0 for codes above 15. */
@@ -83,7 +82,7 @@ function context(
 ): void {
   const padded = (tokens + 7) & ~7;
   const panel = scratch + <usize>(((rows + 3) & ~3) * padded * 2);
-  const epilogue = panel + <usize>(padded << 4);
+  const epilogue = panel + <usize>(padded * d * 2);
   const zero = i16x8.splat(<i16>z);
   sameForAll(epilogue, multiplier);
 
@@ -99,8 +98,9 @@ function context(
     }
   }
 
+  let o = panel;
   for (let t = 0; t < d; t += 8) {
-    let o = panel, pv = v + <usize>t;
+    let pv = v + <usize>t;
     for (let j = 0; j < padded; j += 2) {
       const a = i16x8.sub(v128.load_ext<u8>(pv), zero), b = i16x8.sub(v128.load_ext<u8>(pv + ld), zero);
       v128.store(o, i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11));
@@ -108,10 +108,10 @@ function context(
       pv += 2 * ld;
       o += 32;
     }
-    panelRows(
-      scratch, panel, padded, rows, epilogue, epilogue + 32, left, right, zo, out + <usize>t, ldo, Out.Capped, high,
-    );
   }
+  tiles(
+    scratch, panel, d >> 3, padded, rows, epilogue, epilogue + 32, 0, left, right, zo, out, ldo, Out.Capped, high,
+  );
 }
 
 export function context_log2(

@@ -2,19 +2,23 @@
  * Linear layers in integers by i16 dot products (the equation and its ranges: gemm.scalar.ts).
  *
  * Codes are packed as i16 in groups of four rows, [m/4][k/2][4 rows][2 k], their zero point taken off; int8 weights are
- * widened panel by panel into a scratch that stays in the first-level cache. The inner loop then reads both through one
+ * widened by blocks of panels. The inner loop then reads both through one
  * pointer each: per two k, 2 loads of weights, and per row one splat, two dots, two additions: a tile of 4 rows x 8
  * channels in 8 accumulators. More unrolling or a larger tile spills registers and halves the speed.
  *
- * Rows are taken in chunks, so that the packed codes stay in the second-level cache while all panels pass over them.
+ * Rows are taken in chunks that stay in the second-level cache, panels in blocks: four rows take all panels of a block in turn, so
+ * that the output is written in order. On Node 20 this is 3 % faster than a panel that all rows take; the size of a block does
+ * not matter.
  *
  * scratch: 16-byte aligned, max(CHUNK_BYTES, 8·k) bytes for the rows (or 2·k·(m rounded up to 4) if that is less) and then
- * 16·k bytes for the panel.
+ * max(BLOCK_BYTES, 16·k) for the panels.
  */
 import { narrow, requantize } from '../common/requantize.simd';
 import { PANEL_SUMS } from './layout';
 
 export const CHUNK_BYTES: i32 = 1 << 18;
+
+const BLOCK_BYTES: i32 = 1 << 15;
 
 /** What the epilogue writes. */
 export const enum Out {
@@ -38,61 +42,73 @@ export function put(
 }
 
 /**
- * One panel of 8 channels over all rows. What the epilogue needs is read from memory for every tile: kept in locals, it
+ * All rows times `panels` panels of 8 channels. What the epilogue needs is read from memory for every tile: kept in locals, it
  * takes registers from the accumulators and halves the speed.
- * @param rows packed rows  @param panel i16 [k/2][8][2]  @param bias,multiplier addresses of 8 i32 each
- * @param ldo row stride of the output in bytes  @param high of Out.Capped
  */
 // @ts-ignore: decorator
 @inline
-export function panelRows(
-  rows: usize, panel: usize, k: i32, m: i32, bias: usize, multiplier: usize, left: i32, right: i32,
+export function tiles(
+  rows: usize, panel: usize, panels: i32, k: i32, m: i32, bias: usize, multiplier: usize, step: usize, left: i32, right: i32,
   zo: i32, out: usize, ldo: usize, kind: Out, high: i32 = 0,
 ): void {
-  const end = panel + (<usize>k << 4);
-  let pa = rows;
+  const size = <usize>k << 4, wide: usize = kind == Out.Fine ? 16 : 8;
+  const last = panel + size * <usize>panels;
   let i = 0;
-  // a loop that runs once: the older V8 (Node 20) unrolls the innermost loop the more often the deeper it lies, 4 % faster
-  for (let once = i + 1; once < m; once = m) for (; i + 1 < m; i += 4) {
-    let c00 = v128.load(bias), c01 = v128.load(bias, 16);
-    let c10 = c00, c11 = c01, c20 = c00, c21 = c01, c30 = c00, c31 = c01;
-    let pb = panel;
-    do {
-      const w0 = v128.load(pb), w1 = v128.load(pb, 16);
-      const a0 = v128.load_splat<u32>(pa);
-      c00 = i32x4.add(c00, i32x4.dot_i16x8_s(a0, w0));
-      c01 = i32x4.add(c01, i32x4.dot_i16x8_s(a0, w1));
-      const a1 = v128.load_splat<u32>(pa, 4);
-      c10 = i32x4.add(c10, i32x4.dot_i16x8_s(a1, w0));
-      c11 = i32x4.add(c11, i32x4.dot_i16x8_s(a1, w1));
-      const a2 = v128.load_splat<u32>(pa, 8);
-      c20 = i32x4.add(c20, i32x4.dot_i16x8_s(a2, w0));
-      c21 = i32x4.add(c21, i32x4.dot_i16x8_s(a2, w1));
-      const a3 = v128.load_splat<u32>(pa, 12);
-      c30 = i32x4.add(c30, i32x4.dot_i16x8_s(a3, w0));
-      c31 = i32x4.add(c31, i32x4.dot_i16x8_s(a3, w1));
-      pa += 16;
-      pb += 32;
-    } while (pb < end);
-    const m0 = v128.load(multiplier), m1 = v128.load(multiplier, 16), zero = i16x8.splat(<i16>zo);
-    put(out, kind, c00, c01, m0, m1, left, right, zero, high);
-    put(out + ldo, kind, c10, c11, m0, m1, left, right, zero, high);
-    if (i + 2 < m) put(out + 2 * ldo, kind, c20, c21, m0, m1, left, right, zero, high);
-    if (i + 3 < m) put(out + 3 * ldo, kind, c30, c31, m0, m1, left, right, zero, high);
+  for (; i + 1 < m; i += 4) {
+    let pb = panel, pe = bias, pm = multiplier, o = out;
+    while (pb < last) {
+      let pa = rows;
+      let c00 = v128.load(pe), c01 = v128.load(pe, 16);
+      let c10 = c00, c11 = c01, c20 = c00, c21 = c01, c30 = c00, c31 = c01;
+      const end = pb + size;
+      do {
+        const w0 = v128.load(pb), w1 = v128.load(pb, 16);
+        const a0 = v128.load_splat<u32>(pa);
+        c00 = i32x4.add(c00, i32x4.dot_i16x8_s(a0, w0));
+        c01 = i32x4.add(c01, i32x4.dot_i16x8_s(a0, w1));
+        const a1 = v128.load_splat<u32>(pa, 4);
+        c10 = i32x4.add(c10, i32x4.dot_i16x8_s(a1, w0));
+        c11 = i32x4.add(c11, i32x4.dot_i16x8_s(a1, w1));
+        const a2 = v128.load_splat<u32>(pa, 8);
+        c20 = i32x4.add(c20, i32x4.dot_i16x8_s(a2, w0));
+        c21 = i32x4.add(c21, i32x4.dot_i16x8_s(a2, w1));
+        const a3 = v128.load_splat<u32>(pa, 12);
+        c30 = i32x4.add(c30, i32x4.dot_i16x8_s(a3, w0));
+        c31 = i32x4.add(c31, i32x4.dot_i16x8_s(a3, w1));
+        pa += 16;
+        pb += 32;
+      } while (pb < end);
+      const m0 = v128.load(pm), m1 = v128.load(pm, 16), zero = i16x8.splat(<i16>zo);
+      put(o, kind, c00, c01, m0, m1, left, right, zero, high);
+      put(o + ldo, kind, c10, c11, m0, m1, left, right, zero, high);
+      if (i + 2 < m) put(o + 2 * ldo, kind, c20, c21, m0, m1, left, right, zero, high);
+      if (i + 3 < m) put(o + 3 * ldo, kind, c30, c31, m0, m1, left, right, zero, high);
+      o += wide;
+      pe += step;
+      pm += step;
+    }
+    rows += <usize>k << 3;
     out += 4 * ldo;
   }
   if (i >= m) return;
   // one row is left of 49 and of 197 tokens
-  let c0 = v128.load(bias), c1 = v128.load(bias, 16);
   let pb = panel;
-  do {
-    const a0 = v128.load_splat<u32>(pa);
-    c0 = i32x4.add(c0, i32x4.dot_i16x8_s(a0, v128.load(pb)));
-    c1 = i32x4.add(c1, i32x4.dot_i16x8_s(a0, v128.load(pb, 16)));
-    pa += 16;
-    pb += 32;
-  } while (pb < end);
-  put(out, kind, c0, c1, v128.load(multiplier), v128.load(multiplier, 16), left, right, i16x8.splat(<i16>zo), high);
+  while (pb < last) {
+    let pa = rows;
+    let c0 = v128.load(bias), c1 = v128.load(bias, 16);
+    const end = pb + size;
+    do {
+      const a0 = v128.load_splat<u32>(pa);
+      c0 = i32x4.add(c0, i32x4.dot_i16x8_s(a0, v128.load(pb)));
+      c1 = i32x4.add(c1, i32x4.dot_i16x8_s(a0, v128.load(pb, 16)));
+      pa += 16;
+      pb += 32;
+    } while (pb < end);
+    put(out, kind, c0, c1, v128.load(multiplier), v128.load(multiplier, 16), left, right, i16x8.splat(<i16>zo), high);
+    out += wide;
+    bias += step;
+    multiplier += step;
+  }
 }
 
 /** Stores eight k of four rows, r0..r3 i16x8, as four steps of [4 rows][2 k]. */
@@ -151,14 +167,15 @@ export function gemm(
   const chunks = (m + most - 1) / most;
   const rows = ((m + chunks - 1) / chunks + 3) & ~3;
   const panel = scratch + <usize>(rows * k * 2);
+  const block = max(1, BLOCK_BYTES / (16 * k)) << 3;
   for (let i = 0; i < m; i += rows) {
     const height = min(rows, m - i);
     packRows(a + <usize>i * lda, lda, za, height, k, scratch);
-    for (let j = 0; j < n; j += 8) {
-      const at = <usize>j << 2;
-      widenPanel(w + <usize>((j >> 3) * (8 * k + PANEL_SUMS)), panel, k);
-      panelRows(
-        scratch, panel, k, height, bias + at, multiplier + at, left, right,
+    for (let j = 0; j < n; j += block) {
+      const at = <usize>j << 2, width = min(block, n - j);
+      for (let p = 0; p < width; p += 8) widenPanel(w + <usize>(((j + p) >> 3) * (8 * k + PANEL_SUMS)), panel + <usize>(p * k * 2), k);
+      tiles(
+        scratch, panel, width >> 3, k, height, bias + at, multiplier + at, 32, left, right,
         zo, out + (<usize>i * ldo + <usize>j) * size, ldo * size, kind,
       );
     }

@@ -56,7 +56,7 @@ function runScores(head: Head, cuts: number[] = []): Uint8Array {
         rows,
         tokens,
         d,
-        bench.scratch(2 * d * roundUp(rows, 4) + 16 * d + 64),
+        bench.scratch(2 * d * (roundUp(rows, 4) + padded) + 64),
       );
     }
     return out;
@@ -98,7 +98,7 @@ function runContext(
         rows,
         tokens,
         d,
-        bench.scratch(2 * padded * roundUp(rows, 4) + 16 * padded + 64),
+        bench.scratch(2 * padded * (roundUp(rows, 4) + d) + 64),
       );
     }
     return out;

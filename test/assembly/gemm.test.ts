@@ -46,6 +46,8 @@ type Kernel = (typeof KERNELS)[number];
 
 /** Bytes of packed rows that the SIMD tier takes at once. */
 const CHUNK = 2 ** 18;
+/** And of panels. */
+const BLOCK = 2 ** 15;
 /** Bytes behind each panel of weights. */
 const PANEL_SUMS = 32;
 
@@ -53,7 +55,7 @@ const PANEL_SUMS = 32;
 function scratchBytes({ tier }: Bench, { m, k, wBits }: Layer): number {
   const most = Math.max(Math.floor(CHUNK / 8 / k) * 4, 4);
   const rows = Math.min(roundUp(m, 4), most);
-  return tier === 'relaxed' && wBits < 8 ? (k + 4) * rows + 32 : 2 * k * rows + 16 * k;
+  return tier === 'relaxed' && wBits < 8 ? (k + 4) * rows + 32 : 2 * k * rows + Math.max(BLOCK, 16 * k);
 }
 
 /** Rows and channels that a call makes. */
@@ -67,7 +69,7 @@ function run({ kernel, size }: Kernel, layer: Layer, pieces?: Piece[]): Uint8Arr
   const { m, n, k, lda, ldo, aBits, wBits, za, zo, left, right } = layer;
   const whole: Piece = { rows: [0, m], channels: [0, n] };
   const bytes = m * lda + 2 * n * k + m * ldo * size + 2 * k * Math.min(m + 3, CHUNK / k + 4) + 24 * k;
-  const out = onEveryTier(bytes + 16 * n + 8192, (bench) => {
+  const out = onEveryTier(bytes + 16 * n + 8192 + 2 * BLOCK, (bench) => {
     const panels = bench.output(1, panelBytes(n, k)).address;
     bench.kernels.pack_weights(bench.put(layer.weights), n, k, k, wBits, panels);
     const a = bench.put(layer.codes);

@@ -108,6 +108,8 @@ const panelBytes = (inputs: number) => 8 * inputs + 32;
 
 /** The rows that `linear` packs at once (`CHUNK_BYTES` of assembly/gemm/gemm.simd.ts). */
 const LINEAR_CHUNK = 2 ** 18;
+/** And the panels that it widens at once (`BLOCK_BYTES` there). */
+const LINEAR_BLOCK = 2 ** 15;
 
 /** What the softmax needs beside a masked row (`SCRATCH` of assembly/softmax/softmax.simd.ts). */
 const SOFTMAX_SCRATCH = 2416;
@@ -328,7 +330,7 @@ export class ModelPlan {
       reads: [from],
       constants: [weight, bias, multiplier],
       macs: (rows * (out - first) + firstRows * first) * weight.inputs,
-      scratchBytes: packed + 16 * columns,
+      scratchBytes: packed + Math.max(LINEAR_BLOCK, 16 * columns),
       calls: (part) => [
         ...call(share(firstRows, part, TILE), 0, first, part.scratch),
         ...call(share(rows, part, TILE), first, n, part.scratch),
@@ -522,7 +524,7 @@ export class ModelPlan {
       kernel: 'scores',
       reads: [`${block}.attn.qkv.out`],
       macs: windows * heads * queries * tokens * d,
-      scratchBytes: 2 * d * roundUp(queries, TILE) + 16 * d + 64,
+      scratchBytes: 2 * d * (roundUp(queries, TILE) + roundUp(tokens, 8)) + 64,
       calls: (part) =>
         shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
           const tokensAt = qkv.address + window * tokens * qkv.stride + head * d;
@@ -597,7 +599,7 @@ export class ModelPlan {
       kernel,
       reads: [`${name}.softmax`, `${name}.qkv.out`],
       macs: windows * heads * queries * tokens * d,
-      scratchBytes: 2 * padded * roundUp(queries, TILE) + 16 * padded + 64,
+      scratchBytes: 2 * padded * (roundUp(queries, TILE) + d) + 64,
       calls: (part) =>
         shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
           const v = qkv.address + window * tokens * qkv.stride + 2 * dim + head * d;
