@@ -7,7 +7,7 @@ import { IntegerRunner } from './models/integer.js';
 import { breathe } from './platform/breathe.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
 import { probabilities, ranked } from './rank.js';
-import type { Tier } from './runtime/kernels.js';
+import type { Tier, WasmSource } from './runtime/kernels.js';
 import { availableThreads, MAX_THREADS } from './runtime/threads.js';
 import { chooseTier, namedTier } from './runtime/tier.js';
 
@@ -24,8 +24,11 @@ export interface LoadOptions {
    * there is 1 (`info.threads` says how many there are).
    */
   threads?: number;
-  /** A kernel module of that tier (`-threads` where there are several), compiled or as bytes, instead of the package's own. */
-  wasm?: WebAssembly.Module | BufferSource;
+  /**
+   * A kernel module of that tier (`-threads` where there are several) instead of the package's own: compiled, as bytes, or an
+   * answer of `fetch`, which is compiled while it arrives.
+   */
+  wasm?: WasmSource;
   signal?: AbortSignal;
   /** Bytes loaded so far, and in all where that is known. */
   onProgress?: (loaded: number, total: number | undefined) => void;

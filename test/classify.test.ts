@@ -349,6 +349,26 @@ describe('modules and memory', () => {
     }
   });
 
+  test('a module that is fetched, served as WebAssembly or as bytes', async () => {
+    const expected = await (await loaded()).codes(raw(1));
+    const module = await readWasm('simd');
+    const server = await serve(({ url }, answer) => {
+      if (url === '/missing') answer.writeHead(404).end();
+      else answer.writeHead(200, { 'content-type': url!.slice(1) }).end(module);
+    });
+    const streaming = jest.spyOn(WebAssembly, 'compileStreaming');
+    for (const type of ['application/wasm', 'application/octet-stream']) {
+      const wasm = await fetch(`${server.url}/${type}`);
+      expect(await (await loaded(file, { wasm })).codes(raw(1))).toEqual(expected);
+    }
+    expect(streaming).toHaveBeenCalledTimes(1);
+    streaming.mockRestore();
+    const missing = await fetch(`${server.url}/missing`);
+    const message = await refusal(load(file, { wasm: missing }), RuntimeError, 'WASM_MODULE');
+    expect(message).toContain('status 404');
+    server.close();
+  });
+
   test('a module of another kind', async () => {
     const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
     for (const wasm of [await readWasm('float'), empty, new Uint8Array(4), 'module.wasm']) {

@@ -210,14 +210,29 @@ function notCompilable(cause: unknown): RuntimeError {
   );
 }
 
+/** A kernel module: compiled, as bytes, or an answer of `fetch`, which is compiled while it arrives. */
+export type WasmSource = WebAssembly.Module | BufferSource | Response;
+
 /** @throws RuntimeError `WASM_MODULE` if the engine cannot compile it */
-export async function compileKernels(wasm: WebAssembly.Module | BufferSource): Promise<WebAssembly.Module> {
+export async function compileKernels(wasm: WasmSource): Promise<WebAssembly.Module> {
   if (wasm instanceof WebAssembly.Module) return wasm;
   try {
-    return await WebAssembly.compile(wasm);
+    const isBytes = wasm instanceof ArrayBuffer || ArrayBuffer.isView(wasm);
+    // Response is looked at last: naming it loads all of Node's fetch
+    if (isBytes || !(wasm instanceof Response)) return await WebAssembly.compile(wasm as BufferSource);
+    return await compileAnswer(wasm);
   } catch (cause) {
     throw notCompilable(cause);
   }
+}
+
+function compileAnswer(answer: Response): Promise<WebAssembly.Module> {
+  if (!answer.ok) throw new Error(`status ${answer.status} of ${answer.url}`);
+  // engines compile as it arrives only what is served as what it is
+  const isNamed = /^application\/wasm\b/.test(answer.headers.get('content-type') ?? '');
+  if (isNamed && typeof WebAssembly.compileStreaming === 'function')
+    return WebAssembly.compileStreaming(answer);
+  return answer.arrayBuffer().then((bytes) => WebAssembly.compile(bytes));
 }
 
 /**

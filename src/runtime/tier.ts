@@ -1,5 +1,5 @@
 import { RuntimeError } from '../errors.js';
-import { compileKernels, type Tier } from './kernels.js';
+import { compileKernels, type Tier, type WasmSource } from './kernels.js';
 import { isRelaxedExact, isRelaxedFaster } from './probe.js';
 import { readWasm, type WasmName } from './wasm-node.js';
 
@@ -27,11 +27,7 @@ export async function chooseTier(weightBits: number, shared: boolean): Promise<C
 }
 
 /** The tier that was asked for. @throws RuntimeError `TIER` where the engine computes it wrongly, `WASM_MODULE` where not at all */
-export async function namedTier(
-  tier: Tier,
-  shared: boolean,
-  wasm?: WebAssembly.Module | BufferSource,
-): Promise<Chosen> {
+export async function namedTier(tier: Tier, shared: boolean, wasm?: WasmSource): Promise<Chosen> {
   const chosen =
     wasm === undefined ? await packaged(tier, shared) : { tier, module: await compileKernels(wasm) };
   if (tier === 'relaxed' && !(await isRelaxedExact())) {
