@@ -11,6 +11,8 @@ export const WIDTHS = {
   int8: {},
   w7: { weightBits: 7 },
   w7a7: { weightBits: 7, activationBits: 7 },
+  w6: { weightBits: 6 },
+  w4: { weightBits: 4 },
 };
 
 const ortWeb = (file) => ({ runtime: 'onnxruntime-web', file });
@@ -20,8 +22,11 @@ const litert = (file) => ({ runtime: 'litert', file });
 /** By the names of `run.mjs --peer`; `file` follows the name of the architecture. */
 export const PEERS = {
   fqvit: { runtime: 'fqvit', file: 'int8.safetensors' },
-  'fqvit-w7': { runtime: 'fqvit', file: 'w7.safetensors' },
-  'fqvit-w7a7': { runtime: 'fqvit', file: 'w7a7.safetensors' },
+  ...Object.fromEntries(
+    Object.keys(WIDTHS)
+      .filter((width) => width !== 'int8')
+      .map((width) => [`fqvit-${width}`, { runtime: 'fqvit', file: `${width}.safetensors` }]),
+  ),
   'fqvit-float': { runtime: 'fqvit-float', file: 'float.safetensors', oneThread: true },
   'ort-web-f32': ortWeb('f32.onnx'),
   'ort-web-u8-dynamic': ortWeb('u8-dynamic.onnx'),
@@ -40,8 +45,13 @@ export const PEERS = {
 export const CONTENDERS = {
   'fqvit simd': { peer: 'fqvit', tier: 'simd' },
   'fqvit relaxed': { peer: 'fqvit', tier: 'relaxed' },
+  // without a tier: what the probe chooses
+  'fqvit w7': { peer: 'fqvit-w7' },
+  'fqvit w7 simd': { peer: 'fqvit-w7', tier: 'simd' },
   'fqvit w7 relaxed': { peer: 'fqvit-w7', tier: 'relaxed' },
   'fqvit w7a7 relaxed': { peer: 'fqvit-w7a7', tier: 'relaxed' },
+  'fqvit w6 relaxed': { peer: 'fqvit-w6', tier: 'relaxed' },
+  'fqvit w4 relaxed': { peer: 'fqvit-w4', tier: 'relaxed' },
   ...Object.fromEntries(
     Object.keys(PEERS)
       .filter((name) => PEERS[name].runtime !== 'fqvit')

@@ -1,5 +1,5 @@
 // Our side of the comparison: NAME.float.safetensors (given, or generated weights), and quantised from it NAME.int8.safetensors and
-// those of 7-bit weights, and activations, that the relaxed tier multiplies faster.
+// those of narrower weights and activations, which the relaxed tier multiplies faster.
 //   npm run build && node bench/peers/make_checkpoints.mjs --name deit_tiny --out bench/peers/models
 //     [--float deit_tiny_patch16_224.safetensors] [--images photos/] [--calibration-images 256]
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
