@@ -1,23 +1,72 @@
-// int8 GEMM with the requantising epilogue on linears of DeiT-Tiny, and of the first and the last stage of Swin-T:
-//   npm run build:wasm && node bench/gemm.mjs [--json]
-import { compare, tiers } from './support.mjs';
+// Linear layers with the requantising epilogue, of the widths of weights and activations that there are (kernels.mjs: options and
+// sample rule); float: the f32 product of the same shape:
+//   npm run build:wasm && node bench/gemm.mjs [--weight-bits 8,7,6,4] [--activation-bits 8,7] [--only "DeiT-T qkv"] [--json]
+import { compare } from './kernels.mjs';
+import { list, random } from './support.mjs';
 
-const A = 1 << 16,
-  W = 2 << 20,
-  BIAS = 5 << 20,
-  MULTIPLIER = BIAS + 16384,
-  OUT = 6 << 20,
-  SCRATCH = 9 << 20;
-const linear = (name, m, n, k, kernel = 'linear') => ({
-  name: `${name} ${m}×${k}×${n}`,
-  work: m * n * k,
-  unit: 'MAC',
-  run: (kernels) => kernels[kernel](A, k, 120, W, BIAS, MULTIPLIER, 0, 45, OUT, n, 128, m, n, k, SCRATCH),
-});
-const block = (m, c) => [
-  linear('qkv', m, 3 * c, c),
-  linear('proj', m, c, c),
-  linear('fc1', m, 4 * c, c, 'linear_fine'),
-  linear('fc2', m, c, 4 * c),
+const CHUNK_BYTES = 2 ** 18; // of scratch for rows (assembly/gemm/gemm.simd.ts)
+const PANEL_SUMS = 32; // bytes (assembly/gemm/layout.ts)
+const widths = list('weight-bits', '8,7,6,4').map(Number);
+const activations = list('activation-bits', '8,7').map(Number);
+
+const integer =
+  ({ m, n, k, kernel }, wBits, aBits) =>
+  (workspace) => {
+    const { kernels } = workspace;
+    const codes = workspace.codes(m * k, aBits);
+    const weights = workspace.put(
+      Int8Array.from({ length: n * k }, () => Math.floor(2 ** (wBits - 1) * random())),
+    );
+    const panels = workspace.room((n / 8) * (8 * k + PANEL_SUMS));
+    kernels.pack_weights(weights, n, k, k, wBits, panels);
+    const bias = workspace.integers(n, 0);
+    const multiplier = workspace.integers(n, 2 ** 30);
+    const out = workspace.room(2 * m * n);
+    const scratch = workspace.room(CHUNK_BYTES + 16 * k + 64);
+    const [za, zo] = [2 ** (aBits - 1), 128];
+    const operands = [
+      ...[codes, k, za, aBits, panels, wBits, bias, multiplier, 0, 42],
+      ...[out, n, zo, m, n, k, scratch],
+    ];
+    return () => kernels[kernel](...operands);
+  };
+
+const float =
+  ({ m, n, k }) =>
+  (workspace) => {
+    const { kernels } = workspace;
+    const a = workspace.floats(m * k);
+    const panels = workspace.room(4 * n * k);
+    kernels.packWeights(workspace.floats(n * k), k, panels, n, k);
+    const bias = workspace.floats(n);
+    const out = workspace.room(4 * m * n);
+    const scratch = workspace.room(kernels.gemmScratchBytes(k));
+    return () => kernels.gemm(a, k, panels, bias, out, n, m, n, k, 1, scratch);
+  };
+
+const block = (model, m, c) => [
+  { name: `${model} qkv`, m, n: 3 * c, k: c, kernel: 'linear' },
+  { name: `${model} proj`, m, n: c, k: c, kernel: 'linear' },
+  { name: `${model} fc1`, m, n: 4 * c, k: c, kernel: 'linear_fine' },
+  { name: `${model} fc2`, m, n: c, k: 4 * c, kernel: 'linear' },
 ];
-compare('gemm', tiers(10 << 20), [...block(197, 192), ...block(56 ** 2, 96), ...block(7 ** 2, 768)]);
+const layers = [
+  ...block('DeiT-T', 197, 192),
+  ...block('DeiT-S', 197, 384),
+  ...block('Swin-T stage 1', 56 ** 2, 96),
+  ...block('Swin-T stage 4', 7 ** 2, 768),
+];
+compare(
+  'gemm',
+  layers.flatMap((layer) =>
+    widths.flatMap((wBits) =>
+      activations.map((aBits) => ({
+        name: `${layer.name} ${layer.m}×${layer.k}×${layer.n}, ${wBits}-bit weights, ${aBits}-bit codes`,
+        work: layer.m * layer.n * layer.k,
+        unit: 'MAC',
+        integer: integer(layer, wBits, aBits),
+        float: float(layer),
+      })),
+    ),
+  ),
+);

@@ -2,14 +2,9 @@
 import { writeSafetensors } from '../dist/checkpoint/safetensors.js';
 import { swinNames, swinShape } from '../dist/checkpoint/swin-names.js';
 import { vitNames, vitShape } from '../dist/checkpoint/vit-names.js';
+import { random } from './support.mjs';
 
 const CLASSES = 1000;
-
-let state = 1;
-const random = () => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 31 - 1;
-};
 
 /** A float checkpoint of this architecture: matrices of unit gain, LayerNorm weights about 1, everything else about 0. */
 export function floatCheckpoint(known) {

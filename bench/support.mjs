@@ -1,11 +1,13 @@
-// Shared by the benches: the machine, kernels on a fresh memory, and a Benchmark.js run that prints or collects rows.
+// Shared by all benches: the machine, options of the command line, the median, values that are the same in every run.
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
-import loader from '@assemblyscript/loader';
-import Benchmark from 'benchmark';
 
 export const json = process.argv.includes('--json');
 
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const before = loadavg()[0];
+
+/** The machine, the versions, and how busy it was when the bench began and is now (the load average of a minute). */
 export function machine() {
   const [cpu] = cpus();
   return {
@@ -13,7 +15,8 @@ export function machine() {
     cores: cpus().length,
     node: process.version,
     v8: process.versions.v8,
-    load: loadavg()[0],
+    fqvit: version,
+    load: { before, after: loadavg()[0] },
   };
 }
 
@@ -22,52 +25,39 @@ export function option(name, fallback) {
   return at < 0 ? fallback : process.argv[at + 1];
 }
 
+/** Several values, comma between them. */
+export function list(name, fallback) {
+  return option(name, fallback).split(',');
+}
+
 export function median(values) {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
-/** Both integer tiers, each on a memory of its own, filled with the same pseudo-random bytes. */
-export function tiers(bytes) {
-  return Object.fromEntries(
-    ['scalar', 'simd'].map((tier) => {
-      const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) });
-      const view = new Uint8Array(memory.buffer);
-      let state = 1;
-      for (let i = 0; i < view.length; i++) {
-        state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-        view[i] = state >>> 16;
-      }
-      const wasm = readFileSync(new URL(`../wasm/fqvit.${tier}.wasm`, import.meta.url));
-      return [tier, { ...loader.instantiateSync(wasm, { env: { memory } }).exports, memory }];
-    }),
+/**
+ * Prints the machine and the rows: a table of three significant digits, or with `--json` everything in full.
+ *
+ * @param about how it was measured
+ */
+export function report(title, about, rows) {
+  if (json) {
+    console.log(JSON.stringify({ machine: machine(), title, ...about, rows }));
+    return;
+  }
+  const short = (value) => {
+    if (typeof value !== 'number') return value;
+    return value < 1000 ? +value.toPrecision(3) : Math.round(value);
+  };
+  console.log(title, { ...machine(), ...about });
+  console.table(
+    rows.map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, short(value)]))),
   );
 }
 
-/**
- * Times the same call on both tiers.
- * @param cases `{ name, work, unit, run(kernels) }`: `work` operations of `unit` a call
- */
-export function compare(title, kernels, cases) {
-  const rows = [];
-  for (const { name, work, unit, run } of cases) {
-    const rates = {};
-    for (const [tier, exports] of Object.entries(kernels)) {
-      const bench = new Benchmark(() => run(exports), { maxTime: 1, minSamples: 5 }).run();
-      rates[tier] = work / median(bench.stats.sample) / 1e9;
-    }
-    rows.push({ name, unit: `G${unit}/s`, ...rates, ratio: rates.simd / rates.scalar });
-  }
-  if (json) {
-    console.log(JSON.stringify({ machine: machine(), title, rows }));
-    return;
-  }
-  console.log(title, machine());
-  console.table(
-    rows.map((row) => ({
-      ...row,
-      scalar: +row.scalar.toFixed(2),
-      simd: +row.simd.toFixed(2),
-      ratio: +row.ratio.toFixed(1),
-    })),
-  );
+let state = 1;
+
+/** From -1 to 1. */
+export function random() {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 31 - 1;
 }

@@ -1,9 +1,10 @@
 // Index arithmetic inside the neighbouring kernels against copies of the whole map, around the attention of a Swin-T block of
-// each stage (SIMD tier): `npm run build:wasm && node bench/window.mjs [--runs 200] [--json]`
+// each stage. 20 warm-up runs; then the ways turn by turn, --runs times: the medians, and the median of the ratios of the pairs:
+//   npm run build:wasm && node bench/window.mjs [--runs 200] [--json]
 import { readFileSync } from 'node:fs';
-import loader from '@assemblyscript/loader';
 import asc from 'assemblyscript/asc';
-import { json, machine, median, option, tiers } from './support.mjs';
+import { tiers, Workspace } from './kernels.mjs';
+import { median, option, report } from './support.mjs';
 
 const WINDOW = 7;
 // a map that is one window is not shifted
@@ -13,6 +14,7 @@ const STAGES = [
   { side: 14, c: 384, shift: 3 },
   { side: 7, c: 768, shift: 0 },
 ];
+const WARM_UP = 20;
 const runs = Number(option('runs', 200));
 
 /** Kernels that the package does without: a map to window order, and back. */
@@ -40,7 +42,7 @@ export function from_windows(rows: usize, out: usize, c: usize, side: i32, windo
 }
 `;
 
-async function copyKernels(memory) {
+async function copyModule() {
   const window = readFileSync(new URL('../assembly/window/window.ts', import.meta.url), 'utf8');
   const { options } = JSON.parse(readFileSync(new URL('../asconfig.json', import.meta.url), 'utf8'));
   const { binary, error, stderr } = await asc.compileString(
@@ -48,61 +50,57 @@ async function copyKernels(memory) {
     options,
   );
   if (error) throw new Error(stderr.toString());
-  return loader.instantiateSync(binary, { env: { memory } }).exports;
+  return new WebAssembly.Module(binary);
 }
 
-const MAP = 1 << 16,
-  ROWS = 1 << 20,
-  OUT = 2 << 20,
-  COPIED = 3 << 20,
-  PARAMETERS = 4 << 20;
-const { simd } = tiers(5 << 20);
-const copies = await copyKernels(simd.memory);
-const powers = PARAMETERS,
-  gain = PARAMETERS + 8192,
-  bias = PARAMETERS + 16384;
-new Int16Array(simd.memory.buffer, powers, 768).fill(1);
+const copying = await copyModule();
 
-// norm1 of the map MAP to rows OUT in window order; then the map OUT = the map MAP + the rows ROWS in window order
-const ways = ({ side, c, shift }) => {
+// norm1 of the map to rows `out` in window order; then the map `out` = the map + `rows` in window order
+function ways(workspace, { side, c, shift }) {
+  const { kernels } = workspace;
+  const copies = workspace.instantiate(copying);
+  const tokens = side ** 2;
+  const [map, rows, out, copied] = [0, 0, 0, 0].map(() => workspace.codes(tokens * c));
+  const power = workspace.put(new Int16Array(c).fill(1));
+  const gain = workspace.integers(c, 2 ** 30);
+  const bias = workspace.integers(c, 0);
+  const multiplier = workspace.integers(c, 2 ** 19);
   const order = [side, WINDOW, shift];
-  const parameters = [powers, gain, bias, 40];
-  return {
+  const whole = [0, tokens / WINDOW];
+  const norm = [map, 120, power, gain, bias, 37];
+  const sum = (b) => [map, 120, multiplier, b, 120, multiplier, 20, out, 128];
+  const calls = {
     inside: [
-      () => simd.layernorm_windows(MAP, 120, ...parameters, OUT, 128, c, ...order),
-      () => simd.add_windows(MAP, 120, gain, ROWS, 120, bias, 20, OUT, 128, c, ...order),
+      () => kernels.layernorm_windows(...norm, out, 128, 255, c, ...order, ...whole),
+      () => kernels.add_windows(...sum(rows), c, ...order, ...whole),
     ],
     copies: [
       () => {
-        simd.layernorm(MAP, 120, ...parameters, COPIED, 128, side ** 2, c);
-        copies.to_windows(COPIED, OUT, c, ...order);
+        kernels.layernorm(...norm, copied, 128, 255, tokens, c);
+        copies.to_windows(copied, out, c, ...order);
       },
       () => {
-        copies.from_windows(ROWS, COPIED, c, ...order);
-        simd.add(MAP, 120, gain, COPIED, 120, bias, 20, OUT, 128, side ** 2, c);
+        copies.from_windows(rows, copied, c, ...order);
+        kernels.add(...sum(copied), tokens, c);
       },
     ],
   };
-};
-
-function expectSame({ inside, copies }, bytes) {
   const output = (call) => {
     call();
-    return Buffer.from(simd.memory.buffer.slice(OUT, OUT + bytes));
+    return Buffer.from(workspace.memory.buffer.slice(out, out + tokens * c));
   };
-  for (const [i, call] of inside.entries()) {
-    if (!output(call).equals(output(copies[i]))) throw new Error('the two ways differ');
+  for (const [i, call] of calls.inside.entries()) {
+    if (!output(call).equals(output(calls.copies[i]))) throw new Error('the two ways differ');
   }
+  return calls;
 }
 
-const rows = STAGES.map((stage) => {
+function measure(tier, stage) {
   const { side, c } = stage;
-  const bytes = side ** 2 * c;
-  const calls = ways(stage);
-  expectSame(calls, bytes);
+  const calls = ways(new Workspace(tier), stage);
   const names = Object.keys(calls);
   const times = Object.fromEntries(names.map((name) => [name, []]));
-  for (let i = -20; i < runs; i++) {
+  for (let i = -WARM_UP; i < runs; i++) {
     for (const name of i % 2 === 0 ? names : names.toReversed()) {
       const start = performance.now();
       for (const call of calls[name]) call();
@@ -111,22 +109,16 @@ const rows = STAGES.map((stage) => {
   }
   return {
     map: `${side}×${side}×${c}`,
+    tier,
     insideUs: median(times.inside),
     copiesUs: median(times.copies),
-    ratio: median(times.copies.map((us, i) => us / times.inside[i])),
-    savedKB: (4 * bytes) / 1000, // both copies read and write the map
+    'copies/inside': median(times.copies.map((us, i) => us / times.inside[i])),
+    savedKB: (4 * side ** 2 * c) / 1000, // both copies read and write the map
   };
-});
-if (json) console.log(JSON.stringify({ machine: machine(), title: 'window', runs, rows }));
-else {
-  console.log('window', machine());
-  console.table(
-    rows.map((row) => ({
-      ...row,
-      insideUs: +row.insideUs.toFixed(1),
-      copiesUs: +row.copiesUs.toFixed(1),
-      ratio: +row.ratio.toFixed(3),
-    })),
-  );
-  console.log(`ratio: copies / inside, median of ${runs} pairs`);
 }
+
+report(
+  'window',
+  { runs },
+  STAGES.flatMap((stage) => tiers.map((tier) => measure(tier, stage))),
+);
