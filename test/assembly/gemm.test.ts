@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { requantizer } from '../../src/quantize/requantizer.js';
-import { TIERS } from '../support/tiers.js';
+import { describeTiers, onTiers } from '../support/tiers.js';
 import { requantised } from './reference.js';
 import { Bench, expectSame, onEveryTier, Random, roundUp } from './support.js';
 
@@ -317,7 +317,7 @@ const SHAPES = [
   [10, 16, 40],
 ] as const;
 
-describe.each(TIERS)('pack_weights, %s', (tier) => {
+describeTiers(onTiers([{}]), 'pack_weights, $tier', ({ tier }) => {
   test.each(SHAPES)('%d × %d weights in panels of %d inputs', (n, k, padded) => {
     for (const bits of [8, 7, 6, 5, 4]) {
       const widths = { aBits: 8, wBits: bits };

@@ -6,7 +6,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { FloatKernels } from '../../src/models/float/kernels.js';
 import { exponentialTable } from '../../src/quantize/exponential-table.js';
 import type { IntegerKernels } from '../../src/runtime/kernels.js';
-import { countMissing, TIERS } from '../support/tiers.js';
+import { describeTiers } from '../support/tiers.js';
 import { innermostLoops, Meter } from './opcodes.js';
 import { Random, roundUp } from './support.js';
 
@@ -173,9 +173,8 @@ const expectAtMost = (opcodes: number, budget: number) => {
   expect(opcodes).toBeLessThanOrEqual(budget * MARGIN);
 };
 
-describe.each(['simd', 'relaxed'] as const)('%s', (tier) => {
+describeTiers([{ tier: 'simd' }, { tier: 'relaxed' }], '$tier', ({ tier }) => {
   test.each(KERNELS)('%s', (_, run, simd, relaxed = simd) => {
-    if (!TIERS.includes(tier)) return countMissing();
     expectAtMost(run(new Meter(tier)), tier === 'simd' ? simd : relaxed);
   });
 });

@@ -1,10 +1,10 @@
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
 import { type ModelPlan, planIntegerModel } from '../../src/models/integer.js';
 import { type IntegerKernels, instantiateKernels, type Tier } from '../../src/runtime/kernels.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
-import { TIERS } from '../support/tiers.js';
+import { describeTiers, onTiers } from '../support/tiers.js';
 import { RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 const MODELS: [name: string, make: () => IntegerModel][] = [
@@ -53,67 +53,66 @@ function logits(
   return Buffer.from(memory.subarray(address, address + columns));
 }
 
-describe.each(MODELS.flatMap(([name, make]) => TIERS.map((tier) => ({ name, make, tier }))))(
-  '$name, $tier',
-  ({ make, tier }) => {
-    let model: Loaded;
-    let expected: Buffer;
+const EACH = onTiers(MODELS.map(([name, make]) => ({ name, make })));
 
-    beforeAll(async () => {
-      model = await loaded(make(), tier);
-      expected = logits(model);
-    });
+describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
+  let model: Loaded;
+  let expected: Buffer;
 
-    test('a step writes its output and the scratch memory that it says, nothing else', () => {
-      const { plan, memory } = model;
-      let kept = Buffer.alloc(0);
-      let changes = 0;
-      logits(
-        model,
-        () => {
-          kept = Buffer.from(memory);
-        },
-        (i) => {
-          const { output, scratchBytes } = plan.steps[i]!;
-          const { address, rows, stride } = plan.activation(output);
-          changes += Number(!kept.equals(memory));
-          for (const [from, bytes] of [
-            [address, rows * stride],
-            [plan.scratch, scratchBytes],
-          ] as const)
-            memory.copy(kept, from, from, from + bytes);
-          expect([output, firstDifference(kept, memory)]).toEqual([output, undefined]);
-        },
-      );
-      expect(changes).toBeGreaterThan(0);
-    });
+  beforeAll(async () => {
+    model = await loaded(make(), tier);
+    expected = logits(model);
+  });
 
-    test('nothing is read that no step wrote: other scratch memory and other leavings, the same logits', () => {
-      const { plan, memory } = model;
-      const constants = new Set(['tokens', 'pos_embed']);
-      for (const [name, { address, rows, stride }] of plan.buffers)
-        if (!constants.has(name)) memory.fill(randomPixels(997, address), address, address + rows * stride);
-      const noise = (i: number) => {
-        memory.fill(randomPixels(991, i + 1), plan.scratch, plan.scratch + plan.scratchBytes);
-      };
-      expect(logits(model, noise)).toEqual(expected);
-    });
+  test('a step writes its output and the scratch memory that it says, nothing else', () => {
+    const { plan, memory } = model;
+    let kept = Buffer.alloc(0);
+    let changes = 0;
+    logits(
+      model,
+      () => {
+        kept = Buffer.from(memory);
+      },
+      (i) => {
+        const { output, scratchBytes } = plan.steps[i]!;
+        const { address, rows, stride } = plan.activation(output);
+        changes += Number(!kept.equals(memory));
+        for (const [from, bytes] of [
+          [address, rows * stride],
+          [plan.scratch, scratchBytes],
+        ] as const)
+          memory.copy(kept, from, from, from + bytes);
+        expect([output, firstDifference(kept, memory)]).toEqual([output, undefined]);
+      },
+    );
+    expect(changes).toBeGreaterThan(0);
+  });
 
-    test('all planned bytes are in memory, and all of it is planned', () => {
-      const { plan, memory } = model;
-      expect(plan.memory.bytes).toBe(memory.length);
-      for (const [name, { address, rows, columns, stride }] of plan.buffers) {
-        expect([name, stride >= columns, address % 16]).toEqual([name, true, 0]);
-        expect(address).toBeGreaterThanOrEqual(65536);
-        expect(address + rows * stride + 16).toBeLessThanOrEqual(plan.scratch);
-      }
-      for (const { scratchBytes } of plan.steps) expect(scratchBytes).toBeLessThanOrEqual(plan.scratchBytes);
-      expect(plan.scratch + plan.scratchBytes).toBeLessThanOrEqual(memory.length);
-      // No page is left over: the first one, which stays empty, and whole pages up to the end of scratch memory.
-      expect(memory.length - (plan.scratch + plan.scratchBytes + 32)).toBeLessThan(65536);
-    });
-  },
-);
+  test('nothing is read that no step wrote: other scratch memory and other leavings, the same logits', () => {
+    const { plan, memory } = model;
+    const constants = new Set(['tokens', 'pos_embed']);
+    for (const [name, { address, rows, stride }] of plan.buffers)
+      if (!constants.has(name)) memory.fill(randomPixels(997, address), address, address + rows * stride);
+    const noise = (i: number) => {
+      memory.fill(randomPixels(991, i + 1), plan.scratch, plan.scratch + plan.scratchBytes);
+    };
+    expect(logits(model, noise)).toEqual(expected);
+  });
+
+  test('all planned bytes are in memory, and all of it is planned', () => {
+    const { plan, memory } = model;
+    expect(plan.memory.bytes).toBe(memory.length);
+    for (const [name, { address, rows, columns, stride }] of plan.buffers) {
+      expect([name, stride >= columns, address % 16]).toEqual([name, true, 0]);
+      expect(address).toBeGreaterThanOrEqual(65536);
+      expect(address + rows * stride + 16).toBeLessThanOrEqual(plan.scratch);
+    }
+    for (const { scratchBytes } of plan.steps) expect(scratchBytes).toBeLessThanOrEqual(plan.scratchBytes);
+    expect(plan.scratch + plan.scratchBytes).toBeLessThanOrEqual(memory.length);
+    // No page is left over: the first one, which stays empty, and whole pages up to the end of scratch memory.
+    expect(memory.length - (plan.scratch + plan.scratchBytes + 32)).toBeLessThan(65536);
+  });
+});
 
 function firstDifference(a: Buffer, b: Buffer): number | undefined {
   if (a.equals(b)) return undefined;

@@ -5,7 +5,7 @@ import { readWasm } from '../../src/runtime/wasm-node.js';
 import { windowOrder } from '../assembly/reference.js';
 import { randomPixels } from '../float/support.js';
 import { forwardSwin } from '../float/swin-reference.js';
-import { TIERS } from '../support/tiers.js';
+import { describeTiers, onTiers } from '../support/tiers.js';
 import { tinySwinFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 /** One stage of 8×8 tokens in windows of 4×4; the second block is shifted by 2. */
@@ -50,7 +50,7 @@ function run(runner: IntegerRunner, output: string): void {
   runner.steps.find((step) => step.output === output)!.run(runner.kernels);
 }
 
-describe.each(TIERS)('a shifted block, %s', (tier) => {
+describeTiers(onTiers([{}]), 'a shifted block, $tier', ({ tier }) => {
   let log2: IntegerRunner;
   let uniform: IntegerRunner;
 

@@ -9,7 +9,7 @@ import { readWasm } from '../../src/runtime/wasm-node.js';
 import { Random } from '../assembly/support.js';
 import { randomPixels } from '../float/support.js';
 import { computed } from '../support/class-token.js';
-import { TIERS } from '../support/tiers.js';
+import { describeTiers, onTiers } from '../support/tiers.js';
 import { RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 const partOf = (index: number, count: number): Part => ({ index, count, scratch: 0 });
@@ -88,7 +88,7 @@ const MODELS: [name: string, make: () => IntegerModel][] = [
     () => tinySwinInteger({ imageSize: 24, window: 3, depths: [2, 1], heads: [3, 2], dim: 24 }),
   ],
 ];
-const EACH = MODELS.flatMap(([name, make]) => TIERS.map((tier) => ({ name, make, tier })));
+const EACH = onTiers(MODELS.map(([name, make]) => ({ name, make })));
 
 /** A plan on a tier, its memory filled. */
 interface Loaded {
@@ -124,7 +124,7 @@ function read({ plan, memory }: Loaded, name: string): Uint8Array {
   return new Uint8Array(Buffer.concat(Array.from({ length: rows }, row)));
 }
 
-describe.each(EACH)('$name, $tier', ({ make, tier }) => {
+describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
   test.each([2, 3, 5])('%d parts of every step, in any order: the same logits', async (count) => {
     const whole = await loaded(planIntegerModel(make()), tier);
     forward(whole, 1, (parts) => parts);
@@ -172,7 +172,9 @@ function planOfAllRows(model: IntegerModel): ModelPlan {
   return plan;
 }
 
-describe.each(EACH.filter(({ name }) => !name.startsWith('Swin')))('the last block: $name, $tier', (each) => {
+const VITS = EACH.filter(({ name }) => !name.startsWith('Swin'));
+
+describeTiers(VITS, 'the last block: $name, $tier', (each) => {
   test('the rows of the class token are those of a plan that computes all rows', async () => {
     const model = each.make();
     const { architecture } = model;

@@ -3,7 +3,7 @@ import { RuntimeError } from '../../src/errors.js';
 import { instantiateKernels } from '../../src/runtime/kernels.js';
 import { MemoryPlan } from '../../src/runtime/memory.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
-import { readModule, TIERS } from '../support/tiers.js';
+import { describeTiers, onTiers, readModule } from '../support/tiers.js';
 
 const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 
@@ -33,8 +33,8 @@ async function refusal(wasm: unknown): Promise<string> {
   return (error as RuntimeError).message;
 }
 
-describe('a kernel module', () => {
-  test.each(TIERS)('%s: as bytes, a buffer or compiled', async (tier) => {
+describeTiers(onTiers([{}]), 'the kernel module $tier', ({ tier }) => {
+  test('as bytes, a buffer or compiled', async () => {
     const bytes = readModule(tier);
     expect(await readWasm(tier)).toEqual(bytes);
     for (const wasm of [bytes, bytes.buffer, new WebAssembly.Module(bytes)]) {
@@ -42,7 +42,9 @@ describe('a kernel module', () => {
       expect(kernels.linear).toBeInstanceOf(Function);
     }
   });
+});
 
+describe('a kernel module', () => {
   test.each([
     ['garbage', Uint8Array.of(1, 2, 3), /can compile, found CompileError/],
     ['nothing', new Uint8Array(0), /can compile, found CompileError/],

@@ -1,7 +1,7 @@
 /** The integer kernel modules, and which of them this engine runs. */
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import { afterAll, test } from '@jest/globals';
+import { afterAll, describe, test } from '@jest/globals';
 import type { Tier } from '../../src/runtime/kernels.js';
 import type { WasmName } from '../../src/runtime/wasm-node.js';
 
@@ -32,6 +32,23 @@ export function countMissing(): void {
 if (missing.length > 0) {
   test.skip(`on tiers that this engine does not compile: ${missing.join(', ')}`, () => {});
   afterAll(() => {
-    console.warn(`SKIPPED ${skipped} runs: this engine does not compile the tiers ${missing.join(', ')}`);
+    if (skipped > 0)
+      console.warn(`SKIPPED ${skipped} runs: this engine does not compile the tiers ${missing.join(', ')}`);
   });
 }
+
+/** A suite for each case, skipped where the engine does not run its tier. */
+export function describeTiers<Case extends { readonly tier: Tier }>(
+  cases: readonly Case[],
+  name: string,
+  suite: (one: Case) => void,
+): void {
+  for (const runs of [true, false]) {
+    const some = cases.filter(({ tier }) => TIERS.includes(tier) === runs);
+    if (some.length > 0) (runs ? describe : describe.skip).each([...some])(name, suite);
+  }
+}
+
+/** Each of these with every tier. */
+export const onTiers = <Case>(cases: readonly Case[]): (Case & { tier: Tier })[] =>
+  cases.flatMap((one) => ALL_TIERS.map((tier) => ({ ...one, tier })));
