@@ -22,9 +22,12 @@ export function packNibbles(codes: Int8Array, inputs: number): Uint8Array {
 /** @returns the codes, `[out, inputs]` */
 export function unpackNibbles(packed: Uint8Array, inputs: number): Int8Array {
   const length = packedLength(inputs);
-  return Int8Array.from({ length: (packed.length / length) * inputs }, (_, i) => {
-    const input = i % inputs;
-    const byte = packed[Math.floor(i / inputs) * length + (input >> 1)]!;
-    return ((byte >> (4 * (input & 1))) & 15) - 8;
-  });
+  const codes = new Int8Array((packed.length / length) * inputs);
+  // plain loops: there are millions of codes
+  for (let row = 0, at = 0; at < codes.length; row += length) {
+    for (let input = 0; input < inputs; input++) {
+      codes[at++] = ((packed[row + (input >> 1)]! >> (4 * (input & 1))) & 15) - 8;
+    }
+  }
+  return codes;
 }

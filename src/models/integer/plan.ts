@@ -570,6 +570,7 @@ export class ModelPlan {
     const isLog2 = this.model.recipe.attention === 'log2';
     const levels = isLog2 ? 0 : this.integers(`${name}.softmax`).levels!;
     const masks = Array.from({ length: windows }, (_, w) => mask(w));
+    const rows = heads * queries;
     const rowAt = (window: number, head: number, row: number) =>
       ((window * heads + head) * queries + row) * stride;
     this.step(`${name}.softmax`, {
@@ -577,15 +578,24 @@ export class ModelPlan {
       reads: [`${name}.scores`],
       constants: [table, ...new Set(masks.filter((m) => m !== undefined))],
       scratchBytes: SOFTMAX_SCRATCH + stride,
-      calls: (part) =>
-        shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
-          const at = rowAt(window, head, from);
-          const kept = masks[window] === undefined ? 0 : masks[window].address + from * stride;
-          const [q, p] = [scores.address + at, probs.address + at];
+      // the rows of all heads and windows lie one behind the other; each mask serves those of a window
+      calls: (part) => {
+        const runs: { from: number; to: number; kept: number }[] = [];
+        if (masks.every((m) => m === undefined)) {
+          const [from, to] = share(windows * rows, part);
+          runs.push({ from, to, kept: 0 });
+        } else {
+          const [first, last] = share(windows, part);
+          for (let w = first; w < last; w++)
+            runs.push({ from: w * rows, to: (w + 1) * rows, kept: masks[w]?.address ?? 0 });
+        }
+        return runs.map(({ from, to, kept }) => {
+          const [q, p, count] = [scores.address + from * stride, probs.address + from * stride, to - from];
           return isLog2
-            ? ['softmax_log2', q, stride, p, rows, tokens, table.address, kept, part.scratch]
-            : ['softmax_uniform', q, stride, p, rows, tokens, table.address, levels, kept, part.scratch];
-        }),
+            ? ['softmax_log2', q, stride, p, count, tokens, table.address, kept, part.scratch]
+            : ['softmax_uniform', q, stride, p, count, tokens, table.address, levels, kept, part.scratch];
+        });
+      },
     });
 
     const context = this.buffer(`${name}.context`, windows * queries, dim);
