@@ -81,16 +81,17 @@ export function linearCodes(
   const typical = largest || (outputScale / inputScale) * 2 ** -12;
   const least = (o: number) => max(typical * LEAST_RATIO, abs(bias[o]!) / (inputScale * MAX_BIAS));
   const scales = Float64Array.from(own, (scale, o) => max(isZero[o] ? typical : scale, least(o)));
-  const shifted = Float64Array.from(bias);
-  for (let o = 0; o < out; o++) {
-    if (isZero[o]) continue;
-    const row = weight.subarray(o * inputs, (o + 1) * inputs);
-    if (feedback !== undefined) {
-      scales[o] = max(feedback.scale(row, (half - 0.5) * scales[o]!, half), least(o));
-      shifted[o]! += feedback.round(row, scales[o]!, half, channel(o));
-    } else if (scales[o] !== own[o]) {
-      channel(o).set(row.map((w) => clamp(roundHalfEven(w / scales[o]!), -half, half - 1)));
-    }
+  const row = (o: number) => weight.subarray(o * inputs, (o + 1) * inputs);
+  if (feedback === undefined) {
+    scales.forEach((scale, o) => {
+      if (isZero[o] || scale === own[o]) return;
+      channel(o).set(row(o).map((w) => clamp(roundHalfEven(w / scale), -half, half - 1)));
+    });
+    return { codes, scales, bias: Float64Array.from(bias) };
   }
-  return { codes, scales, bias: shifted };
+  const fitted = scales.map((scale, o) =>
+    isZero[o] ? scale : max(feedback.scale(row(o), (half - 0.5) * scale, half), least(o)),
+  );
+  const shifts = feedback.round(weight, fitted, half, codes);
+  return { codes, scales: fitted, bias: shifts.map((shift, o) => bias[o]! + shift) };
 }

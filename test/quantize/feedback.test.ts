@@ -36,6 +36,9 @@ function outputError(moments: Moments, weights: Float32Array, scale: number, cod
 }
 
 describe('rounding', () => {
+  /** The scale of the only channel. */
+  const one = Float64Array.of(1);
+
   test('of two inputs that are always equal, the second makes up for the first', () => {
     const moments = momentsOf(
       [
@@ -46,7 +49,7 @@ describe('rounding', () => {
     );
     const codes = new Int8Array(2);
     const weights = Float32Array.of(0.375, 0.375);
-    const shift = new ErrorFeedback(moments, 1e-3).round(weights, 1, 8, codes);
+    const [shift] = new ErrorFeedback(moments, 1e-3).round(weights, one, 8, codes);
     // To nearest both would be 0, and the output 0.75 x off; like this it is 0.25 x.
     expect(codes).toEqual(Int8Array.of(0, 1));
     expect(shift).toBeCloseTo(3 * (0.375 + 0.375 - 1), 12);
@@ -63,21 +66,37 @@ describe('rounding', () => {
       [0, 0, 0],
     );
     const codes = new Int8Array(3);
-    new ErrorFeedback(moments, 0.01).round(Float32Array.of(0.6, -1.4, 2.2), 1, 8, codes);
+    new ErrorFeedback(moments, 0.01).round(Float32Array.of(0.6, -1.4, 2.2), one, 8, codes);
     expect(codes).toEqual(Int8Array.of(1, -1, 2));
   });
 
   test('codes end at those of the bits', () => {
     const codes = new Int8Array(4);
     const feedback = new ErrorFeedback(dependent(4, 2, 1), 0.1);
-    feedback.round(Float32Array.of(100, -100, 100, -100), 1, 8, codes);
+    feedback.round(Float32Array.of(100, -100, 100, -100), one, 8, codes);
     expect(codes).toEqual(Int8Array.of(7, -8, 7, -8));
+  });
+
+  test('a channel is rounded as it would be by itself, wherever it stands', () => {
+    const [width, out] = [40, 35];
+    const feedback = new ErrorFeedback(dependent(width, 9, 2), 0.01);
+    const weights = randomFloats(width * out, 3);
+    const scales = Float64Array.from({ length: out }, (_, o) => 0.1 + o / 200);
+    const codes = new Int8Array(width * out);
+    const shifts = feedback.round(weights, scales, 8, codes);
+    for (let o = 0; o < out; o++) {
+      const [from, to] = [o * width, (o + 1) * width];
+      const alone = new Int8Array(width);
+      const shift = feedback.round(weights.subarray(from, to), scales.subarray(o, o + 1), 8, alone);
+      expect(codes.subarray(from, to)).toEqual(alone);
+      expect(shift[0]).toBe(shifts[o]);
+    }
   });
 
   test('an input that never moves is no obstacle', () => {
     const feedback = new ErrorFeedback(momentsOf([[0]], [5]), 1);
     const codes = new Int8Array(1);
-    expect(feedback.round(Float32Array.of(1.25), 1, 8, codes)).toBeCloseTo(1.25, 12);
+    expect(feedback.round(Float32Array.of(1.25), one, 8, codes)[0]).toBeCloseTo(1.25, 12);
     expect(codes).toEqual(Int8Array.of(1));
   });
 
@@ -92,7 +111,7 @@ describe('rounding', () => {
           const weights = randomFloats(width, seed + 2);
           const scale = 0.3;
           const codes = new Int8Array(width);
-          new ErrorFeedback(moments, 0).round(weights, scale, 128, codes); // so many codes that none is clamped
+          new ErrorFeedback(moments, 0).round(weights, Float64Array.of(scale), 128, codes); // so many codes that none is clamped
           const variances = moments.covariance().filter((_, i) => i % (width + 1) === 0);
           const total = variances.reduce((a, b) => a + b) * 1.01; // with the damping
           expect(outputError(moments, weights, scale, codes)).toBeLessThanOrEqual((total * scale ** 2) / 4);
