@@ -1,5 +1,6 @@
 import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
+import { RuntimeError } from '../errors.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { execute, link, type Program } from './integer/calls.js';
@@ -15,6 +16,14 @@ export function planIntegerModel(model: IntegerModel, threads = 1): ModelPlan {
   return architecture.family === 'swin'
     ? planSwin(model, architecture, threads)
     : planVit(model, architecture, threads);
+}
+
+function expectBarrier(kernels: IntegerKernels): void {
+  if ('barrier' in kernels) return;
+  throw new RuntimeError(
+    'WASM_MODULE',
+    'wasm: expected kernels for several threads, found a module without barrier/3',
+  );
 }
 
 /**
@@ -51,6 +60,7 @@ export class IntegerRunner {
     const plan = planIntegerModel(model, threads);
     const memory = plan.memory.allocate(threads > 1);
     const kernels = await instantiateKernels(wasm, memory);
+    if (threads > 1) expectBarrier(kernels);
     const shares = Array.from({ length: threads - 1 }, (_, i) => plan.calls(i + 1));
     const starting =
       threads > 1
@@ -70,7 +80,11 @@ export class IntegerRunner {
   run(pixels: Uint8Array): Uint8Array {
     this.write('pixels', pixels);
     this.team?.begin();
-    execute(this.program);
+    try {
+      execute(this.program);
+    } catch (cause) {
+      throw this.team?.fault(cause) ?? cause;
+    }
     return this.read('logits');
   }
 

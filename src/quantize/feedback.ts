@@ -42,7 +42,7 @@ export class ErrorFeedback {
     const covariance = moments.covariance();
     const variance = (i: number) => covariance[i * width + i]!;
     const order = Uint32Array.from(mean.keys()).sort((a, b) => variance(b) - variance(a) || a - b);
-    const total = mean.reduce((sum, _, i) => sum + variance(i), 0);
+    const total = mean.reduce((sum, _, i) => sum + Math.max(variance(i), 0), 0);
     const noise = inputScale ** 2 / 12 + (DAMPING * total) / width;
     const lower = new Float64Array(width * width);
     for (let k = 0; k < width; k++) {
@@ -53,6 +53,12 @@ export class ErrorFeedback {
       lower[k * width + k]! += noise;
     }
     this.#weights = factorise(lower, width);
+    // Every D is at least the noise; where one is not, the means are so large beside the variances that these are rounding alone:
+    // then each weight is rounded for itself.
+    if (this.#weights.some((d) => !(d >= noise / 2))) {
+      lower.fill(0);
+      this.#weights.fill(1);
+    }
     this.#gains = lower;
     this.#order = order;
     this.#mean = mean;

@@ -227,7 +227,10 @@ export async function compileKernels(wasm: WasmSource): Promise<WebAssembly.Modu
 }
 
 function compileAnswer(answer: Response): Promise<WebAssembly.Module> {
-  if (!answer.ok) throw new Error(`status ${answer.status} of ${answer.url}`);
+  if (!answer.ok) {
+    answer.body?.cancel().catch(() => {});
+    throw new Error(`status ${answer.status} of ${answer.url}`);
+  }
   // engines compile as it arrives only what is served as what it is
   const isNamed = /^application\/wasm\b/.test(answer.headers.get('content-type') ?? '');
   if (isNamed && typeof WebAssembly.compileStreaming === 'function')

@@ -51,6 +51,7 @@ export class Team {
   private constructor(
     private readonly job: Int32Array,
     private readonly workers: readonly WorkerHandle[],
+    private readonly health: Health,
   ) {}
 
   /** @throws RuntimeError `THREADS` where a worker does not start */
@@ -60,12 +61,13 @@ export class Team {
     job: number,
     shares: readonly (readonly Call[])[],
   ): Promise<Team> {
+    const health: Health = { isEnding: false };
     const started = await Promise.allSettled(
-      shares.map((calls) => startWorker({ module, memory, calls, job })),
+      shares.map((calls) => startWorker({ module, memory, calls, job }, health)),
     );
     const workers = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failed = started.find((result) => result.status === 'rejected');
-    if (failed === undefined) return new Team(new Int32Array(memory.buffer, job, 1), workers);
+    if (failed === undefined) return new Team(new Int32Array(memory.buffer, job, 1), workers, health);
     for (const worker of workers) worker.terminate();
     throw new RuntimeError(
       'THREADS',
@@ -78,15 +80,35 @@ export class Team {
 
   /** Wakes the workers; the barriers of the calls do the rest. */
   begin(): void {
+    if (this.health.fault !== undefined) throw this.fault(this.health.fault);
     Atomics.add(this.job, 0, 1);
     Atomics.notify(this.job, 0);
   }
 
+  /** What a call throws after a thread has failed: the others cannot be trusted to be at the same step. */
+  fault(cause: unknown): RuntimeError {
+    this.health.fault = cause;
+    return new RuntimeError(
+      'THREADS',
+      `threads: expected all threads of the model to run, one failed: ${String(cause)}`,
+      {
+        cause,
+      },
+    );
+  }
+
   end(): void {
+    this.health.isEnding = true;
     Atomics.store(this.job, 0, END);
     Atomics.notify(this.job, 0);
     for (const worker of this.workers) worker.terminate();
   }
+}
+
+/** What the workers of a team tell of themselves. */
+interface Health {
+  fault?: unknown;
+  isEnding: boolean;
 }
 
 interface WorkerHandle {
@@ -96,7 +118,10 @@ interface WorkerHandle {
 const WORKER = new URL('./worker.js', import.meta.url);
 
 /** Resolves when the worker has its kernels. */
-async function startWorker(task: WorkerTask): Promise<WorkerHandle> {
+async function startWorker(task: WorkerTask, health: Health): Promise<WorkerHandle> {
+  const fail = (cause: unknown) => {
+    if (!health.isEnding) health.fault ??= cause;
+  };
   if (isNodeLike()) {
     const { Worker } = await import('node:worker_threads');
     const worker = new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
@@ -107,6 +132,8 @@ async function startWorker(task: WorkerTask): Promise<WorkerHandle> {
       worker.postMessage(task);
     });
     worker.removeAllListeners();
+    worker.on('error', fail);
+    worker.on('exit', () => fail(new Error('the worker ended')));
     worker.unref(); // a model that is not disposed keeps no process alive
     return worker;
   }
@@ -116,5 +143,6 @@ async function startWorker(task: WorkerTask): Promise<WorkerHandle> {
     worker.onerror = ({ message }) => reject(new Error(message));
     worker.postMessage(task);
   });
+  worker.onerror = ({ message }) => fail(new Error(message));
   return worker;
 }
