@@ -7,7 +7,7 @@ export const FEEDBACK_BITS = 6;
 /** Part of the mean variance that every input is given on top, against what the sample does not show. */
 const DAMPING = 0.01;
 
-/** Rows that are worked on together, while they are in the cache. */
+/** Rows of H that are worked on together, while they are in the cache. */
 const BLOCK = 16;
 
 /** Parts of max|w| that the range of a channel is tried at. */
@@ -72,16 +72,13 @@ export class ErrorFeedback {
    * @param half 2^(bits - 1)
    */
   scale(weights: Float32Array, range: number, half: number): number {
-    const ordered = Float64Array.from(this.#order, (input) => weights[input]!);
+    const ordered = new Float64Array(weights.length);
+    for (let k = 0; k < ordered.length; k++) ordered[k] = weights[this.#order[k]!]!;
     let best = range / (half - 0.5);
     let least = Number.POSITIVE_INFINITY;
     for (const shrink of SHRINKS) {
       const scale = (shrink * range) / (half - 0.5);
-      let error = 0;
-      for (let k = 0; k < ordered.length; k++) {
-        const w = ordered[k]!;
-        error += this.#weights[k]! * (w - scale * clamp(Math.round(w / scale), -half, half - 1)) ** 2;
-      }
+      const error = roundingError(ordered, this.#weights, scale, half);
       if (error >= least) continue;
       least = error;
       best = scale;
@@ -96,63 +93,51 @@ export class ErrorFeedback {
    * @returns what the bias of each channel gains: the mean of the output that the codes lose
    */
   round(weights: Float32Array, scales: Float64Array, half: number, codes: Int8Array): Float64Array {
+    const width = this.#order.length;
+    const order = this.#order;
+    const gains = this.#gains;
     const shifts = new Float64Array(scales.length);
-    const errors = new Float64Array(BLOCK * this.#order.length);
-    for (let first = 0; first < scales.length; first += BLOCK) {
-      this.#roundBlock(
-        first,
-        Math.min(first + BLOCK, scales.length),
-        weights,
-        scales,
-        half,
-        codes,
-        errors,
-        shifts,
-      );
+    // Four channels side by side: e_j of all of them at 4j, so that a gain is read once for four sums.
+    const errors = new Float64Array(4 * width);
+    for (let first = 0; first < scales.length; first += 4) {
+      const channels = Math.min(4, scales.length - first);
+      for (let k = 0; k < width; k++) {
+        let fed0 = 0;
+        let fed1 = 0;
+        let fed2 = 0;
+        let fed3 = 0;
+        for (let j = 0; j < k; j++) {
+          const gain = gains[k * width + j]!;
+          fed0 += gain * errors[4 * j]!;
+          fed1 += gain * errors[4 * j + 1]!;
+          fed2 += gain * errors[4 * j + 2]!;
+          fed3 += gain * errors[4 * j + 3]!;
+        }
+        const fed = [fed0, fed1, fed2, fed3];
+        const input = order[k]!;
+        for (let lane = 0; lane < channels; lane++) {
+          const at = (first + lane) * width + input;
+          const scale = scales[first + lane]!;
+          const code = clamp(Math.round((weights[at]! + fed[lane]!) / scale), -half, half - 1);
+          const error = weights[at]! - scale * code;
+          codes[at] = code;
+          errors[4 * k + lane] = error;
+          shifts[first + lane]! += error * this.#mean[input]!;
+        }
+      }
     }
     return shifts;
   }
-
-  /** The channels from `first` to `end` - 1 side by side: each row of gains is read once for all of them. */
-  #roundBlock(
-    first: number,
-    end: number,
-    weights: Float32Array,
-    scales: Float64Array,
-    half: number,
-    codes: Int8Array,
-    errors: Float64Array,
-    shifts: Float64Array,
-  ): void {
-    const width = this.#order.length;
-    for (let k = 0; k < width; k++) {
-      const input = this.#order[k]!;
-      for (let o = first; o < end; o++) {
-        const at = (o - first) * width;
-        const w = weights[o * width + input]!;
-        const fed = dot(errors, at, this.#gains, k * width, k);
-        const code = clamp(Math.round((w + fed) / scales[o]!), -half, half - 1);
-        codes[o * width + input] = code;
-        const error = w - scales[o]! * code;
-        errors[at + k] = error;
-        shifts[o]! += error * this.#mean[input]!;
-      }
-    }
-  }
 }
 
-/** Σ_{j<count} a[atA + j]·b[atB + j], in four sums. */
-function dot(a: Float64Array, atA: number, b: Float64Array, atB: number, count: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let j = 0;
-  for (; j + 4 <= count; j += 4) {
-    s0 += a[atA + j]! * b[atB + j]!;
-    s1 += a[atA + j + 1]! * b[atB + j + 1]!;
-    s2 += a[atA + j + 2]! * b[atB + j + 2]!;
-    s3 += a[atA + j + 3]! * b[atB + j + 3]!;
+/** Σ D_k·(w_k - s·q_k)² where each w_k is rounded by itself. */
+function roundingError(w: Float64Array, d: Float64Array, scale: number, half: number): number {
+  let sum = 0;
+  for (let k = 0; k < w.length; k++) {
+    const residue = w[k]! - scale * clamp(Math.round(w[k]! / scale), -half, half - 1);
+    sum += d[k]! * residue * residue;
   }
-  for (; j < count; j++) s0 += a[atA + j]! * b[atB + j]!;
-  return s0 + s1 + (s2 + s3);
+  return sum;
 }
 
 /**
@@ -164,22 +149,26 @@ function dot(a: Float64Array, atA: number, b: Float64Array, atB: number, count: 
  */
 function factorise(lower: Float64Array, width: number): Float64Array {
   const diagonal = new Float64Array(width);
-  /** Takes what row k stands for out of row i < k. */
-  const reduce = (i: number, k: number) => {
-    const [to, from] = [i * width, k * width];
-    const gain = lower[from + i]! / diagonal[k]!;
-    for (let j = 0; j <= i; j++) lower[to + j]! -= gain * lower[from + j]!;
-  };
   for (let end = width; end > 0; end -= BLOCK) {
     const start = Math.max(0, end - BLOCK);
     for (let k = end - 1; k >= start; k--) {
       diagonal[k] = lower[k * width + k]!;
-      for (let i = start; i < k; i++) reduce(i, k);
+      for (let i = start; i < k; i++) reduce(lower, width, i, k, diagonal[k]!);
     }
-    for (let i = 0; i < start; i++) for (let k = end - 1; k >= start; k--) reduce(i, k);
+    for (let i = 0; i < start; i++) {
+      for (let k = end - 1; k >= start; k--) reduce(lower, width, i, k, diagonal[k]!);
+    }
     for (let k = start; k < end; k++) {
       for (let j = 0; j < k; j++) lower[k * width + j]! /= diagonal[k]!;
     }
   }
   return diagonal;
+}
+
+/** Takes U_ik·D_k·U_jk out of every H_ij of row i < k. */
+function reduce(lower: Float64Array, width: number, i: number, k: number, d: number): void {
+  const to = i * width;
+  const from = k * width;
+  const gain = lower[from + i]! / d;
+  for (let j = 0; j <= i; j++) lower[to + j]! -= gain * lower[from + j]!;
 }
