@@ -7,7 +7,6 @@
 // --node    another engine for all of them: a Node, Deno or Bun binary
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
-import { loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CONTENDERS, PEERS } from './peers/contenders.mjs';
@@ -49,7 +48,6 @@ if (cold && contenders.some(({ peer }) => PEERS[peer].runtime === 'litert')) {
   (await import('./peers/runtimes/litert.mjs')).copyScripts();
 }
 
-const before = loadavg()[0];
 const floor = [];
 for (let round = cold ? -1 : 0; round < rounds; round++) {
   const turn = round % 2 === 0 ? contenders : contenders.toReversed();
@@ -140,7 +138,6 @@ function report() {
     ...machine(),
     node: undefined,
     v8: undefined,
-    load: { before, after: loadavg()[0] },
     engine: done[0]?.results[0].engine,
     arch,
     threads,

@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { findArchitecture } from '../dist/checkpoint/timm-architectures.js';
 import { load } from '../dist/index.js';
 import { quantize, readFloatModel } from '../dist/quantize/index.js';
+import { NARROW_BITS } from '../dist/runtime/tier.js';
 import { floatCheckpoint, noise } from './generated.mjs';
 import { tiers as runnable } from './kernels.mjs';
 import { json, list, median, option, report } from './support.mjs';
@@ -31,8 +32,6 @@ const NAMES = [
   'swin_small_patch4_window7_224',
   'swin_base_patch4_window7_224',
 ];
-/** The widest weights that the relaxed tier multiplies otherwise than the simd tier. */
-const NARROW_BITS = 7;
 const SCRIPT = fileURLToPath(new URL('model/run.mjs', import.meta.url));
 
 const tiers = list('tiers', runnable.join());

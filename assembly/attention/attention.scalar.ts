@@ -6,8 +6,8 @@
  *
  * q: u8 codes [rows, d], k, v: [tokens, d], inside the qkv tensor, row stride ld bytes. p: attention codes [rows, tokens], row
  * stride ldp. rows: as many as are wanted, up to tokens. high: the largest code of a context, 255 or 127. d is a multiple of 8;
- * the row stride ldo of the scores is at least tokens rounded up to 8, and the columns from tokens to there are unspecified. P(code) = -2^(15-code), 0 for codes above 15 (log2 codes, "LIS": attention·V is a sum of shifted V; the
- * sign makes code 0 fit i16, and the multiplier is negative to undo it) or P(code) = code (uniform 8-bit codes).
+ * the row stride ldo of the scores is at least tokens rounded up to 8, and the columns from tokens to there are unspecified.
+ * P(code) = -2^(15-code), 0 for codes above 15 (log2 codes, "LIS": attention·V is a sum of shifted V; the sign makes code 0 fit i16, and the multiplier is negative to undo it) or P(code) = code (uniform 8-bit codes).
  * Ranges: |Σ| of scores <= 255²·d < 2^31 for d <= 33025. Of context: log2 codes stand for ratios rounded by at most
  * 1.5, so Σ 2^(15-code) < 1.6·2^15 and |Σ| < 2^23.7; uniform codes: <= 255²·tokens < 2^31 for 33025 tokens.
  */

@@ -16,6 +16,7 @@
  * batch that it is part of.
  */
 import { packRows } from './pack';
+import { tile } from './tile';
 
 const CHUNK_BYTES: i32 = 131072;
 const BLOCK_BYTES: i32 = 131072;
@@ -70,7 +71,7 @@ export function gemm(
           const columnBias = bias ? bias + (<usize>n << 2) : 0;
           const place = out + (<usize>n << 2);
           const whole = count - m >= 4 && cols - n >= 8;
-          tile(group, panel, depth, columnBias, scale, whole ? place : scratch, whole ? rowBytes : 32);
+          tile(group, 16, panel, depth, columnBias, scale, whole ? place : scratch, whole ? rowBytes : 32, false);
           if (!whole) copyTile(scratch, place, rowBytes, min(4, count - m), min(8, cols - n));
           panel += <usize>depth << 5;
         }
@@ -79,53 +80,6 @@ export function gemm(
       }
     }
   }
-}
-
-/** One 4 × 8 tile; `rowBytes` is the distance between rows of the destination. */
-// @ts-ignore: decorator
-@inline
-function tile(a: usize, b: usize, depth: i32, bias: usize, scale: f32, out: usize, rowBytes: usize): void {
-  let c00 = f32x4.splat(0);
-  let c01 = f32x4.splat(0);
-  let c10 = f32x4.splat(0);
-  let c11 = f32x4.splat(0);
-  let c20 = f32x4.splat(0);
-  let c21 = f32x4.splat(0);
-  let c30 = f32x4.splat(0);
-  let c31 = f32x4.splat(0);
-  const end = a + (<usize>depth << 4);
-  do {
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    const a0 = v128.load32_splat(a);
-    c00 = f32x4.add(c00, f32x4.mul(b0, a0));
-    c01 = f32x4.add(c01, f32x4.mul(b1, a0));
-    const a1 = v128.load32_splat(a, 4);
-    c10 = f32x4.add(c10, f32x4.mul(b0, a1));
-    c11 = f32x4.add(c11, f32x4.mul(b1, a1));
-    const a2 = v128.load32_splat(a, 8);
-    c20 = f32x4.add(c20, f32x4.mul(b0, a2));
-    c21 = f32x4.add(c21, f32x4.mul(b1, a2));
-    const a3 = v128.load32_splat(a, 12);
-    c30 = f32x4.add(c30, f32x4.mul(b0, a3));
-    c31 = f32x4.add(c31, f32x4.mul(b1, a3));
-    a += 16;
-    b += 32;
-  } while (a < end);
-  const s = f32x4.splat(scale);
-  const d0 = bias ? v128.load(bias) : f32x4.splat(0);
-  const d1 = bias ? v128.load(bias, 16) : f32x4.splat(0);
-  storeRow(out, c00, c01, s, d0, d1);
-  storeRow(out + rowBytes, c10, c11, s, d0, d1);
-  storeRow(out + 2 * rowBytes, c20, c21, s, d0, d1);
-  storeRow(out + 3 * rowBytes, c30, c31, s, d0, d1);
-}
-
-// @ts-ignore: decorator
-@inline
-function storeRow(out: usize, low: v128, high: v128, scale: v128, bias0: v128, bias1: v128): void {
-  v128.store(out, f32x4.add(f32x4.mul(low, scale), bias0));
-  v128.store(out, f32x4.add(f32x4.mul(high, scale), bias1), 16);
 }
 
 /** The part of a tile that lies inside C. */

@@ -12,9 +12,9 @@
  * So every engine gives the same bits, whatever its instruction does beyond.
  *
  * Codes are packed as [m/4][k/4][4 rows][4 k] bytes and 4 sums, weights as [k/4][8 channels][4 k] bytes and 8 sums. scratch:
- * 16-byte aligned, (k + 4)·(m rounded up to 4) bytes, m at most a chunk of CHUNK_BYTES / (2·k) rows, and 32 more.
+ * 16-byte aligned, (k + 4)·(m rounded up to 4) bytes, m at most a chunk of rows (`chunkRows`), and 32 more.
  */
-import { CHUNK_BYTES, gemm, Out, put } from './gemm.simd';
+import { chunkRows, gemm, Out, put } from './gemm.simd';
 import { pack_weights as packWide, PANEL_SUMS } from './layout';
 
 /** Widest weights that the relaxed dot takes. */
@@ -237,9 +237,7 @@ function narrowGemm(
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize, kind: Out, dots: i32,
 ): void {
   const size: usize = kind == Out.Fine ? 2 : 1;
-  const most = max(4, (CHUNK_BYTES / (2 * k)) & ~3);
-  const chunks = (m + most - 1) / most;
-  const rows = ((m + chunks - 1) / chunks + 3) & ~3;
+  const rows = chunkRows(m, k);
   const start = scratch + <usize>(rows * (k + 4));
   const c = 1 << (aBits - 1), rest = i32x4.splat(c - za);
   for (let i = 0; i < m; i += rows) {

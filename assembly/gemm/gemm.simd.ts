@@ -16,7 +16,7 @@
 import { narrow, requantize } from '../common/requantize.simd';
 import { PANEL_SUMS } from './layout';
 
-export const CHUNK_BYTES: i32 = 1 << 18;
+const CHUNK_BYTES: i32 = 1 << 18;
 
 const BLOCK_BYTES: i32 = 1 << 15;
 
@@ -156,6 +156,15 @@ function widenPanel(w: usize, panel: usize, k: i32): void {
   }
 }
 
+/** Rows of a chunk, a multiple of four: m in as few parts as fit, all about as large. */
+// @ts-ignore: decorator
+@inline
+export function chunkRows(m: i32, k: i32): i32 {
+  const most = max(4, (CHUNK_BYTES / (2 * k)) & ~3);
+  const chunks = (m + most - 1) / most;
+  return ((m + chunks - 1) / chunks + 3) & ~3;
+}
+
 // @ts-ignore: decorator
 @inline
 export function gemm(
@@ -163,9 +172,7 @@ export function gemm(
   out: usize, ldo: usize, zo: i32, m: i32, n: i32, k: i32, scratch: usize, kind: Out,
 ): void {
   const size: usize = kind == Out.Fine ? 2 : 1;
-  const most = max(4, (CHUNK_BYTES / (2 * k)) & ~3);
-  const chunks = (m + most - 1) / most;
-  const rows = ((m + chunks - 1) / chunks + 3) & ~3;
+  const rows = chunkRows(m, k);
   const panel = scratch + <usize>(rows * k * 2);
   const block = max(1, BLOCK_BYTES / (16 * k)) << 3;
   for (let i = 0; i < m; i += rows) {

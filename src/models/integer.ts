@@ -1,6 +1,5 @@
 import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
-import { RuntimeError } from '../errors.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { execute, link, type Program } from './integer/calls.js';
@@ -16,14 +15,6 @@ export function planIntegerModel(model: IntegerModel, threads = 1): ModelPlan {
   return architecture.family === 'swin'
     ? planSwin(model, architecture, threads)
     : planVit(model, architecture, threads);
-}
-
-function expectBarrier(kernels: IntegerKernels): void {
-  if ('barrier' in kernels) return;
-  throw new RuntimeError(
-    'WASM_MODULE',
-    'wasm: expected kernels for several threads, found a module without barrier/3',
-  );
 }
 
 /**
@@ -59,8 +50,7 @@ export class IntegerRunner {
   ): Promise<IntegerRunner> {
     const plan = planIntegerModel(model, threads);
     const memory = plan.memory.allocate(threads > 1);
-    const kernels = await instantiateKernels(wasm, memory);
-    if (threads > 1) expectBarrier(kernels);
+    const kernels = await instantiateKernels(wasm, memory, threads > 1);
     const shares = Array.from({ length: threads - 1 }, (_, i) => plan.calls(i + 1));
     const starting =
       threads > 1

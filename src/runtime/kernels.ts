@@ -201,8 +201,9 @@ const OPERANDS: { readonly [Name in keyof IntegerKernels]: Parameters<IntegerKer
   patches: 9,
 };
 
+const BARRIER_OPERANDS: Parameters<ThreadKernels['barrier']>['length'] = 3;
+
 function notCompilable(cause: unknown): RuntimeError {
-  if (cause instanceof RuntimeError) return cause;
   return new RuntimeError(
     'WASM_MODULE',
     `wasm: expected a kernel module of fqvit that this engine can compile, found ${String(cause)}`,
@@ -242,20 +243,24 @@ function compileAnswer(answer: Response): Promise<WebAssembly.Module> {
  * Binds a kernel module to a memory. `@assemblyscript/loader` would add string and array marshalling that kernels on
  * plain addresses do not need, and a dependency that users would ship; the WebAssembly API is enough.
  *
+ * @param shared whether threads share the memory: then there is a barrier too
  * @throws RuntimeError `WASM_MODULE` if it is no kernel module of this version, or the engine cannot compile it
  */
 export async function instantiateKernels(
   wasm: WebAssembly.Module | BufferSource,
   memory: WebAssembly.Memory,
+  shared = false,
 ): Promise<IntegerKernels> {
+  const module = await compileKernels(wasm);
   let instance: WebAssembly.Instance;
   try {
-    instance = await WebAssembly.instantiate(await compileKernels(wasm), { env: { memory } });
+    instance = await WebAssembly.instantiate(module, { env: { memory } });
   } catch (cause) {
     throw notCompilable(cause);
   }
   const { exports } = instance;
-  const wrong = Object.entries(OPERANDS).filter(([name, count]) => {
+  const expected = { ...OPERANDS, ...(shared ? { barrier: BARRIER_OPERANDS } : {}) };
+  const wrong = Object.entries(expected).filter(([name, count]) => {
     const kernel = exports[name];
     return typeof kernel !== 'function' || kernel.length !== count;
   });

@@ -44,6 +44,7 @@ class Probe {
   private constructor(
     private readonly loops: Loops,
     private readonly memory: WebAssembly.Memory,
+    private readonly products: readonly number[],
   ) {}
 
   /** Undefined where the engine does not have the instructions. */
@@ -58,14 +59,16 @@ class Probe {
       for (let i = 0; i < ROWS; i++) view[A + (group * ROWS + i) * 4 + (t % 4)] = codeAt(i, t);
       for (let j = 0; j < CHANNELS; j++) view[W + (group * CHANNELS + j) * 4 + (t % 4)] = weightAt(j, t);
     }
-    return new Probe(instance.exports as unknown as Loops, memory);
+    const products = Array.from({ length: ROWS * CHANNELS }, (_, at) =>
+      product(Math.floor(at / CHANNELS), at % CHANNELS),
+    );
+    return new Probe(instance.exports as unknown as Loops, memory, products);
   }
 
   isExact(): boolean {
     this.loops.relaxed(A, W, K, OUT);
-    return new Int32Array(this.memory.buffer, OUT, ROWS * CHANNELS).every(
-      (sum, at) => sum === product(Math.floor(at / CHANNELS), at % CHANNELS),
-    );
+    const sums = new Int32Array(this.memory.buffer, OUT, ROWS * CHANNELS);
+    return sums.every((sum, at) => sum === this.products[at]);
   }
 
   /** Turn by turn, and each by its best: what else the machine does disturbs single runs. */

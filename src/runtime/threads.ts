@@ -44,7 +44,8 @@ export function availableThreads(wanted: number): number {
   return hasWorkers && typeof SharedArrayBuffer === 'function' ? wanted : 1;
 }
 
-const isNodeLike = () => typeof process !== 'undefined' && process.versions?.node !== undefined;
+/** Whether there is `node:worker_threads`: in Node, Deno and Bun. */
+export const isNodeLike = () => typeof process !== 'undefined' && process.versions?.node !== undefined;
 
 /** Workers that run their calls when told to, while the caller runs its own. */
 export class Team {

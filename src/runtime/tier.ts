@@ -10,7 +10,7 @@ export interface Chosen {
 }
 
 /** The widest weights that the relaxed tier multiplies otherwise than the simd tier (assembly/gemm/gemm.relaxed.ts). */
-const NARROW_BITS = 7;
+export const NARROW_BITS = 7;
 
 /**
  * The fastest tier that this engine computes rightly, found by asking the engine and never by its name. Where the weights are

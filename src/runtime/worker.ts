@@ -1,7 +1,7 @@
 /** The script of a worker of a team: waits for jobs and runs its calls, one thread of a forward pass. */
 import { execute, link } from '../models/integer/calls.js';
 import { instantiateKernels } from './kernels.js';
-import { END, type WorkerTask } from './threads.js';
+import { END, isNodeLike, type WorkerTask } from './threads.js';
 
 /** Looks at the job before the thread sleeps, so that images in a row find it awake: some 50 µs. */
 const SPINS = 5_000;
@@ -14,7 +14,7 @@ async function work(
   let done = Atomics.load(jobs, 0);
   let program: ReturnType<typeof link>;
   try {
-    program = link(calls, await instantiateKernels(module, memory));
+    program = link(calls, await instantiateKernels(module, memory, true));
   } catch (error) {
     reply(error);
     return;
@@ -31,7 +31,7 @@ async function work(
   }
 }
 
-if (typeof process !== 'undefined' && process.versions?.node !== undefined) {
+if (isNodeLike()) {
   const { parentPort } = await import('node:worker_threads');
   parentPort!.once('message', (task: WorkerTask) => {
     work(task, (error) => parentPort!.postMessage(error));

@@ -5,6 +5,7 @@ import { asUint8 } from '../../src/checkpoint/typed-views.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
 import { readShared, readSharedJson } from './shared.js';
+import { RECIPE } from './tiny-integer.js';
 
 interface GoldenQuantizers {
   quantizers: Record<string, { scale: number; zero_point: number; ptf?: number[] }>;
@@ -37,15 +38,8 @@ export function goldenFloat(model: GoldenName = 'deit_tiny'): FloatModel {
 /** The model in integers, made from the float weights and the simulator's scales. */
 export function goldenModel(model: GoldenName = 'deit_tiny'): IntegerModel {
   return integerize(goldenFloat(model), goldenQuantizers('minmax', model), {
-    method: 'fq',
-    observer: 'minmax',
-    ptf: true,
-    attention: 'log2',
-    weightBits: 8,
-    activationBits: 8,
+    ...RECIPE,
     calibrationImages: 64,
-    seed: null,
-    sourceSha256: '0'.repeat(64),
   });
 }
 

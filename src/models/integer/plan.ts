@@ -90,7 +90,9 @@ interface BufferOptions {
 
 interface LinearOptions {
   readonly kernel?: 'linear' | 'linear_fine';
+  /** Rows that kernels may read behind the last. */
   readonly slack?: number;
+  /** How many of the outputs, the first ones, only the first `firstRows` rows have. */
   readonly first?: number;
   readonly firstRows?: number;
 }
@@ -274,8 +276,6 @@ export class ModelPlan {
   /**
    * Makes the buffer `to` = linear layer `name` of the buffer `from`; `linear_fine` makes the index of a GELU table.
    *
-   * @param slack rows that kernels may read behind the last
-   * @param first how many of the outputs, the first ones, only the first `firstRows` rows have
    */
   linear(
     name: string,
@@ -433,7 +433,9 @@ export class ModelPlan {
   /**
    * Makes the buffer `name.out` = a + b.
    *
-   * @param order of the rows of b, where they are in window order  @param rows how many, the first ones; all where absent
+   * As many rows as b has, the first ones of a.
+   *
+   * @param order of the rows of b, where they are in window order
    */
   add(name: string, a: string, b: string, order?: WindowOrder): void {
     const first = this.activation(a);
@@ -500,9 +502,8 @@ export class ModelPlan {
   }
 
   /**
-   * q, k and v of a block, with the rows behind the last that the products of the last window may read.
-   *
-   * @param queries rows that need a q
+   * k and v of a block, and q of the tokens whose attention is wanted, with the rows behind the last that the products of the last
+   * window may read.
    */
   qkv(block: string, { dim, tokens, queries }: AttentionShape): void {
     const name = `${block}.attn.qkv`;
