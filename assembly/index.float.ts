@@ -8,5 +8,6 @@ export { layerNorm, layerNormMerged, layerNormWindows } from './float/layernorm'
 export { moments } from './float/moments';
 export { packColumns, packWeights } from './float/pack';
 export { gatherPatches, normalise } from './float/patches';
+export { quantize } from './float/quantize';
 export { minMax, squaredError, squaredErrorPerChannel } from './float/reductions';
 export { softmax } from './float/softmax';

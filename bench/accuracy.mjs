@@ -1,53 +1,88 @@
-// Shared by the benches of accuracy: labelled photos with the float model's answers, recipes calibrated on some of them, scores.
-import { readFileSync } from 'node:fs';
+// Shared by the benches of accuracy: labelled photos with the float model's answers, recipes calibrated, scores over several seeds.
+//
+// Options of all of them: --reference FLOAT --images DIR, then either --labels labels.csv or subfolders of DIR named as the classes;
+// --calibration DIR for photos apart from those (otherwise some of them calibrate), --calibration-images 256, --seeds 0,1,2,3,4, --json.
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeIntegerModel } from '../dist/checkpoint/integer-model.js';
 import { readPixels } from '../dist/image/source.js';
 import { load } from '../dist/index.js';
 import { FloatRunner } from '../dist/models/float.js';
+import { calibrateBest } from '../dist/quantize/best.js';
 import { calibrateEach } from '../dist/quantize/calibrate.js';
 import { drawOrder } from '../dist/quantize/draw.js';
 import { readFloatModel } from '../dist/quantize/index.js';
 import { integerize } from '../dist/quantize/integerize.js';
 import { probabilities, ranked } from '../dist/rank.js';
-import { option } from './support.mjs';
+import { json, list, machine, option } from './support.mjs';
 
-/** The float model of --reference, and the photos of --images and --labels with its logits. */
+export const seeds = list('seeds', '0,1,2,3,4').map(Number);
+export const count = Number(option('calibration-images', 256));
+
+/** The float model of --reference, the photos of --images with its logits, and the files that may calibrate. */
 export async function labelledPhotos() {
   const file = option('reference');
   const float = readFloatModel(new Uint8Array(readFileSync(file)), { file });
   const wasm = readFileSync(new URL('../wasm/fqvit.float.wasm', import.meta.url));
-  const rows = readFileSync(option('labels'), 'utf8')
-    .trim()
-    .split(/\r?\n/)
-    .slice(1)
-    .map((line) => line.split(','));
+  const folder = option('images');
   const runner = await FloatRunner.create(float, { wasm });
   const images = [];
-  for (const [name, truth] of rows) {
-    const pixels = await readPixels(join(option('images'), name), float.preprocessing);
-    images.push({ file: name, truth: Number(truth), pixels, logits: runner.run([pixels])[0] });
+  for (const [name, truth] of labelled(folder, float.labels)) {
+    const pixels = await readPixels(join(folder, name), float.preprocessing);
+    images.push({ file: name, truth, pixels, logits: runner.run([pixels])[0] });
   }
   runner.dispose();
-  return { float, wasm, images };
+  const other = option('calibration');
+  const calibration = other === undefined ? images.map((image) => image.file).sort() : filesIn(other);
+  return { float, wasm, images, folder: other ?? folder, calibration, apart: other !== undefined };
 }
 
-/** Calibrates recipes on `count` of the photos that the seed picks; `moments` for error feedback. */
-export async function calibrated({ float, wasm, images }, recipes, { seed, count, moments = false }) {
-  const files = drawOrder(images.map(({ file }) => file).sort(), seed).slice(0, count);
-  const pixelsOf = new Map(images.map(({ file, pixels }) => [file, pixels]));
-  const found = await calibrateEach(
-    float,
-    files.map((file) => pixelsOf.get(file)),
-    count,
-    recipes,
-    { wasm, moments },
-  );
-  return { ...found, seed, count, files: new Set(files) };
+/** [file, index of the class] of every photo. */
+function labelled(folder, labels) {
+  const csv = option('labels');
+  if (csv === undefined) {
+    return labels.flatMap((label, i) => filesIn(join(folder, label)).map((file) => [join(label, file), i]));
+  }
+  const rows = readFileSync(csv, 'utf8').trim().split(/\r?\n/).slice(1);
+  return rows.map((line) => line.split(',')).map(([name, truth]) => [name, Number(truth)]);
+}
+
+function filesIn(folder) {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  return files.map(({ parentPath, name }) => join(parentPath, name).slice(folder.length + 1)).sort();
+}
+
+/** The pixels that a seed picks for calibration. */
+export async function drawn({ float, folder, calibration, apart }, seed) {
+  const files = drawOrder(calibration, seed).slice(0, count);
+  const pixels = [];
+  for (const file of files) pixels.push(await readPixels(join(folder, file), float.preprocessing));
+  return { pixels, files: new Set(apart ? [] : files), seed };
+}
+
+/** Quantisers of each recipe: those of `best` by its own calibration, all others in one run. */
+export async function calibrated({ float, wasm }, { pixels }, recipes, { moments = false } = {}) {
+  const plain = recipes.filter(({ observer }) => observer !== 'search');
+  const run = { wasm, moments };
+  const found = plain.length > 0 && (await calibrateEach(float, pixels, count, plain, run));
+  const quantizers = [];
+  let inputs = found?.moments;
+  for (const recipe of recipes) {
+    if (recipe.observer !== 'search') {
+      quantizers.push(found.quantizers[plain.indexOf(recipe)]);
+      continue;
+    }
+    const { activationBits } = recipe;
+    const best = await calibrateBest(float, pixels, count, { ...run, activationBits });
+    quantizers.push(best.quantizers);
+    inputs = best.moments;
+  }
+  return { quantizers, moments: inputs };
 }
 
 /** The integer model of a calibrated recipe, its scores on all photos and on those that did not calibrate. */
-export async function integerScores({ float, images }, { files, count, seed }, recipe, quantizers, moments) {
+export async function integerScores({ float, images }, { files, seed }, recipe, quantizers, moments) {
   const full = { ...recipe, calibrationImages: count, seed, sourceSha256: '0'.repeat(64) };
   const model = await load(writeIntegerModel(integerize(float, quantizers, full, moments)));
   const row = scores(images, files, ({ pixels }) => model.logitsOfPixels(pixels));
@@ -59,21 +94,48 @@ export async function integerScores({ float, images }, { files, count, seed }, r
 export function scores(images, calibration, run) {
   const answers = images.map((image) => ({ image, logits: run(image) }));
   const rest = answers.filter(({ image }) => !calibration.has(image.file));
-  const of = (part, label) =>
-    Object.fromEntries(Object.entries(score(part)).map(([key, value]) => [`${key} ${label}`, value]));
-  return { ...of(answers, `(${answers.length})`), ...of(rest, `(other ${rest.length})`) };
+  const row = score(answers);
+  if (rest.length === answers.length) return row;
+  const others = Object.entries(score(rest)).map(([key, value]) => [`${key} (others)`, value]);
+  return { ...row, ...Object.fromEntries(others) };
 }
 
 function score(answers) {
-  const percent = (test) => +((100 * answers.filter(test).length) / answers.length).toFixed(1);
+  const percent = (test) => (100 * answers.filter(test).length) / answers.length;
   const kl = answers.reduce((sum, { image, logits }) => {
     const q = probabilities(logits);
     return probabilities(image.logits).reduce((s, p, i) => (p > 0 ? s + p * Math.log(p / q[i]) : s), sum);
   }, 0);
   return {
     top1: percent(({ image, logits }) => ranked(logits, 1)[0] === image.truth),
-    top5: percent(({ image, logits }) => ranked(logits, 5).includes(image.truth)),
     agreement: percent(({ image, logits }) => ranked(logits, 1)[0] === ranked(image.logits, 1)[0]),
-    kl: +(kl / answers.length).toFixed(4),
+    kl: kl / answers.length,
   };
+}
+
+/** Prints the mean of every name's rows and, behind ±, how far the farthest of them is from it; with --json all rows. */
+export function reportSeeds(images, rows) {
+  if (json) {
+    console.log(
+      JSON.stringify({ machine: machine(), images: images.length, calibrationImages: count, rows }),
+    );
+    return;
+  }
+  console.log(`${images.length} images, ${count} calibrate, seeds ${seeds.join(', ')}`);
+  const names = [...new Set(rows.map(({ name }) => name))];
+  console.table(Object.fromEntries(names.map((name) => [name, summary(rows, name)])));
+}
+
+function summary(rows, name) {
+  const own = rows.filter((row) => row.name === name);
+  const figures = Object.keys(own[0]).filter((key) => key !== 'name' && key !== 'seed');
+  return Object.fromEntries(
+    figures.map((key) => {
+      const values = own.map((row) => row[key]);
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      const spread = Math.max(...values.map((value) => Math.abs(value - mean)));
+      const digits = key.startsWith('kl') ? 4 : 2;
+      return [key, `${mean.toFixed(digits)} ± ${spread.toFixed(digits)}`];
+    }),
+  );
 }

@@ -1,37 +1,32 @@
-// The paper's table of methods on your own photos: every method calibrated on the same images, accuracy on all images and on
-// those that did not calibrate.
-//   npm run build && node bench/methods.mjs --reference FLOAT --images DIR --labels labels.csv [--calibration-images 256] [--seed 0]
-//     [--methods "fq 8/8/4,omse"] [--json]
+// The paper's table of methods, and ours beside it, on your own photos (docs/accuracy.md): every method calibrated on the same
+// images for each of several seeds.
+//   npm run build && node bench/methods.mjs --reference FLOAT --images DIR [--methods "fq 8/8/4,best"] [options of accuracy.mjs]
 import { methodRecipe } from '../dist/quantize/recipe.js';
-import { calibrated, integerScores, labelledPhotos, scores } from './accuracy.mjs';
-import { json, machine, option } from './support.mjs';
+import { calibrated, drawn, integerScores, labelledPhotos, reportSeeds, scores, seeds } from './accuracy.mjs';
+import { list } from './support.mjs';
 
 const METHODS = {
-  'fq 8/8/4': { method: 'fq' },
-  'fq 8/8/8': { method: 'fq', attentionBits: 8 },
   minmax: { method: 'minmax' },
   ema: { method: 'ema' },
   percentile: { method: 'percentile' },
   omse: { method: 'omse' },
+  'fq 8/8/8': { method: 'fq', attentionBits: 8 },
+  'fq 8/8/4': { method: 'fq' },
+  best: { method: 'best' },
 };
-const seed = Number(option('seed', 0));
-const count = Number(option('calibration-images', 256));
-const names = option('methods', Object.keys(METHODS).join()).split(',');
+const names = list('methods', Object.keys(METHODS).join());
 const recipes = names.map((name) => methodRecipe(METHODS[name]));
 
 const set = await labelledPhotos();
 const { images } = set;
-const calibration = await calibrated(set, recipes, { seed, count });
-const table = [{ name: 'float', ...scores(images, calibration.files, ({ logits }) => logits) }];
-for (const [i, name] of names.entries()) {
-  const row = await integerScores(set, calibration, recipes[i], calibration.quantizers[i]);
-  table.push({ name, ...row });
+const rows = [];
+for (const seed of seeds) {
+  const draw = await drawn(set, seed);
+  const { quantizers } = await calibrated(set, draw, recipes);
+  rows.push({ name: 'float', seed, ...scores(images, draw.files, ({ logits }) => logits) });
+  for (const [i, name] of names.entries()) {
+    rows.push({ name, seed, ...(await integerScores(set, draw, recipes[i], quantizers[i])) });
+    console.error(JSON.stringify(rows.at(-1)));
+  }
 }
-if (json)
-  console.log(
-    JSON.stringify({ machine: machine(), images: images.length, calibrationImages: count, seed, table }),
-  );
-else {
-  console.log(`${images.length} images, ${count} calibrated (seed ${seed})`);
-  console.table(table);
-}
+reportSeeds(images, rows);

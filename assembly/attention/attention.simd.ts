@@ -9,6 +9,7 @@
  * scratch: 16-byte aligned; for T = tokens rounded up to 8, R = rows rounded up to 4: scores 2·d·(R + T) + 64 bytes, context
  * 2·T·(R + d) + 64 bytes.
  */
+import { Codes } from './codes';
 import { Out, packRows, storeRows, tiles } from '../gemm/gemm.simd';
 
 /** Packs 8 rows of d codes (8 tokens of K) into the panel [d/2][8 tokens][2]. */
@@ -60,25 +61,36 @@ export function scores(
 /** Eight log2 codes to -2^(15-code): the two bytes of each weight come from two swizzles, 0 for codes above 15. */
 // @ts-ignore: decorator
 @inline
-function log2Weights(p: usize): v128 {
-  const codes = v128.load64_zero(p);
+function log2Weights(codes: v128): v128 {
   const low = i8x16.swizzle(i8x16(0, 0, 0, 0, 0, 0, 0, 0, -128, -64, -32, -16, -8, -4, -2, -1), codes);
   const high = i8x16.swizzle(i8x16(-128, -64, -32, -16, -8, -4, -2, -1, -1, -1, -1, -1, -1, -1, -1, -1), codes);
   return i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
+/** Eight codes in eighths of an octave to -2^(15-code/8): the fraction's Q15 by swizzles, times the octave's power. */
 // @ts-ignore: decorator
 @inline
-function weights(p: usize, log2: bool): v128 {
-  if (log2) return log2Weights(p);
-  return v128.load_ext<u8>(p);
+function eighthWeights(codes: v128): v128 {
+  const f = v128.and(codes, i8x16.splat(7));
+  const low = i8x16.swizzle(i8x16(-1, 96, -94, -76, -126, -1, 28, -53, 0, 0, 0, 0, 0, 0, 0, 0), f);
+  const high = i8x16.swizzle(i8x16(127, 117, 107, 98, 90, 82, 76, 69, 0, 0, 0, 0, 0, 0, 0, 0), f);
+  const fractions = i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  return i16x8.q15mulr_sat_s(fractions, log2Weights(i8x16.shr_u(codes, 3)));
+}
+
+// @ts-ignore: decorator
+@inline
+function weights(p: usize, codes: Codes): v128 {
+  if (codes == Codes.Uniform) return v128.load_ext<u8>(p);
+  if (codes == Codes.Log2) return log2Weights(v128.load64_zero(p));
+  return eighthWeights(v128.load64_zero(p));
 }
 
 // @ts-ignore: decorator
 @inline
 function context(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
-  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize, log2: bool,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize, codes: Codes,
 ): void {
   const padded = (tokens + 7) & ~7;
   const panel = scratch + <usize>(((rows + 3) & ~3) * padded * 2);
@@ -93,7 +105,7 @@ function context(
     const p2 = p + <usize>min(i + 2, rows - 1) * ldp;
     const p3 = p + <usize>min(i + 3, rows - 1) * ldp;
     for (let j: usize = 0; j < <usize>padded; j += 8) {
-      storeRows(packed, weights(p0 + j, log2), weights(p1 + j, log2), weights(p2 + j, log2), weights(p3 + j, log2));
+      storeRows(packed, weights(p0 + j, codes), weights(p1 + j, codes), weights(p2 + j, codes), weights(p3 + j, codes));
       packed += 64;
     }
   }
@@ -118,12 +130,19 @@ export function context_log2(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, scratch, true);
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, scratch, Codes.Log2);
 }
 
 export function context_uniform(
   p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
   out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
 ): void {
-  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, scratch, false);
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, scratch, Codes.Uniform);
+}
+
+export function context_eighths(
+  p: usize, ldp: usize, v: usize, ld: usize, z: i32, multiplier: i32, left: i32, right: i32,
+  out: usize, ldo: usize, zo: i32, high: i32, rows: i32, tokens: i32, d: i32, scratch: usize,
+): void {
+  context(p, ldp, v, ld, z, multiplier, left, right, out, ldo, zo, high, rows, tokens, d, scratch, Codes.Eighths);
 }

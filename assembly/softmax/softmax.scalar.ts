@@ -10,12 +10,17 @@
  * softmax_uniform:  code = min(255, round(p / s_p)), p = e[d] / Σe, through one reciprocal a row:
  *   inverse = floor(levels·2^32 / Σe);  code = (e[d]·inverse + 2^43) >> 44, levels = 1/s_p in Q12, 0 < levels < 2^30.
  *   Range: e[d] <= Σe, so e[d]·inverse <= levels·2^32 < 2^62.
+ * softmax_eighths (log2 codes again, in eighths of an octave):  code = round(8·log2(Σe / e[d])), above 127 probability 0, written
+ *   as 255. For exact exponentials -8·log2(e[d] / e[0]) is a multiple of d, so no element needs its own logarithm:
+ *   code = (slope·d + 256·8·log2(Σe / e[0]) + 128) >> 8, slope = 256·8·s·log2(e), s the scale of the scores, 0 < slope < 2^15.
+ *   Range: Σe / e[0] <= n <= 4097, so the sum is below 2^15·255 + 24705.
  *
  * mask: 0 for none, or u8 [n, ld], 255 where a score counts and 0 where its probability is 0 (Swin's shifted windows); rows
  * n, 2n, ... start it again, and its bytes from n to ld are 0. The row is then the scores that count, at least one.
  *
  * out: u8 [rows, n], row stride ld; the bytes from n to ld are filled with the code of probability 0.
  */
+import { log2Of } from './logarithm';
 
 // @ts-ignore: decorator
 @inline
@@ -87,6 +92,24 @@ export function softmax_uniform(
       store<u8>(out + <usize>i, <u8>min((e * inverse + ((<u64>1) << 43)) >> 44, 255));
     }
     memory.fill(out + <usize>n, 0, ld - <usize>n);
+    q += ld;
+    out += ld;
+  }
+}
+
+export function softmax_eighths(
+  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, slope: i32, mask: usize, scratch: usize,
+): void {
+  const first = log2Of(load<u32>(table));
+  for (let r = 0; r < rows; r++) {
+    const kept = maskRow(mask, r, n, ld);
+    const max = rowMax(q, n, kept);
+    const sum = log2Of(rowSum(q, n, max, table, kept)) - first + 128;
+    for (let i = 0; i < n; i++) {
+      const code = (slope * (max - <i32>load<u8>(q + <usize>i)) + sum) >> 8;
+      store<u8>(out + <usize>i, <u8>(code > 127 || !counts(kept, i) ? 255 : code));
+    }
+    memory.fill(out + <usize>n, 255, ld - <usize>n);
     q += ld;
     out += ld;
   }

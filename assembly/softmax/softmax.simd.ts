@@ -9,9 +9,14 @@
  * D_k is looked up: e[d] <= X, X = 2Σe/(2T_k - 1), by the leading five bits of X in a table that says where exponentials of
  * those bits begin; a step or two from there, and never a guess that is not checked.
  *
+ * Codes in eighths of an octave are linear in d: 8 of them in a 16-bit multiplication, and the code is the upper byte. Where
+ * slope·d would leave 16 bits it is kept at the last multiple that does not, which is far above code 127 already.
+ *
  * Scores that a mask drops are taken as 0: they never raise the maximum, each adds e[max] to the sum, which is taken off, and
  * their codes are overwritten. scratch: 16-byte aligned, SCRATCH bytes and ld for the masked row.
  */
+
+import { log2Of } from './logarithm';
 
 /** 16 thresholds; the exponentials from the last to the first; 2T_k - 1 and 2^32 by it; the look-up. */
 const THRESHOLDS: usize = 0, TABLE: usize = 32, DIVISORS: usize = 1072, FIRST: usize = 1328;
@@ -242,6 +247,44 @@ export function softmax_uniform(
     }
     v128.store(out + full, v128.and(v128.load(out + full), last));
     for (let i = full + 16; i < ld; i += 16) v128.store(out + i, i8x16.splat(0));
+    q += ld;
+    out += ld;
+    kept += ld;
+    if (kept == masks) kept = mask;
+  }
+}
+
+export function softmax_eighths(
+  q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, slope: i32, mask: usize, scratch: usize,
+): void {
+  prepare(scratch, table, false);
+  const first = log2Of(load<u32>(table)), slopes = i16x8.splat(<i16>slope);
+  const last = lastLanes(n), full = <usize>n - 1 & ~15;
+  const masks = mask + <usize>n * ld;
+  let kept = mask;
+  for (let r = 0; r < rows; r++) {
+    let row = q;
+    let dropped: u32 = 0;
+    if (mask != 0) {
+      row = scratch + SCRATCH;
+      dropped = maskRow(q, kept, <usize>n, row);
+    }
+    const max = extremes(row, <usize>n, last) & 255;
+    const entries = scratch + TABLE + (<usize>(255 - max) << 2);
+    const sum = log2Of(rowSum(row, <usize>n, entries) - dropped * load<u32>(entries)) - first + 128;
+    const farthest = i8x16.splat(<i8>min((65535 - sum) / slope, 255)), sums = i16x8.splat(<i16>sum), most = i8x16.splat(<i8>max);
+    for (let i: usize = 0; i <= full; i += 16) {
+      const d = i8x16.min_u(i8x16.sub(most, v128.load(row + i)), farthest);
+      const low = i16x8.add(i16x8.mul(i16x8.extend_low_i8x16_u(d), slopes), sums);
+      const high = i16x8.add(i16x8.mul(i16x8.extend_high_i8x16_u(d), slopes), sums);
+      const code = i8x16.shuffle(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+      v128.store(out + i, v128.or(code, i8x16.shr_s(code, 7)));
+    }
+    if (mask != 0) {
+      for (let i: usize = 0; i < <usize>n; i += 16) v128.store(out + i, v128.or(v128.load(out + i), v128.not(v128.load(kept + i))));
+    }
+    v128.store(out + full, v128.or(v128.load(out + full), v128.not(last)));
+    for (let i = full + 16; i < ld; i += 16) v128.store(out + i, i8x16.splat(-1));
     q += ld;
     out += ld;
     kept += ld;

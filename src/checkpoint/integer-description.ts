@@ -53,8 +53,14 @@ export interface ModelPreprocessing {
 
 /** The observers that a recipe may name for ordinary activations. */
 export const OBSERVER_NAMES = ['minmax', 'ema', 'percentile', 'omse'] as const;
-/** `fq` is the paper: PTF and Log-Int-Softmax. The others are the plain methods of its table. */
-export const METHODS = ['fq', ...OBSERVER_NAMES] as const;
+/** `fq` is the paper: PTF and Log-Int-Softmax; `best` goes beyond it (docs/accuracy.md). The others are the plain methods of its table. */
+export const METHODS = ['fq', 'best', ...OBSERVER_NAMES] as const;
+
+/**
+ * Codes of attention probabilities. `log2`: 2^-code, 4 bits (Log-Int-Softmax, the paper); `eighths`: 2^(-code/8), 7 bits; `uniform`:
+ * 8 bits with a scale.
+ */
+export const ATTENTION_CODES = ['log2', 'eighths', 'uniform'] as const;
 
 /** Bits of the codes of weights that a recipe may ask for. */
 export const WEIGHT_BITS = [8, 7, 6, 5, 4] as const;
@@ -62,6 +68,7 @@ export const WEIGHT_BITS = [8, 7, 6, 5, 4] as const;
 export const ACTIVATION_BITS = [8, 7] as const;
 
 export type ObserverName = (typeof OBSERVER_NAMES)[number];
+export type AttentionCodes = (typeof ATTENTION_CODES)[number];
 export type Method = (typeof METHODS)[number];
 export type WeightBits = (typeof WEIGHT_BITS)[number];
 export type ActivationBits = (typeof ACTIVATION_BITS)[number];
@@ -69,11 +76,11 @@ export type ActivationBits = (typeof ACTIVATION_BITS)[number];
 /** How the checkpoint was made. */
 export interface Recipe {
   readonly method: Method;
-  readonly observer: ObserverName;
+  /** Of ordinary activations; `search`: of several the one with least error at the block's output. */
+  readonly observer: ObserverName | 'search';
   /** Power-of-two factors on the inputs of LayerNorm. */
   readonly ptf: boolean;
-  /** `log2`: 4-bit codes (LIS); `uniform`: 8-bit codes. */
-  readonly attention: 'log2' | 'uniform';
+  readonly attention: AttentionCodes;
   /** Of the linear layers inside the blocks; for the others: `weightBits` in integer-layout.ts. */
   readonly weightBits: WeightBits;
   /** Of the inputs of these layers; for the others: `activationBits` in integer-layout.ts. */
@@ -325,9 +332,9 @@ function checkRecipe(r: Checked): Recipe {
   ]);
   return {
     method: r.oneOf('method', METHODS),
-    observer: r.oneOf('observer', OBSERVER_NAMES),
+    observer: r.oneOf('observer', [...OBSERVER_NAMES, 'search']),
     ptf: ptf as boolean,
-    attention: r.oneOf('attention', ['log2', 'uniform']),
+    attention: r.oneOf('attention', ATTENTION_CODES),
     weightBits: r.value('weightBits') === undefined ? 8 : r.oneOf('weightBits', WEIGHT_BITS),
     activationBits: r.value('activationBits') === undefined ? 8 : r.oneOf('activationBits', ACTIVATION_BITS),
     calibrationImages: r.integer('calibrationImages', 1, Number.MAX_SAFE_INTEGER),

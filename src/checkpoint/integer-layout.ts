@@ -50,7 +50,7 @@ export const GELU_LEVELS = 4096;
 
 /**
  * `linear` {left, right}, `fine` {left, right, zeroPoint}, `product` {multiplier, left, right}, `bias` {multiplier,
- * biasMultiplier, shift}, `add` and `layernorm` {shift}, `softmax` {levels}: integers, as the kernels of these names take them.
+ * biasMultiplier, shift}, `add` and `layernorm` {shift}, `softmax` {levels}, `eighths` {slope}: integers, as the kernels of these names take them.
  */
 export type StepKind = keyof typeof STEP_RANGES;
 
@@ -63,6 +63,7 @@ export const STEP_RANGES = {
   add: { shift: [1, 30] },
   layernorm: { shift: [1, 62] },
   softmax: { levels: [1, 2 ** 30 - 1] },
+  eighths: { slope: [1, 2 ** 15 - 1] },
 } as const satisfies Record<string, Record<string, readonly [number, number]>>;
 
 /** What an integer checkpoint holds, each in the order of the forward pass. */
@@ -160,6 +161,7 @@ class Layout implements IntegerLayout {
       this.quantizers.push(`${block}.attn.probs`);
       this.steps.set(`${block}.attn.softmax`, 'softmax');
     }
+    if (this.recipe.attention === 'eighths') this.steps.set(`${block}.attn.softmax`, 'eighths');
     this.product(`${block}.attn.context`);
     this.linear(`${block}.attn.proj`, dim, [dim]);
     this.addition(`${block}.residual1`, dim);

@@ -13,7 +13,8 @@ import { FloatVit } from './float/vit.js';
  * Sees a tensor of the whole batch.
  *
  * @param name the quantiser that stands behind the tensor, for example `blocks.3.attn.scores`
- * @param values a view of the tensor, valid during the call; it must not be written to
+ * @param values a view of the tensor, valid during the call. Whatever is written to it is what later layers read; a parameter
+ *   must not be written to
  * @param shape row-major; the first dimension is the batch, that of tensors in window order the batch times the windows of
  *   an image, that of a parameter (`pos_embed`, a bias table) 1
  * @param address of `values` in the memory of the runner's workspace

@@ -5,10 +5,16 @@ export interface AdditionParameters {
   readonly shift: number;
 }
 
-/** A tensor's scale and, where it has power-of-two factors, α of each channel: channel c has the scale s·2^α[c]. */
+/** A tensor's scale: one for all channels, or s·2^α[c] for channel c where it has power-of-two factors, or one a channel. */
 export interface ChannelScale {
   readonly scale: number;
   readonly factors?: Uint8Array | undefined;
+  readonly scales?: Float64Array | undefined;
+}
+
+/** The scale of channel c. */
+export function scaleOf({ scale, factors, scales }: ChannelScale, c: number): number {
+  return scales?.[c] ?? scale * 2 ** (factors?.[c] ?? 0);
 }
 
 /** Beyond this one code of an input saturates the output anyway (and two such inputs cancel only by chance). */
@@ -21,9 +27,8 @@ export function additionParameters(
   out: ChannelScale,
   channels: number,
 ): AdditionParameters {
-  const factor = ({ scale, factors }: ChannelScale, c: number) => scale * 2 ** (factors?.[c] ?? 0);
   const ratios = (from: ChannelScale) =>
-    Array.from({ length: channels }, (_, c) => Math.min(factor(from, c) / factor(out, c), MAX_RATIO));
+    Array.from({ length: channels }, (_, c) => Math.min(scaleOf(from, c) / scaleOf(out, c), MAX_RATIO));
   const ra = ratios(a);
   const rb = ratios(b);
   const largest = Math.max(...ra.map((r, c) => 255 * (r + rb[c]!)));

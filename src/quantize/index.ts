@@ -5,6 +5,7 @@ import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } 
 import { type ImageSource, readPixels } from '../image/source.js';
 import { sha256 } from '../platform/sha256.js';
 import { readWasm } from '../runtime/wasm-node.js';
+import { calibrateBest } from './best.js';
 import { calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
 import { FEEDBACK_BITS } from './feedback.js';
@@ -78,17 +79,23 @@ export async function quantize(
   checkQuantizable({ architecture, preprocessing: model.preprocessing }, options.file ?? 'checkpoint');
   const skipped: Skipped[] = [];
   const pixels = readable(order, model.preprocessing, skipped, options);
+  const { observer, ptf, activationBits, weightBits } = method;
+  const run = {
+    activationBits,
+    moments: weightBits <= FEEDBACK_BITS,
+    wasm: options.wasm ?? (await readWasm('float')),
+    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+    ...(signal ? { signal } : {}),
+  };
+  const calibration =
+    observer === 'search'
+      ? calibrateBest(model, pixels, wanted, run)
+      : calibrate(model, pixels, wanted, { ...run, observer, ptf });
   const {
     quantizers,
     moments,
     images: used,
-  } = await calibrate(model, pixels, wanted, {
-    ...method,
-    moments: method.weightBits <= FEEDBACK_BITS,
-    wasm: options.wasm ?? (await readWasm('float')),
-    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
-    ...(signal ? { signal } : {}),
-  }).catch((error: unknown) => {
+  } = await calibration.catch((error: unknown) => {
     const none = error instanceof QuantizeError && error.code === 'CALIBRATION_COUNT';
     throw none ? tooFew(options.calibrationImages ?? 1, 0, skipped) : error;
   });

@@ -19,12 +19,12 @@ import { highestCode, integerLayout, weightBits } from '../checkpoint/integer-la
 import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
 import { packNibbles } from '../checkpoint/nibbles.js';
 import { QuantizeError } from '../errors.js';
-import { type AdditionParameters, additionParameters, type ChannelScale } from './addition.js';
+import { type AdditionParameters, additionParameters, type ChannelScale, scaleOf } from './addition.js';
 import { exactExponentialTable, exponentialTable } from './exponential-table.js';
 import { ErrorFeedback } from './feedback.js';
 import { geluTable } from './gelu.js';
 import { inputQuantizer } from './input.js';
-import { layerNormParameters } from './layernorm.js';
+import { FULL_MANTISSA, layerNormParameters, PAPER_MANTISSA } from './layernorm.js';
 import type { Moments } from './moments.js';
 import type { Quantizer } from './observers.js';
 import { requantizer } from './requantizer.js';
@@ -178,10 +178,14 @@ class Integerizer {
     const qkv = this.quantizer(`${name}.attn.qkv.out`);
     const scoreScale = this.quantizer(`${name}.attn.scores`).scale;
     const context = this.quantizer(`${name}.attn.context`);
-    const uniform = this.recipe.attention === 'uniform';
-    const table = uniform ? exactExponentialTable : exponentialTable;
+    const { attention } = this.recipe;
+    const table = attention === 'log2' ? exponentialTable : exactExponentialTable;
     this.#tensors.set(`${name}.attn.softmax.table`, table(scoreScale, scores));
-    if (uniform) {
+    if (attention === 'eighths') {
+      const slope = clamp(Math.round(2048 * Math.LOG2E * scoreScale), 1, 2 ** 15 - 1);
+      this.#steps.set(`${name}.attn.softmax`, { slope });
+    }
+    if (attention === 'uniform') {
       const probs = this.quantizer(`${name}.attn.probs`);
       const levels = Math.min(Math.max(Math.round(4096 / probs.scale), 1), 2 ** 30 - 1);
       this.#steps.set(`${name}.attn.softmax`, { levels });
@@ -241,10 +245,7 @@ class Integerizer {
       biases[o] = clamp(b, -MAX_BIAS, MAX_BIAS);
       bound = Math.max(bound, highest * magnitude + Math.abs(biases[o]!));
     }
-    const factors = Float64Array.from(
-      scales,
-      (s, o) => (scale * s) / (target.scale * 2 ** (target.factors?.[o] ?? 0)),
-    );
+    const factors = Float64Array.from(scales, (s, o) => (scale * s) / scaleOf(target, o));
     const { multipliers, left, right } = requantizer(factors, bound);
     this.#tensors.set(`${name}.weight`, bits === 4 ? packNibbles(codes, inputs) : codes);
     this.#tensors.set(`${name}.bias`, biases);
@@ -265,6 +266,7 @@ class Integerizer {
       this.float(`${name}.weight`),
       this.float(`${name}.bias`),
       this.quantizer(to).scale,
+      this.recipe.method === 'best' ? FULL_MANTISSA : PAPER_MANTISSA,
     );
     this.#tensors.set(`${name}.gain`, gain);
     this.#tensors.set(`${name}.bias`, bias);
@@ -283,9 +285,12 @@ class Integerizer {
 
   /** A float tensor as codes. */
   private codes(name: string, to: string, quantizer: Quantizer): void {
+    const channels = this.model.tensors.get(name)!.shape.at(-1)!;
     this.#tensors.set(
       to,
-      Uint8Array.from(this.float(name), (x) => affineCode(x, quantizer)),
+      Uint8Array.from(this.float(name), (x, i) =>
+        affineCode(x, { scale: scaleOf(quantizer, i % channels), zeroPoint: quantizer.zeroPoint }),
+      ),
     );
   }
 

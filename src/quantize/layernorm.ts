@@ -4,7 +4,9 @@ import { clamp } from './round.js';
  * Bits of the truncated mantissa M of a gain, A ≈ M / 2^N. The paper's authors truncate to 8 and note that more are better;
  * with 10 the output codes stay closest to theirs while the gain is off by 0.07 % on average.
  */
-const MANTISSA_BITS = 10;
+export const PAPER_MANTISSA = 10;
+/** As many bits as the kernel's gain has. */
+export const FULL_MANTISSA = 31;
 
 /** Fixed-point parameters of an integer LayerNorm (the kernel's equation: assembly/layernorm/layernorm.scalar.ts). */
 export interface LayerNormParameters {
@@ -23,10 +25,13 @@ export function layerNormParameters(
   gamma: Float32Array,
   beta: Float32Array,
   outScale: number,
+  mantissaBits: number,
 ): LayerNormParameters {
   const limit = 2 ** 18;
   const gainLimit = limit / Math.sqrt(gamma.length);
-  const gains = Array.from(gamma, (g) => truncateMantissa(clamp(g / outScale, -gainLimit, gainLimit)));
+  const gains = Array.from(gamma, (g) =>
+    truncateMantissa(clamp(g / outScale, -gainLimit, gainLimit), mantissaBits),
+  );
   const largest = Math.max(...gains.map(Math.abs), 2 ** -20);
   const fraction = 30 - Math.floor(Math.log2(largest));
   const shift = Math.min(fraction + 12, 62);
@@ -37,8 +42,8 @@ export function layerNormParameters(
   };
 }
 
-function truncateMantissa(x: number): number {
+function truncateMantissa(x: number, bits: number): number {
   if (x === 0) return 0;
-  const unit = 2 ** (Math.floor(Math.log2(Math.abs(x))) - MANTISSA_BITS + 1);
+  const unit = 2 ** (Math.floor(Math.log2(Math.abs(x))) - bits + 1);
   return Math.trunc(x / unit) * unit;
 }

@@ -18,7 +18,7 @@ const CHUNK = 256;
  * Weight of the class tokens of a DeiT or ViT, which alone reach the logits, against all other tokens together. Between 0.2 and
  * 0.4 lowers the divergence of 4-bit weights by a sixth against 0.005, their share in number.
  */
-const CLASS_SHARE = 0.3;
+export const CLASS_SHARE = 0.3;
 const PAGE = 65536;
 
 /** Gathers the moments of the inputs of all linear layers of the blocks while a model runs. */

@@ -2,6 +2,7 @@ import type { Family } from '../checkpoint/architecture.js';
 import type { ActivationBits, ObserverName } from '../checkpoint/integer-description.js';
 import { highestCode } from '../checkpoint/integer-layout.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
+import { ChannelObserver } from './observers/channel.js';
 import { EmaObserver } from './observers/ema.js';
 import { MinMaxObserver } from './observers/minmax.js';
 import { OmseObserver } from './observers/omse.js';
@@ -10,11 +11,13 @@ import { PtfObserver } from './observers/ptf.js';
 import type { Observer, ObserverOptions } from './observers/types.js';
 
 export { OBSERVER_NAMES, type ObserverName } from '../checkpoint/integer-description.js';
+export { ChannelObserver } from './observers/channel.js';
 export { EmaObserver } from './observers/ema.js';
 export { MinMaxObserver } from './observers/minmax.js';
 export { OmseObserver } from './observers/omse.js';
 export { PercentileObserver } from './observers/percentile.js';
 export { PtfObserver } from './observers/ptf.js';
+export { affine } from './observers/range.js';
 export type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './observers/types.js';
 
 /** How every quantiser of a model gets its scale. */
@@ -25,6 +28,8 @@ export interface ObserverRecipe {
   ptf: boolean;
   /** Of what the linear layers of the blocks read; 8 where absent. */
   activationBits?: ActivationBits;
+  /** A scale for each channel of what additions read; false where absent. */
+  channels?: boolean;
 }
 
 const OBSERVERS: Record<ObserverName, new (w: FloatWorkspace, o?: ObserverOptions) => Observer> = {
@@ -41,8 +46,9 @@ export function createObserver(
   recipe: ObserverRecipe,
   workspace: FloatWorkspace,
 ): Observer {
-  const { observer, ptf, activationBits = 8 } = recipe;
+  const { observer, ptf, activationBits = 8, channels = false } = recipe;
   if (ptf && isLayerNormInput(name, family)) return new PtfObserver(workspace);
+  if (channels && isAdditionInput(name)) return new ChannelObserver(workspace);
   return new OBSERVERS[observer](workspace, {
     nonNegative: name.endsWith('.attn.probs'),
     highest: highestCode(name, { activationBits }),
@@ -58,4 +64,9 @@ export function isLayerNormInput(name: string, family: Family): boolean {
     return /^layers\.\d+\.(blocks\.\d+\.residual[12]|downsample\.reduction)\.out$/.test(name);
   }
   return name === 'stem.out' || /^blocks\.\d+\.residual[12]\.out$/.test(name);
+}
+
+/** Whether a quantiser stands before an addition to the residual stream, or to the position embedding. */
+function isAdditionInput(name: string): boolean {
+  return name === 'tokens' || name === 'pos_embed' || /\.(attn\.proj|mlp\.fc2)\.out$/.test(name);
 }

@@ -12,6 +12,11 @@ import {
 import { shown } from '../checkpoint/shown.js';
 import { UsageError } from '../errors.js';
 
+/** Bits of attention codes, and what the codes are called in a recipe. */
+const ATTENTION = { 4: 'log2', 7: 'eighths', 8: 'uniform' } as const;
+export const ATTENTION_BITS = [4, 7, 8] as const;
+export type AttentionBits = (typeof ATTENTION_BITS)[number];
+
 export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
 export interface MethodOptions {
@@ -19,8 +24,8 @@ export interface MethodOptions {
   method?: Method | undefined;
   /** Of ordinary activations under `fq`. Default `minmax`; a plain method is its own observer. */
   observer?: ObserverName | undefined;
-  /** 4: log2 codes (LIS); 8: uniform codes. Default 4 for `fq`, 8 for the plain methods. */
-  attentionBits?: 4 | 8 | undefined;
+  /** 4: log2 codes (LIS); 7: log2 codes in eighths; 8: uniform codes. Default 4 for `fq`, 7 for `best`, 8 for the plain methods. */
+  attentionBits?: AttentionBits | undefined;
   /** Of the weights of the blocks; patch embedding and head keep at least 7. Default 8, as the paper. */
   weightBits?: WeightBits | undefined;
   /** Of what these layers read. Default 8, as the paper. */
@@ -37,17 +42,18 @@ export function methodRecipe({
 }: MethodOptions): Omit<Recipe, 'calibrationImages' | 'seed' | 'sourceSha256'> {
   expectOneOf('method', method, METHODS);
   if (observer !== undefined) expectOneOf('observer', observer, OBSERVER_NAMES);
-  if (attentionBits !== undefined) expectOneOf('attentionBits', attentionBits, [4, 8]);
+  if (attentionBits !== undefined) expectOneOf('attentionBits', attentionBits, ATTENTION_BITS);
   expectOneOf('weightBits', weightBits, WEIGHT_BITS);
   expectOneOf('activationBits', activationBits, ACTIVATION_BITS);
+  const plain = method !== 'fq' && method !== 'best';
   if (method !== 'fq' && observer !== undefined && observer !== method) {
-    throw new UsageError('METHOD', `observer: method "${method}" is its own observer, found "${observer}"`);
+    throw new UsageError('METHOD', `observer: method "${method}" has its own observer, found "${observer}"`);
   }
   return {
     method,
-    observer: method === 'fq' ? (observer ?? 'minmax') : method,
-    ptf: method === 'fq',
-    attention: (attentionBits ?? (method === 'fq' ? 4 : 8)) === 4 ? 'log2' : 'uniform',
+    observer: method === 'fq' ? (observer ?? 'minmax') : method === 'best' ? 'search' : method,
+    ptf: !plain,
+    attention: ATTENTION[attentionBits ?? (plain ? 8 : method === 'fq' ? 4 : 7)],
     weightBits,
     activationBits,
   };

@@ -31,6 +31,7 @@ export interface IntegerKernels {
   ): void;
   context_log2: Context;
   context_uniform: Context;
+  context_eighths: Context;
   softmax_log2(
     q: Address,
     ld: number,
@@ -49,6 +50,17 @@ export interface IntegerKernels {
     n: number,
     table: Address,
     levels: number,
+    mask: Address,
+    scratch: Address,
+  ): void;
+  softmax_eighths(
+    q: Address,
+    ld: number,
+    out: Address,
+    rows: number,
+    n: number,
+    table: Address,
+    slope: number,
     mask: Address,
     scratch: Address,
   ): void;
@@ -187,8 +199,10 @@ const OPERANDS: { readonly [Name in keyof IntegerKernels]: Parameters<IntegerKer
   scores: 14,
   context_log2: 16,
   context_uniform: 16,
+  context_eighths: 16,
   softmax_log2: 8,
   softmax_uniform: 9,
+  softmax_eighths: 9,
   layernorm: 11,
   layernorm_windows: 15,
   layernorm_merge: 14,

@@ -20,9 +20,17 @@ interface Head {
   qkv: Uint8Array;
 }
 
+/** -2^(15 - code/8), its fraction a Q15 that is less than 1, as a rounding multiplication gives it. */
+function eighthWeight(code: number): number {
+  if (code > 127) return 0;
+  const fraction = Math.min(Math.round(2 ** (15 - (code % 8) / 8)), 2 ** 15 - 1);
+  return Math.floor((-fraction * 2 ** (15 - Math.floor(code / 8))) / 2 ** 15 + 0.5);
+}
+
 const CONTEXTS = [
   { kernel: 'context_log2', pad: 255, weight: (code: number) => (code > 15 ? 0 : -(2 ** (15 - code))) },
   { kernel: 'context_uniform', pad: 0, weight: (code: number) => code },
+  { kernel: 'context_eighths', pad: 255, weight: eighthWeight },
 ] as const;
 type Context = (typeof CONTEXTS)[number];
 
@@ -140,7 +148,7 @@ function headOf(tokens: number, d: number, seed: number, factors: Partial<Head> 
   };
 }
 
-/** Attention codes as the softmax kernels write them: rows of log2 codes sum to less than 1.6, and padding is 0. */
+/** Attention codes as the softmax kernels write them: rows of powers of two sum to less than 1.6, and padding is 0. */
 function attentionCodes({ kernel, pad }: Context, tokens: number, random: Random): Uint8Array {
   const stride = roundUp(tokens, 16);
   const codes = new Uint8Array(tokens * stride).fill(pad);
@@ -150,10 +158,11 @@ function attentionCodes({ kernel, pad }: Context, tokens: number, random: Random
     for (let j = 0; j < tokens; j++) {
       const at = row * stride + ((first + j) % tokens);
       let code = random.integer(0, 255);
-      if (kernel === 'context_log2') {
-        if (random.real() < 0.9) code = random.integer(0, 15);
-        if (code < 16 && 2 ** (15 - code) >= rest) code = 16 + code;
-        if (code < 16) rest -= 2 ** (15 - code);
+      if (kernel !== 'context_uniform') {
+        const steps = kernel === 'context_log2' ? 1 : 8;
+        if (random.real() < 0.9) code = random.integer(0, 16 * steps - 1);
+        if (code < 16 * steps && 2 ** (15 - code / steps) >= rest) code = Math.min(code + 16 * steps, 255);
+        if (code < 16 * steps) rest -= 2 ** (15 - code / steps);
       }
       codes[at] = code;
     }
@@ -223,7 +232,7 @@ describe('scores', () => {
 });
 
 describe.each(CONTEXTS)('$kernel', (context) => {
-  const log2 = context.kernel === 'context_log2';
+  const log2 = context.kernel !== 'context_uniform';
   const usual = (tokens: number) =>
     log2 ? spread(2 ** 21, -1) : spread(10000 * Math.sqrt(tokens) + 64 * tokens);
 
@@ -278,7 +287,7 @@ describe.each(CONTEXTS)('$kernel', (context) => {
           head.qkv.fill(v);
           const codes = new Uint8Array(tokens * 32).fill(context.pad);
           for (let row = 0; row < tokens; row++) {
-            if (log2) codes.set([0, 1], 32 * row + (row % 20));
+            if (log2) codes.set([0, context.kernel === 'context_log2' ? 1 : 8], 32 * row + (row % 20));
             else codes.fill(255, 32 * row, 32 * row + tokens);
           }
           expectSame(runContext(context, head, codes), expectedContext(context, head, codes));
@@ -295,7 +304,7 @@ test('rows in several calls: all rows', () => {
       expectSame(runScores(head, cuts), runScores(head));
       for (const context of CONTEXTS) {
         const codes = attentionCodes(context, tokens, new Random(seed));
-        const values = { ...head, ...spread(context.kernel === 'context_log2' ? 2 ** 21 : 40000) };
+        const values = { ...head, ...spread(context.kernel === 'context_uniform' ? 40000 : 2 ** 21) };
         expectSame(runContext(context, values, codes, { cuts }), runContext(context, values, codes));
       }
     }),
@@ -303,7 +312,7 @@ test('rows in several calls: all rows', () => {
 });
 
 test.each(CONTEXTS)('$kernel: codes of 7 bits are those of 8, none above 127', (context) => {
-  const size = context.kernel === 'context_log2' ? 2 ** 21 : 40000;
+  const size = context.kernel === 'context_uniform' ? 40000 : 2 ** 21;
   const head = headOf(33, 24, 1, { z: 120, zo: 100, high: 255, ...spread(size) });
   const codes = attentionCodes(context, 33, new Random(1));
   const wide = runContext(context, head, codes);

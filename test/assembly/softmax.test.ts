@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { exponentialTable } from '../../src/quantize/exponential-table.js';
+import { exactExponentialTable, exponentialTable } from '../../src/quantize/exponential-table.js';
 import type { IntegerKernels } from '../../src/runtime/kernels.js';
 import { roundedRatio, roundedShift, windowOrder } from './reference.js';
 import { cutsOf, expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';
@@ -50,6 +50,14 @@ const runUniform = (scores: Scores, levels: number, cuts: number[] = []) =>
     cuts,
   );
 
+const runEighths = (scores: Scores, slope: number, cuts: number[] = []) =>
+  run(
+    scores,
+    (kernels, q, ld, out, rows, n, table, mask, scratch) =>
+      kernels.softmax_eighths(q, ld, out, rows, n, table, slope, mask, scratch),
+    cuts,
+  );
+
 /**
  * The code of every element that counts, `none` for the others and from n to ld.
  * @param code of an exponential in a row of this sum
@@ -57,7 +65,7 @@ const runUniform = (scores: Scores, levels: number, cuts: number[] = []) =>
 function expected(
   { rows, n, ld, codes, table, mask }: Scores,
   none: number,
-  code: (e: bigint, sum: bigint) => number,
+  code: (e: bigint, sum: bigint, d: number) => number,
 ): Uint8Array {
   const out = new Uint8Array(rows * ld).fill(none);
   for (let row = 0; row < rows; row++) {
@@ -69,12 +77,33 @@ function expected(
     const known = new Map<number, number>();
     for (const i of kept) {
       const q = codes[row * ld + i]!;
-      if (!known.has(q)) known.set(q, code(BigInt(table[most - q]!), sum));
+      if (!known.has(q)) known.set(q, code(BigInt(table[most - q]!), sum, most - q));
       out[row * ld + i] = known.get(q)!;
     }
   }
   return out;
 }
+
+/** 2048·log2 x, rounded down, by squaring what is left behind the leading bit eleven times. */
+function log2Of(x: number): number {
+  let rest = BigInt(x) << BigInt(Math.clz32(x));
+  let log = 31 - Math.clz32(x);
+  for (let bit = 0; bit < 11; bit++) {
+    rest = (rest * rest) >> 31n;
+    const more = rest >> 32n;
+    rest >>= more;
+    log = 2 * log + Number(more);
+  }
+  return log;
+}
+
+const eighthCode = (table: Uint32Array, slope: number) => (_: bigint, sum: bigint, d: number) => {
+  const code = (slope * d + log2Of(Number(sum)) - log2Of(table[0]!) + 128) >> 8;
+  return code > 127 ? 255 : code;
+};
+
+/** Slope of the codes in eighths for this scale of the scores. */
+const slopeOf = (scale: number) => Math.min(Math.max(Math.round(2048 * Math.LOG2E * scale), 1), 2 ** 15 - 1);
 
 /** Paper eq. 11-13. */
 function log2Code(e: bigint, sum: bigint): number {
@@ -137,6 +166,32 @@ describe.each(TOKENS)('%d tokens', (n) => {
       const scores = scoresOf(n, scale);
       for (const levels of [1, 255 * 4096, 123456789, 2 ** 30 - 1]) {
         expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
+      }
+    }
+  });
+
+  test('codes in eighths follow the formula at any scale and slope', () => {
+    for (const scale of SCALES) {
+      const scores = scoresOf(n, scale, { table: exactExponentialTable(scale, n) });
+      for (const slope of [slopeOf(scale), 1, 255, 256, 2 ** 15 - 1]) {
+        expectSame(runEighths(scores, slope), expected(scores, 255, eighthCode(scores.table, slope)));
+      }
+    }
+  });
+
+  test('probabilities in eighths of an octave are those of the table', () => {
+    for (const scale of [0.01, 0.05, 0.2, 0.7]) {
+      const scores = scoresOf(n, scale, { table: exactExponentialTable(scale, n) });
+      const codes = runEighths(scores, slopeOf(scale));
+      for (let row = 0; row < scores.rows; row++) {
+        const at = row * scores.ld;
+        const values = scores.codes.subarray(at, at + n);
+        const most = Math.max(...values);
+        const sum = values.reduce((total, q) => total + Math.exp((q - most) * scale), 0);
+        const exact = Array.from(values, (q) => 8 * Math.log2(sum * Math.exp((most - q) * scale)));
+        // half a code, and what the slope's own rounding makes of up to 255 codes
+        const apart = exact.map((code, i) => (code > 126 ? 0 : Math.abs(code - codes[at + i]!)));
+        expect(Math.max(...apart)).toBeLessThan(0.5 + 2 ** -8 + (0.5 * 255) / 256);
       }
     }
   });
@@ -225,8 +280,17 @@ test('any falling table, any row, any stride', () => {
       const scores = { rows, n, ld, codes, table };
       expectSame(runLog2(scores), expected(scores, 255, log2Code));
       expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
+      const slope = (levels % (2 ** 15 - 1)) + 1;
+      expectSame(runEighths(scores, slope), expected(scores, 255, eighthCode(table, slope)));
     }),
   );
+});
+
+test('logarithms are at most a unit below the exact ones', () => {
+  for (const x of [1, 2, 3, 5, 1000, 2 ** 20 - 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1]) {
+    expect(2048 * Math.log2(x) - log2Of(x)).toBeGreaterThanOrEqual(-1e-6);
+    expect(2048 * Math.log2(x) - log2Of(x)).toBeLessThan(1.01);
+  }
 });
 
 describe('with a mask', () => {
@@ -240,6 +304,8 @@ describe('with a mask', () => {
   function expectEquation(scores: Scores, levels = 255 * 4096): void {
     expectSame(runLog2(scores), expected(scores, 255, log2Code));
     expectSame(runUniform(scores, levels), expected(scores, 0, uniformCode(levels)));
+    const slope = (levels % (2 ** 15 - 1)) + 1;
+    expectSame(runEighths(scores, slope), expected(scores, 255, eighthCode(scores.table, slope)));
   }
 
   test('any mask, any table, any number of rows', () => {
@@ -274,6 +340,7 @@ describe('with a mask', () => {
         };
         expectSame(runLog2(scores, cuts), runLog2(scores));
         expectSame(runUniform(scores, levels, cuts), runUniform(scores, levels));
+        expectSame(runEighths(scores, 147, cuts), runEighths(scores, 147));
       }),
     );
   });

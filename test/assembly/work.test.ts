@@ -51,7 +51,7 @@ const scores: Run = (meter) => {
 };
 
 const context =
-  (kernel: 'context_log2' | 'context_uniform'): Run =>
+  (kernel: 'context_log2' | 'context_uniform' | 'context_eighths'): Run =>
   (meter) => {
     const p = meter.put(codes(TOKENS * STRIDE));
     const v = meter.put(codes((TOKENS + 8) * 3 * DIM));
@@ -64,15 +64,17 @@ const context =
   };
 
 const softmax =
-  (kernel: 'softmax_log2' | 'softmax_uniform', isMasked = false): Run =>
+  (kernel: 'softmax_log2' | 'softmax_uniform' | 'softmax_eighths', isMasked = false): Run =>
   (meter) => {
     const [q, out] = [meter.put(scoreCodes()), meter.room(TOKENS * STRIDE)];
     const table = meter.put(exponentialTable(0.05, TOKENS));
     const mask = isMasked ? meter.put(new Uint8Array(TOKENS * STRIDE).fill(255)) : 0;
     const scratch = meter.room(SCRATCH);
-    const opcodes = meter.opcodes(({ softmax_log2, softmax_uniform }) => {
-      if (kernel === 'softmax_log2') softmax_log2(q, STRIDE, out, TOKENS, TOKENS, table, mask, scratch);
-      else softmax_uniform(q, STRIDE, out, TOKENS, TOKENS, table, 255 * 4096, mask, scratch);
+    const opcodes = meter.opcodes((kernels) => {
+      const operands = [q, STRIDE, out, TOKENS, TOKENS, table] as const;
+      if (kernel === 'softmax_log2') kernels.softmax_log2(...operands, mask, scratch);
+      else if (kernel === 'softmax_uniform') kernels.softmax_uniform(...operands, 255 * 4096, mask, scratch);
+      else kernels.softmax_eighths(...operands, 148, mask, scratch);
     });
     return opcodes / TOKENS ** 2;
   };
@@ -159,9 +161,12 @@ const KERNELS: readonly [name: string, run: Run, simd: number, relaxed?: number]
   ['scores', scores, 0.4828],
   ['context_log2', context('context_log2'), 0.4575],
   ['context_uniform', context('context_uniform'), 0.4514],
+  ['context_eighths', context('context_eighths'), 0.4694],
   ['softmax_log2', softmax('softmax_log2'), 14.16],
   ['softmax_log2 with a mask', softmax('softmax_log2', true), 15.8],
   ['softmax_uniform', softmax('softmax_uniform'), 22.98],
+  ['softmax_eighths', softmax('softmax_eighths'), 8.97],
+  ['softmax_eighths with a mask', softmax('softmax_eighths', true), 10.65],
   ['layernorm', layernorm, 13.21],
   ['gelu', gelu, 7.76],
   ['add', add, 4.59],

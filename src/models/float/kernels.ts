@@ -67,6 +67,7 @@ export interface FloatKernels {
   meanRows(x: number, y: number, maps: number, rows: number, width: number): void;
   normalise(pixels: number, table: number, x: number, count: number): void;
   gatherPatches(x: number, side: number, patch: number, out: number): void;
+  quantize(x: number, count: number, scale: number, zeroPoint: number, highest: number): void;
   minMax(x: number, count: number, out: number): void;
   squaredError(x: number, count: number, scale: number, zeroPoint: number, highest: number): number;
   squaredErrorPerChannel(

@@ -568,14 +568,15 @@ export class ModelPlan {
     const { stride } = scores;
     const probs = this.buffer(`${name}.softmax`, windows * heads * queries, tokens, { stride });
     const table = this.constant(`${name}.softmax.table`);
-    const isLog2 = this.model.recipe.attention === 'log2';
-    const levels = isLog2 ? 0 : this.integers(`${name}.softmax`).levels!;
+    const { attention } = this.model.recipe;
+    const softmax = `softmax_${attention}` as const;
+    const { levels, slope } = attention === 'log2' ? {} : this.integers(`${name}.softmax`);
     const masks = Array.from({ length: windows }, (_, w) => mask(w));
     const rows = heads * queries;
     const rowAt = (window: number, head: number, row: number) =>
       ((window * heads + head) * queries + row) * stride;
     this.step(`${name}.softmax`, {
-      kernel: isLog2 ? 'softmax_log2' : 'softmax_uniform',
+      kernel: softmax,
       reads: [`${name}.scores`],
       constants: [table, ...new Set(masks.filter((m) => m !== undefined))],
       scratchBytes: SOFTMAX_SCRATCH + stride,
@@ -592,9 +593,9 @@ export class ModelPlan {
         }
         return runs.map(({ from, to, kept }) => {
           const [q, p, count] = [scores.address + from * stride, probs.address + from * stride, to - from];
-          return isLog2
-            ? ['softmax_log2', q, stride, p, count, tokens, table.address, kept, part.scratch]
-            : ['softmax_uniform', q, stride, p, count, tokens, table.address, levels, kept, part.scratch];
+          return softmax === 'softmax_log2'
+            ? [softmax, q, stride, p, count, tokens, table.address, kept, part.scratch]
+            : [softmax, q, stride, p, count, tokens, table.address, levels ?? slope!, kept, part.scratch];
         });
       },
     });
@@ -604,7 +605,7 @@ export class ModelPlan {
     const z = this.zeroPoint(`${name}.qkv.out`);
     const zo = this.zeroPoint(`${name}.context`);
     const high = this.highest(`${name}.context`);
-    const kernel = isLog2 ? 'context_log2' : 'context_uniform';
+    const kernel = `context_${attention}` as const;
     const padded = roundUp(tokens, 8);
     this.step(`${name}.context`, {
       kernel,

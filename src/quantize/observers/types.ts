@@ -5,6 +5,8 @@ export interface Quantizer {
   zeroPoint: number;
   /** Power-of-two factors (PTF): channel c has the scale s1 · 2^factors[c]; uint8 [C], values 0..3. */
   factors?: Uint8Array;
+  /** One scale a channel, f64 [C]; `scale` is then the largest. */
+  scales?: Float64Array;
 }
 
 /** One batch of the tensor behind a quantiser. */

@@ -1,0 +1,6 @@
+/** What attention codes stand for (attention.scalar.ts). */
+export const enum Codes {
+  Log2,
+  Uniform,
+  Eighths,
+}

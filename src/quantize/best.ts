@@ -1,0 +1,88 @@
+/**
+ * The calibration of `best`, beyond the paper where it costs nothing when the model runs (docs/accuracy.md has what each part is
+ * worth). What is not calibration is elsewhere: attention codes in eighths of an octave (assembly/softmax/softmax.scalar.ts) and
+ * LayerNorm gains of full precision (layernorm.ts).
+ */
+
+import type { FloatModel } from '../checkpoint/float-model.js';
+import { type ActivationBits, OBSERVER_NAMES } from '../checkpoint/integer-description.js';
+import { highestCode } from '../checkpoint/integer-layout.js';
+import { FloatRunner } from '../models/float.js';
+import { searchBlocks, searchRuns } from './block-search.js';
+import { type Calibration, type CalibrationImages, type CalibrationRun, calibrateEach } from './calibrate.js';
+import { affine, type ObserverRecipe, type Quantizer } from './observers.js';
+
+/** Images that the ranges are searched on: the last ones of the calibration. */
+const SEARCH_IMAGES = 8;
+/** Parts of the min-max range that are tried beside the observers' ranges. */
+const SHARES = [0.9, 0.8, 0.7] as const;
+const CANDIDATES = 3 + SHARES.length;
+
+/** As `calibrate`, with the ranges, and scales of channels, of the method `best`. */
+export async function calibrateBest(
+  model: FloatModel,
+  images: CalibrationImages,
+  limit: number,
+  { activationBits, ...options }: CalibrationRun & { activationBits: ActivationBits },
+): Promise<Calibration<Map<string, Quantizer>>> {
+  const { wasm, signal, onProgress } = options;
+  const { family } = model.architecture;
+  const runs = searchRuns(CANDIDATES, family);
+  const total = limit + runs * SEARCH_IMAGES;
+  const last: Uint8Array[] = [];
+  const found = await calibrateEach(model, remember(images, last), limit, bestObservers(activationBits), {
+    ...options,
+    ...(onProgress ? { onProgress: (done) => onProgress(done, total) } : {}),
+  });
+  const runner = await FloatRunner.create(model, { wasm, batchSize: last.length });
+  try {
+    const highest = (name: string) => highestCode(name, { activationBits });
+    const [minmax, ...others] = found.quantizers as [Map<string, Quantizer>, ...Map<string, Quantizer>[]];
+    const shrunk = SHARES.map((share) => shrink(minmax, share, highest));
+    let done = 0;
+    const quantizers = await searchBlocks(runner, last, [minmax, ...others, ...shrunk], {
+      highest,
+      onRun: () => onProgress?.(limit + ++done * SEARCH_IMAGES, total),
+      signal,
+    });
+    // The tokens are the patches behind the class token: with one quantiser for both they are not rounded twice.
+    const tokens = quantizers.get('tokens');
+    if (tokens !== undefined) quantizers.set('patch_embed.out', tokens);
+    return { ...found, quantizers };
+  } finally {
+    runner.dispose();
+  }
+}
+
+/** The observers whose ranges are candidates; the first one's hold where nothing is searched. */
+export function bestObservers(activationBits: ActivationBits): ObserverRecipe[] {
+  const observers = OBSERVER_NAMES.filter((name) => name !== 'omse');
+  return observers.map((observer) => ({ observer, ptf: true, channels: true, activationBits }));
+}
+
+async function* remember(images: CalibrationImages, last: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  for await (const image of images) {
+    last.push(image);
+    if (last.length > SEARCH_IMAGES) last.shift();
+    yield image;
+  }
+}
+
+/** Every end of the range brought within a part of the larger one; quantisers of channels stay as they are. */
+function shrink(
+  quantizers: ReadonlyMap<string, Quantizer>,
+  share: number,
+  highest: (name: string) => number,
+): Map<string, Quantizer> {
+  return new Map(
+    [...quantizers].map(([name, quantizer]) => {
+      const { scale, zeroPoint, factors, scales } = quantizer;
+      if (factors !== undefined || scales !== undefined) return [name, quantizer];
+      const top = highest(name);
+      const [min, max] = [-zeroPoint * scale, (top - zeroPoint) * scale];
+      const limit = share * Math.max(-min, max);
+      const range = { min: Math.max(min, -limit), max: Math.min(max, limit) };
+      return [name, affine(range, { highest: top })];
+    }),
+  );
+}
