@@ -1,5 +1,11 @@
 import type { Recipe } from '../checkpoint/integer-description.js';
 
+const ATTENTION = {
+  log2: '4-bit log2 attention',
+  eighths: '7-bit log2 attention',
+  uniform: '8-bit attention',
+} as const;
+
 /** How a checkpoint was quantised, for people. */
 export function describeMethod({
   method,
@@ -12,9 +18,9 @@ export function describeMethod({
   const parts = [
     `${weightBits}-bit weights`,
     `${activationBits}-bit activations`,
-    `observer ${observer}`,
+    observer === 'search' ? 'ranges searched' : `observer ${observer}`,
     `power-of-two factors ${ptf ? 'on' : 'off'}`,
-    attention === 'log2' ? '4-bit log2 attention' : '8-bit attention',
+    ATTENTION[attention],
   ];
   return `${method} (${parts.join(', ')})`;
 }

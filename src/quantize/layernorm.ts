@@ -25,7 +25,7 @@ export function layerNormParameters(
   gamma: Float32Array,
   beta: Float32Array,
   outScale: number,
-  mantissaBits: number,
+  mantissaBits = PAPER_MANTISSA,
 ): LayerNormParameters {
   const limit = 2 ** 18;
   const gainLimit = limit / Math.sqrt(gamma.length);

@@ -47,7 +47,8 @@ export function methodRecipe({
   expectOneOf('activationBits', activationBits, ACTIVATION_BITS);
   const plain = method !== 'fq' && method !== 'best';
   if (method !== 'fq' && observer !== undefined && observer !== method) {
-    throw new UsageError('METHOD', `observer: method "${method}" has its own observer, found "${observer}"`);
+    const own = method === 'best' ? 'searches for its ranges' : 'is its own observer';
+    throw new UsageError('METHOD', `observer: method "${method}" ${own}, found "${observer}"`);
   }
   return {
     method,

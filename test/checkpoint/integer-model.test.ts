@@ -307,10 +307,10 @@ describe('a description that is wrong in one place', () => {
 
   const R = 'description.recipe';
   test.each<DescriptionCase>([
-    ['method', ['recipe', 'method'], 'best', `${R}.method: expected one of fq,`, 'found "best"'],
+    ['method', ['recipe', 'method'], 'ptf', `${R}.method: expected one of fq, best,`, 'found "ptf"'],
     ['observer', ['recipe', 'observer'], null, `${R}.observer`, 'found null'],
     ['ptf', ['recipe', 'ptf'], 1, `${R}.ptf: expected true or false, found 1`],
-    ['attention', ['recipe', 'attention'], 'log', `${R}.attention: expected one of log2, uniform`],
+    ['attention', ['recipe', 'attention'], 'log', `${R}.attention: expected one of log2, eighths, uniform`],
     ['no images', ['recipe', 'calibrationImages'], 0, `${R}.calibrationImages`, 'found 0'],
     ['seed', ['recipe', 'seed'], -1, `${R}.seed`, 'found -1'],
     ['seed missing', ['recipe', 'seed'], undefined, `${R}.seed`, 'found nothing'],

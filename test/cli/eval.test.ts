@@ -71,6 +71,31 @@ test('--limit takes the first rows; there is no reference where none was given',
   expect(JSON.parse((await evaluation('--limit', '100', '--json')).stdout)).toMatchObject({ images: 6 });
 });
 
+describe('without a table the subfolders are the classes', () => {
+  test('any number of photos is spread over them', async () => {
+    for (const [i, file] of ['red/1.png', 'red/2.png', 'red/deep/3.png', 'blue/1.png'].entries()) {
+      scratch.photo(`classes/${file}`, i);
+    }
+    const table = scratch.write('spread.csv', csv(['red/1.png,0', 'blue/1.png,2']));
+    const folders = scratch.at('classes');
+    const two = await fqvit(['eval', integer, '--images', folders, '--limit', '2', '--json']);
+    const same = await fqvit(['eval', integer, '--images', folders, '--labels', table, '--json']);
+    const { top1, images } = JSON.parse(two.stdout);
+    expect(JSON.parse(same.stdout)).toMatchObject({ top1, images });
+    expect(JSON.parse((await fqvit(['eval', integer, '--images', folders, '--json'])).stdout).images).toBe(4);
+  });
+
+  test.each(['other/1.png', '1.png'])('a photo %s is refused', async (file) => {
+    const folder = scratch.at(`refused-${file[0]}`);
+    scratch.photo(`refused-${file[0]}/${file}`, 1);
+    const run = await fqvit(['eval', integer, '--images', folder]);
+    expect(run).toMatchObject({ code: 1, stdout: '' });
+    expect(run.stderr).toMatch(
+      /LABELS: .*expected photos in subfolders named as the classes of the model \(red, green, blue\), or --labels; found/,
+    );
+  });
+});
+
 describe('the reference', () => {
   test('of another origin is evaluated with a warning', async () => {
     const other = scratch.write('other.safetensors', tinyModel(undefined, { seed: 2 }));

@@ -348,6 +348,25 @@ describe('reductions', () => {
     );
   });
 
+  test('quantize leaves what squaredError measures against', () => {
+    const bench = new Bench();
+    const x = [-1, -3, 126.5, 130, 0.25, 0.75, 0.1, -0.25];
+    const left = [-1, -1, 126.5, 126.5, 0, 1, 0, 0];
+    for (const count of [8, 7, 3]) {
+      const at = bench.put(x);
+      bench.kernels.quantize(at, count, 0.5, 2, 255);
+      // behind the count nothing changes
+      const found = Array.from(bench.view(at, 8), (value) => value + 0); // -0 is 0
+      expect(found).toEqual([...left.slice(0, count), ...x.slice(count)].map(Math.fround));
+    }
+    const values = randomFloats(1001, 3, 20);
+    const at = bench.put(values);
+    const error = bench.kernels.squaredError(at, 1001, 0.07, 100, 127);
+    bench.kernels.quantize(at, 1001, 0.07, 100, 127);
+    const sum = values.reduce((total, value, i) => total + (value - bench.view(at, 1001)[i]!) ** 2, 0);
+    expect(Math.abs(sum / error - 1)).toBeLessThan(1e-5);
+  });
+
   test('squaredError sums in f64: 2^22 equal terms lose nothing', () => {
     const bench = new Bench();
     const count = 2 ** 21;

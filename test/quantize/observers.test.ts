@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { QuantizeError } from '../../src/errors.js';
 import { extremeQuantiles } from '../../src/quantize/observers/percentile.js';
 import {
   createObserver,
@@ -12,14 +13,20 @@ const f = Math.fround;
 
 /** Feeds batches of one tensor, the last of them marked so, and gives the quantiser. */
 function observe(
-  observer: ObserverName | 'ptf',
+  observer: ObserverName | 'ptf' | 'channel',
   batches: readonly ArrayLike<number>[],
   { name = 'x', channels = 1 } = {},
 ) {
   const bench = new Bench();
+  const special = { ptf: 'stem.out', channel: 'blocks.0.attn.proj.out' };
   const made: Observer =
-    observer === 'ptf'
-      ? createObserver('stem.out', 'deit', { observer: 'minmax', ptf: true }, bench.workspace)
+    observer === 'ptf' || observer === 'channel'
+      ? createObserver(
+          special[observer],
+          'deit',
+          { observer: 'minmax', ptf: true, channels: true },
+          bench.workspace,
+        )
       : createObserver(name, 'deit', { observer, ptf: false }, bench.workspace);
   batches.forEach((batch, i) => {
     const address = bench.put(batch);
@@ -322,5 +329,27 @@ describe('power-of-two factors are for the residual stream, and only where the r
       expect([name, isLayerNormInput(name, family)]).toEqual([name, false]);
       expect(named(name, true)).toBe('EmaObserver');
     }
+  });
+});
+
+describe('channel', () => {
+  test('a scale for each channel, from its largest magnitude in all batches', () => {
+    const batches = [
+      [1, -2, 0, -127],
+      [-3, 0.5, 0, 12.7],
+    ];
+    const { scale, zeroPoint, scales } = observe('channel', batches, { channels: 4 });
+    expect({ scale, zeroPoint }).toEqual({ scale: 1, zeroPoint: 128 });
+    // the third is never anything but 0
+    expect([...scales!]).toEqual([3 / 127, 2 / 127, 2 ** -10, 1]);
+  });
+
+  test('nothing but zeros: scale 1', () => {
+    const { scale, scales } = observe('channel', [[0, 0]], { channels: 2 });
+    expect([scale, ...scales!]).toEqual([1, 2 ** -10, 2 ** -10]);
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])('refuses %d', (value) => {
+    expect(() => observe('channel', [[1, value]], { channels: 2 })).toThrow(QuantizeError);
   });
 });

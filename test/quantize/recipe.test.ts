@@ -1,6 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/errors.js';
-import { METHODS, type MethodOptions, methodRecipe, WEIGHT_BITS } from '../../src/quantize/recipe.js';
+import {
+  METHODS,
+  type MethodOptions,
+  methodRecipe,
+  OBSERVER_NAMES,
+  WEIGHT_BITS,
+} from '../../src/quantize/recipe.js';
 
 test('by default the paper', () => {
   expect(methodRecipe({})).toEqual({
@@ -34,7 +40,19 @@ test('fq takes any observer', () => {
   }
 });
 
-describe.each(METHODS.filter((method) => method !== 'fq'))('%s', (method) => {
+test('best searches for its ranges, with PTF and 7-bit attention codes', () => {
+  const best = { ...methodRecipe({}), method: 'best', observer: 'search', attention: 'eighths' };
+  expect(methodRecipe({ method: 'best' })).toEqual(best);
+  expect(methodRecipe({ method: 'best', attentionBits: 7 })).toEqual(best);
+  expect(methodRecipe({ method: 'best', attentionBits: 4 })).toEqual({ ...best, attention: 'log2' });
+  expect(methodRecipe({ attentionBits: 7 })).toEqual({ ...methodRecipe({}), attention: 'eighths' });
+  expectRefusal(
+    { method: 'best', observer: 'ema' },
+    'observer: method "best" searches for its ranges, found "ema"',
+  );
+});
+
+describe.each(OBSERVER_NAMES)('%s', (method) => {
   test('is its own observer, without PTF and with uniform attention', () => {
     const plain = { ...methodRecipe({}), method, observer: method, ptf: false, attention: 'uniform' };
     expect(methodRecipe({ method })).toEqual(plain);
@@ -51,13 +69,13 @@ describe.each(METHODS.filter((method) => method !== 'fq'))('%s', (method) => {
 test('options that are unknown', () => {
   expectRefusal(
     { method: 'ptf' as 'fq' },
-    'method: expected one of fq, minmax, ema, percentile, omse, found "ptf"',
+    'method: expected one of fq, best, minmax, ema, percentile, omse, found "ptf"',
   );
   expectRefusal(
     { observer: 'fq' as 'ema' },
     'observer: expected one of minmax, ema, percentile, omse, found "fq"',
   );
-  expectRefusal({ attentionBits: 6 as 8 }, 'attentionBits: expected one of 4, 8, found 6');
+  expectRefusal({ attentionBits: 6 as 8 }, 'attentionBits: expected one of 4, 7, 8, found 6');
   expectRefusal({ weightBits: 3 as 4 }, 'weightBits: expected one of 8, 7, 6, 5, 4, found 3');
   expectRefusal({ weightBits: '4' as unknown as 4 }, 'weightBits: expected one of 8, 7, 6, 5, 4, found "4"');
   expectRefusal({ activationBits: 6 as 7 }, 'activationBits: expected one of 8, 7, found 6');

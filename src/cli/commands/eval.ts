@@ -9,6 +9,7 @@ import { expectFile, expectFolder, systemReason } from '../files.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, plain, plural } from '../format.js';
 import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
+import { labelsOfFolders } from '../labels-folders.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { print, printJson, warn } from '../report.js';
@@ -17,15 +18,15 @@ import { integerOption, optional, THREADS_OPTION, threadsOption } from '../value
 export default describeCommand({
   name: 'eval',
   summary: 'measure accuracy on labelled photos, and agreement with the float model',
-  usage: 'M --images DIR --labels CSV [OPTIONS]',
+  usage: 'M --images DIR [--labels CSV] [OPTIONS]',
   args: {
     m: { type: 'positional', required: true, description: 'Integer checkpoint, a file or a URL' },
     images: { type: 'string', valueHint: 'DIR', required: true, description: 'Folder of the photos' },
     labels: {
       type: 'string',
       valueHint: 'CSV',
-      required: true,
-      description: 'Table with the header file,class: a path in DIR and the index of its class',
+      description:
+        'Table with the header file,class: a path in DIR and the index of its class (default: subfolders of DIR named as the classes)',
     },
     reference: {
       type: 'string',
@@ -41,6 +42,7 @@ export default describeCommand({
   },
   examples: [
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
+    'fqvit eval pets.int8.safetensors --images test/   # test/beagle/1.jpg, test/pug/7.jpg, …',
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
   ],
   async run({ m: path, images: folder, labels, reference: source, limit: limitText, threads, json }) {
@@ -50,8 +52,10 @@ export default describeCommand({
     await expectFolder(folder);
     const { load } = await import('../../index.js');
     const model = await load(path, { threads: threadCount });
-    const rows = (await readLabelsCsv(labels, model.info.architecture.classes)).slice(0, limit);
-    for (const row of rows) await expectImage(folder, row, labels);
+    const rows =
+      labels === undefined
+        ? (await labelsOfFolders(folder, model.info.labels)).slice(0, limit)
+        : await labelsOfTable(labels, folder, model, limit);
     const reference = source === undefined ? undefined : await readReference(source, model);
 
     const { evaluate } = await import('../../quantize/index.js');
@@ -71,6 +75,17 @@ export default describeCommand({
     else printReport(path, model, report);
   },
 });
+
+async function labelsOfTable(
+  labels: string,
+  folder: string,
+  { info }: Model,
+  limit: number | undefined,
+): Promise<LabelledFile[]> {
+  const rows = (await readLabelsCsv(labels, info.architecture.classes)).slice(0, limit);
+  for (const row of rows) await expectImage(folder, row, labels);
+  return rows;
+}
 
 /** Before the work, and by its line: a missing photo should not end an hour of it. */
 async function expectImage(folder: string, { file, line }: LabelledFile, labels: string): Promise<void> {

@@ -4,6 +4,7 @@ import { QuantizeError } from '../../errors.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
 import {
   ACTIVATION_BITS,
+  ATTENTION_BITS,
   METHODS,
   methodRecipe,
   OBSERVER_NAMES,
@@ -49,7 +50,8 @@ const ARGS = {
     options: [...METHODS],
     default: 'fq',
     valueHint: 'METHOD',
-    description: "The FQ-ViT paper's own, or one of its baselines",
+    description:
+      "fq: the FQ-ViT paper's; best: closer to float, as fast; the others are the paper's baselines",
   },
   observer: {
     type: 'enum',
@@ -59,9 +61,9 @@ const ARGS = {
   },
   'attention-bits': {
     type: 'enum',
-    options: ['4', '8'],
+    options: ATTENTION_BITS.map(String),
     valueHint: 'BITS',
-    description: 'Of attention codes (default 4 for fq, 8 for the others)',
+    description: 'Of attention codes (default 4 for fq, 7 for best, 8 for the others)',
   },
   'weight-bits': {
     type: 'enum',
@@ -164,7 +166,7 @@ function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
   return {
     method: args.method,
     observer: args.observer,
-    attentionBits: optional(args['attention-bits'], (bits) => (bits === '4' ? 4 : 8)),
+    attentionBits: ATTENTION_BITS.find((bits) => String(bits) === args['attention-bits']),
     weightBits: WEIGHT_BITS.find((bits) => String(bits) === args['weight-bits']),
     activationBits: ACTIVATION_BITS.find((bits) => String(bits) === args['activation-bits']),
     calibrationImages: optional(args['calibration-images'], (n) => integerOption('calibration-images', n, 1)),
