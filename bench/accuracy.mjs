@@ -81,10 +81,11 @@ export async function calibrated({ float, wasm }, { pixels }, recipes, { moments
   return { quantizers, moments: inputs };
 }
 
-/** The integer model of a calibrated recipe, its scores on all photos and on those that did not calibrate. */
-export async function integerScores({ float, images }, { files, seed }, recipe, quantizers, moments) {
+/** The integer model of a calibrated recipe, changed or not: its scores on all photos and on those that did not calibrate. */
+export async function integerScores(set, { files, seed }, recipe, quantizers, moments, change = (m) => m) {
+  const { float, images } = set;
   const full = { ...recipe, calibrationImages: count, seed, sourceSha256: '0'.repeat(64) };
-  const model = await load(writeIntegerModel(integerize(float, quantizers, full, moments)));
+  const model = await load(writeIntegerModel(change(integerize(float, quantizers, full, moments))));
   const row = scores(images, files, ({ pixels }) => model.logitsOfPixels(pixels));
   model.dispose();
   return row;

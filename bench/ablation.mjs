@@ -1,0 +1,124 @@
+// What each part of the method `best` is worth (docs/accuracy.md): from the paper's 8/8/4 on, one part after the other, and then what
+// was tried beyond and not taken.
+//   npm run build && node bench/ablation.mjs --reference FLOAT --images DIR [options of accuracy.mjs]
+import { swinStages, tokenCount } from '../dist/checkpoint/architecture.js';
+import { FloatRunner } from '../dist/models/float.js';
+import { calibrateBest } from '../dist/quantize/best.js';
+import { calibrateEach } from '../dist/quantize/calibrate.js';
+import { exactExponentialTable } from '../dist/quantize/exponential-table.js';
+import { methodRecipe } from '../dist/quantize/recipe.js';
+import { count, drawn, integerScores, labelledPhotos, reportSeeds, seeds } from './accuracy.mjs';
+
+const fq = methodRecipe({ method: 'fq' });
+const eighths = methodRecipe({ method: 'fq', attentionBits: 7 });
+const best = methodRecipe({ method: 'best' });
+
+const set = await labelledPhotos();
+const { float, wasm } = set;
+const rows = [];
+for (const seed of seeds) {
+  const draw = await drawn(set, seed);
+  const run = { wasm, moments: true };
+  const paper = { observer: 'minmax', ptf: true };
+  const { quantizers } = await calibrateEach(
+    float,
+    draw.pixels,
+    count,
+    [paper, { ...paper, channels: true }],
+    run,
+  );
+  const [minmax, channels] = quantizers;
+  if (channels.has('tokens')) channels.set('patch_embed.out', channels.get('tokens'));
+  const searched = await calibrateBest(float, draw.pixels, count, { ...run, activationBits: 8 });
+  const equal = equalised(float, await largest(draw.pixels));
+  const again = await calibrateBest(equal, draw.pixels, count, { wasm, activationBits: 8 });
+
+  const add = async (name, recipe, found, { moments, model = float, change } = {}) => {
+    const part = { ...set, float: model };
+    rows.push({ name, seed, ...(await integerScores(part, draw, recipe, found, moments, change)) });
+    console.error(JSON.stringify(rows.at(-1)));
+  };
+  await add('fq 8/8/4', fq, minmax);
+  await add('+ exact exponentials', fq, minmax, { change: withExactExponentials });
+  await add('+ attention in eighths of an octave', eighths, minmax);
+  await add('+ whole LayerNorm gains', best, minmax);
+  await add('+ scales of channels before additions', best, channels);
+  await add('+ ranges by the block output = best', best, searched.quantizers);
+  await add('best, uniform 8-bit attention', { ...best, attention: 'uniform' }, searched.quantizers);
+  await add('best, error feedback on 8-bit weights', best, searched.quantizers, {
+    moments: searched.moments,
+  });
+  await add('best, channels equalised', best, again.quantizers, { model: equal });
+}
+reportSeeds(set.images, rows);
+
+/** An integer model with exact exponentials in place of i-exp. */
+function withExactExponentials(model) {
+  const { architecture } = model;
+  const stages = architecture.family === 'swin' ? swinStages(architecture) : undefined;
+  const scores = (name) => {
+    const stage = stages?.find((one) => name.startsWith(`${one.name}.`));
+    return stage ? stage.window ** 2 : tokenCount(architecture);
+  };
+  const tensors = new Map(model.tensors);
+  for (const name of tensors.keys()) {
+    const attention = /^(.*\.attn)\.softmax\.table$/.exec(name)?.[1];
+    if (attention === undefined) continue;
+    const { scale } = model.quantizers.get(`${attention}.scores`);
+    tensors.set(name, exactExponentialTable(scale, scores(name)));
+  }
+  return { ...model, tensors };
+}
+
+/** The largest magnitude of every channel of what stands behind a LayerNorm, on the first photos. */
+async function largest(pixels) {
+  const found = new Map();
+  const runner = await FloatRunner.create(float, { wasm, batchSize: 16 });
+  for (let i = 0; i < Math.min(pixels.length, 64); i += 16) {
+    runner.run(pixels.slice(i, i + 16), (name, values, shape) => {
+      if (!/\.norm[12]\.out$/.test(name)) return;
+      const channels = shape.at(-1);
+      if (!found.has(name)) found.set(name, new Float64Array(channels));
+      const most = found.get(name);
+      for (let j = 0; j < values.length; j++) {
+        const c = j % channels;
+        most[c] = Math.max(most[c], Math.abs(values[j]));
+      }
+    });
+  }
+  runner.dispose();
+  return found;
+}
+
+/**
+ * The same function with other channels between each LayerNorm and the linear layer behind it: divided by t in the LayerNorm,
+ * multiplied by t in the layer, t = max|x|^¾ / max|w|^¼ (SmoothQuant, arXiv 2211.10438).
+ */
+function equalised(model, most) {
+  const tensors = new Map(model.tensors);
+  const copy = (name) => {
+    const tensor = tensors.get(name);
+    const data = tensor.data.slice();
+    tensors.set(name, { ...tensor, data });
+    return data;
+  };
+  for (const [name, sizes] of most) {
+    const norm = name.slice(0, -'.out'.length);
+    const layer = norm.endsWith('norm1')
+      ? norm.replace('norm1', 'attn.qkv')
+      : norm.replace('norm2', 'mlp.fc1');
+    const [gamma, beta, weight] = [`${norm}.weight`, `${norm}.bias`, `${layer}.weight`].map(copy);
+    const heaviest = new Float64Array(sizes.length);
+    weight.forEach((w, i) => {
+      const c = i % sizes.length;
+      heaviest[c] = Math.max(heaviest[c], Math.abs(w));
+    });
+    const t = sizes.map((size, c) => Math.max(size, 1e-6) ** 0.75 / Math.max(heaviest[c], 1e-6) ** 0.25);
+    for (let c = 0; c < t.length; c++) {
+      gamma[c] /= t[c];
+      beta[c] /= t[c];
+    }
+    for (let i = 0; i < weight.length; i++) weight[i] *= t[i % t.length];
+  }
+  return { ...model, tensors };
+}
