@@ -20,7 +20,10 @@ export type AttentionBits = (typeof ATTENTION_BITS)[number];
 export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
 export interface MethodOptions {
-  /** `fq` is the paper: PTF and Log-Int-Softmax. The others are the plain methods of its table. Default `fq`. */
+  /**
+   * `best`: closest to float, the default. `fq`: the paper, PTF and Log-Int-Softmax; the default where an observer is named. The others
+   * are the plain methods of the paper's table.
+   */
   method?: Method | undefined;
   /** Of ordinary activations under `fq`. Default `minmax`; a plain method is its own observer. */
   observer?: ObserverName | undefined;
@@ -34,8 +37,8 @@ export interface MethodOptions {
 
 /** @throws UsageError `METHOD` for an option that is unknown or does not go with the method */
 export function methodRecipe({
-  method = 'fq',
   observer,
+  method = observer === undefined ? 'best' : 'fq',
   attentionBits,
   weightBits = 8,
   activationBits = 8,

@@ -132,7 +132,7 @@ describe('weights of 4 bits', () => {
         );
         return squares.reduce((a, b) => a + b);
       };
-      const options = { weightBits: 4, seed: null } as const;
+      const options = { method: 'fq', weightBits: 4, seed: null } as const;
       const { bytes, model: fed } = await quantize(file, images, options);
       expect((await quantize(file, images, options)).bytes).toEqual(bytes);
       const data = images.map((image) => image.data);
@@ -150,7 +150,7 @@ describe('weights of 4 bits', () => {
     const data = three.map((image) => image.data);
     const run = { observer: 'minmax', ptf: true, wasm } as const;
     for (const weightBits of [8, 7, 6, 5] as const) {
-      const { bytes, model } = await quantize(file, three, { weightBits, seed: null });
+      const { bytes, model } = await quantize(file, three, { method: 'fq', weightBits, seed: null });
       const { quantizers } = await calibrate(source, data, 3, run);
       const nearest = writeIntegerModel(integerize(source, quantizers, model.recipe));
       expect(Buffer.compare(bytes, nearest) === 0).toBe(weightBits > 6);
@@ -171,12 +171,7 @@ describe('the bytes of the checkpoint', () => {
     const { model } = await quantize(float, three, { seed: 7 });
     const digest = Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(float))).toString('hex');
     expect(model.recipe).toEqual({
-      method: 'fq',
-      observer: 'minmax',
-      ptf: true,
-      attention: 'log2',
-      weightBits: 8,
-      activationBits: 8,
+      ...methodRecipe({ method: 'best' }),
       calibrationImages: 3,
       seed: 7,
       sourceSha256: digest,
@@ -261,7 +256,10 @@ describe('calibration images', () => {
 
   test('progress, abort before and during', async () => {
     const seen: [number, number][] = [];
-    await quantize(float, pictures(40), { onProgress: (...progress) => seen.push(progress) });
+    await quantize(float, pictures(40), {
+      method: 'fq',
+      onProgress: (...progress) => seen.push(progress),
+    });
     expect(seen).toEqual([
       [16, 40],
       [32, 40],

@@ -8,20 +8,27 @@ import {
   WEIGHT_BITS,
 } from '../../src/quantize/recipe.js';
 
-test('by default the paper', () => {
-  expect(methodRecipe({})).toEqual({
-    method: 'fq',
-    observer: 'minmax',
-    ptf: true,
-    attention: 'log2',
-    weightBits: 8,
-    activationBits: 8,
-  });
+const fq = {
+  method: 'fq',
+  observer: 'minmax',
+  ptf: true,
+  attention: 'log2',
+  weightBits: 8,
+  activationBits: 8,
+} as const;
+
+test('fq is the paper', () => {
+  expect(methodRecipe({ method: 'fq' })).toEqual(fq);
+});
+
+test('the default is best, but fq where an observer is named', () => {
+  expect(methodRecipe({})).toEqual(methodRecipe({ method: 'best' }));
+  expect(methodRecipe({ observer: 'ema' })).toEqual({ ...fq, observer: 'ema' });
 });
 
 test('8 bits of attention are uniform', () => {
-  expect(methodRecipe({ attentionBits: 8 })).toEqual({ ...methodRecipe({}), attention: 'uniform' });
-  expect(methodRecipe({ attentionBits: 4 })).toEqual(methodRecipe({}));
+  expect(methodRecipe({ method: 'fq', attentionBits: 8 })).toEqual({ ...fq, attention: 'uniform' });
+  expect(methodRecipe({ method: 'fq', attentionBits: 4 })).toEqual(fq);
 });
 
 test('narrower weights and activations, under any method', () => {
@@ -36,16 +43,16 @@ test('narrower weights and activations, under any method', () => {
 
 test('fq takes any observer', () => {
   for (const observer of ['minmax', 'ema', 'percentile', 'omse'] as const) {
-    expect(methodRecipe({ method: 'fq', observer })).toEqual({ ...methodRecipe({}), observer });
+    expect(methodRecipe({ method: 'fq', observer })).toEqual({ ...fq, observer });
   }
 });
 
 test('best searches for its ranges, with PTF and 7-bit attention codes', () => {
-  const best = { ...methodRecipe({}), method: 'best', observer: 'search', attention: 'eighths' };
+  const best = { ...fq, method: 'best', observer: 'search', attention: 'eighths' };
   expect(methodRecipe({ method: 'best' })).toEqual(best);
   expect(methodRecipe({ method: 'best', attentionBits: 7 })).toEqual(best);
   expect(methodRecipe({ method: 'best', attentionBits: 4 })).toEqual({ ...best, attention: 'log2' });
-  expect(methodRecipe({ attentionBits: 7 })).toEqual({ ...methodRecipe({}), attention: 'eighths' });
+  expect(methodRecipe({ method: 'fq', attentionBits: 7 })).toEqual({ ...fq, attention: 'eighths' });
   expectRefusal(
     { method: 'best', observer: 'ema' },
     'observer: method "best" searches for its ranges, found "ema"',
@@ -54,7 +61,7 @@ test('best searches for its ranges, with PTF and 7-bit attention codes', () => {
 
 describe.each(OBSERVER_NAMES)('%s', (method) => {
   test('is its own observer, without PTF and with uniform attention', () => {
-    const plain = { ...methodRecipe({}), method, observer: method, ptf: false, attention: 'uniform' };
+    const plain = { ...fq, method, observer: method, ptf: false, attention: 'uniform' };
     expect(methodRecipe({ method })).toEqual(plain);
     expect(methodRecipe({ method, observer: method })).toEqual(plain);
     expect(methodRecipe({ method, attentionBits: 4 })).toEqual({ ...plain, attention: 'log2' });

@@ -57,7 +57,7 @@ const ARGS = {
     type: 'enum',
     options: [...OBSERVER_NAMES],
     valueHint: 'OBSERVER',
-    description: 'How fq finds the range of an activation (default minmax)',
+    description: 'How fq finds the range of an activation (default minmax); asks for fq',
   },
   'attention-bits': {
     type: 'enum',
