@@ -1,17 +1,20 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { BUNDLED_MODELS } from '../src/cli/bundled-model.js';
 import { readPixels } from '../src/image/source.js';
 import { load, type Model } from '../src/index.js';
+import { readFloatModel } from '../src/quantize/index.js';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const photo = at('examples/chelsea.png');
 
-describe('the bundled CIFAR-10 model', () => {
+describe.each(BUNDLED_MODELS)('the bundled %s', (name) => {
   const models: Model[] = [];
   beforeAll(async () => {
     for (const tier of ['simd', 'scalar'] as const) {
-      models.push(await load(at('models/deit_cifar10.safetensors'), { tier }));
+      models.push(await load(at(`models/${name}.safetensors`), { tier }));
     }
   });
   afterAll(() => {
@@ -19,15 +22,24 @@ describe('the bundled CIFAR-10 model', () => {
   });
 
   test('is small and knows its ten classes', () => {
-    expect(readFileSync(at('models/deit_cifar10.safetensors')).length).toBeLessThan(2e6);
-    expect(existsSync(at('models/deit_cifar10.md'))).toBe(true);
+    expect(readFileSync(at(`models/${name}.safetensors`)).length).toBeLessThan(2e6);
+    expect(existsSync(at(`models/${name}.md`))).toBe(true);
     expect(models[0]!.info.labels).toHaveLength(10);
+    expect(models[0]!.info.architecture.name).toBe(name);
   });
 
   test('describes itself in a way that nobody can change', () => {
     const { info } = models[0]!;
     expect(() => Object.assign(info.preprocessing, { imageSize: 5 })).toThrow(/read only|not extensible/);
     expect(() => (info.labels as string[]).push('unicorn')).toThrow(/read only|not extensible/);
+  });
+
+  test('is what `fqvit quantize` makes of the float weights in training/', async () => {
+    const float = readFileSync(at(`training/weights/${name}.safetensors`));
+    const { sourceSha256, method } = models[0]!.info.recipe;
+    expect(createHash('sha256').update(float).digest('hex')).toBe(sourceSha256);
+    expect(method).toBe('best');
+    expect(readFloatModel(float).warnings).toEqual([]);
   });
 
   test('sees a cat in the sample photo', async () => {

@@ -13,6 +13,16 @@ export interface LabelledImage {
   readonly class: number;
 }
 
+/** The images of one class. */
+export interface ClassReport {
+  /** Of the class. */
+  readonly index: number;
+  readonly images: number;
+  /** Percentages, 0..100, of the integer model and of the float reference. */
+  readonly top1: number;
+  readonly referenceTop1?: number;
+}
+
 /** Percentages are 0..100. */
 export interface EvaluationReport {
   readonly images: number;
@@ -20,6 +30,8 @@ export interface EvaluationReport {
   readonly top5: number;
   /** Median time of the integer forward pass, pixels to logits. */
   readonly msPerImage: number;
+  /** Each class that there are images of, by its index. */
+  readonly classes: readonly ClassReport[];
   /** Of the float model on the same images. */
   readonly reference?: {
     readonly top1: number;
@@ -78,6 +90,7 @@ export async function evaluate(
   return {
     images: n,
     ...integerScore.report(n),
+    classes: perClass(images, integerScore, float && floatScore),
     ...(float ? { reference: { ...floatScore.report(n), agreement: (100 * agreed) / n, kl: kl / n } } : {}),
   };
 }
@@ -105,9 +118,27 @@ function checkReference({ architecture }: FloatModel, { info }: Model): void {
   }
 }
 
+function perClass(
+  images: readonly LabelledImage[],
+  score: Score,
+  reference: Score | undefined,
+): ClassReport[] {
+  const counts = new Map<number, number>();
+  for (const { class: truth } of images) counts.set(truth, (counts.get(truth) ?? 0) + 1);
+  return [...counts]
+    .sort(([a], [b]) => a - b)
+    .map(([index, count]) => ({
+      index,
+      images: count,
+      top1: (100 * score.right(index)) / count,
+      ...(reference ? { referenceTop1: (100 * reference.right(index)) / count } : {}),
+    }));
+}
+
 class Score {
-  #top1 = 0;
   #top5 = 0;
+  /** Images whose best class is the true one, by class. */
+  readonly #right = new Map<number, number>();
   readonly #ms: number[] = [];
 
   add(truth: number, run: () => Float32Array): Float32Array {
@@ -115,15 +146,20 @@ class Score {
     const logits = run();
     this.#ms.push(performance.now() - start);
     const best = ranked(logits, 5);
-    if (best[0] === truth) this.#top1++;
+    if (best[0] === truth) this.#right.set(truth, this.right(truth) + 1);
     if (best.includes(truth)) this.#top5++;
     return logits;
   }
 
+  right(truth: number): number {
+    return this.#right.get(truth) ?? 0;
+  }
+
   report(images: number): { top1: number; top5: number; msPerImage: number } {
     const sorted = this.#ms.sort((a, b) => a - b);
+    const right = [...this.#right.values()].reduce((sum, count) => sum + count, 0);
     return {
-      top1: (100 * this.#top1) / images,
+      top1: (100 * right) / images,
       top5: (100 * this.#top5) / images,
       msPerImage: sorted[Math.floor(sorted.length / 2)] ?? 0,
     };

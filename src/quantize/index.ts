@@ -14,7 +14,13 @@ import { type MethodOptions, methodRecipe } from './recipe.js';
 
 export { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
 export type { IntegerModel } from '../checkpoint/integer-model.js';
-export { type EvaluateOptions, type EvaluationReport, evaluate, type LabelledImage } from './evaluate.js';
+export {
+  type ClassReport,
+  type EvaluateOptions,
+  type EvaluationReport,
+  evaluate,
+  type LabelledImage,
+} from './evaluate.js';
 
 /** Images that calibrate where the caller does not say: as many as the paper's authors took. */
 export const DEFAULT_IMAGES = 1000;

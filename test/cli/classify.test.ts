@@ -1,10 +1,6 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { load } from '../../src/index.js';
 import { fqvit, Scratch, withInteger } from './support.js';
-
-const BUNDLED = fileURLToPath(new URL('../../models/deit_cifar10.safetensors', import.meta.url));
 
 const scratch = new Scratch();
 let integer: string;
@@ -104,12 +100,16 @@ describe('the model', () => {
     expect(run.stderr.trimEnd().split('\n')).toHaveLength(1);
   });
 
-  (existsSync(BUNDLED) ? test : test.skip)('the bundled one says what it knows', async () => {
-    const run = await fqvit(['classify', photo, '--json']);
+  test.each([
+    ['swin_cifar10', []],
+    ['deit_cifar10', ['--model', 'deit_cifar10']],
+  ])('the bundled %s says what it knows and how to get another', async (name, options) => {
+    const run = await fqvit(['classify', photo, '--json', ...options]);
     expect(run.code).toBe(0);
-    expect(run.stderr).toMatch(/knows only 10 classes \(airplane, automobile, .*truck\).*`fqvit quantize`/);
+    expect(run.stderr).toMatch(/knows only 10 classes \(airplane, automobile, .*truck\).*`fqvit quantize/);
+    expect(run.stderr.startsWith(`fqvit: ${name} knows`)).toBe(true);
     const [{ model, predictions }] = JSON.parse(run.stdout);
-    expect(model).toBe('deit_cifar10');
+    expect(model).toBe(name);
     expect(predictions).toHaveLength(5);
   });
 });

@@ -44,6 +44,7 @@ test('--json: the numbers of the library', async () => {
     images: 6,
     top1: expected.top1,
     top5: 100,
+    classes: expected.classes,
     reference: { top1, top5, agreement, kl, msPerImage: expect.any(Number) },
     msPerImage: expect.any(Number),
   });
@@ -58,6 +59,8 @@ test('a summary for people, and progress on stderr', async () => {
   expect(stdout).toMatch(/^ +top-1 +top-5 +ms\/image$/m);
   expect(stdout).toMatch(/^integer +\d+\.\d\d % +100\.00 % +\d+\.\d\d$/m);
   expect(stdout).toMatch(/^float +\d+\.\d\d % +100\.00 % +\d+\.\d\d$/m);
+  expect(stdout).toMatch(/^class +images +top-1 +float$/m);
+  expect(stdout).toMatch(/^red +\d +\d+\.\d % +\d+\.\d %$/m);
   expect(stdout).toMatch(/^agreement +\d+\.\d\d %/m);
   expect(stdout).toMatch(/^KL +\d\.\d{4} nats/m);
   expect(stderr).toMatch(/^evaluating 6 images\n/);

@@ -21,7 +21,7 @@ test('an integer checkpoint in short', async () => {
     /^sizes +image 16, patch 8, dim 16, depth 2, heads 2, MLP 32, 3 classes$/m,
     /^preprocessing +bicubic, crop 1, mean 0\.485, 0\.456, 0\.406, std 0\.229, 0\.224, 0\.225$/m,
     /^labels +3: red, green, blue$/m,
-    /^method +fq \(8-bit weights, 8-bit activations, observer minmax, power-of-two factors on, 4-bit log2 attention\)$/m,
+    /^method +best \(8-bit weights, 8-bit activations, ranges searched, power-of-two factors on, 7-bit log2 attention\)$/m,
     /^calibration +6 images, seed 0$/m,
     /^size +\d+\.\d+ kB, of it weights \d+\.\d+ kB$/m,
     /^memory +\S+ [kM]B when loaded, of it activations \S+ [kM]?B, scratch \S+ [kM]?B$/m,

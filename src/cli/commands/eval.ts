@@ -4,6 +4,7 @@ import type { Model } from '../../classify.js';
 import { FqvitError } from '../../errors.js';
 import { sha256 } from '../../platform/sha256.js';
 import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
+import { modelPath } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { expectFile, expectFolder, systemReason } from '../files.js';
 import { readFloatSource } from '../float-source.js';
@@ -15,12 +16,19 @@ import { describeMethod } from '../recipe.js';
 import { print, printJson, warn } from '../report.js';
 import { integerOption, optional, THREADS_OPTION, threadsOption } from '../values.js';
 
+/** More than these are only in the JSON. */
+const CLASSES_SHOWN = 20;
+
 export default describeCommand({
   name: 'eval',
   summary: 'measure accuracy on labelled photos, and agreement with the float model',
   usage: 'M --images DIR [--labels CSV] [OPTIONS]',
   args: {
-    m: { type: 'positional', required: true, description: 'Integer checkpoint, a file or a URL' },
+    m: {
+      type: 'positional',
+      required: true,
+      description: 'Integer checkpoint, a file or a URL, or a bundled model',
+    },
     images: { type: 'string', valueHint: 'DIR', required: true, description: 'Folder of the photos' },
     labels: {
       type: 'string',
@@ -37,17 +45,19 @@ export default describeCommand({
     threads: THREADS_OPTION,
     json: {
       type: 'boolean',
-      description: 'Print JSON: {images, top1, top5, reference: {top1, top5, agreement, kl}, msPerImage}',
+      description:
+        'Print JSON: {images, top1, top5, classes, reference: {top1, top5, agreement, kl}, msPerImage}',
     },
   },
   examples: [
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
-    'fqvit eval pets.int8.safetensors --images test/   # test/beagle/1.jpg, test/pug/7.jpg, …',
+    'fqvit eval swin_cifar10 --images cifar10/test/   # with cifar10/test/cat/1.jpg, cifar10/test/ship/7.jpg, …',
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
   ],
-  async run({ m: path, images: folder, labels, reference: source, limit: limitText, threads, json }) {
+  async run({ m, images: folder, labels, reference: source, limit: limitText, threads, json }) {
     const threadCount = threadsOption(threads);
     const limit = optional(limitText, (n) => integerOption('limit', n, 1));
+    const path = modelPath(m);
     await expectFile(path);
     await expectFolder(folder);
     const { load } = await import('../../index.js');
@@ -72,7 +82,7 @@ export default describeCommand({
     }
     model.dispose();
     if (json) printJson(report);
-    else printReport(path, model, report);
+    else printReport(m, model, report);
   },
 });
 
@@ -121,7 +131,7 @@ async function readReference(source: string, { info }: Model): Promise<FloatMode
   return reference;
 }
 
-function printReport(path: string, { info }: Model, report: EvaluationReport): void {
+function printReport(name: string, { info }: Model, report: EvaluationReport): void {
   const row = (name: string, { top1, top5, msPerImage }: Score) => [
     name,
     `${top1.toFixed(2)} %`,
@@ -129,14 +139,28 @@ function printReport(path: string, { info }: Model, report: EvaluationReport): v
     msPerImage.toFixed(2),
   ];
   const { reference } = report;
-  print(`${plain(path)}: ${plain(info.architecture.name)}, ${describeMethod(info.recipe)}`);
+  print(`${plain(name)}: ${plain(info.architecture.name)}, ${describeMethod(info.recipe)}`);
   print(`${plural(report.images, 'image')}\n`);
   const rows = [['', 'top-1', 'top-5', 'ms/image'], row('integer', report)];
   if (reference) rows.push(row('float', reference));
   for (const line of columns(rows, [1, 2, 3])) print(line);
+  if (report.classes.length <= CLASSES_SHOWN) printClasses(report, info.labels);
   if (!reference) return;
   print(`\nagreement  ${reference.agreement.toFixed(2)} % of images in the same class`);
   print(`KL         ${reference.kl.toFixed(4)} nats (mean, float against integer)`);
+}
+
+function printClasses({ classes, reference }: EvaluationReport, labels: readonly string[]): void {
+  const percent = (value = 0) => `${value.toFixed(1)} %`;
+  const head = ['class', 'images', 'top-1', ...(reference ? ['float'] : [])];
+  const rows = classes.map(({ index, images, top1, referenceTop1 }) => [
+    plain(labels[index]!),
+    String(images),
+    percent(top1),
+    ...(reference ? [percent(referenceTop1)] : []),
+  ]);
+  print('');
+  for (const line of columns([head, ...rows], [1, 2, 3])) print(line);
 }
 
 type Score = Pick<EvaluationReport, 'top1' | 'top5' | 'msPerImage'>;

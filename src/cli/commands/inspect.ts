@@ -1,5 +1,6 @@
 import { type Architecture, swinStages } from '../../checkpoint/architecture.js';
 import type { ModelPreprocessing } from '../../checkpoint/integer-description.js';
+import { modelPath } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatCount, plain, plural } from '../format.js';
@@ -30,7 +31,8 @@ export default describeCommand({
     'fqvit inspect deit_tiny.int8.safetensors --tensors | less',
     'fqvit inspect deit_tiny.safetensors --json',
   ],
-  async run({ m: path, plan, tensors, json }) {
+  async run({ m, plan, tensors, json }) {
+    const path = modelPath(m);
     const source = await readFloatSource(path);
     const { inspectCheckpoint } = await import('../inspection.js');
     const report = inspectCheckpoint(source);

@@ -48,10 +48,9 @@ const ARGS = {
   method: {
     type: 'enum',
     options: [...METHODS],
-    default: 'fq',
     valueHint: 'METHOD',
     description:
-      "fq: the FQ-ViT paper's; best: closer to float, as fast; the others are the paper's baselines",
+      "best (default): closest to float; fq: the FQ-ViT paper's own; the others: the paper's baselines",
   },
   observer: {
     type: 'enum',
