@@ -11,7 +11,7 @@ import { readWasm } from '../src/runtime/wasm-node.js';
 import { randomPixels } from './float/support.js';
 import { serve } from './support/loopback.js';
 import { refusal } from './support/refusal.js';
-import { tinyIntegerFile, UNIFORM, withTensors, withValue } from './support/tiny-integer.js';
+import { EIGHTHS, tinyIntegerFile, UNIFORM, withTensors, withValue } from './support/tiny-integer.js';
 
 const labels = ['ant', 'bee', 'cow', 'dog', 'eel', 'fox', 'gnu'];
 const file = tinyIntegerFile({ classes: 7, config: { labels } });
@@ -119,6 +119,7 @@ describe('the same bits', () => {
   test.each([
     ['log2', undefined],
     ['uniform', UNIFORM],
+    ['eighths', EIGHTHS],
   ])('on both tiers, run after run, %s attention', async (_, recipe) => {
     const checkpoint = tinyIntegerFile({ classes: 50, grid: 3 }, recipe);
     const [scalar, simd] = [await loaded(checkpoint, { tier: 'scalar' }), await loaded(checkpoint)];

@@ -11,6 +11,7 @@ import { CheckpointError } from '../../src/errors.js';
 import { IntegerRunner } from '../../src/models/integer.js';
 import { randomPixels } from '../float/support.js';
 import {
+  EIGHTHS,
   type Json,
   RECIPE,
   tinyFloatFile,
@@ -32,6 +33,7 @@ const modules = ['scalar', 'simd'].map(
 const SHAPES: [name: string, file: Uint8Array][] = [
   ['a DeiT with log2 attention', tinyIntegerFile()],
   ['a DeiT with uniform attention', tinyIntegerFile({}, UNIFORM)],
+  ['a DeiT with attention in eighths', tinyIntegerFile({}, EIGHTHS)],
   ['a ViT', tinyIntegerFile({ family: 'vit' })],
   ['one patch, one class, one block', tinyIntegerFile({ grid: 1, classes: 1, depth: 1, heads: 1 })],
   [
@@ -49,6 +51,7 @@ const SHAPES: [name: string, file: Uint8Array][] = [
 
 const valid = tinyIntegerFile();
 const uniform = tinyIntegerFile({}, UNIFORM);
+const eighths = tinyIntegerFile({}, EIGHTHS);
 const ARCHITECTURE = readIntegerModel(valid).architecture;
 
 /** The case's file is refused by one CheckpointError of this code that says all of `says`; nothing is allocated for it. */
@@ -380,9 +383,13 @@ describe('a description that is wrong in one place', () => {
     ['norm', 'shift', 63, '1 to 62'],
     ['blocks.0.attn.softmax', 'levels', 0, '1 to 1073741823'],
     ['blocks.0.attn.softmax', 'levels', 2 ** 30, '1 to 1073741823'],
+    ['blocks.0.attn.softmax', 'slope', 0, '1 to 32767'],
+    ['blocks.0.attn.softmax', 'slope', 2 ** 15, '1 to 32767'],
+    ['blocks.0.attn.softmax', 'slope', 147.5, '1 to 32767'],
   ];
   test.each(outside)('steps: %s.%s = %p', (step, key, value, range) => {
-    expectRefusal(withValue(uniform, ['steps', step, key], value), D, [
+    const file = key === 'slope' ? eighths : uniform;
+    expectRefusal(withValue(file, ['steps', step, key], value), D, [
       `description.steps.${step}.${key}: expected an integer from ${range}, found `,
     ]);
   });

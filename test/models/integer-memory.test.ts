@@ -5,7 +5,7 @@ import { type IntegerKernels, instantiateKernels, type Tier } from '../../src/ru
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
 import { describeTiers, onTiers } from '../support/tiers.js';
-import { RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import { EIGHTHS, RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 const MODELS: [name: string, make: () => IntegerModel][] = [
   ['DeiT', () => tinyInteger({ grid: 4, classes: 9 })],
@@ -13,6 +13,7 @@ const MODELS: [name: string, make: () => IntegerModel][] = [
   ['DeiT, weights of 7 bits', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 7 })],
   ['Swin', () => tinySwinInteger({ classes: 9 })],
   ['Swin, uniform attention', () => tinySwinInteger({}, UNIFORM)],
+  ['Swin, attention in eighths', () => tinySwinInteger({}, EIGHTHS)],
   [
     'Swin of odd windows and three stages',
     () => tinySwinInteger({ imageSize: 24, window: 3, depths: [2, 2, 1], heads: [3, 2, 4], dim: 24 }),

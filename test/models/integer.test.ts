@@ -8,11 +8,19 @@ import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
 import { computed } from '../support/class-token.js';
 import { countMissing, TIERS } from '../support/tiers.js';
-import { RECIPE, tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import {
+  EIGHTHS,
+  RECIPE,
+  tinyInteger,
+  tinyIntegerFile,
+  tinySwinInteger,
+  UNIFORM,
+} from '../support/tiny-integer.js';
 
 const MODELS: [name: string, model: () => IntegerModel][] = [
   ['log2 attention', () => tinyInteger()],
   ['uniform attention', () => tinyInteger({}, UNIFORM)],
+  ['attention in eighths', () => tinyInteger({ grid: 3 }, EIGHTHS)],
   ['weights of 7 bits', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 7 })],
   ['weights of 4 bits', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 4 })],
   [
@@ -30,6 +38,7 @@ const MODELS: [name: string, model: () => IntegerModel][] = [
   ],
   ['a Swin: windows that shift, then one window', () => tinySwinInteger()],
   ['a Swin with uniform attention', () => tinySwinInteger({}, UNIFORM)],
+  ['a Swin with attention in eighths', () => tinySwinInteger({}, EIGHTHS)],
   [
     'a Swin of three stages, windows larger than the last two',
     () => tinySwinInteger({ imageSize: 32, patchSize: 4, depths: [1, 2, 1], heads: [1, 2, 4], window: 4 }),
@@ -115,6 +124,7 @@ describe('a shifted window', () => {
   test.each([
     ['log2', tinySwinInteger(SIZE), 255],
     ['uniform', tinySwinInteger(SIZE, UNIFORM), 0],
+    ['eighths', tinySwinInteger(SIZE, EIGHTHS), 255],
   ] as const)(
     'gives probability 0 to tokens that are no neighbours: %s attention',
     async (_, model, zero) => {

@@ -10,7 +10,7 @@ import { Random } from '../assembly/support.js';
 import { randomPixels } from '../float/support.js';
 import { computed } from '../support/class-token.js';
 import { describeTiers, onTiers } from '../support/tiers.js';
-import { RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import { EIGHTHS, RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 const partOf = (index: number, count: number): Part => ({ index, count, scratch: 0 });
 const partsOf = (count: number) => Array.from({ length: count }, (_, index) => partOf(index, count));
@@ -78,6 +78,7 @@ const NARROW = { ...RECIPE, weightBits: 7 as const };
 const MODELS: [name: string, make: () => IntegerModel][] = [
   ['DeiT', () => tinyInteger({ grid: 4, classes: 9 })],
   ['DeiT of uniform attention', () => tinyInteger({ grid: 3, dim: 24, heads: 3 }, UNIFORM)],
+  ['DeiT of attention in eighths', () => tinyInteger({ grid: 3, dim: 24, heads: 3 }, EIGHTHS)],
   ['DeiT of 4-bit weights', () => tinyInteger({ grid: 4 }, { ...RECIPE, weightBits: 4 })],
   ['ViT of 7-bit weights', () => tinyInteger({ family: 'vit', grid: 4, depth: 3, classes: 9 }, NARROW)],
   ['DeiT of one block', () => tinyInteger({ depth: 1 })],

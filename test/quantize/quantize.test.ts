@@ -19,6 +19,7 @@ import { tinyFile, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
 import { random, randomPixels } from '../float/support.js';
 import { refusal } from '../support/refusal.js';
 import {
+  EIGHTHS,
   RECIPE,
   tinyFloat,
   tinyFloatFile,
@@ -512,7 +513,7 @@ test('whatever a calibration finds, the checkpoint loads and runs to the same bi
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom('deit', 'swin'),
-      fc.constantFrom<Recipe>(RECIPE, UNIFORM),
+      fc.constantFrom<Recipe>(RECIPE, UNIFORM, EIGHTHS),
       fc.integer({ min: 1, max: 1e6 }),
       fc.oneof(fc.constant(0), exponent),
       fc.array(exponent, { minLength: 40, maxLength: 40 }),

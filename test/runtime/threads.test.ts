@@ -7,7 +7,7 @@ import { load as loadSource, type Model } from '../../src/classify.js';
 import { UsageError } from '../../src/errors.js';
 import { randomPixels } from '../float/support.js';
 import { refusal } from '../support/refusal.js';
-import { tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import { EIGHTHS, tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 // Workers run built files: so does the model that starts them.
 const INDEX = new URL('../../dist/index.js', import.meta.url);
@@ -16,6 +16,7 @@ const { load } = (await import(INDEX.href)) as { load: typeof loadSource };
 const MODELS: [name: string, model: () => IntegerModel][] = [
   ['a DeiT of 17 tokens', () => tinyInteger({ grid: 4, classes: 9 })],
   ['a DeiT, uniform attention', () => tinyInteger({ grid: 3, dim: 24, heads: 3 }, UNIFORM)],
+  ['a DeiT, attention in eighths', () => tinyInteger({ grid: 4, classes: 9 }, EIGHTHS)],
   ['a Swin of four windows, then one', () => tinySwinInteger({ classes: 9 })],
   [
     'a Swin of nine windows',

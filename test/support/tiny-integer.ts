@@ -54,6 +54,9 @@ export const RECIPE: Recipe = {
   sourceSha256: '0'.repeat(64),
 };
 
+/** As `best` makes it. */
+export const EIGHTHS: Recipe = { ...RECIPE, method: 'best', observer: 'search', attention: 'eighths' };
+
 export const UNIFORM: Recipe = { ...RECIPE, method: 'minmax', ptf: false, attention: 'uniform' };
 
 /** Quantisers as a calibration could have found them, without running one. */
