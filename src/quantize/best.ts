@@ -27,22 +27,22 @@ export async function calibrateBest(
 ): Promise<Calibration<Map<string, Quantizer>>> {
   const { wasm, signal, onProgress } = options;
   const { family } = model.architecture;
-  const runs = searchRuns(CANDIDATES, family);
-  const total = limit + runs * SEARCH_IMAGES;
   const last: Uint8Array[] = [];
-  const found = await calibrateEach(model, remember(images, last), limit, bestObservers(activationBits), {
-    ...options,
-    ...(onProgress ? { onProgress: (done) => onProgress(done, total) } : {}),
-  });
+  const seen = remember(images, last);
+  const found = await calibrateEach(model, seen, limit, bestObservers(activationBits), options);
   const runner = await FloatRunner.create(model, { wasm, batchSize: last.length });
   try {
     const highest = (name: string) => highestCode(name, { activationBits });
     const [minmax, ...others] = found.quantizers as [Map<string, Quantizer>, ...Map<string, Quantizer>[]];
     const shrunk = SHARES.map((share) => shrink(minmax, share, highest));
+    const total = searchRuns(CANDIDATES, family) * last.length;
     let done = 0;
     const quantizers = await searchBlocks(runner, last, [minmax, ...others, ...shrunk], {
       highest,
-      onRun: () => onProgress?.(limit + ++done * SEARCH_IMAGES, total),
+      onRun: () => {
+        done += last.length;
+        onProgress?.(done, total, 'searching');
+      },
       signal,
     });
     // The tokens are the patches behind the class token: with one quantiser for both they are not rounded twice.

@@ -17,6 +17,9 @@ import {
 /** Images of one batch: the paper's moving averages and last-batch searches depend on it. */
 const BATCH_SIZE = 16;
 
+/** Images done, of how many, in which phase: `best` runs some of the images often, to search for ranges. */
+export type CalibrationProgress = (done: number, total: number, phase: 'calibrating' | 'searching') => void;
+
 export interface CalibrationRun {
   /** The float kernel module `fqvit.float.wasm`, compiled or as bytes. */
   wasm: BufferSource | WebAssembly.Module;
@@ -25,7 +28,7 @@ export interface CalibrationRun {
   /** Whether to gather the moments of what linear layers read, for error feedback; false where absent. */
   moments?: boolean;
   /** After every batch. */
-  onProgress?: (done: number, total: number) => void;
+  onProgress?: CalibrationProgress;
   /** Looked at before every batch. */
   signal?: AbortSignal;
 }
@@ -92,7 +95,7 @@ export async function calibrateEach(
         for (const set of sets) set.observe(tensor, last);
         if (isLinearInput(name)) momentSet?.observe(tensor);
       });
-      onProgress?.(done, limit);
+      onProgress?.(done, limit, 'calibrating');
       await breathe();
     }
     if (done === 0)

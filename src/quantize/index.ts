@@ -6,7 +6,7 @@ import { type ImageSource, readPixels } from '../image/source.js';
 import { sha256 } from '../platform/sha256.js';
 import { readWasm } from '../runtime/wasm-node.js';
 import { calibrateBest } from './best.js';
-import { calibrate } from './calibrate.js';
+import { type CalibrationProgress, calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
 import { FEEDBACK_BITS } from './feedback.js';
 import { integerize } from './integerize.js';
@@ -14,6 +14,7 @@ import { type MethodOptions, methodRecipe } from './recipe.js';
 
 export { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
 export type { IntegerModel } from '../checkpoint/integer-model.js';
+export type { CalibrationProgress } from './calibrate.js';
 export {
   type ClassReport,
   type EvaluateOptions,
@@ -30,7 +31,7 @@ export interface QuantizeOptions extends MethodOptions, FloatModelOptions {
   calibrationImages?: number | undefined;
   /** Picks the images, 0..2^32 - 1. Default 0. `null` takes them in the order given. */
   seed?: number | null | undefined;
-  onProgress?: ((done: number, total: number) => void) | undefined;
+  onProgress?: CalibrationProgress | undefined;
   signal?: AbortSignal | undefined;
   /** The float kernel module instead of the package's own. */
   wasm?: WebAssembly.Module | BufferSource | undefined;

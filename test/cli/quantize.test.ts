@@ -32,11 +32,13 @@ describe('a checkpoint', () => {
     expect(scratch.read('a.safetensors')).toEqual(scratch.read('b.safetensors'));
     expect(readIntegerModel(scratch.read('a.safetensors'))).toMatchObject({
       labels: TINY_CONFIG.labels,
-      recipe: { method: 'fq', observer: 'minmax', attention: 'log2', calibrationImages: 6, seed: 0 },
+      recipe: { method: 'best', observer: 'search', attention: 'eighths', calibrationImages: 6, seed: 0 },
     });
     expect(first.stdout).toMatch(/integer .*a\.safetensors \(\d\.\d times smaller\)/);
     expect(first.stdout).toMatch(/images +6 used, 0 skipped/);
-    expect(first.stderr).toMatch(/^calibrating 6 images\ncalibrating 6\/6 images, .*\n$/);
+    expect(first.stderr).toMatch(
+      /^calibrating 6 images\ncalibrating 6\/6 images, .*\nsearching for ranges 222 images\nsearching for ranges 222\/222 images, .*\n$/,
+    );
     expect(outputs()).toEqual([]);
   });
 
@@ -66,13 +68,15 @@ describe('a checkpoint', () => {
   });
 
   test.each([
+    [['--method', 'fq'], { method: 'fq', observer: 'minmax', ptf: true, attention: 'log2' }],
+    [['--attention-bits', '7', '--observer', 'ema'], { method: 'fq', observer: 'ema', attention: 'eighths' }],
     [['--method', 'minmax'], { method: 'minmax', observer: 'minmax', ptf: false, attention: 'uniform' }],
     [['--method', 'omse', '--attention-bits', '4'], { method: 'omse', observer: 'omse', attention: 'log2' }],
     [
       ['--observer', 'percentile', '--attention-bits', '8'],
       { method: 'fq', observer: 'percentile', attention: 'uniform' },
     ],
-    [['--weight-bits', '4', '--activation-bits', '7'], { method: 'fq', weightBits: 4, activationBits: 7 }],
+    [['--weight-bits', '4', '--activation-bits', '7'], { method: 'best', weightBits: 4, activationBits: 7 }],
     [['--weight-bits', '6'], { weightBits: 6, activationBits: 8 }],
   ])('%j', async (options, recipe) => {
     expect(await quantize('method.safetensors', '--force', ...options)).toMatchObject({ code: 0 });

@@ -77,9 +77,9 @@ describe('calibrate on a small model', () => {
     const found = await calibrate(smallModel(), source(), 5, { ...minmax, batchSize: 2, onProgress });
     expect([taken, closed]).toEqual([5, true]);
     expect(onProgress.mock.calls).toEqual([
-      [2, 5],
-      [4, 5],
-      [5, 5],
+      [2, 5, 'calibrating'],
+      [4, 5, 'calibrating'],
+      [5, 5, 'calibrating'],
     ]);
     expect(found).toEqual(await calibrate(smallModel(), images.slice(0, 5), 5, { ...minmax, batchSize: 2 }));
   });

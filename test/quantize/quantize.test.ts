@@ -256,15 +256,15 @@ describe('calibration images', () => {
   });
 
   test('progress, abort before and during', async () => {
-    const seen: [number, number][] = [];
+    const seen: unknown[][] = [];
     await quantize(float, pictures(40), {
       method: 'fq',
       onProgress: (...progress) => seen.push(progress),
     });
     expect(seen).toEqual([
-      [16, 40],
-      [32, 40],
-      [40, 40],
+      [16, 40, 'calibrating'],
+      [32, 40, 'calibrating'],
+      [40, 40, 'calibrating'],
     ]);
     const reason = new Error('enough');
     await expect(quantize(float, three, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);

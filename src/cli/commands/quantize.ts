@@ -138,13 +138,19 @@ export default describeCommand({
     const source = readFloatModel(float.bytes, options);
     for (const warning of warnings(source)) warn(warning);
 
-    const progress = startProgress(
-      'calibrating',
-      Math.min(images.length, calibrationImages ?? DEFAULT_IMAGES),
-    );
+    let phase = 'calibrating';
+    let progress = startProgress(phase, Math.min(images.length, calibrationImages ?? DEFAULT_IMAGES));
+    const onProgress: QuantizeOptions['onProgress'] = (done, total, now) => {
+      if (now !== phase) {
+        phase = now;
+        progress.stop();
+        progress = startProgress('searching for ranges', total);
+      }
+      progress.update(done, total);
+    };
     let result: Quantized;
     try {
-      result = await quantize(float.bytes, images, { ...options, onProgress: progress.update });
+      result = await quantize(float.bytes, images, { ...options, onProgress });
     } finally {
       progress.stop();
     }
