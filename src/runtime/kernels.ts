@@ -42,28 +42,8 @@ export interface IntegerKernels {
     mask: Address,
     scratch: Address,
   ): void;
-  softmax_uniform(
-    q: Address,
-    ld: number,
-    out: Address,
-    rows: number,
-    n: number,
-    table: Address,
-    levels: number,
-    mask: Address,
-    scratch: Address,
-  ): void;
-  softmax_eighths(
-    q: Address,
-    ld: number,
-    out: Address,
-    rows: number,
-    n: number,
-    table: Address,
-    slope: number,
-    mask: Address,
-    scratch: Address,
-  ): void;
+  softmax_uniform: ScaledSoftmax;
+  softmax_eighths: ScaledSoftmax;
   layernorm(...operands: [...LayerNormOperands, rows: number, c: number]): void;
   layernorm_windows(...operands: [...LayerNormOperands, c: number, ...WindowOrderOperands]): void;
   layernorm_merge(
@@ -169,6 +149,19 @@ type Linear = (
   m: number,
   n: number,
   k: number,
+  scratch: Address,
+) => void;
+
+/** `scale`: levels of uniform codes, slope of codes in eighths. */
+type ScaledSoftmax = (
+  q: Address,
+  ld: number,
+  out: Address,
+  rows: number,
+  n: number,
+  table: Address,
+  scale: number,
+  mask: Address,
   scratch: Address,
 ) => void;
 
