@@ -1,6 +1,5 @@
 """CIFAR-10 as tensors, and the augmentations that both trainings use."""
 
-import math
 import os
 
 import numpy as np

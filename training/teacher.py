@@ -119,7 +119,6 @@ def train_teacher(data, runs, epochs=10, batch=250, lr=0.01, seed=0):
             losses += loss.item()
         line = f"teacher: epoch {epoch + 1}/{epochs} loss {losses * epochs / total:.4f}"
         print(f"{line} test top-1 {accuracy(teacher, *test):.2f} {time.time() - start:.0f} s", flush=True)
-    runs.mkdir(parents=True, exist_ok=True)
     torch.save(teacher.state_dict(), path)
     return teacher.eval()
 

@@ -16,7 +16,6 @@ import { affine, type ObserverRecipe, type Quantizer } from './observers.js';
 const SEARCH_IMAGES = 8;
 /** Parts of the min-max range that are tried beside the observers' ranges. */
 const SHARES = [0.9, 0.8, 0.7] as const;
-const CANDIDATES = 3 + SHARES.length;
 
 /** As `calibrate`, with the ranges, and scales of channels, of the method `best`. */
 export async function calibrateBest(
@@ -35,9 +34,10 @@ export async function calibrateBest(
     const highest = (name: string) => highestCode(name, { activationBits });
     const [minmax, ...others] = found.quantizers as [Map<string, Quantizer>, ...Map<string, Quantizer>[]];
     const shrunk = SHARES.map((share) => shrink(minmax, share, highest));
-    const total = searchRuns(CANDIDATES, family) * last.length;
+    const candidates = [minmax, ...others, ...shrunk];
+    const total = searchRuns(candidates.length, family) * last.length;
     let done = 0;
-    const quantizers = await searchBlocks(runner, last, [minmax, ...others, ...shrunk], {
+    const quantizers = await searchBlocks(runner, last, candidates, {
       highest,
       onRun: () => {
         done += last.length;
@@ -55,7 +55,7 @@ export async function calibrateBest(
 }
 
 /** The observers whose ranges are candidates; the first one's hold where nothing is searched. */
-export function bestObservers(activationBits: ActivationBits): ObserverRecipe[] {
+function bestObservers(activationBits: ActivationBits): ObserverRecipe[] {
   const observers = OBSERVER_NAMES.filter((name) => name !== 'omse');
   return observers.map((observer) => ({ observer, ptf: true, channels: true, activationBits }));
 }
