@@ -190,6 +190,17 @@ function writeCodes(row: usize, out: usize, n: usize, from: usize, end: usize): 
   }
 }
 
+/** Writes `none`, the code of probability 0, where no score counts: masked ones, and from the last on to `ld`. kept: 0 for no mask. */
+// @ts-ignore: decorator
+@inline
+function writeNone(out: usize, ld: usize, full: usize, last: v128, kept: usize, none: v128): void {
+  if (kept != 0) {
+    for (let i: usize = 0; i <= full; i += 16) v128.store(out + i, v128.bitselect(v128.load(out + i), none, v128.load(kept + i)));
+  }
+  v128.store(out + full, v128.bitselect(v128.load(out + full), none, last));
+  for (let i = full + 16; i < ld; i += 16) v128.store(out + i, none);
+}
+
 export function softmax_log2(
   q: usize, ld: usize, out: usize, rows: i32, n: i32, table: usize, mask: usize, scratch: usize,
 ): void {
@@ -209,12 +220,7 @@ export function softmax_log2(
     const sum = rowSum(row, <usize>n, entries) - dropped * load<u32>(entries);
     const end = thresholds(scratch, max, both >> 8, 2 * <u64>sum);
     writeCodes(row, out, full + 16, scratch + THRESHOLDS, end);
-    if (mask != 0) {
-      for (let i: usize = 0; i < full; i += 16) v128.store(out + i, v128.or(v128.load(out + i), v128.not(v128.load(kept + i))));
-    }
-    const counted = mask == 0 ? last : v128.and(last, v128.load(kept + full));
-    v128.store(out + full, v128.or(v128.load(out + full), v128.not(counted)));
-    for (let i = full + 16; i < ld; i += 16) v128.store(out + i, i8x16.splat(-1));
+    writeNone(out, ld, full, last, mask == 0 ? 0 : kept, i8x16.splat(-1));
     q += ld;
     out += ld;
     kept += ld;
@@ -242,11 +248,7 @@ export function softmax_uniform(
       const code = (<u64>exponential(row + i, entries) * inverse + ((<u64>1) << 43)) >> 44;
       store<u8>(out + i, <u8>min(code, 255));
     }
-    if (mask != 0) {
-      for (let i: usize = 0; i < <usize>n; i += 16) v128.store(out + i, v128.and(v128.load(out + i), v128.load(kept + i)));
-    }
-    v128.store(out + full, v128.and(v128.load(out + full), last));
-    for (let i = full + 16; i < ld; i += 16) v128.store(out + i, i8x16.splat(0));
+    writeNone(out, ld, full, last, mask == 0 ? 0 : kept, i8x16.splat(0));
     q += ld;
     out += ld;
     kept += ld;
@@ -280,11 +282,7 @@ export function softmax_eighths(
       const code = i8x16.shuffle(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
       v128.store(out + i, v128.or(code, i8x16.shr_s(code, 7)));
     }
-    if (mask != 0) {
-      for (let i: usize = 0; i < <usize>n; i += 16) v128.store(out + i, v128.or(v128.load(out + i), v128.not(v128.load(kept + i))));
-    }
-    v128.store(out + full, v128.or(v128.load(out + full), v128.not(last)));
-    for (let i = full + 16; i < ld; i += 16) v128.store(out + i, i8x16.splat(-1));
+    writeNone(out, ld, full, last, mask == 0 ? 0 : kept, i8x16.splat(-1));
     q += ld;
     out += ld;
     kept += ld;
