@@ -29,7 +29,7 @@ from muon import Muon
 from teacher import WIDTHS, train_teacher
 
 MODELS = {"deit": VisionTransformer, "swin": SwinTransformer}
-EPOCHS = {"deit": 24, "swin": 18}
+EPOCHS = {"deit": 20, "swin": 15}
 
 
 class Guide(nn.Module):
@@ -117,7 +117,7 @@ def parse_args():
     parser.add_argument("--out", type=Path, required=True, help=".safetensors file for the averaged weights, half floats")
     runs = Path(__file__).parent / "runs"
     parser.add_argument("--runs", type=Path, default=runs, help="cached pictures, the teacher, the last epoch")
-    parser.add_argument("--epochs", type=int, help="default: 24 for the deit, 18 for the swin")
+    parser.add_argument("--epochs", type=int, help="default: 20 for the deit, 15 for the swin")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=128)
