@@ -1,28 +1,34 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { RuntimeError } from '../errors.js';
+import { warn } from './report.js';
 
 /** The models that come with the package. */
 export const BUNDLED_MODELS = ['swin_cifar10', 'deit_cifar10'] as const;
+export type BundledModel = (typeof BUNDLED_MODELS)[number];
 /** The one that classifies where no model is named: the more accurate. */
-export const DEFAULT_MODEL = BUNDLED_MODELS[0];
+export const DEFAULT_MODEL: BundledModel = BUNDLED_MODELS[0];
 
 /**
- * Where the model is that a command was given: a path or a URL as it stands, the name of a bundled model as its file's path.
+ * Where the model is that a command was given: a path or a URL as it stands, the name of a bundled model as its file's path. A file of
+ * such a name comes first, with a warning.
  *
  * @throws RuntimeError `SOURCE` where the package comes without it
  */
 export function modelPath(source: string): string {
-  if (!isBundled(source)) return source;
-  const path = fileURLToPath(new URL(`../../models/${source}.safetensors`, import.meta.url));
+  const bundled = BUNDLED_MODELS.find((name) => name === source);
+  if (bundled === undefined) return source;
+  if (!statSync(source, { throwIfNoEntry: false })?.isFile()) return bundledPath(bundled);
+  warn(`${source} is taken from the current folder, not the bundled model of that name`);
+  return source;
+}
+
+/** @throws RuntimeError `SOURCE` where the package comes without it */
+export function bundledPath(name: BundledModel): string {
+  const path = fileURLToPath(new URL(`../../models/${name}.safetensors`, import.meta.url));
   if (existsSync(path)) return path;
   throw new RuntimeError(
     'SOURCE',
-    `${path}: expected the bundled model, found nothing of that name; pass --model`,
+    `${path}: expected the bundled model, found nothing of that name; install fqvit again, or name a file`,
   );
-}
-
-/** Whether this names a bundled model: a file of that name comes first. */
-export function isBundled(source: string): boolean {
-  return BUNDLED_MODELS.some((name) => name === source) && !existsSync(source);
 }

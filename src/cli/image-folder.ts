@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { QuantizeError, RuntimeError } from '../errors.js';
+import { FqvitError, RuntimeError } from '../errors.js';
 import { expectFolder, systemReason } from './files.js';
 
 const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
@@ -10,24 +10,34 @@ const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
  * The images below a folder, as paths from it with `/` between, by code units: the same folder gives the same list on
  * every machine. Links are followed, a folder is visited once, names that begin with a dot are left out.
  *
- * @throws RuntimeError `SOURCE`; QuantizeError `CALIBRATION_IMAGES` where there is none
+ * @throws RuntimeError `SOURCE`; FqvitError `IMAGES` where there is none
  */
 export async function listImages(folder: string): Promise<string[]> {
   await expectFolder(folder);
   const found: string[] = [];
   await visit(folder, '', new Set(), found);
   if (found.length === 0) {
-    throw new QuantizeError(
-      'CALIBRATION_IMAGES',
-      `${folder}: expected images (.jpg, .jpeg, .png, .webp), found none`,
-    );
+    throw new FqvitError('IMAGES', `${folder}: expected images (.jpg, .jpeg, .png, .webp), found none`);
   }
   return found.sort(byCodeUnit);
 }
 
+/** What a folder holds, but names that begin with a dot, by code units. @throws RuntimeError `SOURCE` */
+export async function folderEntries(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
+  const visible = (await entries(folder)).filter(({ name }) => !name.startsWith('.'));
+  return Promise.all(
+    visible.map(async (entry) => {
+      const what = entry.isSymbolicLink() ? await behindLink(join(folder, entry.name)) : entry;
+      return { name: entry.name, isFolder: what?.isDirectory() ?? false };
+    }),
+  );
+}
+
 async function visit(root: string, below: string, visited: Set<string>, found: string[]): Promise<void> {
   const folder = join(root, below);
-  const real = await realpath(folder);
+  const real = await realpath(folder).catch((cause: unknown) => {
+    throw unreadable(folder, cause);
+  });
   if (visited.has(real)) return;
   visited.add(real);
   for (const entry of await entries(folder)) {
@@ -45,10 +55,14 @@ async function entries(folder: string): Promise<Dirent[]> {
   try {
     return (await readdir(folder, { withFileTypes: true })).sort((a, b) => byCodeUnit(a.name, b.name));
   } catch (cause) {
-    throw new RuntimeError('SOURCE', `${folder}: expected a readable folder, found ${systemReason(cause)}`, {
-      cause,
-    });
+    throw unreadable(folder, cause);
   }
+}
+
+function unreadable(folder: string, cause: unknown): RuntimeError {
+  return new RuntimeError('SOURCE', `${folder}: expected a readable folder, found ${systemReason(cause)}`, {
+    cause,
+  });
 }
 
 async function behindLink(path: string) {

@@ -33,10 +33,12 @@ export interface OutputOptions {
  */
 export function checkOutput(path: string, { force, inputs }: OutputOptions): string {
   if (path.includes('\0')) throw refusal(path, 'a path', 'a NUL character in it');
-  const target = existing(path, force) ?? path;
-  if (inputs.some((input) => samePath(input, target))) {
+  if (/[\\/]$/.test(path)) throw refusal(path, 'a file to write', 'the name of a folder');
+  const there = existing(path, force);
+  if (there !== undefined && inputs.some((input) => samePath(input, there))) {
     throw refusal(path, 'another file than the input', 'the input itself');
   }
+  const target = there ?? path;
   const folder = dirname(target);
   try {
     if (!statSync(folder).isDirectory()) throw refusal(folder, 'a folder for the output', 'a file');

@@ -13,8 +13,8 @@ const LINE_INTERVAL_MS = 5000;
 let current: Progress | undefined;
 
 /** Progress over images on stderr: a bar on a terminal, else a line now and then. */
-export function startProgress(what: string, total: number): Progress {
-  const progress = process.stderr.isTTY ? barProgress(what, total) : lineProgress(what, total);
+export function startProgress(what: string, total: number, unit = 'image'): Progress {
+  const progress = process.stderr.isTTY ? barProgress(what, total, unit) : lineProgress(what, total, unit);
   current = progress;
   return {
     update: progress.update,
@@ -31,7 +31,7 @@ export function stopProgress(): void {
   current = undefined;
 }
 
-function barProgress(what: string, total: number): Progress {
+function barProgress(what: string, total: number, unit: string): Progress {
   const start = performance.now();
   const progress = new SingleBar(
     {
@@ -44,7 +44,7 @@ function barProgress(what: string, total: number): Progress {
         const empty = options.barsize! - filled;
         const cells =
           options.barCompleteString!.slice(0, filled) + options.barIncompleteString!.slice(0, empty);
-        return `${what} ${cells} ${formatCount(value)}/${plural(all, 'image')}${remaining(start, value, all)}`;
+        return `${what} ${cells} ${formatCount(value)}/${plural(all, unit)}${remaining(start, value, all)}`;
       },
     },
     Presets.shades_classic,
@@ -53,17 +53,17 @@ function barProgress(what: string, total: number): Progress {
   return { update: (done) => progress.update(done), stop: () => progress.stop() };
 }
 
-function lineProgress(what: string, total: number): Progress {
+function lineProgress(what: string, total: number, unit: string): Progress {
   const start = performance.now();
   let last = start;
   const line = (text: string) => process.stderr.write(`${what} ${text}\n`);
-  line(plural(total, 'image'));
+  line(plural(total, unit));
   return {
     update(done, all) {
       const now = performance.now();
       if (done < all && now - last < LINE_INTERVAL_MS) return;
       last = now;
-      line(`${formatCount(done)}/${plural(all, 'image')}${remaining(start, done, all)}`);
+      line(`${formatCount(done)}/${plural(all, unit)}${remaining(start, done, all)}`);
     },
     stop() {},
   };

@@ -17,8 +17,15 @@ import {
 /** Images of one batch: the paper's moving averages and last-batch searches depend on it. */
 const BATCH_SIZE = 16;
 
-/** Images done, of how many, in which phase: `best` runs some of the images often, to search for ranges. */
-export type CalibrationProgress = (done: number, total: number, phase: 'calibrating' | 'searching') => void;
+/**
+ * What is done, of how much, in which phase: images; images that `best` runs again and again, to search for ranges; linear layers whose
+ * weights are rounded.
+ */
+export type CalibrationProgress = (
+  done: number,
+  total: number,
+  phase: 'calibrating' | 'searching' | 'rounding',
+) => void;
 
 export interface CalibrationRun {
   /** The float kernel module `fqvit.float.wasm`, compiled or as bytes. */

@@ -3,13 +3,14 @@ import { checkQuantizable } from '../checkpoint/integer-description.js';
 import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
+import { breathe } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
 import { readWasm } from '../runtime/wasm-node.js';
 import { calibrateBest } from './best.js';
 import { type CalibrationProgress, calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
 import { FEEDBACK_BITS } from './feedback.js';
-import { integerize } from './integerize.js';
+import { integerizeByLayer } from './integerize.js';
 import { type MethodOptions, methodRecipe } from './recipe.js';
 
 export { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
@@ -98,18 +99,28 @@ export async function quantize(
     observer === 'search'
       ? calibrateBest(model, pixels, wanted, run)
       : calibrate(model, pixels, wanted, { ...run, observer, ptf });
-  const {
-    quantizers,
-    moments,
-    images: used,
-  } = await calibration.catch((error: unknown) => {
-    const none = error instanceof QuantizeError && error.code === 'CALIBRATION_COUNT';
-    throw none ? tooFew(options.calibrationImages ?? 1, 0, skipped) : error;
-  });
-  if (used < (options.calibrationImages ?? 1)) throw tooFew(options.calibrationImages ?? 1, used, skipped);
+  const { quantizers, moments, images: used } = await calibration;
   const recipe = { ...method, calibrationImages: used, seed, sourceSha256: await sha256(float) };
-  const integer = integerize(model, quantizers, recipe, moments);
+  const integer = await patiently(integerizeByLayer(model, quantizers, recipe, moments), model, options);
   return { bytes: writeIntegerModel(integer), model: integer, warnings: model.warnings, skipped };
+}
+
+/** Lets others run before every layer: rounding one with error feedback takes up to seconds. */
+async function patiently(
+  layers: Generator<void, IntegerModel>,
+  model: FloatModel,
+  { onProgress, signal }: QuantizeOptions,
+): Promise<IntegerModel> {
+  const total = [...model.tensors].filter(
+    ([name, { shape }]) => name.endsWith('.weight') && shape.length > 1,
+  ).length;
+  for (let done = 0; ; done++) {
+    await breathe();
+    signal?.throwIfAborted();
+    const { value, done: isDone } = layers.next();
+    onProgress?.(Math.min(done, total), total, 'rounding');
+    if (isDone) return value;
+  }
 }
 
 /** @throws UsageError `SEED` */
@@ -136,13 +147,18 @@ function imageCount(available: number, wanted: number | undefined): number {
   return wanted ?? Math.min(DEFAULT_IMAGES, available);
 }
 
-/** The pixels of the images that can be read; the others are noted in `skipped`. */
+/**
+ * The pixels of the images that can be read; the others are noted in `skipped`.
+ *
+ * @throws QuantizeError `CALIBRATION_IMAGES` where they end before there are as many as were asked for, or one
+ */
 async function* readable(
   images: readonly ImageSource[],
   preprocessing: FloatModel['preprocessing'],
   skipped: Skipped[],
-  { signal }: { signal?: AbortSignal | undefined },
+  { signal, calibrationImages: wanted = 1 }: QuantizeOptions,
 ): AsyncGenerator<Uint8Array> {
+  let found = 0;
   for (const image of images) {
     let pixels: Uint8Array;
     try {
@@ -153,8 +169,10 @@ async function* readable(
       skipped.push({ image, error });
       continue;
     }
+    found++;
     yield pixels;
   }
+  if (found < wanted) throw tooFew(wanted, found, skipped);
 }
 
 function tooFew(wanted: number, found: number, skipped: readonly Skipped[]): QuantizeError {

@@ -40,14 +40,24 @@ import { linearCodes, MAX_BIAS } from './weights.js';
  *   error feedback, all others to nearest
  * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or NaN
  */
-export function integerize(
+export function integerize(...parameters: Parameters<typeof integerizeByLayer>): IntegerModel {
+  const layers = integerizeByLayer(...parameters);
+  let layer = layers.next();
+  while (!layer.done) layer = layers.next();
+  return layer.value;
+}
+
+/** As `integerize`, which takes long where weights are rounded with error feedback: stops before every linear layer. */
+export function* integerizeByLayer(
   model: FloatModel,
   quantizers: ReadonlyMap<string, Quantizer>,
   recipe: Recipe,
   moments: ReadonlyMap<string, Moments> = new Map(),
-): IntegerModel {
-  return new Integerizer(model, quantizers, recipe, moments).run();
+): Layers<IntegerModel> {
+  return yield* new Integerizer(model, quantizers, recipe, moments).run();
 }
+
+type Layers<Result> = Generator<void, Result>;
 
 class Integerizer {
   readonly #tensors = new Map<string, IntegerArray>();
@@ -61,10 +71,10 @@ class Integerizer {
     private readonly moments: ReadonlyMap<string, Moments>,
   ) {}
 
-  run(): IntegerModel {
+  *run(): Layers<IntegerModel> {
     const { layerNormEps: _, ...architecture } = this.model.architecture;
-    if (architecture.family === 'swin') this.swin(architecture);
-    else this.vit(architecture);
+    if (architecture.family === 'swin') yield* this.swin(architecture);
+    else yield* this.vit(architecture);
     const layout = integerLayout({ architecture, recipe: this.recipe });
     const description: Description = {
       format: FORMAT,
@@ -80,38 +90,38 @@ class Integerizer {
     return { ...description, tensors };
   }
 
-  private vit(architecture: VitArchitecture): void {
+  private *vit(architecture: VitArchitecture): Layers<void> {
     const { family, dim, depth, heads } = architecture;
-    this.patchEmbedding(family, 'patch_embed.out');
+    yield* this.patchEmbedding(family, 'patch_embed.out');
     this.tokens(dim);
     let stream = 'stem.out';
     for (let i = 0; i < depth; i++) {
       const block = `blocks.${i}`;
-      this.qkv(block, `${block}.attn.scores`, dim / heads);
-      this.block(block, stream, dim, tokenCount(architecture));
+      yield* this.qkv(block, `${block}.attn.scores`, dim / heads);
+      yield* this.block(block, stream, dim, tokenCount(architecture));
       stream = `${block}.residual2.out`;
     }
     this.layerNorm('norm', 'norm.out');
-    this.linear('head', 'norm.out', 'logits');
+    yield* this.linear('head', 'norm.out', 'logits');
   }
 
-  private swin(architecture: SwinArchitecture): void {
-    this.patchEmbedding('swin', 'patch_embed.conv.out');
+  private *swin(architecture: SwinArchitecture): Layers<void> {
+    yield* this.patchEmbedding('swin', 'patch_embed.conv.out');
     this.layerNorm('patch_embed.norm', 'stem.out');
     let stream = 'stem.out';
     const stages = swinStages(architecture);
     for (const { name, dim, depth, heads, window } of stages) {
       for (let j = 0; j < depth; j++) {
         const block = `${name}.blocks.${j}`;
-        this.qkv(block, `${block}.attn.qk`, dim / heads);
+        yield* this.qkv(block, `${block}.attn.qk`, dim / heads);
         this.positionBias(block);
-        this.block(block, stream, dim, window ** 2);
+        yield* this.block(block, stream, dim, window ** 2);
         stream = `${block}.residual2.out`;
       }
       if (name === stages.at(-1)!.name) break;
       const reduction = `${name}.downsample.reduction`;
       this.layerNorm(`${name}.downsample.norm`, `${name}.downsample.norm.out`);
-      this.linear(reduction, `${name}.downsample.norm.out`, `${reduction}.out`);
+      yield* this.linear(reduction, `${name}.downsample.norm.out`, `${reduction}.out`);
       this.factors(reduction, this.quantizer(`${reduction}.out`), 2 * dim);
       stream = `${reduction}.out`;
     }
@@ -120,14 +130,14 @@ class Integerizer {
     const pooled = this.quantizer('pooled');
     const tokens = stages.at(-1)!.side ** 2;
     this.product('pooled', normed.scale / pooled.scale / tokens, 255 * tokens);
-    this.linear('head', 'pooled', 'logits');
+    yield* this.linear('head', 'pooled', 'logits');
   }
 
-  private patchEmbedding(family: Family, output: string): void {
+  private *patchEmbedding(family: Family, output: string): Layers<void> {
     const input = inputQuantizer(family, this.model.preprocessing, this.quantizer('input'));
     this.#scales.set('input', { scale: input.scale, zeroPoint: input.zeroPoint });
     this.#tensors.set('input.table', input.table);
-    this.linear('patch_embed.proj', 'input', output, input);
+    yield* this.linear('patch_embed.proj', 'input', output, input);
   }
 
   /** Class token and position embedding. */
@@ -146,10 +156,10 @@ class Integerizer {
   }
 
   /** The first half of attention: norm1, q, k, v and the product `scores` of q and k. */
-  private qkv(block: string, scores: string, headDim: number): void {
+  private *qkv(block: string, scores: string, headDim: number): Layers<void> {
     const qkv = this.quantizer(`${block}.attn.qkv.out`);
     this.layerNorm(`${block}.norm1`, `${block}.norm1.out`);
-    this.linear(`${block}.attn.qkv`, `${block}.norm1.out`, `${block}.attn.qkv.out`);
+    yield* this.linear(`${block}.attn.qkv`, `${block}.norm1.out`, `${block}.attn.qkv.out`);
     const factor = qkv.scale ** 2 / Math.sqrt(headDim) / this.quantizer(scores).scale;
     this.product(scores, factor, 255 ** 2 * headDim);
   }
@@ -173,7 +183,7 @@ class Integerizer {
    *
    * @param stream the input of the block  @param scores in a row of the softmax
    */
-  private block(name: string, stream: string, dim: number, scores: number): void {
+  private *block(name: string, stream: string, dim: number, scores: number): Layers<void> {
     const before = this.quantizer(stream);
     const qkv = this.quantizer(`${name}.attn.qkv.out`);
     const scoreScale = this.quantizer(`${name}.attn.scores`).scale;
@@ -193,7 +203,7 @@ class Integerizer {
     } else {
       this.product(`${name}.attn.context`, (-qkv.scale * 2 ** -15) / context.scale, 2 ** 24);
     }
-    this.linear(`${name}.attn.proj`, `${name}.attn.context`, `${name}.attn.proj.out`);
+    yield* this.linear(`${name}.attn.proj`, `${name}.attn.context`, `${name}.attn.proj.out`);
     const middle = this.quantizer(`${name}.residual1.out`);
     const projection = this.quantizer(`${name}.attn.proj.out`);
     this.addition(`${name}.residual1`, middle, additionParameters(before, projection, middle, dim));
@@ -203,9 +213,9 @@ class Integerizer {
       this.quantizer(`${name}.mlp.gelu.out`),
       highestCode(`${name}.mlp.gelu.out`, this.recipe),
     );
-    this.linear(`${name}.mlp.fc1`, `${name}.norm2.out`, gelu);
+    yield* this.linear(`${name}.mlp.fc1`, `${name}.norm2.out`, gelu);
     this.#tensors.set(`${name}.mlp.gelu.table`, gelu.table);
-    this.linear(`${name}.mlp.fc2`, `${name}.mlp.gelu.out`, `${name}.mlp.fc2.out`);
+    yield* this.linear(`${name}.mlp.fc2`, `${name}.mlp.gelu.out`, `${name}.mlp.fc2.out`);
     const after = this.quantizer(`${name}.residual2.out`);
     const fc2 = this.quantizer(`${name}.mlp.fc2.out`);
     this.addition(`${name}.residual2`, after, additionParameters(middle, fc2, after, dim));
@@ -215,12 +225,13 @@ class Integerizer {
    * @param to the quantiser behind the layer, or the fine quantiser of a GELU table
    * @param input.offset real input = scale·(code - zeroPoint + offset); its sum over the weights goes into the bias
    */
-  private linear(
+  private *linear(
     name: string,
     from: string,
     to: string | (QuantizerScale & ChannelScale),
     input?: { scale: number; offset: number },
-  ): void {
+  ): Layers<void> {
+    yield;
     const { data: weight, shape } = this.model.tensors.get(`${name}.weight`)!;
     const out = shape[0]!;
     const realBias = this.model.tensors.get(`${name}.bias`)?.data ?? new Float32Array(out);

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { load } from '../../src/index.js';
 import { fqvit, Scratch, withInteger } from './support.js';
@@ -111,5 +112,21 @@ describe('the model', () => {
     const [{ model, predictions }] = JSON.parse(run.stdout);
     expect(model).toBe(name);
     expect(predictions).toHaveLength(5);
+  });
+
+  test('is the bundled one where none is named, whatever lies in the current folder', async () => {
+    mkdirSync(scratch.at('cwd/deit_cifar10'), { recursive: true });
+    scratch.write('cwd/swin_cifar10', 'no model');
+    const run = (...args: string[]) => fqvit(['classify', photo, ...args], { cwd: scratch.at('cwd') });
+    expect(await run()).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^fqvit: swin_cifar10 knows/),
+    });
+    expect(await run('--model', 'deit_cifar10')).toMatchObject({ code: 0 });
+    const named = await run('--model', 'swin_cifar10');
+    expect(named).toMatchObject({ code: 1, stdout: '' });
+    expect(named.stderr).toMatch(
+      /^fqvit: warning: swin_cifar10 is taken from the current folder.*\nfqvit: CHECKPOINT_/,
+    );
   });
 });

@@ -94,7 +94,7 @@ describe('without a table the subfolders are the classes', () => {
     const run = await fqvit(['eval', integer, '--images', folder]);
     expect(run).toMatchObject({ code: 1, stdout: '' });
     expect(run.stderr).toMatch(
-      /LABELS: .*expected photos in subfolders named as the classes of the model \(red, green, blue\), or --labels; found/,
+      /LABELS: .*expected subfolders named as the classes of the model \("red", "green", "blue"\), or --labels; found/,
     );
   });
 });

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { expectFile, expectFolder, readText } from '../../src/cli/files.js';
 import { listImages } from '../../src/cli/image-folder.js';
 import { readLabels } from '../../src/cli/label-file.js';
+import { labelsOfFolders } from '../../src/cli/labels-folders.js';
 import { checkOutput } from '../../src/cli/output-file.js';
 import { describeWithShared, shared } from '../support/shared.js';
 import { Scratch } from './support.js';
@@ -47,6 +49,47 @@ describe('the images of a folder', () => {
       'broken.jpg',
       'first/photo.png',
     ]);
+  });
+
+  test('a folder that is too deep', async () => {
+    mkdirSync(scratch.at('deep'));
+    const nest = 'name=$(printf "x%.0s" {1..200}); for i in {1..25}; do mkdir $name && cd $name; done';
+    execFileSync('bash', ['-c', nest], { cwd: scratch.at('deep') });
+    await expect(listImages(scratch.at('deep'))).rejects.toMatchObject({
+      code: 'SOURCE',
+      message: expect.stringMatching(/expected a readable folder, found a name that is too long/),
+    });
+    execFileSync('rm', ['-r', scratch.at('deep')]);
+  });
+});
+
+describe('the classes that subfolders are named as', () => {
+  const refused = (labels: string[]) => labelsOfFolders(scratch.at('classes'), labels);
+
+  test('a link to another class is a folder as any other; names are compared in one Unicode form', async () => {
+    scratch.write('classes/caf\u00e9/1.png', '');
+    scratch.write('classes/dog/1.png', '');
+    scratch.write('classes/dog/old/2.png', '');
+    symlinkSync('dog', scratch.at('classes/ant'));
+    expect(await refused(['dog', 'ant', 'cafe\u0301'])).toEqual([
+      { file: 'dog/1.png', class: 0, rank: 0 },
+      { file: 'ant/1.png', class: 1, rank: 0 },
+      { file: 'caf\u00e9/1.png', class: 2, rank: 0 },
+      { file: 'dog/old/2.png', class: 0, rank: 1 },
+      { file: 'ant/old/2.png', class: 1, rank: 1 },
+    ]);
+  });
+
+  test('two classes of one name, a class that the model lacks, a class without photos, labels without end', async () => {
+    await expect(refused(['dog', 'ant', 'caf\u00e9', 'dog'])).rejects.toMatchObject({
+      code: 'LABELS',
+      message: expect.stringMatching(/found "dog", which classes 0 and 3 are called$/),
+    });
+    await expect(refused(['dog', 'caf\u00e9'])).rejects.toMatchObject({ code: 'LABELS' });
+    const long = refused(['x'.repeat(1e6)]);
+    await expect(long).rejects.toMatchObject({ message: expect.stringMatching(/^.{0,400}$/s) });
+    mkdirSync(scratch.at('classes/eel'));
+    await expect(refused(['dog', 'ant', 'caf\u00e9', 'eel'])).rejects.toMatchObject({ code: 'IMAGES' });
   });
 });
 

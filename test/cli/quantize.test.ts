@@ -37,7 +37,7 @@ describe('a checkpoint', () => {
     expect(first.stdout).toMatch(/integer .*a\.safetensors \(\d\.\d times smaller\)/);
     expect(first.stdout).toMatch(/images +6 used, 0 skipped/);
     expect(first.stderr).toMatch(
-      /^calibrating 6 images\ncalibrating 6\/6 images, .*\nsearching for ranges 222 images\nsearching for ranges 222\/222 images, .*\n$/,
+      /^calibrating 6 images\ncalibrating 6\/6 images, .*\nsearching for ranges 222 image runs\nsearching for ranges 222\/222 image runs, .*\nrounding weights 10 layers\nrounding weights 10\/10 layers, .*\n$/,
     );
     expect(outputs()).toEqual([]);
   });
@@ -287,6 +287,7 @@ describe('calibration photos', () => {
       stdout: '',
       stderr: expect.stringMatching(/CALIBRATION_IMAGES: .*2.*found 1/),
     });
+    expect(run.stderr).not.toContain('searching');
     expect(outputs()).toEqual([]);
   });
 });

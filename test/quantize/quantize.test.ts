@@ -265,6 +265,7 @@ describe('calibration images', () => {
       [16, 40, 'calibrating'],
       [32, 40, 'calibrating'],
       [40, 40, 'calibrating'],
+      ...Array.from({ length: 11 }, (_, layer) => [layer, 10, 'rounding']),
     ]);
     const reason = new Error('enough');
     await expect(quantize(float, three, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
@@ -272,6 +273,12 @@ describe('calibration images', () => {
     const onProgress = () => controller.abort(reason);
     const run = quantize(float, pictures(40), { signal: controller.signal, onProgress });
     await expect(run).rejects.toBe(reason);
+    const rounding = new AbortController();
+    const late = quantize(float, three, {
+      ...{ method: 'fq', weightBits: 4, signal: rounding.signal },
+      onProgress: (done, _, phase) => phase === 'rounding' && done === 5 && rounding.abort(reason),
+    });
+    await expect(late).rejects.toBe(reason);
   });
 });
 

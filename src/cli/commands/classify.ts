@@ -1,6 +1,6 @@
 import type { Model, Prediction } from '../../classify.js';
 import { FqvitError } from '../../errors.js';
-import { BUNDLED_MODELS, DEFAULT_MODEL, isBundled, modelPath } from '../bundled-model.js';
+import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL, modelPath } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { expectFile } from '../files.js';
 import { bar, columns, formatDuration, plain } from '../format.js';
@@ -30,8 +30,7 @@ export default describeCommand({
     model: {
       type: 'string',
       valueHint: 'M',
-      default: DEFAULT_MODEL,
-      description: `Integer checkpoint, a file or a URL, or one of ten classes that comes along: ${BUNDLED_MODELS.join(', ')}`,
+      description: `Integer checkpoint, a file or a URL, or one of ten classes that comes along: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
     },
     top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes to show, best first' },
     threads: THREADS_OPTION,
@@ -48,14 +47,15 @@ export default describeCommand({
     'fqvit classify photos/*.jpg --model m.safetensors --threads 4',
     'fqvit classify photo.jpg --json',
   ],
-  async run({ _: files, model: source, top, threads, json }) {
+  async run({ _: files, model: named, top, threads, json }) {
     const count = integerOption('top', top, 1);
     const threadCount = threadsOption(threads);
-    const path = modelPath(source);
+    const source = named ?? DEFAULT_MODEL;
+    const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
     await expectFile(path);
     const { load } = await import('../../index.js');
     const model = await load(path, { threads: threadCount });
-    if (isBundled(source)) noteBundled(source, model);
+    if (path !== named) noteBundled(source, model);
 
     const results: Result[] = [];
     for (const file of files) {

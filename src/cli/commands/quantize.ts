@@ -24,6 +24,13 @@ import { fractionOption, integerOption, optional, tripleOption } from '../values
 /** Skipped images that the summary lists; the rest is a number. */
 const SKIPPED_SHOWN = 10;
 
+/** What the progress of each phase says, and what it counts. */
+const PHASES = {
+  calibrating: ['calibrating', 'image'],
+  searching: ['searching for ranges', 'image run'],
+  rounding: ['rounding weights', 'layer'],
+} as const;
+
 const ARGS = {
   float: {
     type: 'positional',
@@ -127,10 +134,11 @@ export default describeCommand({
     const chosen = chosenOptions(args);
     const { calibrationImages } = chosen;
     methodRecipe(chosen);
-    const inputs = [args.float, join(args.float, 'model.safetensors'), ...(args.labels ? [args.labels] : [])];
-    const target = checkOutput(args.output, { force: args.force ?? false, inputs });
     const labels = args.labels === undefined ? undefined : await readLabels(args.labels);
     const images = await calibrationList(args.calibration, calibrationImages);
+    const folder = ['model.safetensors', 'config.json'].map((file) => join(args.float, file));
+    const inputs = [args.float, ...folder, ...(args.labels ? [args.labels] : []), ...images];
+    const target = checkOutput(args.output, { force: args.force ?? false, inputs });
     const float = await readFloatSource(args.float);
     const options = { ...float.options, ...chosen, ...(labels ? { labels } : {}) };
     const { DEFAULT_IMAGES, quantize, readFloatModel } = await import('../../quantize/index.js');
@@ -138,13 +146,14 @@ export default describeCommand({
     const source = readFloatModel(float.bytes, options);
     for (const warning of warnings(source)) warn(warning);
 
-    let phase = 'calibrating';
-    let progress = startProgress(phase, Math.min(images.length, calibrationImages ?? DEFAULT_IMAGES));
+    let phase: keyof typeof PHASES = 'calibrating';
+    let progress = startProgress('calibrating', Math.min(images.length, calibrationImages ?? DEFAULT_IMAGES));
     const onProgress: QuantizeOptions['onProgress'] = (done, total, now) => {
       if (now !== phase) {
         phase = now;
         progress.stop();
-        progress = startProgress('searching for ranges', total);
+        const [what, unit] = PHASES[now];
+        progress = startProgress(what, total, unit);
       }
       progress.update(done, total);
     };
