@@ -4,7 +4,7 @@ import { RuntimeError } from '../errors.js';
 import { warn } from './report.js';
 
 /** The models that come with the package. */
-export const BUNDLED_MODELS = ['swin_cifar10', 'deit_cifar10'] as const;
+export const BUNDLED_MODELS = ['deit_cifar10', 'swin_cifar10'] as const;
 export type BundledModel = (typeof BUNDLED_MODELS)[number];
 /** The one that classifies where no model is named: the more accurate. */
 export const DEFAULT_MODEL: BundledModel = BUNDLED_MODELS[0];

@@ -102,8 +102,8 @@ describe('the model', () => {
   });
 
   test.each([
-    ['swin_cifar10', []],
-    ['deit_cifar10', ['--model', 'deit_cifar10']],
+    ['deit_cifar10', []],
+    ['swin_cifar10', ['--model', 'swin_cifar10']],
   ])('the bundled %s says what it knows and how to get another', async (name, options) => {
     const run = await fqvit(['classify', photo, '--json', ...options]);
     expect(run.code).toBe(0);
@@ -115,18 +115,18 @@ describe('the model', () => {
   });
 
   test('is the bundled one where none is named, whatever lies in the current folder', async () => {
-    mkdirSync(scratch.at('cwd/deit_cifar10'), { recursive: true });
-    scratch.write('cwd/swin_cifar10', 'no model');
+    mkdirSync(scratch.at('cwd/swin_cifar10'), { recursive: true });
+    scratch.write('cwd/deit_cifar10', 'no model');
     const run = (...args: string[]) => fqvit(['classify', photo, ...args], { cwd: scratch.at('cwd') });
     expect(await run()).toMatchObject({
       code: 0,
-      stderr: expect.stringMatching(/^fqvit: swin_cifar10 knows/),
+      stderr: expect.stringMatching(/^fqvit: deit_cifar10 knows/),
     });
-    expect(await run('--model', 'deit_cifar10')).toMatchObject({ code: 0 });
-    const named = await run('--model', 'swin_cifar10');
+    expect(await run('--model', 'swin_cifar10')).toMatchObject({ code: 0 });
+    const named = await run('--model', 'deit_cifar10');
     expect(named).toMatchObject({ code: 1, stdout: '' });
     expect(named.stderr).toMatch(
-      /^fqvit: warning: swin_cifar10 is taken from the current folder.*\nfqvit: CHECKPOINT_/,
+      /^fqvit: warning: deit_cifar10 is taken from the current folder.*\nfqvit: CHECKPOINT_/,
     );
   });
 });

@@ -42,7 +42,7 @@ export default describeCommand({
   repeats: true,
   examples: [
     'fqvit classify photo.jpg',
-    'fqvit classify photo.jpg --model deit_cifar10',
+    'fqvit classify photo.jpg --model swin_cifar10',
     'fqvit classify photos/*.jpg --model deit_tiny.int8.safetensors --top 1',
     'fqvit classify photos/*.jpg --model m.safetensors --threads 4',
     'fqvit classify photo.jpg --json',

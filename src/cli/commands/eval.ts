@@ -51,7 +51,7 @@ export default describeCommand({
   },
   examples: [
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
-    'fqvit eval swin_cifar10 --images cifar10/test/   # with cifar10/test/cat/1.jpg, cifar10/test/ship/7.jpg, …',
+    'fqvit eval deit_cifar10 --images cifar10/test/   # with cifar10/test/cat/1.jpg, cifar10/test/ship/7.jpg, …',
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
   ],
   async run({ m, images: folder, labels, reference: source, limit: limitText, threads, json }) {
