@@ -1,7 +1,7 @@
 // Float checkpoints and images with generated values: what sizes, memory and time need, which do not depend on the values.
 import { writeSafetensors } from '../dist/checkpoint/safetensors.js';
-import { swinNames, swinShape } from '../dist/checkpoint/swin-names.js';
-import { vitNames, vitShape } from '../dist/checkpoint/vit-names.js';
+import { plainSwin, swinNames, swinShape } from '../dist/checkpoint/swin-names.js';
+import { plainVit, vitNames, vitShape } from '../dist/checkpoint/vit-names.js';
 import { random } from './support.mjs';
 
 const CLASSES = 1000;
@@ -11,14 +11,14 @@ export function floatCheckpoint(known) {
   const { family, dim, patchSize, imageSize, heads, window } = known;
   const sizes = {
     ...known,
-    patches: (imageSize / patchSize) ** 2,
+    positions: (imageSize / patchSize) ** 2 + 1,
     mlpDim: 4 * dim,
     classes: CLASSES,
     ...(family === 'swin'
       ? { windows: heads.map((_, i) => Math.min(window, imageSize / patchSize / 2 ** i)) }
       : {}),
   };
-  const names = family === 'swin' ? swinNames(known.depths) : vitNames(known.depth);
+  const names = family === 'swin' ? swinNames(plainSwin(known.depths)) : vitNames(plainVit(known.depth));
   const tensors = names.map((name) => {
     const shape = (family === 'swin' ? swinShape : vitShape)(name, sizes);
     const data = new Float32Array(shape.reduce((a, b) => a * b, 1));

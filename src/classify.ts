@@ -1,3 +1,4 @@
+import { type Architecture, featuresName, pooledTokens } from './checkpoint/architecture.js';
 import type { Description } from './checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
 import { shown } from './checkpoint/shown.js';
@@ -137,7 +138,7 @@ export class Model {
     if (!Number.isSafeInteger(top) || top < 1) {
       throw new UsageError('TOP', `top: expected a positive integer, found ${String(top)}`);
     }
-    this.#running();
+    this.#expectClasses();
     if (!Array.isArray(images)) return this.#predict(images as ImageSource, top, options);
     const all: Prediction[][] = [];
     for (const image of images) {
@@ -147,38 +148,41 @@ export class Model {
     return all;
   }
 
+  /**
+   * What the head reads, for search and similarity: Float32Array `[dim]`, the class token behind the last LayerNorm (the mean of it and the
+   * distillation token where there is one), or the mean of the patches. A backbone without a head has nothing else.
+   */
+  async features(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
+    return this.featuresOfPixels(await this.#pixels(image, options));
+  }
+
+  /** As `features`, of pixels that are already resized and cropped. */
+  featuresOfPixels(pixels: Uint8Array): Float32Array {
+    const name = featuresName(this.info.architecture);
+    const values = this.#dequantise(this.#run(pixels, name), name);
+    return meanOfTokens(values, this.info.architecture);
+  }
+
   /** The logits of an image, Float32Array `[classes]`: scale · (code - zero point), the one dequantisation. */
   async logits(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
-    return this.#dequantise(await this.codes(image, options));
+    return this.#dequantise(await this.codes(image, options), 'logits');
   }
 
   /** The integers behind the logits, uint8 `[classes]`: equal to the bit on every engine and tier. */
   async codes(image: ImageSource, options: ClassifyOptions = {}): Promise<Uint8Array> {
-    this.#running();
-    options.signal?.throwIfAborted();
-    const pixels = await readPixels(image, this.info.preprocessing, options);
-    options.signal?.throwIfAborted();
-    return this.codesOfPixels(pixels);
+    this.#expectClasses();
+    return this.codesOfPixels(await this.#pixels(image, options));
   }
 
   /** As `codes`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */
   codesOfPixels(pixels: Uint8Array): Uint8Array {
-    const runner = this.#running();
-    const { imageSize } = this.info.preprocessing;
-    const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
-    if (!isBytes || pixels.length !== imageSize ** 2 * 3) {
-      const found = isBytes ? pixels.length : Object.prototype.toString.call(pixels);
-      throw new UsageError(
-        'PIXELS',
-        `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${found}`,
-      );
-    }
-    return runner.run(pixels);
+    this.#expectClasses();
+    return this.#run(pixels, 'logits');
   }
 
   /** As `logits`, of pixels that are already resized and cropped. */
   logitsOfPixels(pixels: Uint8Array): Float32Array {
-    return this.#dequantise(this.codesOfPixels(pixels));
+    return this.#dequantise(this.codesOfPixels(pixels), 'logits');
   }
 
   /** Gives the memory back; calls after it throw UsageError `DISPOSED`. */
@@ -197,8 +201,38 @@ export class Model {
     }));
   }
 
-  #dequantise(codes: Uint8Array): Float32Array {
-    const { scale, zeroPoint } = this.#running().description.quantizers.get('logits')!;
+  async #pixels(image: ImageSource, options: ClassifyOptions): Promise<Uint8Array> {
+    this.#running();
+    options.signal?.throwIfAborted();
+    const pixels = await readPixels(image, this.info.preprocessing, options);
+    options.signal?.throwIfAborted();
+    return pixels;
+  }
+
+  #run(pixels: Uint8Array, output: string): Uint8Array {
+    const runner = this.#running();
+    const { imageSize } = this.info.preprocessing;
+    const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
+    if (!isBytes || pixels.length !== imageSize ** 2 * 3) {
+      const found = isBytes ? pixels.length : Object.prototype.toString.call(pixels);
+      throw new UsageError(
+        'PIXELS',
+        `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${found}`,
+      );
+    }
+    return runner.run(pixels, output);
+  }
+
+  #expectClasses(): void {
+    if (this.#running().description.architecture.classes > 0) return;
+    throw new UsageError(
+      'CLASSES',
+      'model: expected one with classes, found a backbone: it has features only',
+    );
+  }
+
+  #dequantise(codes: Uint8Array, name: string): Float32Array {
+    const { scale, zeroPoint } = this.#running().description.quantizers.get(name)!;
     return Float32Array.from(codes, (code) => scale * (code - zeroPoint));
   }
 
@@ -208,6 +242,17 @@ export class Model {
     }
     return this.#runner;
   }
+}
+
+/** What the head reads of one token or of two side by side, as one. */
+function meanOfTokens(values: Float32Array, architecture: Architecture): Float32Array {
+  const tokens = Math.max(1, pooledTokens(architecture));
+  const dim = values.length / tokens;
+  const mean = new Float32Array(dim);
+  values.forEach((value, i) => {
+    mean[i % dim]! += value / tokens;
+  });
+  return mean;
 }
 
 /** A copy that nobody can change: the model reads its preprocessing and labels from it. */

@@ -38,3 +38,8 @@ export class RuntimeError extends FqvitError {
 export class UsageError extends FqvitError {
   override name = 'UsageError';
 }
+
+/** A model on the Hugging Face hub that cannot be had: not there, not allowed, not reachable, or not what it says. */
+export class HubError extends FqvitError {
+  override name = 'HubError';
+}

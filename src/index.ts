@@ -10,6 +10,7 @@ export {
 export {
   CheckpointError,
   FqvitError,
+  HubError,
   ImageError,
   QuantizeError,
   RuntimeError,

@@ -2,13 +2,27 @@
  * Operations on contiguous f32 ranges of `count` elements: GELU in place, additions, and the mean over rows.
  */
 import { lineColumn, lineRow, lineToken } from '../window/window';
-import { gelu4 } from './math';
+import { gelu4, geluQuick4, geluTanh4 } from './math';
 
 /** x = GELU(x), see math.ts for the approximation and its error. */
 export function gelu(x: usize, count: i32): void {
   const end = x + (<usize>count << 2);
   for (; x + 16 <= end; x += 16) v128.store(x, gelu4(v128.load(x)));
   for (; x < end; x += 4) store<f32>(x, f32x4.extract_lane(gelu4(v128.load32_splat(x)), 0));
+}
+
+/** x = GELU(x), the approximation by tanh. */
+export function geluTanh(x: usize, count: i32): void {
+  const end = x + (<usize>count << 2);
+  for (; x + 16 <= end; x += 16) v128.store(x, geluTanh4(v128.load(x)));
+  for (; x < end; x += 4) store<f32>(x, f32x4.extract_lane(geluTanh4(v128.load32_splat(x)), 0));
+}
+
+/** x = x·sigmoid(1.702 x). */
+export function geluQuick(x: usize, count: i32): void {
+  const end = x + (<usize>count << 2);
+  for (; x + 16 <= end; x += 16) v128.store(x, geluQuick4(v128.load(x)));
+  for (; x < end; x += 4) store<f32>(x, f32x4.extract_lane(geluQuick4(v128.load32_splat(x)), 0));
 }
 
 /** out = a + b; out may be a or b. */

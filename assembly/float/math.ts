@@ -55,6 +55,33 @@ export function gelu4(x: v128): v128 {
   return f32x4.sub(f32x4.pmax(x, f32x4.splat(0)), f32x4.div(u, p));
 }
 
+/**
+ * GELU by tanh (Hendrycks and Gimpel 2016): 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), which is x·sigmoid of twice that argument.
+ */
+// @ts-ignore: decorator
+@inline
+export function geluTanh4(x: v128): v128 {
+  const cubic = linear4(f32x4.mul(x, x), 0.07135481627260025, 1.5957691216057308);
+  return gated4(x, f32x4.mul(x, cubic));
+}
+
+/** The sigmoid form of GELU (Hendrycks and Gimpel 2016): x·sigmoid(1.702 x). */
+// @ts-ignore: decorator
+@inline
+export function geluQuick4(x: v128): v128 {
+  return gated4(x, f32x4.mul(x, f32x4.splat(1.702)));
+}
+
+/** x·sigmoid(t) for t of x's sign. With e = exp(-|t|) <= 1 sigmoid is 1 / (1 + e) where t >= 0 and e / (1 + e) below. */
+// @ts-ignore: decorator
+@inline
+function gated4(x: v128, t: v128): v128 {
+  const e = exp4(f32x4.neg(f32x4.abs(t)));
+  const one = f32x4.splat(1);
+  const numerator = v128.bitselect(e, one, f32x4.lt(t, f32x4.splat(0)));
+  return f32x4.mul(x, f32x4.div(numerator, f32x4.add(one, e)));
+}
+
 /** a x + b: pairs of a polynomial's terms, which do not wait for one another as those of Horner's scheme do. */
 // @ts-ignore: decorator
 @inline

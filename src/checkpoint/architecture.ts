@@ -10,17 +10,35 @@ interface CommonArchitecture {
   /** Pixels of a side, a multiple of `patchSize`. */
   readonly imageSize: number;
   readonly patchSize: number;
+  /** 0 of a backbone, which has no head. */
   readonly classes: number;
+  /** `exact` where absent. */
+  readonly gelu?: Gelu;
 }
 
-/** A DeiT or ViT: one resolution, a class token. */
+/** A DeiT or ViT: one resolution. */
 export interface VitArchitecture extends CommonArchitecture {
   readonly family: VitFamily;
   readonly dim: number;
   readonly depth: number;
   readonly heads: number;
   readonly mlpDim: number;
+  /** Tokens before the patches: class token, distillation token, registers. 1 where absent. */
+  readonly prefix?: number;
+  /** `token` where absent. */
+  readonly pool?: VitPool;
 }
+
+/**
+ * What the head reads: the class token; it and the distillation token, side by side; the mean of the patches behind the last LayerNorm,
+ * or before it.
+ */
+export const VIT_POOLS = ['token', 'two-tokens', 'mean', 'mean-before-norm'] as const;
+export type VitPool = (typeof VIT_POOLS)[number];
+
+/** The function between the two layers of an MLP: exact; by tanh; x·sigmoid(1.702 x). */
+export const GELUS = ['exact', 'tanh', 'quick'] as const;
+export type Gelu = (typeof GELUS)[number];
 
 /** A Swin: stages, each with half the resolution and twice the channels of the one before. */
 export interface SwinArchitecture extends CommonArchitecture {
@@ -39,9 +57,28 @@ export interface SwinArchitecture extends CommonArchitecture {
 
 export type Architecture = VitArchitecture | SwinArchitecture;
 
-/** Tokens of a DeiT or ViT: the class token and one a patch. */
-export function tokenCount({ imageSize, patchSize }: Pick<Architecture, 'imageSize' | 'patchSize'>): number {
-  return (imageSize / patchSize) ** 2 + 1;
+/** Tokens of a DeiT or ViT: those before the patches and one a patch. */
+export function tokenCount({
+  imageSize,
+  patchSize,
+  prefix = 1,
+}: Pick<VitArchitecture, 'imageSize' | 'patchSize' | 'prefix'>): number {
+  return (imageSize / patchSize) ** 2 + prefix;
+}
+
+/** The first tokens that alone make up what the head reads; 0 where it reads a mean. */
+export function pooledTokens(
+  architecture: Pick<VitArchitecture, 'family' | 'pool'> | { family: 'swin' },
+): number {
+  if (architecture.family === 'swin') return 0;
+  return { token: 1, 'two-tokens': 2, mean: 0, 'mean-before-norm': 0 }[architecture.pool ?? 'token'];
+}
+
+/** The quantiser behind the features: what the head reads, or would read. */
+export function featuresName(
+  architecture: Pick<VitArchitecture, 'family' | 'pool'> | { family: 'swin' },
+): string {
+  return architecture.family === 'swin' || architecture.pool === 'mean' ? 'pooled' : 'norm.out';
 }
 
 /** One stage of a Swin. */

@@ -25,6 +25,9 @@ export function commonShape(
       return [3 * dim, dim];
     case 'attn.qkv.bias':
       return [3 * dim];
+    case 'attn.q.weight':
+    case 'attn.k.weight':
+    case 'attn.v.weight':
     case 'attn.proj.weight':
       return [dim, dim];
     case 'mlp.fc1.weight':
@@ -34,11 +37,32 @@ export function commonShape(
     case 'mlp.fc2.weight':
       return [dim, mlpDim];
     case 'head.weight':
+    case 'head_dist.weight':
       return [classes, dim];
     case 'head.bias':
+    case 'head_dist.bias':
       return [classes];
     default:
-      // LayerNorm parameters and the other biases.
+      // Parameters of LayerNorm and LayerScale, and the other biases.
       return [dim];
   }
+}
+
+/** How the layer before attention is stored. */
+export interface AttentionParts {
+  /** Whether query, key and value are three layers. */
+  readonly apart: boolean;
+  readonly bias: boolean;
+}
+
+/** As the blocks show them. */
+export function attentionParts(names: readonly string[]): AttentionParts {
+  const found = names.flatMap((name) => /\.attn\.(qkv|[qkv])\.(weight|bias)$/.exec(name)?.slice(1) ?? []);
+  return { apart: found.includes('q'), bias: found.includes('bias') || !found.includes('weight') };
+}
+
+/** Weight and bias, or the weight alone, of the layer or the three layers before attention. */
+export function attentionNames({ apart, bias }: AttentionParts): string[] {
+  const layers = apart ? ['attn.q', 'attn.k', 'attn.v'] : ['attn.qkv'];
+  return bias ? withBiases(layers) : layers.map((layer) => `${layer}.weight`);
 }

@@ -3,14 +3,15 @@
  * `fqvit`, or that a caller hands over. All of its keys are optional.
  */
 
-import type { Family } from './architecture.js';
+import { type Family, GELUS, type Gelu } from './architecture.js';
 import { shown } from './shown.js';
 
 /** Red, green, blue. */
 export type Rgb = readonly [number, number, number];
 
 /** How the resize before the crop interpolates. */
-export type Interpolation = 'bicubic' | 'bilinear';
+export const INTERPOLATIONS = ['nearest', 'lanczos', 'bilinear', 'bicubic'] as const;
+export type Interpolation = (typeof INTERPOLATIONS)[number];
 
 /** A validated config, under the keys of its JSON form. */
 export interface FloatConfig {
@@ -21,7 +22,13 @@ export interface FloatConfig {
   image_size?: number;
   patch_size?: number;
   layer_norm_eps?: number;
+  /** What the head of a ViT reads; `avg`: the mean of the patches. */
+  global_pool?: 'token' | 'avg';
+  /** Which GELU. */
+  activation?: Gelu;
   crop_pct?: number;
+  /** What is resized before the crop: the short side, or both to the same length. */
+  crop_mode?: 'center' | 'squash';
   interpolation?: Interpolation;
   /** Of pixels in 0..1. */
   mean?: Rgb;
@@ -51,8 +58,14 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
   image_size: positiveInteger,
   patch_size: positiveInteger,
   layer_norm_eps: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
+  global_pool: [(value) => value === 'token' || value === 'avg', '"token" or "avg"'],
+  activation: [(value) => GELUS.includes(value as Gelu), '"exact", "tanh" or "quick"'],
   crop_pct: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
-  interpolation: [(value) => value === 'bicubic' || value === 'bilinear', '"bicubic" or "bilinear"'],
+  interpolation: [
+    (value) => INTERPOLATIONS.includes(value as Interpolation),
+    '"nearest", "lanczos", "bilinear" or "bicubic"',
+  ],
+  crop_mode: [(value) => value === 'center' || value === 'squash', '"center" or "squash"'],
   mean: [(value) => isTriple(value) && value.every((v) => within(v, 0, 1)), 'three numbers from 0 to 1'],
   std: [
     (value) => isTriple(value) && value.every((v) => v !== 0 && within(v, 0, 1)),

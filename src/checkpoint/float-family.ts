@@ -3,6 +3,7 @@
 import { CheckpointError } from '../errors.js';
 import type { Architecture } from './architecture.js';
 import type { FloatConfig } from './float-config.js';
+import type { NamedTensors } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { type KnownArchitecture, listSizes, type NamedSizes } from './timm-architectures.js';
@@ -14,7 +15,9 @@ export type FloatArchitecture = Architecture & { readonly layerNormEps: number }
 export interface FloatSource {
   /** How messages name the file. */
   readonly file: string;
+  /** By the file's names. */
   readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly named: NamedTensors;
   readonly config: FloatConfig;
   /** What the caller named. */
   readonly arch: KnownArchitecture | undefined;
@@ -22,7 +25,7 @@ export interface FloatSource {
   readonly warnings: string[];
 }
 
-/** The checked model: its tensors by their canonical names, in the order of the forward pass. */
+/** The checked model: its tensors by canonical names, as the file has them, in the order of the forward pass. */
 export interface FloatReading {
   readonly architecture: FloatArchitecture;
   readonly tensors: ReadonlyMap<string, Tensor>;

@@ -6,12 +6,14 @@
 import { CheckpointError, UsageError } from '../errors.js';
 import type { Family } from './architecture.js';
 import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './float-config.js';
+import { type FloatContainer, readFloatContainer } from './float-container.js';
 import type { FloatArchitecture } from './float-family.js';
 import { readSwin } from './float-swin.js';
 import { readVit } from './float-vit.js';
+import { folded } from './fold.js';
 import { type ModelPreprocessing, saysInteger } from './integer-description.js';
-import { hasSwinNames } from './naming-schemes.js';
-import { readSafetensors, type Tensor } from './safetensors.js';
+import { canonicalNames } from './naming-schemes.js';
+import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { findArchitecture, KNOWN_ARCHITECTURES, type KnownArchitecture } from './timm-architectures.js';
 import { asFloat32 } from './typed-views.js';
@@ -20,6 +22,9 @@ export type { FloatArchitecture } from './float-family.js';
 
 /** How an image becomes pixels: the integer model keeps it as it is. */
 export type FloatPreprocessing = ModelPreprocessing;
+
+/** A file, or the parts of one that is sharded. */
+export type FloatFile = Uint8Array | readonly Uint8Array[];
 
 /** A row-major float tensor; `data` may be a view on the file: do not write to it. */
 export interface FloatTensor {
@@ -65,14 +70,14 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
 };
 
 /**
- * Reads a float DeiT or ViT in timm's names, or a Swin in Microsoft's or timm's, from a safetensors file; F16, BF16 and
- * F64 become float32.
+ * Reads a float DeiT, ViT or Swin from a safetensors file, a PyTorch checkpoint, of which nothing is executed, or an ONNX model, under the names
+ * of timm, Microsoft, facebook, Hugging Face or torchvision; F16, BF16 and F64 become float32.
  *
  * ```ts
  * const model = readFloatModel(await readFile(path), { file: path, arch: 'deit_tiny_patch16_224' });
  * ```
  *
- * @param bytes the whole file; the tensors may be views on it
+ * @param bytes the whole file, or all parts of a sharded one; the tensors may be views on it
  * @returns the model, every tensor with its shape checked and every value finite
  * @throws CheckpointError
  *   those of `readSafetensors` for a damaged container;
@@ -86,11 +91,11 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
  *   `CHECKPOINT_LABELS` labels that are not as many as the classes
  * @throws UsageError `MODEL_OPTION` an unknown `arch` or an option outside its range
  */
-export function readFloatModel(bytes: Uint8Array, options: FloatModelOptions = {}): FloatModel {
+export function readFloatModel(bytes: FloatFile, options: FloatModelOptions = {}): FloatModel {
   const file = options.file ?? 'checkpoint';
   const arch = knownArchitecture(options.arch);
-  const container = readSafetensors(bytes, { file });
-  const { fqvit } = container.metadata;
+  const container = readFloatContainer(bytes, { file, imageSize: options.imageSize });
+  const { fqvit } = container;
   if (fqvit !== undefined && saysInteger(fqvit)) {
     throw new CheckpointError(
       'MODEL_KIND',
@@ -98,15 +103,17 @@ export function readFloatModel(bytes: Uint8Array, options: FloatModelOptions = {
     );
   }
   const warnings: string[] = [];
-  const config = mergedConfig(fqvit, options, file, warnings);
-  const read = hasSwinNames([...container.tensors.keys()], file) ? readSwin : readVit;
-  const source = { file, tensors: container.tensors, config, arch, warnings };
+  const config = mergedConfig(container, options, file, warnings);
+  const named = canonicalNames(container.tensors, file);
+  const read = named.family === 'swin' ? readSwin : readVit;
+  const source = { file, tensors: container.tensors, named, config, arch, warnings };
   const { architecture, tensors, cropPct } = read(source);
-  const { family, imageSize, classes } = architecture;
+  const { family, imageSize, patchSize, classes } = architecture;
   const preprocessing: FloatPreprocessing = {
     imageSize,
     cropPct: config.crop_pct ?? cropPct,
     interpolation: config.interpolation ?? 'bicubic',
+    ...(config.crop_mode === 'squash' ? { squash: true } : {}),
     mean: config.mean ?? FAMILY_PIXELS[family].mean,
     std: config.std ?? FAMILY_PIXELS[family].std,
   };
@@ -114,11 +121,17 @@ export function readFloatModel(bytes: Uint8Array, options: FloatModelOptions = {
   if (labels.length !== classes) {
     throw new CheckpointError(
       'CHECKPOINT_LABELS',
-      `${file}: expected ${classes} labels, as many as ${tensors.get('head.weight')!.name} has rows, found ${labels.length}`,
+      `${file}: expected ${classes} labels, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${labels.length}`,
     );
   }
   const finite = new Map([...tensors].map(([name, tensor]) => [name, finiteTensor(tensor, file)]));
-  return { architecture, preprocessing, labels, warnings, tensors: finite };
+  return {
+    architecture,
+    preprocessing,
+    labels,
+    warnings,
+    tensors: folded(finite, (imageSize / patchSize) ** 2),
+  };
 }
 
 function knownArchitecture(arch: string | undefined): KnownArchitecture | undefined {
@@ -131,7 +144,7 @@ function knownArchitecture(arch: string | undefined): KnownArchitecture | undefi
 
 /** The options go before the config that the caller gives, and this before the one in the file. */
 function mergedConfig(
-  inFile: string | undefined,
+  inFile: FloatContainer,
   options: FloatModelOptions,
   file: string,
   warnings: string[],
@@ -140,7 +153,8 @@ function mergedConfig(
     throw new CheckpointError('CHECKPOINT_CONFIG', `${file}: ${place}: ${message}`);
   };
   const sources = [
-    inFile === undefined ? undefined : parseConfig(inFile, refuser('metadata "fqvit"')),
+    inFile.fqvit === undefined ? undefined : parseConfig(inFile.fqvit, refuser('metadata "fqvit"')),
+    inFile.config === undefined ? undefined : validateConfig(inFile.config, refuser('graph')),
     options.config === undefined ? undefined : validateConfig(options.config, refuser('config')),
   ];
   for (const source of sources) {
@@ -152,7 +166,7 @@ function mergedConfig(
   const given = validateConfig({ image_size: imageSize, crop_pct: cropPct, mean, std, labels }, (message) => {
     throw new UsageError('MODEL_OPTION', `option ${message}`);
   });
-  return { ...sources[0]?.config, ...sources[1]?.config, ...given.config };
+  return Object.assign({}, ...sources.map((source) => source?.config), given.config);
 }
 
 function finiteTensor(tensor: Tensor, file: string): FloatTensor {

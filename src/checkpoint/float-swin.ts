@@ -1,5 +1,6 @@
 import { CheckpointError } from '../errors.js';
 import { biasRows, SWIN_LIMITS, stageFault, swinStages } from './architecture.js';
+import { attentionParts } from './common-names.js';
 import {
   checkChannels,
   checkNamed,
@@ -16,16 +17,7 @@ import { takeTensors } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
-import {
-  biasTable,
-  isSwinBuffer,
-  maskStage,
-  type SwinSizes,
-  swinDepths,
-  swinNames,
-  swinShape,
-  swinSpelling,
-} from './swin-names.js';
+import { biasTable, maskStage, type SwinSizes, swinDepths, swinNames, swinShape } from './swin-names.js';
 import { FAMILY_CROP, KNOWN_SWINS, listSizes } from './timm-architectures.js';
 
 /** PyTorch's default, which Microsoft kept. */
@@ -41,8 +33,7 @@ export function readSwin(source: FloatSource): FloatReading {
     refuseFamily('architecture', '"swin"', config.architecture, file);
   }
   if (arch && arch.family !== 'swin') refuseFamily('--arch', 'a Swin', arch.name, file);
-  const weights = new Map([...source.tensors].filter(([name]) => !isSwinBuffer(name)));
-  const names = [...weights.keys()];
+  const names = [...source.named.tensors.keys()];
   const depths = swinDepths(names);
   const deepest = Math.max(...depths);
   if (depths.length > SWIN_LIMITS.stages || deepest > SWIN_LIMITS.depth) {
@@ -52,13 +43,9 @@ export function readSwin(source: FloatSource): FloatReading {
         `found ${depths.length} of up to ${deepest}`,
     );
   }
-  const tensors = takeTensors(
-    weights,
-    swinNames(depths),
-    swinSpelling(names, depths.length),
-    `a Swin of depths ${shown(depths)}`,
-    file,
-  );
+  const hasHead = names.some((name) => name.startsWith('head.'));
+  const parts = { depths, attention: attentionParts(names), hasHead };
+  const tensors = takeTensors(source.named, swinNames(parts), `a Swin of depths ${shown(depths)}`, file);
   const { patchSize, dim, mlpDim, classes, heads, windows } = checkedSizes(tensors, depths.length, file);
   checkPatches(patchSize, config, file);
   if (config.num_heads !== undefined && config.num_heads !== heads[0]) {
@@ -94,6 +81,9 @@ export function readSwin(source: FloatSource): FloatReading {
       mlpDim,
       window,
       classes,
+      ...(config.activation === undefined || config.activation === 'exact'
+        ? {}
+        : { gelu: config.activation }),
       layerNormEps,
     },
     tensors,
@@ -111,7 +101,7 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, stages: number, file
     dim: size('patch_embed.proj.weight', 0, ['dim', '3', 'P', 'P'], 'channel'),
     patchSize: size('patch_embed.proj.weight', 2, ['dim', '3', 'P', 'P'], 'pixel'),
     mlpDim: size('layers.0.blocks.0.mlp.fc1.weight', 0, ['mlp', 'dim'], 'row'),
-    classes: size('head.weight', 0, ['classes', 'dim'], 'class'),
+    classes: tensors.has('head.weight') ? size('head.weight', 0, ['classes', 'dim'], 'class') : 0,
     heads: tables.map((name) => size(name, 1, tableForm, 'head')),
     windows: tables.map((name) => (Math.sqrt(size(name, 0, tableForm, 'row')) + 1) / 2),
   };

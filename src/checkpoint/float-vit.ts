@@ -1,4 +1,5 @@
 import { CheckpointError } from '../errors.js';
+import type { VitPool } from './architecture.js';
 import {
   checkChannels,
   checkNamed,
@@ -14,7 +15,7 @@ import {
 import { takeTensors } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { FAMILY_CROP, headsOfWidth, KNOWN_VITS, listSizes } from './timm-architectures.js';
-import { type VitSizes, vitDepth, vitNames, vitShape } from './vit-names.js';
+import { type VitParts, type VitSizes, vitNames, vitParts, vitShape } from './vit-names.js';
 
 /** LayerNorm's epsilon in DeiT and ViT (PyTorch's own default, 1e-5, is not theirs). */
 const LAYER_NORM_EPS = 1e-6;
@@ -27,16 +28,19 @@ export function readVit(source: FloatSource): FloatReading {
   const { config, arch, file, warnings } = source;
   if (config.architecture === 'swin') refuseFamily('architecture', '"deit" or "vit"', 'swin', file);
   if (arch?.family === 'swin') refuseFamily('--arch', 'a DeiT or ViT', arch.name, file);
-  const depth = vitDepth(source.tensors.keys());
-  const tensors = takeTensors(
-    source.tensors,
-    vitNames(depth),
-    (name) => name,
-    `a DeiT or ViT of depth ${depth}`,
-    file,
-  );
-  const { dim, patchSize, patches, mlpDim, classes } = checkedSizes(tensors, file);
-  const imageSize = patchSize * Math.sqrt(patches);
+  const parts = vitParts([...source.named.tensors.keys()]);
+  const { depth } = parts;
+  const tensors = takeTensors(source.named, vitNames(parts), `a DeiT or ViT of depth ${depth}`, file);
+  const { dim, patchSize, mlpDim, classes, registers, positions } = checkedSizes(tensors, file);
+  const tokens = parts.tokens.length + Math.max(0, registers - 1);
+  const embedded = embeddedTokens(tensors.get('pos_embed')!, [0, tokens - registers, tokens], file);
+  const imageSize = patchSize * Math.sqrt(positions - embedded);
+  const pool = poolOf(source, parts);
+  const variant = {
+    ...(tokens === 1 ? {} : { prefix: tokens }),
+    ...(pool === 'token' ? {} : { pool }),
+    ...(config.activation === undefined || config.activation === 'exact' ? {} : { gelu: config.activation }),
+  };
   const family = config.architecture ?? arch?.family ?? 'deit';
   const sizes = { family, imageSize, patchSize, dim, depth, mlpDim };
   checkNamed(source, sizes);
@@ -63,7 +67,19 @@ export function readVit(source: FloatSource): FloatReading {
   const name = config.name ?? known?.name ?? `${family}_custom`;
   const layerNormEps = config.layer_norm_eps ?? LAYER_NORM_EPS;
   return {
-    architecture: { family, name, imageSize, patchSize, dim, depth, heads, mlpDim, classes, layerNormEps },
+    architecture: {
+      family,
+      name,
+      imageSize,
+      patchSize,
+      dim,
+      depth,
+      heads,
+      mlpDim,
+      classes,
+      ...variant,
+      layerNormEps,
+    },
     tensors,
     cropPct: known?.cropPct ?? FAMILY_CROP[family],
   };
@@ -73,19 +89,53 @@ export function readVit(source: FloatSource): FloatReading {
 function checkedSizes(tensors: ReadonlyMap<string, Tensor>, file: string): VitSizes {
   const size = (name: string, axis: number, form: readonly string[], least: string) =>
     sizeOf(tensors.get(name)!, axis, form, least, file);
-  const position = tensors.get('pos_embed')!;
   const sizes = {
-    dim: size('cls_token', 2, ['1', '1', 'dim'], 'channel'),
+    dim: size('patch_embed.proj.weight', 0, ['dim', '3', 'P', 'P'], 'channel'),
     patchSize: size('patch_embed.proj.weight', 2, ['dim', '3', 'P', 'P'], 'pixel'),
-    patches: size('pos_embed', 1, ['1', '1 + patches', 'dim'], 'patch') - 1,
+    positions: size('pos_embed', 1, ['1', 'tokens', 'dim'], 'patch'),
+    registers: tensors.has('reg_token') ? size('reg_token', 1, ['1', 'registers', 'dim'], 'register') : 0,
     mlpDim: size('blocks.0.mlp.fc1.weight', 0, ['mlp', 'dim'], 'row'),
-    classes: size('head.weight', 0, ['classes', 'dim'], 'class'),
+    classes: tensors.has('head.weight') ? size('head.weight', 0, ['classes', 'dim'], 'class') : 0,
   };
   checkShapes(tensors, (name) => vitShape(name, sizes), file);
-  if (sizes.patches < 1 || !Number.isInteger(Math.sqrt(sizes.patches))) {
-    refuseShape(position, '[1, 1 + n, dim] with a square number n of patches and one class token', file);
-  }
   return sizes;
+}
+
+/**
+ * How many of the tokens before the patches have a position embedding: none, those that are no registers, or all. What remains must
+ * be a square number of patches; in grids above 7×7 only one choice leaves that, in smaller ones the first is taken.
+ */
+function embeddedTokens(position: Tensor, choices: readonly number[], file: string): number {
+  const fits = (tokens: number) => {
+    const side = Math.sqrt(position.shape[1]! - tokens);
+    return side >= 1 && Number.isInteger(side);
+  };
+  const all = choices.at(-1);
+  return (
+    choices.find(fits) ??
+    refuseShape(
+      position,
+      `[1, ${all} + n, dim] with a square number n of patches and ${all} tokens before them`,
+      file,
+    )
+  );
+}
+
+/** What the tensors tell of it, and timm's `global_pool`. */
+function poolOf({ config, file }: FloatSource, { tokens, norm, heads }: VitParts): VitPool {
+  const hasClass = tokens.includes('cls_token');
+  const pool = config.global_pool ?? (norm === 'fc_norm' || !hasClass ? 'avg' : 'token');
+  if (heads.length > 1) {
+    if (tokens.includes('dist_token') && hasClass && pool === 'token') return 'two-tokens';
+    refuseConfig(
+      'expected a class token and a distillation token for two heads, found other tokens or a mean',
+      file,
+    );
+  }
+  if (pool === 'token' && !hasClass)
+    refuseConfig('global_pool: expected "avg", as there is no class token, found "token"', file);
+  if (pool === 'token') return 'token';
+  return norm === 'fc_norm' ? 'mean-before-norm' : 'mean';
 }
 
 function guessedHeads(dim: number, file: string, warnings: string[]): number {

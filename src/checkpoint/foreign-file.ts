@@ -17,7 +17,7 @@ export function describeForeignFile(bytes: Uint8Array): string | undefined {
     .trimStart();
   const pickleProtocol = bytes[0] === 0x80 ? (bytes[1] ?? 0) : 0;
   if (prefix.startsWith('PK') || (pickleProtocol >= 1 && pickleProtocol <= 5)) {
-    return 'not a safetensors file but a PyTorch pickle; convert to safetensors first';
+    return 'not a safetensors file but a PyTorch checkpoint, a float one: `fqvit quantize` makes an integer checkpoint from it';
   }
   if (prefix.startsWith('version https://git-lfs')) {
     return 'not a safetensors file but a Git LFS pointer; fetch the file itself with git lfs pull';

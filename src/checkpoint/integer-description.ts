@@ -1,13 +1,16 @@
 import { CheckpointError } from '../errors.js';
 import {
   type Architecture,
+  GELUS,
+  pooledTokens,
   SWIN_LIMITS,
   type SwinArchitecture,
   stageFault,
   swinStages,
+  VIT_POOLS,
   type VitArchitecture,
 } from './architecture.js';
-import type { Interpolation, Rgb } from './float-config.js';
+import { INTERPOLATIONS, type Interpolation, type Rgb } from './float-config.js';
 import { highestCode, integerLayout, STEP_RANGES } from './integer-layout.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
@@ -31,6 +34,8 @@ const LIMITS = {
   classes: 100_000,
   /** Of a DeiT or ViT. */
   tokens: 4097,
+  /** Of them before the patches. */
+  prefix: 64,
 };
 
 /** Beyond this a dequantised code leaves the range of float32. */
@@ -45,6 +50,8 @@ export interface ModelPreprocessing {
   /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   readonly cropPct: number;
   readonly interpolation: Interpolation;
+  /** Both sides become equally long before the crop, and not the short side as long as it needs. */
+  readonly squash?: boolean;
   /** Of pixels in 0..1. */
   readonly mean: Rgb;
   /** Of pixels in 0..1. */
@@ -225,25 +232,32 @@ function checkArchitecture(a: Checked): Architecture {
   return a.oneOf('family', ['deit', 'vit', 'swin']) === 'swin' ? checkSwin(a) : checkVit(a);
 }
 
-const COMMON_KEYS = ['family', 'name', 'imageSize', 'patchSize', 'dim', 'mlpDim', 'classes'];
+const COMMON_KEYS = ['family', 'name', 'imageSize', 'patchSize', 'dim', 'mlpDim', 'classes', 'gelu'];
 
-function checkCommon(a: Checked): Pick<Architecture, 'name' | 'imageSize' | 'patchSize' | 'classes'> {
+function checkCommon(
+  a: Checked,
+): Pick<Architecture, 'name' | 'imageSize' | 'patchSize' | 'classes' | 'gelu'> {
   const imageSize = a.integer('imageSize', 1, LIMITS.imageSize);
   const patchSize = a.integer('patchSize', 1, LIMITS.patchSize);
   if (imageSize % patchSize !== 0) a.fail('imageSize', `a multiple of the patch size ${patchSize}`);
   const name = a.string('name');
   if (!/^[\w.-]{1,100}$/.test(name)) a.fail('name', '1 to 100 letters, digits, "_", "." or "-"');
-  return { name, imageSize, patchSize, classes: a.integer('classes', 1, LIMITS.classes) };
+  const gelu = a.value('gelu') === undefined ? {} : { gelu: a.oneOf('gelu', GELUS) };
+  return { name, imageSize, patchSize, classes: a.integer('classes', 0, LIMITS.classes), ...gelu };
 }
 
 function checkVit(a: Checked): VitArchitecture {
-  const { name, imageSize, patchSize, classes } = checkCommon(a);
+  const { name, imageSize, patchSize, classes, ...gelu } = checkCommon(a);
   if ((imageSize / patchSize) ** 2 >= LIMITS.tokens)
     a.fail('imageSize', `fewer than ${LIMITS.tokens} patches`);
   const dim = a.multipleOf8('dim', LIMITS.dim);
   const heads = a.integer('heads', 1, dim);
   checkHeads(a, heads, dim);
-  a.onlyKeys([...COMMON_KEYS, 'depth', 'heads']);
+  a.onlyKeys([...COMMON_KEYS, 'depth', 'heads', 'prefix', 'pool']);
+  const prefix = a.value('prefix') === undefined ? {} : { prefix: a.integer('prefix', 0, LIMITS.prefix) };
+  const pool = a.value('pool') === undefined ? {} : { pool: a.oneOf('pool', VIT_POOLS) };
+  if (pooledTokens({ family: 'vit', ...pool }) > (prefix.prefix ?? 1))
+    a.fail('prefix', 'the tokens that the head reads');
   return {
     family: a.oneOf('family', ['deit', 'vit']),
     name,
@@ -254,11 +268,14 @@ function checkVit(a: Checked): VitArchitecture {
     heads,
     mlpDim: a.multipleOf8('mlpDim', LIMITS.mlpDim),
     classes,
+    ...prefix,
+    ...pool,
+    ...gelu,
   };
 }
 
 function checkSwin(a: Checked): SwinArchitecture {
-  const { name, imageSize, patchSize, classes } = checkCommon(a);
+  const { name, imageSize, patchSize, classes, ...gelu } = checkCommon(a);
   const depths = a.integers('depths', SWIN_LIMITS.stages, SWIN_LIMITS.depth);
   const heads = a.integers('heads', SWIN_LIMITS.stages, LIMITS.dim);
   if (heads.length !== depths.length) a.fail('heads', `as many stages as depths, ${depths.length}`);
@@ -273,6 +290,7 @@ function checkSwin(a: Checked): SwinArchitecture {
     mlpDim: a.multipleOf8('mlpDim', LIMITS.mlpDim),
     window: a.integer('window', 1, SWIN_LIMITS.window),
     classes,
+    ...gelu,
   };
   a.onlyKeys([...COMMON_KEYS, 'depths', 'heads', 'window']);
   const stages = swinStages(architecture);
@@ -302,13 +320,16 @@ function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
   }
   const cropPct = p.number('cropPct');
   if (!(cropPct >= LEAST_CROP && cropPct <= 1)) p.fail('cropPct', `a number from ${LEAST_CROP} to 1`);
-  p.onlyKeys(['imageSize', 'cropPct', 'interpolation', 'mean', 'std']);
+  p.onlyKeys(['imageSize', 'cropPct', 'interpolation', 'squash', 'mean', 'std']);
+  const squash = p.value('squash');
+  if (squash !== undefined && squash !== true) p.fail('squash', 'true, or nothing');
   const std = p.triple('std');
   if (std.some((value) => value <= 0)) p.fail('std', 'positive numbers');
   return {
     imageSize,
     cropPct,
-    interpolation: p.oneOf('interpolation', ['bicubic', 'bilinear']),
+    interpolation: p.oneOf('interpolation', INTERPOLATIONS),
+    ...(squash ? { squash } : {}),
     mean: p.triple('mean'),
     std,
   };

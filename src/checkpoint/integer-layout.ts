@@ -1,5 +1,6 @@
 import {
   biasRows,
+  pooledTokens,
   type SwinArchitecture,
   swinStages,
   tokenCount,
@@ -101,11 +102,11 @@ class Layout implements IntegerLayout {
   constructor(private readonly recipe: Recipe) {}
 
   vit(architecture: VitArchitecture): void {
-    const { patchSize, dim, depth, mlpDim, classes } = architecture;
+    const { patchSize, dim, depth, mlpDim, classes, prefix = 1, pool = 'token' } = architecture;
     const tokens = tokenCount(architecture);
     this.patches(patchSize, dim, 'patch_embed.out');
     this.tensor('tokens.table', 'U8', 256);
-    this.tensor('cls_token', 'U8', dim);
+    if (prefix > 0) this.tensor('cls_token', 'U8', ...(prefix > 1 ? [prefix, dim] : [dim]));
     this.tensor('pos_embed', 'U8', tokens, dim);
     this.quantizers.push('tokens', 'pos_embed');
     this.addition('stem', dim);
@@ -116,8 +117,13 @@ class Layout implements IntegerLayout {
       this.product(`${block}.attn.scores`);
       this.block(block, dim, mlpDim, tokens);
     }
+    if (pool === 'mean-before-norm') {
+      this.product('pooled');
+      this.tensor('pooled.factors', 'U8', dim);
+    }
     this.layerNorm('norm', dim);
-    this.linear('head', classes, [dim], 'logits');
+    if (pool === 'mean') this.product('pooled');
+    if (classes > 0) this.linear('head', classes, [dim * Math.max(1, pooledTokens(architecture))], 'logits');
   }
 
   swin(architecture: SwinArchitecture): void {
@@ -145,7 +151,7 @@ class Layout implements IntegerLayout {
     const last = stages.at(-1)!.dim;
     this.layerNorm('norm', last);
     this.product('pooled');
-    this.linear('head', classes, [last], 'logits');
+    if (classes > 0) this.linear('head', classes, [last], 'logits');
   }
 
   private patches(patchSize: number, dim: number, output: string): void {

@@ -1,27 +1,19 @@
-/**
- * Tensor names of a Swin: Microsoft's are the canonical ones. Those of timm differ in two places: the layer that merges
- * patches between two stages bears the number of the second, not of the first, and newer versions call the head
- * `head.fc`.
- */
+/** Microsoft's tensor names for Swin: the canonical ones. */
 
 import { biasRows } from './architecture.js';
-import { type CommonSizes, commonShape, withBiases } from './common-names.js';
+import {
+  type AttentionParts,
+  attentionNames,
+  type CommonSizes,
+  commonShape,
+  withBiases,
+} from './common-names.js';
 
-const BLOCK_TENSORS = [
-  ...withBiases(['norm1']),
-  'attn.relative_position_bias_table',
-  ...withBiases(['attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2']),
-];
 const MERGE_TENSORS = [...withBiases(['downsample.norm']), 'downsample.reduction.weight'];
 
 /** The bias table of a stage's first block: the others of the stage have the same shape. */
 export function biasTable(stage: number): string {
   return `layers.${stage}.blocks.0.attn.relative_position_bias_table`;
-}
-
-/** Whether this is what PyTorch saves beside the weights and every reader can compute. */
-export function isSwinBuffer(name: string): boolean {
-  return /^layers\.\d+\.blocks\.\d+\.(attn\.relative_position_index|attn_mask)$/.test(name);
 }
 
 /** The stage of an attention mask; undefined for any other tensor. */
@@ -45,30 +37,37 @@ export function swinDepths(names: Iterable<string>): number[] {
   );
 }
 
-/** The canonical names of a Swin of these depths, in the order of the forward pass. */
-export function swinNames(depths: readonly number[]): string[] {
+/** What a Swin may have or lack. */
+export interface SwinParts {
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  readonly attention: AttentionParts;
+  /** Not of a backbone. */
+  readonly hasHead: boolean;
+}
+
+/** One layer for query, key and value, and a head. */
+export function plainSwin(depths: readonly number[]): SwinParts {
+  return { depths, attention: { apart: false, bias: true }, hasHead: true };
+}
+
+/** The canonical names of a Swin, in the order of the forward pass. */
+export function swinNames({ depths, attention, hasHead }: SwinParts): string[] {
+  const block = [
+    ...withBiases(['norm1']),
+    'attn.relative_position_bias_table',
+    ...attentionNames(attention),
+    ...withBiases(['attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2']),
+  ];
   const stages = depths.flatMap((depth, i) => [
-    ...Array.from({ length: depth }, (_, j) =>
-      BLOCK_TENSORS.map((name) => `layers.${i}.blocks.${j}.${name}`),
-    ).flat(),
+    ...Array.from({ length: depth }, (_, j) => block.map((name) => `layers.${i}.blocks.${j}.${name}`)).flat(),
     ...(i + 1 < depths.length ? MERGE_TENSORS.map((name) => `layers.${i}.${name}`) : []),
   ]);
   return [
     ...withBiases(['patch_embed.proj', 'patch_embed.norm']),
     ...stages,
-    ...withBiases(['norm', 'head']),
+    ...withBiases(hasHead ? ['norm', 'head'] : ['norm']),
   ];
-}
-
-/** How the file with these names spells a canonical name. */
-export function swinSpelling(names: readonly string[], stages: number): (name: string) => string {
-  const has = (prefix: string) => names.some((name) => name.startsWith(prefix));
-  const offset = has(`layers.${stages - 1}.downsample.`) && !has('layers.0.downsample.') ? 1 : 0;
-  const head = has('head.fc.') ? 'head.fc.' : 'head.';
-  return (name) =>
-    name
-      .replace(/^head\./, head)
-      .replace(/^layers\.(\d+)\.downsample/, (_, stage) => `layers.${Number(stage) + offset}.downsample`);
 }
 
 /** The sizes that determine the shape of every tensor; `dim` and `mlpDim` are those of the first stage. */

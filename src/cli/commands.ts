@@ -13,5 +13,6 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
     { summary: 'Make an integer checkpoint from a float one', load: () => import('./commands/quantize.js') },
   ],
   ['eval', { summary: 'Measure accuracy on labelled photos', load: () => import('./commands/eval.js') }],
+  ['features', { summary: 'Turn photos into vectors', load: () => import('./commands/features.js') }],
   ['inspect', { summary: 'Show what is in a checkpoint', load: () => import('./commands/inspect.js') }],
 ]);

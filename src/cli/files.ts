@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { FqvitError, RuntimeError } from '../errors.js';
 import { readBytes } from '../platform/bytes.js';
+import { systemReason } from '../platform/system-reason.js';
 import { shown } from './values.js';
 
 /** What is not a path on this machine. */
@@ -43,25 +44,4 @@ export async function kind(path: string, expected: string): Promise<'file' | 'fo
 function source(path: string, expected: string, found: string, cause?: unknown): RuntimeError {
   const name = path.includes('\0') ? shown(path) : path;
   return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${found}`, { cause });
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'nothing of that name',
-  ENOTDIR: 'a file among its folders',
-  EISDIR: 'a folder',
-  EACCES: 'no permission',
-  EPERM: 'no permission',
-  EROFS: 'a read-only file system',
-  ENOSPC: 'no space left on the device',
-  EDQUOT: 'no space left in the quota',
-  EFBIG: 'a limit on the size of files',
-  ENAMETOOLONG: 'a name that is too long',
-  ELOOP: 'a loop of links',
-};
-
-/** What the system said, in words where they are known. */
-export function systemReason(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  const words = code === undefined ? undefined : REASONS[code];
-  return words === undefined ? String(code ?? error) : `${words} (${code})`;
 }

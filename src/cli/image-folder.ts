@@ -2,7 +2,8 @@ import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FqvitError, RuntimeError } from '../errors.js';
-import { expectFolder, systemReason } from './files.js';
+import { systemReason } from '../platform/system-reason.js';
+import { expectFolder } from './files.js';
 
 const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
 

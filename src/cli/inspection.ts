@@ -1,3 +1,4 @@
+import { readFloatContainer } from '../checkpoint/float-container.js';
 import {
   type Description,
   type QuantizerScale,
@@ -6,7 +7,7 @@ import {
 } from '../checkpoint/integer-description.js';
 import { integerLayout } from '../checkpoint/integer-layout.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
-import { readSafetensors } from '../checkpoint/safetensors.js';
+import type { Tensor } from '../checkpoint/safetensors.js';
 import { type ModelPlan, planIntegerModel } from '../models/integer.js';
 import { type FloatModel, readFloatModel } from '../quantize/index.js';
 import type { FloatSource } from './float-source.js';
@@ -73,11 +74,11 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
  *
  * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
  */
-export function inspectCheckpoint({ bytes, path, options }: FloatSource): IntegerReport | FloatReport {
-  const { fqvit } = readSafetensors(bytes, { file: path }).metadata;
-  return fqvit !== undefined && saysInteger(fqvit)
+export function inspectCheckpoint({ bytes, size, path, options }: FloatSource): IntegerReport | FloatReport {
+  const { tensors, fqvit } = readFloatContainer(bytes, { file: path });
+  return bytes instanceof Uint8Array && fqvit !== undefined && saysInteger(fqvit)
     ? inspectInteger(bytes, path)
-    : inspectFloat(bytes, readFloatModel(bytes, options), path);
+    : inspectFloat(tensors, readFloatModel(bytes, options), path, size);
 }
 
 function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
@@ -130,15 +131,19 @@ function factorHistogram({ recipe, tensors }: IntegerModel, quantizer: string): 
   return { factors: counts };
 }
 
-function inspectFloat(bytes: Uint8Array, model: FloatModel, file: string): FloatReport {
-  const { tensors: weights, ...description } = model;
-  const stored = readSafetensors(bytes, { file }).tensors;
-  const tensors = [...weights].map(([name, { shape, data }]) => {
-    const { dtype, data: raw } = stored.get(name)!;
-    return { name, dtype, shape, bytes: raw.length, bits: (8 * raw.length) / data.length };
+/** @param stored the file's own tensors, in its order */
+function inspectFloat(
+  stored: ReadonlyMap<string, Tensor>,
+  { tensors: weights, ...description }: FloatModel,
+  file: string,
+  bytes: number,
+): FloatReport {
+  const tensors = [...stored].map(([name, { dtype, shape, data }]) => {
+    const elements = shape.reduce((product, side) => product * side, 1);
+    return { name, dtype, shape, bytes: data.length, bits: (8 * data.length) / elements };
   });
   const parameters = [...weights.values()].reduce((total, { data }) => total + data.length, 0);
-  return { kind: 'float', file, bytes: bytes.length, parameters, ...description, tensors };
+  return { kind: 'float', file, bytes, parameters, ...description, tensors };
 }
 
 function sum(tensors: readonly TensorReport[]): number {

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FqvitError } from '../errors.js';
-import { systemReason } from './files.js';
+import { systemReason } from '../platform/system-reason.js';
 import { shown } from './values.js';
 
 export interface OutputOptions {

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import { type Interpolation, resizeRegion } from './resize.js';
+import { INTERPOLATIONS, type Interpolation, resizeRegion } from './resize.js';
 import { checkRgbImage, type RgbImage } from './types.js';
 
 /** What a model's configuration says about its input, in timm's words. */
@@ -9,11 +9,14 @@ export interface Preprocessing {
   /** Side of that square as a part of the short side of the resized picture, above 0 and at most 1. */
   cropPct: number;
   interpolation: Interpolation;
+  /** Both sides are resized to one length, whatever the picture's proportions, and not the short side alone. */
+  squash?: boolean;
 }
 
 /**
  * timm's evaluation transform (`timm.data.transforms_imagenet_eval`, crop mode "center") on integer pixels: resize
- * the short side to floor(imageSize / cropPct) and the long side in proportion, truncated; cut out the centre.
+ * the short side to floor(imageSize / cropPct) and the long side in proportion, truncated, or both sides to that (timm's crop mode
+ * "squash", Hugging Face's `size: { height, width }`); cut out the centre.
  *
  * Only what the crop shows is computed, so the cost is bounded by the picture itself, whatever its proportions.
  *
@@ -27,7 +30,7 @@ export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
   checkParameters(p);
   const { imageSize: size } = p;
   const target = Math.floor(size / p.cropPct);
-  const [width, height] = shortSideTo(image.width, image.height, target);
+  const [width, height] = p.squash ? [target, target] : shortSideTo(image.width, image.height, target);
   const region = {
     left: halfRoundedToEven(width - size),
     top: halfRoundedToEven(height - size),
@@ -56,8 +59,8 @@ function checkParameters({ imageSize, cropPct, interpolation }: Preprocessing): 
       ? `imageSize: expected a positive integer, found ${imageSize}`
       : !(cropPct > 0 && cropPct <= 1)
         ? `cropPct: expected a number above 0 and at most 1, found ${cropPct}`
-        : interpolation !== 'bicubic' && interpolation !== 'bilinear'
-          ? `interpolation: expected bicubic or bilinear, found ${interpolation}`
+        : !INTERPOLATIONS.includes(interpolation)
+          ? `interpolation: expected one of ${INTERPOLATIONS.join(', ')}, found ${interpolation}`
           : undefined;
   if (expected !== undefined) throw new UsageError('PREPROCESS_PARAMETER', expected);
 }

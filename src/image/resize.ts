@@ -1,8 +1,9 @@
 import { UsageError } from '../errors.js';
 import { checkRgbImage, type RgbImage } from './types.js';
 
-/** The filters that timm's configurations name. */
-export type Interpolation = 'bicubic' | 'bilinear';
+/** The filters that configurations name: Pillow's 0 to 3. */
+export const INTERPOLATIONS = ['nearest', 'lanczos', 'bilinear', 'bicubic'] as const;
+export type Interpolation = (typeof INTERPOLATIONS)[number];
 
 /** A rectangle of the resized picture, in its pixels. */
 export interface Region {
@@ -14,7 +15,7 @@ export interface Region {
 
 /**
  * Fraction bits of a coefficient: 8 bits of a sample and 2 of headroom (negative lobes, sums above 1) leave 22 of
- * 32. No sum overflows: the absolute coefficients of a bicubic row add up to less than 1.5, and
+ * 32. No sum overflows: the absolute coefficients of a bicubic or Lanczos row add up to less than 1.5, and
  * 1.5 · 2^22 · 255 + 2^21 < 2^31.
  */
 const PRECISION_BITS = 32 - 8 - 2;
@@ -23,7 +24,7 @@ const HALF = 1 << (PRECISION_BITS - 1);
 // Looking up a global is slow inside a `node:vm` context (Jest, sandboxes): with it a photo takes 0.5 s, not 5 ms.
 const { imul } = Math;
 
-const FILTERS: Record<Interpolation, { support: number; at: (x: number) => number }> = {
+const FILTERS: Record<Exclude<Interpolation, 'nearest'>, { support: number; at: (x: number) => number }> = {
   bilinear: {
     support: 1,
     at(x) {
@@ -42,7 +43,15 @@ const FILTERS: Record<Interpolation, { support: number; at: (x: number) => numbe
       return 0;
     },
   },
+  lanczos: {
+    support: 3,
+    at: (x) => (-3 <= x && x < 3 ? sinc(x) * sinc(x / 3) : 0),
+  },
 };
+
+function sinc(x: number): number {
+  return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
+}
 
 /**
  * Pillow's antialiased `Image.resize`, bit for bit: its 8-bit fixed-point path in `libImaging/Resample.c`
@@ -80,6 +89,7 @@ export function resizeRegion(
 ): RgbImage {
   checkRgbImage(image);
   checkRegion(width, height, region);
+  if (filter === 'nearest') return nearestRegion(image, width, height, region);
   const columns =
     width === image.width ? undefined : weigh(image.width, width, region.left, region.width, filter);
   const rows =
@@ -98,6 +108,35 @@ export function resizeRegion(
       : resizeColumns(image, columns, firstRow, rowCount);
   const data = rows === undefined ? across : resizeRows(across, region.width, rows, firstRow);
   return { width: region.width, height: region.height, data };
+}
+
+/** Pillow's nearest neighbour: `ImagingScaleAffine` of `libImaging/Geometry.c`. */
+function nearestRegion(image: RgbImage, width: number, height: number, region: Region): RgbImage {
+  const columns = nearest(image.width, width, region.left, region.width);
+  const rows = nearest(image.height, height, region.top, region.height);
+  const data = new Uint8Array(3 * region.width * region.height);
+  let to = 0;
+  for (const y of rows) {
+    for (const x of columns) {
+      const from = 3 * (y * image.width + x);
+      data[to++] = image.data[from]!;
+      data[to++] = image.data[from + 1]!;
+      data[to++] = image.data[from + 2]!;
+    }
+  }
+  return { width: region.width, height: region.height, data };
+}
+
+/** The inputs that the outputs from `first` on take; their positions add up with the rounding that Pillow's have. */
+function nearest(inSize: number, outSize: number, first: number, outputs: number): Int32Array {
+  const scale = inSize / outSize;
+  const inputs = new Int32Array(outputs);
+  let position = scale * 0.5;
+  for (let i = 0; i < first + outputs; i++) {
+    if (i >= first) inputs[i - first] = Math.min(Math.trunc(position), inSize - 1);
+    position += scale;
+  }
+  return inputs;
 }
 
 function checkRegion(width: number, height: number, { left, top, ...size }: Region): void {
@@ -129,7 +168,7 @@ function weigh(
   outSize: number,
   first: number,
   outputs: number,
-  filter: Interpolation,
+  filter: Exclude<Interpolation, 'nearest'>,
 ): Weights {
   const { support: radius, at } = FILTERS[filter];
   const scale = inSize / outSize;

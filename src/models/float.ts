@@ -118,14 +118,14 @@ export class FloatRunner {
   run(pixels: readonly Uint8Array[], observe?: ObserveTensor): Float32Array[] {
     const { workspace } = this;
     const { buffer } = workspace.memory;
-    const { classes, layerNormEps } = this.model.architecture;
+    const { classes, layerNormEps, gelu = 'exact' } = this.model.architecture;
     const { logits } = this.#plan;
     this.#loadPixels(workspace, pixels);
     const emit: Emit | undefined =
       observe &&
       ((name, address, shape) =>
         observe(name, new Float32Array(buffer, address, elements(shape)), shape, address));
-    const pass = new FloatPass(workspace, this.#plan, pixels.length, layerNormEps, emit);
+    const pass = new FloatPass(workspace, this.#plan, pixels.length, layerNormEps, gelu, emit);
     this.#network.forward(pass);
     return pixels.map((_, b) => new Float32Array(buffer, logits + 4 * b * classes, classes).slice());
   }

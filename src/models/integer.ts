@@ -65,9 +65,10 @@ export class IntegerRunner {
 
   /**
    * @param pixels uint8 `[imageSize, imageSize, 3]`
-   * @returns the codes of the logits, uint8 `[classes]`
+   * @param output what is read at the end: the logits, which a backbone does not have, or what `featuresName` says
+   * @returns its codes, uint8 `[classes]` or `[features]`
    */
-  run(pixels: Uint8Array): Uint8Array {
+  run(pixels: Uint8Array, output = 'logits'): Uint8Array {
     this.write('pixels', pixels);
     this.team?.begin();
     try {
@@ -75,7 +76,7 @@ export class IntegerRunner {
     } catch (cause) {
       throw this.team?.fault(cause) ?? cause;
     }
-    return this.read('logits');
+    return this.read(output);
   }
 
   /** Ends the threads; the runner cannot be used any more. */

@@ -6,7 +6,7 @@ export type ByteSource = string | URL | Uint8Array | ArrayBuffer | Blob | Respon
 export interface ReadOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((loaded: number, total: number | undefined) => void) | undefined;
-  /** A longer answer is refused where it passes this. Default 2 GiB, which is also what Node reads of a file. */
+  /** A longer answer is refused where it passes this. Default `MAX_BYTES`, 2 GiB. */
   maxBytes?: number | undefined;
 }
 
@@ -16,7 +16,8 @@ export interface NamedBytes {
   readonly name: string;
 }
 
-const MAX_BYTES = 2 ** 31;
+/** What one source may hold: also what Node reads of a file. */
+export const MAX_BYTES = 2 ** 31;
 
 /**
  * Reads a source whole.

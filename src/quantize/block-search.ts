@@ -3,7 +3,7 @@
  * which the block's output errs least. The squared error of the tensor itself would clip its rare large values, which carry most.
  */
 
-import type { Family } from '../checkpoint/architecture.js';
+import { type Family, pooledTokens } from '../checkpoint/architecture.js';
 import type { FloatRunner } from '../models/float.js';
 import { breathe } from '../platform/breathe.js';
 import { CLASS_SHARE } from './moments.js';
@@ -43,7 +43,7 @@ export async function searchBlocks(
   { highest, onRun, signal }: BlockSearchOptions,
 ): Promise<Map<string, Quantizer>> {
   const { kernels } = runner.workspace;
-  const { family } = runner.model.architecture;
+  const pooled = pooledTokens(runner.model.architecture);
   const outputs = new Map<string, Float32Array>();
   const kinds = new Set<string>();
   const run = async (observe: Parameters<FloatRunner['run']>[1]) => {
@@ -71,7 +71,7 @@ export async function searchBlocks(
         const block = OUTPUT.exec(name)?.[1];
         if (block === undefined) return;
         const expected = outputs.get(block)!;
-        const error = outputError(values, expected, shape, family);
+        const error = outputError(values, expected, shape, pooled);
         values.set(expected);
         if (error >= (least.get(block) ?? Number.POSITIVE_INFINITY)) return;
         least.set(block, error);
@@ -83,8 +83,8 @@ export async function searchBlocks(
   return found;
 }
 
-/** Σ (a - b)² over tokens; the class token of a DeiT or ViT has the weight that error feedback gives it too. */
-function outputError(a: Float32Array, b: Float32Array, shape: readonly number[], family: Family): number {
+/** Σ (a - b)² over tokens; the first `pooled` ones, which alone reach the logits, have the weight that error feedback gives them too. */
+function outputError(a: Float32Array, b: Float32Array, shape: readonly number[], pooled: number): number {
   const [tokens, channels] = shape.slice(-2) as [number, number];
   let all = 0;
   let classes = 0;
@@ -95,9 +95,9 @@ function outputError(a: Float32Array, b: Float32Array, shape: readonly number[],
       sum += difference * difference;
     }
     all += sum;
-    if (row % tokens === 0) classes += sum;
+    if (row % tokens < pooled) classes += sum;
   }
-  if (family === 'swin') return all;
-  const weight = (CLASS_SHARE / (1 - CLASS_SHARE)) * (tokens - 1);
+  if (pooled === 0) return all;
+  const weight = (CLASS_SHARE / (1 - CLASS_SHARE)) * (tokens / pooled - 1);
   return all - classes + weight * classes;
 }

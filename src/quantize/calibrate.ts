@@ -1,4 +1,4 @@
-import type { Family } from '../checkpoint/architecture.js';
+import { type Architecture, pooledTokens } from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { isLinearInput } from '../checkpoint/integer-layout.js';
 import { QuantizeError } from '../errors.js';
@@ -11,6 +11,7 @@ import {
   type ObservedTensor,
   type Observer,
   type ObserverRecipe,
+  PooledObserver,
   type Quantizer,
 } from './observers.js';
 
@@ -90,9 +91,9 @@ export async function calibrateEach(
   signal?.throwIfAborted();
   const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, limit) });
   try {
-    const { family } = model.architecture;
-    const sets = recipes.map((recipe) => new ObserverSet(family, recipe, runner.workspace));
-    const momentSet = moments ? await MomentSet.create(family, wasm) : undefined;
+    const { architecture } = model;
+    const sets = recipes.map((recipe) => new ObserverSet(architecture, recipe, runner.workspace));
+    const momentSet = moments ? await MomentSet.create(pooledTokens(architecture), wasm) : undefined;
     let done = 0;
     for await (const { batch, last } of batches(images, limit, runner.batchSize)) {
       signal?.throwIfAborted();
@@ -122,7 +123,7 @@ class ObserverSet {
   readonly #observers = new Map<string, Observer>();
 
   constructor(
-    private readonly family: Family,
+    private readonly architecture: Architecture,
     private readonly recipe: ObserverRecipe,
     private readonly workspace: FloatWorkspace,
   ) {}
@@ -130,10 +131,20 @@ class ObserverSet {
   observe(tensor: ObservedTensor, last: boolean): void {
     let observer = this.#observers.get(tensor.name);
     if (observer === undefined) {
-      observer = createObserver(tensor.name, this.family, this.recipe, this.workspace);
+      observer = this.#create(tensor.name);
       this.#observers.set(tensor.name, observer);
     }
     observer.observe(tensor, last);
+  }
+
+  #create(name: string): Observer {
+    const { architecture, recipe, workspace } = this;
+    const { family } = architecture;
+    if (name === 'pooled' && family !== 'swin' && architecture.pool === 'mean-before-norm') {
+      const stream = this.#observers.get(`blocks.${architecture.depth - 1}.residual2.out`)!;
+      return new PooledObserver(workspace, stream);
+    }
+    return createObserver(name, family, recipe, workspace);
   }
 
   quantizers(): Map<string, Quantizer> {

@@ -1,3 +1,4 @@
+import type { Gelu } from '../checkpoint/architecture.js';
 import { GELU_LEVELS } from '../checkpoint/integer-layout.js';
 import { affineCode } from './round.js';
 
@@ -11,8 +12,8 @@ export interface GeluTable {
   readonly table: Uint8Array;
 }
 
-/** GELU is within 1e-9 of 0 below this and of the identity above its negative. */
-const FAR = 6.5;
+/** Every GELU is within 1e-9 of 0 below this and of the identity above its negative. */
+const FAR = 15;
 /** Kept at both ends, so that the first and the last entry of the table hold for everything beyond them. */
 const MARGIN = 1 / 32;
 
@@ -22,8 +23,14 @@ const MARGIN = 1 / 32;
  *
  * @param out the quantiser behind the GELU
  * @param highest its highest code
+ * @param kind which GELU
  */
-export function geluTable(out: { scale: number; zeroPoint: number }, highest = 255): GeluTable {
+export function geluTable(
+  out: { scale: number; zeroPoint: number },
+  highest = 255,
+  kind: Gelu = 'exact',
+): GeluTable {
+  const gelu = GELU_FUNCTIONS[kind];
   const code = (x: number) => affineCode(gelu(x), out, highest);
   let low = -FAR;
   while (low < -MARGIN && code(low) === out.zeroPoint) low += MARGIN / 8;
@@ -35,6 +42,13 @@ export function geluTable(out: { scale: number; zeroPoint: number }, highest = 2
   const table = Uint8Array.from({ length: GELU_LEVELS }, (_, i) => code((i - zeroPoint) * scale));
   return { scale, zeroPoint, table };
 }
+
+/** GELU as Hendrycks and Gimpel (arXiv 1606.08415) give it, and their two approximations. */
+const GELU_FUNCTIONS: Readonly<Record<Gelu, (x: number) => number>> = {
+  exact: gelu,
+  tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  quick: (x) => x / (1 + Math.exp(-1.702 * x)),
+};
 
 /** The exact GELU, x·Φ(x). */
 export function gelu(x: number): number {

@@ -1,4 +1,9 @@
-import { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
+import {
+  type FloatFile,
+  type FloatModel,
+  type FloatModelOptions,
+  readFloatModel,
+} from '../checkpoint/float-model.js';
 import { checkQuantizable } from '../checkpoint/integer-description.js';
 import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
@@ -13,7 +18,12 @@ import { FEEDBACK_BITS } from './feedback.js';
 import { integerizeByLayer } from './integerize.js';
 import { type MethodOptions, methodRecipe } from './recipe.js';
 
-export { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
+export {
+  type FloatFile,
+  type FloatModel,
+  type FloatModelOptions,
+  readFloatModel,
+} from '../checkpoint/float-model.js';
 export type { IntegerModel } from '../checkpoint/integer-model.js';
 export type { CalibrationProgress } from './calibrate.js';
 export {
@@ -61,14 +71,14 @@ export interface Skipped {
  * const { bytes } = await quantize(await readFile('deit_tiny.safetensors'), paths, { calibrationImages: 256 });
  * ```
  *
- * @param float a `.safetensors` file: DeiT or ViT with timm's names, Swin with Microsoft's or timm's
+ * @param float a float DeiT, ViT or Swin as `readFloatModel` takes it: safetensors, a PyTorch checkpoint, ONNX
  * @param images paths, URLs, bytes or raw pixels
  * @throws CheckpointError for the float checkpoint; UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED` for options
  * @throws QuantizeError `CALIBRATION_IMAGES` where there are fewer readable images than were asked for, or none;
  *   `CALIBRATION_NOT_FINITE`, `QUANTIZER_RANGE` where the model overflows on them
  */
 export async function quantize(
-  float: Uint8Array,
+  float: FloatFile,
   images: readonly ImageSource[],
   options: QuantizeOptions = {},
 ): Promise<Quantized> {
@@ -100,9 +110,17 @@ export async function quantize(
       ? calibrateBest(model, pixels, wanted, run)
       : calibrate(model, pixels, wanted, { ...run, observer, ptf });
   const { quantizers, moments, images: used } = await calibration;
-  const recipe = { ...method, calibrationImages: used, seed, sourceSha256: await sha256(float) };
+  const recipe = { ...method, calibrationImages: used, seed, sourceSha256: await sourceSha256(float) };
   const integer = await patiently(integerizeByLayer(model, quantizers, recipe, moments), model, options);
   return { bytes: writeIntegerModel(integer), model: integer, warnings: model.warnings, skipped };
+}
+
+/** SHA-256 of the file, or of the list of those of its parts, one hexadecimal line each. */
+export async function sourceSha256(float: FloatFile): Promise<string> {
+  if (float instanceof Uint8Array) return sha256(float);
+  let list = '';
+  for (const part of float) list += `${await sha256(part)}\n`;
+  return sha256(new TextEncoder().encode(list));
 }
 
 /** Lets others run before every layer: rounding one with error feedback takes up to seconds. */

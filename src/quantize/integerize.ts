@@ -91,18 +91,24 @@ class Integerizer {
   }
 
   private *vit(architecture: VitArchitecture): Layers<void> {
-    const { family, dim, depth, heads } = architecture;
+    const { family, dim, depth, heads, classes, prefix = 1, pool = 'token' } = architecture;
+    const tokens = tokenCount(architecture);
     yield* this.patchEmbedding(family, 'patch_embed.out');
-    this.tokens(dim);
+    this.tokens(dim, prefix);
     let stream = 'stem.out';
     for (let i = 0; i < depth; i++) {
       const block = `blocks.${i}`;
       yield* this.qkv(block, `${block}.attn.scores`, dim / heads);
-      yield* this.block(block, stream, dim, tokenCount(architecture));
+      yield* this.block(block, stream, dim, tokens);
       stream = `${block}.residual2.out`;
     }
+    if (pool === 'mean-before-norm') {
+      this.pool(stream, tokens - prefix);
+      this.factors('pooled', this.quantizer('pooled'), dim);
+    }
     this.layerNorm('norm', 'norm.out');
-    yield* this.linear('head', 'norm.out', 'logits');
+    if (pool === 'mean') this.pool('norm.out', tokens - prefix);
+    if (classes > 0) yield* this.linear('head', pool === 'mean' ? 'pooled' : 'norm.out', 'logits');
   }
 
   private *swin(architecture: SwinArchitecture): Layers<void> {
@@ -126,11 +132,14 @@ class Integerizer {
       stream = `${reduction}.out`;
     }
     this.layerNorm('norm', 'norm.out');
-    const normed = this.quantizer('norm.out');
+    this.pool('norm.out', stages.at(-1)!.side ** 2);
+    if (architecture.classes > 0) yield* this.linear('head', 'pooled', 'logits');
+  }
+
+  /** The mean of so many tokens. What has power-of-two factors keeps them (observers/pooled.ts). */
+  private pool(from: string, tokens: number): void {
     const pooled = this.quantizer('pooled');
-    const tokens = stages.at(-1)!.side ** 2;
-    this.product('pooled', normed.scale / pooled.scale / tokens, 255 * tokens);
-    yield* this.linear('head', 'pooled', 'logits');
+    this.product('pooled', this.quantizer(from).scale / pooled.scale / tokens, 255 * tokens);
   }
 
   private *patchEmbedding(family: Family, output: string): Layers<void> {
@@ -140,8 +149,8 @@ class Integerizer {
     yield* this.linear('patch_embed.proj', 'input', output, input);
   }
 
-  /** Class token and position embedding. */
-  private tokens(dim: number): void {
+  /** Class token, others before the patches, and position embedding. */
+  private tokens(dim: number, prefix: number): void {
     const patches = this.quantizer('patch_embed.out');
     const tokens = this.quantizer('tokens');
     const position = this.quantizer('pos_embed');
@@ -149,7 +158,7 @@ class Integerizer {
       'tokens.table',
       Uint8Array.from({ length: 256 }, (_, q) => affineCode((q - patches.zeroPoint) * patches.scale, tokens)),
     );
-    this.codes('cls_token', 'cls_token', tokens);
+    if (prefix > 0) this.codes('cls_token', 'cls_token', tokens);
     this.codes('pos_embed', 'pos_embed', position);
     const stem = this.quantizer('stem.out');
     this.addition('stem', stem, additionParameters(tokens, position, stem, dim));
@@ -212,6 +221,7 @@ class Integerizer {
     const gelu = geluTable(
       this.quantizer(`${name}.mlp.gelu.out`),
       highestCode(`${name}.mlp.gelu.out`, this.recipe),
+      this.model.architecture.gelu,
     );
     yield* this.linear(`${name}.mlp.fc1`, `${name}.norm2.out`, gelu);
     this.#tensors.set(`${name}.mlp.gelu.table`, gelu.table);

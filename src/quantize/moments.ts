@@ -1,4 +1,3 @@
-import type { Family } from '../checkpoint/architecture.js';
 import { QuantizeError } from '../errors.js';
 import { type FloatKernels, instantiateFloatKernels } from '../models/float/kernels.js';
 import type { ObservedTensor } from './observers.js';
@@ -26,15 +25,18 @@ export class MomentSet {
   readonly #sums = new Map<string, Sums>();
 
   private constructor(
-    private readonly family: Family,
+    private readonly pooled: number,
     private readonly kernels: FloatKernels,
     private readonly memory: WebAssembly.Memory,
   ) {}
 
-  /** @param wasm the float kernel module */
-  static async create(family: Family, wasm: BufferSource | WebAssembly.Module): Promise<MomentSet> {
+  /**
+   * @param pooled the first tokens that alone reach the logits, as `pooledTokens` has it
+   * @param wasm the float kernel module
+   */
+  static async create(pooled: number, wasm: BufferSource | WebAssembly.Module): Promise<MomentSet> {
     const memory = new WebAssembly.Memory({ initial: 1 });
-    return new MomentSet(family, await instantiateFloatKernels(wasm, memory), memory);
+    return new MomentSet(pooled, await instantiateFloatKernels(wasm, memory), memory);
   }
 
   /** Takes in a sample of the rows of a batch. */
@@ -45,7 +47,7 @@ export class MomentSet {
       sums = new Sums(width);
       this.#sums.set(name, sums);
     }
-    const { others, classes } = sample(values.length / width, tokens, this.family !== 'swin', sums.batches);
+    const { others, classes } = sample(values.length / width, tokens, this.pooled, sums.batches);
     const classWeight = (CLASS_SHARE / (1 - CLASS_SHARE)) * (others.length / classes.length);
     const batch = new Batch(this.kernels, this.memory, sums);
     for (const row of others) batch.add(values.subarray(row * width, (row + 1) * width), 1);
@@ -159,15 +161,15 @@ class Batch {
  * Which rows of a batch are looked at: the class tokens, where there are any, and about `ROWS` others. The step has no divisor in
  * common with the tokens, and every batch starts one row on, so that all positions have their turn.
  */
-function sample(rows: number, tokens: number, hasClass: boolean, batch: number) {
+function sample(rows: number, tokens: number, pooled: number, batch: number) {
   let step = Math.ceil(rows / ROWS);
   while (step > 1 && commonDivisor(step, tokens) > 1) step++;
   const others: number[] = [];
   for (let row = batch % step; row < rows; row += step) {
-    if (!hasClass || row % tokens > 0) others.push(row);
+    if (row % tokens >= pooled) others.push(row);
   }
   const classes: number[] = [];
-  if (hasClass) for (let row = 0; row < rows; row += tokens) classes.push(row);
+  for (let row = 0; pooled > 0 && row < rows; row++) if (row % tokens < pooled) classes.push(row);
   return { others, classes };
 }
 

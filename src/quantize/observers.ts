@@ -16,6 +16,7 @@ export { EmaObserver } from './observers/ema.js';
 export { MinMaxObserver } from './observers/minmax.js';
 export { OmseObserver } from './observers/omse.js';
 export { PercentileObserver } from './observers/percentile.js';
+export { PooledObserver } from './observers/pooled.js';
 export { PtfObserver } from './observers/ptf.js';
 export { affine } from './observers/range.js';
 export type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './observers/types.js';

@@ -388,19 +388,12 @@ describe('a file that is not what it says', () => {
       'tensor "weight"',
       'found only 13',
     ],
-    [
-      'a pickle in a ZIP',
-      bytesOf('PK\x03\x04\0\0\b\b\0\0\0\0'),
-      'CHECKPOINT_FORMAT',
-      'PyTorch pickle',
-      'convert',
-    ],
+    ['a pickle in a ZIP', bytesOf('PK\x03\x04\0\0\b\b\0\0\0\0'), 'CHECKPOINT_FORMAT', 'PyTorch checkpoint'],
     [
       'a bare pickle',
       new Uint8Array([0x80, 2, 0x7d, 0x71, 0, 0x28, 0x58, 5, 0, 0]),
       'CHECKPOINT_FORMAT',
-      'PyTorch pickle',
-      'convert to safetensors first',
+      'PyTorch checkpoint, a float one: `fqvit quantize`',
     ],
     [
       'a web page',

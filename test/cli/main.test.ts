@@ -40,7 +40,10 @@ describe('wrong usage: exit code 2, what is near, and where help is', () => {
       ['clasify', 'x'],
       /^fqvit: COMMAND: .*found "clasify"; did you mean classify\?\nTry `fqvit --help`\.\n$/,
     ],
-    [['bench'], /^fqvit: COMMAND: expected one of classify, quantize, eval, inspect, found "bench"\n/],
+    [
+      ['bench'],
+      /^fqvit: COMMAND: expected one of classify, quantize, eval, features, inspect, found "bench"\n/,
+    ],
     [['--verison'], /^fqvit: COMMAND: .*did you mean --version\?/],
     [
       ['classify', 'x', '--modle', 'y'],

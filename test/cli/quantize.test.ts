@@ -351,8 +351,11 @@ test('a float checkpoint that is none', async () => {
   writeFileSync(scratch.at('empty.safetensors'), '');
   for (const [file, message] of [
     ['empty.safetensors', /^fqvit: CHECKPOINT_TRUNCATED: .*empty\.safetensors: /],
-    ['photos', /^fqvit: SOURCE: .*photos\/model\.safetensors: expected a file, found nothing of that name/],
-    ['nowhere', /^fqvit: SOURCE: .*nowhere: expected a file or folder, found nothing of that name/],
+    ['photos', /^fqvit: SOURCE: .*photos: expected one of model\.safetensors, .*, found none of them\n$/],
+    [
+      'nowhere',
+      /^fqvit: SOURCE: .*nowhere: expected a file, a folder or a model on the hub, found nothing of that name/,
+    ],
   ] as const) {
     const run = await fqvit([
       'quantize',

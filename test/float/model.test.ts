@@ -19,6 +19,21 @@ import { forwardSwin } from './swin-reference.js';
 
 const models = [
   { name: 'ViT', make: smallModel, forward: reference.forward },
+  {
+    name: 'ViT with a distillation token and two heads',
+    make: () => smallModel({ prefix: 2, pool: 'two-tokens', gelu: 'tanh' }),
+    forward: reference.forward,
+  },
+  {
+    name: 'ViT with registers that reads the mean of its patches',
+    make: () => smallModel({ prefix: 4, pool: 'mean', gelu: 'quick' }),
+    forward: reference.forward,
+  },
+  {
+    name: 'ViT without a class token, LayerNorm behind the mean',
+    make: () => smallModel({ prefix: 0, pool: 'mean-before-norm' }),
+    forward: reference.forward,
+  },
   { name: 'Swin', make: smallSwin, forward: forwardSwin },
   {
     // maps of 8, 4 and 2 tokens a side: four windows, one, and one that is smaller than the others

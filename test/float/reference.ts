@@ -23,6 +23,16 @@ export function erf(x: number): number {
 
 export const gelu = (x: number): number => (x / 2) * (1 + erf(x / Math.SQRT2));
 
+/** arXiv 1606.08415, section 2. */
+export const GELU_FORMS = {
+  exact: gelu,
+  tanh: (x: number) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  quick: (x: number) => x / (1 + Math.exp(-1.702 * x)),
+} as const;
+
+const mean = (rows: Rows): number[] =>
+  rows[0]!.map((_, c) => rows.reduce((sum, row) => sum + row[c]!, 0) / rows.length);
+
 export function softmax(row: readonly number[]): number[] {
   const top = Math.max(...row);
   const e = row.map((x) => Math.exp(x - top));
@@ -82,10 +92,21 @@ export function referenceLayers({ architecture, preprocessing, tensors }: FloatM
 
 /** Every tensor behind a quantiser of one image, by name, flattened. */
 export function forward(model: FloatModel, pixels: Uint8Array): Map<string, number[]> {
-  const { dim, depth, heads } = model.architecture as FloatModel['architecture'] & VitArchitecture;
+  const {
+    dim,
+    depth,
+    heads,
+    classes,
+    prefix = 1,
+    pool = 'token',
+    gelu: form = 'exact',
+  } = model.architecture as FloatModel['architecture'] & VitArchitecture;
   const { data, seen, emit, linear, norm, plus, patches } = referenceLayers(model, pixels);
   const embedded = emit('patch_embed.out', linear(patches, 'patch_embed.proj'));
-  const tokens = emit('tokens', [Array.from(data('cls_token')), ...embedded]);
+  const first = Array.from({ length: prefix }, (_, i) =>
+    Array.from(data('cls_token').subarray(i * dim, (i + 1) * dim)),
+  );
+  const tokens = emit('tokens', [...first, ...embedded]);
   const flat = Array.from(data('pos_embed'));
   const position = emit(
     'pos_embed',
@@ -125,13 +146,22 @@ export function forward(model: FloatModel, pixels: Uint8Array): Map<string, numb
     const hidden = linear(emit(`${name}.norm2.out`, norm(x, `${name}.norm2`)), `${name}.mlp.fc1`);
     const active = emit(
       `${name}.mlp.gelu.out`,
-      hidden.map((row) => row.map(gelu)),
+      hidden.map((row) => row.map(GELU_FORMS[form])),
     );
     x = emit(
       `${name}.residual2.out`,
       plus(x, emit(`${name}.mlp.fc2.out`, linear(active, `${name}.mlp.fc2`))),
     );
   }
-  emit('logits', linear(emit('norm.out', norm(x.slice(0, 1), 'norm')), 'head'));
+  const pooled = () => emit('pooled', [mean(pool === 'mean' ? seenNorm.slice(prefix) : x.slice(prefix))]);
+  const seenNorm = pool === 'mean' ? emit('norm.out', norm(x, 'norm')) : [];
+  const features =
+    pool === 'mean'
+      ? pooled()
+      : emit(
+          'norm.out',
+          norm(pool === 'mean-before-norm' ? pooled() : x.slice(0, pool === 'two-tokens' ? 2 : 1), 'norm'),
+        );
+  if (classes > 0) emit('logits', linear([features.flat()], 'head'));
   return seen;
 }

@@ -68,7 +68,7 @@ export function randomPixels(count: number, seed: number): Uint8Array {
 type Small<A> = FloatModel & { readonly architecture: A & { readonly layerNormEps: number } };
 
 /** A ViT whose every size is odd for the kernels: no multiple of 8, of the tile's 4 rows, or of each other. */
-export function smallModel(): Small<VitArchitecture> {
+export function smallModel(change: Partial<VitArchitecture> = {}): Small<VitArchitecture> {
   const architecture = {
     family: 'vit',
     name: 'small',
@@ -80,14 +80,16 @@ export function smallModel(): Small<VitArchitecture> {
     mlpDim: 22,
     classes: 11,
     layerNormEps: 1e-6,
+    ...change,
   } as const;
+  const { prefix = 1, classes } = architecture;
   const parameters = new RandomTensors();
-  parameters.tensor('cls_token', [1, 1, 15], 1);
-  parameters.tensor('pos_embed', [1, 10, 15], 1);
+  if (prefix > 0) parameters.tensor('cls_token', [1, prefix, 15], 1);
+  parameters.tensor('pos_embed', [1, prefix + 9, 15], 1);
   parameters.linear('patch_embed.proj', 15, [3, 4, 4]);
   for (const block of ['blocks.0', 'blocks.1']) parameters.block(block, 15, 22);
   parameters.norm('norm', 15);
-  parameters.linear('head', 11, [15]);
+  if (classes > 0) parameters.linear('head', classes, [architecture.pool === 'two-tokens' ? 30 : 15]);
   return { architecture, ...surroundings(12), tensors: parameters.tensors };
 }
 

@@ -5,7 +5,7 @@ import { BOUND_MS, dataFile, dataFiles, describeWithData, expected, noiseImage, 
 
 describe('preprocess', () => {
   test.each(expected.preprocessed)(
-    '$from to $imageSize, crop $cropPct, $interpolation: the bytes of timm over Pillow',
+    '$from to $imageSize, crop $cropPct, squash $squash, $interpolation: the bytes of timm over Pillow',
     ({ from, sha256: hash, ...parameters }) => {
       const pixels = preprocess(noiseImage(...from), parameters);
       expect(pixels.length).toBe(parameters.imageSize ** 2 * 3);
@@ -37,7 +37,7 @@ describe('preprocess', () => {
       { cropPct: 0 },
       { cropPct: 1.1 },
       { cropPct: Number.NaN },
-      { interpolation: 'nearest' as 'bicubic' },
+      { interpolation: 'hamming' as 'bicubic' },
     ])
       expect(() => preprocess(image, { ...good, ...bad })).toThrow(
         expect.objectContaining({ name: 'UsageError', code: 'PREPROCESS_PARAMETER' }),

@@ -5,6 +5,7 @@ import { describe, expect } from '@jest/globals';
 import { ImageError } from '../../src/errors.js';
 import { crc32 } from '../../src/image/crc32.js';
 import { type DecodeOptions, decodeImage } from '../../src/image/decode.js';
+import type { Interpolation } from '../../src/image/resize.js';
 import type { RgbImage } from '../../src/image/types.js';
 
 // See src/image/resize.ts: globals are slow here.
@@ -17,12 +18,13 @@ export interface Expected {
   pillow: string;
   decoded: Record<string, { width: number; height: number; sha256: string }>;
   oriented: { width: number; height: number; data: number[] }[];
-  resized: { from: [number, number]; to: [number, number]; filter: 'bicubic' | 'bilinear'; sha256: string }[];
+  resized: { from: [number, number]; to: [number, number]; filter: Interpolation; sha256: string }[];
   preprocessed: {
     from: [number, number];
     imageSize: number;
     cropPct: number;
-    interpolation: 'bicubic' | 'bilinear';
+    interpolation: Interpolation;
+    squash?: boolean;
     sha256: string;
   }[];
 }

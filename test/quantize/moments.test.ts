@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Family } from '../../src/checkpoint/architecture.js';
 import { isLinearInput } from '../../src/checkpoint/integer-layout.js';
 import { QuantizeError } from '../../src/errors.js';
 import { calibrate } from '../../src/quantize/calibrate.js';
@@ -7,8 +6,8 @@ import { MomentSet, type Moments } from '../../src/quantize/moments.js';
 import { randomFloats, randomPixels, smallModel, smallSwin, wasm } from '../float/support.js';
 
 /** The moments of batches of a tensor `[images, tokens, width]`. */
-async function observed(family: Family, shape: number[], ...batches: Float32Array[]): Promise<Moments> {
-  const set = await MomentSet.create(family, wasm);
+async function observed(pooled: number, shape: number[], ...batches: Float32Array[]): Promise<Moments> {
+  const set = await MomentSet.create(pooled, wasm);
   for (const values of batches) set.observe({ name: 'x', values, shape, address: 0 });
   return set.moments().get('x')!;
 }
@@ -39,7 +38,7 @@ const rowsOf = (values: Float32Array, width: number) =>
 describe('mean and covariance', () => {
   test.each([3, 8, 21])('of all rows of a Swin, where they are few; %d channels', async (width) => {
     const batches = [1, 2].map((seed) => randomFloats(2 * 150 * width, seed));
-    const found = await observed('swin', [2, 150, width], ...batches);
+    const found = await observed(0, [2, 150, width], ...batches);
     const rows = batches.flatMap((values) => rowsOf(values, width));
     expectMoments(
       found,
@@ -52,7 +51,7 @@ describe('mean and covariance', () => {
 
   test('of a DeiT, where the class tokens weigh 0.3 of all', async () => {
     const values = randomFloats(4 * 5 * 6, 3);
-    const found = await observed('deit', [4, 5, 6], values);
+    const found = await observed(1, [4, 5, 6], values);
     const rows = rowsOf(values, 6);
     const weights = rows.map((_, m) => (m % 5 === 0 ? 0.3 / 4 : 0.7 / 16));
     expectMoments(found, expected(rows, weights));
@@ -63,7 +62,7 @@ describe('mean and covariance', () => {
     const values = Float32Array.from({ length: 64 * 49 * 49 }, (_, i) =>
       Math.floor(i / 49) % 49 === i % 49 ? 1 : 0,
     );
-    const { mean } = await observed('swin', [64, 49, 49], values);
+    const { mean } = await observed(0, [64, 49, 49], values);
     for (const share of mean) expect(share).toBeCloseTo(1 / 49, 2);
   });
 });
@@ -92,7 +91,7 @@ describe('in a calibration', () => {
 });
 
 test('squares beyond f32', async () => {
-  const set = await MomentSet.create('swin', wasm);
+  const set = await MomentSet.create(0, wasm);
   set.observe({ name: 'blocks.0.norm1.out', values: Float32Array.of(1e20, 1), shape: [1, 1, 2], address: 0 });
   const read = () => set.moments();
   expect(read).toThrow(QuantizeError);

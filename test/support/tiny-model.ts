@@ -39,7 +39,7 @@ export function tinySwinModel(
   return modelFile(tinySwinShapes(sizes), config === undefined ? whole : config, seed);
 }
 
-function modelFile(
+export function modelFile(
   shapes: ReadonlyMap<string, readonly number[]>,
   config: Record<string, unknown> | null,
   seed: number,

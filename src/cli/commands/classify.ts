@@ -1,19 +1,11 @@
 import type { Model, Prediction } from '../../classify.js';
-import { FqvitError } from '../../errors.js';
 import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL, modelPath } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
+import { eachImage, type Timed } from '../each-image.js';
 import { expectFile } from '../files.js';
 import { bar, columns, formatDuration, plain } from '../format.js';
-import { EXIT, note, print, printJson, reportError } from '../report.js';
+import { EXIT, note, print, printJson } from '../report.js';
 import { integerOption, THREADS_OPTION, threadsOption } from '../values.js';
-
-interface Result {
-  readonly file: string;
-  readonly model: string;
-  readonly predictions: readonly Prediction[];
-  /** Of reading, decoding and classifying. */
-  readonly ms: number;
-}
 
 const BAR_CELLS = 20;
 
@@ -57,36 +49,20 @@ export default describeCommand({
     const model = await load(path, { threads: threadCount });
     if (path !== named) noteBundled(source, model);
 
-    const results: Result[] = [];
-    for (const file of files) {
-      const result = await classify(model, file, count, source);
-      if (result === undefined) continue;
-      if (!json) print(`${results.length > 0 ? '\n' : ''}${block(result)}`);
-      results.push(result);
-    }
+    const results = await eachImage(
+      files,
+      (file) => model.classify(file, { top: count }),
+      (one, index) => json || print(`${index > 0 ? '\n' : ''}${block(one)}`),
+    );
     model.dispose();
-    if (json) printJson(results);
+    if (json)
+      printJson(results.map(({ file, result, ms }) => ({ file, model: source, predictions: result, ms })));
     return results.length === files.length ? EXIT.done : EXIT.badInput;
   },
 });
 
-/** Undefined for an image that cannot be read, after saying so: the others are not its fault. */
-async function classify(model: Model, file: string, top: number, name: string): Promise<Result | undefined> {
-  try {
-    await expectFile(file);
-    const start = performance.now();
-    const predictions = await model.classify(file, { top });
-    const ms = Math.round((performance.now() - start) * 100) / 100;
-    return { file, model: name, predictions, ms };
-  } catch (error) {
-    if (!(error instanceof FqvitError)) throw error;
-    reportError(error);
-    return undefined;
-  }
-}
-
-function block({ file, predictions, ms }: Result): string {
-  const rows = predictions.map(({ label, probability }) => [
+function block({ file, result, ms }: Timed<Prediction[]>): string {
+  const rows = result.map(({ label, probability }) => [
     ` ${(100 * probability).toFixed(1)} %`,
     bar(probability, BAR_CELLS).padEnd(BAR_CELLS),
     plain(label),

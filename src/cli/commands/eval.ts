@@ -2,11 +2,11 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Model } from '../../classify.js';
 import { FqvitError } from '../../errors.js';
-import { sha256 } from '../../platform/sha256.js';
+import { systemReason } from '../../platform/system-reason.js';
 import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
 import { modelPath } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
-import { expectFile, expectFolder, systemReason } from '../files.js';
+import { expectFile, expectFolder } from '../files.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, plain, plural } from '../format.js';
 import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
@@ -110,22 +110,22 @@ async function expectImage(folder: string, { file, line }: LabelledFile, labels:
 
 /** With the preprocessing of the integer model, whose pixels it gets. */
 async function readReference(source: string, { info }: Model): Promise<FloatModel> {
-  const { readFloatModel } = await import('../../quantize/index.js');
-  const { bytes, path } = await readFloatSource(source);
-  const { cropPct, interpolation, mean, std } = info.preprocessing;
-  const { family, imageSize } = info.architecture;
-  const reference = readFloatModel(bytes, {
-    file: path,
-    // the tensors tell a Swin, but not its image size
-    ...(family === 'swin'
-      ? { config: { interpolation }, imageSize }
-      : { config: { architecture: family, interpolation } }),
-    cropPct,
-    mean,
-    std,
-  });
+  const { readFloatModel, sourceSha256 } = await import('../../quantize/index.js');
+  const { bytes, path, options } = await readFloatSource(source);
+  const { mean, std } = info.preprocessing;
+  const { architecture: a } = info;
+  const isMean = a.family !== 'swin' && a.pool?.startsWith('mean');
+  const told = {
+    architecture: a.family,
+    activation: a.gelu ?? 'exact',
+    // what the tensors of the family do not tell
+    ...(a.family === 'swin' ? { image_size: a.imageSize } : { num_heads: a.heads }),
+    ...(isMean ? { global_pool: 'avg' } : {}),
+  };
+  const config = { ...(options.config as object | undefined), ...told };
+  const reference = readFloatModel(bytes, { file: path, config, mean, std });
   for (const warning of reference.warnings) warn(warning);
-  if ((await sha256(bytes)) !== info.recipe.sourceSha256) {
+  if ((await sourceSha256(bytes)) !== info.recipe.sourceSha256) {
     warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
   }
   return reference;

@@ -36,7 +36,7 @@ const ARGS = {
     type: 'positional',
     required: true,
     description:
-      "DeiT or ViT in timm's names, Swin in Microsoft's or timm's: a .safetensors file, or a folder with model.safetensors",
+      'DeiT, ViT or Swin: a .safetensors, .pth, .bin or .onnx file, a folder of transformers or timm, or a model on the Hugging Face hub: owner/name[@revision]',
   },
   calibration: {
     type: 'string',
@@ -126,6 +126,7 @@ export default describeCommand({
     'fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
     'fqvit quantize vit.safetensors --arch vit_base_patch16_224 --labels names.txt --calibration photos/ -o vit.int8.safetensors',
     'fqvit quantize swin_tiny.safetensors --labels names.txt --calibration photos/ -o swin_tiny.int8.safetensors',
+    'fqvit quantize google/vit-base-patch16-224 --calibration photos/ -o vit.int8.safetensors',
     'fqvit quantize deit_tiny.safetensors --weight-bits 4 --calibration photos/ -o deit_tiny.int4.safetensors',
     'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
   ],
@@ -167,7 +168,7 @@ export default describeCommand({
     const summary: Summary = {
       args,
       source,
-      floatBytes: float.bytes.length,
+      floatBytes: float.size,
       result,
       ms: performance.now() - start,
     };

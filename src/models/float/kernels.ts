@@ -53,6 +53,8 @@ export interface FloatKernels {
   ): void;
   softmax(x: number, rows: number, width: number): void;
   gelu(x: number, count: number): void;
+  geluTanh(x: number, count: number): void;
+  geluQuick(x: number, count: number): void;
   add(a: number, b: number, out: number, count: number): void;
   addRepeated(x: number, b: number, times: number, count: number): void;
   addWindows(

@@ -1,6 +1,9 @@
+import type { Gelu } from '../../checkpoint/architecture.js';
 import type { FloatKernels, FloatWorkspace } from './kernels.js';
 import type { BlockPlaces, LinearPlace, NormPlace } from './parameters.js';
 import type { FloatPlan, StageShape } from './plan.js';
+
+const GELU_KERNELS = { exact: 'gelu', tanh: 'geluTanh', quick: 'geluQuick' } as const;
 
 /** Shows a tensor at `address`, row-major, under the name of the quantiser behind it. */
 export type Emit = (name: string, address: number, shape: readonly number[]) => void;
@@ -16,7 +19,7 @@ export interface FloatNetwork {
  * One forward pass over `batch` images: the layers that all families are made of, over the regions of a plan.
  *
  * Attention is computed for the first `queries` tokens of every window. That is all of them, but in the last block of a
- * DeiT or ViT, behind which only the class token is looked at.
+ * DeiT or ViT, behind which only the class token, or it and the distillation token, is looked at.
  */
 export class FloatPass {
   readonly kernels: FloatKernels;
@@ -32,6 +35,7 @@ export class FloatPass {
     readonly batch: number,
     /** Of every LayerNorm. */
     readonly eps: number,
+    readonly gelu: Gelu,
     emit?: Emit,
   ) {
     this.kernels = kernels;
@@ -129,7 +133,7 @@ export class FloatPass {
     this.norm(stream, norm2, normed, rows);
     this.emit(`${name}.norm2.out`, normed, [this.batch, perImage, dim]);
     this.linear(normed, fc1, wide, rows);
-    this.kernels.gelu(wide, rows * mlpDim);
+    this.kernels[GELU_KERNELS[this.gelu]](wide, rows * mlpDim);
     this.emit(`${name}.mlp.gelu.out`, wide, [this.batch, perImage, mlpDim]);
     this.linear(wide, fc2, branch, rows);
     this.emit(`${name}.mlp.fc2.out`, branch, [this.batch, perImage, dim]);

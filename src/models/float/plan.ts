@@ -37,7 +37,7 @@ export interface FloatPlan {
   readonly square: number;
   /** k or v of one head as panels. */
   readonly panels: number;
-  /** What the head sees: f32 [B, C] of the last stage. */
+  /** What the head sees: f32 [B, C] of the last stage, or [B, 2·C]. */
   readonly features: number;
   /** f32 [B, classes] */
   readonly logits: number;
@@ -72,7 +72,7 @@ export function planFloat(
     wide: floats(batch * Math.max(pixels, wide)),
     square: floats(batch * Math.max(pixels, square)),
     panels: floats(most(panelSize)),
-    features: floats(batch * channels),
+    features: floats(2 * batch * channels),
     logits: floats(batch * classes),
     scratch: layout.reserve(scratchBytes),
     scratchBytes,

@@ -33,7 +33,7 @@ export class FloatSwin implements FloatNetwork {
   readonly #patch: LinearPlace;
   readonly #patchNorm: NormPlace;
   readonly #norm: NormPlace;
-  readonly #head: LinearPlace;
+  readonly #head: LinearPlace | undefined;
 
   constructor(architecture: SwinArchitecture, parameters: ParameterPlan) {
     const { dim, patchSize, classes } = architecture;
@@ -44,7 +44,7 @@ export class FloatSwin implements FloatNetwork {
     this.#patchNorm = parameters.norm('patch_embed.norm', dim);
     this.stages = stages.map((stage, i) => placeStage(stage, i === stages.length - 1, parameters));
     this.#norm = parameters.norm('norm', lastDim);
-    this.#head = parameters.linear('head', lastDim, classes);
+    this.#head = classes > 0 ? parameters.linear('head', lastDim, classes) : undefined;
   }
 
   forward(pass: FloatPass): void {
@@ -146,6 +146,7 @@ export class FloatSwin implements FloatNetwork {
     emit('norm.out', normed, [batch, side ** 2, dim]);
     kernels.meanRows(normed, features, batch, side ** 2, dim);
     emit('pooled', features, [batch, dim]);
+    if (this.#head === undefined) return;
     pass.linear(features, this.#head, logits, batch);
     emit('logits', logits, [batch, this.#architecture.classes]);
   }

@@ -1,4 +1,4 @@
-import { tokenCount, type VitArchitecture } from '../../checkpoint/architecture.js';
+import { pooledTokens, tokenCount, type VitArchitecture } from '../../checkpoint/architecture.js';
 import type { BlockPlaces, LinearPlace, NormPlace, ParameterPlan } from './parameters.js';
 import type { FloatNetwork, FloatPass } from './pass.js';
 import type { StageShape } from './plan.js';
@@ -8,45 +8,50 @@ export class FloatVit implements FloatNetwork {
   readonly stages: readonly [StageShape];
   readonly #architecture: VitArchitecture;
   readonly #patch: LinearPlace;
-  /** f32 [dim] */
-  readonly #cls: number;
+  /** Class token and others before the patches: f32 [prefix, dim]. */
+  readonly #prefix: number;
   /** f32 [tokens, dim] */
   readonly #position: number;
   readonly #blocks: readonly BlockPlaces[];
   readonly #norm: NormPlace;
-  readonly #head: LinearPlace;
+  /** Channels that the head reads. */
+  readonly #features: number;
+  readonly #head: LinearPlace | undefined;
 
   constructor(architecture: VitArchitecture, parameters: ParameterPlan) {
-    const { dim, depth, heads, mlpDim, patchSize, classes } = architecture;
+    const { dim, depth, heads, mlpDim, patchSize, classes, prefix = 1 } = architecture;
     const tokens = tokenCount(architecture);
     this.#architecture = architecture;
     this.stages = [{ dim, mlpDim, heads, windows: 1, tokens }];
     this.#patch = parameters.patchEmbedding(patchSize, dim);
-    this.#cls = parameters.values(parameters.tensor('cls_token', dim));
+    this.#prefix = prefix > 0 ? parameters.values(parameters.tensor('cls_token', prefix * dim)) : 0;
     this.#position = parameters.values(parameters.tensor('pos_embed', tokens * dim));
     this.#blocks = Array.from({ length: depth }, (_, n) => parameters.block(`blocks.${n}`, { dim, mlpDim }));
     this.#norm = parameters.norm('norm', dim);
-    this.#head = parameters.linear('head', dim, classes);
+    this.#features = dim * Math.max(1, pooledTokens(architecture));
+    this.#head = classes > 0 ? parameters.linear('head', this.#features, classes) : undefined;
   }
 
   forward(pass: FloatPass): void {
     const [stage] = this.stages;
     const last = this.#blocks.length - 1;
+    const pooled = pooledTokens(this.#architecture);
+    const kept = pass.observed || pooled === 0 ? stage.tokens : pooled;
     this.#stem(pass, stage);
     this.#blocks.forEach((block, n) => {
-      const queries = n === last && !pass.observed ? 1 : stage.tokens;
+      const queries = n === last ? kept : stage.tokens;
       this.#attention(pass, block, `blocks.${n}`, stage, queries);
       pass.mlp(block, `blocks.${n}`, { ...stage, tokens: queries });
     });
-    this.#tail(pass, pass.observed ? stage.tokens : 1);
+    this.#tail(pass, kept);
   }
 
-  /** Patch convolution, class token, position: from `wide` to the residual stream. */
+  /** Patch convolution, tokens before the patches, position: from `wide` to the residual stream. */
   #stem(pass: FloatPass, { tokens, dim }: StageShape): void {
     const { kernels, memory, batch, emit } = pass;
     const { normed, branch, stream } = pass.plan;
-    const { imageSize, patchSize } = this.#architecture;
-    const patches = tokens - 1;
+    const { imageSize, patchSize, prefix = 1 } = this.#architecture;
+    const patches = tokens - prefix;
     pass.embedPatches(this.#patch, imageSize, patchSize);
     emit('patch_embed.out', normed, [batch, patches, dim]);
 
@@ -55,8 +60,8 @@ export class FloatVit implements FloatNetwork {
     for (let b = 0; b < batch; b++) {
       const first = branch + b * tokens * rowBytes;
       const patchRows = normed + b * patches * rowBytes;
-      heap.copyWithin(first, this.#cls, this.#cls + rowBytes);
-      heap.copyWithin(first + rowBytes, patchRows, patchRows + patches * rowBytes);
+      heap.copyWithin(first, this.#prefix, this.#prefix + prefix * rowBytes);
+      heap.copyWithin(first + prefix * rowBytes, patchRows, patchRows + patches * rowBytes);
     }
     emit('tokens', branch, [batch, tokens, dim]);
     emit('pos_embed', this.#position, [1, tokens, dim]);
@@ -69,7 +74,7 @@ export class FloatVit implements FloatNetwork {
 
   /**
    * x + proj(softmax(q·kᵀ d^-½)·v) with q, k, v of LayerNorm(x), for the first `queries` tokens of every image: all or
-   * the class token, which alone make up the residual stream thereafter.
+   * those that the head reads, which alone make up the residual stream thereafter.
    */
   #attention(
     pass: FloatPass,
@@ -93,29 +98,71 @@ export class FloatVit implements FloatNetwork {
     emit(`${name}.attn.context`, normed, [batch, queries, dim]);
     pass.linear(normed, proj, branch, batch * queries);
     emit(`${name}.attn.proj.out`, branch, [batch, queries, dim]);
-    if (queries < tokens) keepClassTokens(pass, stage);
+    if (queries < tokens) keepTokens(pass, stage, queries);
     kernels.add(stream, branch, stream, batch * queries * dim);
     emit(`${name}.residual1.out`, stream, [batch, queries, dim]);
   }
 
-  /** LayerNorm of the class tokens, then the head; the residual stream has `tokens` tokens an image. */
+  /** LayerNorm of what the head reads, then the head; the residual stream has `tokens` tokens an image. */
   #tail(pass: FloatPass, tokens: number): void {
-    const { kernels, batch, emit, eps } = pass;
-    const { stream, features, logits } = pass.plan;
-    const { dim, classes } = this.#architecture;
-    const { gamma, beta } = this.#norm;
-    kernels.layerNorm(stream, tokens * dim, gamma, beta, features, batch, dim, eps);
-    emit('norm.out', features, [batch, dim]);
+    const { emit, batch } = pass;
+    const { features, logits } = pass.plan;
+    const { pool = 'token', classes, dim } = this.#architecture;
+    if (pool === 'mean') this.#meanOfNorm(pass, tokens);
+    else if (pool === 'mean-before-norm') this.#normOfMean(pass, tokens);
+    else this.#normOfTokens(pass, tokens, this.#features / dim);
+    if (this.#head === undefined) return;
     pass.linear(features, this.#head, logits, batch);
     emit('logits', logits, [batch, classes]);
   }
+
+  #normOfTokens({ kernels, batch, emit, eps, plan }: FloatPass, tokens: number, pooled: number): void {
+    const { dim } = this.#architecture;
+    const { gamma, beta } = this.#norm;
+    for (let b = 0; b < batch; b++) {
+      const row = plan.stream + 4 * b * tokens * dim;
+      kernels.layerNorm(row, dim, gamma, beta, plan.features + 4 * b * pooled * dim, pooled, dim, eps);
+    }
+    emit('norm.out', plan.features, pooled > 1 ? [batch, pooled, dim] : [batch, dim]);
+  }
+
+  #meanOfNorm(pass: FloatPass, tokens: number): void {
+    const { dim } = this.#architecture;
+    const { batch, emit } = pass;
+    const { stream, normed } = pass.plan;
+    pass.norm(stream, this.#norm, normed, batch * tokens);
+    emit('norm.out', normed, [batch, tokens, dim]);
+    this.#mean(pass, normed, tokens);
+  }
+
+  #normOfMean(pass: FloatPass, tokens: number): void {
+    const { batch, emit } = pass;
+    const { stream, features } = pass.plan;
+    this.#mean(pass, stream, tokens);
+    pass.norm(features, this.#norm, features, batch);
+    emit('norm.out', features, [batch, this.#architecture.dim]);
+  }
+
+  /** Mean over the patches of each image: [B, tokens, C] -> [B, C]. */
+  #mean({ kernels, batch, emit, plan: { features } }: FloatPass, from: number, tokens: number): void {
+    const { dim, prefix = 1 } = this.#architecture;
+    for (let b = 0; b < batch; b++) {
+      const patches = from + 4 * (b * tokens + prefix) * dim;
+      kernels.meanRows(patches, features + 4 * b * dim, 1, tokens - prefix, dim);
+    }
+    emit('pooled', features, [batch, dim]);
+  }
 }
 
-/** Moves the class tokens of the residual stream side by side: [B, N, C] -> [B, C]. */
-function keepClassTokens({ memory, batch, plan: { stream } }: FloatPass, { tokens, dim }: StageShape): void {
+/** Moves the first `kept` tokens of every image of the residual stream together: [B, N, C] -> [B, kept, C]. */
+function keepTokens(
+  { memory, batch, plan: { stream } }: FloatPass,
+  { tokens, dim }: StageShape,
+  kept: number,
+): void {
   const heap = new Uint8Array(memory.buffer);
   for (let b = 1; b < batch; b++) {
     const row = stream + 4 * b * tokens * dim;
-    heap.copyWithin(stream + 4 * b * dim, row, row + 4 * dim);
+    heap.copyWithin(stream + 4 * b * kept * dim, row, row + 4 * kept * dim);
   }
 }

@@ -343,18 +343,23 @@ export class ModelPlan {
    * Makes the buffer `to` = LayerNorm `name` of the rows of `from`.
    *
    * @param rows how many of them, the first ones; all where absent
+   * @param joined they become one row
    * @param order the rows are written in window order, or are 2×2 patches of a map of `merge` × `merge` tokens
    */
   layerNorm(
     name: string,
     from: string,
     to = `${name}.out`,
-    { rows: wanted, order }: { rows?: number; order?: WindowOrder | { merge: number } } = {},
+    {
+      rows: wanted,
+      joined = false,
+      order,
+    }: { rows?: number; joined?: boolean; order?: WindowOrder | { merge: number } } = {},
   ): Buffer {
     const input = this.activation(from);
     const columns = this.model.tensors.get(`${name}.gain`)!.length;
     const rows = wanted ?? (input.rows * input.columns) / columns;
-    const output = this.buffer(to, rows, columns);
+    const output = joined ? this.buffer(to, 1, rows * columns) : this.buffer(to, rows, columns);
     const power = this.powers(from, columns / input.columns);
     const gain = this.constant(`${name}.gain`);
     const bias = this.constant(`${name}.bias`);
@@ -662,8 +667,32 @@ export class ModelPlan {
     this.add(`${block}.residual2`, `${block}.residual1.out`, `${block}.mlp.fc2.out`);
   }
 
-  /** The linear layer behind which the logits stand. */
+  /** The mean of the rows of `from` but the first `skipped`: the buffer `pooled`. @returns its name */
+  pool(from: string, skipped = 0): string {
+    const tokens = this.activation(from);
+    const { columns } = tokens;
+    const rows = tokens.rows - skipped;
+    const pooled = this.buffer('pooled', 1, columns);
+    const { multiplier, left, right } = this.integers('pooled');
+    const z = this.zeroPoint(from);
+    const zo = this.zeroPoint('pooled');
+    this.step('pooled', {
+      kernel: 'pool',
+      reads: [from],
+      calls: ({ index }) => {
+        const first = tokens.address + skipped * columns;
+        return index > 0
+          ? []
+          : [['pool', first, z, multiplier!, left!, right!, pooled.address, zo, rows, columns]];
+      },
+    });
+    return 'pooled';
+  }
+
+  /** The linear layer behind which the logits stand, if there is one, over the features `from`. */
   head(from: string): void {
+    this.keep(from);
+    if (this.model.architecture.classes === 0) return;
     this.linear('head', from, 'logits');
     this.keep('logits');
   }

@@ -126,19 +126,6 @@ function merge(plan: ModelPlan, { name, side }: SwinStage, stream: string): stri
 
 /** LayerNorm of all tokens, their mean, the head. */
 function tail(plan: ModelPlan, stream: string): void {
-  const tokens = plan.layerNorm('norm', stream);
-  const { rows, columns } = tokens;
-  const pooled = plan.buffer('pooled', 1, columns);
-  const { multiplier, left, right } = plan.integers('pooled');
-  const z = plan.zeroPoint('norm.out');
-  const zo = plan.zeroPoint('pooled');
-  plan.step('pooled', {
-    kernel: 'pool',
-    reads: ['norm.out'],
-    calls: ({ index }) =>
-      index > 0
-        ? []
-        : [['pool', tokens.address, z, multiplier!, left!, right!, pooled.address, zo, rows, columns]],
-  });
-  plan.head('pooled');
+  plan.layerNorm('norm', stream);
+  plan.head(plan.pool('norm.out'));
 }

@@ -1,0 +1,78 @@
+/** The file formats of float checkpoints, told apart by their first bytes. */
+
+import { CheckpointError, UsageError } from '../errors.js';
+import type { FloatFile } from './float-model.js';
+import { readOnnx } from './onnx/read-onnx.js';
+import { readSafetensors, type Tensor } from './safetensors.js';
+import { quoted } from './safetensors-header.js';
+import { readTorch } from './torch/read-torch.js';
+
+export interface FloatContainer {
+  /** By the file's own names; those of an ONNX graph, which has none to rely on, by canonical ones. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** The metadata string `fqvit` of a safetensors file. */
+  readonly fqvit?: string | undefined;
+  /** What an ONNX graph tells, as a config. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Reads a safetensors file, a PyTorch checkpoint or an ONNX model.
+ *
+ * @param options.imageSize for an ONNX Swin that takes images of several sizes
+ * @throws CheckpointError those of `readSafetensors`, `readTorch` and `readOnnx`
+ * @throws UsageError `BYTES` for anything but bytes
+ */
+export function readFloatContainer(
+  bytes: FloatFile,
+  { file, imageSize }: { file: string; imageSize?: number | undefined },
+): FloatContainer {
+  if (Array.isArray(bytes)) return joined(bytes, file);
+  if (!(bytes instanceof Uint8Array)) {
+    const found = Object.prototype.toString.call(bytes);
+    throw new UsageError('BYTES', `${file}: expected the bytes of a file (a Uint8Array), found ${found}`);
+  }
+  if (isTorch(bytes)) return { tensors: readTorch(bytes, { file }) };
+  if (isOnnx(bytes)) {
+    const { tensors, config } = readOnnx(bytes, { file, imageSize });
+    const { family, gelu, ...sizes } = config;
+    return {
+      tensors,
+      config: {
+        ...sizes,
+        ...(family === 'swin' ? { architecture: family } : {}),
+        activation: gelu === 'erf' ? 'exact' : gelu,
+      },
+    };
+  }
+  const { tensors, metadata } = readSafetensors(bytes, { file });
+  return { tensors, fqvit: metadata.fqvit };
+}
+
+/** The tensors of all parts. */
+function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
+  const tensors = new Map<string, Tensor>();
+  for (const part of parts) {
+    for (const [name, tensor] of readFloatContainer(part, { file }).tensors) {
+      if (tensors.has(name)) {
+        throw new CheckpointError(
+          'CHECKPOINT_SCHEME',
+          `${file}: expected tensor ${quoted(name)} in one of the ${parts.length} parts, found it in two`,
+        );
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  return { tensors };
+}
+
+/** A ZIP archive, or the first opcode of a pickle and its protocol. */
+function isTorch(bytes: Uint8Array): boolean {
+  const isZip = bytes[0] === 0x50 && bytes[1] === 0x4b;
+  return isZip || (bytes[0] === 0x80 && bytes[1]! >= 1 && bytes[1]! <= 5);
+}
+
+/** Field 1 of the message, its version; a safetensors file has four zeros in the upper half of its header's length. */
+function isOnnx(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x08 && bytes.length >= 8 && bytes.subarray(4, 8).some((byte) => byte !== 0);
+}

@@ -1,0 +1,55 @@
+/**
+ * A pattern of tensor names: `{i}` and `{j}` stand for a number, `{2i+1}` for one that follows from it, a final `*` for `weight` or
+ * `bias`.
+ */
+export class NameTemplate {
+  readonly #text: string;
+  readonly #places: readonly Place[];
+  readonly #pattern: RegExp;
+
+  constructor(text: string) {
+    this.#text = text;
+    this.#places = [...text.matchAll(PLACE)].map(([, factor, letter, offset]) => ({
+      letter: letter!,
+      factor: Number(factor || 1),
+      offset: Number(offset ?? 0),
+    }));
+    const source = text
+      .replace(PLACE, '\0')
+      .replaceAll('.', '\\.')
+      .replace('*', '(weight|bias)')
+      .replaceAll('\0', '(0|[1-9]\\d{0,5})');
+    this.#pattern = new RegExp(`^${source}$`);
+  }
+
+  /** The name that `other` gives to what this template calls `name`; undefined where `name` does not fit. */
+  translate(name: string, other: NameTemplate): string | undefined {
+    const found = this.#pattern.exec(name);
+    if (found === null) return undefined;
+    const numbers = new Map<string, number>();
+    for (const [at, { letter, factor, offset }] of this.#places.entries()) {
+      const number = (Number(found[at + 1]) - offset) / factor;
+      if (!Number.isInteger(number) || number < 0) return undefined;
+      numbers.set(letter, number);
+    }
+    return other.#fill(numbers, found[this.#places.length + 1] ?? '');
+  }
+
+  #fill(numbers: ReadonlyMap<string, number>, parameter: string): string {
+    let at = 0;
+    const text = this.#text.replace(PLACE, () => {
+      const { letter, factor, offset } = this.#places[at++]!;
+      return String(factor * numbers.get(letter)! + offset);
+    });
+    return text.replace('*', parameter);
+  }
+}
+
+/** A number: factor · letter + offset. */
+interface Place {
+  readonly letter: string;
+  readonly factor: number;
+  readonly offset: number;
+}
+
+const PLACE = /\{(\d*)([a-z])(?:\+(\d+))?\}/g;

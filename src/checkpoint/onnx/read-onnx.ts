@@ -1,0 +1,240 @@
+/**
+ * Float ONNX models of ViT, DeiT and Swin, as PyTorch exports them from timm, Hugging Face's transformers and torchvision.
+ * Exporters rename weights, transpose them and spell layers out, so nothing is read by its name: the graph is evaluated
+ * to what it computes from the image, and this is held against the architecture from the output to the input. A graph
+ * that is read computes what the tensors under their canonical names mean, and nothing else.
+ */
+
+import { CheckpointError, UsageError } from '../../errors.js';
+import type { Tensor } from '../safetensors.js';
+import { quoted } from '../safetensors-header.js';
+import { describe } from './call.js';
+import { evaluate } from './evaluate.js';
+import type { GeluKind } from './expression.js';
+import { type ExternalFiles, numberType, storedTensor } from './stored.js';
+import { takeSwin } from './swin.js';
+import { type Part, Trails } from './trail.js';
+import { Layouts, type View } from './view.js';
+import { takeVit } from './vit.js';
+import { type Weight, Weights } from './weights.js';
+import { type OnnxGraph, type OnnxValue, readGraph, refuseNode } from './wire.js';
+
+/** What the graph of a model tells beside its weights. */
+export interface OnnxConfig {
+  /** DeiT and ViT have the same graph. */
+  readonly family: 'vit' | 'swin';
+  /** Of a Swin: those of its first stage. */
+  readonly num_heads: number;
+  readonly layer_norm_eps: number;
+  /** Undefined where the graph takes images of several sizes. */
+  readonly image_size: number | undefined;
+  readonly gelu: GeluKind;
+}
+
+/** The weights under timm's ViT names or Microsoft's Swin names, in the order of the forward pass. */
+export interface OnnxModel {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly config: OnnxConfig;
+}
+
+export interface OnnxOptions {
+  /** How messages name the file; `model` if left out. */
+  file?: string | undefined;
+  /** For a Swin that takes images of several sizes: the one to read it for; 224 if left out. */
+  imageSize?: number | undefined;
+  /** Gives the files beside the model that hold its weights. */
+  externalFiles?: ExternalFiles | undefined;
+}
+
+/** Operators and types of quantised graphs. */
+const QUANTISED = /Quantize|Integer|^QLinear|^Q(Attention|Gemm)|MatMul(NBits|Bnb4|FpQ4)/;
+
+/**
+ * Pixels across where the graph leaves it open: those of nearly all published models. Any would do to read weights, unless
+ * the graph was exported for one.
+ */
+const TRACED_SIZE = 224;
+
+/**
+ * Reads a float ONNX model.
+ *
+ * ```ts
+ * const { tensors, config } = readOnnx(await readFile('model.onnx'), { file: 'model.onnx' });
+ * ```
+ *
+ * @param bytes the whole file; tensors may be views on it, and are float16, bfloat16, float32 or float64
+ * @throws CheckpointError
+ *   `CHECKPOINT_FORMAT` it is no ONNX model, or damaged;
+ *   `CHECKPOINT_GRAPH` its graph is no sound one: cycles, values that nothing gives, shapes that do not fit;
+ *   `CHECKPOINT_TENSOR` type, shape and data of a tensor do not fit together;
+ *   `CHECKPOINT_EXTERNAL` weights are in a file that is not at hand;
+ *   `CHECKPOINT_QUANTISED` it is quantised already;
+ *   `CHECKPOINT_NETWORK` it takes no image, or is another network: the message names the node, what was expected there,
+ *   and what was found
+ * @throws UsageError `BYTES` for anything but bytes
+ */
+export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxModel {
+  const file = options.file ?? 'model';
+  if (!(bytes instanceof Uint8Array)) {
+    const found = Object.prototype.toString.call(bytes);
+    throw new UsageError('BYTES', `${file}: expected the bytes of a file (a Uint8Array), found ${found}`);
+  }
+  const graph = readGraph(plain(bytes), file);
+  refuseQuantised(graph);
+  const input = imageInput(graph, options.imageSize, file);
+  try {
+    return readFor(input, graph, { ...options, file });
+  } catch (cause) {
+    if (input.fixed || !(cause instanceof CheckpointError)) throw cause;
+    if (cause.code !== 'CHECKPOINT_NETWORK' && cause.code !== 'CHECKPOINT_GRAPH') throw cause;
+    // A mask or a shape may have been computed for one size when the graph was exported.
+    const hint = `the graph says no image size and was read for ${input.size}: give the size that it was exported for`;
+    throw new CheckpointError(cause.code, `${cause.message} (${hint})`, { cause });
+  }
+}
+
+/** The input that takes the image, its pixels across, and whether the graph tells how many. */
+interface ImageInput {
+  readonly name: string;
+  readonly size: number;
+  readonly fixed: boolean;
+}
+
+function readFor(
+  { name: image, size, fixed }: ImageInput,
+  graph: OnnxGraph,
+  options: OnnxOptions & { file: string },
+): OnnxModel {
+  const { file } = options;
+  const externalFiles = (location: string) => {
+    const found = options.externalFiles?.(location);
+    return found && plain(found);
+  };
+  const layouts = new Layouts(file);
+  let stored = 0;
+  const output = evaluate({
+    graph,
+    file,
+    image,
+    shape: [1, 3, size, size],
+    output: outputName(graph, file),
+    stored: (tensor) => {
+      const view = storedTensor(tensor, externalFiles, file);
+      const length = view.source.stored?.data.length ?? 0;
+      stored += length;
+      layouts.grant(length);
+      return view;
+    },
+    layouts,
+  });
+  const trails = new Trails(layouts, new Weights(layouts, file, stored));
+  const { family, weights } = takeModel(trails, output, file);
+  const tensors = new Map([...weights].map(([name, weight]) => [name, { name, ...weight }]));
+  const { heads, epsilon, gelu } = trails.common;
+  return {
+    tensors,
+    config: {
+      family,
+      num_heads: heads!,
+      layer_norm_eps: epsilon!,
+      image_size: fixed ? size : options.imageSize,
+      gelu: gelu!,
+    },
+  };
+}
+
+/** Views of a Buffer are Buffers, which copy and slice unlike arrays. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function refuseQuantised({ nodes }: OnnxGraph): void {
+  const node = nodes.find(({ op }) => QUANTISED.test(op));
+  if (node) refuseNode(node, 'expected a float model, found one that is quantised', 'CHECKPOINT_QUANTISED');
+}
+
+/** The head, and what comes before it by what the head classifies: a token, or the mean of all. */
+function takeModel(
+  trails: Trails,
+  output: View,
+  file: string,
+): { family: 'vit' | 'swin'; weights: ReadonlyMap<string, Weight> } {
+  const { source } = output;
+  if (source.kind !== 'linear' || !trails.layouts.isWhole(output)) {
+    throw new CheckpointError(
+      'CHECKPOINT_NETWORK',
+      `${file}: expected the output of a linear layer that classifies, found ${describe(output)}, or a part of it`,
+    );
+  }
+  const outer: Part = new Map();
+  const [classes, channels] = source.weight.shape as [number, number];
+  const tail = trails.linear({ view: output, rows: undefined, node: source.node }, outer, 'head', classes);
+  const { kind } = tail.view.source;
+  if (kind === 'mean') return { family: 'swin', weights: takeSwin(trails, tail, outer, channels) };
+  if (kind === 'norm') return { family: 'vit', weights: takeVit(trails, tail, outer, channels) };
+  return refuseNode(
+    tail.node,
+    `expected the class token of a ViT after a LayerNorm, or the mean of the tokens of a Swin, found ${describe(tail.view)}`,
+  );
+}
+
+function outputName({ outputs }: OnnxGraph, file: string): string {
+  const output = outputs.find(({ name }) => name === 'logits') ?? outputs[0];
+  if (output && (outputs.length === 1 || output.name === 'logits')) return output.name;
+  throw new CheckpointError(
+    'CHECKPOINT_NETWORK',
+    `${file}: expected one output or one called "logits", found ${listed(outputs)}`,
+  );
+}
+
+function imageInput(graph: OnnxGraph, askedSize: number | undefined, file: string): ImageInput {
+  // Until version 3 of the format, weights were inputs too.
+  const weights = new Set(graph.initialisers.map(({ name }) => name));
+  const inputs = graph.inputs.filter(({ name }) => !weights.has(name));
+  const [image, other] = inputs.filter(
+    ({ elementType, dims }) =>
+      numberType(elementType) === 'float' && dims?.length === 4 && (dims[1] ?? 3) === 3,
+  );
+  if (!image || other) {
+    throw new CheckpointError(
+      'CHECKPOINT_NETWORK',
+      `${file}: expected one input of floats [batch, 3, height, width], found ${listed(inputs)}`,
+    );
+  }
+  const { name, dims } = image;
+  const [batch = 1, , height, width] = dims!;
+  if (batch !== 1 || height !== width) {
+    throw new CheckpointError(
+      'CHECKPOINT_NETWORK',
+      `${file}: input ${quoted(name)}: expected one square image, found ${batch} of ${width}×${height}`,
+    );
+  }
+  const told = height ?? sizeOfPositions(graph, name);
+  return { name, size: told ?? askedSize ?? TRACED_SIZE, fixed: told !== undefined };
+}
+
+/**
+ * The image size for which position embeddings have a place for each patch, where there are some: the longest tensor of
+ * [1, tokens, channels] with a square number of them, beside up to two class tokens.
+ */
+function sizeOfPositions({ nodes, initialisers }: OnnxGraph, image: string): number | undefined {
+  const convolution = nodes.find(({ op, inputs }) => op === 'Conv' && inputs[0] === image);
+  const weight = initialisers.find(({ name }) => name === convolution?.inputs[1]);
+  const [channels, , patch = 0] = weight?.dims ?? [];
+  let side = 1;
+  for (const { dims } of initialisers) {
+    const [first, tokens = 0, last] = dims;
+    if (dims.length !== 3 || first !== 1 || last !== channels) continue;
+    const sides = [0, 1, 2].map((others) => Math.sqrt(tokens - others));
+    side = Math.max(side, sides.find(Number.isInteger) ?? 1);
+  }
+  return side === 1 ? undefined : side * patch;
+}
+
+function listed(values: readonly OnnxValue[]): string {
+  const first = values.slice(0, 5).map(({ name, dims }) => {
+    const sizes = dims?.slice(0, 8).map((n) => n ?? '?');
+    return `${quoted(name)} [${sizes?.join(', ') ?? '...'}]`;
+  });
+  return values.length === 0 ? 'none' : first.join(', ') + (values.length > first.length ? ', ...' : '');
+}

@@ -1,0 +1,140 @@
+/** Tensors of an ONNX file, checked and seen as constants: views on the file. */
+
+import { CheckpointError } from '../../errors.js';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../half.js';
+import { quoted } from '../safetensors-header.js';
+import { type Constant, type FloatDtype, type View, wholeView } from './view.js';
+import type { OnnxTensor } from './wire.js';
+
+interface ElementType {
+  readonly name: string;
+  readonly type: Constant['type'];
+  readonly bytes: number;
+  readonly dtype?: FloatDtype;
+  readonly read: (data: DataView, at: number) => number;
+}
+
+/** By `TensorProto.DataType`. */
+const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
+  1: { name: 'FLOAT', type: 'float', bytes: 4, dtype: 'F32', read: (d, at) => d.getFloat32(at, true) },
+  2: { name: 'UINT8', type: 'integer', bytes: 1, read: (d, at) => d.getUint8(at) },
+  3: { name: 'INT8', type: 'integer', bytes: 1, read: (d, at) => d.getInt8(at) },
+  6: { name: 'INT32', type: 'integer', bytes: 4, read: (d, at) => d.getInt32(at, true) },
+  7: { name: 'INT64', type: 'integer', bytes: 8, read: (d, at) => Number(d.getBigInt64(at, true)) },
+  9: { name: 'BOOL', type: 'boolean', bytes: 1, read: (d, at) => (d.getUint8(at) === 0 ? 0 : 1) },
+  10: {
+    name: 'FLOAT16',
+    type: 'float',
+    bytes: 2,
+    dtype: 'F16',
+    read: (d, at) => float16ToFloat32(Uint16Array.of(d.getUint16(at, true)))[0]!,
+  },
+  11: { name: 'DOUBLE', type: 'float', bytes: 8, dtype: 'F64', read: (d, at) => d.getFloat64(at, true) },
+  16: {
+    name: 'BFLOAT16',
+    type: 'float',
+    bytes: 2,
+    dtype: 'BF16',
+    read: (d, at) => bfloat16ToFloat32(Uint16Array.of(d.getUint16(at, true)))[0]!,
+  },
+};
+
+/** What a number of this `DataType` is; undefined for strings, complex numbers and the types of quantised weights. */
+export function numberType(dataType: number): Constant['type'] | undefined {
+  return ELEMENT_TYPES[dataType]?.type;
+}
+
+/** Gives the bytes of a file that lies beside the model, by the name that the model has for it; undefined if it is absent. */
+export type ExternalFiles = (location: string) => Uint8Array | undefined;
+
+/**
+ * A tensor as a constant.
+ *
+ * @throws CheckpointError `CHECKPOINT_TENSOR` where type, dimensions and data do not fit together; `CHECKPOINT_EXTERNAL`
+ *   where the data is in a file that is not at hand
+ */
+export function storedTensor(
+  tensor: OnnxTensor,
+  externalFiles: ExternalFiles | undefined,
+  file: string,
+): View<Constant> {
+  const refuse = (message: string): never => {
+    throw new CheckpointError(
+      'CHECKPOINT_TENSOR',
+      `${file}: tensor ${quoted(tensor.name)}: expected ${message}`,
+    );
+  };
+  const element =
+    ELEMENT_TYPES[tensor.dataType] ??
+    refuse(
+      `a data type of ${Object.values(ELEMENT_TYPES)
+        .map(({ name }) => name)
+        .join(', ')}, found number ${tensor.dataType}`,
+    );
+  const { dims: shape } = tensor;
+  let size = 1;
+  for (const n of shape) {
+    if (n < 0) refuse(`no negative dimension, found [${shape}]`);
+    size *= n;
+  }
+  // A product in any order: a later 0 must not hide what overflowed before.
+  if (!shape.every(Number.isSafeInteger) || !Number.isSafeInteger(size * element.bytes)) {
+    refuse(`less than 2^53 bytes, found the shape [${shape}]`);
+  }
+  const { type, dtype } = element;
+  const { numbers } = tensor;
+  const raw = tensor.external ? externalData(tensor, externalFiles, file) : tensor.raw;
+  if (numbers && raw === undefined && !dtype) {
+    if (numbers.length !== size) refuse(`${size} numbers for [${shape}], found ${numbers.length}`);
+    return wholeView(
+      { kind: 'constant', type, size, read: (cell) => numbers[cell]!, stored: undefined },
+      shape,
+    );
+  }
+  const data = raw ?? (element.bytes === 2 && numbers ? halves(numbers) : new Uint8Array(0));
+  if (data.length !== size * element.bytes) {
+    refuse(`${size * element.bytes} bytes for ${element.name} [${shape}], found ${data.length}`);
+  }
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const read = (cell: number) => element.read(view, cell * element.bytes);
+  return wholeView({ kind: 'constant', type, size, read, stored: dtype && { dtype, data } }, shape);
+}
+
+/** `int32_data` has the bits of 16-bit floats. */
+function halves(numbers: readonly number[]): Uint8Array {
+  return new Uint8Array(Uint16Array.from(numbers).buffer);
+}
+
+function externalData(
+  { name, external }: OnnxTensor,
+  externalFiles: ExternalFiles | undefined,
+  file: string,
+): Uint8Array {
+  const location = external!.get('location') ?? '';
+  const refuse = (message: string): never => {
+    throw new CheckpointError('CHECKPOINT_EXTERNAL', `${file}: tensor ${quoted(name)}: ${message}`);
+  };
+  // The name comes from an untrusted file: it must not lead out of the folder.
+  if (!/^[^/\\:\p{C}]+(\/[^/\\:\p{C}]+)*$/u.test(location) || location.split('/').includes('..')) {
+    refuse(`expected its data in a file beside the model, found the place ${quoted(location)}`);
+  }
+  const bytes = externalFiles?.(location);
+  if (!bytes) {
+    return refuse(`its data is in another file: expected ${quoted(location)} beside the model, found none`);
+  }
+  const place = (key: string, missing: number): number => {
+    const text = external!.get(key);
+    if (text === undefined) return missing;
+    return /^\d{1,15}$/.test(text)
+      ? Number(text)
+      : refuse(`${key}: expected a number, found ${quoted(text)}`);
+  };
+  const offset = place('offset', 0);
+  const length = place('length', Math.max(0, bytes.length - offset));
+  if (offset + length > bytes.length) {
+    refuse(
+      `expected ${length} bytes at offset ${offset} of ${quoted(location)}, found only ${bytes.length} bytes`,
+    );
+  }
+  return bytes.subarray(offset, offset + length);
+}

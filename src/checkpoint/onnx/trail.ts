@@ -1,0 +1,198 @@
+/**
+ * The way back from the output of a graph to the image, layer by layer. Every operation on it must be the one that the
+ * architecture has there: what is left over, or scaled, or in another order, is found because nothing is passed over.
+ */
+
+import { describe } from './call.js';
+import type { Expression, ExpressionKind, ExpressionOf, GeluKind } from './expression.js';
+import type { Constant, Layouts, View } from './view.js';
+import type { Weight, Weights } from './weights.js';
+import { type OnnxNode, refuseNode } from './wire.js';
+
+/** For each row where a trail began, the row of its view; undefined where they are the same. */
+type Rows = Int32Array | undefined;
+
+/** Where a trail has come to: what `node` takes as its input. */
+export interface Trail {
+  readonly view: View;
+  readonly rows: Rows;
+  readonly node: OnnxNode;
+}
+
+/** Weights by what they are called inside of their block. */
+export type Part = Map<string, Weight>;
+
+/** What all blocks must have alike. */
+interface Common {
+  epsilon?: number;
+  gelu?: GeluKind;
+  heads?: number;
+}
+
+export class Trails {
+  readonly layouts: Layouts;
+  readonly weights: Weights;
+  readonly common: Common = {};
+
+  constructor(layouts: Layouts, weights: Weights) {
+    this.layouts = layouts;
+    this.weights = weights;
+  }
+
+  /** What the trail's view shows, which must be of this kind. */
+  expect<K extends ExpressionKind>({ view, node }: Trail, kind: K, what: string): ExpressionOf<K> {
+    if (view.source.kind !== kind) refuseNode(node, `expected ${what} as its input, found ${describe(view)}`);
+    this.unscaled(view, node);
+    return view.source as ExpressionOf<K>;
+  }
+
+  /** The expression that a layer takes as its input. */
+  source({ view, node }: Trail): Expression {
+    const { source } = view;
+    return source.kind === 'constant'
+      ? refuseNode(node, `expected a layer, found ${describe(view)}`)
+      : source;
+  }
+
+  /** Refuses a view that is scaled. */
+  unscaled(view: View, node: OnnxNode): void {
+    if (view.factor !== 1)
+      refuseNode(node, `expected ${describe(view)} as it is, found it scaled by ${view.factor}`);
+  }
+
+  /** For each row of channels of a view, the row of its source: whole rows, in any order. */
+  rows(view: View, channels: number, node: OnnxNode): Rows {
+    const refuse = (): never =>
+      refuseNode(
+        node,
+        `expected rows of ${channels} channels of ${describe(view)}, found its elements in another order`,
+      );
+    if (view.shape.at(-1) !== channels || view.source.size % channels !== 0) refuse();
+    if (this.layouts.isWhole(view)) return undefined;
+    const cells = this.layouts.cells(view);
+    const rows = new Int32Array(cells.length / channels);
+    for (let row = 0, at = 0; row < rows.length; row++) {
+      const first = cells[at]!;
+      rows[row] = first / channels;
+      if (first % channels !== 0) refuse();
+      for (let channel = 0; channel < channels; channel++) if (cells[at++] !== first + channel) refuse();
+    }
+    return rows;
+  }
+
+  /** One step back: from the rows of a layer's output to those of its input. */
+  step(trail: Trail, channels: number, to: { input: View; node: OnnxNode }): Trail {
+    const rows = composed(trail.rows, this.rows(trail.view, channels, trail.node));
+    return { view: to.input, rows, node: to.node };
+  }
+
+  norm(trail: Trail, part: Part, name: string, channels: number): Trail {
+    const norm = this.expect(trail, 'norm', `the LayerNorm ${name}`);
+    this.normWeights(norm, part, name, channels);
+    return this.step(trail, channels, norm);
+  }
+
+  normWeights(norm: ExpressionOf<'norm'>, part: Part, name: string, channels: number): void {
+    part.set(
+      `${name}.weight`,
+      this.weights.tensor(norm.weight, [channels], `the weight of ${name}`, norm.node),
+    );
+    this.bias(part, name, norm.bias, channels, norm.node);
+    // Exporters write 1e-6 as the binary32 next to it, 9.999999974752427e-7.
+    const epsilon = Number(norm.epsilon.toPrecision(6));
+    this.common.epsilon ??= epsilon;
+    if (this.common.epsilon !== epsilon)
+      refuseNode(
+        norm.node,
+        `${name}: expected the epsilon ${this.common.epsilon} of the others, found ${epsilon}`,
+      );
+  }
+
+  /** A linear layer with `rows` outputs. */
+  linear(trail: Trail, part: Part, name: string, rows: number): Trail {
+    const linear = this.expect(trail, 'linear', `the linear layer ${name}`);
+    this.linearWeights(part, name, linear, rows);
+    return this.step(trail, rows, linear);
+  }
+
+  linearWeights(part: Part, name: string, linear: ExpressionOf<'linear'>, rows: number): void {
+    const { weight, bias, node } = linear;
+    part.set(
+      `${name}.weight`,
+      this.weights.tensor(weight, [rows, weight.shape[1]!], `the weight of ${name}`, node),
+    );
+    this.bias(part, name, bias, rows, node);
+  }
+
+  /** x + fc2(GELU(fc1(LayerNorm(x)))): the trail begins at the sum and comes to x. */
+  mlp(sum: ExpressionOf<'add'>, part: Part, channels: number): Expression {
+    const { branch, rest } = this.residual(sum, 'gelu', 'the MLP');
+    let trail = this.linear(branch, part, 'mlp.fc2', channels);
+    const gelu = this.expect(trail, 'gelu', 'a GELU');
+    this.common.gelu ??= gelu.approximation;
+    if (this.common.gelu !== gelu.approximation)
+      refuseNode(
+        gelu.node,
+        `expected a GELU by ${this.common.gelu}, as the others, found ${gelu.approximation}`,
+      );
+    const hidden = gelu.shape.at(-1)!;
+    trail = this.linear(this.step(trail, hidden, gelu), part, 'mlp.fc1', hidden);
+    trail = this.norm(trail, part, 'norm2', channels);
+    this.arrive(trail, rest, channels);
+    return rest;
+  }
+
+  /** The two sides of a residual addition: the branch ends in a linear layer that takes an expression of this kind. */
+  residual(
+    sum: ExpressionOf<'add'>,
+    kind: ExpressionKind,
+    what: string,
+  ): { branch: Trail; rest: Expression } {
+    const { a, b, node } = sum;
+    for (const [view, other] of [[a, b] as const, [b, a] as const]) {
+      const { source } = view;
+      if (source.kind !== 'linear' || source.input.source.kind !== kind) continue;
+      if (other.source.kind === 'constant') continue;
+      if (!this.layouts.isWhole(other))
+        refuseNode(
+          node,
+          `expected all of ${describe(other)} as the residual, found a part, or another order`,
+        );
+      this.unscaled(other, node);
+      return { branch: { view, rows: undefined, node }, rest: other.source };
+    }
+    return refuseNode(
+      node,
+      `expected the sum of a residual and ${what}, found that of ${describe(a)} and ${describe(b)}`,
+    );
+  }
+
+  /** The end of a branch must be the residual that it is added to, each row to itself. */
+  arrive(trail: Trail, source: Expression, channels: number): void {
+    const rows = this.reach(trail, source, channels);
+    if (rows && !rows.every((row, i) => row === i))
+      refuseNode(trail.node, 'expected each token to be added to itself, found another order');
+  }
+
+  /** The rows of the source, to which the trail must have come. */
+  reach({ view, rows, node }: Trail, source: Expression, channels: number): Rows {
+    if (view.source !== source)
+      refuseNode(node, `expected the residual as its input, found ${describe(view)}`);
+    this.unscaled(view, node);
+    return composed(rows, this.rows(view, channels, node));
+  }
+
+  /** Exporters leave out what is zero. */
+  bias(part: Part, name: string, bias: View<Constant> | undefined, size: number, node: OnnxNode): void {
+    const weight = bias
+      ? this.weights.tensor(bias, [size], `the bias of ${name}`, node)
+      : this.weights.floats(new Float64Array(size), [size]);
+    part.set(`${name}.bias`, weight);
+  }
+}
+
+/** Row a leads to, then row b. */
+export function composed(a: Rows, b: Rows): Rows {
+  if (!a || !b) return a ?? b;
+  return a.map((row) => b[row]!);
+}

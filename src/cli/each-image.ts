@@ -1,0 +1,36 @@
+import { FqvitError } from '../errors.js';
+import { expectFile } from './files.js';
+import { reportError } from './report.js';
+
+export interface Timed<Result> {
+  readonly file: string;
+  readonly result: Result;
+  /** Of reading, decoding and running. */
+  readonly ms: number;
+}
+
+/**
+ * What `run` makes of each image, shown as it comes. An image that cannot be read is reported and left out: the others are not its fault.
+ */
+export async function eachImage<Result>(
+  files: readonly string[],
+  run: (file: string) => Promise<Result>,
+  show: (one: Timed<Result>, index: number) => void,
+): Promise<Timed<Result>[]> {
+  const results: Timed<Result>[] = [];
+  for (const file of files) {
+    try {
+      await expectFile(file);
+      const start = performance.now();
+      const result = await run(file);
+      const ms = Math.round((performance.now() - start) * 100) / 100;
+      results.push({ file, result, ms });
+    } catch (error) {
+      if (!(error instanceof FqvitError)) throw error;
+      reportError(error);
+      continue;
+    }
+    show(results.at(-1)!, results.length - 1);
+  }
+  return results;
+}

@@ -1,0 +1,209 @@
+import { shown } from '../checkpoint/shown.js';
+import { HubError } from '../errors.js';
+import { MAX_BYTES } from '../platform/bytes.js';
+import { systemReason } from '../platform/system-reason.js';
+import { ModelCache } from './cache.js';
+import { download } from './download.js';
+import type { Connection } from './http.js';
+import { parseHubId } from './id.js';
+import { askCommit, askFiles, type ListedFile } from './listing.js';
+import { ATTEMPTS, PassingError, type Persistence, sleep } from './persist.js';
+import { readSettings } from './settings.js';
+
+export interface RepositoryOptions {
+  signal?: AbortSignal | undefined;
+  /** Bytes that have arrived, and in all, of the files of one `fetch` that are not in the cache. */
+  onProgress?: ((loaded: number, total: number) => void) | undefined;
+  /** Default: the folder that the hub's other tools use. */
+  cacheDir?: string | undefined;
+  /** Where `HF_TOKEN` and the like are. Default `process.env`. */
+  env?: NodeJS.ProcessEnv | undefined;
+  /** How long the hub may say nothing. Default 10 s. */
+  timeoutMs?: number | undefined;
+  /** Waits between two attempts. */
+  pause?: Persistence['pause'] | undefined;
+}
+
+export interface RepositoryFile {
+  /** Name in the repository, with `/` between folders. */
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** A model on the hub at one commit. */
+export interface Repository {
+  /** `owner/name`. */
+  readonly id: string;
+  readonly revision: string;
+  /** What the revision names, 40 hexadecimal digits. */
+  readonly commit: string;
+  /** Why the hub was not asked or did not answer, where this is what the cache knows. */
+  readonly away: HubError | undefined;
+  /** All files, or where the hub is away and was never asked those in the cache. */
+  readonly files: readonly RepositoryFile[];
+  /** Where the files that were fetched stand under their own names. */
+  readonly folder: string;
+  /**
+   * Downloads files, as far as they are not in the cache.
+   *
+   * @returns where they are on the disk, in the same order
+   * @throws HubError `HUB_NOT_FOUND` for another name, `HUB_SIZE`, `HUB_HASH`, `HUB_CACHE`, `HUB_OFFLINE` and those of
+   *   `openRepository`; the reason of `signal`, after which another `fetch` goes on where this one stopped
+   */
+  fetch(paths: readonly string[]): Promise<string[]>;
+}
+
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Looks up a model on the Hugging Face hub. Where the hub cannot be reached, the commit that it named last counts.
+ *
+ * @example
+ * const repository = await openRepository('google/vit-base-patch16-224');
+ * const [config, weights] = await repository.fetch(['config.json', 'model.safetensors']);
+ * @param id `owner/name`, or with a branch, tag or commit `owner/name@revision`
+ * @throws HubError `HUB_ID`, `HUB_NOT_FOUND`, `HUB_GATED`, `HUB_TOKEN`, `HUB_RATE`, `HUB_NETWORK`, `HUB_OFFLINE`, `HUB_ANSWER`,
+ *   `HUB_ENDPOINT`, `HUB_LIBRARY`; the reason of `signal`
+ */
+export async function openRepository(id: string, options: RepositoryOptions = {}): Promise<Repository> {
+  const parsed = parseHubId(id);
+  if (parsed === undefined) {
+    throw new HubError('HUB_ID', `expected owner/name or owner/name@revision, found ${shown(id)}`);
+  }
+  const settings = await readSettings(options.env ?? process.env);
+  const { signal, onProgress, cacheDir = settings.cacheDir, timeoutMs = TIMEOUT_MS, pause = sleep } = options;
+  signal?.throwIfAborted();
+  const { endpoint, token } = settings;
+  const connection = { id: parsed, endpoint, token, signal, timeoutMs, pause, attempts: ATTEMPTS };
+  const cache = new ModelCache(cacheDir, parsed);
+  const { commit, away } = await findCommit(cache, connection, settings.offline);
+  const listing = (await cache.listing(commit)) ?? (away ? undefined : await askFiles(commit, connection));
+  const files = listing ?? (await cache.held(commit));
+  return {
+    id: parsed.name,
+    revision: parsed.revision,
+    commit,
+    away,
+    files: files.map(({ path, size }) => ({ path, size })),
+    folder: cache.snapshot(commit),
+    fetch: async (paths) => {
+      try {
+        return await fetchFiles(paths, { commit, away, listing, cache, connection, onProgress });
+      } catch (error) {
+        throw inCache(error, cache);
+      }
+    },
+  };
+}
+
+/** What the revision names now, or where the hub is away what it named last. */
+async function findCommit(
+  cache: ModelCache,
+  connection: Connection,
+  offline: boolean,
+): Promise<Pick<Repository, 'commit' | 'away'>> {
+  const known = await cache.commit();
+  try {
+    if (offline) {
+      const { name, revision } = connection.id;
+      throw new PassingError(
+        'HUB_OFFLINE',
+        `${name}@${revision}: expected to ask the hub, found HF_HUB_OFFLINE set`,
+      );
+    }
+    // Who has a copy need not wait long for a hub that is away.
+    const attempts = known === undefined ? ATTEMPTS : 1;
+    return { commit: await askCommit({ ...connection, attempts }), away: undefined };
+  } catch (error) {
+    if (!(error instanceof PassingError)) throw error;
+    if (known !== undefined) return { commit: known, away: error };
+    throw new HubError(error.code, `${error.message}; there is no copy in ${cache.folder}`, { cause: error });
+  }
+}
+
+interface Opened {
+  readonly commit: string;
+  readonly away: HubError | undefined;
+  /** All files of the commit; undefined where the hub is away and was never asked. */
+  readonly listing: readonly ListedFile[] | undefined;
+  readonly cache: ModelCache;
+  readonly connection: Connection;
+  readonly onProgress: RepositoryOptions['onProgress'];
+}
+
+async function fetchFiles(paths: readonly string[], opened: Opened): Promise<string[]> {
+  const { cache, commit, listing, away, connection } = opened;
+  connection.signal?.throwIfAborted();
+  if (listing === undefined) {
+    const held = new Set((await cache.held(commit)).map(({ path }) => path));
+    const absent = paths.filter((path) => !held.has(path));
+    if (absent.length > 0) throw await unavailable(absent, opened);
+  } else {
+    const absent = [];
+    for (const path of new Set(paths)) {
+      const file = find(path, listing, connection);
+      if (!(await cache.provides(commit, file))) absent.push(file);
+    }
+    if (absent.length > 0 && away)
+      throw await unavailable(
+        absent.map(({ path }) => path),
+        opened,
+      );
+    await downloadAll(absent, opened);
+    // Without these notes the files are there all the same.
+    if (paths.length > 0) await cache.remember(commit, listing).catch(() => {});
+  }
+  return paths.map((path) => cache.path(commit, path));
+}
+
+function find(path: string, listing: readonly ListedFile[], { id }: Connection): ListedFile {
+  const file = listing.find((listed) => listed.path === path);
+  if (file === undefined) {
+    const names = few(listing.map((listed) => listed.path));
+    throw new HubError('HUB_NOT_FOUND', `${id.name}: expected the file ${shown(path)}, found ${names}`);
+  }
+  // Nothing here reads a longer one.
+  if (file.size <= MAX_BYTES) return file;
+  throw new HubError(
+    'HUB_SIZE',
+    `${id.name}/${path}: expected at most ${MAX_BYTES} bytes, found ${file.size}`,
+  );
+}
+
+async function downloadAll(files: readonly ListedFile[], opened: Opened): Promise<void> {
+  const { cache, commit, connection, onProgress } = opened;
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  let before = 0;
+  for (const file of files) {
+    await download(file, commit, cache.blobs, connection, (length) => onProgress?.(before + length, total));
+    await cache.link(commit, file);
+    before += file.size;
+  }
+}
+
+async function unavailable(absent: readonly string[], { cache, commit, away }: Opened): Promise<HubError> {
+  const held = await cache.held(commit);
+  const found = few(held.map(({ path }) => path));
+  return new HubError(
+    away!.code,
+    `${cache.folder}: expected ${few(absent)}, found ${found}; ${away!.message}`,
+    { cause: away },
+  );
+}
+
+/** Names in a message. */
+function few(names: readonly string[]): string {
+  const more = names.length > 6 ? ` and ${names.length - 6} more` : '';
+  return names.length === 0 ? 'nothing' : names.slice(0, 6).map(shown).join(', ') + more;
+}
+
+/** What went wrong on the disk; the network's failures are HubErrors already. */
+function inCache(error: unknown, { folder }: ModelCache): unknown {
+  if (error instanceof HubError || (error as NodeJS.ErrnoException)?.syscall === undefined) return error;
+  return new HubError(
+    'HUB_CACHE',
+    `${folder}: expected a cache that takes the files, found ${systemReason(error)}`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,66 @@
+/** What the environment says about the hub, with the names and defaults of the hub's own Python library. */
+
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { HubError } from '../errors.js';
+
+export interface Token {
+  readonly value: string;
+  /** The variable or file that it comes from: what messages name. */
+  readonly from: string;
+}
+
+interface HubSettings {
+  /** Address without a slash at the end. */
+  readonly endpoint: string;
+  readonly token: Token | undefined;
+  readonly cacheDir: string;
+  /** No request may be made. */
+  readonly offline: boolean;
+}
+
+/**
+ * Reads `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`; an empty variable counts as
+ * absent.
+ *
+ * @throws HubError `HUB_ENDPOINT`, `HUB_TOKEN`
+ */
+export async function readSettings(env: NodeJS.ProcessEnv): Promise<HubSettings> {
+  const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
+  return {
+    endpoint: checkEndpoint(env.HF_ENDPOINT || 'https://huggingface.co'),
+    token: await readToken(env, home),
+    cacheDir: env.HF_HUB_CACHE || join(home, 'hub'),
+    offline: /^(1|on|yes|true)$/i.test(env.HF_HUB_OFFLINE ?? ''),
+  };
+}
+
+/** The value may hold a password, so messages do not repeat it. */
+function checkEndpoint(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const found =
+    url === undefined || !/^https?:$/.test(url.protocol)
+      ? 'something else'
+      : url.username || url.password
+        ? 'one with a user name or password'
+        : url.search || url.hash
+          ? 'one with "?" or "#"'
+          : undefined;
+  if (found === undefined) return text.replace(/\/+$/, '');
+  throw new HubError('HUB_ENDPOINT', `HF_ENDPOINT: expected an http or https address, found ${found}`);
+}
+
+async function readToken(env: NodeJS.ProcessEnv, home: string): Promise<Token | undefined> {
+  const path = env.HF_TOKEN_PATH || join(home, 'token');
+  const variable = env.HF_TOKEN?.trim();
+  // No file, or one that is not for this user: there is no token.
+  const value = variable || (await readFile(path, 'utf8').catch(() => '')).trim();
+  const from = variable ? 'HF_TOKEN' : path;
+  if (value === '') return undefined;
+  // The error of a header with other characters would repeat them.
+  if (!/^[\x21-\x7e]+$/.test(value)) {
+    throw new HubError('HUB_TOKEN', `${from}: expected a token of visible ASCII characters, found others`);
+  }
+  return { value, from };
+}

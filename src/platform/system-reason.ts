@@ -1,0 +1,20 @@
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'nothing of that name',
+  ENOTDIR: 'a file among its folders',
+  EISDIR: 'a folder',
+  EACCES: 'no permission',
+  EPERM: 'no permission',
+  EROFS: 'a read-only file system',
+  ENOSPC: 'no space left on the device',
+  EDQUOT: 'no space left in the quota',
+  EFBIG: 'a limit on the size of files',
+  ENAMETOOLONG: 'a name that is too long',
+  ELOOP: 'a loop of links',
+};
+
+/** What the system said, in words where they are known. */
+export function systemReason(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  const words = code === undefined ? undefined : REASONS[code];
+  return words === undefined ? String(code ?? error) : `${words} (${code})`;
+}

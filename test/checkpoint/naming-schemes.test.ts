@@ -1,0 +1,96 @@
+import { describe, expect, test } from '@jest/globals';
+import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
+import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { quantize } from '../../src/quantize/index.js';
+import { describeWithShared, readShared } from '../support/shared.js';
+import { tinyModel, tinySwinModel } from '../support/tiny-model.js';
+import { renamed, SWIN_RENAMINGS, VIT_RENAMINGS } from './renamed.js';
+import { zeros } from './tiny-float.js';
+
+const tensorsOf = (file: Uint8Array): Tensor[] => [...readSafetensors(file).tensors.values()];
+
+/** What the quantiser starts from. */
+const content = ({ tensors, ...rest }: FloatModel) => ({ ...rest, tensors: [...tensors] });
+
+const DEIT = tinyModel();
+const SWIN = tinySwinModel(undefined, { depths: [2, 1, 1], heads: [1, 2, 2], imageSize: 32 });
+const { 'Hugging Face DINOv2': _, ...OF_CLASSIFIERS } = VIT_RENAMINGS;
+
+describe.each([
+  ['a DeiT', DEIT, OF_CLASSIFIERS],
+  ['a Swin', SWIN, SWIN_RENAMINGS],
+])('%s', (_name, file, renamings) => {
+  const { metadata } = readSafetensors(file);
+  const expected = content(readFloatModel(file));
+
+  test.each(Object.entries(renamings))('in the names of %s is the same model', (_library, renaming) => {
+    const other = writeSafetensors(renamed(tensorsOf(file), renaming), metadata);
+    expect(content(readFloatModel(other))).toEqual(expected);
+  });
+
+  test.each(Object.entries(renamings))(
+    'of %s, buffers and poolers are not looked at',
+    (library, renaming) => {
+      const shapes = Object.entries({
+        'Hugging Face ViT': ['vit.pooler.dense.weight', 'vit.embeddings.mask_token', 'decoder.x'],
+        'Hugging Face DeiT': ['deit.pooler.dense.bias', 'deit.embeddings.mask_token'],
+        'Hugging Face': ['swin.encoder.layers.0.blocks.0.attention.self.relative_position_index'],
+        timm: ['layers.0.blocks.0.attn.relative_position_index', 'layers.0.blocks.1.attn_mask'],
+      }).flatMap(([name, names]) => (name === library ? names : []));
+      const extra = zeros(new Map(shapes.map((name) => [name, [2, 2]])));
+      const other = writeSafetensors([...renamed(tensorsOf(file), renaming), ...extra], metadata);
+      expect(content(readFloatModel(other))).toEqual(expected);
+    },
+  );
+
+  test.each(Object.entries(renamings))(
+    'of %s, a missing and a strange tensor are named as the file would',
+    (_l, renaming) => {
+      const all = renamed(tensorsOf(file), renaming);
+      const gone = all.find(({ name }) => /(fc2|output\.dense|mlp\.3)\.bias$/.test(name))!;
+      const strange = { ...gone, name: 'strange.weight' };
+      const other = writeSafetensors([...all.filter((tensor) => tensor !== gone), strange], metadata);
+      expect(() => readFloatModel(other)).toThrow(
+        expect.objectContaining({
+          code: 'CHECKPOINT_MISSING',
+          message: expect.stringContaining(`1 missing: "${gone.name}"; 1 not expected: "strange.weight"`),
+        }),
+      );
+    },
+  );
+});
+
+test('one tensor under two names', () => {
+  const head = zeros(new Map([['head.fc.weight', [3, 8]]]));
+  const file = writeSafetensors([...tensorsOf(SWIN), ...head], {});
+  expect(() => readFloatModel(file)).toThrow(
+    expect.objectContaining({
+      code: 'CHECKPOINT_SCHEME',
+      message: expect.stringMatching(
+        /expected one tensor that is head\.weight, found "head\.(fc\.)?weight" and "head/,
+      ),
+    }),
+  );
+});
+
+describeWithShared('a real checkpoint in the names of other libraries', 1, () => {
+  test('quantises to the same bytes, but for the SHA-256 of its source', async () => {
+    const images = [1, 2].map((seed) => ({
+      width: 56,
+      height: 56,
+      data: Uint8Array.from({ length: 3 * 56 * 56 }, (_x, i) => (i * seed * 37) % 256),
+    }));
+    const file = readShared('models/swin_micro.safetensors');
+    const options = { imageSize: 56, method: 'fq' } as const;
+    const one = await quantize(file, images, options);
+    for (const renaming of Object.values(SWIN_RENAMINGS)) {
+      const other = await quantize(writeSafetensors(renamed(tensorsOf(file), renaming), {}), images, options);
+      const { sourceSha256 } = other.model.recipe;
+      expect(sourceSha256).not.toBe(one.model.recipe.sourceSha256);
+      const text = Buffer.from(other.bytes)
+        .toString('latin1')
+        .replace(sourceSha256, one.model.recipe.sourceSha256);
+      expect(Buffer.from(text, 'latin1').equals(Buffer.from(one.bytes))).toBe(true);
+    }
+  });
+});

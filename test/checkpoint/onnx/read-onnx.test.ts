@@ -1,0 +1,251 @@
+import { describe, expect, test } from '@jest/globals';
+import { type OnnxModel, readOnnx } from '../../../src/checkpoint/onnx/read-onnx.js';
+import type { Tensor } from '../../../src/checkpoint/safetensors.js';
+import { asFloat32 } from '../../../src/checkpoint/typed-views.js';
+import { changed, expectedWeights, exported, nodeOf } from './support.js';
+
+const VIT = { family: 'vit', num_heads: 2, image_size: 16, gelu: 'erf' } as const;
+const SWIN = { family: 'swin', num_heads: 2, layer_norm_eps: 1e-5, image_size: 32, gelu: 'erf' } as const;
+
+const VITS = [
+  ['vit-timm-14', { ...VIT, layer_norm_eps: 1e-6 }],
+  ['vit-timm-17-unfolded-batch', { ...VIT, layer_norm_eps: 1e-6 }],
+  ['vit-timm-17-f16', { ...VIT, layer_norm_eps: 1e-6 }],
+  ['vit-timm-17-tanh', { ...VIT, layer_norm_eps: 1e-6, gelu: 'tanh' }],
+  ['vit-timm-23-dynamo', { ...VIT, layer_norm_eps: 1e-6 }],
+  ['vit-transformers-11', { ...VIT, layer_norm_eps: 1e-12 }],
+  ['vit-transformers-20-any-size', { ...VIT, layer_norm_eps: 1e-12 }],
+  ['vit-transformers-18-sdpa-dynamo', { ...VIT, layer_norm_eps: 1e-12 }],
+  ['vit-torchvision-17', { ...VIT, layer_norm_eps: 1e-6 }],
+  ['vit-torchvision-18-dynamo', { ...VIT, layer_norm_eps: 1e-6 }],
+] as const;
+
+const SWINS = [
+  ['swin-timm-11', SWIN],
+  ['swin-timm-17-unfolded', SWIN],
+  ['swin-timm-20-dynamo', SWIN],
+  ['swin-transformers-17-f16', SWIN],
+  ['swin-torchvision-17', SWIN],
+  ['swin-torchvision-18-dynamo', SWIN],
+] as const;
+
+/** Names in this order, shapes, and the very values. */
+function expectWeights({ tensors }: OnnxModel, expected: ReadonlyMap<string, Tensor>): void {
+  expect([...tensors.keys()].sort()).toEqual([...expected.keys()].sort());
+  for (const [name, tensor] of tensors) {
+    const { shape } = expected.get(name)!;
+    expect({ name: tensor.name, shape: tensor.shape }).toEqual({ name, shape });
+    expect(asFloat32(tensor)).toEqual(asFloat32(expected.get(name)!));
+  }
+}
+
+describe('exports', () => {
+  test.each(VITS)('%s', (name, config) => {
+    const model = readOnnx(exported(name), { file: name });
+    expectWeights(model, expectedWeights('vit'));
+    expect(model.config).toEqual(config);
+  });
+
+  test.each(SWINS)('%s', (name, config) => {
+    const model = readOnnx(exported(name), { file: name });
+    expectWeights(model, expectedWeights('swin'));
+    expect(model.config).toEqual(config);
+  });
+
+  test('positions of the patches alone leave the class token without one', () => {
+    const expected = expectedWeights('vit');
+    const positions = expected.get('pos_embed')!;
+    const values = asFloat32(positions).slice();
+    values.fill(0, 0, 16);
+    expected.set('pos_embed', { ...positions, data: new Uint8Array(values.buffer) });
+    expectWeights(readOnnx(exported('vit-timm-17-patch-positions')), expected);
+  });
+
+  test('names are in the order of the forward pass', () => {
+    const names = [...readOnnx(exported('vit-torchvision-18-dynamo')).tensors.keys()];
+    expect(names.slice(0, 5)).toEqual([
+      'cls_token',
+      'pos_embed',
+      'patch_embed.proj.weight',
+      'patch_embed.proj.bias',
+      'blocks.0.norm1.weight',
+    ]);
+    expect(names.at(-1)).toBe('head.bias');
+  });
+
+  test('16-bit weights stay 16 bits wide; a table that was gathered is float32', () => {
+    const { tensors } = readOnnx(exported('swin-transformers-17-f16'));
+    expect(tensors.get('layers.0.blocks.0.attn.qkv.weight')!.dtype).toBe('F16');
+    expect(tensors.get('head.bias')!.dtype).toBe('F16');
+    expect(tensors.get('layers.1.blocks.0.attn.relative_position_bias_table')!.dtype).toBe('F32');
+  });
+
+  test('a weight that lies as it should is a view on the file, a transposed one a copy of itself alone', () => {
+    const bytes = exported('vit-timm-14');
+    const { tensors } = readOnnx(bytes);
+    expect(tensors.get('pos_embed')!.data.buffer).toBe(bytes.buffer);
+    expect(tensors.get('patch_embed.proj.weight')!.data.buffer).toBe(bytes.buffer);
+    const { data } = tensors.get('blocks.0.mlp.fc1.weight')!;
+    expect(data.buffer).not.toBe(bytes.buffer);
+    expect(data.buffer.byteLength).toBe(32 * 16 * 4);
+  });
+
+  test('a Buffer at an odd offset', () => {
+    const bytes = exported('vit-timm-17-f16');
+    const shifted = Buffer.alloc(bytes.length + 1);
+    shifted.set(bytes, 1);
+    expectWeights(readOnnx(shifted.subarray(1)), expectedWeights('vit'));
+  });
+});
+
+describe('what exporters are free to do', () => {
+  test('nodes in any order', () => {
+    const bytes = changed('swin-torchvision-17', (graph) => {
+      graph.nodes.reverse();
+      graph.nodes.sort((a, b) => a.op.localeCompare(b.op));
+    });
+    expectWeights(readOnnx(bytes), expectedWeights('swin'));
+  });
+
+  test('other names for every value and node', () => {
+    const bytes = changed('vit-timm-17-f16', (graph) => {
+      const renamed = new Map<string, string>();
+      const rename = (name: string) => {
+        if (name === '') return name;
+        if (!renamed.has(name)) renamed.set(name, `v${renamed.size}`);
+        return renamed.get(name)!;
+      };
+      for (const node of graph.nodes) {
+        node.name = '';
+        node.inputs = node.inputs.map(rename);
+        node.outputs = node.outputs.map(rename);
+      }
+      for (const list of [graph.initialisers, graph.inputs, graph.outputs])
+        for (const value of list) value.name = rename(value.name);
+    });
+    expectWeights(readOnnx(bytes), expectedWeights('vit'));
+  });
+
+  test('weights in Constant nodes, unused nodes, and weights that are inputs too', () => {
+    const bytes = changed('vit-transformers-11', (graph) => {
+      const [first, ...others] = graph.initialisers;
+      graph.initialisers = [first!];
+      graph.inputs.push({ name: first!.name, elementType: 1, dims: [...first!.dims] });
+      const attribute = { number: undefined, numbers: [], text: undefined };
+      const constant = { file: '', name: '', op: 'Constant', domain: 'ai.onnx', inputs: [] };
+      for (const tensor of others) {
+        const attributes = new Map([['value', { ...attribute, tensor }]]);
+        graph.nodes.push({ ...constant, outputs: [tensor.name], attributes });
+      }
+      const unused = { ...constant, op: 'MaxPool', inputs: ['pixel_values'], outputs: ['pooled'] };
+      graph.nodes.push({ ...unused, attributes: new Map() });
+    });
+    expectWeights(readOnnx(bytes), expectedWeights('vit'));
+  });
+
+  test('operands of additions and multiplications the other way round', () => {
+    const bytes = changed('vit-timm-14', (graph) => {
+      for (const node of graph.nodes)
+        if (node.op === 'Add' || node.op === 'Mul') node.inputs = [...node.inputs].reverse();
+    });
+    expectWeights(readOnnx(bytes), expectedWeights('vit'));
+  });
+
+  test('16-bit floats as numbers', () => {
+    const bytes = changed('vit-timm-17-f16', (graph) => {
+      for (const tensor of graph.initialisers) {
+        if (tensor.dataType !== 10) continue;
+        tensor.numbers = Array.from(new Uint16Array(new Uint8Array(tensor.raw!).buffer));
+        tensor.raw = undefined;
+      }
+    });
+    expectWeights(readOnnx(bytes), expectedWeights('vit'));
+  });
+
+  test('64-bit floats', () => {
+    const bytes = changed('vit-timm-14', (graph) => {
+      for (const tensor of graph.initialisers) {
+        if (tensor.dataType !== 1) continue;
+        const values = new Float32Array(new Uint8Array(tensor.raw!).buffer);
+        tensor.raw = new Uint8Array(new Float64Array(values).buffer);
+        tensor.dataType = 11;
+      }
+    });
+    const model = readOnnx(bytes);
+    expectWeights(model, expectedWeights('vit'));
+    expect(model.tensors.get('blocks.0.mlp.fc1.weight')!.dtype).toBe('F64');
+  });
+
+  test('a weight that is not transposed, with transB', () => {
+    const bytes = changed('vit-timm-14', (graph) => {
+      const gemm = nodeOf(graph, 'Gemm');
+      const weight = graph.initialisers.find(({ name }) => name === gemm.inputs[1])!;
+      expect(weight.dims).toEqual([3, 16]);
+      const values = new Float32Array(new Uint8Array(weight.raw!).buffer);
+      const transposed = Float32Array.from(values, (_, i) => values[(i % 3) * 16 + Math.floor(i / 3)]!);
+      weight.dims = [16, 3];
+      weight.raw = new Uint8Array(transposed.buffer);
+      gemm.attributes = new Map();
+    });
+    expectWeights(readOnnx(bytes), expectedWeights('vit'));
+  });
+
+  test('a linear layer without a bias has one of zeros', () => {
+    const bytes = changed('vit-timm-14', (graph) => {
+      nodeOf(graph, 'Gemm').inputs = nodeOf(graph, 'Gemm').inputs.slice(0, 2);
+    });
+    const { data, shape } = readOnnx(bytes).tensors.get('head.bias')!;
+    expect({ data, shape }).toEqual({ data: new Uint8Array(12), shape: [3] });
+  });
+
+  test('a Swin that takes images of any size does not say which', () => {
+    const model = readOnnx(exported('any-size'));
+    expect(model.config).toEqual({ ...SWIN, image_size: undefined });
+    const table = model.tensors.get('layers.1.blocks.1.attn.relative_position_bias_table')!;
+    expect(table.shape).toEqual([9, 4]);
+    expect(readOnnx(exported('any-size'), { imageSize: 64 })).toEqual({
+      ...model,
+      config: { ...SWIN, image_size: 64 },
+    });
+  });
+
+  test('a Swin that leaves the image size open is read for one that is asked for', () => {
+    const model = readOnnx(exported('swin-transformers-14-any-size'), { imageSize: 32 });
+    expect(model.config).toEqual(SWIN);
+    expectWeights(model, expectedWeights('swin'));
+  });
+});
+
+describe('weights in a file beside the model', () => {
+  const file = new Uint8Array(4096 + 200_000);
+
+  /** Every float tensor moved out, as torch.onnx.export does with models of 2 GB and, since 2.9, with all. */
+  const outside = (location: string) =>
+    changed('swin-torchvision-18-dynamo', (graph) => {
+      let offset = 4096;
+      for (const tensor of graph.initialisers) {
+        if (tensor.dataType !== 1 || !tensor.raw) continue;
+        const { length } = tensor.raw;
+        file.set(tensor.raw, offset);
+        tensor.raw = undefined;
+        tensor.external = new Map([
+          ['location', location],
+          ['offset', String(offset)],
+          ['length', String(length)],
+        ]);
+        offset += length;
+      }
+    });
+
+  test('are read from there', () => {
+    const asked = new Set<string>();
+    const externalFiles = (location: string) => {
+      asked.add(location);
+      return file;
+    };
+    const model = readOnnx(outside('weights/model.onnx.data'), { externalFiles });
+    expectWeights(model, expectedWeights('swin'));
+    expect([...asked]).toEqual(['weights/model.onnx.data']);
+    expect(model.tensors.get('norm.weight')!.data.buffer).toBe(file.buffer);
+  });
+});

@@ -1,0 +1,394 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { readSafetensors } from '../../../src/checkpoint/safetensors.js';
+import { readTorch } from '../../../src/checkpoint/torch/read-torch.js';
+import { CheckpointError } from '../../../src/errors.js';
+import { refusal } from '../raw-file.js';
+import {
+  archive,
+  bytesOf,
+  dictionary,
+  global,
+  int,
+  legacy,
+  pickled,
+  type RawTensor,
+  tensor,
+  text,
+  tuple,
+  zip,
+} from './raw-torch.js';
+
+function fixture(name: string): Uint8Array {
+  return readFileSync(fileURLToPath(new URL(`fixtures/${name}`, import.meta.url)));
+}
+
+function read(bytes: Uint8Array) {
+  return readTorch(bytes, { file: 'model.pth' });
+}
+
+function namesOf(object: Uint8Array): string[] {
+  return [...read(zip(archive(pickled(object)))).keys()];
+}
+
+describe('what PyTorch wrote', () => {
+  const names = [
+    'kinds',
+    'kinds-legacy',
+    'training',
+    'training-legacy',
+    'protocol-4',
+    'prefixed',
+    'unsigned',
+  ];
+  test.each(names)('%s', (name) => {
+    const read = readTorch(fixture(`${name}.pth`), { file: name });
+    const expected = readSafetensors(fixture(`${name}.safetensors`)).tensors;
+    expect([...read.keys()]).toEqual([...expected.keys()]);
+    for (const [key, { name, dtype, shape, data }] of expected) {
+      const found = read.get(key)!;
+      expect({ ...found, data: [...found.data] }).toEqual({ name, dtype, shape, data: [...data] });
+    }
+  });
+
+  test.each(['kinds', 'kinds-legacy'])('%s: only what does not lie row by row is copied', (name) => {
+    const bytes = fixture(`${name}.pth`);
+    const copied = [...read(bytes)].filter(([, { data }]) => data.length > 0 && data.buffer !== bytes.buffer);
+    expect(copied.map(([key]) => key)).toEqual([
+      'transposed',
+      'permuted',
+      'every_other',
+      'expanded',
+      'shared_column',
+    ]);
+  });
+
+  const refused = [
+    ['sparse', 'CHECKPOINT_TENSOR', 'tensor "weight": expected a dense tensor, found a sparse tensor'],
+    ['quantised', 'CHECKPOINT_TENSOR', 'tensor "weight": expected a dense tensor, found a quantised tensor'],
+    ['meta', 'CHECKPOINT_TENSOR', 'tensor "weight": expected a dense tensor, found a tensor without data'],
+    [
+      'complex',
+      'CHECKPOINT_TENSOR',
+      'tensor "weight": expected a dtype that safetensors has, found torch.complex64',
+    ],
+    ['float8', 'CHECKPOINT_TENSOR', 'tensor "weight": expected a dtype', 'found torch.float8_e4m3fn'],
+    ['negated', 'CHECKPOINT_TENSOR', 'tensor "weight": expected plain values, found a view that is "neg"'],
+    [
+      'module',
+      'CHECKPOINT_GLOBAL',
+      'model.pth: "refused-module/data.pkl": a pickle with a global outside the allow-list is refused',
+      'found "torch.nn.modules.container.Sequential" at byte 2',
+    ],
+  ] as const;
+  test.each(refused)('refuses %s', (name, code, ...says) => {
+    const error = refusal(() => read(fixture(`refused-${name}.pth`)));
+    expect(error.code).toBe(code);
+    for (const part of says) expect(error.message).toContain(part);
+  });
+});
+
+describe('where the state dict is', () => {
+  const named = (name: string) => dictionary({ [name]: tensor() });
+  const cases: [what: string, object: Uint8Array, names: string[]][] = [
+    ['at the top', named('a'), ['a']],
+    ['under model', dictionary({ model: named('a'), epoch: int(1) }), ['a']],
+    ['under state_dict', dictionary({ state_dict: named('a') }), ['a']],
+    ['under model_state_dict', dictionary({ model_state_dict: named('a') }), ['a']],
+    ['under student', dictionary({ student: named('a') }), ['a']],
+    ['teacher before student', dictionary({ student: named('a'), teacher: named('b') }), ['b']],
+    ['model before model_ema', dictionary({ model_ema: named('a'), model: named('b') }), ['b']],
+    [
+      'state_dict before state_dict_ema',
+      dictionary({ state_dict_ema: named('a'), state_dict: named('b') }),
+      ['b'],
+    ],
+    ['model_ema where there is no model', dictionary({ model_ema: named('a'), model: bytesOf('N') }), ['a']],
+    ['state_dict_ema alone', dictionary({ state_dict_ema: named('a') }), ['a']],
+    ['nested before tensors at the top', dictionary({ loss: tensor(), model: named('a') }), ['a']],
+    ['beside a version', dictionary({ a: tensor(), version: int(1) }), ['a']],
+    ['keys of another type', bytesOf('}(', text('a'), tensor(), int(1), tensor(), 'u'), ['a']],
+    [
+      'keys that objects have',
+      dictionary({ ['__proto__']: tensor(), constructor: tensor() }),
+      ['__proto__', 'constructor'],
+    ],
+    ['a prefix', dictionary({ 'module.a': tensor(), 'module.b': tensor() }), ['a', 'b']],
+    ['two prefixes', dictionary({ 'module._orig_mod.a': tensor() }), ['a']],
+    ['model. and backbone.', dictionary({ 'model.backbone.a': tensor() }), ['a']],
+    ['a prefix not of all', dictionary({ 'module.a': tensor(), b: tensor() }), ['module.a', 'b']],
+    ['a name that is a prefix', dictionary({ 'model.': tensor() }), ['model.']],
+    ['unknown prefix', dictionary({ 'net.a': tensor() }), ['net.a']],
+  ];
+  test.each(cases)('%s', (_what, object, names) => {
+    expect(namesOf(object)).toEqual(names);
+  });
+
+  test('of a prefix over and over, four are taken off', () => {
+    expect(namesOf(dictionary({ [`${'module.'.repeat(200_000)}a`]: tensor() }))).toEqual([
+      `${'module.'.repeat(199_996)}a`,
+    ]);
+  });
+
+  const without: [what: string, object: Uint8Array, found: string][] = [
+    ['an empty dictionary', bytesOf('}'), 'found no names'],
+    ['a tensor', tensor(), 'found no names'],
+    ['other things', dictionary({ a: int(1), b: bytesOf('}') }), 'found "a", "b"'],
+    [
+      'many other things',
+      dictionary(Object.fromEntries([...'abcdef'].map((key) => [key, int(1)]))),
+      '"e", ...',
+    ],
+  ];
+  test.each(without)('refuses %s', (_what, object, found) => {
+    const error = refusal(() => namesOf(object));
+    expect(error.code).toBe('CHECKPOINT_FORMAT');
+    expect(error.message).toContain('expected a state dict');
+    expect(error.message).toContain(found);
+  });
+});
+
+describe('a tensor that does not lie in its storage', () => {
+  const FLOATS = [1, 2, 3, 4, 5, 6];
+  const ints = (...values: number[]) => tuple(...values.map(int));
+  const both = (raw: RawTensor) => {
+    const object = pickled(dictionary({ w: tensor({ count: FLOATS.length, ...raw }) }));
+    return [legacy(object, [['0', FLOATS]]), zip(archive(object, { 0: FLOATS }))];
+  };
+  const floats = (data: Uint8Array) => [...new Float32Array(data.slice().buffer)];
+
+  const sound: [what: string, raw: RawTensor, shape: number[], values: number[]][] = [
+    ['the whole', { size: ints(2, 3), stride: ints(3, 1) }, [2, 3], FLOATS],
+    ['transposed', { size: ints(3, 2), stride: ints(1, 3) }, [3, 2], [1, 4, 2, 5, 3, 6]],
+    ['the last element', { offset: int(5), size: ints(1), stride: ints(9) }, [1], [6]],
+    ['a diagonal', { size: ints(2), stride: ints(4) }, [2], [1, 5]],
+    ['expanded', { offset: int(1), size: ints(2, 2), stride: ints(1, 0) }, [2, 2], [2, 2, 3, 3]],
+    ['windows that overlap', { size: ints(3, 2), stride: ints(2, 1) }, [3, 2], FLOATS],
+    ['windows that overlap more', { size: ints(3, 2), stride: ints(1, 1) }, [3, 2], [1, 2, 2, 3, 3, 4]],
+    ['nothing, from anywhere', { offset: int(99), size: ints(0, 7), stride: ints(7, 1) }, [0, 7], []],
+    ['a scalar', { size: bytesOf(')'), stride: bytesOf(')') }, [], [1]],
+    [
+      'sizes in a list',
+      { size: bytesOf('](', int(2), int(2), 'e'), stride: ints(2, 1) },
+      [2, 2],
+      [1, 2, 3, 4],
+    ],
+  ];
+  test.each(sound)('reads %s', (_what, raw, shape, values) => {
+    for (const file of both(raw)) {
+      const { w } = Object.fromEntries(read(file));
+      expect({ ...w, data: floats(w!.data) }).toEqual({ name: 'w', dtype: 'F32', shape, data: values });
+    }
+  });
+
+  const OUTSIDE = 'expected elements within a storage of 24 bytes';
+  const NUMBERS = 'integers from 0';
+  const refused: [what: string, raw: RawTensor, ...says: string[]][] = [
+    [
+      'one too many',
+      { size: ints(7) },
+      OUTSIDE,
+      'found shape [7] with strides [1] at offset 0 of torch.float32',
+    ],
+    ['an offset too far', { offset: int(6) }, OUTSIDE, 'at offset 6'],
+    ['a stride too far', { size: ints(2, 2), stride: ints(5, 1) }, OUTSIDE],
+    [
+      'strides that sum to more than 2^53',
+      {
+        size: ints(2, 2 ** 31 - 1),
+        stride: tuple(bytesOf(0x8a, 7, Array(6).fill(0xff), 0x1f), int(2 ** 31 - 1)),
+      },
+      OUTSIDE,
+    ],
+    ['a negative offset', { offset: int(-1) }, NUMBERS, 'found -1'],
+    ['a negative size', { size: ints(-1) }, NUMBERS, 'found 0, [1] and [-1]'],
+    ['a negative stride', { size: ints(2), stride: ints(-1) }, NUMBERS],
+    [
+      'a fractional size',
+      { size: tuple(bytesOf('G', [0x3f, 0xe0, 0, 0, 0, 0, 0, 0])) },
+      NUMBERS,
+      'found 0, [1] and [0.5]',
+    ],
+    ['a size over 2^53', { size: tuple(bytesOf(0x8a, 8, [0, 0, 0, 0, 0, 0, 0, 1])) }, NUMBERS],
+    ['a size that is a string', { size: tuple(text('1')) }, NUMBERS],
+    ['no sizes', { size: bytesOf('N') }, NUMBERS],
+    ['fewer strides than sizes', { size: ints(1, 1) }, 'as many strides as sizes'],
+    ['65 dimensions', { size: ints(...Array(65).fill(1)), stride: ints(...Array(65).fill(1)) }, 'at most 64'],
+  ];
+  test.each(refused)('refuses %s', (_what, raw, ...says) => {
+    for (const file of both(raw)) {
+      const error = refusal(() => read(file));
+      expect(error.code).toBe('CHECKPOINT_TENSOR');
+      expect(error.message).toContain('model.pth: tensor "w": ');
+      for (const part of says) expect(error.message).toContain(part);
+      expect(error.message.length).toBeLessThan(400);
+    }
+  });
+
+  test.each([
+    ['a number', int(1)],
+    ['a tensor', tensor()],
+    ['a dictionary', bytesOf('}')],
+  ])('refuses %s as its storage', (_what, storage) => {
+    const error = refusal(() => read(zip(archive(pickled(dictionary({ w: tensor({ storage }) }))))));
+    expect(error.code).toBe('CHECKPOINT_TENSOR');
+    expect(error.message).toContain('model.pth: tensor "w": expected a storage');
+  });
+
+  test.each([
+    ['4 GiB', [2 ** 16, 2 ** 14], 'found 4294967296 more than the 0 before'],
+    ['2^62 floats', [2 ** 31 - 1, 2 ** 31 - 1], 'found 18446744056529682000 more'],
+    ['2^1984 floats', Array(64).fill(2 ** 31 - 1), 'found Infinity more'],
+  ])('expanding a float to %s is refused', (_what, sizes, says) => {
+    for (const file of both({ size: ints(...sizes), stride: ints(...sizes.map(() => 0)) })) {
+      const error = refusal(() => read(file));
+      expect(error.code).toBe('CHECKPOINT_TENSOR');
+      expect(error.message).toContain(says);
+    }
+  });
+
+  test('expanding a float to 16 MiB many times over is refused', () => {
+    const wide = tensor({ count: 6, size: ints(2 ** 12, 2 ** 10), stride: ints(0, 0) });
+    const object = pickled(
+      dictionary(Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`w${i}`, wide]))),
+    );
+    const error = refusal(() => read(legacy(object, [['0', FLOATS]])), 5000);
+    expect(error.code).toBe('CHECKPOINT_TENSOR');
+    expect(error.message).toContain('found 16777216 more than the 16777216 before');
+  });
+
+  test('views are taken at random as their definition says', () => {
+    const dimension = fc.record({ n: fc.nat(4), stride: fc.nat(8) });
+    fc.assert(
+      fc.property(fc.array(dimension, { maxLength: 4 }), fc.nat(6), (dimensions, offset) => {
+        const count = offset + 1 + dimensions.reduce((sum, { n, stride }) => sum + n * stride, 0);
+        const storage = Array.from({ length: count }, (_, i) => i);
+        let expected = [offset];
+        for (const { n, stride } of dimensions) {
+          expected = expected.flatMap((at) => Array.from({ length: n }, (_, i) => at + i * stride));
+        }
+        const size = ints(...dimensions.map(({ n }) => n));
+        const stride = ints(...dimensions.map(({ stride }) => stride));
+        const object = pickled(dictionary({ w: tensor({ count, offset: int(offset), size, stride }) }));
+        const { w } = Object.fromEntries(read(legacy(object, [['0', storage]])));
+        expect(floats(w!.data)).toEqual(expected);
+      }),
+    );
+  });
+});
+
+describe('the legacy form', () => {
+  const object = pickled(dictionary({ w: tensor() }));
+  const cases: [what: string, file: Uint8Array, code: string, says: string][] = [
+    ['empty', new Uint8Array(0), 'CHECKPOINT_FORMAT', 'expected a ZIP archive or a pickle, found 0 bytes'],
+    ['a web page', bytesOf('<!DOCTYPE html>'), 'CHECKPOINT_FORMAT', 'found 15 bytes that are neither'],
+    ['one byte', bytesOf(0x80), 'CHECKPOINT_TRUNCATED', 'expected 1 bytes at byte 1, found 0'],
+    [
+      'another pickle',
+      pickled(dictionary({ a: int(1) })),
+      'CHECKPOINT_FORMAT',
+      "expected PyTorch's magic number",
+    ],
+    ['another number', pickled(int(7)), 'CHECKPOINT_FORMAT', 'in the pickle at byte 0, found 7'],
+    [
+      'of a big-endian machine',
+      legacy(object, undefined, bytesOf(0x89)),
+      'CHECKPOINT_FORMAT',
+      'little-endian',
+    ],
+    ['bytes behind the end', bytesOf(legacy(object), 0), 'CHECKPOINT_TRAILING', 'found 1 bytes more'],
+    [
+      'a storage too short',
+      legacy(object, [['0', []]]),
+      'CHECKPOINT_TENSOR',
+      'storage "0": expected 1 elements, found 0',
+    ],
+    [
+      'a storage too long',
+      legacy(object, [['0', [1, 2]]]),
+      'CHECKPOINT_TENSOR',
+      'expected 1 elements, found 2',
+    ],
+    ['a storage missing', legacy(object, []), 'CHECKPOINT_TENSOR', 'storage "0": expected it among the keys'],
+    [
+      'a storage twice',
+      legacy(object, [
+        ['0', [1]],
+        ['0', [1]],
+      ]),
+      'CHECKPOINT_TENSOR',
+      'storage "0": expected one',
+    ],
+    ['a storage of nothing', legacy(object, [['1', [1]]]), 'CHECKPOINT_TENSOR', 'storage "1": expected one'],
+    [
+      'a storage of 2^53 elements',
+      legacy(pickled(dictionary({ w: tensor({ storage: hugeStorage(6, 0x10) }) }))),
+      'CHECKPOINT_TENSOR',
+      'expected 4503599627370496 elements, found 1',
+    ],
+  ];
+  test.each(cases)('%s', (_what, file, code, says) => {
+    const error = refusal(() => read(file));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(says);
+  });
+
+  test('a storage that claims more than the file has', () => {
+    const file = legacy(pickled(dictionary({ w: tensor({ storage: hugeStorage(6, 0x10) }) })), [['0', []]]);
+    file.set([0, 0, 0, 0, 0, 0, 0x10, 0], file.length - 8);
+    const error = refusal(() => read(file));
+    expect(error.code).toBe('CHECKPOINT_TRUNCATED');
+    expect(error.message).toContain('storage "0": expected 18014398509481984 bytes');
+  });
+
+  /** A storage whose count has `byte` as its byte `index`, and no other. */
+  function hugeStorage(index: number, byte: number): Uint8Array {
+    const count = bytesOf(
+      0x8a,
+      8,
+      Uint8Array.from({ length: 8 }, (_, i) => (i === index ? byte : 0)),
+    );
+    const type = global('torch', 'FloatStorage');
+    return bytesOf(tuple(text('storage'), type, text('0'), text('cpu'), count), 'Q');
+  }
+});
+
+describe('damage', () => {
+  const files = ['kinds', 'kinds-legacy', 'training', 'training-legacy', 'protocol-4'];
+
+  test.each(files)('every prefix of %s is refused', (name) => {
+    const whole = fixture(`${name}.pth`);
+    for (let length = 2; length < whole.length; length += length < 200 ? 1 : 61) {
+      const { code } = refusal(() => read(whole.subarray(0, length)));
+      expect([length, code]).toEqual([length, 'CHECKPOINT_TRUNCATED']);
+    }
+  });
+
+  test.each(files)('%s with other bytes is read or refused, quickly, and nothing else is thrown', (name) => {
+    const whole = fixture(`${name}.pth`);
+    const damage = fc.array(fc.record({ at: fc.nat(whole.length - 1), value: fc.nat(255) }), {
+      minLength: 1,
+      maxLength: 6,
+    });
+    let refusals = 0;
+    fc.assert(
+      fc.property(damage, (changes) => {
+        const file = Uint8Array.from(whole);
+        for (const { at, value } of changes) file[at] = value;
+        const start = process.cpuUsage();
+        try {
+          read(file);
+        } catch (error) {
+          if (!(error instanceof CheckpointError)) throw error;
+          refusals++;
+        }
+        // Microseconds.
+        expect(process.cpuUsage(start).user).toBeLessThan(500_000);
+      }),
+      { numRuns: 1000 },
+    );
+    expect(refusals).toBeGreaterThan(200);
+  });
+});
