@@ -6,11 +6,14 @@ set -euo pipefail
 model=$1 data=$(cd "$2" && pwd)
 cd "$(dirname "$0")/.."
 
+# before the long part: what it ends with must be there
+npm install --ignore-scripts --no-save --no-audit --no-fund --silent
+npm run build --silent
+
 runs=training/runs
 [ -x "$runs/venv/bin/python" ] || python3 -m venv "$runs/venv"
 "$runs/venv/bin/pip" install --quiet -r training/requirements.txt
 "$runs/venv/bin/python" training/train.py "$model" --data "$data" --runs "$runs" --out "training/weights/${model}_cifar10.safetensors" "${@:3}"
 
-npm run build --silent
 node dist/cli/main.js quantize "training/weights/${model}_cifar10.safetensors" --calibration "$data/train" --force -o "models/${model}_cifar10.safetensors"
 node dist/cli/main.js eval "models/${model}_cifar10.safetensors" --images "$data/test" --reference "training/weights/${model}_cifar10.safetensors"
