@@ -4,14 +4,11 @@
  */
 
 import { type Family, GELUS, type Gelu } from './architecture.js';
+import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
 import { shown } from './shown.js';
 
 /** Red, green, blue. */
 export type Rgb = readonly [number, number, number];
-
-/** How the resize before the crop interpolates. */
-export const INTERPOLATIONS = ['nearest', 'lanczos', 'bilinear', 'bicubic'] as const;
-export type Interpolation = (typeof INTERPOLATIONS)[number];
 
 /** A validated config, under the keys of its JSON form. */
 export interface FloatConfig {

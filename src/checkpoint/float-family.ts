@@ -36,6 +36,11 @@ export interface FloatReading {
 /** The integer kernels step through dim, a head and the MLP by eight elements. */
 const CHANNEL_STEP = 8;
 
+/** As the architecture has it: left out where it is the exact one. */
+export function geluOf({ activation = 'exact' }: FloatConfig): Pick<Architecture, 'gelu'> {
+  return activation === 'exact' ? {} : { gelu: activation };
+}
+
 /** Refuses a config or a timm name of another family than the tensors are of. */
 export function refuseFamily(
   place: 'architecture' | '--arch',

@@ -94,7 +94,16 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
 export function readFloatModel(bytes: FloatFile, options: FloatModelOptions = {}): FloatModel {
   const file = options.file ?? 'checkpoint';
   const arch = knownArchitecture(options.arch);
-  const container = readFloatContainer(bytes, { file, imageSize: options.imageSize });
+  return floatModelOf(readFloatContainer(bytes, { file, imageSize: options.imageSize }), options, arch);
+}
+
+/** As `readFloatModel`, of a file whose tensors have been read. */
+export function floatModelOf(
+  container: FloatContainer,
+  options: FloatModelOptions,
+  arch = knownArchitecture(options.arch),
+): FloatModel {
+  const file = options.file ?? 'checkpoint';
   const { fqvit } = container;
   if (fqvit !== undefined && saysInteger(fqvit)) {
     throw new CheckpointError(

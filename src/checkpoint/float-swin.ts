@@ -8,6 +8,7 @@ import {
   checkShapes,
   type FloatReading,
   type FloatSource,
+  geluOf,
   refuseConfig,
   refuseFamily,
   refuseShape,
@@ -81,9 +82,7 @@ export function readSwin(source: FloatSource): FloatReading {
       mlpDim,
       window,
       classes,
-      ...(config.activation === undefined || config.activation === 'exact'
-        ? {}
-        : { gelu: config.activation }),
+      ...geluOf(config),
       layerNormEps,
     },
     tensors,

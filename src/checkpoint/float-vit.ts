@@ -7,6 +7,7 @@ import {
   checkShapes,
   type FloatReading,
   type FloatSource,
+  geluOf,
   refuseConfig,
   refuseFamily,
   refuseShape,
@@ -39,7 +40,7 @@ export function readVit(source: FloatSource): FloatReading {
   const variant = {
     ...(tokens === 1 ? {} : { prefix: tokens }),
     ...(pool === 'token' ? {} : { pool }),
-    ...(config.activation === undefined || config.activation === 'exact' ? {} : { gelu: config.activation }),
+    ...geluOf(config),
   };
   const family = config.architecture ?? arch?.family ?? 'deit';
   const sizes = { family, imageSize, patchSize, dim, depth, mlpDim };

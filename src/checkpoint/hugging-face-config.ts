@@ -3,13 +3,11 @@
  * the forms that they have had.
  */
 
-import type { FloatConfig, Interpolation } from './float-config.js';
+import type { FloatConfig } from './float-config.js';
+import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
 import { shown } from './shown.js';
 
 type Json = Readonly<Record<string, unknown>>;
-
-/** Pillow's filters by number. */
-const RESAMPLE: readonly (Interpolation | undefined)[] = ['nearest', 'lanczos', 'bilinear', 'bicubic'];
 
 /** Functions of transformers' `ACT2FN` that are GELUs. */
 const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']>>> = {
@@ -119,7 +117,7 @@ function preprocessing(
     warnings.push('preprocessor_config.json: do_resize is false; photos are resized all the same');
   }
   const resample = json.resample ?? usual.resample;
-  const interpolation = RESAMPLE[resample as number];
+  const interpolation: Interpolation | undefined = INTERPOLATIONS[resample as number];
   if (interpolation === undefined) {
     refuse(`preprocessor_config.json: resample: expected 0, 1, 2 or 3, found ${shown(resample)}`);
   }

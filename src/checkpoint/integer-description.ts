@@ -10,8 +10,9 @@ import {
   VIT_POOLS,
   type VitArchitecture,
 } from './architecture.js';
-import { INTERPOLATIONS, type Interpolation, type Rgb } from './float-config.js';
+import type { Rgb } from './float-config.js';
 import { highestCode, integerLayout, STEP_RANGES } from './integer-layout.js';
+import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
 

@@ -249,12 +249,12 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, file: strin
   for (const [name, tensor] of tensors) {
     if (scheme.ignored.test(root && name.startsWith(`${root}.`) ? name.slice(root.length + 1) : name))
       continue;
-    const pair = pairs.find((one) => one.canonical(name) !== undefined);
-    const canonical = pair?.canonical(name);
-    if (pair === undefined || canonical === undefined) {
+    const translated = translate(name, pairs);
+    if (translated === undefined) {
       unknown.push(name);
       continue;
     }
+    const { pair, canonical } = translated;
     const twin = found.get(canonical);
     if (twin) {
       throw new CheckpointError(
@@ -271,6 +271,15 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, file: strin
     return pair?.spelled(canonical) ?? canonical;
   };
   return { family: scheme.family, tensors: found, unknown, spelled };
+}
+
+/** The canonical form of the file's name, and the first pair that has it. */
+function translate(name: string, pairs: readonly Pair[]): { pair: Pair; canonical: string } | undefined {
+  for (const pair of pairs) {
+    const canonical = pair.canonical(name);
+    if (canonical !== undefined) return { pair, canonical };
+  }
+  return undefined;
 }
 
 class Pair {

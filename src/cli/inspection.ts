@@ -1,4 +1,5 @@
 import { readFloatContainer } from '../checkpoint/float-container.js';
+import { type FloatModel, floatModelOf } from '../checkpoint/float-model.js';
 import {
   type Description,
   type QuantizerScale,
@@ -9,7 +10,6 @@ import { integerLayout } from '../checkpoint/integer-layout.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
 import type { Tensor } from '../checkpoint/safetensors.js';
 import { type ModelPlan, planIntegerModel } from '../models/integer.js';
-import { type FloatModel, readFloatModel } from '../quantize/index.js';
 import type { FloatSource } from './float-source.js';
 
 export interface TensorReport {
@@ -75,10 +75,11 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
  * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
  */
 export function inspectCheckpoint({ bytes, size, path, options }: FloatSource): IntegerReport | FloatReport {
-  const { tensors, fqvit } = readFloatContainer(bytes, { file: path });
+  const container = readFloatContainer(bytes, { file: path });
+  const { tensors, fqvit } = container;
   return bytes instanceof Uint8Array && fqvit !== undefined && saysInteger(fqvit)
     ? inspectInteger(bytes, path)
-    : inspectFloat(tensors, readFloatModel(bytes, options), path, size);
+    : inspectFloat(tensors, floatModelOf(container, options), path, size);
 }
 
 function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {

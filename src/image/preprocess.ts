@@ -1,5 +1,6 @@
+import { INTERPOLATIONS, type Interpolation } from '../checkpoint/interpolation.js';
 import { UsageError } from '../errors.js';
-import { INTERPOLATIONS, type Interpolation, resizeRegion } from './resize.js';
+import { resizeRegion } from './resize.js';
 import { checkRgbImage, type RgbImage } from './types.js';
 
 /** What a model's configuration says about its input, in timm's words. */

@@ -1,9 +1,6 @@
+import type { Interpolation } from '../checkpoint/interpolation.js';
 import { UsageError } from '../errors.js';
 import { checkRgbImage, type RgbImage } from './types.js';
-
-/** The filters that configurations name: Pillow's 0 to 3. */
-export const INTERPOLATIONS = ['nearest', 'lanczos', 'bilinear', 'bicubic'] as const;
-export type Interpolation = (typeof INTERPOLATIONS)[number];
 
 /** A rectangle of the resized picture, in its pixels. */
 export interface Region {

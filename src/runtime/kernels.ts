@@ -32,16 +32,7 @@ export interface IntegerKernels {
   context_log2: Context;
   context_uniform: Context;
   context_eighths: Context;
-  softmax_log2(
-    q: Address,
-    ld: number,
-    out: Address,
-    rows: number,
-    n: number,
-    table: Address,
-    mask: Address,
-    scratch: Address,
-  ): void;
+  softmax_log2(...operands: [...SoftmaxOperands, mask: Address, scratch: Address]): void;
   softmax_uniform: ScaledSoftmax;
   softmax_eighths: ScaledSoftmax;
   layernorm(...operands: [...LayerNormOperands, rows: number, c: number]): void;
@@ -154,16 +145,10 @@ type Linear = (
 
 /** `scale`: levels of uniform codes, slope of codes in eighths. */
 type ScaledSoftmax = (
-  q: Address,
-  ld: number,
-  out: Address,
-  rows: number,
-  n: number,
-  table: Address,
-  scale: number,
-  mask: Address,
-  scratch: Address,
+  ...operands: [...SoftmaxOperands, scale: number, mask: Address, scratch: Address]
 ) => void;
+
+type SoftmaxOperands = [q: Address, ld: number, out: Address, rows: number, n: number, table: Address];
 
 type Context = (
   p: Address,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { INTERPOLATIONS, resize, resizeRegion } from '../../src/image/resize.js';
+import { INTERPOLATIONS } from '../../src/checkpoint/interpolation.js';
+import { resize, resizeRegion } from '../../src/image/resize.js';
 import { expected, noiseImage, sha256 } from './support.js';
 
 describe('resize', () => {

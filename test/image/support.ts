@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
 import { describe, expect } from '@jest/globals';
+import type { Interpolation } from '../../src/checkpoint/interpolation.js';
 import { ImageError } from '../../src/errors.js';
 import { crc32 } from '../../src/image/crc32.js';
 import { type DecodeOptions, decodeImage } from '../../src/image/decode.js';
-import type { Interpolation } from '../../src/image/resize.js';
 import type { RgbImage } from '../../src/image/types.js';
 
 // See src/image/resize.ts: globals are slow here.

@@ -1,11 +1,11 @@
 import type { Model, Prediction } from '../../classify.js';
-import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL, modelPath } from '../bundled-model.js';
+import { BUNDLED_MODELS, DEFAULT_MODEL } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
-import { expectFile } from '../files.js';
 import { bar, columns, formatDuration, plain } from '../format.js';
+import { IMAGE_ARGUMENT, openModel } from '../image-command.js';
 import { EXIT, note, print, printJson } from '../report.js';
-import { integerOption, THREADS_OPTION, threadsOption } from '../values.js';
+import { integerOption, THREADS_OPTION } from '../values.js';
 
 const BAR_CELLS = 20;
 
@@ -14,11 +14,7 @@ export default describeCommand({
   summary: 'say what is in photos',
   usage: 'IMAGE... [OPTIONS]',
   args: {
-    image: {
-      type: 'positional',
-      required: true,
-      description: 'JPEG, PNG or WebP: a file or a URL; several, one after the other',
-    },
+    image: IMAGE_ARGUMENT,
     model: {
       type: 'string',
       valueHint: 'M',
@@ -41,13 +37,8 @@ export default describeCommand({
   ],
   async run({ _: files, model: named, top, threads, json }) {
     const count = integerOption('top', top, 1);
-    const threadCount = threadsOption(threads);
-    const source = named ?? DEFAULT_MODEL;
-    const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
-    await expectFile(path);
-    const { load } = await import('../../index.js');
-    const model = await load(path, { threads: threadCount });
-    if (path !== named) noteBundled(source, model);
+    const { model, source, isBundled } = await openModel(named, threads);
+    if (isBundled) noteBundled(source, model);
 
     const results = await eachImage(
       files,

@@ -1,10 +1,10 @@
-import { bundledPath, DEFAULT_MODEL, modelPath } from '../bundled-model.js';
+import { DEFAULT_MODEL } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
-import { expectFile } from '../files.js';
 import { formatDuration, plain } from '../format.js';
+import { IMAGE_ARGUMENT, openModel } from '../image-command.js';
 import { EXIT, print, printJson } from '../report.js';
-import { THREADS_OPTION, threadsOption } from '../values.js';
+import { THREADS_OPTION } from '../values.js';
 
 /** Numbers of a vector that are printed; JSON has all. */
 const SHOWN = 6;
@@ -14,11 +14,7 @@ export default describeCommand({
   summary: 'turn photos into vectors, for search and similarity',
   usage: 'IMAGE... [OPTIONS]',
   args: {
-    image: {
-      type: 'positional',
-      required: true,
-      description: 'JPEG, PNG or WebP: a file or a URL; several, one after the other',
-    },
+    image: IMAGE_ARGUMENT,
     model: {
       type: 'string',
       valueHint: 'M',
@@ -33,12 +29,7 @@ export default describeCommand({
     'fqvit features a.jpg b.jpg --model m.safetensors   # and how alike they are',
   ],
   async run({ _: files, model: named, threads, json }) {
-    const threadCount = threadsOption(threads);
-    const source = named ?? DEFAULT_MODEL;
-    const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
-    await expectFile(path);
-    const { load } = await import('../../index.js');
-    const model = await load(path, { threads: threadCount });
+    const { model, source } = await openModel(named, threads);
     const results = await eachImage(
       files,
       (file) => model.features(file),
