@@ -4,9 +4,10 @@ import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.
 import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
 import { type ImageSource, readPixels } from './image/source.js';
+import { readModel } from './model-source.js';
 import { IntegerRunner } from './models/integer.js';
 import { breathe } from './platform/breathe.js';
-import { type ByteSource, readBytes } from './platform/bytes.js';
+import type { ByteSource } from './platform/bytes.js';
 import { probabilities, ranked } from './rank.js';
 import type { Tier, WasmSource } from './runtime/kernels.js';
 import { availableThreads, MAX_THREADS } from './runtime/threads.js';
@@ -33,6 +34,8 @@ export interface LoadOptions {
   signal?: AbortSignal;
   /** Bytes loaded so far, and in all where that is known. */
   onProgress?: (loaded: number, total: number | undefined) => void;
+  /** Called where the hub does not answer and the copy in the cache is taken. */
+  onWarning?: (message: string) => void;
 }
 
 export interface ClassifyOptions {
@@ -69,9 +72,21 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
  * const model = await load('deit_tiny.safetensors');                 // a path, URL, bytes, Blob or Response
  * const [best] = await model.classify('photo.jpg', { top: 1 });     // { index, label, probability }
  * model.dispose();
+ *
+ * await load('deit_cifar10');                                        // or 'swin_cifar10': they come with the package
+ * await load('owner/name@v1');                                       // a model on the Hugging Face hub, the branch main if none is named
+ * await load('hf://owner/name@v1/w4/model.safetensors');             // where it has several files: one of them
  * ```
  *
+ * A file of such a name comes first. In Node, Deno and Bun models of the hub stay in the cache of its own tools, an interrupted
+ * download goes on, and the variables `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE` count. Elsewhere there are
+ * no files and no bundled models, and a model of the hub is fetched from huggingface.co each time: `model.safetensors` unless a
+ * file is named.
+ *
  * @throws CheckpointError for a file that is no sound integer checkpoint (`readIntegerModel`)
+ * @throws HubError for a model on the hub: `HUB_NOT_FOUND`, `HUB_SEVERAL` (files, and none is named), `HUB_GATED`, `HUB_TOKEN`,
+ *   `HUB_NETWORK`, `HUB_OFFLINE`, `HUB_RATE`, `HUB_HASH`, `HUB_SIZE`, `HUB_CACHE`, `HUB_ID`, `HUB_ANSWER`, `HUB_ENDPOINT`,
+ *   `HUB_LIBRARY` (the optional package is missing)
  * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read), `THREADS` (a worker does not start),
  *   `TIER` (the engine computes the tier that was asked for wrongly)
  * @throws UsageError `TIER`, `THREADS`
@@ -81,7 +96,7 @@ export async function load(source: ByteSource, options: LoadOptions = {}): Promi
   if (tier !== undefined && !TIERS.includes(tier))
     throw new UsageError('TIER', `tier: expected one of ${TIERS.join(', ')}, found ${shown(tier)}`);
   const threads = threadCount(options);
-  const { bytes, name } = await readBytes(source, options);
+  const { bytes, name } = await readModel(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
   const isShared = threads > 1;
   const chosen =

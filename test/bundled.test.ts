@@ -1,8 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { BUNDLED_MODELS } from '../src/cli/bundled-model.js';
+import { BUNDLED_MODELS } from '../src/bundled-model.js';
 import { readPixels } from '../src/image/source.js';
 import { load, type Model } from '../src/index.js';
 import { readFloatModel } from '../src/quantize/index.js';
@@ -56,4 +57,13 @@ describe.each(BUNDLED_MODELS)('the bundled %s', (name) => {
     expect(models[1]!.codesOfPixels(noise)).toEqual(models[0]!.codesOfPixels(noise));
     expect(models[0]!.codesOfPixels(pixels)).toEqual(codes);
   });
+});
+
+test.each(BUNDLED_MODELS)('the file of %s can be asked for as a part of the package', (name) => {
+  const script = `console.log(import.meta.resolve('fqvit/models/${name}.safetensors'))`;
+  const url = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: at('.'),
+    encoding: 'utf8',
+  });
+  expect(fileURLToPath(url.trim())).toBe(at(`models/${name}.safetensors`));
 });

@@ -13,6 +13,7 @@ import {
 import type { Rgb } from './float-config.js';
 import { highestCode, integerLayout, STEP_RANGES } from './integer-layout.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
+import { quantizeCommand } from './quantize-command.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
 
@@ -123,7 +124,9 @@ export interface Description {
 }
 
 /** What to do with a float checkpoint, which may carry a document of its own under the same metadata key, without a format. */
-export const FLOAT_HINT = 'a float checkpoint becomes one with `fqvit quantize`';
+export function floatHint(file: string): string {
+  return `this is a float checkpoint; ${quantizeCommand(file)} makes an integer one`;
+}
 
 /** Whether a metadata document is that of an integer checkpoint, of any version, sound or not. */
 export function saysInteger(text: string): boolean {
@@ -182,7 +185,9 @@ function checkDescription(json: unknown, file: string): Description {
     throw new CheckpointError(
       'MODEL_KIND',
       `${file}: expected an integer checkpoint (format "${FORMAT}"), found ` +
-        (format === undefined ? `a description without a format; ${FLOAT_HINT}` : `format ${shown(format)}`),
+        (format === undefined
+          ? `a description without a format; ${floatHint(file)}`
+          : `format ${shown(format)}`),
     );
   }
   if (root.value('version') !== VERSION) {

@@ -1,5 +1,5 @@
 import { CheckpointError } from '../errors.js';
-import { type Description, FLOAT_HINT, parseDescription } from './integer-description.js';
+import { type Description, floatHint, parseDescription } from './integer-description.js';
 import { integerLayout, type TensorSpec } from './integer-layout.js';
 import { checkValues } from './integer-values.js';
 import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
@@ -30,9 +30,11 @@ export function readIntegerModel(bytes: Uint8Array, options: { file?: string } =
   const { metadata, tensors: stored } = readSafetensors(bytes, { file });
   const text = metadata[KEY];
   if (text === undefined) {
+    const isFloat = [...stored.values()].some(({ dtype }) => /^B?F\d/.test(dtype));
     throw new CheckpointError(
       'MODEL_KIND',
-      `${file}: expected an integer checkpoint with a "${KEY}" document in its metadata, found none; ${FLOAT_HINT}`,
+      `${file}: expected an integer checkpoint with a "${KEY}" document in its metadata, found none` +
+        (isFloat ? `; ${floatHint(file)}` : ''),
     );
   }
   const description = parseDescription(text, file);

@@ -1,14 +1,15 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import type { FloatFile, FloatModelOptions } from '../checkpoint/float-model.js';
 import { huggingFaceConfig, isHuggingFaceConfig } from '../checkpoint/hugging-face-config.js';
 import { shown } from '../checkpoint/shown.js';
 import { findArchitecture } from '../checkpoint/timm-architectures.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
-import { isHubId } from '../hub/id.js';
+import type { HubSource } from '../hub/id.js';
+import { hubSource } from '../model-source-node.js';
 import { readBytes } from '../platform/bytes.js';
 import { expectFile, isUrl, kind, readText } from './files.js';
-import { startProgress } from './progress.js';
+import { downloadProgress } from './progress.js';
 import { warn } from './report.js';
 
 export interface FloatSource {
@@ -26,68 +27,76 @@ const CONFIGS = ['config.json', 'preprocessor_config.json'] as const;
 /** What the weights are called in a folder: the first that is there. */
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin'] as const;
 
+/** Files that belong together, here or on the hub. */
+interface Place {
+  readonly folder: string;
+  /** All that there are, with `/` between folders. */
+  readonly names: readonly string[];
+  /** Sees to it that files are in the folder. */
+  fetch(names: readonly string[]): Promise<unknown>;
+}
+
 /**
  * Reads a float checkpoint: a file; a folder with the weights and their configs, as timm, transformers and the Hugging Face hub have them; the id of a
- * model on the hub.
+ * model on the hub, or of one of its files.
  *
  * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`; HubError
  */
 export async function readFloatSource(source: string): Promise<FloatSource> {
-  if (isHubId(source)) return readFolder(await download(source));
+  const hub = hubSource(source);
+  if (hub) return fromHub(hub, source);
   if (isUrl(source) || (await kind(source, 'a file, a folder or a model on the hub')) === 'file') {
     const { bytes } = await readBytes(source);
     return { bytes, size: bytes.length, path: source, options: { file: source } };
   }
-  return readFolder(source);
+  return readPlace({ folder: source, names: await readdir(source), fetch: async () => {} }, source);
 }
 
-async function readFolder(folder: string): Promise<FloatSource> {
-  const names = await readdir(folder);
-  const paths = await weightPaths(folder, names);
-  const [path] = paths as [string];
-  const options = { file: path, ...(await folderConfig(folder, names)) };
-  const files: Uint8Array[] = [];
-  for (const one of paths) files.push((await readBytes(one)).bytes);
-  const size = files.reduce((total, { length }) => total + length, 0);
-  return { bytes: files.length === 1 ? files[0]! : files, size, path, options };
-}
-
-/** Downloads what `readFolder` needs of a model on the hub. @returns the folder */
-async function download(id: string): Promise<string> {
+async function fromHub({ name, revision, file }: HubSource, source: string): Promise<FloatSource> {
   const { openRepository } = await import('../hub/repository.js');
-  let progress: ReturnType<typeof startProgress> | undefined;
-  const repository = await openRepository(id, {
-    onProgress(loaded, total) {
-      progress ??= startProgress(`downloading ${id}`, total, 'byte');
-      progress.update(loaded, total);
-    },
-  });
+  const progress = downloadProgress(source);
+  const repository = await openRepository(`${name}@${revision}`, { onProgress: progress.update });
   if (repository.away) warn(`${repository.away.message}: the copy in the cache is taken`);
   const names = repository.files.map(({ path }) => path);
   try {
-    const wanted = CONFIGS.filter((name) => names.includes(name));
-    const weights = weightsOrIndex(names, id);
-    await repository.fetch([...wanted, weights]);
-    if (isIndex(weights)) await repository.fetch(await shards(join(repository.folder, weights)));
+    return await readPlace({ ...repository, names }, source, file);
   } finally {
-    progress?.stop();
+    progress.stop();
   }
-  return repository.folder;
 }
 
-async function weightPaths(folder: string, names: readonly string[]): Promise<string[]> {
-  const name = weightsOrIndex(names, folder);
-  const path = join(folder, name);
-  await expectFile(path);
-  return isIndex(name) ? (await shards(path)).map((shard) => join(folder, shard)) : [path];
+/** @param source how messages name it */
+async function readPlace(place: Place, source: string, file = weightsOrIndex(place.names, source)) {
+  const { folder, names } = place;
+  const configs = CONFIGS.filter((name) => names.includes(name));
+  await place.fetch([...configs, file]);
+  const options = await folderConfig(folder, configs);
+  let paths = [join(folder, file)];
+  await expectFile(paths[0]!);
+  if (isIndex(file)) {
+    const parts = (await shards(paths[0]!)).map((name) => posix.join(posix.dirname(file), name));
+    await place.fetch(parts);
+    paths = parts.map((part) => join(folder, part));
+  }
+  const files: Uint8Array[] = [];
+  for (const path of paths) files.push((await readBytes(path)).bytes);
+  const size = files.reduce((total, { length }) => total + length, 0);
+  const [path] = paths as [string];
+  return { bytes: files.length === 1 ? files[0]! : files, size, path, options: { file: path, ...options } };
 }
 
-/** The file with the weights, or the index of several. */
+/** The file with the weights, or the index of several; of another name only where there is one. */
 function weightsOrIndex(names: readonly string[], place: string): string {
   const choices = WEIGHTS.flatMap((name) => [name, `${name}.index.json`]);
-  const found = choices.find((name) => names.includes(name));
-  if (found !== undefined) return found;
-  throw new RuntimeError('SOURCE', `${place}: expected one of ${choices.join(', ')}, found none of them`);
+  const named = choices.find((name) => names.includes(name));
+  if (named !== undefined) return named;
+  const others = names.filter((name) => /\.(safetensors|onnx)$/.test(name));
+  if (others.length === 1) return others[0]!;
+  const found = others.length === 0 ? 'none of them' : others.slice(0, 6).map(shown).join(', ');
+  throw new RuntimeError(
+    'SOURCE',
+    `${place}: expected one of ${choices.join(', ')}, or one other .safetensors or .onnx file, found ${found}`,
+  );
 }
 
 const isIndex = (name: string) => name.endsWith('.index.json');

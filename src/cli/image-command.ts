@@ -1,8 +1,8 @@
 /** What the commands that run a model on photos have in common. */
 
+import { bundledPath, DEFAULT_MODEL } from '../bundled-model.js';
 import type { Model } from '../classify.js';
-import { bundledPath, DEFAULT_MODEL, modelPath } from './bundled-model.js';
-import { expectFile } from './files.js';
+import { loadModel, modelPath } from './model-source.js';
 import { threadsOption } from './values.js';
 
 export const IMAGE_ARGUMENT = {
@@ -26,8 +26,6 @@ interface OpenModel {
 export async function openModel(named: string | undefined, threads: string): Promise<OpenModel> {
   const threadCount = threadsOption(threads);
   const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
-  await expectFile(path);
-  const { load } = await import('../index.js');
-  const model = await load(path, { threads: threadCount });
+  const model = await loadModel(path, threadCount);
   return { model, source: named ?? DEFAULT_MODEL, isBundled: path !== named };
 }

@@ -25,6 +25,19 @@ export function startProgress(what: string, total: number, unit = 'image'): Prog
   };
 }
 
+/** Progress of a download, which begins with the first bytes that are missing; where their number is not known there is none. */
+export function downloadProgress(what: string) {
+  let progress: Progress | undefined;
+  return {
+    update(loaded: number, total: number | undefined): void {
+      if (total === undefined || (progress === undefined && loaded === total)) return;
+      progress ??= startProgress(`downloading ${what}`, total, 'byte');
+      progress.update(loaded, total);
+    },
+    stop: () => progress?.stop(),
+  };
+}
+
 /** Leaves the line of a bar that still runs. */
 export function stopProgress(): void {
   current?.stop();

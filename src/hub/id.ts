@@ -1,4 +1,7 @@
-import { existsSync } from 'node:fs';
+/** How models on the hub are named. Nothing here is Node's: browsers use it too. */
+
+import { shown } from '../checkpoint/shown.js';
+import { HubError } from '../errors.js';
 
 /** A model on the hub at one of its branches, tags or commits. */
 export interface HubId {
@@ -7,6 +10,14 @@ export interface HubId {
   readonly revision: string;
 }
 
+/** A model on the hub, or one of its files. */
+export interface HubSource extends HubId {
+  /** Its name in the repository, with `/` between folders. */
+  readonly file: string | undefined;
+}
+
+const SCHEME = 'hf://';
+
 /** The hub's own rules; `--` separates owner and name in the cache's folders. Each part stands in URLs and paths as it is. */
 const PART = /^[a-z0-9][\w.-]{0,95}$/i;
 
@@ -14,17 +25,47 @@ const PART = /^[a-z0-9][\w.-]{0,95}$/i;
 const REVISION_PART = /^\w[\w.+-]{0,99}$/;
 
 /** What a path with a mistake in it ends with: such a name is not sent to anybody. */
-const FILE = /\.(safetensors|pth?|bin|json)$/i;
+const FILE = /\.(safetensors|pth?|bin|onnx|json)$/i;
 
-/** Whether a text means a model on the hub, `owner/name` or `owner/name@revision`, and not a path. */
-export function isHubId(text: string): boolean {
-  return parseHubId(text) !== undefined && !FILE.test(text) && !existsSync(text);
+/**
+ * What a text means on the hub: `owner/name` or `owner/name@revision`, or as the hub's own tools write it
+ * `hf://owner/name@revision/folder/file`, where a `/` in the revision is `%2F`. Undefined for what may be a path.
+ *
+ * @throws HubError `HUB_ID` for anything else after `hf://`
+ */
+export function parseHubSource(text: string): HubSource | undefined {
+  if (text.startsWith(SCHEME)) return parseAddress(text.slice(SCHEME.length));
+  const id = FILE.test(text) ? undefined : parseHubId(text);
+  return id && { ...id, file: undefined };
 }
 
 export function parseHubId(text: string): HubId | undefined {
   const [, name, revision = 'main'] = /^([^@]*)(?:@(.*))?$/.exec(text) ?? [];
   if (name === undefined || !isName(name) || !isRevision(revision)) return undefined;
   return { name, revision };
+}
+
+/** As `parseHubSource` reads it. */
+export function hubAddress({ name, revision }: HubId, file: string): string {
+  return `${SCHEME}${name}@${revision.replaceAll('/', '%2F')}/${file}`;
+}
+
+/** Where a browser finds a file: the hub allows requests from all pages. */
+export function hubUrl({ name, revision, file = 'model.safetensors' }: HubSource): string {
+  const path = file.split('/').map(encodeURIComponent).join('/');
+  return `https://huggingface.co/${name}/resolve/${encodeURIComponent(revision)}/${path}`;
+}
+
+function parseAddress(address: string): HubSource {
+  const [, model = '', file] = /^([^/]*\/[^/]*)(?:\/(.+))?$/s.exec(address) ?? [];
+  const id = parseHubId(model.replace(/%2F/gi, '/'));
+  if (id !== undefined && (file === undefined || file.split('/').every((part) => !/^\.{0,2}$/.test(part)))) {
+    return { ...id, file };
+  }
+  throw new HubError(
+    'HUB_ID',
+    `expected ${SCHEME}owner/name, also with @revision and /file behind it, found ${shown(SCHEME + address)}`,
+  );
 }
 
 function isName(name: string): boolean {

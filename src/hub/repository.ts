@@ -193,7 +193,7 @@ async function unavailable(absent: readonly string[], { cache, commit, away }: O
 }
 
 /** Names in a message. */
-function few(names: readonly string[]): string {
+export function few(names: readonly string[]): string {
   const more = names.length > 6 ? ` and ${names.length - 6} more` : '';
   return names.length === 0 ? 'nothing' : names.slice(0, 6).map(shown).join(', ') + more;
 }

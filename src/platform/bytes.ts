@@ -1,6 +1,6 @@
 import { RuntimeError } from '../errors.js';
 
-/** Where bytes come from: a path or URL, a Blob or Response, or the bytes themselves. */
+/** Where bytes come from: a path or URL, a Blob or Response, or the bytes themselves. For a model `load` takes names too. */
 export type ByteSource = string | URL | Uint8Array | ArrayBuffer | Blob | Response;
 
 export interface ReadOptions {

@@ -1,5 +1,6 @@
 import { RuntimeError } from '../errors.js';
 import type { Call } from '../models/integer/calls.js';
+import { isNodeLike } from '../platform/node-like.js';
 
 /** More than any machine that this is for has cores. */
 export const MAX_THREADS = 64;
@@ -43,9 +44,6 @@ export function availableThreads(wanted: number): number {
   const hasWorkers = isNodeLike() || typeof Worker === 'function';
   return hasWorkers && typeof SharedArrayBuffer === 'function' ? wanted : 1;
 }
-
-/** Whether there is `node:worker_threads`: in Node, Deno and Bun. */
-export const isNodeLike = () => typeof process !== 'undefined' && process.versions?.node !== undefined;
 
 /** Workers that run their calls when told to, while the caller runs its own. */
 export class Team {

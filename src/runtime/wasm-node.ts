@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { RuntimeError } from '../errors.js';
 import type { Tier } from './kernels.js';
 
@@ -8,6 +7,7 @@ export type WasmName = Tier | 'simd-threads' | 'relaxed-threads' | 'probe' | 'fl
 /** @throws RuntimeError `WASM_MISSING` if the package has not been built */
 export async function readWasm(name: WasmName): Promise<Uint8Array<ArrayBuffer>> {
   const url = new URL(`../../wasm/fqvit.${name}.wasm`, import.meta.url);
+  const { readFile } = await import('node:fs/promises');
   try {
     return new Uint8Array(await readFile(url));
   } catch (cause) {

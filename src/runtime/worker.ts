@@ -1,7 +1,8 @@
 /** The script of a worker of a team: waits for jobs and runs its calls, one thread of a forward pass. */
 import { execute, link } from '../models/integer/calls.js';
+import { isNodeLike } from '../platform/node-like.js';
 import { instantiateKernels } from './kernels.js';
-import { END, isNodeLike, type WorkerTask } from './threads.js';
+import { END, type WorkerTask } from './threads.js';
 
 /** Looks at the job before the thread sleeps, so that images in a row find it awake: some 50 µs. */
 const SPINS = 5_000;

@@ -1,5 +1,6 @@
-import { expect, test } from '@jest/globals';
-import { isHubId, parseHubId } from '../../src/hub/id.js';
+import { describe, expect, test } from '@jest/globals';
+import { HubError } from '../../src/errors.js';
+import { hubAddress, hubUrl, parseHubId, parseHubSource } from '../../src/hub/id.js';
 
 test.each([
   ['google/vit-base-patch16-224', 'google/vit-base-patch16-224', 'main'],
@@ -10,7 +11,7 @@ test.each([
   [`a/b@${'0'.repeat(40)}`, 'a/b', '0'.repeat(40)],
 ])('%s', (text, name, revision) => {
   expect(parseHubId(text)).toEqual({ name, revision });
-  expect(isHubId(text)).toBe(true);
+  expect(parseHubSource(text)).toEqual({ name, revision, file: undefined });
 });
 
 test.each([
@@ -58,15 +59,61 @@ test.each([
   `a/b@${'c/'.repeat(8)}c`,
 ])('not an id: %j', (text) => {
   expect(parseHubId(text)).toBeUndefined();
-  expect(isHubId(text)).toBe(false);
+  expect(parseHubSource(text)).toBeUndefined();
 });
 
-test.each(['models/deit.safetensors', 'out/deit.PTH', 'a/b.pt', 'a/pytorch_model.bin', 'a/config.json'])(
-  'a path with a mistake in it is not sent anywhere: %s',
-  (path) => expect(isHubId(path)).toBe(false),
+test.each([
+  'models/deit.safetensors',
+  'out/deit.PTH',
+  'a/b.pt',
+  'a/pytorch_model.bin',
+  'a/model.onnx',
+  'a/config.json',
+])('a path with a mistake in it is not sent anywhere: %s', (path) =>
+  expect(parseHubSource(path)).toBeUndefined(),
 );
 
-test('what exists is a path', () => {
-  expect(isHubId('test/hub')).toBe(false);
-  expect(isHubId('test/hubb')).toBe(true);
+describe('hf://', () => {
+  test.each([
+    ['hf://a/b', 'main', undefined],
+    ['hf://a/b@v1', 'v1', undefined],
+    ['hf://a/b/model.safetensors', 'main', 'model.safetensors'],
+    ['hf://a/b@v1/w4/a file#1.safetensors', 'v1', 'w4/a file#1.safetensors'],
+    ['hf://a/b@refs%2Fpr%2f1/m', 'refs/pr/1', 'm'],
+  ])('%s', (text, revision, file) => {
+    expect(parseHubSource(text)).toEqual({ name: 'a/b', revision, file });
+    if (file !== undefined) {
+      const address = hubAddress({ name: 'a/b', revision }, file);
+      expect(parseHubSource(address)).toEqual({ name: 'a/b', revision, file });
+    }
+  });
+
+  test.each([
+    'hf://',
+    'hf://a',
+    'hf:///a/b',
+    'hf://a/',
+    'hf://a/b/',
+    'hf://a/b//c',
+    'hf://a/b/../../c/d',
+    'hf://a/b/./c',
+    'hf://a/b@/c',
+    'hf://a/b@..%2Fc/m',
+    'hf://a/b\n',
+  ])('nothing else: %j', (text) => {
+    expect(() => parseHubSource(text)).toThrow(
+      expect.objectContaining({
+        code: 'HUB_ID',
+        message: expect.stringContaining('expected hf://owner/name'),
+      }),
+    );
+    expect(() => parseHubSource(text)).toThrow(HubError);
+  });
+});
+
+test('where a browser finds a file', () => {
+  expect(hubUrl(parseHubSource('a/b')!)).toBe('https://huggingface.co/a/b/resolve/main/model.safetensors');
+  expect(hubUrl(parseHubSource('hf://a/b@refs%2Fpr%2F1/w 4/#1?.safetensors')!)).toBe(
+    'https://huggingface.co/a/b/resolve/refs%2Fpr%2F1/w%204/%231%3F.safetensors',
+  );
 });

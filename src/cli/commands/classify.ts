@@ -1,5 +1,5 @@
+import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../bundled-model.js';
 import type { Model, Prediction } from '../../classify.js';
-import { BUNDLED_MODELS, DEFAULT_MODEL } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { bar, columns, formatDuration, plain } from '../format.js';
@@ -18,7 +18,7 @@ export default describeCommand({
     model: {
       type: 'string',
       valueHint: 'M',
-      description: `Integer checkpoint, a file or a URL, or one of ten classes that comes along: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+      description: `Integer checkpoint: a file, a URL or a model on the Hugging Face hub, or one of ten classes that comes along: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
     },
     top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes to show, best first' },
     threads: THREADS_OPTION,
@@ -32,7 +32,7 @@ export default describeCommand({
     'fqvit classify photo.jpg',
     'fqvit classify photo.jpg --model swin_cifar10',
     'fqvit classify photos/*.jpg --model deit_tiny.int8.safetensors --top 1',
-    'fqvit classify photos/*.jpg --model m.safetensors --threads 4',
+    'fqvit classify photos/*.jpg --model owner/name --threads 4   # of the hub',
     'fqvit classify photo.jpg --json',
   ],
   async run({ _: files, model: named, top, threads, json }) {

@@ -4,13 +4,13 @@ import type { Model } from '../../classify.js';
 import { FqvitError } from '../../errors.js';
 import { systemReason } from '../../platform/system-reason.js';
 import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
-import { modelPath } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
-import { expectFile, expectFolder } from '../files.js';
+import { expectFolder } from '../files.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, plain, plural } from '../format.js';
 import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
 import { labelsOfFolders } from '../labels-folders.js';
+import { loadModel, modelPath } from '../model-source.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { print, printJson, warn } from '../report.js';
@@ -27,7 +27,7 @@ export default describeCommand({
     m: {
       type: 'positional',
       required: true,
-      description: 'Integer checkpoint, a file or a URL, or a bundled model',
+      description: 'Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one',
     },
     images: { type: 'string', valueHint: 'DIR', required: true, description: 'Folder of the photos' },
     labels: {
@@ -57,11 +57,8 @@ export default describeCommand({
   async run({ m, images: folder, labels, reference: source, limit: limitText, threads, json }) {
     const threadCount = threadsOption(threads);
     const limit = optional(limitText, (n) => integerOption('limit', n, 1));
-    const path = modelPath(m);
-    await expectFile(path);
     await expectFolder(folder);
-    const { load } = await import('../../index.js');
-    const model = await load(path, { threads: threadCount });
+    const model = await loadModel(modelPath(m), threadCount);
     const rows =
       labels === undefined
         ? (await labelsOfFolders(folder, model.info.labels)).slice(0, limit)

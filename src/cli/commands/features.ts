@@ -1,4 +1,4 @@
-import { DEFAULT_MODEL } from '../bundled-model.js';
+import { DEFAULT_MODEL } from '../../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { formatDuration, plain } from '../format.js';
@@ -18,7 +18,7 @@ export default describeCommand({
     model: {
       type: 'string',
       valueHint: 'M',
-      description: `Integer checkpoint, with a head or without: a file or a URL, or a bundled model (default: ${DEFAULT_MODEL})`,
+      description: `Integer checkpoint, with a head or without: a file, a URL, a model on the Hugging Face hub or a bundled one (default: ${DEFAULT_MODEL})`,
     },
     threads: THREADS_OPTION,
     json: { type: 'boolean', description: 'Print JSON: [{file, model, features: [number, ...], ms}]' },

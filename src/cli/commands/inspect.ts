@@ -1,10 +1,10 @@
 import { type Architecture, swinStages } from '../../checkpoint/architecture.js';
 import type { ModelPreprocessing } from '../../checkpoint/integer-description.js';
-import { modelPath } from '../bundled-model.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatCount, plain, plural } from '../format.js';
 import type { FloatReport, IntegerReport, QuantizerReport, TensorReport } from '../inspection.js';
+import { modelPath } from '../model-source.js';
 import { describeMethod } from '../recipe.js';
 import { print, printJson, warn } from '../report.js';
 
@@ -17,7 +17,12 @@ export default describeCommand({
   summary: 'show what is in a checkpoint',
   usage: 'M [OPTIONS]',
   args: {
-    m: { type: 'positional', required: true, description: 'Integer or float checkpoint' },
+    m: {
+      type: 'positional',
+      required: true,
+      description:
+        'Integer or float checkpoint: a file, a folder, a model on the Hugging Face hub or a bundled one',
+    },
     plan: {
       type: 'boolean',
       description: 'List every step of a forward pass: shapes, MACs, bytes, scratch memory',

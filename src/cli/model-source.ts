@@ -1,0 +1,32 @@
+import { findBundled, isBundledName } from '../bundled-model.js';
+import type { Model } from '../classify.js';
+import { hubSource } from '../model-source-node.js';
+import { expectFile } from './files.js';
+import { downloadProgress } from './progress.js';
+import { warn } from './report.js';
+
+/**
+ * Where the model is that a command was given: the name of a bundled model as its file's path, anything else as it stands. A
+ * file of such a name comes first, with a warning.
+ *
+ * @throws RuntimeError `SOURCE` where the package comes without it
+ */
+export function modelPath(source: string): string {
+  const bundled = findBundled(source);
+  if (bundled === undefined && isBundledName(source)) {
+    warn(`${source} is taken from the current folder, not the bundled model of that name`);
+  }
+  return bundled ?? source;
+}
+
+/** `load` of a file, a URL or a model on the hub, which is downloaded with progress. @throws as `load` */
+export async function loadModel(source: string, threads: number): Promise<Model> {
+  if (hubSource(source) === undefined) await expectFile(source);
+  const { load } = await import('../index.js');
+  const progress = downloadProgress(source);
+  try {
+    return await load(source, { threads, onProgress: progress.update, onWarning: warn });
+  } finally {
+    progress.stop();
+  }
+}

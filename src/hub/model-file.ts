@@ -1,0 +1,38 @@
+import { HubError } from '../errors.js';
+import { type HubId, type HubSource, hubAddress } from './id.js';
+import { few, openRepository, type RepositoryOptions } from './repository.js';
+
+/**
+ * Downloads an integer checkpoint, as far as it is not in the cache: the file that is named, or the one `.safetensors` that the
+ * model has.
+ *
+ * @returns where it is on the disk, and why the hub did not answer, where this is the copy in the cache
+ * @throws HubError those of `openRepository` and its `fetch`; `HUB_NOT_FOUND` where there is no such file, `HUB_SEVERAL` where
+ *   there is more than one; the reason of `signal`
+ */
+export async function fetchModelFile(
+  { name, revision, file }: HubSource,
+  options: RepositoryOptions,
+): Promise<{ path: string; away: HubError | undefined }> {
+  const repository = await openRepository(`${name}@${revision}`, options);
+  const names = repository.files.map(({ path }) => path);
+  const [path] = await repository.fetch([file ?? theCheckpoint(names, { name, revision })]);
+  return { path: path!, away: repository.away };
+}
+
+function theCheckpoint(names: readonly string[], { name, revision }: HubId): string {
+  const id = `${name}@${revision}`;
+  const [found, ...others] = names.filter((name) => name.endsWith('.safetensors'));
+  if (found === undefined) {
+    throw new HubError(
+      'HUB_NOT_FOUND',
+      `${id}: expected a .safetensors file, found ${few(names)}; \`fqvit quantize ${id}\` makes one from a float checkpoint`,
+    );
+  }
+  if (others.length === 0) return found;
+  throw new HubError(
+    'HUB_SEVERAL',
+    `${id}: expected one .safetensors file, found ${few([found, ...others])}; ` +
+      `name the one you mean: ${hubAddress({ name, revision }, found)}`,
+  );
+}

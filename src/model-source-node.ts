@@ -1,0 +1,20 @@
+import { existsSync } from 'node:fs';
+import { findBundled } from './bundled-model.js';
+import { type HubSource, parseHubSource } from './hub/id.js';
+import type { ModelReadOptions } from './model-source.js';
+import { type NamedBytes, readBytes } from './platform/bytes.js';
+
+/** As `readModel`, where there are files: one that is there comes before what its name could mean, and the hub has a cache. */
+export async function readNamedModel(source: string, options: ModelReadOptions): Promise<NamedBytes> {
+  const hub = hubSource(source);
+  if (hub === undefined) return readBytes(findBundled(source) ?? source, options);
+  const { fetchModelFile } = await import('./hub/model-file.js');
+  const { path, away } = await fetchModelFile(hub, options);
+  if (away) options.onWarning?.(`${away.message}: the copy in the cache is taken`);
+  return { bytes: (await readBytes(path, options)).bytes, name: source };
+}
+
+/** What a text means on the hub; undefined for a path that exists, and for what may be one. @throws HubError `HUB_ID` */
+export function hubSource(text: string): HubSource | undefined {
+  return existsSync(text) ? undefined : parseHubSource(text);
+}
