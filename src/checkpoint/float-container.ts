@@ -2,7 +2,8 @@
 
 import { CheckpointError, UsageError } from '../errors.js';
 import type { FloatFile } from './float-model.js';
-import { readOnnx } from './onnx/read-onnx.js';
+import { externalNames, readOnnx } from './onnx/read-onnx.js';
+import type { ExternalFiles } from './onnx/stored.js';
 import { readSafetensors, type Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { readTorch } from './torch/read-torch.js';
@@ -16,16 +17,23 @@ export interface FloatContainer {
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
+interface ContainerOptions {
+  readonly file: string;
+  readonly imageSize?: number | undefined;
+  readonly externalFiles?: ExternalFiles | undefined;
+}
+
 /**
  * Reads a safetensors file, a PyTorch checkpoint or an ONNX model.
  *
  * @param options.imageSize for an ONNX Swin that takes images of several sizes
+ * @param options.externalFiles of an ONNX model, those of `externalNamesOf`
  * @throws CheckpointError those of `readSafetensors`, `readTorch` and `readOnnx`
  * @throws UsageError `BYTES` for anything but bytes
  */
 export function readFloatContainer(
   bytes: FloatFile,
-  { file, imageSize }: { file: string; imageSize?: number | undefined },
+  { file, imageSize, externalFiles }: ContainerOptions,
 ): FloatContainer {
   if (Array.isArray(bytes)) return joined(bytes, file);
   if (!(bytes instanceof Uint8Array)) {
@@ -34,7 +42,7 @@ export function readFloatContainer(
   }
   if (isTorch(bytes)) return { tensors: readTorch(bytes, { file }) };
   if (isOnnx(bytes)) {
-    const { tensors, config } = readOnnx(bytes, { file, imageSize });
+    const { tensors, config } = readOnnx(bytes, { file, imageSize, externalFiles });
     const { family, gelu, ...sizes } = config;
     return {
       tensors,
@@ -47,6 +55,11 @@ export function readFloatContainer(
   }
   const { tensors, metadata } = readSafetensors(bytes, { file });
   return { tensors, fqvit: metadata.fqvit };
+}
+
+/** The files beside an ONNX model that hold its weights, by the names that it has for them; none for other formats. @throws as `externalNames` */
+export function externalNamesOf(bytes: Uint8Array, file: string): string[] {
+  return isOnnx(bytes) ? externalNames(bytes, file) : [];
 }
 
 /** The tensors of all parts. */

@@ -52,6 +52,8 @@ export interface FloatModelOptions {
   arch?: string | undefined;
   /** The keys of {@link FloatConfig}, as parsed from JSON; goes before the config in the file. */
   config?: unknown;
+  /** The files beside an ONNX model that hold its weights, by the names that it has for them. */
+  externalFiles?: ReadonlyMap<string, Uint8Array> | undefined;
   /** These go before either config. */
   imageSize?: number | undefined;
   cropPct?: number | undefined;
@@ -94,7 +96,7 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
 export function readFloatModel(bytes: FloatFile, options: FloatModelOptions = {}): FloatModel {
   const file = options.file ?? 'checkpoint';
   const arch = knownArchitecture(options.arch);
-  return floatModelOf(readFloatContainer(bytes, { file, imageSize: options.imageSize }), options, arch);
+  return floatModelOf(readFloatContainer(bytes, { ...options, file }), options, arch);
 }
 
 /** As `readFloatModel`, of a file whose tensors have been read. */

@@ -1,5 +1,6 @@
-import { readdir } from 'node:fs/promises';
-import { join, posix } from 'node:path';
+import { readdir, realpath } from 'node:fs/promises';
+import { dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
+import { externalNamesOf } from '../checkpoint/float-container.js';
 import type { FloatFile, FloatModelOptions } from '../checkpoint/float-model.js';
 import { huggingFaceConfig, isHuggingFaceConfig } from '../checkpoint/hugging-face-config.js';
 import { shown } from '../checkpoint/shown.js';
@@ -7,7 +8,7 @@ import { findArchitecture } from '../checkpoint/timm-architectures.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
 import type { HubSource } from '../hub/id.js';
 import { hubSource } from '../model-source-node.js';
-import { readBytes } from '../platform/bytes.js';
+import { MAX_BYTES, readBytes } from '../platform/bytes.js';
 import { expectFile, isUrl, kind, readText } from './files.js';
 import { downloadProgress } from './progress.js';
 import { warn } from './report.js';
@@ -27,62 +28,113 @@ const CONFIGS = ['config.json', 'preprocessor_config.json'] as const;
 /** What the weights are called in a folder: the first that is there. */
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin'] as const;
 
+/** WebAssembly has no more memory. */
+const MAX_TOTAL_BYTES = 2 ** 32;
+
 /** Files that belong together, here or on the hub. */
 interface Place {
   readonly folder: string;
   /** All that there are, with `/` between folders. */
   readonly names: readonly string[];
-  /** Sees to it that files are in the folder. */
-  fetch(names: readonly string[]): Promise<unknown>;
+  /** Where files are. */
+  fetch(names: readonly string[]): Promise<string[]>;
+  /** As `fetch`, of what a file names that is not trusted. */
+  fetchInside(names: readonly string[]): Promise<string[]>;
 }
 
 /**
  * Reads a float checkpoint: a file; a folder with the weights and their configs, as timm, transformers and the Hugging Face hub have them; the id of a
  * model on the hub, or of one of its files.
  *
- * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`; HubError
+ * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`, `CHECKPOINT_EXTERNAL`; HubError
  */
 export async function readFloatSource(source: string): Promise<FloatSource> {
   const hub = hubSource(source);
   if (hub) return fromHub(hub, source);
-  if (isUrl(source) || (await kind(source, 'a file, a folder or a model on the hub')) === 'file') {
-    const { bytes } = await readBytes(source);
-    return { bytes, size: bytes.length, path: source, options: { file: source } };
+  if (isUrl(source)) return readWeights([source], async () => []);
+  if ((await kind(source, 'a file, a folder or a model on the hub')) === 'file') {
+    return readWeights([source], (names) => filesInside(dirname(source), names));
   }
-  return readPlace({ folder: source, names: await readdir(source), fetch: async () => {} }, source);
+  const place: Place = {
+    folder: source,
+    names: await readdir(source),
+    fetch: async (names) => names.map((name) => join(source, name)),
+    fetchInside: (names) => filesInside(source, names),
+  };
+  return readPlace(place, source);
 }
 
 async function fromHub({ name, revision, file }: HubSource, source: string): Promise<FloatSource> {
   const { openRepository } = await import('../hub/repository.js');
   const progress = downloadProgress(source);
-  const repository = await openRepository(`${name}@${revision}`, { onProgress: progress.update });
+  const onProgress = (loaded: number, total: number) => progress.update(loaded, total);
+  const repository = await openRepository(`${name}@${revision}`, { onProgress });
   if (repository.away) warn(`${repository.away.message}: the copy in the cache is taken`);
-  const names = repository.files.map(({ path }) => path);
+  const { folder, fetch } = repository;
+  const place = { folder, names: repository.files.map(({ path }) => path), fetch, fetchInside: fetch };
   try {
-    return await readPlace({ ...repository, names }, source, file);
+    return await readPlace(place, source, file);
   } finally {
     progress.stop();
   }
 }
 
 /** @param source how messages name it */
-async function readPlace(place: Place, source: string, file = weightsOrIndex(place.names, source)) {
-  const { folder, names } = place;
+async function readPlace(
+  { folder, names, fetch, fetchInside }: Place,
+  source: string,
+  file = weightsOrIndex(names, source),
+): Promise<FloatSource> {
   const configs = CONFIGS.filter((name) => names.includes(name));
-  await place.fetch([...configs, file]);
+  const [path] = (await fetch([file, ...configs])) as [string];
   const options = await folderConfig(folder, configs);
-  let paths = [join(folder, file)];
-  await expectFile(paths[0]!);
-  if (isIndex(file)) {
-    const parts = (await shards(paths[0]!)).map((name) => posix.join(posix.dirname(file), name));
-    await place.fetch(parts);
-    paths = parts.map((part) => join(folder, part));
-  }
+  await expectFile(path);
+  const beside = (found: readonly string[]) => found.map((name) => posix.join(posix.dirname(file), name));
+  const paths = isIndex(file) ? await fetch(beside(await shards(path))) : [path];
+  const weights = await readWeights(paths, (found) => fetchInside(beside(found)));
+  return { ...weights, options: { ...weights.options, ...options } };
+}
+
+/** @param fetchExternal gives the paths of files beside an ONNX model */
+async function readWeights(
+  paths: readonly string[],
+  fetchExternal: (names: readonly string[]) => Promise<string[]>,
+): Promise<FloatSource> {
+  const [file] = paths as [string];
+  const parts = await readAll(paths);
+  const bytes = parts.length === 1 ? parts[0]! : parts;
+  const names = bytes instanceof Uint8Array ? externalNamesOf(bytes, file) : [];
+  const external = await readAll(await fetchExternal(names));
+  const externalFiles = new Map(names.map((name, i) => [name, external[i]!]));
+  const size = [...parts, ...external].reduce((total, { length }) => total + length, 0);
+  return { bytes, size, path: file, options: { file, externalFiles } };
+}
+
+/** @throws RuntimeError `SOURCE`, also where they are longer together than `MAX_TOTAL_BYTES` */
+async function readAll(paths: readonly string[]): Promise<Uint8Array[]> {
   const files: Uint8Array[] = [];
-  for (const path of paths) files.push((await readBytes(path)).bytes);
-  const size = files.reduce((total, { length }) => total + length, 0);
-  const [path] = paths as [string];
-  return { bytes: files.length === 1 ? files[0]! : files, size, path, options: { file: path, ...options } };
+  let left = MAX_TOTAL_BYTES;
+  for (const path of paths) {
+    const { bytes } = await readBytes(path, { maxBytes: Math.min(left, MAX_BYTES) });
+    left -= bytes.length;
+    files.push(bytes);
+  }
+  return files;
+}
+
+/** Paths in a folder. @throws CheckpointError `CHECKPOINT_EXTERNAL` where a link leads out of it; RuntimeError `SOURCE` where there is no file */
+async function filesInside(folder: string, names: readonly string[]): Promise<string[]> {
+  const paths = names.map((name) => join(folder, name));
+  for (const path of paths) {
+    await expectFile(path);
+    const way = relative(await realpath(folder), await realpath(path));
+    if (!isAbsolute(way) && way.split(sep)[0] !== '..') continue;
+    throw new CheckpointError(
+      'CHECKPOINT_EXTERNAL',
+      `${path}: expected weights inside ${folder}, found a link that leads out of it`,
+    );
+  }
+  return paths;
 }
 
 /** The file with the weights, or the index of several; of another name only where there is one. */

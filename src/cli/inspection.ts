@@ -75,7 +75,7 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
  * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
  */
 export function inspectCheckpoint({ bytes, size, path, options }: FloatSource): IntegerReport | FloatReport {
-  const container = readFloatContainer(bytes, { file: path });
+  const container = readFloatContainer(bytes, { ...options, file: path });
   const { tensors, fqvit } = container;
   return bytes instanceof Uint8Array && fqvit !== undefined && saysInteger(fqvit)
     ? inspectInteger(bytes, path)

@@ -25,7 +25,11 @@ export async function loadModel(source: string, threads: number): Promise<Model>
   const { load } = await import('../index.js');
   const progress = downloadProgress(source);
   try {
-    return await load(source, { threads, onProgress: progress.update, onWarning: warn });
+    return await load(source, {
+      threads,
+      onProgress: (...done) => progress.update(...done),
+      onWarning: warn,
+    });
   } finally {
     progress.stop();
   }

@@ -33,8 +33,12 @@ export function downloadProgress(what: string) {
       if (total === undefined || (progress === undefined && loaded === total)) return;
       progress ??= startProgress(`downloading ${what}`, total, 'byte');
       progress.update(loaded, total);
+      if (loaded === total) this.stop();
     },
-    stop: () => progress?.stop(),
+    stop(): void {
+      progress?.stop();
+      progress = undefined;
+    },
   };
 }
 

@@ -110,16 +110,28 @@ export async function quantize(
       ? calibrateBest(model, pixels, wanted, run)
       : calibrate(model, pixels, wanted, { ...run, observer, ptf });
   const { quantizers, moments, images: used } = await calibration;
-  const recipe = { ...method, calibrationImages: used, seed, sourceSha256: await sourceSha256(float) };
+  const recipe = {
+    ...method,
+    calibrationImages: used,
+    seed,
+    sourceSha256: await sourceSha256(float, options.externalFiles),
+  };
   const integer = await patiently(integerizeByLayer(model, quantizers, recipe, moments), model, options);
   return { bytes: writeIntegerModel(integer), model: integer, warnings: model.warnings, skipped };
 }
 
-/** SHA-256 of the file, or of the list of those of its parts, one hexadecimal line each. */
-export async function sourceSha256(float: FloatFile): Promise<string> {
-  if (float instanceof Uint8Array) return sha256(float);
+/**
+ * SHA-256 of the file, or of the list of those of its parts, one hexadecimal line each. The files beside an ONNX model are parts, in
+ * the order of their names.
+ */
+export async function sourceSha256(
+  float: FloatFile,
+  externalFiles: FloatModelOptions['externalFiles'],
+): Promise<string> {
+  const others = [...(externalFiles ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, bytes]) => bytes);
+  if (float instanceof Uint8Array && others.length === 0) return sha256(float);
   let list = '';
-  for (const part of float) list += `${await sha256(part)}\n`;
+  for (const part of [float, others].flat()) list += `${await sha256(part)}\n`;
   return sha256(new TextEncoder().encode(list));
 }
 

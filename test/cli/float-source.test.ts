@@ -1,6 +1,8 @@
-import { mkdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { exported, outside } from '../checkpoint/onnx/support.js';
 import { renamed, VIT_RENAMINGS } from '../checkpoint/renamed.js';
 import { FakeHub } from '../hub/server.js';
 import { tinyModel } from '../support/tiny-model.js';
@@ -55,13 +57,15 @@ async function quantized(source: string, env: NodeJS.ProcessEnv = {}) {
   ];
   const run = await fqvit(args, { env });
   if (run.code !== 0) throw new Error(run.stderr);
-  const { architecture, preprocessing } = JSON.parse(run.stdout);
+  const { architecture, preprocessing, source: float } = JSON.parse(run.stdout);
   const model = readSafetensors(scratch.read('out.safetensors'));
   const { labels } = JSON.parse(model.metadata.fqvit!);
   return {
     architecture,
     preprocessing,
     labels,
+    size: float.bytes,
+    sha256: float.sha256,
     weights: [...model.tensors.values()].map(({ data }) => data),
     stderr: run.stderr,
   };
@@ -122,6 +126,70 @@ describe('a folder of transformers', () => {
   });
 });
 
+describe('an ONNX model with its weights in a file beside it', () => {
+  const NAME = 'weights/vit.onnx.data';
+  const { model, data } = outside('vit-timm-14', NAME);
+  const refusal = async (path: string, expected: RegExp) => {
+    const run = await fqvit(['quantize', path, '--calibration', photos, '-o', scratch.at('none')]);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(expected) });
+  };
+
+  test('is what it is in one piece, but for the SHA-256, which covers both files; so in a folder, and as the reference of eval', async () => {
+    const whole = await quantized(scratch.write('whole.onnx', exported('vit-timm-14')));
+    const path = scratch.write('parts/vit.onnx', model);
+    scratch.write(`parts/${NAME}`, data);
+    const parts = await quantized(path);
+    expect(parts.weights).toEqual(whole.weights);
+    expect(parts.size).toBe(model.length + data.length);
+    const { sha256 } = parts;
+    expect((await quantized(scratch.at('parts'))).sha256).toBe(sha256);
+    const labels = scratch.write('labels.csv', 'file,class\neven/0.png,1\n');
+    const compared = await fqvit([
+      ...['eval', scratch.at('out.safetensors'), '--images', photos, '--labels', labels, '--reference', path],
+    ]);
+    expect(compared).toMatchObject({ code: 0 });
+    expect(compared.stderr).not.toContain('warning');
+    expect((await fqvit(['inspect', path])).stdout).toContain('float checkpoint');
+    scratch.write(
+      `parts/${NAME}`,
+      data.map((byte, i) => (i === 5000 ? byte ^ 1 : byte)),
+    );
+    expect((await quantized(path)).sha256).not.toBe(sha256);
+  });
+
+  test('that is absent, a folder or a pipe, too short, or behind a link that leads out', async () => {
+    const path = scratch.write('bad/vit.onnx', model);
+    const beside = scratch.at(`bad/${NAME}`);
+    await refusal(path, /^fqvit: SOURCE: .*vit\.onnx\.data: expected a file, found nothing of that name/);
+    mkdirSync(beside, { recursive: true });
+    await refusal(path, /^fqvit: SOURCE: .*vit\.onnx\.data: expected a file, found a folder/);
+    rmdirSync(beside);
+    execFileSync('mkfifo', [beside]);
+    await refusal(path, /^fqvit: SOURCE: .*vit\.onnx\.data: expected a file, found a pipe or device/);
+    rmSync(beside);
+    scratch.write(`bad/${NAME}`, data.subarray(0, 5000));
+    await refusal(path, /^fqvit: CHECKPOINT_EXTERNAL: .*found only 5000 bytes/);
+    rmSync(beside);
+    const elsewhere = scratch.write('elsewhere.data', data);
+    symlinkSync(elsewhere, beside);
+    await refusal(
+      path,
+      /^fqvit: CHECKPOINT_EXTERNAL: .*expected weights inside .*bad, found a link that leads out/,
+    );
+    rmSync(scratch.at('bad/weights'), { recursive: true });
+    scratch.write('elsewhere/vit.onnx.data', data);
+    symlinkSync(scratch.at('elsewhere'), scratch.at('bad/weights'));
+    await refusal(path, /^fqvit: CHECKPOINT_EXTERNAL: .*found a link that leads out/);
+  });
+
+  test('with a name that leads out, which is not asked for', async () => {
+    for (const name of ['../elsewhere.data', scratch.at('elsewhere.data')]) {
+      const path = scratch.write('bad/out.onnx', outside('vit-timm-14', name).model);
+      await refusal(path, /^fqvit: CHECKPOINT_EXTERNAL: .*expected its data in a file beside the model/);
+    }
+  });
+});
+
 describe('a model on the hub', () => {
   let hub: FakeHub;
   beforeAll(async () => {
@@ -151,6 +219,35 @@ describe('a model on the hub', () => {
     expect(away.weights).toEqual(local.weights);
     expect(away.stderr).toMatch(/warning: .*HF_HUB_OFFLINE.*the copy in the cache is taken/);
     expect(away.stderr).not.toContain('downloading');
+  });
+
+  test('as ONNX in a folder, with its weights beside it', async () => {
+    const env = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: scratch.at('cache'), HF_TOKEN: '', HF_HUB_OFFLINE: '' };
+    const { model, data } = outside('vit-timm-14', 'vit.onnx.data');
+    const config = { ...CONFIG, patch_size: 4 };
+    const files = {
+      'config.json': new TextEncoder().encode(JSON.stringify(config)),
+      'onnx/vit.onnx': model,
+      'onnx/vit.onnx.data': data,
+      'onnx/vit_int8.onnx': new Uint8Array(5),
+      'vit.onnx.data': new Uint8Array(5),
+    };
+    hub.models['someone/onnx'] = { commit: 'e'.repeat(40), files, lfs: ['onnx/vit.onnx.data'] };
+    const found = await quantized('hf://someone/onnx/onnx/vit.onnx', env);
+    const local = { 'vit.onnx': exported('vit-timm-14'), 'config.json': config };
+    expect(found.weights).toEqual((await quantized(savedModel('one', local))).weights);
+    expect(found.labels).toEqual(['red', 'green', 'blue']);
+    const args = ['quantize', 'someone/onnx', '--calibration', photos, '-o', scratch.at('none')];
+    expect(await fqvit(args, { env })).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^fqvit: SOURCE: someone\/onnx: .*found "onnx\/vit\.onnx", "onnx\/vit_int8\.onnx"\n$/,
+      ),
+    });
+    const { 'onnx/vit.onnx.data': _, ...others } = files;
+    hub.models['someone/onnx'] = { commit: 'f'.repeat(40), files: others };
+    const lost = await fqvit(['inspect', 'hf://someone/onnx/onnx/vit.onnx'], { env });
+    expect(lost.stderr).toMatch(/^fqvit: HUB_NOT_FOUND: .*expected the file "onnx\/vit\.onnx\.data"/m);
   });
 
   test('that is not there', async () => {

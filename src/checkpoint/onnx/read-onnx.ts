@@ -11,7 +11,7 @@ import { quoted } from '../safetensors-header.js';
 import { describe } from './call.js';
 import { evaluate } from './evaluate.js';
 import type { GeluKind } from './expression.js';
-import { type ExternalFiles, numberType, storedTensor } from './stored.js';
+import { type ExternalFiles, externalLocation, numberType, storedTensor } from './stored.js';
 import { takeSwin } from './swin.js';
 import { type Part, Trails } from './trail.js';
 import { Layouts, type View } from './view.js';
@@ -42,7 +42,7 @@ export interface OnnxOptions {
   file?: string | undefined;
   /** For a Swin that takes images of several sizes: the one to read it for; 224 if left out. */
   imageSize?: number | undefined;
-  /** Gives the files beside the model that hold its weights. */
+  /** The files beside the model that hold its weights: those of {@link externalNames}. */
   externalFiles?: ExternalFiles | undefined;
 }
 
@@ -93,6 +93,18 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxMode
   }
 }
 
+/**
+ * The names that a model has for the files beside it that hold its weights, each once; they do not lead out of its folder.
+ *
+ * @throws CheckpointError `CHECKPOINT_FORMAT`, `CHECKPOINT_EXTERNAL`
+ */
+export function externalNames(bytes: Uint8Array, file: string): string[] {
+  const { initialisers, nodes } = readGraph(plain(bytes), file);
+  const constants = nodes.flatMap(({ attributes }) => [...attributes.values()].map(({ tensor }) => tensor));
+  const names = [...initialisers, ...constants].map((tensor) => tensor && externalLocation(tensor, file));
+  return [...new Set(names)].filter((name) => name !== undefined);
+}
+
 /** The input that takes the image, its pixels across, and whether the graph tells how many. */
 interface ImageInput {
   readonly name: string;
@@ -106,10 +118,9 @@ function readFor(
   options: OnnxOptions & { file: string },
 ): OnnxModel {
   const { file } = options;
-  const externalFiles = (location: string) => {
-    const found = options.externalFiles?.(location);
-    return found && plain(found);
-  };
+  const externalFiles = new Map(
+    [...(options.externalFiles ?? [])].map(([name, found]) => [name, plain(found)]),
+  );
   const layouts = new Layouts(file);
   let stored = 0;
   const output = evaluate({

@@ -44,8 +44,24 @@ export function numberType(dataType: number): Constant['type'] | undefined {
   return ELEMENT_TYPES[dataType]?.type;
 }
 
-/** Gives the bytes of a file that lies beside the model, by the name that the model has for it; undefined if it is absent. */
-export type ExternalFiles = (location: string) => Uint8Array | undefined;
+/** The bytes of files that lie beside the model, by the names that the model has for them. */
+export type ExternalFiles = ReadonlyMap<string, Uint8Array>;
+
+/**
+ * The name of the file that holds a tensor's data; undefined where the model itself does.
+ *
+ * @throws CheckpointError `CHECKPOINT_EXTERNAL` for a name that leads out of the folder: it comes from an untrusted file
+ */
+export function externalLocation({ name, external }: OnnxTensor, file: string): string | undefined {
+  if (!external) return undefined;
+  const location = external.get('location') ?? '';
+  const parts = location.split('/');
+  if (/^[^/\\:\p{C}]+(\/[^/\\:\p{C}]+)*$/u.test(location) && !parts.includes('..')) return location;
+  throw new CheckpointError(
+    'CHECKPOINT_EXTERNAL',
+    `${file}: tensor ${quoted(name)}: expected its data in a file beside the model, found the place ${quoted(location)}`,
+  );
+}
 
 /**
  * A tensor as a constant.
@@ -83,7 +99,8 @@ export function storedTensor(
   }
   const { type, dtype } = element;
   const { numbers } = tensor;
-  const raw = tensor.external ? externalData(tensor, externalFiles, file) : tensor.raw;
+  const location = externalLocation(tensor, file);
+  const raw = location === undefined ? tensor.raw : externalData(tensor, location, externalFiles, file);
   if (numbers && raw === undefined && !dtype) {
     if (numbers.length !== size) refuse(`${size} numbers for [${shape}], found ${numbers.length}`);
     return wholeView(
@@ -107,18 +124,14 @@ function halves(numbers: readonly number[]): Uint8Array {
 
 function externalData(
   { name, external }: OnnxTensor,
+  location: string,
   externalFiles: ExternalFiles | undefined,
   file: string,
 ): Uint8Array {
-  const location = external!.get('location') ?? '';
   const refuse = (message: string): never => {
     throw new CheckpointError('CHECKPOINT_EXTERNAL', `${file}: tensor ${quoted(name)}: ${message}`);
   };
-  // The name comes from an untrusted file: it must not lead out of the folder.
-  if (!/^[^/\\:\p{C}]+(\/[^/\\:\p{C}]+)*$/u.test(location) || location.split('/').includes('..')) {
-    refuse(`expected its data in a file beside the model, found the place ${quoted(location)}`);
-  }
-  const bytes = externalFiles?.(location);
+  const bytes = externalFiles?.get(location);
   if (!bytes) {
     return refuse(`its data is in another file: expected ${quoted(location)} beside the model, found none`);
   }

@@ -120,9 +120,10 @@ async function readReference(source: string, { info }: Model): Promise<FloatMode
     ...(isMean ? { global_pool: 'avg' } : {}),
   };
   const config = { ...(options.config as object | undefined), ...told };
-  const reference = readFloatModel(bytes, { file: path, config, mean, std });
+  const { externalFiles } = options;
+  const reference = readFloatModel(bytes, { file: path, externalFiles, config, mean, std });
   for (const warning of reference.warnings) warn(warning);
-  if ((await sourceSha256(bytes)) !== info.recipe.sourceSha256) {
+  if ((await sourceSha256(bytes, externalFiles)) !== info.recipe.sourceSha256) {
     warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
   }
   return reference;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
-import { type OnnxModel, readOnnx } from '../../../src/checkpoint/onnx/read-onnx.js';
+import { externalNames, type OnnxModel, readOnnx } from '../../../src/checkpoint/onnx/read-onnx.js';
 import type { Tensor } from '../../../src/checkpoint/safetensors.js';
 import { asFloat32 } from '../../../src/checkpoint/typed-views.js';
-import { changed, expectedWeights, exported, nodeOf } from './support.js';
+import { changed, expectedWeights, exported, nodeOf, outside } from './support.js';
 
 const VIT = { family: 'vit', num_heads: 2, image_size: 16, gelu: 'erf' } as const;
 const SWIN = { family: 'swin', num_heads: 2, layer_norm_eps: 1e-5, image_size: 32, gelu: 'erf' } as const;
@@ -30,7 +30,7 @@ const SWINS = [
 ] as const;
 
 /** Names in this order, shapes, and the very values. */
-function expectWeights({ tensors }: OnnxModel, expected: ReadonlyMap<string, Tensor>): void {
+function expectWeights({ tensors }: Pick<OnnxModel, 'tensors'>, expected: ReadonlyMap<string, Tensor>): void {
   expect([...tensors.keys()].sort()).toEqual([...expected.keys()].sort());
   for (const [name, tensor] of tensors) {
     const { shape } = expected.get(name)!;
@@ -217,35 +217,22 @@ describe('what exporters are free to do', () => {
 });
 
 describe('weights in a file beside the model', () => {
-  const file = new Uint8Array(4096 + 200_000);
-
-  /** Every float tensor moved out, as torch.onnx.export does with models of 2 GB and, since 2.9, with all. */
-  const outside = (location: string) =>
-    changed('swin-torchvision-18-dynamo', (graph) => {
-      let offset = 4096;
-      for (const tensor of graph.initialisers) {
-        if (tensor.dataType !== 1 || !tensor.raw) continue;
-        const { length } = tensor.raw;
-        file.set(tensor.raw, offset);
-        tensor.raw = undefined;
-        tensor.external = new Map([
-          ['location', location],
-          ['offset', String(offset)],
-          ['length', String(length)],
-        ]);
-        offset += length;
-      }
-    });
-
   test('are read from there', () => {
-    const asked = new Set<string>();
-    const externalFiles = (location: string) => {
-      asked.add(location);
-      return file;
-    };
-    const model = readOnnx(outside('weights/model.onnx.data'), { externalFiles });
-    expectWeights(model, expectedWeights('swin'));
-    expect([...asked]).toEqual(['weights/model.onnx.data']);
-    expect(model.tensors.get('norm.weight')!.data.buffer).toBe(file.buffer);
+    const name = 'weights/model.onnx.data';
+    const { model, data } = outside('swin-torchvision-18-dynamo', name);
+    const { tensors } = readOnnx(model, { externalFiles: new Map([[name, data]]) });
+    expectWeights({ tensors }, expectedWeights('swin'));
+    expect(externalNames(model, 'model.onnx')).toEqual([name]);
+    expect(externalNames(exported('vit-timm-14'), 'model.onnx')).toEqual([]);
+    expect(tensors.get('norm.weight')!.data.buffer).toBe(data.buffer);
+  });
+
+  test('also those of constants in the graph', () => {
+    const model = changed('vit-timm-14', (graph) => {
+      const tensor = { ...graph.initialisers[0]!, external: new Map([['location', 'constants']]) };
+      const value = { number: undefined, numbers: [], text: undefined, tensor };
+      graph.nodes.push({ ...nodeOf(graph, 'Add'), op: 'Constant', attributes: new Map([['value', value]]) });
+    });
+    expect(externalNames(model, 'model.onnx')).toEqual(['constants']);
   });
 });

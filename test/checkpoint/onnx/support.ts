@@ -39,6 +39,21 @@ export function changed(name: string, change: (graph: MutableGraph) => void): Ui
   return written(graph);
 }
 
+/** An export with every float tensor moved to a file beside it, as torch does with models of 2 GB and, since 2.9, with all. */
+export function outside(name: string, location: string): { model: Uint8Array; data: Uint8Array } {
+  let data = new Uint8Array(4096);
+  const model = changed(name, (graph) => {
+    for (const tensor of graph.initialisers) {
+      if (tensor.dataType !== 1 || !tensor.raw) continue;
+      const place = { location, offset: data.length, length: tensor.raw.length };
+      tensor.external = new Map(Object.entries(place).map(([key, value]) => [key, String(value)]));
+      data = new Uint8Array([...data, ...tensor.raw]);
+      tensor.raw = undefined;
+    }
+  });
+  return { model, data };
+}
+
 export function written({ opset, nodes, initialisers, inputs, outputs }: OnnxGraph): Uint8Array {
   const graph = message((writer) => {
     for (const node of nodes) nested(writer, 1, writtenNode(node));
@@ -47,6 +62,7 @@ export function written({ opset, nodes, initialisers, inputs, outputs }: OnnxGra
     for (const value of outputs) nested(writer, 12, writtenValue(value));
   });
   return message((writer) => {
+    writer.tag(1, WireType.Varint).int64(8);
     nested(writer, 7, graph);
     nested(
       writer,
