@@ -2,6 +2,7 @@
 
 import { CheckpointError, UsageError } from '../errors.js';
 import type { FloatFile } from './float-model.js';
+import { isOnnx, isTorch } from './foreign-file.js';
 import { externalNames, readOnnx } from './onnx/read-onnx.js';
 import type { ExternalFiles } from './onnx/stored.js';
 import { readSafetensors, type Tensor } from './safetensors.js';
@@ -77,15 +78,4 @@ function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
     }
   }
   return { tensors };
-}
-
-/** A ZIP archive, or the first opcode of a pickle and its protocol. */
-function isTorch(bytes: Uint8Array): boolean {
-  const isZip = bytes[0] === 0x50 && bytes[1] === 0x4b;
-  return isZip || (bytes[0] === 0x80 && bytes[1]! >= 1 && bytes[1]! <= 5);
-}
-
-/** Field 1 of the message, its version; a safetensors file has four zeros in the upper half of its header's length. */
-function isOnnx(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x08 && bytes.length >= 8 && bytes.subarray(4, 8).some((byte) => byte !== 0);
 }

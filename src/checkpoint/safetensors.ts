@@ -101,7 +101,7 @@ function readHeader(bytes: Uint8Array, file: string): { header: Header; dataStar
   const length = view.getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES) {
     // The signatures of other formats all lie in this range, read as a length.
-    const foreign = describeForeignFile(bytes);
+    const foreign = describeForeignFile(bytes, file);
     if (foreign) throw new CheckpointError('CHECKPOINT_FORMAT', `${file}: ${foreign}`);
   }
   if (length === 0n || length > MAX_HEADER_BYTES) {

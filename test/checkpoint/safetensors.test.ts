@@ -8,6 +8,7 @@ import {
   writeSafetensors,
 } from '../../src/checkpoint/safetensors.js';
 import { CheckpointError } from '../../src/errors.js';
+import { exported } from './onnx/support.js';
 import { rawFile, refusal } from './raw-file.js';
 
 /** A header entry of one U8 tensor, unless told otherwise. */
@@ -393,7 +394,13 @@ describe('a file that is not what it says', () => {
       'a bare pickle',
       new Uint8Array([0x80, 2, 0x7d, 0x71, 0, 0x28, 0x58, 5, 0, 0]),
       'CHECKPOINT_FORMAT',
-      'PyTorch checkpoint, a float one: `fqvit quantize`',
+      'PyTorch checkpoint, a float one: `fqvit quantize model.safetensors`',
+    ],
+    [
+      'an ONNX model',
+      exported('vit-timm-14'),
+      'CHECKPOINT_FORMAT',
+      'an ONNX model: `fqvit quantize model.safetensors` makes an integer checkpoint from a float one',
     ],
     [
       'a web page',
