@@ -15,7 +15,7 @@ import { type ExternalFiles, externalLocation, numberType, storedTensor } from '
 import { takeSwin } from './swin.js';
 import { type Part, Trails } from './trail.js';
 import { Layouts, type View } from './view.js';
-import { takeVit } from './vit.js';
+import { type Head, takeVit } from './vit.js';
 import { type Weight, Weights } from './weights.js';
 import { type OnnxGraph, type OnnxValue, readGraph, refuseNode } from './wire.js';
 
@@ -164,29 +164,44 @@ function refuseQuantised({ nodes }: OnnxGraph): void {
   if (node) refuseNode(node, 'expected a float model, found one that is quantised', 'CHECKPOINT_QUANTISED');
 }
 
-/** The head, and what comes before it by what the head classifies: a token, or the mean of all. */
+/** The head, or the mean of DeiT's two, and what comes before it by what it classifies: tokens, or the mean of all. */
 function takeModel(
   trails: Trails,
   output: View,
   file: string,
 ): { family: 'vit' | 'swin'; weights: ReadonlyMap<string, Weight> } {
-  const { source } = output;
-  if (source.kind !== 'linear' || !trails.layouts.isWhole(output)) {
-    throw new CheckpointError(
-      'CHECKPOINT_NETWORK',
-      `${file}: expected the output of a linear layer that classifies, found ${describe(output)}, or a part of it`,
-    );
-  }
-  const outer: Part = new Map();
-  const [classes, channels] = source.weight.shape as [number, number];
-  const tail = trails.linear({ view: output, rows: undefined, node: source.node }, outer, 'head', classes);
+  const heads = headViews(trails, output).map((view) => takeHead(trails, view, file));
+  const [{ tail, part }] = heads as [Head];
+  const channels = part.get('head.weight')!.shape[1]!;
   const { kind } = tail.view.source;
-  if (kind === 'mean') return { family: 'swin', weights: takeSwin(trails, tail, outer, channels) };
-  if (kind === 'norm') return { family: 'vit', weights: takeVit(trails, tail, outer, channels) };
+  if (kind === 'mean' && heads.length === 1)
+    return { family: 'swin', weights: takeSwin(trails, tail, part, channels) };
+  if (kind === 'norm') return { family: 'vit', weights: takeVit(trails, heads, channels) };
   return refuseNode(
     tail.node,
     `expected the class token of a ViT after a LayerNorm, or the mean of the tokens of a Swin, found ${describe(tail.view)}`,
   );
+}
+
+/** The output, or the two of which it is the mean. */
+function headViews(trails: Trails, output: View): View[] {
+  const { source, factor } = output;
+  if (source.kind !== 'add' || !trails.layouts.isWhole(output)) return [output];
+  return [source.a, source.b].map((view) => ({ ...view, factor: 2 * factor * view.factor }));
+}
+
+function takeHead(trails: Trails, view: View, file: string): Head {
+  const { source } = view;
+  if (source.kind !== 'linear' || !trails.layouts.isWhole(view)) {
+    throw new CheckpointError(
+      'CHECKPOINT_NETWORK',
+      `${file}: expected the output of a linear layer that classifies, or the mean of two, found ${describe(view)}, or a part of it`,
+    );
+  }
+  const part: Part = new Map();
+  const [classes] = source.weight.shape as [number];
+  const tail = trails.linear({ view, rows: undefined, node: source.node }, part, 'head', classes);
+  return { tail, part };
 }
 
 function outputName({ outputs }: OnnxGraph, file: string): string {

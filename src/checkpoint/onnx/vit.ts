@@ -3,17 +3,28 @@ import { takeAttention } from './attention.js';
 import { describe } from './call.js';
 import type { Expression } from './expression.js';
 import type { Part, Trail, Trails } from './trail.js';
-import { elements, isConstant, type View } from './view.js';
+import { type Constant, elements, isConstant, slice, type View } from './view.js';
 import type { Weight } from './weights.js';
 import { refuseNode } from './wire.js';
 
-/** A DeiT or ViT, from the LayerNorm before its head back to the image. */
-export function takeVit(trails: Trails, tail: Trail, outer: Part, channels: number): Map<string, Weight> {
+/** A layer that classifies: what it takes, and its weights. */
+export interface Head {
+  readonly tail: Trail;
+  readonly part: Part;
+}
+
+/** timm's names of what is before the patches, and of the heads behind them: the distillation token is DeiT's. */
+const TOKENS = ['cls_token', 'dist_token'] as const;
+const HEADS = ['head', 'head_dist'] as const;
+
+/** A DeiT or ViT, from the LayerNorm before its heads back to the image. */
+export function takeVit(trails: Trails, heads: readonly Head[], channels: number): Map<string, Weight> {
+  const outer: Part = new Map();
+  const [{ tail }] = heads as [Head];
   const end = trails.norm(tail, outer, 'norm', channels);
   let stream = trails.source(end);
-  const token = trails.reach(end, stream, channels);
-  if (token?.length !== 1 || token[0] !== 0)
-    refuseNode(end.node, 'expected the first token, the class token, to be classified, found others');
+  for (const [i, { part }] of headsByToken(trails, heads, stream, channels).entries())
+    for (const [name, weight] of part) outer.set(name.replace(HEADS[0], HEADS[i]!), weight);
   const blocks: Part[] = [];
   while (stream.kind === 'add' && !isConstant(stream.b)) {
     const part: Part = new Map();
@@ -34,14 +45,43 @@ export function takeVit(trails: Trails, tail: Trail, outer: Part, channels: numb
   }
   if (blocks.length === 0)
     return refuseNode(stream.node, 'expected the blocks of a ViT before the last LayerNorm, found none');
-  takePatches(trails, takeTokens(trails, stream, outer, channels), outer, channels);
+  const patches = takeTokens(trails, stream, outer, channels);
+  if (heads.length > 1 && !outer.has(TOKENS[1]))
+    refuseNode(end.node, 'expected a distillation token for the second head, found a patch');
+  takePatches(trails, patches, outer, channels);
   const found = new Map(outer);
   for (const [n, block] of blocks.entries())
     for (const [name, weight] of block) found.set(`blocks.${n}.${name}`, weight);
-  return new Map(vitNames(plainVit(blocks.length)).map((name) => [name, found.get(name)!]));
+  const tokens = TOKENS.filter((name) => found.has(name));
+  const names = vitNames({ ...plainVit(blocks.length), tokens, heads: HEADS.slice(0, heads.length) });
+  return new Map(names.map((name) => [name, found.get(name)!]));
 }
 
-/** Class token and patches side by side, with positions added to both or to the patches alone: the way on to these. */
+/** The heads in the order of the tokens that they take behind one LayerNorm: the first, or the first two. */
+function headsByToken(trails: Trails, heads: readonly Head[], stream: Expression, channels: number): Head[] {
+  const norm = trails.expect(heads[0]!.tail, 'norm', 'a LayerNorm');
+  const ordered: Head[] = [];
+  for (const head of heads) {
+    const { tail } = head;
+    if (tail.view.source !== norm)
+      refuseNode(
+        tail.node,
+        `expected the LayerNorm of the other head as its input, found ${describe(tail.view)}`,
+      );
+    const end = trails.step(tail, channels, norm);
+    const rows = trails.reach(end, stream, channels);
+    const token = rows?.length === 1 ? rows[0]! : -1;
+    if (token < 0 || token >= heads.length || ordered[token] !== undefined) {
+      const expected =
+        heads.length === 1 ? 'the first token, the class token,' : 'each of the first two tokens';
+      refuseNode(end.node, `expected ${expected} to be classified, found others`);
+    }
+    ordered[token] = head;
+  }
+  return ordered;
+}
+
+/** The tokens before the patches and these side by side, with positions added to both or to the patches alone: the way on to these. */
 function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: number): Trail {
   const tokens = stream.size / channels;
   const ofAll = stream.kind === 'add' && isConstant(stream.b) ? stream.b : undefined;
@@ -53,16 +93,28 @@ function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: n
     );
   }
   const patches = join.parts.at(-1)!;
-  const [token, second] = join.parts as [View, View];
-  const others = tokens - elements(patches.shape) / channels;
-  if (!isConstant(token) || second !== patches || others !== 1 || join.axis !== join.shape.length - 2) {
-    return refuseNode(
+  const others = join.parts.slice(0, -1);
+  const count = tokens - elements(patches.shape) / channels;
+  if (
+    !others.every(isConstant) ||
+    count < 1 ||
+    count > TOKENS.length ||
+    join.axis !== join.shape.length - 2
+  ) {
+    refuseNode(
       join.node,
-      `expected one class token before the patches, found ${others} tokens of ${join.parts.length - 1} parts ` +
-        '(a distilled DeiT has two, and is not supported)',
+      `expected a class token before the patches, or one and a distillation token, found ${count} tokens of ${others.length} parts`,
     );
   }
-  outer.set('cls_token', trails.weights.tensor(token, [1, 1, channels], 'the class token', join.node));
+  const places = others.flatMap((part) =>
+    Array.from({ length: part.shape[join.axis]! }, (_, i) =>
+      slice(part as View<Constant>, join.axis, i, 1, 1),
+    ),
+  );
+  for (const [i, token] of places.entries()) {
+    const weight = trails.weights.tensor(token, [1, 1, channels], `the token ${TOKENS[i]}`, join.node);
+    outer.set(TOKENS[i]!, weight);
+  }
   const shape = [1, tokens, channels];
   if (ofAll) {
     outer.set('pos_embed', trails.weights.tensor(ofAll, shape, 'the position embeddings', stream.node));
@@ -70,11 +122,11 @@ function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: n
   }
   const sum = trails.expect(whole(trails, patches, join), 'add', 'position embeddings added to the patches');
   const ofPatches = isConstant(sum.b) ? trails.layouts.numbers(sum.b) : [];
-  if (ofPatches.length !== (tokens - 1) * channels)
-    refuseNode(sum.node, `expected positions of ${tokens - 1} patches, found ${describe(sum.b)}`);
-  // The class token has none, or has it in itself.
+  if (ofPatches.length !== (tokens - count) * channels)
+    refuseNode(sum.node, `expected positions of ${tokens - count} patches, found ${describe(sum.b)}`);
+  // The tokens before them have none, or have it in themselves.
   const values = new Float64Array(tokens * channels);
-  values.set(ofPatches, channels);
+  values.set(ofPatches, count * channels);
   outer.set('pos_embed', trails.weights.floats(values, shape));
   return { view: sum.a, rows: undefined, node: sum.node };
 }

@@ -1,7 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { externalNames, type OnnxModel, readOnnx } from '../../../src/checkpoint/onnx/read-onnx.js';
-import type { Tensor } from '../../../src/checkpoint/safetensors.js';
+import { type Tensor, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
 import { asFloat32 } from '../../../src/checkpoint/typed-views.js';
+import { quantize } from '../../../src/quantize/index.js';
+import { randomPixels } from '../../float/support.js';
+import { expectSameButSource } from '../../support/same-checkpoint.js';
 import { changed, expectedWeights, exported, nodeOf, outside } from './support.js';
 
 const VIT = { family: 'vit', num_heads: 2, image_size: 16, gelu: 'erf' } as const;
@@ -18,6 +21,12 @@ const VITS = [
   ['vit-transformers-18-sdpa-dynamo', { ...VIT, layer_norm_eps: 1e-12 }],
   ['vit-torchvision-17', { ...VIT, layer_norm_eps: 1e-6 }],
   ['vit-torchvision-18-dynamo', { ...VIT, layer_norm_eps: 1e-6 }],
+] as const;
+
+const DISTILLED = [
+  ['vit-distilled-timm-17', { ...VIT, layer_norm_eps: 1e-6 }],
+  ['vit-distilled-timm-18-dynamo', { ...VIT, layer_norm_eps: 1e-6 }],
+  ['vit-distilled-transformers-14', { ...VIT, layer_norm_eps: 1e-12 }],
 ] as const;
 
 const SWINS = [
@@ -40,6 +49,39 @@ function expectWeights({ tensors }: Pick<OnnxModel, 'tensors'>, expected: Readon
 }
 
 describe('exports', () => {
+  test.each(DISTILLED)('%s', (name, config) => {
+    const model = readOnnx(exported(name), { file: name });
+    expectWeights(model, expectedWeights('vit-distilled'));
+    expect(model.config).toEqual(config);
+  });
+
+  test.each(DISTILLED)('%s quantises to the same bytes as its state dict', async (name, told) => {
+    const images = [randomPixels(768, 1), randomPixels(768, 2)].map((data) => ({
+      width: 16,
+      height: 16,
+      data,
+    }));
+    const state = writeSafetensors(expectedWeights('vit-distilled').values(), {});
+    const { num_heads, layer_norm_eps } = told;
+    const one = await quantize(state, images, { config: { num_heads, layer_norm_eps } });
+    expect(one.model.architecture).toMatchObject({ prefix: 2, pool: 'two-tokens' });
+    expectSameButSource(await quantize(exported(name), images), one);
+  });
+
+  test('the two heads may be added in either order', () => {
+    const model = changed('vit-distilled-timm-17', (graph) => {
+      const sum = graph.nodes.filter(({ op }) => op === 'Add').at(-1)!;
+      sum.inputs = [...sum.inputs].reverse();
+    });
+    expectWeights(readOnnx(model), expectedWeights('vit-distilled'));
+  });
+
+  test('a distilled one of which only the head of the class token is there', () => {
+    const expected = expectedWeights('vit-distilled');
+    for (const name of ['head_dist.weight', 'head_dist.bias']) expected.delete(name);
+    expectWeights(readOnnx(exported('vit-distilled-transformers-17-one-head')), expected);
+  });
+
   test.each(VITS)('%s', (name, config) => {
     const model = readOnnx(exported(name), { file: name });
     expectWeights(model, expectedWeights('vit'));

@@ -32,11 +32,74 @@ function refusedChange(name: string, code: string, change: (graph: MutableGraph)
 }
 
 describe('other networks', () => {
-  test('a distilled DeiT', async () => {
-    expect(await refused(exported('refused-distilled'), 'CHECKPOINT_NETWORK')).toBe(
-      'model.onnx: node "/model/deit/embeddings/Concat" ("Concat"): expected one class token before the patches, ' +
-        'found 2 tokens of 2 parts (a distilled DeiT has two, and is not supported)',
-    );
+  test.each<[string, (graph: MutableGraph) => void, RegExp]>([
+    [
+      'whose heads take the same token',
+      (graph) => {
+        const [first, second] = graph.nodes.filter(({ op }) => op === 'Gemm');
+        second!.inputs = [first!.inputs[0]!, ...second!.inputs.slice(1)];
+      },
+      /expected each of the first two tokens to be classified, found others/,
+    ],
+    [
+      'whose second head takes a patch',
+      (graph) => {
+        const second = graph.nodes.filter(({ op }) => op === 'Gather').at(-1)!;
+        graph.initialisers.push({ ...floats('two', [], []), dataType: 7, raw: undefined, numbers: [2] });
+        second.inputs = [second.inputs[0]!, 'two'];
+      },
+      /expected each of the first two tokens to be classified, found others/,
+    ],
+    [
+      'that adds a quarter of its heads',
+      (graph) => {
+        graph.initialisers.push(floats('four', [], [4]));
+        const mean = graph.nodes.find(({ outputs }) => outputs[0] === 'logits')!;
+        mean.inputs = [mean.inputs[0]!, 'four'];
+      },
+      /found it scaled by 0\.5/,
+    ],
+    [
+      'whose heads are behind two LayerNorms',
+      (graph) => {
+        const norm = graph.nodes.filter(({ op }) => op === 'LayerNormalization').at(-1)!;
+        graph.nodes.push({ ...norm, name: 'other', outputs: ['other'] });
+        const second = graph.nodes.filter(({ op }) => op === 'Gather').at(-1)!;
+        second.inputs = ['other', ...second.inputs.slice(1)];
+      },
+      /expected the LayerNorm of the other head as its input, found/,
+    ],
+    [
+      'with three tokens before the patches',
+      (graph) => {
+        const join = graph.nodes.filter(({ op }) => op === 'Concat').at(-1)!;
+        const places = [1, 16, 1].map((n, i) => integers(graph, `place ${i}`, [n]));
+        insert(graph, join.inputs[2]!, join, 'Slice', places);
+        join.inputs = [join.inputs[0]!, ...join.inputs];
+      },
+      /expected a class token before the patches, or one and a distillation token, found 3 tokens of 3 parts/,
+    ],
+    [
+      'without a distillation token',
+      (graph) => {
+        const join = graph.nodes.filter(({ op }) => op === 'Concat').at(-1)!;
+        const patches = join.inputs[2]!;
+        join.inputs = [join.inputs[0]!, patches, patches];
+        const places = [0, 1, 1].map((n, i) => integers(graph, `place ${i}`, [n]));
+        graph.nodes.push({
+          ...join,
+          name: 'first',
+          op: 'Slice',
+          inputs: [patches, ...places],
+          outputs: ['first'],
+        });
+        graph.nodes.push({ ...join, name: 'all', inputs: ['first', patches], outputs: ['all'] });
+        join.inputs = [join.inputs[0]!, 'all'];
+      },
+      /expected a distillation token for the second head, found a patch/,
+    ],
+  ])('a distilled DeiT %s', async (_, change, expected) => {
+    expect(await refusedChange('vit-distilled-timm-17', 'CHECKPOINT_NETWORK', change)).toMatch(expected);
   });
 
   test('a ViT that averages its tokens', async () => {
@@ -117,7 +180,7 @@ describe('other networks', () => {
         const gemm = nodeOf(graph, 'Gemm');
         graph.outputs[0]!.name = gemm.inputs[0]!;
       },
-      /expected the output of a linear layer that classifies, found the output of node .*\("LayerNormalization"\)/,
+      /expected the output of a linear layer that classifies, or the mean of two, found the output of node .*\("LayerNormalization"\)/,
     ],
   ])('%s', async (_, change, expected) => {
     expect(await refusedChange('vit-transformers-20-any-size', 'CHECKPOINT_NETWORK', change)).toMatch(

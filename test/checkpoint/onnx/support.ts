@@ -21,7 +21,7 @@ export function exported(name: string): Uint8Array {
 }
 
 /** The weights that all exports of a family were made with. */
-export function expectedWeights(family: 'vit' | 'swin'): Map<string, Tensor> {
+export function expectedWeights(family: 'vit' | 'vit-distilled' | 'swin'): Map<string, Tensor> {
   const bytes = new Uint8Array(readFileSync(new URL(`${family}.safetensors`, fixtures)));
   return new Map(readSafetensors(bytes).tensors);
 }
