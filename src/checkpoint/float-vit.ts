@@ -43,7 +43,7 @@ export function readVit(source: FloatSource): FloatReading {
     ...geluOf(config),
   };
   const family = config.architecture ?? arch?.family ?? 'deit';
-  const sizes = { family, imageSize, patchSize, dim, depth, mlpDim };
+  const sizes = { family, imageSize, patchSize, dim, depth, mlpDim, ...variant };
   checkNamed(source, sizes);
   checkPatches(patchSize, config, file);
   if (config.image_size !== undefined && config.image_size !== imageSize) {

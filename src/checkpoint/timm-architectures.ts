@@ -40,14 +40,16 @@ function knownVit(
   size: keyof typeof VIT_SIZES,
   patchSize: number,
   imageSize: number,
+  distilled = false,
 ): KnownVit {
   return {
-    name: `${family}_${size}_patch${patchSize}_${imageSize}`,
+    name: `${family}_${size}${distilled ? '_distilled' : ''}_patch${patchSize}_${imageSize}`,
     family,
     imageSize,
     patchSize,
     ...VIT_SIZES[size],
     mlpDim: 4 * VIT_SIZES[size].dim,
+    ...(distilled ? { prefix: 2, pool: 'two-tokens' } : {}),
     cropPct: knownCrop(family, imageSize),
   };
 }
@@ -76,6 +78,10 @@ export const KNOWN_VITS: readonly KnownVit[] = [
   knownVit('deit', 'small', 16, 224),
   knownVit('deit', 'base', 16, 224),
   knownVit('deit', 'base', 16, 384),
+  knownVit('deit', 'tiny', 16, 224, true),
+  knownVit('deit', 'small', 16, 224, true),
+  knownVit('deit', 'base', 16, 224, true),
+  knownVit('deit', 'base', 16, 384, true),
   knownVit('vit', 'small', 8, 224),
   knownVit('vit', 'base', 8, 224),
   ...[224, 384].flatMap((imageSize) => [
@@ -112,7 +118,10 @@ export function findArchitecture(name: string): KnownArchitecture | undefined {
 export function listSizes(sizes: NamedSizes): string {
   const { imageSize, patchSize, dim, mlpDim } = sizes;
   const start = `image ${imageSize}, patch ${patchSize}`;
-  if (sizes.family !== 'swin') return `${start}, dim ${dim}, depth ${sizes.depth}, MLP ${mlpDim}`;
+  if (sizes.family !== 'swin') {
+    const heads = sizes.pool === 'two-tokens' ? ', a second head for distillation' : '';
+    return `${start}, dim ${dim}, depth ${sizes.depth}, MLP ${mlpDim}${heads}`;
+  }
   const [depths, heads] = [sizes.depths, sizes.heads].map(shown);
   return `${start}, window ${sizes.window}, dim ${dim}, depths ${depths}, heads ${heads}, MLP ${mlpDim}`;
 }

@@ -211,6 +211,33 @@ describe('what shapes cannot tell', () => {
     ]);
   });
 
+  test('a distilled DeiT has a name of its own; a name of the other kind is a warning', () => {
+    const shapes = tinyShapes({ dim: 192, depth: 12, patchSize: 16, grid: 14, mlpDim: 768 });
+    shapes.set('dist_token', [1, 1, 192]).set('pos_embed', [1, 198, 192]);
+    const oneHead = writeSafetensors(zeros(shapes, 'F16'), {});
+    shapes.set('head_dist.weight', [3, 192]).set('head_dist.bias', [3]);
+    const distilled = writeSafetensors(zeros(shapes, 'F16'), {});
+    const name = 'deit_tiny_distilled_patch16_224';
+    const { architecture, preprocessing, warnings } = readFloatModel(distilled, { arch: name });
+    expect(architecture).toMatchObject({ family: 'deit', name, heads: 3, prefix: 2, pool: 'two-tokens' });
+    expect(preprocessing).toMatchObject({ imageSize: 224, cropPct: 0.875 });
+    expect(warnings).toEqual([]);
+    expect(readFloatModel(distilled).architecture.name).toBe(name);
+
+    const other = readFloatModel(distilled, { arch: 'deit_tiny_patch16_224' });
+    expect(other.architecture).toEqual(architecture);
+    expect(other.warnings).toEqual([
+      expect.stringMatching(
+        /: expected .*, MLP 768, found .*, MLP 768, a second head for distillation: the sizes/,
+      ),
+    ]);
+    const plain = readFloatModel(deitTiny, { arch: name });
+    expect(plain.architecture).toMatchObject({ name: 'deit_tiny_patch16_224', heads: 3 });
+    expect(plain.warnings).toEqual([expect.stringContaining(`--arch ${name}: expected`)]);
+    // As in Hugging Face's DeiTForImageClassification.
+    expect(readFloatModel(oneHead).architecture).toMatchObject({ name: 'deit_tiny_patch16_224', prefix: 2 });
+  });
+
   test('a ViT of 384 pixels is not cropped', () => {
     const file = published(192, 12, 16, 24);
     expect(readFloatModel(file, { arch: 'vit_tiny_patch16_384' }).preprocessing.cropPct).toBe(1);
@@ -247,6 +274,13 @@ describe('what shapes cannot tell', () => {
       dim: 768,
     });
     expect(findArchitecture('deit_tiny')).toBeUndefined();
+    const distilled = KNOWN_VITS.filter(({ prefix }) => prefix === 2).map(({ name }) => name);
+    expect(distilled).toEqual([
+      'deit_tiny_distilled_patch16_224',
+      'deit_small_distilled_patch16_224',
+      'deit_base_distilled_patch16_224',
+      'deit_base_distilled_patch16_384',
+    ]);
     expect(new Set(KNOWN_VITS.map(({ name }) => name)).size).toBe(KNOWN_VITS.length);
     for (const { name, dim, heads, patchSize, imageSize } of KNOWN_VITS) {
       expect([name, dim / heads, imageSize % patchSize]).toEqual([name, 64, 0]);
@@ -723,7 +757,7 @@ describe('a float model that cannot be used', () => {
   });
 
   test.each<[name: string, options: FloatModelOptions, says: string]>([
-    ['arch', { arch: 'resnet50' }, 'expected one of deit_base_patch16_224'],
+    ['arch', { arch: 'resnet50' }, 'expected one of deit_base_distilled_patch16_224'],
     ['imageSize', { imageSize: -1 }, 'option image_size: expected a positive integer, found -1'],
     ['cropPct', { cropPct: 87.5 }, 'option crop_pct: expected a number above 0 and at most 1, found 87.5'],
     [
