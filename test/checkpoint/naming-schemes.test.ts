@@ -1,12 +1,13 @@
-import { describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
-import { quantize } from '../../src/quantize/index.js';
+import { type Quantized, quantize } from '../../src/quantize/index.js';
 import { expectSameButSource } from '../support/same-checkpoint.js';
-import { describeWithShared, readShared } from '../support/shared.js';
+import { describeWithShared, readShared, shared } from '../support/shared.js';
 import { tinyModel, tinySwinModel } from '../support/tiny-model.js';
 import { renamed, SWIN_RENAMINGS, VIT_RENAMINGS } from './renamed.js';
 import { zeros } from './tiny-float.js';
+import { saved } from './torch/raw-torch.js';
 
 const tensorsOf = (file: Uint8Array): Tensor[] => [...readSafetensors(file).tensors.values()];
 
@@ -74,7 +75,7 @@ test('one tensor under two names', () => {
   );
 });
 
-describeWithShared('a real checkpoint in the names of other libraries', 1, () => {
+describeWithShared('a real Swin in the names of other libraries', 1, () => {
   test('quantises to the same bytes, but for the SHA-256 of its source', async () => {
     const images = [1, 2].map((seed) => ({
       width: 56,
@@ -88,5 +89,54 @@ describeWithShared('a real checkpoint in the names of other libraries', 1, () =>
       const other = await quantize(writeSafetensors(renamed(tensorsOf(file), renaming), {}), images, options);
       expectSameButSource(other, one);
     }
+  });
+});
+
+describeWithShared('DeiT-Tiny in the form of other libraries', 5, () => {
+  const photos = ['n02690373_airliner', 'n02123159_tiger_cat'].map(
+    (name) => `${shared}data/imagenet500/${name}.JPEG`,
+  );
+  const made = (file: Uint8Array) =>
+    quantize(file, photos, { method: 'fq', config: { architecture: 'deit', num_heads: 3 } });
+  const plain = () => tensorsOf(readShared('models/deit_tiny_patch16_224.safetensors'));
+  const safetensors = (tensors: readonly Tensor[]) => writeSafetensors(tensors, {});
+
+  /** With a second token, which has a position, and a second head: the first ones, the other way round. */
+  const distilled = (): Tensor[] => {
+    const reversed = ({ data, ...rest }: Tensor, name: string): Tensor => {
+      const values = new Float32Array(data.slice().buffer).reverse();
+      return { ...rest, name, data: new Uint8Array(values.buffer) };
+    };
+    return plain().flatMap((tensor) => {
+      const { name, data } = tensor;
+      if (name === 'cls_token') return [tensor, reversed(tensor, 'dist_token')];
+      if (name.startsWith('head.')) return [tensor, reversed(tensor, name.replace('head', 'head_dist'))];
+      if (name !== 'pos_embed') return [tensor];
+      const first = data.subarray(0, 4 * 192);
+      return [{ ...tensor, shape: [1, 198, 192], data: new Uint8Array(Buffer.concat([first, data])) }];
+    });
+  };
+
+  let one: Quantized;
+  let two: Quantized;
+  beforeAll(async () => {
+    one = await made(safetensors(plain()));
+    two = await made(safetensors(distilled()));
+    expect(one.model.architecture.name).toBe('deit_tiny_patch16_224');
+    expect(two.model.architecture.name).toBe('deit_tiny_distilled_patch16_224');
+  }, 60_000);
+
+  test.each(['Hugging Face ViT', 'Hugging Face DeiT', 'torchvision'] as const)('%s', async (library) => {
+    expectSameButSource(await made(safetensors(renamed(plain(), VIT_RENAMINGS[library]))), one);
+  });
+
+  test("facebook's .pth", async () => {
+    expectSameButSource(await made(saved(plain())), one);
+  });
+
+  test('distilled, of Hugging Face and as .pth', async () => {
+    const other = renamed(distilled(), VIT_RENAMINGS['Hugging Face DeiT']);
+    expectSameButSource(await made(safetensors(other)), two);
+    expectSameButSource(await made(saved(distilled())), two);
   });
 });

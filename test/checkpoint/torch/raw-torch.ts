@@ -1,15 +1,16 @@
 /** PyTorch checkpoints made by hand, so that they can be wrong in exactly one way. */
 
+import type { Tensor } from '../../../src/checkpoint/safetensors.js';
+
 type Part = string | number | Uint8Array | readonly number[];
 
 /** ASCII text, single bytes and bytes, one after another. */
 export function bytesOf(...parts: Part[]): Uint8Array {
-  return Uint8Array.from(
-    parts.flatMap((part) => {
-      if (typeof part === 'number') return [part];
-      return typeof part === 'string' ? Array.from(part, (character) => character.charCodeAt(0)) : [...part];
-    }),
-  );
+  const pieces = parts.map((part) => {
+    if (typeof part === 'number') return Uint8Array.of(part);
+    return typeof part === 'string' ? Buffer.from(part, 'latin1') : Uint8Array.from(part);
+  });
+  return new Uint8Array(Buffer.concat(pieces));
 }
 
 export function u32(value: number): number[] {
@@ -169,4 +170,15 @@ export function archive(
       data: new Uint8Array(Float32Array.from(floats).buffer),
     })),
   ];
+}
+
+/** What `torch.save({"model": state_dict})` makes of float32 tensors, the form of facebook's checkpoints. */
+export function saved(tensors: readonly Tensor[]): Uint8Array {
+  const state = tensors.map(({ name, shape, data }, i) => {
+    const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, n) => product * n, 1));
+    const [size, stride] = [shape, strides].map((list) => tuple(...list.map(int)));
+    return [name, tensor({ key: String(i), count: data.length / 4, size: size!, stride: stride! })] as const;
+  });
+  const entries = archive(pickled(dictionary({ model: dictionary(Object.fromEntries(state)) })), {});
+  return zip([...entries, ...tensors.map(({ data }, i) => ({ name: `archive/data/${i}`, data }))]);
 }
