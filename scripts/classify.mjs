@@ -1,14 +1,24 @@
-// `npm run classify [-- IMAGE... OPTIONS]`: sets a fresh clone up, then classifies; without arguments the sample photo.
+// `npm run classify [-- IMAGE... OPTIONS]`: sets a fresh clone up, then classifies; without an image the sample photo.
 import { spawnSync } from 'node:child_process';
+import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { setup } from './setup.mjs';
 
 setup();
-const root = fileURLToPath(new URL('..', import.meta.url));
+const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const args = process.argv.slice(2);
 // npm runs scripts in the package's folder; a caller's paths are meant from where the caller stands
-const [images, cwd] = args.length > 0 ? [args, process.env.INIT_CWD] : [['examples/chelsea.png'], root];
-const { status } = spawnSync(process.execPath, [`${root}dist/cli/main.js`, 'classify', ...images], {
+const cwd = process.env.INIT_CWD ?? process.cwd();
+const takesValue = { type: 'string' };
+const { values, positionals } = parseArgs({
+  args,
+  options: { model: takesValue, top: takesValue, threads: takesValue, help: { type: 'boolean', short: 'h' } },
+  allowPositionals: true,
+  strict: false,
+});
+const sample = positionals.length > 0 || values.help ? [] : [relative(cwd, at('examples/chelsea.png'))];
+const { status } = spawnSync(process.execPath, [at('dist/cli/main.js'), 'classify', ...sample, ...args], {
   stdio: 'inherit',
   cwd,
 });

@@ -21,7 +21,7 @@ export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
 export interface MethodOptions {
   /**
-   * `best`: closest to float, the default. `fq`: the paper, PTF and Log-Int-Softmax; the default where an observer is named. The others
+   * `best`: closest to float as a rule, the default. `fq`: the paper, PTF and Log-Int-Softmax; the default where an observer is named. The others
    * are the plain methods of the paper's table.
    */
   method?: Method | undefined;

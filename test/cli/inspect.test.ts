@@ -187,6 +187,11 @@ test('a float checkpoint: what it is, and how to quantise it', async () => {
   expect(run.stdout).toMatch(/^parameters +[\d,]+$/m);
   expect(run.stdout).toMatch(/fqvit quantize .*float\.safetensors --calibration DIR -o OUT$/m);
 
+  expect(await fqvit(['inspect', float, '--plan'])).toEqual({
+    ...run,
+    stderr: 'fqvit: warning: --plan: expected an integer checkpoint, found a float one: it is ignored\n',
+  });
+
   const json = JSON.parse((await fqvit(['inspect', float, '--json'])).stdout);
   expect(json).toMatchObject({
     kind: 'float',

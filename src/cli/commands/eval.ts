@@ -41,7 +41,11 @@ export default describeCommand({
       valueHint: 'FLOAT',
       description: 'Float checkpoint to compare with, the one that M was made from',
     },
-    limit: { type: 'string', valueHint: 'N', description: 'Only the first N rows' },
+    limit: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'Only the first N rows of CSV, or of subfolders N photos, from all classes alike',
+    },
     threads: THREADS_OPTION,
     json: {
       type: 'boolean',

@@ -41,7 +41,10 @@ export default describeCommand({
     const source = await readFloatSource(path);
     const { inspectCheckpoint } = await import('../inspection.js');
     const report = inspectCheckpoint(source);
-    if (report.kind === 'float') for (const warning of report.warnings) warn(warning);
+    if (report.kind === 'float') {
+      for (const warning of report.warnings) warn(warning);
+      if (plan) warn('--plan: expected an integer checkpoint, found a float one: it is ignored');
+    }
     if (json) return printJson(report);
     const summary = report.kind === 'integer' ? integerSummary(report) : floatSummary(report);
     for (const line of columns(summary)) print(plain(line));

@@ -57,7 +57,7 @@ const ARGS = {
     options: [...METHODS],
     valueHint: 'METHOD',
     description:
-      "best (default): closest to float; fq: the FQ-ViT paper's own; the others: the paper's baselines",
+      "best (default): closest to float as a rule; fq: the FQ-ViT paper's own; the others: the paper's baselines",
   },
   observer: {
     type: 'enum',
