@@ -33,6 +33,13 @@ export {
   evaluate,
   type LabelledImage,
 } from './evaluate.js';
+export {
+  LAYER_KINDS,
+  type LayerError,
+  type LayerErrorsOptions,
+  type LayerKind,
+  layerErrors,
+} from './layer-errors.js';
 
 /** Images that calibrate where the caller does not say: as many as the paper's authors took. */
 export const DEFAULT_IMAGES = 1000;
