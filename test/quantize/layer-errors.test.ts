@@ -286,9 +286,16 @@ describe('of a layer', () => {
   });
 
   test('growth in a Swin: scores read the position bias too', async () => {
-    const { errors } = await of(readFloatModel(tinySwinModel()), METHODS[1]);
-    const at = (name: string) => errors.get(`layers.0.blocks.1.attn.${name}`)!;
-    expect(at('bias_table')).toMatchObject({ kind: 'other' });
+    const swin = readFloatModel(tinySwinModel());
+    const { integer, quantizers } = await make(swin, METHODS[1]);
+    const coarse = { scale: 0.5, zeroPoint: 128 };
+    const others = new Map(quantizers).set('layers.0.blocks.0.attn.bias_table', coarse);
+    const file = writeIntegerModel(integerize(swin, others, integer.recipe));
+    const found = await layerErrors(swin, file, [picture(16, 11)]);
+    const errors = new Map(found.map((one) => [one.name, one]));
+    const at = (of: string) => errors.get(`layers.0.blocks.0.attn.${of}`)!;
+    expect(at('bias_table').kind).toBe('other');
+    expect(at('bias_table').error).toBeGreaterThan(at('qk').error);
     growth(at('scores'), at('qk'), at('bias_table'));
   });
 
