@@ -53,8 +53,8 @@ export interface LayerErrorsOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** An error that is float32's own. */
-const EXACT = 1e-6;
+/** An error below this is float32's own. */
+export const EXACT = 1e-6;
 
 /**
  * The error of every activation of an integer model against the float model's, in order of execution. Both run freely, so errors
