@@ -58,7 +58,7 @@ const ARGS = {
     valueHint: 'FILE',
     description: 'Write an HTML page about the result: agreement with float, error of every layer, sizes',
   },
-  force: { type: 'boolean', description: 'Replace OUT, and FILE, if it is there' },
+  force: { type: 'boolean', description: 'Replace OUT and FILE if they are there' },
   method: {
     type: 'enum',
     options: [...METHODS],

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readFloatModel } from '../../../src/checkpoint/float-model.js';
@@ -119,6 +120,8 @@ describe('the page', () => {
   test('its figures', () => {
     const { agreement, photos: compared } = quality;
     shows(page, `${agreement!.same} of ${compared}; 95 % interval`);
+    const percent = (100 * agreement!.same) / compared;
+    shows(page, `<b>${percent.toFixed(percent === 100 || percent === 0 ? 0 : 1)} %</b>same class as float`);
     shows(page, `<b>${agreement!.kl.toFixed(4)}</b>mean KL from float, nats`);
     shows(page, 'Measured on 8 photos of the calibration folder, none of which calibrated.');
     shows(page, '<dd>4 photos of 12, seed 0</dd>');
@@ -185,6 +188,17 @@ describe('quality', () => {
     const measured = (await measureQuality(seen))!;
     expect(measured).toMatchObject({ photos: 12, seen: true });
     shows(renderPage(seen, measured, ASSETS), '<strong>Measured on 12 photos that calibrated</strong>');
+  });
+
+  test('of many photos on 200, and every activation on 16', async () => {
+    const many = Array.from({ length: 220 }, (_, i) => {
+      const path = scratch.at(`many-${i}.png`);
+      symlinkSync(photos[i % 12]!, path);
+      return path;
+    });
+    const measured = (await measureQuality({ ...source, images: many }))!;
+    expect(measured).toMatchObject({ photos: 200, available: 216, measured: 16, seen: false });
+    shows(renderPage(source, measured, ASSETS), 'none of which calibrated (the seed chose them out of 216).');
   });
 
   test('photos that cannot be read are counted', async () => {
