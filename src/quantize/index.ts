@@ -34,7 +34,6 @@ export {
   type LabelledImage,
 } from './evaluate.js';
 export {
-  LAYER_KINDS,
   type LayerError,
   type LayerErrorsOptions,
   type LayerKind,

@@ -72,7 +72,7 @@ figure img { flex: none; width: 96px; height: 96px; border-radius: .25rem; }
   dd { margin-bottom: .5rem; }
   td.bar, th.bar { display: none; }
   table { font-size: .8125rem; }
-  .scroll th, .scroll td { padding: .3rem .3rem; }
+  .scroll th, .scroll td { padding: .3rem .2rem; }
   td.name { font-size: .6875rem; }
 }
 `;
