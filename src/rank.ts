@@ -18,3 +18,8 @@ export function logProbabilities(logits: ArrayLike<number>): Float64Array {
   const sum = below.reduce((total, distance) => total + Math.exp(distance), 0);
   return below.map((distance) => distance - Math.log(sum));
 }
+
+/** KL(p ‖ q) in nats, of logarithms of probabilities. */
+export function divergence(p: Float64Array, q: Float64Array): number {
+  return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]!), 0);
+}

@@ -118,7 +118,7 @@ function planReport({ steps, activationBytes, scratchBytes }: ModelPlan): Intege
     macs: steps.reduce((total, { macs }) => total + macs, 0),
     activationBytes,
     scratchBytes,
-    steps: steps.map(({ run: _, ...step }) => step),
+    steps: steps.map(({ run: _, reads: _r, ...step }) => step),
   };
 }
 

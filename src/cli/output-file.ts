@@ -12,7 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
 import { shown } from './values.js';
@@ -22,6 +22,8 @@ export interface OutputOptions {
   force: boolean;
   /** Files that are read and must not be replaced. */
   inputs: readonly string[];
+  /** Another output, as `checkOutput` gave it. */
+  beside?: string;
 }
 
 /**
@@ -29,9 +31,9 @@ export interface OutputOptions {
  *
  * @returns the path to write: through a link, the file behind it
  * @throws FqvitError `OUTPUT_EXISTS` without `force`; `OUTPUT` for a folder, a missing folder or one that cannot be
- *   written, an input
+ *   written, an input, the other output
  */
-export function checkOutput(path: string, { force, inputs }: OutputOptions): string {
+export function checkOutput(path: string, { force, inputs, beside }: OutputOptions): string {
   if (path.includes('\0')) throw refusal(path, 'a path', 'a NUL character in it');
   if (/[\\/]$/.test(path)) throw refusal(path, 'a file to write', 'the name of a folder');
   const there = existing(path, force);
@@ -46,6 +48,9 @@ export function checkOutput(path: string, { force, inputs }: OutputOptions): str
   } catch (cause) {
     if (cause instanceof FqvitError) throw cause;
     throw refusal(folder, 'a folder for the output', systemReason(cause), cause);
+  }
+  if (beside !== undefined && realTarget(beside) === realTarget(target)) {
+    throw refusal(path, 'another file than the other output', 'the same');
   }
   return target;
 }
@@ -99,6 +104,11 @@ function samePath(a: string, b: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** A name in a folder that is there: the same for every way to it. */
+function realTarget(path: string): string {
+  return join(realpathSync(dirname(path)), basename(path));
 }
 
 function refusal(path: string, expected: string, found: string, cause?: unknown): FqvitError {

@@ -4,7 +4,7 @@ import { CheckpointError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { FloatRunner } from '../models/float.js';
 import { breathe } from '../platform/breathe.js';
-import { logProbabilities, ranked } from '../rank.js';
+import { divergence, logProbabilities, ranked } from '../rank.js';
 import { readWasm } from '../runtime/wasm-node.js';
 
 export interface LabelledImage {
@@ -164,9 +164,4 @@ class Score {
       msPerImage: sorted[Math.floor(sorted.length / 2)] ?? 0,
     };
   }
-}
-
-/** KL(p ‖ q) in nats, of logarithms of probabilities. */
-function divergence(p: Float64Array, q: Float64Array): number {
-  return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]!), 0);
 }

@@ -33,6 +33,12 @@ export {
   evaluate,
   type LabelledImage,
 } from './evaluate.js';
+export {
+  type LayerError,
+  type LayerErrorsOptions,
+  type LayerKind,
+  layerErrors,
+} from './layer-errors.js';
 
 /** Images that calibrate where the caller does not say: as many as the paper's authors took. */
 export const DEFAULT_IMAGES = 1000;

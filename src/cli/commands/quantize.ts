@@ -19,6 +19,8 @@ import { checkOutput, writeOutput } from '../output-file.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { note, print, printJson, warn } from '../report.js';
+import type { PageSource } from '../report-page/page.js';
+import type { ReportSummary } from '../report-page/write-report.js';
 import { fractionOption, integerOption, optional, tripleOption } from '../values.js';
 
 /** Skipped images that the summary lists; the rest is a number. */
@@ -51,7 +53,12 @@ const ARGS = {
     required: true,
     description: 'The integer checkpoint to write',
   },
-  force: { type: 'boolean', description: 'Replace OUT if it is there' },
+  report: {
+    type: 'string',
+    valueHint: 'FILE',
+    description: 'Write an HTML page about the result: agreement with float, error of every layer, sizes',
+  },
+  force: { type: 'boolean', description: 'Replace OUT and FILE if they are there' },
   method: {
     type: 'enum',
     options: [...METHODS],
@@ -128,6 +135,7 @@ export default describeCommand({
     'fqvit quantize swin_tiny.safetensors --labels names.txt --calibration photos/ -o swin_tiny.int8.safetensors',
     'fqvit quantize google/vit-base-patch16-224 --calibration photos/ -o vit.int8.safetensors',
     'fqvit quantize deit_tiny.safetensors --weight-bits 4 --calibration photos/ -o deit_tiny.int4.safetensors',
+    'fqvit quantize deit_tiny.safetensors --calibration photos/ --calibration-images 256 --report deit_tiny.html -o deit_tiny.int8.safetensors',
     'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
   ],
   async run(args) {
@@ -139,7 +147,9 @@ export default describeCommand({
     const images = await calibrationList(args.calibration, calibrationImages);
     const folder = ['model.safetensors', 'config.json'].map((file) => join(args.float, file));
     const inputs = [args.float, ...folder, ...(args.labels ? [args.labels] : []), ...images];
-    const target = checkOutput(args.output, { force: args.force ?? false, inputs });
+    const force = args.force ?? false;
+    const target = checkOutput(args.output, { force, inputs });
+    const page = optional(args.report, (path) => checkOutput(path, { force, inputs, beside: target }));
     const float = await readFloatSource(args.float);
     const options = { ...float.options, ...chosen, ...(labels ? { labels } : {}) };
     const { DEFAULT_IMAGES, quantize, readFloatModel } = await import('../../quantize/index.js');
@@ -164,18 +174,21 @@ export default describeCommand({
     } finally {
       progress.stop();
     }
-    writeOutput(target, result.bytes, { force: args.force ?? false });
-    const summary: Summary = {
-      args,
-      source,
-      floatBytes: float.size,
-      result,
-      ms: performance.now() - start,
-    };
+    writeOutput(target, result.bytes, { force });
+    const ms = performance.now() - start;
+    const made = { float: source, result, folder: args.calibration, images };
+    const about = { ...made, source: args.float, sourceBytes: float.size, output: args.output };
+    const report = page === undefined ? undefined : await reportOn(about, page, force);
+    const summary: Summary = { args, source, floatBytes: float.size, result, report, ms };
     if (args.json) printJson(json(summary));
     else printSummary(summary);
   },
 });
+
+async function reportOn(about: PageSource, path: string, force: boolean): Promise<ReportSummary> {
+  const { writeReport } = await import('../report-page/write-report.js');
+  return writeReport(path, about, { force });
+}
 
 function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
   return {
@@ -195,10 +208,11 @@ function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
 }
 
 interface Summary {
-  readonly args: { readonly float: string; readonly output: string };
+  readonly args: { readonly float: string; readonly output: string; readonly report?: string | undefined };
   readonly source: FloatModel;
   readonly floatBytes: number;
   readonly result: Quantized;
+  readonly report: ReportSummary | undefined;
   readonly ms: number;
 }
 
@@ -221,7 +235,7 @@ async function calibrationList(folder: string, wanted: number | undefined): Prom
   return images.map((path) => join(folder, path));
 }
 
-function json({ args, source, floatBytes, result, ms }: Summary) {
+function json({ args, source, floatBytes, result, report, ms }: Summary) {
   const { architecture, preprocessing, recipe } = result.model;
   return {
     file: args.output,
@@ -237,11 +251,12 @@ function json({ args, source, floatBytes, result, ms }: Summary) {
       message,
     })),
     warnings: warnings(source),
+    ...(report ? { report: { file: args.report, ...report } } : {}),
     ms: Math.round(ms),
   };
 }
 
-function printSummary({ args, floatBytes, result, ms }: Summary): void {
+function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
   const { architecture, recipe } = result.model;
   const { skipped } = result;
   const ratio = (floatBytes / result.bytes.length).toFixed(1);
@@ -252,9 +267,16 @@ function printSummary({ args, floatBytes, result, ms }: Summary): void {
     ['method', describeMethod(recipe)],
     ['images', `${recipe.calibrationImages} used, ${skipped.length} skipped`],
     ['time', formatDuration(ms)],
+    ...(report ? [['report', `${args.report}${agreementOf(report)}`]] : []),
   ];
   for (const line of columns(rows)) print(plain(line));
   for (const { error } of skipped.slice(0, SKIPPED_SHOWN)) note(`fqvit: skipped: ${error.message}`);
   if (skipped.length > SKIPPED_SHOWN) note(`fqvit: skipped: ${skipped.length - SKIPPED_SHOWN} more`);
   print(`\nTry it: fqvit classify PHOTO --model ${plain(args.output)}`);
+}
+
+function agreementOf({ agreement, photos, seen }: ReportSummary): string {
+  if (agreement === undefined || photos === undefined) return '';
+  const which = seen ? ' that calibrated' : '';
+  return ` (${agreement.toFixed(1)} % of ${plural(photos, 'photo')}${which} in the same class as float)`;
 }

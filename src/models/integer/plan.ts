@@ -19,6 +19,8 @@ export interface Buffer {
 export interface PlanStep {
   /** The tensor that it makes, by the name of its quantiser (`blocks.0.attn.softmax` for attention codes). */
   readonly output: string;
+  /** The activations that it is made from. */
+  readonly reads: readonly string[];
   readonly kernel: keyof IntegerKernels;
   /** Of the output: rows and columns. */
   readonly shape: readonly [rows: number, columns: number];
@@ -235,7 +237,7 @@ export class ModelPlan {
     }
     for (const constant of constants) bytes += constant.bytes;
     const run = (kernels: IntegerKernels) => execute(link(calls(this.whole), kernels));
-    this.steps.push({ output, kernel, shape: [rows, columns], macs, bytes, scratchBytes, calls, run });
+    this.steps.push({ output, reads, kernel, shape: [rows, columns], macs, bytes, scratchBytes, calls, run });
   }
 
   /** Pixels to the rows of the patch embedding's matrix, and its product. */

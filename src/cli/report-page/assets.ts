@@ -1,0 +1,28 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { STYLE } from './style.js';
+
+/** What stands in the page beside its text. */
+export interface Assets {
+  readonly style: string;
+  /** uPlot, which makes a global of itself. */
+  readonly library: string;
+  /** The module that draws the plot. */
+  readonly script: string;
+}
+
+/** The built files: uPlot as its package has it, with its licence, and browser.ts. */
+export async function readAssets(): Promise<Assets> {
+  const require = createRequire(import.meta.url);
+  const uplot = (file: string) => readFile(require.resolve(`uplot/${file}`), 'utf8');
+  const [library, style, licence] = await Promise.all([
+    uplot('dist/uPlot.iife.min.js'),
+    uplot('dist/uPlot.min.css'),
+    uplot('LICENSE'),
+  ]);
+  return {
+    style: `${style}\n${STYLE}`,
+    library: `/*\nuPlot\n${licence}\n*/\n${library}`,
+    script: await readFile(new URL('./browser.js', import.meta.url), 'utf8'),
+  };
+}

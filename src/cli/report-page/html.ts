@@ -1,0 +1,35 @@
+import { plain } from '../format.js';
+
+/** Text that is HTML already. */
+export class Html {
+  constructor(readonly text: string) {}
+}
+
+type Value = string | number | Html | readonly Html[];
+
+/**
+ * HTML from a template: whatever stands in it is escaped for elements and for attributes in double quotes, but what is HTML
+ * already.
+ */
+export function html(strings: TemplateStringsArray, ...values: readonly Value[]): Html {
+  const parts = values.map((value, i) => `${asHtml(value)}${strings[i + 1]!}`);
+  return new Html(strings[0]! + parts.join(''));
+}
+
+function asHtml(value: Value): string {
+  if (value instanceof Html) return value.text;
+  if (typeof value === 'object') return value.map(({ text }) => text).join('');
+  return escaped(plain(String(value)));
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
+}

@@ -1,0 +1,301 @@
+import { createHash } from 'node:crypto';
+import { pooledTokens } from '../../checkpoint/architecture.js';
+import { EXACT, LAYER_KINDS, type LayerError, type LayerKind } from '../../quantize/layer-errors.js';
+import { formatBytes, formatCount, plural } from '../format.js';
+import { describeMethod } from '../recipe.js';
+import type { Assets } from './assets.js';
+import { Html, html } from './html.js';
+import { interval } from './interval.js';
+import type { Agreement, Choice, Difference, Made, Quality } from './quality.js';
+import { type PartSize, partSizes } from './sizes.js';
+
+/** What the page is about. */
+export interface PageSource extends Made {
+  /** The float checkpoint as it was given, and its size. */
+  readonly source: string;
+  readonly sourceBytes: number;
+  /** The integer checkpoint. */
+  readonly output: string;
+}
+
+const WORST = 10;
+/** Pairs of classes, and photos of each: at most some 0.7 MB. */
+const PAIRS_SHOWN = 30;
+const PHOTOS_SHOWN = 4;
+/** Of a label or a file name; a file may have labels of any length. */
+const TEXT_SHOWN = 120;
+
+const KIND_NAMES: Readonly<Record<LayerKind, string>> = {
+  layernorm: 'LayerNorm',
+  linear: 'linear',
+  product: 'attention product',
+  softmax: 'softmax',
+  gelu: 'GELU',
+  addition: 'residual addition',
+  other: 'input, tokens, parameters',
+};
+
+/**
+ * The whole page: one file that needs no other. The same inputs give the same text.
+ *
+ * @param quality undefined where there are no photos
+ */
+export function renderPage(source: PageSource, quality: Quality | undefined, assets: Assets): string {
+  const { architecture } = source.result.model;
+  const title = `${shortened(architecture.name)}: integer checkpoint`;
+  const body = html`
+<header>
+<h1>${title}</h1>
+<p class="dim">How near it is to the float model that it was made from.</p>
+${tiles(source, quality)}
+${facts(source)}
+</header>
+<main>
+${agreementSection(quality)}
+${layerSection(source, quality)}
+${differencesSection(source, quality)}
+${sizeSection(source)}
+</main>
+<footer><p class="dim">Made by <code>fqvit quantize --report</code>. Nothing on this page is loaded from elsewhere.</p></footer>`;
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy(assets)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<style>${new Html(assets.style)}</style>
+</head>
+<body>${body}
+${quality ? scripts(assets) : ''}
+</body>
+</html>
+`.text;
+}
+
+/** Only what the page was made with runs in it, and nothing is loaded: whatever a label or a file name says. */
+function policy({ style, library, script }: Assets): string {
+  const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+  return [
+    "default-src 'none'",
+    'img-src data:',
+    `style-src ${hash(style)}`,
+    `script-src ${hash(library)} ${hash(script)}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ');
+}
+
+function scripts({ library, script }: Assets): Html {
+  return html`<script>${new Html(library)}</script>
+<script type="module">${new Html(script)}</script>`;
+}
+
+function tiles({ sourceBytes, result }: PageSource, quality: Quality | undefined): Html {
+  const { agreement, photos = 0 } = quality ?? {};
+  const ratio = (sourceBytes / result.bytes.length).toFixed(1);
+  const list: [string, string][] = [[`${ratio} times smaller`, formatBytes(result.bytes.length)]];
+  if (agreement) {
+    list.push(
+      ['same class as float', percent(agreement.same / photos)],
+      ['mean KL from float, nats', agreement.kl.toFixed(4)],
+    );
+  }
+  const last = quality?.layers.at(-1);
+  if (last) list.push([`error of the ${agreement ? 'logits' : 'features'}`, percent(last.error)]);
+  return html`<ul class="tiles">${list.map(([what, figure]) => html`<li><b>${figure}</b>${what}</li>`)}</ul>`;
+}
+
+function facts({ source, sourceBytes, output, images, result }: PageSource): Html {
+  const { architecture, recipe } = result.model;
+  const { skipped } = result;
+  const unread = skipped.length > 0 ? `, ${skipped.length} could not be read` : '';
+  const calibration =
+    images.length === 0
+      ? 'synthetic images, no photos'
+      : `${plural(recipe.calibrationImages, 'photo')} of ${formatCount(images.length)}, seed ${recipe.seed}${unread}`;
+  const rows = [
+    [
+      'Model',
+      `${shortened(architecture.name)}, ${architecture.imageSize}×${architecture.imageSize} pixels, ${architecture.classes === 0 ? 'a backbone' : `${formatCount(architecture.classes)} classes`}`,
+    ],
+    ['Method', describeMethod(recipe)],
+    ['Calibration', calibration],
+    ['Float', `${shortened(source)}, ${formatBytes(sourceBytes)}`],
+    ['SHA-256 of it', recipe.sourceSha256],
+    ['Integer', `${shortened(output)}, ${formatBytes(result.bytes.length)}`],
+    ...result.warnings.map((warning) => ['Guessed', warning] as const),
+  ] as const;
+  return html`<dl>${rows.map(([term, text]) => html`<dt>${term}</dt><dd>${text}</dd>`)}</dl>`;
+}
+
+function agreementSection(quality: Quality | undefined): Html {
+  if (quality === undefined)
+    return html`<h2>Agreement with the float model</h2>
+<p>There are no photos to compare the models on, so this page has only sizes. <code>fqvit eval --reference</code> compares them on labelled photos.</p>`;
+  const { agreement, photos } = quality;
+  return html`<h2>Agreement with the float model</h2>
+${photosParagraph(quality)}
+${agreement ? agreementTable(agreement, photos) : html`<p>A backbone: it has no classes to agree on. How far its features are from those of the float model, the errors below say.</p>`}`;
+}
+
+function photosParagraph({ photos, available, seen, unreadable }: Quality): Html {
+  const some =
+    photos + unreadable < available ? ` (the seed chose them out of ${formatCount(available)})` : '';
+  const lost = unreadable > 0 ? ` ${plural(unreadable, 'photo')} could not be read.` : '';
+  const count = plural(photos, 'photo');
+  return seen
+    ? html`<p><strong>Measured on ${count} that calibrated</strong>${some}, as all of the folder did. The model was fitted to them, so the figures flatter it. With <code>--calibration-images N</code>, fewer than there are, the others are kept for this page.${lost}</p>`
+    : html`<p>Measured on ${count} of the calibration folder, none of which calibrated${some}.${lost}</p>`;
+}
+
+function agreementTable({ same, kl, margins }: Agreement, photos: number): Html {
+  const [low, high] = interval(same, photos);
+  const rows: [string, string, string][] = [
+    [
+      'Same class',
+      percent(same / photos),
+      `${formatCount(same)} of ${formatCount(photos)}; 95 % interval ${percent(low)} to ${percent(high)}`,
+    ],
+    ['Mean KL', `${kl.toFixed(4)} nats`, 'KL(float ‖ integer) of the class distributions'],
+  ];
+  if (margins.same !== undefined) rows.push(['Margin, same class', percent(margins.same), MARGIN]);
+  if (margins.different !== undefined)
+    rows.push([
+      'Margin, other class',
+      percent(margins.different),
+      `${MARGIN} where the integer model says another`,
+    ]);
+  return html`<dl>${rows.map(([term, figure, what]) => html`<dt>${term}</dt><dd><b>${figure}</b> <span class="dim">${what}</span></dd>`)}</dl>`;
+}
+
+const MARGIN = "median distance between the float model's first and second probability";
+
+function layerSection({ float }: PageSource, quality: Quality | undefined): Html {
+  if (quality === undefined) return html``;
+  const { layers, measured } = quality;
+  const largest = worstLayers(layers, ({ error }) => error);
+  const growing = worstLayers(
+    layers.filter(({ growth }) => growth !== undefined),
+    ({ growth }) => growth!,
+  );
+  const lastBlock =
+    pooledTokens(float.architecture) > 0
+      ? ' Of the last block only what the head reads is computed, and compared: the first tokens.'
+      : '';
+  const kinds = LAYER_KINDS.filter((kind) => layers.some((layer) => layer.kind === kind));
+  return html`<h2>Error of every layer</h2>
+<p>‖integer − float‖ / ‖float‖ of every activation, over ${plural(measured, 'photo')}. Both models run freely, so errors add up from left to right; the line follows the residual stream.${lastBlock}</p>
+<ul id="kinds">${kinds.map((kind) => html`<li data-kind="${kind}">${KIND_NAMES[kind]}</li>`)}</ul>
+<div id="plot" tabindex="0" role="group" aria-label="Error of every layer, in order of execution. Arrow keys go from layer to layer; the table below has the same figures." hidden><output hidden></output></div>
+<noscript><p class="dim">The plot needs JavaScript; the tables have its figures.</p></noscript>
+<h3>Largest errors</h3>
+${layerTable(largest, 'Largest errors')}
+<h3>Layers that add most</h3>
+<p class="dim">By their error over the largest error of what they read.</p>
+${layerTable(growing, 'Layers that add most')}
+<details>
+<summary>All ${formatCount(layers.length)} layers, in order of execution</summary>
+${layerTable(layers, 'All layers', 'layers')}
+</details>`;
+}
+
+function layerTable(layers: readonly LayerError[], label: string, id = ''): Html {
+  const head = ['layer', 'error', '× input', 'SQNR dB', 'kind', 'bits', 'scale', 'zero point'];
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table class="layers"${id ? html` id="${id}"` : ''}>
+<thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
+<tbody>
+${layers.map(layerRow)}</tbody></table></div>`;
+}
+
+function layerRow({ name, kind, error, growth, bits, scale, zeroPoint, perChannel }: LayerError): Html {
+  const scaleText =
+    scale === undefined ? 'log' : `${scale.toPrecision(3)}${perChannel ? ', by channel' : ''}`;
+  const isExact = error < EXACT;
+  const cells = [
+    isExact ? 'exact' : percent(error),
+    growth === undefined ? '' : growth.toFixed(2),
+    isExact ? '' : (-20 * Math.log10(error)).toFixed(1),
+  ];
+  return html`<tr data-kind="${kind}" data-error="${isExact ? 0 : error.toPrecision(4)}"><td class="name">${name}</td>${cells.map((cell) => html`<td>${cell}</td>`)}<td class="kind ${kind}">${KIND_NAMES[kind]}</td><td>${bits}</td><td>${scaleText}</td><td>${zeroPoint ?? ''}</td></tr>
+`;
+}
+
+/** The first ten by a figure, largest first. */
+export function worstLayers(layers: readonly LayerError[], by: (layer: LayerError) => number): LayerError[] {
+  return [...layers].sort((a, b) => by(b) - by(a)).slice(0, WORST);
+}
+
+interface Pair {
+  readonly float: number;
+  readonly integer: number;
+  readonly photos: readonly Difference[];
+}
+
+function differencesSection({ result }: PageSource, quality: Quality | undefined): Html {
+  const differences = quality?.agreement?.differences ?? [];
+  if (differences.length === 0) return html``;
+  const pairs = pairsOf(differences);
+  const shown = pairs.slice(0, PAIRS_SHOWN);
+  const label = (index: number) => shortened(result.model.labels[index]!);
+  const rest = pairs.length - shown.length;
+  return html`<h2>Confused classes</h2>
+<p>What the float model calls the first, the integer model calls the second. The probabilities are each model's own for its class.</p>
+<ul class="pairs">
+${shown.map(
+  ({
+    float,
+    integer,
+    photos,
+  }) => html`<li><strong>${label(float)}</strong> → <strong>${label(integer)}</strong> <span class="dim count">${plural(photos.length, 'photo')}</span>
+${photos.slice(0, PHOTOS_SHOWN).map(photoFigure)}</li>
+`,
+)}</ul>
+${rest > 0 ? html`<p class="dim">And ${plural(rest, 'pair')} more.</p>` : ''}`;
+}
+
+/** The most frequent first, then by their classes. */
+function pairsOf(differences: readonly Difference[]): Pair[] {
+  const pairs = new Map<string, Difference[]>();
+  for (const difference of differences) {
+    const key = `${difference.float.index} ${difference.integer.index}`;
+    pairs.set(key, [...(pairs.get(key) ?? []), difference]);
+  }
+  return [...pairs.values()]
+    .map((photos) => ({ float: photos[0]!.float.index, integer: photos[0]!.integer.index, photos }))
+    .sort((a, b) => b.photos.length - a.photos.length || a.float - b.float || a.integer - b.integer);
+}
+
+function photoFigure({ photo, thumbnail, float, integer }: Difference): Html {
+  const name = shortened(photo);
+  const sure = ({ probability }: Choice) => `${(100 * probability).toFixed(0)} %`;
+  return html`<figure><img src="${thumbnail}" alt="" width="96" height="96"><figcaption>${name}<br>float ${sure(float)}, integer ${sure(integer)}</figcaption></figure>`;
+}
+
+function sizeSection({ float, result, sourceBytes }: PageSource): Html {
+  const total = result.bytes.length;
+  const parts = partSizes(float, result.model, total);
+  const parameters = parts.reduce((sum, part) => sum + part.parameters, 0);
+  const row = ({ part, parameters: count, bytes }: PartSize) =>
+    html`<tr><td>${part}</td><td>${formatCount(count)}</td><td>${formatBytes(bytes)}</td><td>${percent(bytes / total)}</td><td class="bar"><progress max="${total}" value="${bytes}" aria-hidden="true"></progress></td></tr>
+`;
+  return html`<h2>Sizes</h2>
+<p>The float file has ${formatBytes(sourceBytes)}, the integer one ${formatBytes(total)}: ${(sourceBytes / total).toFixed(1)} times smaller.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Sizes"><table>
+<thead><tr><th scope="col">part</th><th scope="col">parameters</th><th scope="col">integer</th><th scope="col">share</th><th scope="col" class="bar"></th></tr></thead>
+<tbody>
+${parts.map(row)}${row({ part: 'all', parameters, bytes: total })}</tbody></table></div>`;
+}
+
+/** Three figures, but not those of 100. */
+function percent(part: number): string {
+  const value = 100 * part;
+  if (value >= 99.95 || value === 0) return `${value.toFixed(0)} %`;
+  return `${value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toPrecision(2)} %`;
+}
+
+function shortened(text: string): string {
+  // a character has one or two code units
+  const characters = [...text.slice(0, 2 * TEXT_SHOWN + 2)];
+  return characters.length > TEXT_SHOWN ? `${characters.slice(0, TEXT_SHOWN - 1).join('')}…` : text;
+}

@@ -1,0 +1,292 @@
+import { type Architecture, pooledTokens } from '../checkpoint/architecture.js';
+import type { FloatArchitecture, FloatModel } from '../checkpoint/float-model.js';
+import { activationBits } from '../checkpoint/integer-layout.js';
+import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
+import { shown } from '../checkpoint/shown.js';
+import { CheckpointError, UsageError } from '../errors.js';
+import { type ImageSource, readPixels } from '../image/source.js';
+import { FloatRunner } from '../models/float.js';
+import { IntegerRunner, type PlanStep } from '../models/integer.js';
+import { breathe } from '../platform/breathe.js';
+import { chooseTier } from '../runtime/tier.js';
+import { readWasm } from '../runtime/wasm-node.js';
+import { type RealCodes, realCodes } from './real-codes.js';
+
+/** `product`: q·kᵀ, the position bias added to it, attention·v. `other`: pixels, tokens, parameters that are codes, the mean of tokens. */
+export const LAYER_KINDS = [
+  'layernorm',
+  'linear',
+  'product',
+  'softmax',
+  'gelu',
+  'addition',
+  'other',
+] as const;
+export type LayerKind = (typeof LAYER_KINDS)[number];
+
+/** How far the codes behind one quantiser are from what the float model has there. */
+export interface LayerError {
+  /** Of the quantiser; `blocks.0.attn.softmax` for attention codes. */
+  readonly name: string;
+  readonly kind: LayerKind;
+  /** Of a code. */
+  readonly bits: number;
+  /** real = scale · (code - zero point). Absent where attention codes are logarithms. */
+  readonly scale?: number;
+  readonly zeroPoint?: number;
+  /** Channels have scales of their own; `scale` is then the least of power-of-two ones, else the largest. */
+  readonly perChannel: boolean;
+  /**
+   * ‖integer - float‖ / ‖float‖ over all images and elements, with whatever the layers before have added; infinite where the float
+   * model has nothing but zeros.
+   */
+  readonly error: number;
+  /**
+   * The error divided by the largest error of what the layer reads: above 1 where it adds more than it hides. Absent where that is
+   * exact: pixels, parameters.
+   */
+  readonly growth?: number;
+}
+
+export interface LayerErrorsOptions {
+  onProgress?: ((done: number, total: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** An error below this is float32's own. */
+export const EXACT = 1e-6;
+
+/**
+ * The error of every activation of an integer model against the float model's, in order of execution. Both run freely, so errors
+ * add up through the model as they do when it is used.
+ *
+ * ```ts
+ * const errors = await layerErrors(readFloatModel(float), await readFile('m.safetensors'), photos.slice(0, 16));
+ * const worst = errors.sort((a, b) => b.error - a.error)[0];
+ * ```
+ *
+ * @param float the model that the integer one was made from
+ * @param integer the integer checkpoint
+ * @param images paths, URLs, bytes or raw pixels; a dozen is enough: each has thousands of elements of every activation
+ * @throws UsageError `IMAGES` for no images; ImageError for the first image that cannot be read
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape; those of an integer checkpoint that is damaged
+ */
+export async function layerErrors(
+  float: FloatModel,
+  integer: Uint8Array,
+  images: readonly ImageSource[],
+  { onProgress, signal }: LayerErrorsOptions = {},
+): Promise<LayerError[]> {
+  if (images.length === 0) throw new UsageError('IMAGES', 'images: expected at least one, found none');
+  const model = readIntegerModel(integer);
+  expectSameShape(float.architecture, model.architecture);
+  const { module } = await chooseTier(model.recipe.weightBits, false);
+  const runner = await IntegerRunner.create(model, module);
+  const reference = await FloatRunner.create(float, { wasm: await readWasm('float') });
+  try {
+    const comparison = new Comparison(model, runner, reference);
+    for (const [i, image] of images.entries()) {
+      signal?.throwIfAborted();
+      comparison.add(await readPixels(image, model.preprocessing, { signal }));
+      onProgress?.(i + 1, images.length);
+      await breathe();
+    }
+    return comparison.errors();
+  } finally {
+    reference.dispose();
+    runner.dispose();
+  }
+}
+
+/** Of one activation, over the images so far. */
+interface Sums {
+  readonly codes: RealCodes;
+  /** Σ (integer - float)² and Σ float². */
+  difference: number;
+  float: number;
+}
+
+class Comparison {
+  /** In order of execution. */
+  readonly #sums = new Map<string, Sums>();
+  readonly #steps: ReadonlyMap<string, PlanStep>;
+
+  constructor(
+    private readonly model: IntegerModel,
+    private readonly runner: IntegerRunner,
+    private readonly reference: FloatRunner,
+  ) {
+    this.#steps = new Map(runner.steps.map((step) => [step.output, step]));
+  }
+
+  /** Runs both models side by side: the integer one as far as the tensor that the float one shows. */
+  add(pixels: Uint8Array): void {
+    const { runner } = this;
+    const steps = runner.steps.values();
+    runner.write('pixels', pixels);
+    this.reference.run([pixels], (tensor, values) => {
+      const name = tensor.replace(/\.attn\.probs$/, '.attn.softmax');
+      const parameter = this.#steps.has(name) ? undefined : this.model.tensors.get(name);
+      if (parameter === undefined) runUntil(name, steps, runner);
+      this.#compare(name, parameter ? (parameter as Uint8Array) : runner.read(name), values);
+    });
+  }
+
+  #compare(name: string, codes: Uint8Array, values: Float32Array): void {
+    let sums = this.#sums.get(name);
+    if (sums === undefined) {
+      sums = { codes: realCodes(this.model, name), difference: 0, float: 0 };
+      this.#sums.set(name, sums);
+    }
+    const { architecture } = this.model;
+    if (name === 'input') addPixels(sums, codes, values, architecture);
+    else addRows(sums, codes, values, rowsOf(name, codes, values, this.runner, architecture));
+  }
+
+  errors(): LayerError[] {
+    return [...this.#sums.keys()].map((name) => this.#error(name));
+  }
+
+  #error(name: string): LayerError {
+    const { recipe, quantizers } = this.model;
+    const kind = kindOf(this.#steps.get(name));
+    const logarithms = { log2: 4, eighths: 7, uniform: undefined }[recipe.attention];
+    const isLogarithm = kind === 'softmax' && logarithms !== undefined;
+    const quantizer = quantizers.get(name.replace(/softmax$/, 'probs'));
+    const error = this.#relative(name);
+    const read = Math.max(0, ...this.#sources(name).map((source) => this.#relative(source)));
+    return {
+      name,
+      kind,
+      bits: isLogarithm ? logarithms : activationBits(name, recipe),
+      ...(isLogarithm ? {} : quantizer),
+      perChannel: new Set(this.#sums.get(name)!.codes.scales).size > 1,
+      error,
+      ...(read > EXACT ? { growth: error / read } : {}),
+    };
+  }
+
+  #relative(name: string): number {
+    const { difference, float } = this.#sums.get(name)!;
+    return difference === 0 ? 0 : Math.sqrt(difference / float);
+  }
+
+  /** What a layer reads, of that which is compared: fc1 has no float tensor, so a GELU reads what fc1 does. */
+  #sources(name: string): string[] {
+    const step = this.#steps.get(name);
+    if (step === undefined) return [];
+    const table = step.kernel === 'bias' ? [name.replace(/scores$/, 'bias_table')] : [];
+    const sources = step.reads.flatMap((read) => (this.#sums.has(read) ? [read] : this.#sources(read)));
+    return [...sources, ...table];
+  }
+}
+
+function runUntil(name: string, steps: Iterator<PlanStep>, { kernels }: IntegerRunner): void {
+  for (let next = steps.next(); !next.done; next = steps.next()) {
+    next.value.run(kernels);
+    if (next.value.output === name) return;
+  }
+  throw new Error(`expected a step that makes ${name}, found none`);
+}
+
+/** The rows of an activation: which row of the float tensor each one is, and the first column of it that is computed. */
+interface Rows {
+  readonly columns: number;
+  readonly floatRow: (row: number) => number;
+  readonly firstColumn: (row: number) => number;
+}
+
+/**
+ * In the last block of a DeiT or ViT whose head reads the first tokens, the integer model goes on for these alone: of each head
+ * in attention, of all tokens elsewhere, and behind qkv without the q of the others.
+ */
+function rowsOf(
+  name: string,
+  codes: Uint8Array,
+  values: Float32Array,
+  { buffers }: IntegerRunner,
+  architecture: Architecture,
+): Rows {
+  const columns = buffers.get(name)?.columns ?? codes.length;
+  const rows = codes.length / columns;
+  if (architecture.family === 'swin') return { columns, floatRow: (row) => row, firstColumn: () => 0 };
+  const { depth, heads } = architecture;
+  const groups = /\.attn\.(scores|softmax)$/.test(name) ? heads : 1;
+  const made = rows / groups;
+  const all = values.length / columns / groups;
+  const queries = pooledTokens(architecture) || rows;
+  const hasFewQ = name === `blocks.${depth - 1}.attn.qkv.out`;
+  return {
+    columns,
+    floatRow: (row) => Math.floor(row / made) * all + (row % made),
+    firstColumn: (row) => (hasFewQ && row >= queries ? columns / 3 : 0),
+  };
+}
+
+function addRows(
+  sums: Sums,
+  codes: Uint8Array,
+  values: Float32Array,
+  { columns, floatRow, firstColumn }: Rows,
+): void {
+  const { values: real, scales } = sums.codes;
+  const channels = scales.length;
+  let difference = 0;
+  let float = 0;
+  for (let row = 0; row * columns < codes.length; row++) {
+    const to = floatRow(row) * columns;
+    for (let c = firstColumn(row); c < columns; c++) {
+      const expected = values[to + c]!;
+      const distance = real[codes[row * columns + c]!]! * scales[channels === 1 ? 0 : c]! - expected;
+      difference += distance * distance;
+      float += expected * expected;
+    }
+  }
+  sums.difference += difference;
+  sums.float += float;
+}
+
+/** The rows of the patch embedding's matrix, [3, P, P] each, against [S, S, 3]. */
+function addPixels(
+  sums: Sums,
+  codes: Uint8Array,
+  values: Float32Array,
+  { imageSize, patchSize }: Architecture,
+): void {
+  const { values: real, scales } = sums.codes;
+  const grid = imageSize / patchSize;
+  const length = codes.length / grid ** 2;
+  values.forEach((expected, i) => {
+    const c = i % 3;
+    const x = Math.floor(i / 3) % imageSize;
+    const y = Math.floor(i / 3 / imageSize);
+    const patch = Math.floor(y / patchSize) * grid + Math.floor(x / patchSize);
+    const at = (c * patchSize + (y % patchSize)) * patchSize + (x % patchSize);
+    const distance = real[codes[patch * length + at]!]! * scales[0]! - expected;
+    sums.difference += distance * distance;
+    sums.float += expected * expected;
+  });
+}
+
+function kindOf(step: PlanStep | undefined): LayerKind {
+  const kernel = step?.kernel ?? '';
+  if (kernel.startsWith('layernorm')) return 'layernorm';
+  if (kernel.startsWith('softmax')) return 'softmax';
+  if (kernel.startsWith('add')) return 'addition';
+  if (kernel === 'linear' || kernel === 'gelu') return kernel;
+  return /^(scores|bias|context)/.test(kernel) ? 'product' : 'other';
+}
+
+/** @throws CheckpointError `CHECKPOINT_ARCHITECTURE` */
+function expectSameShape(float: FloatArchitecture, integer: Architecture): void {
+  const { name: _n, layerNormEps: _e, ...found } = float;
+  const { name: _, ...expected } = integer;
+  for (const key of Object.keys({ ...expected, ...found })) {
+    const [a, b] = [expected, found].map((shape) => (shape as Record<string, unknown>)[key]);
+    if (JSON.stringify(a) === JSON.stringify(b)) continue;
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `float model: ${key}: expected ${shown(a)}, as the integer model has, found ${shown(b)}`,
+    );
+  }
+}

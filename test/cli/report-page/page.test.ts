@@ -1,0 +1,270 @@
+import { createHash } from 'node:crypto';
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { readFloatModel } from '../../../src/checkpoint/float-model.js';
+import { integerLayout } from '../../../src/checkpoint/integer-layout.js';
+import { writeIntegerModel } from '../../../src/checkpoint/integer-model.js';
+import { readSafetensors, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
+import { load } from '../../../src/classify.js';
+import { interval } from '../../../src/cli/report-page/interval.js';
+import { type PageSource, renderPage } from '../../../src/cli/report-page/page.js';
+import { measureQuality, type Quality } from '../../../src/cli/report-page/quality.js';
+import { partSizes } from '../../../src/cli/report-page/sizes.js';
+import { drawOrder } from '../../../src/quantize/draw.js';
+import { evaluate, type QuantizeOptions, quantize } from '../../../src/quantize/index.js';
+import { noiseImage, rgbPng } from '../../image/support.js';
+import { tinyFloatFile, tinySwin, tinySwinFile, tinySwinInteger } from '../../support/tiny-integer.js';
+import { Scratch } from '../support.js';
+import { type Element, elementsOf } from './well-formed.js';
+
+const HOSTILE = '"><script>alert(1)</script><img src=https://example.org/x onerror=alert(1)>';
+const LABELS = [`${HOSTILE} a`, "b' onload='x", '& <b>c</b> \u202e'];
+const ASSETS = { style: 'p{}', library: 'var uPlot;', script: 'uPlot;' };
+
+const scratch = new Scratch();
+const folder = scratch.at('photos');
+const photos = Array.from({ length: 12 }, (_, i) => {
+  const name = i % 2 ? `<script>'&"${i}.png` : `plain/${i}.png`;
+  return scratch.write(join('photos', name), rgbPng(noiseImage(20, 18, i + 1)));
+});
+
+/** A page's subject. */
+async function made(
+  options: QuantizeOptions = { calibrationImages: 4 },
+  float = tinyFloatFile({ config: { crop_pct: 1 } }),
+): Promise<PageSource> {
+  const all = { method: 'fq', weightBits: 4, labels: LABELS, ...options } as const;
+  const result = await quantize(float, photos, all);
+  const model = readFloatModel(float, all);
+  const names = { source: `float${HOSTILE}`, output: 'integer.safetensors', sourceBytes: float.length };
+  return { float: model, result, folder, images: photos, ...names };
+}
+
+let source: PageSource;
+let quality: Quality;
+let page: string;
+let elements: Element[];
+beforeAll(async () => {
+  // measured against another model of its shape, so that there are differences
+  const other = readFloatModel(tinyFloatFile({ seed: 5, config: { crop_pct: 1 } }), { labels: LABELS });
+  source = { ...(await made()), float: other };
+  quality = (await measureQuality(source))!;
+  page = renderPage(source, quality, ASSETS);
+  elements = elementsOf(page);
+});
+
+/** Without the page in the message. */
+const shows = (html: string, text: string) => expect([text, html.includes(text)]).toEqual([text, true]);
+
+const all = (name: string) => elements.filter((element) => element.name === name);
+
+describe('the page', () => {
+  test('hostile labels, file names and paths are text', () => {
+    expect(quality.agreement!.differences.length).toBeGreaterThan(0);
+    expect(all('script').map(({ inner }) => inner)).toEqual([ASSETS.library, ASSETS.script]);
+    for (const { attributes } of elements)
+      for (const name of attributes.keys()) expect(name).not.toMatch(/^on/);
+    expect(all('dd').some(({ inner }) => inner.startsWith('float&quot;&gt;&lt;script&gt;alert(1)'))).toBe(
+      true,
+    );
+    const labels = all('strong').map(({ inner }) => inner);
+    expect(labels.length).toBeGreaterThan(1);
+    for (const label of labels)
+      expect(label).toMatch(/&lt;img src=https|^b&#39; onload|^&amp; &lt;b&gt;c&lt;\/b&gt; \\x202e$/);
+    const captions = all('figcaption').map(({ inner }) => inner);
+    for (const caption of captions)
+      expect(caption).toMatch(/^(plain\/|&lt;script&gt;&#39;&amp;&quot;)\d+\.png<br>/);
+  });
+
+  test('nothing is loaded from elsewhere', () => {
+    for (const { name, attributes } of elements) {
+      for (const key of ['src', 'href', 'action', 'srcset', 'data', 'style'])
+        if (attributes.has(key)) expect([name, key]).toEqual(['img', 'src']);
+    }
+    const images = all('img').map(({ attributes }) => attributes.get('src')!);
+    expect(images.length).toBeGreaterThan(0);
+    for (const image of images) {
+      expect(image).toMatch(/^data:image\/jpeg;base64,\/9j\//);
+      expect(image.length).toBeLessThan(12e3);
+    }
+  });
+
+  test('its policy lets only its own style and scripts run', () => {
+    const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+    const meta = all('meta').find(({ attributes }) => attributes.has('http-equiv'))!;
+    expect(meta.attributes.get('content')!.replaceAll('&#39;', "'")).toBe(
+      `default-src 'none'; img-src data:; style-src ${hash(ASSETS.style)}; script-src ${hash(ASSETS.library)} ` +
+        `${hash(ASSETS.script)}; base-uri 'none'; form-action 'none'`,
+    );
+    expect(page.indexOf('Content-Security-Policy')).toBeLessThan(page.indexOf('<style>'));
+  });
+
+  test('every activation of the model is in the table, in order of execution', () => {
+    const table = all('table').find(({ attributes }) => attributes.get('id') === 'layers')!;
+    const names = elementsOf(table.inner).filter(({ attributes }) => attributes.get('class') === 'name');
+    const { quantizers } = integerLayout(source.result.model);
+    const expected = quantizers.map((name) => name.replace('probs', 'softmax'));
+    const found = names.map(({ inner }) => inner);
+    for (const name of expected) expect(found).toContain(name);
+    expect(found).toEqual(quality.layers.map(({ name }) => name));
+    expect(found[0]).toBe('input');
+    expect(found.at(-1)).toBe('logits');
+    const rows = elementsOf(table.inner).filter(({ attributes }) => attributes.has('data-error'));
+    rows.forEach(({ attributes }, i) => {
+      expect(Number(attributes.get('data-error'))).toBeCloseTo(quality.layers[i]!.error, 3);
+      expect(attributes.get('data-kind')).toBe(quality.layers[i]!.kind);
+    });
+  });
+
+  test('its figures', () => {
+    const { agreement, photos: compared } = quality;
+    shows(page, `${agreement!.same} of ${compared}; 95 % interval`);
+    const percent = (100 * agreement!.same) / compared;
+    shows(page, `<b>${percent.toFixed(percent === 100 || percent === 0 ? 0 : 1)} %</b>same class as float`);
+    shows(page, `<b>${agreement!.kl.toFixed(4)}</b>mean KL from float, nats`);
+    shows(page, 'Measured on 8 photos of the calibration folder, none of which calibrated.');
+    shows(page, '<dd>4 photos of 12, seed 0</dd>');
+  });
+
+  test('the same inputs give the same page', async () => {
+    const again = { ...(await made()), float: source.float };
+    expect(renderPage(again, await measureQuality(again), ASSETS) === page).toBe(true);
+  });
+
+  test('without photos it has the sizes alone', () => {
+    const sizes = renderPage({ ...source, images: [] }, undefined, ASSETS);
+    const found = elementsOf(sizes);
+    expect(found.filter(({ name }) => name === 'script')).toEqual([]);
+    shows(sizes, 'There are no photos to compare the models on');
+    shows(sizes, '<dd>synthetic images, no photos</dd>');
+    expect(found.filter(({ name }) => name === 'progress').length).toBeGreaterThan(5);
+    expect(sizes.includes('id="layers"')).toBe(false);
+  });
+
+  test('labels of any length and any number of differences leave it small', async () => {
+    const label = '\u{1f40e}'.repeat(5000);
+    const labels = Array.from({ length: 3 }, () => label);
+    const thumbnail = `data:image/jpeg;base64,${'A'.repeat(8000)}`;
+    const choice = (index: number) => ({ index: index % 3, probability: 0.5 });
+    const differences = Array.from({ length: 200 }, (_, i) => ({
+      photo: 'x'.repeat(4000),
+      thumbnail,
+      float: choice(i),
+      integer: choice(i + 1 + (i % 2)),
+    }));
+    const result = { ...source.result, model: { ...source.result.model, labels } };
+    const long = renderPage(
+      { ...source, result },
+      { ...quality, agreement: { ...quality.agreement!, differences } },
+      ASSETS,
+    );
+    elementsOf(long);
+    expect(long.length).toBeLessThan(0.5e6);
+    shows(long, `${'\u{1f40e}'.repeat(119)}…`);
+    shows(long, '34 photos');
+  });
+});
+
+describe('quality', () => {
+  test('agreement and KL on the photos that did not calibrate, as eval has them', async () => {
+    const unseen = drawOrder(photos, 0).slice(4);
+    const model = await load(source.result.bytes);
+    const labelled = unseen.map((image) => ({ image, class: 0 }));
+    const { reference } = await evaluate(model, labelled, { reference: source.float });
+    expect(quality).toMatchObject({ photos: 8, available: 8, seen: false, unreadable: 0, measured: 8 });
+    expect((100 * quality.agreement!.same) / 8).toBeCloseTo(reference!.agreement, 10);
+    expect(quality.agreement!.kl).toBeCloseTo(reference!.kl, 10);
+    for (const { photo, float, integer } of quality.agreement!.differences) {
+      const [best] = await model.classify(join(folder, photo), { top: 1 });
+      expect(integer).toEqual({ index: best!.index, probability: expect.closeTo(best!.probability, 6) });
+      expect(float.index).not.toBe(integer.index);
+    }
+    model.dispose();
+  });
+
+  test('where all photos calibrated, on these, and the page says so', async () => {
+    const seen = await made({});
+    const measured = (await measureQuality(seen))!;
+    expect(measured).toMatchObject({ photos: 12, seen: true });
+    shows(renderPage(seen, measured, ASSETS), '<strong>Measured on 12 photos that calibrated</strong>');
+  });
+
+  test('of many photos on 200, and every activation on 16', async () => {
+    const many = Array.from({ length: 220 }, (_, i) => {
+      const path = scratch.at(`many-${i}.png`);
+      symlinkSync(photos[i % 12]!, path);
+      return path;
+    });
+    const measured = (await measureQuality({ ...source, images: many }))!;
+    expect(measured).toMatchObject({ photos: 200, available: 216, measured: 16, seen: false });
+    shows(renderPage(source, measured, ASSETS), 'none of which calibrated (the seed chose them out of 216).');
+  });
+
+  test('photos that cannot be read are counted', async () => {
+    const broken = scratch.write('photos/broken.png', 'no picture');
+    const images = [...photos, broken];
+    const seed = Array.from({ length: 50 }, (_, n) => n).find(
+      (n) => drawOrder(images, n).indexOf(broken) > 4,
+    )!;
+    const { result } = await made({ calibrationImages: 4, seed });
+    const recipe = { ...result.model.recipe, seed };
+    const other = { ...source, images, result: { ...result, model: { ...result.model, recipe } } };
+    const measured = (await measureQuality(other))!;
+    expect(measured).toMatchObject({ photos: 8, available: 9, unreadable: 1 });
+    shows(renderPage(other, measured, ASSETS), '1 photo could not be read.');
+    const none = { ...other, images: [broken], result: { ...other.result, skipped: [] } };
+    expect(await measureQuality(none)).toBeUndefined();
+  });
+
+  test('a backbone has errors and no agreement', async () => {
+    const { tensors, metadata } = readSafetensors(tinyFloatFile({ config: { crop_pct: 1 } }));
+    const body = [...tensors.values()].filter(({ name }) => !name.startsWith('head.'));
+    const headless = writeSafetensors(body, metadata);
+    const backbone = await made({ labels: undefined, calibrationImages: 4 }, headless);
+    const measured = (await measureQuality(backbone))!;
+    expect(measured).not.toHaveProperty('agreement');
+    const html = renderPage(backbone, measured, ASSETS);
+    elementsOf(html);
+    shows(html, 'it has no classes to agree on');
+    shows(html, 'error of the features');
+  });
+});
+
+test('sizes by part are those of the whole file', () => {
+  const integer = tinySwinInteger();
+  const file = writeIntegerModel(integer);
+  const float = tinySwin();
+  const parts = partSizes(float, integer, file.length);
+  expect(parts.map(({ part }) => part)).toEqual([
+    'patch embedding',
+    'position embedding',
+    'tables',
+    'attention',
+    'MLP',
+    'patch merging',
+    'LayerNorm',
+    'head',
+    'additions',
+    'description',
+  ]);
+  const sum = (of: 'bytes' | 'parameters') => parts.reduce((total, part) => total + part[of], 0);
+  expect(sum('bytes')).toBe(file.length);
+  expect(sum('parameters')).toBe([...float.tensors.values()].reduce((n, { data }) => n + data.length, 0));
+  const bytes = (name: string) => integer.tensors.get(name)!.byteLength;
+  expect(parts.find(({ part }) => part === 'head')!.bytes).toBe(
+    bytes('head.weight') + bytes('head.bias') + bytes('head.multiplier'),
+  );
+  expect(tinySwinFile().length).toBeGreaterThan(file.length);
+});
+
+test.each([
+  [0, 10, 0, 0.2775],
+  [5, 10, 0.2366, 0.7634],
+  [10, 10, 0.7225, 1],
+  [195, 200, 0.9428, 0.9893],
+])('95 %% interval of %i of %i: %f to %f', (hits, count, low, high) => {
+  const [from, to] = interval(hits, count);
+  expect(from).toBeCloseTo(low, 4);
+  expect(to).toBeCloseTo(high, 4);
+});

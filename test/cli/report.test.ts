@@ -1,0 +1,140 @@
+import { existsSync, readdirSync, symlinkSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { tinyModel } from '../support/tiny-model.js';
+import { elementsOf } from './report-page/well-formed.js';
+import { fqvit, Scratch } from './support.js';
+
+const scratch = new Scratch();
+let float: string;
+let photos: string;
+
+beforeAll(() => {
+  ({ float, photos } = scratch.fill());
+});
+
+/** Quantises the tiny model with four of its six photos into `name`.st, with a page about it. */
+const report = (name: string, ...options: string[]) =>
+  fqvit([
+    'quantize',
+    ...[float, '--calibration', photos, '--calibration-images', '4', '--method', 'fq'],
+    ...['-o', scratch.at(`${name}.st`), '--report', scratch.at(`${name}.html`), ...options],
+  ]);
+
+const pageOf = (name: string) => new TextDecoder().decode(scratch.read(`${name}.html`));
+
+describe('--report', () => {
+  test('writes a whole page, with all that runs in it, and says how near float the model is', async () => {
+    const run = await report('a');
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stderr).toMatch(
+      /rounding weights 10\/10 .*\ncomparing with the float model 2 images\n.*2\/2 images, .*\nmeasuring layers 2 images\n.*2\/2 images, .*\n$/,
+    );
+    expect(run.stdout).toMatch(/report +.*a\.html \(\d+\.0 % of 2 photos in the same class as float\)\n/);
+    const elements = elementsOf(pageOf('a'));
+    const [library, script, ...rest] = elements.filter(({ name }) => name === 'script');
+    expect(rest).toEqual([]);
+    expect(library!.inner.includes('Copyright (c) 2022 Leon Sorokin')).toBe(true);
+    expect(library!.inner.includes('var uPlot=')).toBe(true);
+    expect(script!.inner.includes('new uPlot(')).toBe(true);
+    expect(script!.inner).not.toMatch(/^import /m);
+    const table = elements.find(({ attributes }) => attributes.get('id') === 'layers')!;
+    expect(table.inner.match(/<tr data-kind/g)).toHaveLength(29);
+  });
+
+  test('the same arguments give the same bytes', async () => {
+    const first = pageOf('a');
+    expect(await report('a', '--force')).toMatchObject({ code: 0 });
+    expect(pageOf('a') === first).toBe(true);
+  });
+
+  test('--json has its figures', async () => {
+    const { stdout } = await report('json', '--json');
+    const { report: figures } = JSON.parse(stdout);
+    expect(figures).toMatchObject({
+      file: scratch.at('json.html'),
+      photos: 2,
+      seen: false,
+      agreement: expect.any(Number),
+      kl: expect.any(Number),
+    });
+    expect(figures.worst).toHaveLength(10);
+    expect(figures.worst[0]).toEqual({
+      name: expect.stringMatching(/\.(softmax|out|context)$/),
+      error: expect.any(Number),
+      growth: expect.any(Number),
+    });
+    const errors = figures.worst.map(({ error }: { error: number }) => error);
+    expect(errors).toEqual([...errors].sort((a, b) => b - a));
+  });
+});
+
+describe('is refused before any work', () => {
+  beforeAll(() => {
+    scratch.write('there.html', 'kept');
+    symlinkSync('photos', scratch.at('way'));
+  });
+
+  test.each([
+    ['a file that is there', 'x.st', 'there.html', /OUTPUT_EXISTS: .*there\.html: expected a free name/],
+    [
+      'the checkpoint',
+      'x.st',
+      'x.st',
+      /OUTPUT: .*x\.st: expected another file than the other output, found the same/,
+    ],
+    [
+      'the checkpoint by another way',
+      'photos/x.st',
+      'way/x.st',
+      /way\/x\.st: expected another file than the other output/,
+    ],
+    ['a folder that is missing', 'x.st', 'nowhere/x.html', /nowhere: expected a folder for the output/],
+  ])('%s', async (_, output, page, message) => {
+    const args = ['-o', scratch.at(output), '--report', scratch.at(page)];
+    const run = await fqvit(['quantize', float, '--calibration', photos, ...args]);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
+    expect(run.stderr).not.toMatch(/calibrating/);
+    expect(existsSync(scratch.at(output))).toBe(false);
+    expect(new TextDecoder().decode(scratch.read('there.html'))).toBe('kept');
+  });
+
+  test('an input, even with --force', async () => {
+    const args = ['-o', scratch.at('x.st'), '--report', float, '--force'];
+    const run = await fqvit(['quantize', float, '--calibration', photos, ...args]);
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringMatching(/another file than the input/) });
+    expect(scratch.read('float.safetensors')).toEqual(tinyModel());
+  });
+
+  test('the checkpoint that is there, with --force', async () => {
+    scratch.write('old.st', 'old');
+    symlinkSync('old.st', scratch.at('old.html'));
+    const run = await report('old', '--force');
+    expect(run).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/expected another file than the other output/),
+    });
+  });
+});
+
+test('a report that fails when the checkpoint is written: that is said, and the checkpoint stays', async () => {
+  scratch.photo('many/0.png', 1);
+  for (let i = 1; i < 300; i++) symlinkSync('0.png', scratch.at(`many/${i}.png`));
+  const [output, page] = [scratch.at('late.st'), scratch.at('late.html')];
+  const running = fqvit([
+    'quantize',
+    ...[float, '--calibration', scratch.at('many'), '--calibration-images', '4', '--method', 'fq'],
+    ...['-o', output, '--report', page],
+  ]);
+  while (!existsSync(output)) await setTimeout(1);
+  scratch.write('late.html', 'of another run');
+  const run = await running;
+  expect(run).toMatchObject({ code: 1, stdout: '' });
+  expect(run.stderr).toMatch(
+    /fqvit: warning: .*late\.st is written and whole, but the report is not:\nfqvit: OUTPUT_EXISTS: .*late\.html/,
+  );
+  expect(readIntegerModel(scratch.read('late.st')).recipe.calibrationImages).toBe(4);
+  expect(new TextDecoder().decode(scratch.read('late.html'))).toBe('of another run');
+  expect(readdirSync(scratch.path).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
