@@ -1,7 +1,8 @@
 // Shared by the benches of accuracy: labelled photos with the float model's answers, recipes calibrated, scores over several seeds.
 //
 // Options of all of them: --reference FLOAT --images DIR, then either --labels labels.csv or subfolders of DIR named as the classes;
-// --calibration DIR for photos apart from those (otherwise some of them calibrate), --calibration-images 256, --seeds 0,1,2,3,4, --json.
+// --calibration DIR for photos apart from those (otherwise some of them calibrate), or --synthetic for pictures that the quantiser makes,
+// --calibration-images 256, --seeds 0,1,2,3,4, --json.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeIntegerModel } from '../dist/checkpoint/integer-model.js';
@@ -13,6 +14,7 @@ import { calibrateEach } from '../dist/quantize/calibrate.js';
 import { drawOrder } from '../dist/quantize/draw.js';
 import { readFloatModel } from '../dist/quantize/index.js';
 import { integerize } from '../dist/quantize/integerize.js';
+import { syntheticPictures } from '../dist/quantize/synthetic/pictures.js';
 import { probabilities, ranked } from '../dist/rank.js';
 import { json, list, machine, option } from './support.mjs';
 
@@ -55,6 +57,10 @@ function filesIn(folder) {
 
 /** The pixels that a seed picks for calibration. */
 export async function drawn({ float, folder, calibration, apart }, seed) {
+  if (process.argv.includes('--synthetic')) {
+    const pictures = syntheticPictures(float, seed);
+    return { pixels: Array.from({ length: count }, () => pictures.next().value), files: new Set(), seed };
+  }
   const files = drawOrder(calibration, seed).slice(0, count);
   const pixels = [];
   for (const file of files) pixels.push(await readPixels(join(folder, file), float.preprocessing));

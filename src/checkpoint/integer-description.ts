@@ -95,6 +95,8 @@ export interface Recipe {
   /** Of the inputs of these layers; for the others: `activationBits` in integer-layout.ts. */
   readonly activationBits: ActivationBits;
   readonly calibrationImages: number;
+  /** Where they were not photos but pictures that the quantiser made. */
+  readonly calibration?: 'synthetic';
   /** Picks the calibration images; null for an explicit list. */
   readonly seed: number | null;
   /** SHA-256 of the float checkpoint, hexadecimal. */
@@ -354,6 +356,7 @@ function checkRecipe(r: Checked): Recipe {
     'weightBits',
     'activationBits',
     'calibrationImages',
+    'calibration',
     'seed',
     'sourceSha256',
   ]);
@@ -365,6 +368,7 @@ function checkRecipe(r: Checked): Recipe {
     weightBits: r.value('weightBits') === undefined ? 8 : r.oneOf('weightBits', WEIGHT_BITS),
     activationBits: r.value('activationBits') === undefined ? 8 : r.oneOf('activationBits', ACTIVATION_BITS),
     calibrationImages: r.integer('calibrationImages', 1, Number.MAX_SAFE_INTEGER),
+    ...(r.value('calibration') === undefined ? {} : { calibration: r.oneOf('calibration', ['synthetic']) }),
     seed: r.value('seed') === null ? null : r.integer('seed', 0, Number.MAX_SAFE_INTEGER),
     sourceSha256,
   };

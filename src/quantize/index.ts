@@ -6,6 +6,7 @@ import {
 } from '../checkpoint/float-model.js';
 import { checkQuantizable } from '../checkpoint/integer-description.js';
 import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
+import { shown } from '../checkpoint/shown.js';
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { breathe } from '../platform/breathe.js';
@@ -16,7 +17,8 @@ import { type CalibrationProgress, calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
 import { FEEDBACK_BITS } from './feedback.js';
 import { integerizeByLayer } from './integerize.js';
-import { type MethodOptions, methodRecipe } from './recipe.js';
+import { DEFAULT_IMAGES, DEFAULT_SYNTHETIC, type MethodOptions, methodRecipe } from './recipe.js';
+import { syntheticPictures } from './synthetic/pictures.js';
 
 export {
   type FloatFile,
@@ -40,13 +42,12 @@ export {
   layerErrors,
 } from './layer-errors.js';
 
-/** Images that calibrate where the caller does not say: as many as the paper's authors took. */
-export const DEFAULT_IMAGES = 1000;
-
 export interface QuantizeOptions extends MethodOptions, FloatModelOptions {
-  /** Images to calibrate on; an explicit number that is not there is an error. Default 1000 or all that there are. */
+  /**
+   * Images to calibrate on; an explicit number that is not there is an error. Default 1000 or all that there are, 128 synthetic ones.
+   */
   calibrationImages?: number | undefined;
-  /** Picks the images, 0..2^32 - 1. Default 0. `null` takes them in the order given. */
+  /** Picks the images, 0..2^32 - 1. Default 0. `null` takes them in the order given; synthetic ones need a seed. */
   seed?: number | null | undefined;
   onProgress?: CalibrationProgress | undefined;
   signal?: AbortSignal | undefined;
@@ -78,31 +79,32 @@ export interface Skipped {
  * ```
  *
  * @param float a float DeiT, ViT or Swin as `readFloatModel` takes it: safetensors, a PyTorch checkpoint, ONNX
- * @param images paths, URLs, bytes or raw pixels
+ * @param images paths, URLs, bytes or raw pixels; or `'synthetic'` where there are none: dead leaves (synthetic/dead-leaves.ts), with
+ *   which the result is farther from the float model than with photos (docs/accuracy.md)
  * @throws CheckpointError for the float checkpoint; UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED` for options
  * @throws QuantizeError `CALIBRATION_IMAGES` where there are fewer readable images than were asked for, or none;
  *   `CALIBRATION_NOT_FINITE`, `QUANTIZER_RANGE` where the model overflows on them
  */
 export async function quantize(
   float: FloatFile,
-  images: readonly ImageSource[],
+  images: readonly ImageSource[] | 'synthetic',
   options: QuantizeOptions = {},
 ): Promise<Quantized> {
   const { signal, seed = 0 } = options;
   const method = methodRecipe(options);
-  if (!Array.isArray(images)) {
-    throw new UsageError(
-      'IMAGES',
-      `images: expected a list, found ${Object.prototype.toString.call(images)}`,
-    );
+  const isSynthetic = images === 'synthetic';
+  if (!isSynthetic && !Array.isArray(images)) {
+    throw new UsageError('IMAGES', `images: expected a list or "synthetic", found ${shown(images)}`);
   }
-  const order = inOrder(images, seed);
-  const wanted = imageCount(images.length, options.calibrationImages);
+  checkSeed(seed, isSynthetic);
+  const wanted = imageCount(isSynthetic ? undefined : images.length, options.calibrationImages);
   const model = readFloatModel(float, options);
   const { layerNormEps: _, ...architecture } = model.architecture;
   checkQuantizable({ architecture, preprocessing: model.preprocessing }, options.file ?? 'checkpoint');
   const skipped: Skipped[] = [];
-  const pixels = readable(order, model.preprocessing, skipped, options);
+  const pixels = isSynthetic
+    ? syntheticPictures(model, seed!)
+    : readable(seed === null ? images : drawOrder(images, seed), model.preprocessing, skipped, options);
   const { observer, ptf, activationBits, weightBits } = method;
   const run = {
     activationBits,
@@ -119,6 +121,7 @@ export async function quantize(
   const recipe = {
     ...method,
     calibrationImages: used,
+    ...(isSynthetic ? { calibration: 'synthetic' as const } : {}),
     seed,
     sourceSha256: await sourceSha256(float, options.externalFiles),
   };
@@ -160,25 +163,27 @@ async function patiently(
 }
 
 /** @throws UsageError `SEED` */
-function inOrder(images: readonly ImageSource[], seed: number | null): readonly ImageSource[] {
-  if (seed === null) return images;
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw new UsageError(
-      'SEED',
-      `seed: expected an integer from 0 to 2^32 - 1 or null, found ${String(seed)}`,
-    );
-  }
-  return drawOrder(images, seed);
+function checkSeed(seed: number | null, isNeeded: boolean): void {
+  if (seed === null && !isNeeded) return;
+  if (Number.isInteger(seed) && seed! >= 0 && seed! < 2 ** 32) return;
+  throw new UsageError(
+    'SEED',
+    `seed: expected an integer from 0 to 2^32 - 1${isNeeded ? '' : ' or null'}, found ${shown(seed)}`,
+  );
 }
 
-/** @throws UsageError `CALIBRATION_COUNT`; QuantizeError `CALIBRATION_IMAGES` where there are fewer than were asked for, or none */
-function imageCount(available: number, wanted: number | undefined): number {
+/**
+ * @param available undefined where as many are made as are wanted
+ * @throws UsageError `CALIBRATION_COUNT`; QuantizeError `CALIBRATION_IMAGES` where there are fewer than were asked for, or none
+ */
+function imageCount(available: number | undefined, wanted: number | undefined): number {
   if (wanted !== undefined && (!Number.isSafeInteger(wanted) || wanted < 1)) {
     throw new UsageError(
       'CALIBRATION_COUNT',
       `calibrationImages: expected a positive integer, found ${String(wanted)}`,
     );
   }
+  if (available === undefined) return wanted ?? DEFAULT_SYNTHETIC;
   if (available < (wanted ?? 1)) throw tooFew(wanted ?? 1, available, []);
   return wanted ?? Math.min(DEFAULT_IMAGES, available);
 }

@@ -17,6 +17,11 @@ const ATTENTION = { 4: 'log2', 7: 'eighths', 8: 'uniform' } as const;
 export const ATTENTION_BITS = [4, 7, 8] as const;
 export type AttentionBits = (typeof ATTENTION_BITS)[number];
 
+/** Images that calibrate where the caller does not say: as many as the paper's authors took. */
+export const DEFAULT_IMAGES = 1000;
+/** Pictures that are made where there are none: more gain nothing (docs/accuracy.md). */
+export const DEFAULT_SYNTHETIC = 128;
+
 export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
 export interface MethodOptions {

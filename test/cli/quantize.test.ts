@@ -208,6 +208,45 @@ describe('a Swin', () => {
   });
 });
 
+describe('without photos', () => {
+  test('synthetic pictures calibrate, with a warning', async () => {
+    const output = scratch.at('synthetic.safetensors');
+    const run = await fqvit(['quantize', float, '-o', output, '--calibration-images', '8']);
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stdout).toMatch(/images +8 synthetic pictures/);
+    expect(run.stderr).toMatch(
+      /^fqvit: warning: calibrating on synthetic pictures: with --calibration and photos/,
+    );
+    expect(run.stderr).toMatch(/\ncalibrating 8\/8 images, /);
+    expect((await fqvit(['inspect', output])).stdout).toMatch(/calibration +8 synthetic pictures, seed 0/);
+    const again = [
+      'quantize',
+      float,
+      '-o',
+      output,
+      '--calibration-images',
+      '8',
+      '--seed',
+      '2',
+      '--force',
+      '--json',
+    ];
+    const json = JSON.parse((await fqvit(again)).stdout);
+    expect(json).toMatchObject({ images: 8, recipe: { calibration: 'synthetic', seed: 2 } });
+    expect(json.warnings).toEqual([expect.stringContaining('synthetic pictures')]);
+  });
+
+  test('--report has sizes, and says what calibrated', async () => {
+    const page = scratch.at('synthetic.html');
+    const output = scratch.at('reported.safetensors');
+    const run = await fqvit(['quantize', float, '-o', output, '--calibration-images', '4', '--report', page]);
+    expect(run).toMatchObject({ code: 0 });
+    expect(new TextDecoder().decode(scratch.read('synthetic.html'))).toContain(
+      '4 synthetic pictures, seed 0',
+    );
+  });
+});
+
 describe('calibration photos', () => {
   test('unreadable ones are skipped and listed', async () => {
     scratch.photo('mixed/good.png', 1);

@@ -282,6 +282,47 @@ describe('calibration images', () => {
   });
 });
 
+describe('synthetic pictures', () => {
+  const recipeOf = async (options: QuantizeOptions) =>
+    (await quantize(float, 'synthetic', options)).model.recipe;
+
+  test('the same seed gives the same bytes, another one others; the recipe tells', async () => {
+    const [once, again, other] = [
+      await quantize(float, 'synthetic', { calibrationImages: 8, seed: 3 }),
+      await quantize(float, 'synthetic', { calibrationImages: 8, seed: 3 }),
+      await quantize(float, 'synthetic', { calibrationImages: 8, seed: 4 }),
+    ];
+    expect(again.bytes).toEqual(once.bytes);
+    expect(other.bytes).not.toEqual(once.bytes);
+    expect(readIntegerModel(once.bytes).recipe).toMatchObject({
+      calibration: 'synthetic',
+      calibrationImages: 8,
+      seed: 3,
+    });
+    await runs(once.bytes);
+  });
+
+  test('128 of them and seed 0, where nothing is said', async () => {
+    expect(await recipeOf({ method: 'minmax' })).toMatchObject({ calibrationImages: 128, seed: 0 });
+  });
+
+  test('photos do not say where they are from', async () => {
+    expect((await quantize(float, three)).model.recipe).not.toHaveProperty('calibration');
+  });
+
+  test('need a seed', async () => {
+    expect(await refusal(quantize(float, 'synthetic', { seed: null }), UsageError, 'SEED')).toBe(
+      'seed: expected an integer from 0 to 2^32 - 1, found null',
+    );
+  });
+
+  test('any other word is no list of images', async () => {
+    expect(await refusal(quantize(float, 'photos' as never), UsageError, 'IMAGES')).toBe(
+      'images: expected a list or "synthetic", found "photos"',
+    );
+  });
+});
+
 describe('refusals', () => {
   test.each<[name: string, options: object, code: string, message: string]>([
     [

@@ -69,7 +69,7 @@ function integerSummary(report: IntegerReport): Row[] {
     ['method', describeMethod(recipe)],
     [
       'calibration',
-      `${plural(recipe.calibrationImages, 'image')}, ${recipe.seed === null ? 'in the order given' : `seed ${recipe.seed}`}`,
+      `${plural(recipe.calibrationImages, recipe.calibration === 'synthetic' ? 'synthetic picture' : 'image')}, ${recipe.seed === null ? 'in the order given' : `seed ${recipe.seed}`}`,
     ],
     ['made from', `a float checkpoint with SHA-256 ${recipe.sourceSha256}`],
     ['size', `${formatBytes(bytes)}, of it weights ${formatBytes(weightBytes)}`],

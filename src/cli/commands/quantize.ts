@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import type { ArgsDef, ParsedArgs } from 'citty';
+import type { Recipe } from '../../checkpoint/integer-description.js';
 import { QuantizeError } from '../../errors.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
 import {
   ACTIVATION_BITS,
   ATTENTION_BITS,
+  DEFAULT_IMAGES,
+  DEFAULT_SYNTHETIC,
   METHODS,
   methodRecipe,
   OBSERVER_NAMES,
@@ -26,6 +29,9 @@ import { fractionOption, integerOption, optional, tripleOption } from '../values
 /** Skipped images that the summary lists; the rest is a number. */
 const SKIPPED_SHOWN = 10;
 
+const SYNTHETIC =
+  'calibrating on synthetic pictures: with --calibration and photos like those to be classified the result comes closer to the float model';
+
 /** What the progress of each phase says, and what it counts. */
 const PHASES = {
   calibrating: ['calibrating', 'image'],
@@ -43,8 +49,8 @@ const ARGS = {
   calibration: {
     type: 'string',
     valueHint: 'DIR',
-    required: true,
-    description: 'Folder of photos like those to be classified, searched with its subfolders',
+    description:
+      'Folder of photos like those to be classified, searched with its subfolders (default: synthetic pictures, which come less close to float)',
   },
   output: {
     type: 'string',
@@ -95,9 +101,9 @@ const ARGS = {
   'calibration-images': {
     type: 'string',
     valueHint: 'N',
-    description: 'Photos to calibrate on (default: 1000, or all that there are)',
+    description: `Photos to calibrate on (default: ${DEFAULT_IMAGES}, or all that there are; ${DEFAULT_SYNTHETIC} synthetic pictures)`,
   },
-  seed: { type: 'string', valueHint: 'N', default: '0', description: 'Picks the photos' },
+  seed: { type: 'string', valueHint: 'N', default: '0', description: 'Picks the photos, or the pictures' },
   arch: {
     type: 'string',
     valueHint: 'NAME',
@@ -126,14 +132,15 @@ const ARGS = {
 
 export default describeCommand({
   name: 'quantize',
-  summary: 'make an integer checkpoint from a float one and a folder of photos',
-  usage: 'FLOAT --calibration DIR -o OUT [OPTIONS]',
+  summary: 'make an integer checkpoint from a float one and, better, a folder of photos',
+  usage: 'FLOAT [--calibration DIR] -o OUT [OPTIONS]',
   args: ARGS,
   examples: [
     'fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
     'fqvit quantize vit.safetensors --arch vit_base_patch16_224 --labels names.txt --calibration photos/ -o vit.int8.safetensors',
     'fqvit quantize swin_tiny.safetensors --labels names.txt --calibration photos/ -o swin_tiny.int8.safetensors',
     'fqvit quantize google/vit-base-patch16-224 --calibration photos/ -o vit.int8.safetensors',
+    'fqvit quantize facebook/deit-tiny-patch16-224 -o deit_tiny.int8.safetensors   # without photos: less close to float',
     'fqvit quantize deit_tiny.safetensors --weight-bits 4 --calibration photos/ -o deit_tiny.int4.safetensors',
     'fqvit quantize deit_tiny.safetensors --calibration photos/ --calibration-images 256 --report deit_tiny.html -o deit_tiny.int8.safetensors',
     'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
@@ -144,7 +151,8 @@ export default describeCommand({
     const { calibrationImages } = chosen;
     methodRecipe(chosen);
     const labels = args.labels === undefined ? undefined : await readLabels(args.labels);
-    const images = await calibrationList(args.calibration, calibrationImages);
+    const photos = await optional(args.calibration, (folder) => calibrationList(folder, calibrationImages));
+    const images = photos ?? [];
     const folder = ['model.safetensors', 'config.json'].map((file) => join(args.float, file));
     const inputs = [args.float, ...folder, ...(args.labels ? [args.labels] : []), ...images];
     const force = args.force ?? false;
@@ -152,13 +160,15 @@ export default describeCommand({
     const page = optional(args.report, (path) => checkOutput(path, { force, inputs, beside: target }));
     const float = await readFloatSource(args.float);
     const options = { ...float.options, ...chosen, ...(labels ? { labels } : {}) };
-    const { DEFAULT_IMAGES, quantize, readFloatModel } = await import('../../quantize/index.js');
+    const { quantize, readFloatModel } = await import('../../quantize/index.js');
     // Once more in `quantize`, but what was guessed is worth knowing before the wait.
     const source = readFloatModel(float.bytes, options);
-    for (const warning of warnings(source)) warn(warning);
+    const guesses = warnings(source, photos !== undefined);
+    for (const warning of guesses) warn(warning);
 
     let phase: keyof typeof PHASES = 'calibrating';
-    let progress = startProgress('calibrating', Math.min(images.length, calibrationImages ?? DEFAULT_IMAGES));
+    const most = photos ? Math.min(photos.length, calibrationImages ?? DEFAULT_IMAGES) : DEFAULT_SYNTHETIC;
+    let progress = startProgress('calibrating', calibrationImages ?? most);
     const onProgress: QuantizeOptions['onProgress'] = (done, total, now) => {
       if (now !== phase) {
         phase = now;
@@ -170,16 +180,16 @@ export default describeCommand({
     };
     let result: Quantized;
     try {
-      result = await quantize(float.bytes, images, { ...options, onProgress });
+      result = await quantize(float.bytes, photos ?? 'synthetic', { ...options, onProgress });
     } finally {
       progress.stop();
     }
     writeOutput(target, result.bytes, { force });
     const ms = performance.now() - start;
-    const made = { float: source, result, folder: args.calibration, images };
+    const made = { float: source, result, folder: args.calibration ?? '', images };
     const about = { ...made, source: args.float, sourceBytes: float.size, output: args.output };
     const report = page === undefined ? undefined : await reportOn(about, page, force);
-    const summary: Summary = { args, source, floatBytes: float.size, result, report, ms };
+    const summary: Summary = { args, warnings: guesses, floatBytes: float.size, result, report, ms };
     if (args.json) printJson(json(summary));
     else printSummary(summary);
   },
@@ -209,7 +219,7 @@ function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
 
 interface Summary {
   readonly args: { readonly float: string; readonly output: string; readonly report?: string | undefined };
-  readonly source: FloatModel;
+  readonly warnings: readonly string[];
   readonly floatBytes: number;
   readonly result: Quantized;
   readonly report: ReportSummary | undefined;
@@ -217,11 +227,13 @@ interface Summary {
 }
 
 /** What was guessed, and what the result will lack. */
-function warnings({ warnings: guesses, labels }: FloatModel): string[] {
+function warnings({ warnings: guesses, labels }: FloatModel, hasPhotos: boolean): string[] {
   const nameless = labels.every((label, index) => label === `class ${index}`);
-  return nameless
-    ? [...guesses, 'there are no class names: pass --labels, or results will say "class 0"']
-    : [...guesses];
+  return [
+    ...guesses,
+    ...(nameless ? ['there are no class names: pass --labels, or results will say "class 0"'] : []),
+    ...(hasPhotos ? [] : [SYNTHETIC]),
+  ];
 }
 
 async function calibrationList(folder: string, wanted: number | undefined): Promise<string[]> {
@@ -235,7 +247,7 @@ async function calibrationList(folder: string, wanted: number | undefined): Prom
   return images.map((path) => join(folder, path));
 }
 
-function json({ args, source, floatBytes, result, report, ms }: Summary) {
+function json({ args, warnings, floatBytes, result, report, ms }: Summary) {
   const { architecture, preprocessing, recipe } = result.model;
   return {
     file: args.output,
@@ -250,7 +262,7 @@ function json({ args, source, floatBytes, result, report, ms }: Summary) {
       code,
       message,
     })),
-    warnings: warnings(source),
+    warnings,
     ...(report ? { report: { file: args.report, ...report } } : {}),
     ms: Math.round(ms),
   };
@@ -265,7 +277,7 @@ function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
     ['float', `${formatBytes(floatBytes)}, ${args.float}`],
     ['integer', `${formatBytes(result.bytes.length)}, ${args.output} (${ratio} times smaller)`],
     ['method', describeMethod(recipe)],
-    ['images', `${recipe.calibrationImages} used, ${skipped.length} skipped`],
+    ['images', describeImages(recipe, skipped.length)],
     ['time', formatDuration(ms)],
     ...(report ? [['report', `${args.report}${agreementOf(report)}`]] : []),
   ];
@@ -273,6 +285,12 @@ function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
   for (const { error } of skipped.slice(0, SKIPPED_SHOWN)) note(`fqvit: skipped: ${error.message}`);
   if (skipped.length > SKIPPED_SHOWN) note(`fqvit: skipped: ${skipped.length - SKIPPED_SHOWN} more`);
   print(`\nTry it: fqvit classify PHOTO --model ${plain(args.output)}`);
+}
+
+function describeImages({ calibrationImages, calibration }: Recipe, skipped: number): string {
+  return calibration === 'synthetic'
+    ? plural(calibrationImages, 'synthetic picture')
+    : `${calibrationImages} used, ${skipped} skipped`;
 }
 
 function agreementOf({ agreement, photos, seen }: ReportSummary): string {

@@ -111,8 +111,8 @@ function facts({ source, sourceBytes, output, images, result }: PageSource): Htm
   const { skipped } = result;
   const unread = skipped.length > 0 ? `, ${skipped.length} could not be read` : '';
   const calibration =
-    images.length === 0
-      ? 'synthetic images, no photos'
+    recipe.calibration === 'synthetic'
+      ? `${plural(recipe.calibrationImages, 'synthetic picture')}, seed ${recipe.seed}`
       : `${plural(recipe.calibrationImages, 'photo')} of ${formatCount(images.length)}, seed ${recipe.seed}${unread}`;
   const rows = [
     [

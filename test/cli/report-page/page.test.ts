@@ -133,11 +133,14 @@ describe('the page', () => {
   });
 
   test('without photos it has the sizes alone', () => {
-    const sizes = renderPage({ ...source, images: [] }, undefined, ASSETS);
+    const { model } = source.result;
+    const recipe = { ...model.recipe, calibration: 'synthetic' as const };
+    const result = { ...source.result, model: { ...model, recipe } };
+    const sizes = renderPage({ ...source, result, images: [] }, undefined, ASSETS);
     const found = elementsOf(sizes);
     expect(found.filter(({ name }) => name === 'script')).toEqual([]);
     shows(sizes, 'There are no photos to compare the models on');
-    shows(sizes, '<dd>synthetic images, no photos</dd>');
+    shows(sizes, '<dd>4 synthetic pictures, seed 0</dd>');
     expect(found.filter(({ name }) => name === 'progress').length).toBeGreaterThan(5);
     expect(sizes.includes('id="layers"')).toBe(false);
   });

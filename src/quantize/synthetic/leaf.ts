@@ -1,0 +1,105 @@
+import type { Rgb } from '../../checkpoint/float-config.js';
+import type { Dice } from './dice.js';
+import { TEXTURE } from './texture.js';
+
+/** A flat thing of one material: an ellipse, a rectangle, a triangle, or something between ellipse and rectangle. */
+export interface Leaf {
+  /** Middle, in pixels. */
+  readonly x: number;
+  readonly y: number;
+  /** Half of the longer axis, in pixels. */
+  readonly radius: number;
+  /** No part of it is farther from the middle, along either side of the picture. */
+  readonly reach: number;
+  /** @param along, across from the middle, in half axes */
+  readonly covers: (along: number, across: number) => boolean;
+  /** Of the longer axis. */
+  readonly direction: readonly [number, number];
+  /** Half of the shorter axis over half of the longer one. */
+  readonly aspect: number;
+  readonly material: Material;
+}
+
+export interface Material {
+  /** At both ends of the longer axis, 0..1. */
+  readonly colours: readonly [Rgb, Rgb];
+  readonly texture: Float32Array;
+  readonly textureAt: readonly [number, number];
+  /** How strong the texture is in each channel. */
+  readonly relief: Rgb;
+  /** Dark and light stripes along the longer axis, over half of it; 0 for none. */
+  readonly stripes: number;
+}
+
+/** What all leaves of a picture share. */
+export interface LeafKinds {
+  /** Of the picture, in pixels. */
+  readonly size: number;
+  readonly smallest: number;
+  readonly largest: number;
+  /** Colours lie around it, 0..1. */
+  readonly mean: Rgb;
+  readonly textures: readonly Float32Array[];
+}
+
+const SHAPES: readonly Leaf['covers'][] = [
+  (p, q) => p * p + q * q < 1,
+  (p, q) => Math.abs(p) < 0.9 && Math.abs(q) < 0.9,
+  (p, q) => q > -0.7 && q < 1.2 && Math.abs(p) < 0.6 * (1.2 - q),
+  (p, q) => p * p * p * p + q * q * q * q < 1,
+];
+/** The corners of the triangle. */
+const FARTHEST = 1.5;
+
+export function randomLeaf(dice: Dice, kinds: LeafKinds): Leaf {
+  const { size, smallest, largest } = kinds;
+  // Density r^-3: whatever part of a picture is magnified, it looks alike, as photos do.
+  const radius = 1 / Math.sqrt(dice.between(1 / largest ** 2, 1 / smallest ** 2));
+  return {
+    x: dice.between(0, size),
+    y: dice.between(0, size),
+    radius,
+    reach: FARTHEST * radius,
+    covers: SHAPES[dice.below(SHAPES.length)]!,
+    direction: randomDirection(dice),
+    aspect: dice.between(0.4, 1),
+    material: randomMaterial(dice, kinds),
+  };
+}
+
+/** Uniform over the circle, without a sine. */
+function randomDirection(dice: Dice): [number, number] {
+  for (;;) {
+    const x = dice.between(-1, 1);
+    const y = dice.between(-1, 1);
+    const length = Math.sqrt(x * x + y * y);
+    if (length > 0.1 && length < 1) return [x / length, y / length];
+  }
+}
+
+function randomMaterial(dice: Dice, { mean, textures }: LeafKinds): Material {
+  const from = randomColour(dice, mean);
+  const to = randomColour(dice, mean);
+  const shade = dice.between(0, 0.6);
+  const strength = 0.25 * dice.between(0, 1) * dice.between(0, 1);
+  const relief = () => strength * dice.between(0.7, 1.3);
+  return {
+    colours: [from, from.map((value, c) => value + (to[c]! - value) * shade) as unknown as Rgb],
+    texture: textures[dice.below(textures.length)]!,
+    textureAt: [dice.below(TEXTURE), dice.below(TEXTURE)],
+    relief: [relief(), relief(), relief()],
+    stripes: dice.chance(0.25) ? dice.between(2, 10) : 0,
+  };
+}
+
+/** Much of it differs in brightness, little in hue. */
+export function randomColour(dice: Dice, [red, green, blue]: Rgb): Rgb {
+  const light = dice.between(-0.42, 0.42);
+  const warm = 0.09 * dice.normal();
+  const yellow = 0.09 * dice.normal();
+  return [
+    red + light + warm + 0.5 * yellow,
+    green + light - 0.4 * warm + 0.3 * yellow,
+    blue + light - yellow,
+  ];
+}
