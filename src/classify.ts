@@ -3,8 +3,10 @@ import type { Description } from './checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
 import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
+import { type SeenPart, seenPart } from './image/preprocess.js';
 import { type ImageSource, readPixels } from './image/source.js';
 import { readModel } from './model-source.js';
+import { ATTENTION_METHODS, type AttentionMethod, attentionMap } from './models/attention-map.js';
 import { IntegerRunner } from './models/integer.js';
 import { breathe } from './platform/breathe.js';
 import type { ByteSource } from './platform/bytes.js';
@@ -52,6 +54,22 @@ export interface Prediction {
   readonly label: string;
   /** Softmax of the logits, 0..1. */
   readonly probability: number;
+}
+
+export interface AttentionOptions extends Omit<ClassifyOptions, 'top'> {
+  /**
+   * `last`, the default: the attention of the last block. `rollout`: that of all blocks one after the other (arXiv 2005.00928), smoother
+   * and nearer to what the features are made of.
+   */
+  method?: AttentionMethod;
+}
+
+/** How much every patch of what the model sees counts. */
+export interface AttentionMap {
+  /** Patches of a side. */
+  readonly side: number;
+  /** `[side, side]`, row by row from the top; at least 0, their sum 1. */
+  readonly weights: Float32Array;
 }
 
 /** What a checkpoint says of itself, and what it takes to run it. */
@@ -176,6 +194,34 @@ export class Model {
     const name = featuresName(this.info.architecture);
     const values = this.#dequantise(this.#run(pixels, name), name);
     return meanOfTokens(values, this.info.architecture);
+  }
+
+  /**
+   * Where a DeiT or ViT looks, from the integer codes of its attention: that of the class token, or where the head reads the mean of the
+   * patches, of them all; the mean over the heads. The map covers the square that the model sees (`seenPart`).
+   *
+   * @throws UsageError `ATTENTION` for a Swin, whose windows see a part each, and for an unknown method
+   */
+  async attention(image: ImageSource, options: AttentionOptions = {}): Promise<AttentionMap> {
+    const { method = 'last' } = options;
+    if (!ATTENTION_METHODS.includes(method)) {
+      throw new UsageError(
+        'ATTENTION',
+        `method: expected one of ${ATTENTION_METHODS.join(', ')}, found ${shown(method)}`,
+      );
+    }
+    const { architecture } = this.#running().description;
+    if (architecture.family === 'swin') {
+      throw new UsageError('ATTENTION', 'model: expected a DeiT or ViT, found a Swin: it has no class token');
+    }
+    const pixels = await this.#pixels(image, options);
+    const weights = attentionMap(this.#running(), architecture, pixels, method);
+    return { side: architecture.imageSize / architecture.patchSize, weights };
+  }
+
+  /** The part of an upright picture of this size that the model sees, in its pixels: where an attention map belongs. */
+  seenPart(width: number, height: number): SeenPart {
+    return seenPart(width, height, this.info.preprocessing);
   }
 
   /** The logits of an image, Float32Array `[classes]`: scale · (code - zero point), the one dequantisation. */

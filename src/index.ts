@@ -1,5 +1,7 @@
 export type { Architecture, SwinArchitecture, VitArchitecture } from './checkpoint/architecture.js';
 export {
+  type AttentionMap,
+  type AttentionOptions,
   type ClassifyOptions,
   type LoadOptions,
   load,

@@ -30,15 +30,36 @@ export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
   checkRgbImage(image);
   checkParameters(p);
   const { imageSize: size } = p;
-  const target = Math.floor(size / p.cropPct);
-  const [width, height] = p.squash ? [target, target] : shortSideTo(image.width, image.height, target);
-  const region = {
-    left: halfRoundedToEven(width - size),
-    top: halfRoundedToEven(height - size),
-    width: size,
-    height: size,
+  const { width, height, left, top } = place(image.width, image.height, p);
+  return resizeRegion(image, width, height, p.interpolation, { left, top, width: size, height: size }).data;
+}
+
+/** A part of a picture, in its pixels; it may end between two. */
+export interface SeenPart {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What the crop shows of a picture. */
+export function seenPart(pictureWidth: number, pictureHeight: number, p: Preprocessing): SeenPart {
+  const { width, height, left, top } = place(pictureWidth, pictureHeight, p);
+  const [right, down] = [pictureWidth / width, pictureHeight / height];
+  return {
+    left: left * right,
+    top: top * down,
+    width: p.imageSize * right,
+    height: p.imageSize * down,
   };
-  return resizeRegion(image, width, height, p.interpolation, region).data;
+}
+
+/** The size to which a picture is resized, and where in it the crop begins. */
+function place(pictureWidth: number, pictureHeight: number, p: Preprocessing) {
+  const target = Math.floor(p.imageSize / p.cropPct);
+  const [width, height] = p.squash ? [target, target] : shortSideTo(pictureWidth, pictureHeight, target);
+  const left = halfRoundedToEven(width - p.imageSize);
+  return { width, height, left, top: halfRoundedToEven(height - p.imageSize) };
 }
 
 /** torchvision's `_compute_resized_output_size`: `int(size * long / short)`. */

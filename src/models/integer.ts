@@ -79,6 +79,19 @@ export class IntegerRunner {
     return this.read(output);
   }
 
+  /**
+   * As `run`, on the calling thread alone and step by step.
+   *
+   * @param seen is told the name of what a step has made, which can be read until later steps need its memory
+   */
+  trace(pixels: Uint8Array, seen: (output: string) => void): void {
+    this.write('pixels', pixels);
+    for (const { output, run } of this.steps) {
+      run(this.kernels);
+      seen(output);
+    }
+  }
+
   /** Ends the threads; the runner cannot be used any more. */
   dispose(): void {
     this.team?.end();

@@ -1,3 +1,4 @@
+import { attentionValues } from '../checkpoint/attention-values.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { inputQuantizer } from './input.js';
 
@@ -15,20 +16,11 @@ export interface RealCodes {
  * @param name of a quantiser, or `B.attn.softmax` for the attention codes of a block
  */
 export function realCodes(model: IntegerModel, name: string): RealCodes {
-  if (name.endsWith('.attn.softmax')) return attentionCodes(model, name);
+  if (name.endsWith('.attn.softmax')) {
+    return { values: attentionValues(model, name), scales: Float64Array.of(1) };
+  }
   const { zeroPoint } = model.quantizers.get(name)!;
   return { values: affine(zeroPoint - inputOffset(model, name)), scales: channelScales(model, name) };
-}
-
-function attentionCodes(model: IntegerModel, name: string): RealCodes {
-  const { attention } = model.recipe;
-  if (attention === 'uniform') {
-    const { scale } = model.quantizers.get(name.replace(/softmax$/, 'probs'))!;
-    return { values: affine(0), scales: Float64Array.of(scale) };
-  }
-  const [steps, last] = attention === 'log2' ? [1, 15] : [8, 127];
-  const values = Float64Array.from({ length: 256 }, (_, code) => (code > last ? 0 : 2 ** (-code / steps)));
-  return { values, scales: Float64Array.of(1) };
 }
 
 const affine = (zero: number) => Float64Array.from({ length: 256 }, (_, code) => code - zero);

@@ -5,9 +5,9 @@ import { EIGHTHS, RECIPE, tinyInteger, UNIFORM } from '../support/tiny-integer.j
 test.each([
   [RECIPE, { 0: 1, 1: 0.5, 14: 2 ** -14, 15: 2 ** -15, 16: 0, 255: 0 }],
   [EIGHTHS, { 0: 1, 1: 2 ** -0.125, 8: 0.5, 127: 2 ** -15.875, 128: 0, 255: 0 }],
-  [UNIFORM, { 0: 0, 1: 1, 127: 127, 255: 255 }],
+  [UNIFORM, { 0: 0, 1: 1 / 255, 127: 127 / 255, 255: 1 }],
 ])('attention codes %#', (recipe, expected) => {
   const { values, scales } = realCodes(tinyInteger({}, recipe), 'blocks.0.attn.softmax');
   for (const [code, value] of Object.entries(expected)) expect(values[Number(code)]).toBeCloseTo(value, 15);
-  expect([...scales]).toEqual([recipe === UNIFORM ? 1 / 255 : 1]);
+  expect([...scales]).toEqual([1]);
 });

@@ -1,0 +1,16 @@
+import type { Description } from './integer-description.js';
+
+/**
+ * The probabilities that the attention codes of a block stand for, f64 `[256]`: 2^-code, 2^(-code/8) or scale · code, as the recipe says
+ * (paper section 3.3; docs/integer-checkpoint.md).
+ *
+ * @param name `B.attn.softmax`
+ */
+export function attentionValues({ recipe, quantizers }: Description, name: string): Float64Array {
+  if (recipe.attention === 'uniform') {
+    const { scale } = quantizers.get(name.replace(/softmax$/, 'probs'))!;
+    return Float64Array.from({ length: 256 }, (_, code) => scale * code);
+  }
+  const [steps, last] = recipe.attention === 'log2' ? [1, 15] : [8, 127];
+  return Float64Array.from({ length: 256 }, (_, code) => (code > last ? 0 : 2 ** (-code / steps)));
+}

@@ -1,0 +1,84 @@
+import { pooledTokens, tokenCount, type VitArchitecture } from '../checkpoint/architecture.js';
+import { attentionValues } from '../checkpoint/attention-values.js';
+import type { IntegerRunner } from './integer.js';
+
+/**
+ * Where the features of an image come from: `last`, the attention of the last block; `rollout`, that of all blocks one after the other
+ * (Abnar and Zuidema, arXiv 2005.00928, equation 1).
+ */
+export const ATTENTION_METHODS = ['last', 'rollout'] as const;
+export type AttentionMethod = (typeof ATTENTION_METHODS)[number];
+
+/**
+ * How much every patch counts, from the attention codes of an image: the mean over the heads, of the class token (and the distillation token),
+ * or where the head reads the mean of the patches of all of them.
+ *
+ * @param pixels uint8 `[imageSize, imageSize, 3]`
+ * @returns f32 `[patches]`, row by row from the top; at least 0, their sum 1
+ */
+export function attentionMap(
+  runner: IntegerRunner,
+  architecture: VitArchitecture,
+  pixels: Uint8Array,
+  method: AttentionMethod,
+): Float32Array {
+  const { depth, heads, prefix = 1 } = architecture;
+  const tokens = tokenCount(architecture);
+  const matrices: Float64Array[] = [];
+  runner.trace(pixels, (output) => {
+    const block = /^blocks\.(\d+)\.attn\.softmax$/.exec(output)?.[1];
+    if (block === undefined || (method === 'last' && Number(block) < depth - 1)) return;
+    const values = attentionValues(runner.description, output);
+    matrices.push(meanOfHeads(runner.read(output), values, heads, tokens));
+  });
+  const last = matrices.pop()!;
+  const read = pooledTokens(architecture);
+  let row = meanOfRows(last, read === 0 ? prefix : 0, read === 0 ? tokens : read, tokens);
+  if (method === 'rollout') {
+    row = besides(row, read === 0 ? prefix : 0, read === 0 ? tokens : read);
+    for (const matrix of matrices.reverse()) row = through(row, matrix, tokens);
+  }
+  return Float32Array.from(normalised(row.subarray(prefix)));
+}
+
+/** A = mean of the heads' probabilities, `[queries, tokens]`, each row of sum 1. */
+function meanOfHeads(codes: Uint8Array, values: Float64Array, heads: number, tokens: number): Float64Array {
+  const size = codes.length / heads;
+  const sum = new Float64Array(size);
+  codes.forEach((code, i) => {
+    sum[i % size]! += values[code]!;
+  });
+  for (let at = 0; at < size; at += tokens) {
+    sum.set(normalised(sum.subarray(at, at + tokens)), at);
+  }
+  return sum;
+}
+
+/** The mean of rows `from` to before `to`. */
+function meanOfRows(matrix: Float64Array, from: number, to: number, tokens: number): Float64Array {
+  const mean = new Float64Array(tokens);
+  for (let row = from; row < to; row++) {
+    for (let i = 0; i < tokens; i++) mean[i]! += matrix[row * tokens + i]! / (to - from);
+  }
+  return mean;
+}
+
+/** ½ of a row and ½ of the tokens that it is the attention of: the residual connection around the last block. */
+function besides(row: Float64Array, from: number, to: number): Float64Array {
+  return row.map((value, i) => value / 2 + (i >= from && i < to ? 1 / (2 * (to - from)) : 0));
+}
+
+/** row · (½A + ½I). */
+function through(row: Float64Array, matrix: Float64Array, tokens: number): Float64Array {
+  const next = row.map((value) => value / 2);
+  row.forEach((value, query) => {
+    for (let i = 0; i < tokens; i++) next[i]! += (value / 2) * matrix[query * tokens + i]!;
+  });
+  return next;
+}
+
+/** Of sum 1; even where nothing is left of it, since a row of codes may be 0 throughout. */
+function normalised(row: Float64Array): Float64Array {
+  const sum = row.reduce((total, value) => total + value, 0);
+  return row.map((value) => (sum > 0 ? value / sum : 1 / row.length));
+}
