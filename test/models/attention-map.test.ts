@@ -148,7 +148,7 @@ describe.each(VARIANTS)('a ViT with %s', (_, change, config, prefix, read) => {
           expect(await scalar.attention(image, { method: way })).toEqual({ side, weights });
         }
       }
-        expect(alike).toBeGreaterThan(least);
+      expect(alike).toBeGreaterThan(least);
       for (const one of [model, scalar, float, runner]) one.dispose();
     },
   );
