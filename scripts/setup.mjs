@@ -32,10 +32,23 @@ export function setup() {
     const built = Math.min(...outputs.map(newest));
     return inputs.some((input) => newest(input) > built);
   };
-  const modules = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'].map(
-    (name) => `wasm/fqvit.${name}.wasm`,
-  );
-  if (stale(modules, ['assembly', 'asconfig.json'])) npm('run', '--silent', 'build:wasm');
-  if (stale(['dist/index.js', 'dist/cli/main.js'], ['src', 'tsconfig.json', 'tsconfig.build.json']))
-    npm('run', '--silent', 'build:ts');
+  const kernels = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'];
+  const modules = [...kernels.map((name) => `fqvit.${name}`), 'mozjpeg_dec', 'webp_dec'];
+  if (
+    stale(
+      modules.map((name) => `wasm/${name}.wasm`),
+      ['assembly', 'asconfig.json', 'scripts/copy-codecs.mjs'],
+    )
+  )
+    npm('run', '--silent', 'build:wasm');
+  const built = ['dist/index.js', 'dist/cli/main.js', 'dist/cjs/index.js', 'dist/browser/fqvit.js'];
+  const sources = [
+    'src',
+    'wasm',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/bundle.mjs',
+    'package.json',
+  ];
+  if (stale(built, sources)) npm('run', '--silent', 'build:ts');
 }
