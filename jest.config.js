@@ -4,7 +4,6 @@ export default {
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
-  resolver: '<rootDir>/test/support/resolver.cjs',
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

@@ -14,6 +14,8 @@ function newest(path) {
   return Math.max(0, ...readdirSync(full).map((name) => newest(`${path}/${name}`)));
 }
 
+const INSTALL = ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund'];
+
 function npm(...args) {
   console.error(`npm ${args.join(' ')}`);
   // stdout stays free for what the caller prints
@@ -26,8 +28,7 @@ function npm(...args) {
 
 export function setup() {
   // not `npm ci`: it refuses a lock file made where optional builds for other platforms could not be seen
-  if (newest('node_modules/.package-lock.json') < newest('package-lock.json'))
-    npm('install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund');
+  if (newest('node_modules/.package-lock.json') < newest('package-lock.json')) npm(...INSTALL);
   const stale = (outputs, inputs) => {
     const built = Math.min(...outputs.map(newest));
     return inputs.some((input) => newest(input) > built);
@@ -51,4 +52,15 @@ export function setup() {
     'package.json',
   ];
   if (stale(built, sources)) npm('run', '--silent', 'build:ts');
+}
+
+/** The engines and bundlers that tests run the package in: some 900 MB, without which those tests are skipped. */
+export function setupRuntimes() {
+  const folder = 'test/runtimes';
+  if (newest(`${folder}/node_modules/.package-lock.json`) >= newest(`${folder}/package.json`)) return;
+  try {
+    npm(...INSTALL, '--no-package-lock', '--prefix', folder);
+  } catch (error) {
+    console.error(`${folder}: ${error.message}`);
+  }
 }
