@@ -14,6 +14,8 @@ function newest(path) {
   return Math.max(0, ...readdirSync(full).map((name) => newest(`${path}/${name}`)));
 }
 
+const INSTALL = ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund'];
+
 function npm(...args) {
   console.error(`npm ${args.join(' ')}`);
   // stdout stays free for what the caller prints
@@ -26,16 +28,39 @@ function npm(...args) {
 
 export function setup() {
   // not `npm ci`: it refuses a lock file made where optional builds for other platforms could not be seen
-  if (newest('node_modules/.package-lock.json') < newest('package-lock.json'))
-    npm('install', '--ignore-scripts', '--no-save', '--no-audit', '--no-fund');
+  if (newest('node_modules/.package-lock.json') < newest('package-lock.json')) npm(...INSTALL);
   const stale = (outputs, inputs) => {
     const built = Math.min(...outputs.map(newest));
     return inputs.some((input) => newest(input) > built);
   };
-  const modules = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'].map(
-    (name) => `wasm/fqvit.${name}.wasm`,
-  );
-  if (stale(modules, ['assembly', 'asconfig.json'])) npm('run', '--silent', 'build:wasm');
-  if (stale(['dist/index.js', 'dist/cli/main.js'], ['src', 'tsconfig.json', 'tsconfig.build.json']))
-    npm('run', '--silent', 'build:ts');
+  const kernels = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'];
+  const modules = [...kernels.map((name) => `fqvit.${name}`), 'mozjpeg_dec', 'webp_dec'];
+  if (
+    stale(
+      modules.map((name) => `wasm/${name}.wasm`),
+      ['assembly', 'asconfig.json', 'scripts/copy-codecs.mjs'],
+    )
+  )
+    npm('run', '--silent', 'build:wasm');
+  const built = ['dist/index.js', 'dist/cli/main.js', 'dist/cjs/index.js', 'dist/browser/fqvit.js'];
+  const sources = [
+    'src',
+    'wasm',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/bundle.mjs',
+    'package.json',
+  ];
+  if (stale(built, sources)) npm('run', '--silent', 'build:ts');
+}
+
+/** The engines and bundlers that tests run the package in: some 900 MB, without which those tests are skipped. */
+export function setupRuntimes() {
+  const folder = 'test/runtimes';
+  if (newest(`${folder}/node_modules/.package-lock.json`) >= newest(`${folder}/package.json`)) return;
+  try {
+    npm(...INSTALL, '--no-package-lock', '--prefix', folder);
+  } catch (error) {
+    console.error(`${folder}: ${error.message}`);
+  }
 }

@@ -5,10 +5,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setup } from './setup.mjs';
+import { setup, setupRuntimes } from './setup.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 setup();
+setupRuntimes();
 
 const run = (...args) => spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1;
 const checks = [

@@ -10,8 +10,9 @@ import { ATTENTION_METHODS, type AttentionMethod, attentionMap } from './models/
 import { IntegerRunner } from './models/integer.js';
 import { breathe } from './platform/breathe.js';
 import type { ByteSource } from './platform/bytes.js';
+import type { WasmBinary } from './platform/compile.js';
 import { probabilities, ranked } from './rank.js';
-import type { Tier, WasmSource } from './runtime/kernels.js';
+import type { Tier } from './runtime/kernels.js';
 import { availableThreads, MAX_THREADS } from './runtime/threads.js';
 import { chooseTier, namedTier } from './runtime/tier.js';
 
@@ -29,10 +30,10 @@ export interface LoadOptions {
    */
   threads?: number;
   /**
-   * A kernel module of that tier (`-threads` where there are several) instead of the package's own: compiled, as bytes, or an
-   * answer of `fetch`, which is compiled while it arrives.
+   * A kernel module of that tier (`-threads` where there are several) instead of the package's own: compiled, as bytes, a URL, or
+   * an answer of `fetch`. What is fetched is compiled while it arrives.
    */
-  wasm?: WasmSource;
+  wasm?: WasmBinary | URL;
   signal?: AbortSignal;
   /** Bytes loaded so far, and in all where that is known. */
   onProgress?: (loaded: number, total: number | undefined) => void;
@@ -156,7 +157,8 @@ export class Model {
   /**
    * The likeliest classes of an image, best first; equal logits rank by the lowest index.
    *
-   * @param image encoded bytes (JPEG, PNG, WebP), a path, URL or Blob, or raw pixels `{ width, height, data }` (RGB or RGBA)
+   * @param image encoded bytes (JPEG, PNG, WebP), a path, URL, Blob or stream, raw pixels `{ width, height, data }` (RGB or RGBA), or
+   *   an `ImageBitmap` or `VideoFrame` (`ImageSource` says more)
    * @throws ImageError for an image that is damaged, too large or not supported
    * @throws UsageError `DISPOSED`, `TOP`
    */

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { findBundled } from './bundled-model.js';
 import { type HubSource, parseHubSource } from './hub/id.js';
 import type { ModelReadOptions } from './model-source.js';
-import { type NamedBytes, readBytes } from './platform/bytes.js';
+import { findBundled } from './models/bundled.js';
+import { readBytes } from './platform/bytes.js';
+import type { NamedBytes } from './platform/read-options.js';
 
 /** As `readModel`, where there are files: one that is there comes before what its name could mean, and the hub has a cache. */
 export async function readNamedModel(source: string, options: ModelReadOptions): Promise<NamedBytes> {

@@ -1,6 +1,6 @@
-import { hubUrl, parseHubSource } from './hub/id.js';
-import { type ByteSource, type NamedBytes, type ReadOptions, readBytes } from './platform/bytes.js';
-import { isNodeLike } from './platform/node-like.js';
+import { readNamedModel } from '#model-source';
+import { type ByteSource, readBytes } from './platform/bytes.js';
+import type { NamedBytes, ReadOptions } from './platform/read-options.js';
 
 export interface ModelReadOptions extends ReadOptions {
   /** What is worth knowing though the model can be had. */
@@ -8,14 +8,10 @@ export interface ModelReadOptions extends ReadOptions {
 }
 
 /**
- * Reads the model that `load` was given: what `readBytes` takes, the name of a bundled model, or a model on the hub, which where
- * there are no files is one request without a cache.
+ * Reads the model that `load` was given: what `readBytes` takes, the name of a bundled model, or a model on the hub.
  *
  * @throws RuntimeError `SOURCE`; HubError; the reason of `signal`
  */
 export async function readModel(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {
-  if (typeof source !== 'string') return readBytes(source, options);
-  if (isNodeLike()) return (await import('./model-source-node.js')).readNamedModel(source, options);
-  const hub = parseHubSource(source);
-  return readBytes(hub === undefined ? source : hubUrl(hub), options);
+  return typeof source === 'string' ? readNamedModel(source, options) : readBytes(source, options);
 }

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { BUNDLED_MODELS } from '../src/bundled-model.js';
 import { readPixels } from '../src/image/source.js';
 import { load, type Model } from '../src/index.js';
+import { BUNDLED_MODELS } from '../src/models/bundled.js';
 import { readFloatModel } from '../src/quantize/index.js';
 
 const at = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));

@@ -362,12 +362,31 @@ describe('modules and memory', () => {
       const wasm = await fetch(`${server.url}/${type}`);
       expect(await (await loaded(file, { wasm })).codes(raw(1))).toEqual(expected);
     }
-    expect(streaming).toHaveBeenCalledTimes(1);
+    const url = new URL(`${server.url}/application/wasm`);
+    expect(await (await loaded(file, { wasm: url })).codes(raw(1))).toEqual(expected);
+    expect(streaming).toHaveBeenCalledTimes(2);
     streaming.mockRestore();
+    const nowhere = new URL(`${server.url}/missing`);
+    expect(await refusal(load(file, { wasm: nowhere }), RuntimeError, 'WASM_MISSING')).toBe(
+      `${nowhere}: expected a WebAssembly module, found status 404`,
+    );
     const missing = await fetch(`${server.url}/missing`);
     const message = await refusal(load(file, { wasm: missing }), RuntimeError, 'WASM_MODULE');
     expect(message).toContain('status 404');
     server.close();
+  });
+
+  test('a module at a URL: of a file, and with the module in it', async () => {
+    const expected = await (await loaded()).codes(raw(1));
+    const base64 = Buffer.from(await readWasm('scalar')).toString('base64');
+    for (const wasm of [
+      new URL('../wasm/fqvit.scalar.wasm', import.meta.url),
+      new URL(`data:application/wasm;base64,${base64}`),
+    ]) {
+      expect(await (await loaded(file, { wasm, tier: 'scalar' })).codes(raw(1))).toEqual(expected);
+    }
+    const none = new URL('../wasm/none.wasm', import.meta.url);
+    expect(await refusal(load(file, { wasm: none }), RuntimeError, 'SOURCE')).toContain('found ENOENT');
   });
 
   test('a module of another kind', async () => {

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { CheckpointError, HubError, type LoadOptions, load, type Model, RuntimeError } from '../src/index.js';
+import { readNamedModel as readWithoutFiles } from '../src/model-source-browser.js';
+import { readPath as readAddress } from '../src/platform/file-browser.js';
 import { refuse, send, sha256Of } from './hub/server.js';
 import { Bench, COMMIT, ID, WEIGHTS, weightsHash } from './hub/support.js';
 import { refusal } from './support/refusal.js';
@@ -174,26 +176,27 @@ describe('a model on the hub', () => {
 });
 
 describe('where there are no files', () => {
-  const versions = Object.getOwnPropertyDescriptor(process, 'versions')!;
-  beforeEach(() => void Object.defineProperty(process, 'versions', { configurable: true, value: {} }));
-  afterEach(() => {
-    Object.defineProperty(process, 'versions', versions);
-    jest.restoreAllMocks();
-  });
+  afterEach(() => void jest.restoreAllMocks());
 
   test('a model on the hub is one request, without a cache', async () => {
     const fetch = jest.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(file.slice()));
-    await loaded(ID);
-    await loaded(`hf://${ID}@v1/w4/tiny.safetensors`);
+    expect((await readWithoutFiles(ID, {})).bytes).toEqual(file);
+    await readWithoutFiles(`hf://${ID}@v1/w4/tiny.safetensors`, {});
     expect(fetch.mock.calls.map(([url]) => url)).toEqual([
       `https://huggingface.co/${ID}/resolve/main/model.safetensors`,
       `https://huggingface.co/${ID}/resolve/v1/w4/tiny.safetensors`,
     ]);
     expect(bench.tree()).toEqual([]);
     fetch.mockImplementation(async () => new Response('no', { status: 404 }));
-    expect(await refusal(load(ID), RuntimeError, 'SOURCE')).toBe(
+    expect(await refusal(readWithoutFiles(ID, {}), RuntimeError, 'SOURCE')).toBe(
       `https://huggingface.co/${ID}/resolve/main/model.safetensors: expected status 200, found 404`,
     );
+  });
+
+  test('a path is an address', async () => {
+    const fetch = jest.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(file.slice()));
+    expect((await readAddress('models/tiny.safetensors', {})).bytes).toEqual(file);
+    expect(fetch.mock.calls.map(([url]) => url)).toEqual(['models/tiny.safetensors']);
   });
 });
 
@@ -210,21 +213,29 @@ describe('a bundled model', () => {
   );
 });
 
-test('whoever loads the library loads none of the modules of Node, nor of the hub but what names mean', () => {
-  const seen = new Set<string>();
-  const visit = (path: string) => {
-    if (seen.has(path)) return;
-    seen.add(path);
-    const source = readFileSync(path, 'utf8');
-    for (const [, names, target] of source.matchAll(/^(?:import|export)\s([^;']*?)\s*from '([^']+)'/gms)) {
-      if (names!.startsWith('type ')) continue;
-      expect([path, target]).toEqual([path, expect.stringMatching(/^\.{1,2}\//)]);
-      visit(join(dirname(path), target!.replace(/\.js$/, '.ts')));
-    }
-  };
-  const src = fileURLToPath(new URL('../src/', import.meta.url));
-  visit(join(src, 'index.ts'));
-  const hub = readdirSync(join(src, 'hub')).filter((name) => seen.has(join(src, 'hub', name)));
-  expect(hub).toEqual(['id.ts']);
-  expect(seen.size).toBeGreaterThan(30);
-});
+test.each(['default', 'workerd'])(
+  '%s: what loads the library loads no module of Node, nor of the hub but what names mean',
+  (platform) => {
+    const root = fileURLToPath(new URL('../', import.meta.url));
+    const { imports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const seen = new Set<string>();
+    const visit = (path: string) => {
+      if (seen.has(path)) return;
+      seen.add(path);
+      if (path.endsWith('.wasm')) return;
+      const source = readFileSync(path, 'utf8');
+      for (const [, names, target] of source.matchAll(/^(?:import|export)\s([^;']*?)\s*from '([^']+)'/gms)) {
+        if (names!.startsWith('type ')) continue;
+        expect([path, target]).toEqual([path, expect.stringMatching(/^(#|\.{1,2}\/)/)]);
+        const swapped = imports[target!]?.[platform] ?? imports[target!]?.default;
+        const file = swapped ? join(root, swapped.replace('dist', 'src')) : join(dirname(path), target!);
+        visit(file.replace(/\.js$/, '.ts'));
+      }
+    };
+    visit(join(root, 'src/index.ts'));
+    const hub = readdirSync(join(root, 'src/hub')).filter((name) => seen.has(join(root, 'src/hub', name)));
+    expect(hub).toEqual(['id.ts']);
+    expect(seen.size).toBeGreaterThan(30);
+    expect([...seen].filter((path) => path.endsWith('.wasm'))).toHaveLength(platform === 'workerd' ? 4 : 0);
+  },
+);

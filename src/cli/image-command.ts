@@ -1,7 +1,7 @@
 /** What the commands that run a model on photos have in common. */
 
-import { bundledPath, DEFAULT_MODEL } from '../bundled-model.js';
 import type { Model } from '../classify.js';
+import { bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
 import { loadModel, modelPath } from './model-source.js';
 import { threadsOption } from './values.js';
 

@@ -1,6 +1,6 @@
-import { findBundled, isBundledName } from '../bundled-model.js';
 import type { Model } from '../classify.js';
 import { hubSource } from '../model-source-node.js';
+import { findBundled, isBundledName } from '../models/bundled.js';
 import { expectFile } from './files.js';
 import { downloadProgress } from './progress.js';
 import { warn } from './report.js';

@@ -1,6 +1,6 @@
 import { shown } from '../checkpoint/shown.js';
 import { HubError } from '../errors.js';
-import { MAX_BYTES } from '../platform/bytes.js';
+import { MAX_BYTES } from '../platform/read-options.js';
 import { systemReason } from '../platform/system-reason.js';
 import { ModelCache } from './cache.js';
 import { download } from './download.js';

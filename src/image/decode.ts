@@ -48,6 +48,6 @@ async function decodeStored(
 ): Promise<StoredImage> {
   const format = detectFormat(bytes, context.file);
   if (format === 'png') return decodePng(bytes, context);
-  const { jpeg, webp } = codecs ?? (await import('./codecs-node.js')).sharedCodecs();
+  const { jpeg, webp } = codecs ?? (await import('#image/codecs')).sharedCodecs;
   return format === 'jpeg' ? decodeJpeg(bytes, jpeg, context) : decodeWebp(bytes, webp, context);
 }

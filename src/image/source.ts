@@ -1,6 +1,6 @@
 import { ImageError } from '../errors.js';
 import { type ByteSource, readBytes } from '../platform/bytes.js';
-import { decodeImage } from './decode.js';
+import { type Frame, framePixels, isFrame } from './frame.js';
 import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
 import type { RgbImage } from './types.js';
@@ -12,8 +12,12 @@ export interface RawPixels {
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
-/** Encoded bytes (JPEG, PNG, WebP), a path, URL, Blob or Response with them, or raw pixels. */
-export type ImageSource = ByteSource | RawPixels;
+/**
+ * Encoded bytes (JPEG, PNG, WebP), a path, URL, Blob, File, Response or stream with them: decoded by the package, to the same bytes
+ * everywhere. Or raw pixels. Or, in a browser, an `ImageBitmap` or `VideoFrame`, whose colours are as the browser decoded them;
+ * closing it is the caller's. Whatever it is, it is resized here, to the same bytes everywhere.
+ */
+export type ImageSource = ByteSource | RawPixels | Frame;
 
 export interface PixelOptions {
   maxPixels?: number | undefined;
@@ -30,7 +34,9 @@ export async function readPixels(
   { maxPixels, signal }: PixelOptions = {},
 ): Promise<Uint8Array> {
   if (isRaw(source)) return preprocess(rgb(source), preprocessing);
+  if (isFrame(source)) return preprocess(rgb(framePixels(source)), preprocessing);
   const { bytes, name } = await readBytes(source, { signal, maxBytes: MAX_BYTES });
+  const { decodeImage } = await import('./decode.js');
   const image = await decodeImage(bytes, { file: name, ...(maxPixels === undefined ? {} : { maxPixels }) });
   return preprocess(image, preprocessing);
 }

@@ -1,3 +1,4 @@
+import { floatModule } from '#runtime/float-wasm';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import type { Model } from '../classify.js';
 import { CheckpointError, UsageError } from '../errors.js';
@@ -5,7 +6,6 @@ import { type ImageSource, readPixels } from '../image/source.js';
 import { FloatRunner } from '../models/float.js';
 import { breathe } from '../platform/breathe.js';
 import { divergence, logProbabilities, ranked } from '../rank.js';
-import { readWasm } from '../runtime/wasm-node.js';
 
 export interface LabelledImage {
   readonly image: ImageSource;
@@ -65,7 +65,7 @@ export async function evaluate(
 ): Promise<EvaluationReport> {
   checkImages(images, model);
   if (reference) checkReference(reference, model);
-  const float = reference && (await FloatRunner.create(reference, { wasm: await readWasm('float') }));
+  const float = reference && (await FloatRunner.create(reference, { wasm: await floatModule() }));
   const integerScore = new Score();
   const floatScore = new Score();
   let agreed = 0;

@@ -1,3 +1,4 @@
+import { floatModule } from '#runtime/float-wasm';
 import {
   type FloatFile,
   type FloatModel,
@@ -11,7 +12,6 @@ import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } 
 import { type ImageSource, readPixels } from '../image/source.js';
 import { breathe } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
-import { readWasm } from '../runtime/wasm-node.js';
 import { calibrateBest } from './best.js';
 import { type CalibrationProgress, calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
@@ -109,7 +109,7 @@ export async function quantize(
   const run = {
     activationBits,
     moments: weightBits <= FEEDBACK_BITS,
-    wasm: options.wasm ?? (await readWasm('float')),
+    wasm: options.wasm ?? (await floatModule()),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
     ...(signal ? { signal } : {}),
   };

@@ -1,3 +1,4 @@
+import { floatModule } from '#runtime/float-wasm';
 import { type Architecture, pooledTokens } from '../checkpoint/architecture.js';
 import type { FloatArchitecture, FloatModel } from '../checkpoint/float-model.js';
 import { activationBits } from '../checkpoint/integer-layout.js';
@@ -9,7 +10,6 @@ import { FloatRunner } from '../models/float.js';
 import { IntegerRunner, type PlanStep } from '../models/integer.js';
 import { breathe } from '../platform/breathe.js';
 import { chooseTier } from '../runtime/tier.js';
-import { readWasm } from '../runtime/wasm-node.js';
 import { type RealCodes, realCodes } from './real-codes.js';
 
 /** `product`: q·kᵀ, the position bias added to it, attention·v. `other`: pixels, tokens, parameters that are codes, the mean of tokens. */
@@ -82,7 +82,7 @@ export async function layerErrors(
   expectSameShape(float.architecture, model.architecture);
   const { module } = await chooseTier(model.recipe.weightBits, false);
   const runner = await IntegerRunner.create(model, module);
-  const reference = await FloatRunner.create(float, { wasm: await readWasm('float') });
+  const reference = await FloatRunner.create(float, { wasm: await floatModule() });
   try {
     const comparison = new Comparison(model, runner, reference);
     for (const [i, image] of images.entries()) {

@@ -1,7 +1,11 @@
 import { RuntimeError } from '../errors.js';
+import { compile, type WasmBinary } from '../platform/compile.js';
 
 /** Which build of the integer kernels runs. All tiers give the same bits. */
 export type Tier = 'scalar' | 'simd' | 'relaxed';
+
+/** The modules that classify: the tiers, those over shared memory, and what chooses between them. */
+export type KernelModule = Tier | 'simd-threads' | 'relaxed-threads' | 'probe';
 
 type Address = number;
 
@@ -203,32 +207,13 @@ function notCompilable(cause: unknown): RuntimeError {
   );
 }
 
-/** A kernel module: compiled, as bytes, or an answer of `fetch`, which is compiled while it arrives. */
-export type WasmSource = WebAssembly.Module | BufferSource | Response;
-
 /** @throws RuntimeError `WASM_MODULE` if the engine cannot compile it */
-export async function compileKernels(wasm: WasmSource): Promise<WebAssembly.Module> {
-  if (wasm instanceof WebAssembly.Module) return wasm;
+export async function compileKernels(wasm: WasmBinary): Promise<WebAssembly.Module> {
   try {
-    const isBytes = wasm instanceof ArrayBuffer || ArrayBuffer.isView(wasm);
-    // Response is looked at last: naming it loads all of Node's fetch
-    if (isBytes || !(wasm instanceof Response)) return await WebAssembly.compile(wasm as BufferSource);
-    return await compileAnswer(wasm);
+    return await compile(wasm);
   } catch (cause) {
     throw notCompilable(cause);
   }
-}
-
-function compileAnswer(answer: Response): Promise<WebAssembly.Module> {
-  if (!answer.ok) {
-    answer.body?.cancel().catch(() => {});
-    throw new Error(`status ${answer.status} of ${answer.url}`);
-  }
-  // engines compile as it arrives only what is served as what it is
-  const isNamed = /^application\/wasm\b/.test(answer.headers.get('content-type') ?? '');
-  if (isNamed && typeof WebAssembly.compileStreaming === 'function')
-    return WebAssembly.compileStreaming(answer);
-  return answer.arrayBuffer().then((bytes) => WebAssembly.compile(bytes));
 }
 
 /**

@@ -1,4 +1,6 @@
-import { readWasm } from './wasm-node.js';
+import { packagedModule } from '#runtime/wasm';
+import { RuntimeError } from '../errors.js';
+import type { KernelModule } from './kernels.js';
 
 /** The two loops of assembly/probe/probe.ts. */
 interface Loops {
@@ -40,6 +42,16 @@ export async function isRelaxedExact(): Promise<boolean> {
   return (await Probe.start())?.isExact() ?? false;
 }
 
+/** A module of the package; undefined where the engine does not have its instructions. */
+export async function compilable(name: KernelModule): Promise<WebAssembly.Module | undefined> {
+  try {
+    return await packagedModule(name);
+  } catch (error) {
+    if (error instanceof RuntimeError && error.code === 'WASM_MODULE') return undefined;
+    throw error;
+  }
+}
+
 class Probe {
   private constructor(
     private readonly loops: Loops,
@@ -49,10 +61,10 @@ class Probe {
 
   /** Undefined where the engine does not have the instructions. */
   static async start(): Promise<Probe | undefined> {
-    const bytes = await readWasm('probe');
-    if (!WebAssembly.validate(bytes)) return undefined;
+    const module = await compilable('probe');
+    if (module === undefined) return undefined;
     const memory = new WebAssembly.Memory({ initial: 1 });
-    const { instance } = await WebAssembly.instantiate(bytes, { env: { memory } });
+    const instance = await WebAssembly.instantiate(module, { env: { memory } });
     const view = new Int8Array(memory.buffer);
     for (let t = 0; t < K; t++) {
       const group = Math.floor(t / 4);

@@ -1,28 +1,19 @@
+import { hasWorkers, startWorker } from '#runtime/start-worker';
 import { RuntimeError } from '../errors.js';
 import type { Call } from '../models/integer/calls.js';
-import { isNodeLike } from '../platform/node-like.js';
+import { END, type WorkerHandle } from './worker-task.js';
 
 /** More than any machine that this is for has cores. */
 export const MAX_THREADS = 64;
 
 /**
- * Shared memory of a team: the state of the barrier, and on a cache line of its own the number of the job; -1 ends the workers.
+ * Shared memory of a team: the state of the barrier, and on a cache line of its own the number of the job.
  */
 export const TEAM_BYTES = 128;
 export const JOB_OFFSET = 64;
-export const END = -1;
 
 /** Looks at the barrier before a thread sleeps: some 50 µs. */
 const SPINS = 20_000;
-
-/** What a worker needs: plain values and shared ones. */
-export interface WorkerTask {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-  readonly calls: readonly Call[];
-  /** Address of the number of the job. */
-  readonly job: number;
-}
 
 /** The call that ends a step: all threads of the team are there. */
 export function barrierCall(team: number, count: number): Call {
@@ -41,8 +32,7 @@ function canSleep(): boolean {
 
 /** How many of the wanted threads there will be: 1 where the platform has no workers or no shared memory. */
 export function availableThreads(wanted: number): number {
-  const hasWorkers = isNodeLike() || typeof Worker === 'function';
-  return hasWorkers && typeof SharedArrayBuffer === 'function' ? wanted : 1;
+  return hasWorkers() && typeof SharedArrayBuffer === 'function' ? wanted : 1;
 }
 
 /** Workers that run their calls when told to, while the caller runs its own. */
@@ -61,8 +51,11 @@ export class Team {
     shares: readonly (readonly Call[])[],
   ): Promise<Team> {
     const health: Health = { isEnding: false };
+    const fail = (cause: unknown) => {
+      if (!health.isEnding) health.fault ??= cause;
+    };
     const started = await Promise.allSettled(
-      shares.map((calls) => startWorker({ module, memory, calls, job }, health)),
+      shares.map((calls) => startWorker({ module, memory, calls, job }, fail)),
     );
     const workers = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failed = started.find((result) => result.status === 'rejected');
@@ -108,40 +101,4 @@ export class Team {
 interface Health {
   fault?: unknown;
   isEnding: boolean;
-}
-
-interface WorkerHandle {
-  terminate(): unknown;
-}
-
-const WORKER = new URL('./worker.js', import.meta.url);
-
-/** Resolves when the worker has its kernels. */
-async function startWorker(task: WorkerTask, health: Health): Promise<WorkerHandle> {
-  const fail = (cause: unknown) => {
-    if (!health.isEnding) health.fault ??= cause;
-  };
-  if (isNodeLike()) {
-    const { Worker } = await import('node:worker_threads');
-    const worker = new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
-    await new Promise<void>((resolve, reject) => {
-      worker.once('message', (error: unknown) => (error === undefined ? resolve() : reject(error)));
-      worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('the worker ended')));
-      worker.postMessage(task);
-    });
-    worker.removeAllListeners();
-    worker.on('error', fail);
-    worker.on('exit', () => fail(new Error('the worker ended')));
-    worker.unref(); // a model that is not disposed keeps no process alive
-    return worker;
-  }
-  const worker = new Worker(WORKER, { type: 'module' });
-  await new Promise<void>((resolve, reject) => {
-    worker.onmessage = ({ data }) => (data === undefined ? resolve() : reject(data));
-    worker.onerror = ({ message }) => reject(new Error(message));
-    worker.postMessage(task);
-  });
-  worker.onerror = ({ message }) => fail(new Error(message));
-  return worker;
 }

@@ -1,7 +1,10 @@
+import { packagedModule } from '#runtime/wasm';
 import { RuntimeError } from '../errors.js';
-import { compileKernels, type Tier, type WasmSource } from './kernels.js';
-import { isRelaxedExact, isRelaxedFaster } from './probe.js';
-import { readWasm, type WasmName } from './wasm-node.js';
+import { readBytes } from '../platform/bytes.js';
+import type { WasmBinary } from '../platform/compile.js';
+import { fetchWasm } from '../platform/fetch-wasm.js';
+import { compileKernels, type KernelModule, type Tier } from './kernels.js';
+import { compilable, isRelaxedExact, isRelaxedFaster } from './probe.js';
 
 /** A tier and its module, compiled. */
 export interface Chosen {
@@ -21,15 +24,16 @@ export const NARROW_BITS = 7;
  */
 export async function chooseTier(weightBits: number, shared: boolean): Promise<Chosen> {
   if (weightBits <= NARROW_BITS && (await isRelaxedFaster())) return packaged('relaxed', shared);
-  const simd = await readWasm(moduleName('simd', shared));
-  if (WebAssembly.validate(simd)) return { tier: 'simd', module: await compileKernels(simd) };
-  return packaged('scalar', shared);
+  const simd = await compilable(moduleName('simd', shared));
+  return simd === undefined ? packaged('scalar', shared) : { tier: 'simd', module: simd };
 }
 
 /** The tier that was asked for. @throws RuntimeError `TIER` where the engine computes it wrongly, `WASM_MODULE` where not at all */
-export async function namedTier(tier: Tier, shared: boolean, wasm?: WasmSource): Promise<Chosen> {
+export async function namedTier(tier: Tier, shared: boolean, wasm?: WasmBinary | URL): Promise<Chosen> {
   const chosen =
-    wasm === undefined ? await packaged(tier, shared) : { tier, module: await compileKernels(wasm) };
+    wasm === undefined
+      ? await packaged(tier, shared)
+      : { tier, module: await compileKernels(wasm instanceof URL ? await open(wasm) : wasm) };
   if (tier === 'relaxed' && !(await isRelaxedExact())) {
     throw new RuntimeError(
       'TIER',
@@ -39,10 +43,14 @@ export async function namedTier(tier: Tier, shared: boolean, wasm?: WasmSource):
   return chosen;
 }
 
-async function packaged(tier: Tier, shared: boolean): Promise<Chosen> {
-  return { tier, module: await compileKernels(await readWasm(moduleName(tier, shared))) };
+async function open(url: URL): Promise<WasmBinary> {
+  return url.protocol === 'file:' ? ((await readBytes(url)).bytes as BufferSource) : fetchWasm(url);
 }
 
-function moduleName(tier: Tier, shared: boolean): WasmName {
+async function packaged(tier: Tier, shared: boolean): Promise<Chosen> {
+  return { tier, module: await packagedModule(moduleName(tier, shared)) };
+}
+
+function moduleName(tier: Tier, shared: boolean): KernelModule {
   return shared && tier !== 'scalar' ? `${tier}-threads` : tier;
 }

@@ -1,13 +1,22 @@
+import { readFile } from 'node:fs/promises';
 import { RuntimeError } from '../errors.js';
-import type { Tier } from './kernels.js';
+import { compileKernels, type KernelModule } from './kernels.js';
 
-/** The modules of the package: integer tiers, those over shared memory, what chooses between them, and the float kernels. */
-export type WasmName = Tier | 'simd-threads' | 'relaxed-threads' | 'probe' | 'float';
+/** The modules of the package: those that classify, and the float kernels. */
+export type WasmName = KernelModule | 'float';
+
+/**
+ * A module of the package: Node, Deno and Bun.
+ *
+ * @throws RuntimeError `WASM_MISSING` if the package has not been built, `WASM_MODULE` if the engine cannot compile it
+ */
+export async function packagedModule(name: KernelModule): Promise<WebAssembly.Module> {
+  return compileKernels(await readWasm(name));
+}
 
 /** @throws RuntimeError `WASM_MISSING` if the package has not been built */
 export async function readWasm(name: WasmName): Promise<Uint8Array<ArrayBuffer>> {
   const url = new URL(`../../wasm/fqvit.${name}.wasm`, import.meta.url);
-  const { readFile } = await import('node:fs/promises');
   try {
     return new Uint8Array(await readFile(url));
   } catch (cause) {

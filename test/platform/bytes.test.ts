@@ -6,7 +6,8 @@ import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { RuntimeError } from '../../src/errors.js';
-import { type ByteSource, type ReadOptions, readBytes } from '../../src/platform/bytes.js';
+import { type ByteSource, readBytes } from '../../src/platform/bytes.js';
+import type { ReadOptions } from '../../src/platform/read-options.js';
 import { serve } from '../support/loopback.js';
 
 const content = Uint8Array.from({ length: 10_000 }, (_, i) => i % 251);
@@ -69,6 +70,20 @@ describe('in memory', () => {
     );
   });
 
+  test('a stream, once', async () => {
+    const stream = new Blob([content]).stream();
+    const seen: unknown[] = [];
+    const onProgress: ReadOptions['onProgress'] = (...progress) => seen.push(progress);
+    expect(await readBytes(stream, { onProgress })).toEqual({ bytes: content, name: 'stream' });
+    expect(seen).toEqual([[content.length, undefined]]);
+    const held = new Blob([content]).stream();
+    held.getReader();
+    expect(await refusal(held)).toBe('stream: expected one that nobody reads, found one that is locked');
+    expect(await refusal(new Blob([content]).stream(), { maxBytes: 3 })).toContain(
+      'expected at most 3 bytes',
+    );
+  });
+
   test.each([
     [null, '[object Null]'],
     [undefined, '[object Undefined]'],
@@ -80,7 +95,7 @@ describe('in memory', () => {
     [new Date(0), '[object Date]'],
   ])('nonsense: %p', async (source, found) => {
     expect(await refusal(source)).toBe(
-      `source: expected a path, URL, bytes, Blob or Response, found ${found}`,
+      `source: expected a path, URL, bytes, Blob, Response or ReadableStream, found ${found}`,
     );
   });
 });

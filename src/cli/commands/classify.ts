@@ -1,5 +1,5 @@
-import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../bundled-model.js';
 import type { Model, Prediction } from '../../classify.js';
+import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { bar, columns, formatDuration, plain } from '../format.js';

@@ -1,4 +1,5 @@
 import { relative, sep } from 'node:path';
+import { floatModule } from '#runtime/float-wasm';
 import type { FloatModel } from '../../checkpoint/float-model.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { load } from '../../classify.js';
@@ -10,7 +11,6 @@ import { drawOrder } from '../../quantize/draw.js';
 import type { Quantized } from '../../quantize/index.js';
 import { type LayerError, layerErrors } from '../../quantize/layer-errors.js';
 import { divergence, logProbabilities, ranked } from '../../rank.js';
-import { readWasm } from '../../runtime/wasm-node.js';
 import { startProgress } from '../progress.js';
 import { thumbnail } from './thumbnail.js';
 
@@ -114,7 +114,7 @@ async function compare(
   const differences: Difference[] = [];
   let unreadable = 0;
   const model = await load(result.bytes);
-  const float = await FloatRunner.create(reference, { wasm: await readWasm('float') });
+  const float = await FloatRunner.create(reference, { wasm: await floatModule() });
   const wanted = Math.min(COMPARED, photos.length);
   const progress = startProgress('comparing with the float model', wanted);
   try {

@@ -1,13 +1,16 @@
-/** The script of a worker of a team: waits for jobs and runs its calls, one thread of a forward pass. */
 import { execute, link } from '../models/integer/calls.js';
-import { isNodeLike } from '../platform/node-like.js';
 import { instantiateKernels } from './kernels.js';
-import { END, type WorkerTask } from './threads.js';
+import { END, type WorkerTask } from './worker-task.js';
 
 /** Looks at the job before the thread sleeps, so that images in a row find it awake: some 50 µs. */
 const SPINS = 5_000;
 
-async function work(
+/**
+ * What a worker of a team does: waits for jobs and runs its calls, one thread of a forward pass.
+ *
+ * @param reply called once: with nothing when the kernels are there, else with what went wrong
+ */
+export async function work(
   { module, memory, calls, job }: WorkerTask,
   reply: (error?: unknown) => void,
 ): Promise<void> {
@@ -30,15 +33,4 @@ async function work(
     done = next;
     execute(program);
   }
-}
-
-if (isNodeLike()) {
-  const { parentPort } = await import('node:worker_threads');
-  parentPort!.once('message', (task: WorkerTask) => {
-    work(task, (error) => parentPort!.postMessage(error));
-  });
-} else {
-  self.onmessage = ({ data }: MessageEvent<WorkerTask>) => {
-    work(data, (error) => self.postMessage(error));
-  };
 }

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { RuntimeError } from './errors.js';
+import { RuntimeError } from '../errors.js';
 
 /** The models that come with the package. */
 export const BUNDLED_MODELS = ['deit_cifar10', 'swin_cifar10'] as const;
@@ -25,7 +25,7 @@ export function findBundled(name: string): string | undefined {
 
 /** @throws RuntimeError `SOURCE` where the package comes without it */
 export function bundledPath(name: BundledModel): string {
-  const path = fileURLToPath(new URL(`../models/${name}.safetensors`, import.meta.url));
+  const path = fileURLToPath(new URL(`../../models/${name}.safetensors`, import.meta.url));
   if (existsSync(path)) return path;
   throw new RuntimeError(
     'SOURCE',

@@ -1,0 +1,48 @@
+// Makes of the compiled sources in dist/ what they cannot be themselves: dist/cjs, for `require`, and dist/browser, minified and
+// with its modules beside it, for pages without a bundler.
+import { copyFileSync, cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+async function bundle(input, output) {
+  const build = await rolldown(input);
+  await build.write(output);
+  await build.close();
+}
+
+for (const folder of ['cjs', 'browser']) rmSync(`dist/${folder}`, { recursive: true, force: true });
+
+// the codecs and the hub's library are modules only: they stay behind import()
+await bundle(
+  {
+    input: { index: 'dist/index.js', quantize: 'dist/quantize/index.js' },
+    platform: 'node',
+    external: (id) => /^[^.#/]/.test(id) && !id.startsWith('dist/'),
+  },
+  { dir: 'dist/cjs', format: 'cjs', strict: true, chunkFileNames: '[name].js' },
+);
+// the same declarations, as those of CommonJS
+for (const path of readdirSync('dist', { recursive: true }))
+  if (path.endsWith('.d.ts') && !/^(cjs|browser|cli|hub)\b/.test(path))
+    cpSync(`dist/${path}`, `dist/cjs/${path}`);
+writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
+
+const MODULES = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe'].map(
+  (name) => `fqvit.${name}`,
+);
+const beside = {
+  name: 'beside',
+  transform: (code) => code.replaceAll("new URL('../../wasm/", "new URL('./"),
+};
+await bundle(
+  {
+    input: { fqvit: 'dist/index.js', 'worker-browser': 'dist/runtime/worker-browser.js' },
+    platform: 'browser',
+    plugins: [beside],
+  },
+  { dir: 'dist/browser', format: 'esm', minify: true, chunkFileNames: '[name].js' },
+);
+for (const name of [...MODULES, 'mozjpeg_dec', 'webp_dec'])
+  copyFileSync(`wasm/${name}.wasm`, `dist/browser/${name}.wasm`);

@@ -1,0 +1,9 @@
+import { compile } from '../platform/compile.js';
+import { fetchWasm } from '../platform/fetch-wasm.js';
+import { createImageCodecs } from './codec.js';
+
+/** The decoders that calls share when none are given to them, each fetched on first use. */
+export const sharedCodecs = createImageCodecs({
+  jpeg: async () => compile(await fetchWasm(new URL('../../wasm/mozjpeg_dec.wasm', import.meta.url))),
+  webp: async () => compile(await fetchWasm(new URL('../../wasm/webp_dec.wasm', import.meta.url))),
+});

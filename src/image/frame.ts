@@ -1,0 +1,28 @@
+import { ImageError } from '../errors.js';
+import type { RawPixels } from './source.js';
+
+/** A picture that the browser has decoded. */
+export type Frame = ImageBitmap | VideoFrame;
+
+export function isFrame(source: unknown): source is Frame {
+  return (
+    (typeof ImageBitmap === 'function' && source instanceof ImageBitmap) ||
+    (typeof VideoFrame === 'function' && source instanceof VideoFrame)
+  );
+}
+
+/**
+ * Its pixels at its own size: drawn to a canvas, whose colours and rounding of alpha are the engine's.
+ *
+ * @throws {ImageError} `IMAGE_PIXELS` for one that has been closed
+ */
+export function framePixels(frame: Frame): RawPixels {
+  const [width, height] =
+    'displayWidth' in frame ? [frame.displayWidth, frame.displayHeight] : [frame.width, frame.height];
+  if (width === 0 || height === 0) {
+    throw new ImageError('IMAGE_PIXELS', 'pixels: expected an open frame, found one that has been closed');
+  }
+  const canvas = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })!;
+  canvas.drawImage(frame, 0, 0, width, height);
+  return canvas.getImageData(0, 0, width, height);
+}

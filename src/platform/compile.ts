@@ -1,0 +1,22 @@
+/** A WebAssembly module: compiled, as bytes, or an answer of `fetch`, which is compiled while it arrives. */
+export type WasmBinary = WebAssembly.Module | BufferSource | Response;
+
+export async function compile(wasm: WasmBinary): Promise<WebAssembly.Module> {
+  if (wasm instanceof WebAssembly.Module) return wasm;
+  const isBytes = wasm instanceof ArrayBuffer || ArrayBuffer.isView(wasm);
+  // Response is looked at last: naming it loads all of Node's fetch
+  if (isBytes || !(wasm instanceof Response)) return WebAssembly.compile(wasm as BufferSource);
+  return compileAnswer(wasm);
+}
+
+async function compileAnswer(answer: Response): Promise<WebAssembly.Module> {
+  if (!answer.ok) {
+    answer.body?.cancel().catch(() => {});
+    throw new Error(`status ${answer.status} of ${answer.url}`);
+  }
+  // engines compile as it arrives only what is served as what it is
+  const isNamed = /^application\/wasm\b/.test(answer.headers.get('content-type') ?? '');
+  if (isNamed && typeof WebAssembly.compileStreaming === 'function')
+    return WebAssembly.compileStreaming(answer);
+  return WebAssembly.compile(await answer.arrayBuffer());
+}

@@ -1,0 +1,34 @@
+import { RuntimeError } from '../errors.js';
+
+export interface ReadOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((loaded: number, total: number | undefined) => void) | undefined;
+  /** A longer answer is refused where it passes this. Default `MAX_BYTES`, 2 GiB. */
+  maxBytes?: number | undefined;
+}
+
+export interface NamedBytes {
+  readonly bytes: Uint8Array;
+  /** How messages name the source. */
+  readonly name: string;
+}
+
+/** What one source may hold: also what Node reads of a file. */
+export const MAX_BYTES = 2 ** 31;
+
+/** @throws RuntimeError `SOURCE` */
+export function checkSize(
+  size: number | undefined,
+  name: string,
+  { maxBytes = MAX_BYTES }: ReadOptions,
+): void {
+  if (size === undefined || size <= maxBytes) return;
+  throw new RuntimeError('SOURCE', `${name}: expected at most ${maxBytes} bytes, found at least ${size}`);
+}
+
+/** The system's code says more than the exception around it (`fetch failed`). */
+export function unreadable(name: string, expected: string, cause: unknown, before = ''): RuntimeError {
+  const { code, cause: inner } = (cause ?? {}) as { code?: unknown; cause?: { code?: unknown } };
+  const reason = [code, inner?.code].find((value) => typeof value === 'string') ?? String(cause);
+  return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${before}${reason}`, { cause });
+}

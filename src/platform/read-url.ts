@@ -1,0 +1,80 @@
+import { RuntimeError } from '../errors.js';
+import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
+
+/** @throws RuntimeError `SOURCE` where nothing answers, or not with 2xx; the reason of `signal` */
+export async function readUrl(url: string, options: ReadOptions): Promise<NamedBytes> {
+  const name = /^data:/i.test(url) ? 'data URL' : url;
+  const response = await fetch(url, options.signal ? { signal: options.signal } : {}).catch(
+    (cause: unknown) => {
+      options.signal?.throwIfAborted();
+      throw unreadable(name, 'an answer', cause);
+    },
+  );
+  return readResponse(response, name, options);
+}
+
+export async function readResponse(
+  response: Response,
+  name: string,
+  options: ReadOptions,
+): Promise<NamedBytes> {
+  if (response.bodyUsed || response.body?.locked) {
+    throw new RuntimeError('SOURCE', `${name}: expected an unread response, found one that has been read`);
+  }
+  try {
+    if (!response.ok) {
+      throw new RuntimeError('SOURCE', `${name}: expected status 200, found ${response.status}`);
+    }
+    // Of a compressed answer the header counts what came over the wire.
+    const length = response.headers.has('content-encoding')
+      ? 0
+      : Number(response.headers.get('content-length'));
+    const total = Number.isSafeInteger(length) && length > 0 ? length : undefined;
+    checkSize(total, name, options);
+    if (response.body === null) return { bytes: new Uint8Array(0), name };
+    return { bytes: await collect(response.body, name, total, options), name };
+  } finally {
+    // Ends the connection of an answer that is not wanted; of one that has been read nothing is left.
+    response.body?.cancel().catch(() => {});
+  }
+}
+
+/** With a reader rather than `for await`, which not every browser has for streams. */
+export async function collect(
+  stream: ReadableStream<Uint8Array>,
+  name: string,
+  total: number | undefined,
+  options: ReadOptions,
+): Promise<Uint8Array> {
+  const { signal, onProgress } = options;
+  const reader = stream.getReader();
+  const stop = () => void reader.cancel().catch(() => {});
+  signal?.addEventListener('abort', stop);
+  const parts: Uint8Array[] = [];
+  let loaded = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read().catch((cause: unknown) => {
+        signal?.throwIfAborted();
+        throw unreadable(name, `${total ?? 'all'} bytes`, cause, `${loaded} and then `);
+      });
+      signal?.throwIfAborted();
+      if (done) break;
+      parts.push(value);
+      loaded += value.length;
+      checkSize(loaded, name, options);
+      onProgress?.(loaded, total);
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    stop();
+    reader.releaseLock();
+  }
+  const bytes = new Uint8Array(loaded);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

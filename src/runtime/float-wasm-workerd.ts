@@ -1,0 +1,6 @@
+import float from '../../wasm/fqvit.float.wasm';
+
+/** The float kernels: workerd. */
+export async function floatModule(): Promise<WebAssembly.Module> {
+  return float;
+}

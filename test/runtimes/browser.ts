@@ -1,0 +1,83 @@
+/** Pages in a real browser, from a server on this machine. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { serve } from '../support/loopback.js';
+
+/** Debian's, or the one that is named. */
+export const CHROMIUM = process.env.FQVIT_CHROMIUM ?? '/usr/bin/chromium';
+
+const TYPES: Record<string, string> = {
+  html: 'text/html',
+  js: 'text/javascript',
+  mjs: 'text/javascript',
+  wasm: 'application/wasm',
+};
+
+/** What a page may do: load from its own server and compile WebAssembly; no `eval`, no inline script. Threads need the last two. */
+const HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+/** How long a page may take. */
+const PATIENCE = 90_000;
+
+/**
+ * Opens a page and waits until it posts to `/result`.
+ *
+ * @param folder what the server serves
+ * @param page path and parameters
+ * @param mounts further folders, by the first part of the path
+ * @returns what it posted
+ */
+export async function openPage(
+  folder: string,
+  page: string,
+  mounts: Record<string, string> = {},
+): Promise<unknown> {
+  let post: (result: unknown) => void;
+  const posted = new Promise<unknown>((resolve) => {
+    post = resolve;
+  });
+  const server = await serve(async (request, answer) => {
+    const path = decodeURIComponent(new URL(request.url!, 'http://localhost').pathname);
+    if (request.method === 'POST') {
+      post(JSON.parse(await text(request)));
+      answer.end();
+      return;
+    }
+    const [, mount = '', rest = ''] = /^\/([^/]*)\/?(.*)$/.exec(path)!;
+    const file = mount in mounts ? join(mounts[mount]!, rest) : join(folder, path);
+    const type = TYPES[file.split('.').at(-1)!] ?? 'application/octet-stream';
+    await readFile(file).then(
+      (bytes) => answer.writeHead(200, { ...HEADERS, 'content-type': type }).end(bytes),
+      () => answer.writeHead(404, HEADERS).end(),
+    );
+  });
+  const profile = mkdtempSync(join(tmpdir(), 'fqvit-browser-'));
+  const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+  const browser = spawn(CHROMIUM, [...flags, `--user-data-dir=${profile}`, `${server.url}/${page}`], {
+    stdio: 'ignore',
+  });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const late = new Promise<never>((_, reject) => {
+      browser.once('exit', (code) => reject(new Error(`the browser ended with ${code}`)));
+      timer = setTimeout(() => reject(new Error(`no result after ${PATIENCE} ms`)), PATIENCE);
+    });
+    return await Promise.race([posted, late]);
+  } finally {
+    clearTimeout(timer);
+    browser.removeAllListeners('exit');
+    const ended = new Promise((resolve) => browser.once('exit', resolve));
+    if (browser.kill()) await ended;
+    server.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}

@@ -1,0 +1,73 @@
+// What every engine computes: the codes of the same images by the same models, on each tier that the engine has, as one SHA-256 a
+// tier. Nothing here is of one engine: `load` and how files are read are given to it.
+
+const IMAGES = [
+  'examples/chelsea.png',
+  'test/image/fixtures/420.jpg',
+  'test/image/fixtures/lossy.webp',
+  'test/image/fixtures/lossless.webp',
+];
+
+const ALL = ['scalar', 'simd', 'relaxed'];
+
+/** Files that an engine without a disk has to be given: their paths from the top of the repository. */
+export const MODELS = ['models/deit_cifar10.safetensors', 'models/swin_cifar10.safetensors'];
+export const FILES = [...MODELS, ...IMAGES];
+
+/** Noise, RGB and RGBA. */
+function noise(width, height, channels) {
+  let state = width * height * channels;
+  const data = Uint8Array.from({ length: state }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state >>> 24;
+  });
+  return { width, height, data };
+}
+
+/**
+ * @param load of the package
+ * @param read gives the bytes of a file of `FILES` or of `models`
+ * @param models more of them: with weights so narrow that the tiers differ in how they multiply
+ * @param tiers that are tried
+ * @returns `{ tiers: { simd: { digest, ms } }, chosen }`: median time of the DeiT's pass, the tier that `load` picks
+ */
+export async function digest({ load, read, models = [], tiers = ALL, threads = 1 }) {
+  const images = [noise(32, 32, 3), noise(50, 41, 4)];
+  for (const path of IMAGES) images.push(await read(path));
+  const digests = {};
+  for (const tier of tiers) {
+    const codes = [];
+    let ms;
+    for (const path of [...MODELS, ...models]) {
+      const model = await load(await read(path), { tier, threads }).catch((error) => {
+        // an engine need not have every tier
+        if (error.code === 'WASM_MODULE') return undefined;
+        throw error;
+      });
+      if (model === undefined) break;
+      for (const image of images) codes.push(...(await model.codes(image)));
+      ms ??= await median(model);
+      model.dispose();
+    }
+    if (codes.length > 0) digests[tier] = { digest: await sha256(Uint8Array.from(codes)), ms };
+  }
+  const model = await load(await read(MODELS[0]), { threads });
+  model.dispose();
+  return { tiers: digests, chosen: model.info.tier, threads: model.info.threads };
+}
+
+/** Of the time of a forward pass, in ms; 0 where the clock stands still while code runs. */
+async function median(model) {
+  const pixels = noise(model.info.preprocessing.imageSize, model.info.preprocessing.imageSize, 3).data;
+  const times = Array.from({ length: 5 }, () => {
+    const start = performance.now();
+    model.codesOfPixels(pixels);
+    return performance.now() - start;
+  });
+  return times.sort((a, b) => a - b)[2];
+}
+
+async function sha256(bytes) {
+  const hash = await crypto.subtle.digest('SHA-256', bytes);
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

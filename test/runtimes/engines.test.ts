@@ -1,0 +1,214 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { RECIPE, tinyIntegerFile, tinySwinIntegerFile } from '../support/tiny-integer.js';
+import { CHROMIUM, openPage } from './browser.js';
+import { FILES } from './digest.mjs';
+
+/** What `digest` gives, and the engine's version. */
+interface Digests {
+  readonly tiers: Readonly<Record<string, { digest: string; ms: number }>>;
+  readonly chosen: string;
+  readonly threads: number;
+  readonly version: string;
+}
+
+/** What test/runtimes/page.mjs posts. */
+interface PageDigests extends Digests {
+  readonly error?: string;
+  readonly two: Digests;
+  readonly sources: Readonly<Record<string, string>>;
+  readonly violations: readonly string[];
+  readonly userAgent: string;
+  readonly isolated: boolean;
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const modules = join(root, 'test/runtimes/node_modules');
+const installed = (path: string) => join(modules, path);
+const manifest = (name: string) =>
+  createRequire(import.meta.url)(installed(`${name}/package.json`)) as { version: string };
+
+/** Models whose weights are so narrow that the tiers multiply in different ways. */
+const NARROW: Record<string, Uint8Array> = {
+  'w7.safetensors': tinyIntegerFile({ grid: 4, classes: 9 }, { ...RECIPE, weightBits: 7 }),
+  'w4.safetensors': tinyIntegerFile({ grid: 4, classes: 9 }, { ...RECIPE, weightBits: 4 }),
+  'swin.safetensors': tinySwinIntegerFile({ classes: 9 }, { ...RECIPE, weightBits: 7 }),
+};
+
+let folder: string;
+let expected: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'fqvit-engines-'));
+  mkdirSync(join(folder, 'more'));
+  for (const [name, bytes] of Object.entries(NARROW)) writeFileSync(join(folder, 'more', name), bytes);
+  expected = inProcess(process.execPath).tiers.scalar!.digest;
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const report: string[] = [];
+afterAll(() => console.info(['engine, tier: ms of a pass of deit_cifar10', ...report].join('\n')));
+
+/** The same digest on these tiers, whatever the engine's other digests are. */
+function expectSame(name: string, { tiers, version }: Digests, names: readonly string[]): void {
+  for (const [tier, { ms }] of Object.entries(tiers))
+    report.push(`${name} ${version}, ${tier}: ${ms.toFixed(1)}`);
+  const digests = Object.entries(tiers).map(([tier, { digest }]) => [tier, digest]);
+  expect(digests).toEqual(names.map((tier) => [tier, expected]));
+}
+
+function inProcess(command: string, flags: readonly string[] = []): Digests {
+  const models = Object.keys(NARROW).map((name) => join(folder, 'more', name));
+  const { stdout, stderr, status } = spawnSync(
+    command,
+    [...flags, join(root, 'test/runtimes/process.mjs'), ...models],
+    { cwd: folder, encoding: 'utf8', timeout: 60_000 },
+  );
+  if (status !== 0) throw new Error(`${command}: ${status}\n${stderr}`);
+  return JSON.parse(stdout);
+}
+
+/** A suite of an engine, one skipped test where it is absent. */
+function describeEngine(name: string, path: string, suite: () => void): void {
+  if (existsSync(path)) {
+    describe(name, suite);
+    return;
+  }
+  console.warn(`SKIPPED 1 engine (${name}): ${path} is absent`);
+  test.skip(name, () => {});
+}
+
+const ALL = ['scalar', 'simd', 'relaxed'];
+const PROCESSES: [name: string, path: string, flags: string[], tiers: string[]][] = [
+  ['Node 22', installed('node22-linux-x64/bin/node'), [], ALL],
+  ['Node 24', installed('node24-linux-x64/bin/node'), [], ALL],
+  ['Deno', installed('@deno/linux-x64-glibc/deno'), ['run', '--allow-read', '--allow-env'], ALL],
+  ['Bun', installed('@oven/bun-linux-x64/bin/bun'), [], ALL],
+];
+
+test('this Node', () => {
+  const major = Number(process.versions.node.split('.')[0]);
+  // Node 20 has relaxed SIMD behind a flag only
+  expectSame('Node', inProcess(process.execPath), major < 22 ? ALL.slice(0, 2) : ALL);
+});
+
+describe.each(PROCESSES)('%s', (name, path, flags, tiers) => {
+  describeEngine(name, path, () => {
+    test('gives the same codes', () => expectSame(name, inProcess(path, flags), tiers));
+  });
+});
+
+const WORKERD = installed('@cloudflare/workerd-linux-64/bin/workerd');
+describeEngine('workerd', WORKERD, () => {
+  test('gives the same codes, from modules that were compiled before it started', async () => {
+    const config = bundleWorker();
+    const workerd = spawn(WORKERD, ['serve', config, '--control-fd=3'], {
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+    });
+    try {
+      const port = await listening(workerd.stdio[3] as Readable);
+      const answer = await fetch(`http://127.0.0.1:${port}/`);
+      const digests = (await answer.json()) as Digests & { error?: string };
+      expect(digests.error).toBeUndefined();
+      expectSame('workerd', { ...digests, version: manifest('@cloudflare/workerd-linux-64').version }, ALL);
+      expect(digests.threads).toBe(1);
+    } finally {
+      workerd.kill('SIGKILL');
+    }
+  });
+});
+
+/** The worker with its files, and the configuration that names them. */
+function bundleWorker(): string {
+  const out = join(folder, 'worker');
+  const entry = join(folder, 'worker.mjs');
+  const files = [
+    ...FILES.map((path) => [path, join(root, path)]),
+    ...Object.keys(NARROW).map((name) => [`more/${name}`, join(folder, 'more', name)]),
+  ];
+  writeFileSync(
+    entry,
+    [
+      `import { worker } from '${join(root, 'test/runtimes/worker.mjs')}';`,
+      ...files.map(([, file], i) => `import file${i} from '${file}';`),
+      `const files = { ${files.map(([path], i) => `'${path}': file${i}`).join(', ')} };`,
+      `export default worker(files, Object.keys(files).filter((path) => path.startsWith('more/')));`,
+    ].join('\n'),
+  );
+  const loaders = ['wasm', 'safetensors', 'png', 'jpg', 'webp'].map((type) => `--loader:.${type}=copy`);
+  const { status, stderr } = spawnSync(
+    installed('esbuild/bin/esbuild'),
+    [
+      entry,
+      '--bundle',
+      '--format=esm',
+      '--conditions=workerd',
+      ...loaders,
+      `--outdir=${out}`,
+      '--out-extension:.js=.mjs',
+    ],
+    { encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(stderr);
+  const parts = readdirSync(out).map((name) => {
+    const kind = name.endsWith('.mjs') ? 'esModule' : name.endsWith('.wasm') ? 'wasm' : 'data';
+    return { name, text: `(name = "${name}", ${kind} = embed "${name}")`, isMain: kind === 'esModule' };
+  });
+  parts.sort((a, b) => Number(b.isMain) - Number(a.isMain)); // the first is the worker
+  const config = join(out, 'config.capnp');
+  writeFileSync(
+    config,
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "main", worker = (compatibilityDate = "2026-01-01", modules = [
+    ${parts.map(({ text }) => text).join(',\n    ')}
+  ]))],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")]
+);
+`,
+  );
+  return config;
+}
+
+/** The port that workerd tells when it answers. */
+async function listening(control: Readable): Promise<number> {
+  for await (const line of control) {
+    const { event, port } = JSON.parse(String(line));
+    if (event === 'listen') return port;
+  }
+  throw new Error('workerd ended');
+}
+
+describeEngine('Chromium', CHROMIUM, () => {
+  let page: PageDigests;
+  beforeAll(async () => {
+    const models = Object.keys(NARROW).map((name) => `model=/more/${name}`);
+    const path = `test/runtimes/page.html?${models.join('&')}`;
+    page = (await openPage(root, path, { more: join(folder, 'more') })) as PageDigests;
+    expect(page.error).toBeUndefined();
+  });
+
+  test('gives the same codes under a policy of wasm-unsafe-eval only', () => {
+    const version = /Chrome\/([\d.]+)/.exec(page.userAgent)![1]!;
+    expectSame('Chromium', { ...page, version }, ALL);
+    expect(page.violations).toEqual([]);
+  });
+
+  test('of two threads too', () => {
+    expect(page.isolated).toBe(true);
+    expect(page.two.threads).toBe(2);
+    expectSame('Chromium, two threads', { ...page.two, version: '' }, ['simd']);
+  });
+
+  test('takes every source of an image', () => {
+    const { closed, ImageBitmap, ...codes } = page.sources;
+    expect(closed).toMatch(/^IMAGE_PIXELS: pixels: expected an open frame/);
+    expect(Object.keys(codes)).toEqual(expect.arrayContaining(['path', 'stream', 'ImageData', 'VideoFrame']));
+    for (const found of Object.values(codes)) expect(found).toBe(ImageBitmap);
+  });
+});

@@ -1,0 +1,57 @@
+// The digest in a browser, under a policy that lets a page compile WebAssembly and no more, and every source of images; what came
+// out is posted to the server of the page. Parameters `model`: more models.
+import { load } from '../../dist/browser/fqvit.js';
+import { digest, MODELS } from './digest.mjs';
+
+const root = new URL('../../', import.meta.url);
+const read = async (path) => new Uint8Array(await (await fetch(new URL(path, root))).arrayBuffer());
+const violations = [];
+addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
+  violations.push(`${violatedDirective} ${blockedURI}`),
+);
+
+/** A picture of the repository from every source that `ImageSource` names: the codes of each. */
+async function sources() {
+  const path = '../../test/image/fixtures/lossless.webp';
+  const url = new URL(path, import.meta.url);
+  const get = () => fetch(url);
+  const blob = await (await get()).blob();
+  const bitmap = await createImageBitmap(blob);
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+  canvas.drawImage(bitmap, 0, 0);
+  const data = canvas.getImageData(0, 0, bitmap.width, bitmap.height);
+  const frame = typeof VideoFrame === 'function' ? new VideoFrame(bitmap, { timestamp: 0 }) : undefined;
+  const images = {
+    path,
+    url,
+    text: url.href,
+    buffer: await blob.arrayBuffer(),
+    bytes: new Uint8Array(await blob.arrayBuffer()),
+    blob,
+    file: new File([blob], 'photo.webp'),
+    response: await get(),
+    stream: (await get()).body,
+    ImageData: data,
+    ImageBitmap: bitmap,
+    ...(frame && { VideoFrame: frame }),
+  };
+  const model = await load(new URL(MODELS[0], root));
+  const codes = {};
+  for (const [kind, image] of Object.entries(images)) codes[kind] = String(await model.codes(image));
+  bitmap.close();
+  codes.closed = await model.codes(bitmap).catch((error) => `${error.code}: ${error.message}`);
+  frame?.close();
+  model.dispose();
+  return codes;
+}
+
+const post = (result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) });
+try {
+  const models = new URLSearchParams(location.search).getAll('model');
+  const one = await digest({ load, read, models });
+  const two = await digest({ load, read, models, tiers: ['simd'], threads: 2 });
+  const { userAgent } = navigator;
+  await post({ ...one, two, sources: await sources(), violations, userAgent, isolated: crossOriginIsolated });
+} catch (error) {
+  await post({ error: String(error?.stack ?? error), violations });
+}
