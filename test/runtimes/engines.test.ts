@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { describeWith, runtimePath } from '../support/runtimes.js';
 import { RECIPE, tinyIntegerFile, tinySwinIntegerFile } from '../support/tiny-integer.js';
 import { CHROMIUM, openPage } from './browser.js';
 import { FILES } from './digest.mjs';
@@ -29,10 +30,8 @@ interface PageDigests extends Digests {
 }
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const modules = join(root, 'test/runtimes/node_modules');
-const installed = (path: string) => join(modules, path);
 const manifest = (name: string) =>
-  createRequire(import.meta.url)(installed(`${name}/package.json`)) as { version: string };
+  createRequire(import.meta.url)(runtimePath(`${name}/package.json`)) as { version: string };
 
 /** Models whose weights are so narrow that the tiers multiply in different ways. */
 const NARROW: Record<string, Uint8Array> = {
@@ -73,22 +72,12 @@ function inProcess(command: string, flags: readonly string[] = []): Digests {
   return JSON.parse(stdout);
 }
 
-/** A suite of an engine, one skipped test where it is absent. */
-function describeEngine(name: string, path: string, suite: () => void): void {
-  if (existsSync(path)) {
-    describe(name, suite);
-    return;
-  }
-  console.warn(`SKIPPED 1 engine (${name}): ${path} is absent`);
-  test.skip(name, () => {});
-}
-
 const ALL = ['scalar', 'simd', 'relaxed'];
 const PROCESSES: [name: string, path: string, flags: string[], tiers: string[]][] = [
-  ['Node 22', installed('node22-linux-x64/bin/node'), [], ALL],
-  ['Node 24', installed('node24-linux-x64/bin/node'), [], ALL],
-  ['Deno', installed('@deno/linux-x64-glibc/deno'), ['run', '--allow-read', '--allow-env'], ALL],
-  ['Bun', installed('@oven/bun-linux-x64/bin/bun'), [], ALL],
+  ['Node 22', runtimePath('node22-linux-x64/bin/node'), [], ALL],
+  ['Node 24', runtimePath('node24-linux-x64/bin/node'), [], ALL],
+  ['Deno', runtimePath('@deno/linux-x64-glibc/deno'), ['run', '--allow-read', '--allow-env'], ALL],
+  ['Bun', runtimePath('@oven/bun-linux-x64/bin/bun'), [], ALL],
 ];
 
 test('this Node', () => {
@@ -97,14 +86,14 @@ test('this Node', () => {
   expectSame('Node', inProcess(process.execPath), major < 22 ? ALL.slice(0, 2) : ALL);
 });
 
-describe.each(PROCESSES)('%s', (name, path, flags, tiers) => {
-  describeEngine(name, path, () => {
+for (const [name, path, flags, tiers] of PROCESSES) {
+  describeWith(name, [path], () => {
     test('gives the same codes', () => expectSame(name, inProcess(path, flags), tiers));
   });
-});
+}
 
-const WORKERD = installed('@cloudflare/workerd-linux-64/bin/workerd');
-describeEngine('workerd', WORKERD, () => {
+const WORKERD = runtimePath('@cloudflare/workerd-linux-64/bin/workerd');
+describeWith('workerd', [WORKERD], () => {
   test('gives the same codes, from modules that were compiled before it started', async () => {
     const config = bundleWorker();
     const workerd = spawn(WORKERD, ['serve', config, '--control-fd=3'], {
@@ -142,7 +131,7 @@ function bundleWorker(): string {
   );
   const loaders = ['wasm', 'safetensors', 'png', 'jpg', 'webp'].map((type) => `--loader:.${type}=copy`);
   const { status, stderr } = spawnSync(
-    installed('esbuild/bin/esbuild'),
+    runtimePath('esbuild/bin/esbuild'),
     [
       entry,
       '--bundle',
@@ -184,7 +173,7 @@ async function listening(control: Readable): Promise<number> {
   throw new Error('workerd ended');
 }
 
-describeEngine('Chromium', CHROMIUM, () => {
+describeWith('Chromium', [CHROMIUM], () => {
   let page: PageDigests;
   beforeAll(async () => {
     const models = Object.keys(NARROW).map((name) => `model=/more/${name}`);
