@@ -144,7 +144,7 @@ describeWith('what checkers say of it', [PUBLINT, ATTW], () => {
 });
 
 const BUNDLERS = ['vite', 'webpack', 'esbuild'];
-const needed = [CHROMIUM, ...BUNDLERS.map((name) => runtimePath(`${name}/package.json`))];
+const needed = [CHROMIUM.path, ...BUNDLERS.map((name) => runtimePath(`${name}/package.json`))];
 describeWith('in a page', needed, () => {
   const narrow = tinyIntegerFile({ grid: 4, classes: 9 }, { ...RECIPE, weightBits: 7 });
   beforeAll(() => {
@@ -159,7 +159,11 @@ describeWith('in a page', needed, () => {
     const { status, stderr } = spawnSync(process.execPath, [script, bundler, app, out], { encoding: 'utf8' });
     expect([stderr, status]).toEqual(['', 0]);
     const fixtures = join(root, 'test/image/fixtures');
-    const result = await openPage(out, 'index.html', { package: root, fixtures, more: join(folder, 'more') });
+    const result = await openPage(CHROMIUM, out, 'index.html', {
+      package: root,
+      fixtures,
+      more: join(folder, 'more'),
+    });
     const pictures = ['420.jpg', 'lossy.webp'].map((name) => readFileSync(join(fixtures, name)));
     const raw = { width: 2, height: 1, data: Uint8Array.of(1, 2, 3, 40, 50, 60) };
     expect(result).toEqual({
