@@ -1,8 +1,10 @@
 import { ImageError } from '../errors.js';
 import type { RawPixels } from './source.js';
 
-/** A picture that the browser has decoded. */
-export type Frame = ImageBitmap | VideoFrame;
+/** An `ImageBitmap` or a `VideoFrame`: what the browser has decoded. Not by these names, which Node's types do not have. */
+export type Frame =
+  | { readonly width: number; readonly height: number; close(): void }
+  | { readonly displayWidth: number; readonly displayHeight: number; close(): void };
 
 export function isFrame(source: unknown): source is Frame {
   return (
@@ -23,6 +25,6 @@ export function framePixels(frame: Frame): RawPixels {
     throw new ImageError('IMAGE_PIXELS', 'pixels: expected an open frame, found one that has been closed');
   }
   const canvas = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })!;
-  canvas.drawImage(frame, 0, 0, width, height);
+  canvas.drawImage(frame as ImageBitmap | VideoFrame, 0, 0, width, height);
   return canvas.getImageData(0, 0, width, height);
 }

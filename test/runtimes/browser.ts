@@ -7,8 +7,27 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { serve } from '../support/loopback.js';
 
-/** Debian's, or the one that is named. */
-export const CHROMIUM = process.env.FQVIT_CHROMIUM ?? '/usr/bin/chromium';
+export interface Browser {
+  readonly path: string;
+  /** What makes it open a page without a window; the last is completed by the folder of its profile. */
+  readonly flags: readonly string[];
+}
+
+/** Where Debian has them. */
+export const CHROMIUM: Browser = {
+  path: '/usr/bin/chromium',
+  flags: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-background-networking',
+    '--user-data-dir=',
+  ],
+};
+export const FIREFOX: Browser = {
+  path: '/usr/bin/firefox-esr',
+  flags: ['--headless', '--no-remote', '--profile', ''],
+};
 
 const TYPES: Record<string, string> = {
   html: 'text/html',
@@ -31,12 +50,14 @@ const PATIENCE = 90_000;
 /**
  * Opens a page and waits until it posts to `/result`.
  *
+ * @param browser that opens it
  * @param folder what the server serves
  * @param page path and parameters
  * @param mounts further folders, by the first part of the path
  * @returns what it posted
  */
 export async function openPage(
+  browser: Browser,
   folder: string,
   page: string,
   mounts: Record<string, string> = {},
@@ -61,22 +82,20 @@ export async function openPage(
     );
   });
   const profile = mkdtempSync(join(tmpdir(), 'fqvit-browser-'));
-  const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'];
-  const browser = spawn(CHROMIUM, [...flags, `--user-data-dir=${profile}`, `${server.url}/${page}`], {
-    stdio: 'ignore',
-  });
+  const flags = [...browser.flags.slice(0, -1), `${browser.flags.at(-1)}${profile}`];
+  const running = spawn(browser.path, [...flags, `${server.url}/${page}`], { stdio: 'ignore' });
   let timer: NodeJS.Timeout | undefined;
   try {
     const late = new Promise<never>((_, reject) => {
-      browser.once('exit', (code) => reject(new Error(`the browser ended with ${code}`)));
+      running.once('exit', (code) => reject(new Error(`the browser ended with ${code}`)));
       timer = setTimeout(() => reject(new Error(`no result after ${PATIENCE} ms`)), PATIENCE);
     });
     return await Promise.race([posted, late]);
   } finally {
     clearTimeout(timer);
-    browser.removeAllListeners('exit');
-    const ended = new Promise((resolve) => browser.once('exit', resolve));
-    if (browser.kill()) await ended;
+    running.removeAllListeners('exit');
+    const ended = new Promise((resolve) => running.once('exit', resolve));
+    if (running.kill()) await ended;
     server.close();
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   }

@@ -1,18 +1,20 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { describeWith, runtimePath } from '../support/runtimes.js';
 import { RECIPE, tinyIntegerFile, tinySwinIntegerFile } from '../support/tiny-integer.js';
-import { CHROMIUM, openPage } from './browser.js';
+import { type Browser, CHROMIUM, FIREFOX, openPage } from './browser.js';
 import { FILES } from './digest.mjs';
 
 /** What `digest` gives, and the engine's version. */
 interface Digests {
   readonly tiers: Readonly<Record<string, { digest: string; ms: number }>>;
+  readonly cold: number | undefined;
   readonly chosen: string;
   readonly threads: number;
   readonly version: string;
@@ -29,10 +31,8 @@ interface PageDigests extends Digests {
 }
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const modules = join(root, 'test/runtimes/node_modules');
-const installed = (path: string) => join(modules, path);
 const manifest = (name: string) =>
-  createRequire(import.meta.url)(installed(`${name}/package.json`)) as { version: string };
+  createRequire(import.meta.url)(runtimePath(`${name}/package.json`)) as { version: string };
 
 /** Models whose weights are so narrow that the tiers multiply in different ways. */
 const NARROW: Record<string, Uint8Array> = {
@@ -52,12 +52,14 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const report: string[] = [];
-afterAll(() => console.info(['engine, tier: ms of a pass of deit_cifar10', ...report].join('\n')));
+afterAll(() =>
+  console.info(['ms of a pass of deit_cifar10; from start to first answer', ...report].join('\n')),
+);
 
 /** The same digest on these tiers, whatever the engine's other digests are. */
-function expectSame(name: string, { tiers, version }: Digests, names: readonly string[]): void {
-  for (const [tier, { ms }] of Object.entries(tiers))
-    report.push(`${name} ${version}, ${tier}: ${ms.toFixed(1)}`);
+function expectSame(name: string, { tiers, version, cold }: Digests, names: readonly string[]): void {
+  const times = Object.entries(tiers).map(([tier, { ms }]) => `${tier} ${ms.toFixed(1)}`);
+  report.push(`${name} ${version}: ${times.join(', ')}; ${cold?.toFixed(0) ?? '-'}`);
   const digests = Object.entries(tiers).map(([tier, { digest }]) => [tier, digest]);
   expect(digests).toEqual(names.map((tier) => [tier, expected]));
 }
@@ -73,22 +75,12 @@ function inProcess(command: string, flags: readonly string[] = []): Digests {
   return JSON.parse(stdout);
 }
 
-/** A suite of an engine, one skipped test where it is absent. */
-function describeEngine(name: string, path: string, suite: () => void): void {
-  if (existsSync(path)) {
-    describe(name, suite);
-    return;
-  }
-  console.warn(`SKIPPED 1 engine (${name}): ${path} is absent`);
-  test.skip(name, () => {});
-}
-
 const ALL = ['scalar', 'simd', 'relaxed'];
 const PROCESSES: [name: string, path: string, flags: string[], tiers: string[]][] = [
-  ['Node 22', installed('node22-linux-x64/bin/node'), [], ALL],
-  ['Node 24', installed('node24-linux-x64/bin/node'), [], ALL],
-  ['Deno', installed('@deno/linux-x64-glibc/deno'), ['run', '--allow-read', '--allow-env'], ALL],
-  ['Bun', installed('@oven/bun-linux-x64/bin/bun'), [], ALL],
+  ['Node 22', runtimePath('node22-linux-x64/bin/node'), [], ALL],
+  ['Node 24', runtimePath('node24-linux-x64/bin/node'), [], ALL],
+  ['Deno', runtimePath('@deno/linux-x64-glibc/deno'), ['run', '--allow-read', '--allow-env'], ALL],
+  ['Bun', runtimePath('@oven/bun-linux-x64/bin/bun'), [], ALL],
 ];
 
 test('this Node', () => {
@@ -97,25 +89,28 @@ test('this Node', () => {
   expectSame('Node', inProcess(process.execPath), major < 22 ? ALL.slice(0, 2) : ALL);
 });
 
-describe.each(PROCESSES)('%s', (name, path, flags, tiers) => {
-  describeEngine(name, path, () => {
+for (const [name, path, flags, tiers] of PROCESSES) {
+  describeWith(name, [path], () => {
     test('gives the same codes', () => expectSame(name, inProcess(path, flags), tiers));
   });
-});
+}
 
-const WORKERD = installed('@cloudflare/workerd-linux-64/bin/workerd');
-describeEngine('workerd', WORKERD, () => {
+const WORKERD = runtimePath('@cloudflare/workerd-linux-64/bin/workerd');
+describeWith('workerd', [WORKERD], () => {
   test('gives the same codes, from modules that were compiled before it started', async () => {
     const config = bundleWorker();
+    const start = performance.now();
     const workerd = spawn(WORKERD, ['serve', config, '--control-fd=3'], {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     });
     try {
-      const port = await listening(workerd.stdio[3] as Readable);
-      const answer = await fetch(`http://127.0.0.1:${port}/`);
-      const digests = (await answer.json()) as Digests & { error?: string };
+      const url = `http://127.0.0.1:${await listening(workerd.stdio[3] as Readable)}`;
+      expect(await (await fetch(`${url}/first`)).text()).toBe('');
+      const cold = performance.now() - start;
+      const digests = (await (await fetch(url)).json()) as Digests & { error?: string };
       expect(digests.error).toBeUndefined();
-      expectSame('workerd', { ...digests, version: manifest('@cloudflare/workerd-linux-64').version }, ALL);
+      const { version } = manifest('@cloudflare/workerd-linux-64');
+      expectSame('workerd', { ...digests, version, cold }, ALL);
       expect(digests.threads).toBe(1);
     } finally {
       workerd.kill('SIGKILL');
@@ -142,7 +137,7 @@ function bundleWorker(): string {
   );
   const loaders = ['wasm', 'safetensors', 'png', 'jpg', 'webp'].map((type) => `--loader:.${type}=copy`);
   const { status, stderr } = spawnSync(
-    installed('esbuild/bin/esbuild'),
+    runtimePath('esbuild/bin/esbuild'),
     [
       entry,
       '--bundle',
@@ -184,31 +179,39 @@ async function listening(control: Readable): Promise<number> {
   throw new Error('workerd ended');
 }
 
-describeEngine('Chromium', CHROMIUM, () => {
-  let page: PageDigests;
-  beforeAll(async () => {
-    const models = Object.keys(NARROW).map((name) => `model=/more/${name}`);
-    const path = `test/runtimes/page.html?${models.join('&')}`;
-    page = (await openPage(root, path, { more: join(folder, 'more') })) as PageDigests;
-    expect(page.error).toBeUndefined();
-  });
+const BROWSERS: [name: string, browser: Browser][] = [
+  ['Chromium', CHROMIUM],
+  ['Firefox', FIREFOX],
+];
+for (const [name, browser] of BROWSERS) {
+  describeWith(name, [browser.path], () => {
+    let page: PageDigests;
+    beforeAll(async () => {
+      const models = Object.keys(NARROW).map((name) => `model=/more/${name}`);
+      const path = `test/runtimes/page.html?${models.join('&')}`;
+      page = (await openPage(browser, root, path, { more: join(folder, 'more') })) as PageDigests;
+      expect(page.error).toBeUndefined();
+    });
 
-  test('gives the same codes under a policy of wasm-unsafe-eval only', () => {
-    const version = /Chrome\/([\d.]+)/.exec(page.userAgent)![1]!;
-    expectSame('Chromium', { ...page, version }, ALL);
-    expect(page.violations).toEqual([]);
-  });
+    test('gives the same codes under a policy of wasm-unsafe-eval only', () => {
+      const version = /(?:Chrome|Firefox)\/([\d.]+)/.exec(page.userAgent)![1]!;
+      expectSame(name, { ...page, version }, ALL);
+      expect(page.violations).toEqual([]);
+    });
 
-  test('of two threads too', () => {
-    expect(page.isolated).toBe(true);
-    expect(page.two.threads).toBe(2);
-    expectSame('Chromium, two threads', { ...page.two, version: '' }, ['simd']);
-  });
+    test('of two threads too', () => {
+      expect(page.isolated).toBe(true);
+      expect(page.two.threads).toBe(2);
+      expectSame(name, { ...page.two, version: 'with two threads', cold: undefined }, ['simd']);
+    });
 
-  test('takes every source of an image', () => {
-    const { closed, ImageBitmap, ...codes } = page.sources;
-    expect(closed).toMatch(/^IMAGE_PIXELS: pixels: expected an open frame/);
-    expect(Object.keys(codes)).toEqual(expect.arrayContaining(['path', 'stream', 'ImageData', 'VideoFrame']));
-    for (const found of Object.values(codes)) expect(found).toBe(ImageBitmap);
+    test('takes every source of an image', () => {
+      const { closed, bytes, ...codes } = page.sources;
+      expect(closed).toMatch(/^IMAGE_PIXELS: pixels: expected an open frame/);
+      expect(Object.keys(codes)).toEqual(
+        expect.arrayContaining(['path', 'stream', 'ImageData', 'ImageBitmap', 'VideoFrame']),
+      );
+      for (const found of Object.values(codes)) expect(found).toBe(bytes);
+    });
   });
-});
+}

@@ -1,13 +1,17 @@
-// The digest in workerd, as the answer to a request.
+// The digest in workerd, as the answer to a request; `/first` only loads and answers once, since its own clock tells nothing.
 import { load } from '../../dist/index.js';
-import { digest } from './digest.mjs';
+import { digest, first } from './digest.mjs';
 
 /** @param files ArrayBuffers by their paths: an isolate has no disk */
 export function worker(files, models) {
   const read = async (path) => new Uint8Array(files[path]);
   return {
-    async fetch() {
+    async fetch(request) {
       try {
+        if (new URL(request.url).pathname === '/first') {
+          await first({ load, read });
+          return new Response();
+        }
         return Response.json(await digest({ load, read, models }));
       } catch (error) {
         return Response.json({ error: String(error?.stack ?? error) });
