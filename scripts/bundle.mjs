@@ -1,6 +1,6 @@
 // Makes of the compiled sources in dist/ what they cannot be themselves: dist/cjs, for `require`, and dist/browser, minified and
 // with its modules beside it, for pages without a bundler.
-import { copyFileSync, cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
 
@@ -46,3 +46,5 @@ await bundle(
 );
 for (const name of [...MODULES, 'mozjpeg_dec', 'webp_dec'])
   copyFileSync(`wasm/${name}.wasm`, `dist/browser/${name}.wasm`);
+// npm does it where the package is installed; in a clone `npx fqvit` runs the file as it is
+chmodSync('dist/cli/main.js', 0o755);

@@ -7,7 +7,7 @@ import { shown } from '../checkpoint/shown.js';
 import { findArchitecture } from '../checkpoint/timm-architectures.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
 import type { HubSource } from '../hub/id.js';
-import { hubSource } from '../model-source-node.js';
+import { hubSource, noPathEither } from '../model-source-node.js';
 import { readBytes } from '../platform/bytes.js';
 import { MAX_BYTES } from '../platform/read-options.js';
 import { expectFile, isUrl, kind, readText } from './files.js';
@@ -69,7 +69,9 @@ async function fromHub({ name, revision, file }: HubSource, source: string): Pro
   const { openRepository } = await import('../hub/repository.js');
   const progress = downloadProgress(source);
   const onProgress = (loaded: number, total: number) => progress.update(loaded, total);
-  const repository = await openRepository(`${name}@${revision}`, { onProgress });
+  const repository = await openRepository(`${name}@${revision}`, { onProgress }).catch((error) => {
+    throw noPathEither(error, source);
+  });
   if (repository.away) warn(`${repository.away.message}: the copy in the cache is taken`);
   const { folder, fetch } = repository;
   const place = { folder, names: repository.files.map(({ path }) => path), fetch, fetchInside: fetch };

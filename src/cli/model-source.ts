@@ -1,7 +1,9 @@
 import type { Model } from '../classify.js';
+import { RuntimeError } from '../errors.js';
 import { hubSource } from '../model-source-node.js';
-import { findBundled, isBundledName } from '../models/bundled.js';
+import { BUNDLED_MODELS, findBundled, isBundledName } from '../models/bundled.js';
 import { expectFile } from './files.js';
+import { nearest } from './nearest.js';
 import { downloadProgress } from './progress.js';
 import { warn } from './report.js';
 
@@ -19,9 +21,19 @@ export function modelPath(source: string): string {
   return bundled ?? source;
 }
 
+function withBundledName(error: unknown, source: string): unknown {
+  const name = nearest(source, BUNDLED_MODELS);
+  if (!(error instanceof RuntimeError) || name === undefined) return error;
+  return new RuntimeError(error.code, `${error.message}; did you mean ${name}?`, { cause: error });
+}
+
 /** `load` of a file, a URL or a model on the hub, which is downloaded with progress. @throws as `load` */
 export async function loadModel(source: string, threads: number): Promise<Model> {
-  if (hubSource(source) === undefined) await expectFile(source);
+  if (hubSource(source) === undefined) {
+    await expectFile(source).catch((error) => {
+      throw withBundledName(error, source);
+    });
+  }
   const { load } = await import('../index.js');
   const progress = downloadProgress(source);
   try {

@@ -18,6 +18,9 @@ export interface HubSource extends HubId {
 
 const SCHEME = 'hf://';
 
+/** The address of a model's page. */
+const PAGE = /^https:\/\/(?:www\.)?huggingface\.co\/([^/?#]+\/[^/?#]+)\/?$/;
+
 /** The hub's own rules; `--` separates owner and name in the cache's folders. Each part stands in URLs and paths as it is. */
 const PART = /^[a-z0-9][\w.-]{0,95}$/i;
 
@@ -29,13 +32,13 @@ const FILE = /\.(safetensors|pth?|bin|onnx|json)$/i;
 
 /**
  * What a text means on the hub: `owner/name` or `owner/name@revision`, or as the hub's own tools write it
- * `hf://owner/name@revision/folder/file`, where a `/` in the revision is `%2F`. Undefined for what may be a path.
+ * `hf://owner/name@revision/folder/file`, where a `/` in the revision is `%2F`, or the address of its page. Undefined for what may be a path.
  *
  * @throws HubError `HUB_ID` for anything else after `hf://`
  */
 export function parseHubSource(text: string): HubSource | undefined {
   if (text.startsWith(SCHEME)) return parseAddress(text.slice(SCHEME.length));
-  const id = FILE.test(text) ? undefined : parseHubId(text);
+  const id = FILE.test(text) ? undefined : parseHubId(PAGE.exec(text)?.[1] ?? text);
   return id && { ...id, file: undefined };
 }
 

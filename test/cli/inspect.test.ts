@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { load } from '../../src/index.js';
 import { type Json, tinySwinIntegerFile } from '../support/tiny-integer.js';
-import { tinyModel } from '../support/tiny-model.js';
+import { TINY_CONFIG, tinyModel } from '../support/tiny-model.js';
 import { fqvit, Scratch, withInteger } from './support.js';
 
 const scratch = new Scratch();
@@ -33,6 +33,13 @@ test('an integer checkpoint in short', async () => {
   expect(stdout).not.toMatch(/blocks\.1/);
   expect(stdout).toMatch(
     /^--plan lists every step of a forward pass, --tensors every tensor and quantiser\.$/m,
+  );
+});
+
+test('squashing, which crops nothing of a wide picture', async () => {
+  const file = scratch.write('squashing.st', tinyModel({ ...TINY_CONFIG, crop_mode: 'squash' }));
+  expect((await fqvit(['inspect', file])).stdout).toMatch(
+    /^preprocessing +bicubic, squashed to a square, crop 1, /m,
   );
 });
 
@@ -185,7 +192,7 @@ test('a float checkpoint: what it is, and how to quantise it', async () => {
   expect(run.stdout).toMatch(/^kind +float checkpoint$/m);
   expect(run.stdout).toMatch(/^architecture +deit_custom \(deit\)$/m);
   expect(run.stdout).toMatch(/^parameters +[\d,]+$/m);
-  expect(run.stdout).toMatch(/fqvit quantize .*float\.safetensors --calibration DIR -o OUT$/m);
+  expect(run.stdout).toMatch(/fqvit quantize .*float\.safetensors \[--calibration DIR\] -o OUT$/m);
 
   expect(await fqvit(['inspect', float, '--plan'])).toEqual({
     ...run,

@@ -51,13 +51,18 @@ describe('a model on the hub', () => {
   });
 
   test.each([
-    ['that is not there', 'someone/nothing', /^fqvit: HUB_NOT_FOUND: someone\/nothing: /],
+    [
+      'that is not there',
+      'someone/nothing',
+      /^fqvit: HUB_NOT_FOUND: someone\/nothing: .*; nor is there a file or folder someone\/nothing\n/,
+    ],
     ['with several files', 'someone/tiny', /^fqvit: HUB_SEVERAL: .*tiny\.safetensors/],
     [
       'that is a float one',
       'hf://someone/tiny/float.safetensors',
       /MODEL_KIND: .*; this is a float checkpoint; `fqvit quantize hf:\/\/someone\/tiny\/float\.safetensors` makes/,
     ],
+    ['that is a mistyped bundled one', 'deit_cifar', /ENOENT\); did you mean deit_cifar10\?\n/],
     ['that is no address', 'hf://someone', /^fqvit: HUB_ID: /],
   ])('%s', async (_, model, message) => {
     const run = await fqvit(['classify', photo, '--model', model], { env });

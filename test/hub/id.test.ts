@@ -15,6 +15,27 @@ test.each([
 });
 
 test.each([
+  'https://huggingface.co/google/vit-base-patch16-224',
+  'https://huggingface.co/google/vit-base-patch16-224/',
+  'https://www.huggingface.co/google/vit-base-patch16-224',
+])('the address of a page: %s', (text) => {
+  expect(parseHubSource(text)).toEqual({
+    name: 'google/vit-base-patch16-224',
+    revision: 'main',
+    file: undefined,
+  });
+});
+
+test.each([
+  'https://huggingface.co/a/b/resolve/main/x',
+  'https://huggingface.co/a',
+  'https://example.org/a/b',
+  'https://huggingface.co.example.org/a/b',
+])('another address is not one: %s', (text) => {
+  expect(parseHubSource(text)).toBeUndefined();
+});
+
+test.each([
   '',
   'name',
   'name@main',
@@ -41,7 +62,6 @@ test.each([
   'a/b\n',
   'ä/b',
   `a/${'b'.repeat(97)}`,
-  'https://huggingface.co/a/b',
   'data:a/b',
   'a/b?c',
   'a/b#c',

@@ -65,7 +65,7 @@ function block({ file, result, ms }: Timed<Prediction[]>): string {
 function noteBundled(name: string, { info }: Model): void {
   note(
     `fqvit: ${name} knows only ${info.labels.length} classes (${info.labels.join(', ')}) and takes everything for one of them. ` +
-      "For ImageNet's 1000 quantise a DeiT, ViT or Swin, for example timm's deit_tiny_patch16_224 from the Hugging Face hub: " +
-      '`fqvit quantize model.safetensors --calibration PHOTOS -o m.safetensors`, then --model m.safetensors',
+      "For ImageNet's 1000 quantise a DeiT, ViT or Swin: " +
+      '`fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors`, then --model m.safetensors',
   );
 }

@@ -5,6 +5,7 @@ import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatCount, plain, plural } from '../format.js';
 import type { FloatReport, IntegerReport, QuantizerReport, TensorReport } from '../inspection.js';
 import { modelPath } from '../model-source.js';
+import { describePreprocessing } from '../preprocessing.js';
 import { describeMethod } from '../recipe.js';
 import { print, printJson, warn } from '../report.js';
 
@@ -51,7 +52,9 @@ export default describeCommand({
     if (plan && report.kind === 'integer') printPlan(report);
     if (tensors) printTables(report);
     if (report.kind === 'float') {
-      print(`\nMake it an integer checkpoint: fqvit quantize ${plain(path)} --calibration DIR -o OUT`);
+      print(
+        `\nMake it an integer checkpoint: fqvit quantize ${plain(path)} [--calibration DIR] -o OUT`,
+      );
     } else if (!plan && !tensors) {
       print('\n--plan lists every step of a forward pass, --tensors every tensor and quantiser.');
     }
@@ -97,12 +100,11 @@ function floatSummary(report: FloatReport): Row[] {
 }
 
 function architectureRows(a: Architecture, p: ModelPreprocessing): Row[] {
-  const triple = (values: readonly number[]) => values.join(', ');
   return [
     ['architecture', `${a.name} (${a.family})`],
     ['sizes', `image ${a.imageSize}, patch ${a.patchSize}, ${blockSizes(a)}, ${a.classes} classes`],
     ...(a.family === 'swin' ? [['maps', mapSizes(a)]] : []),
-    ['preprocessing', `${p.interpolation}, crop ${p.cropPct}, mean ${triple(p.mean)}, std ${triple(p.std)}`],
+    ['preprocessing', describePreprocessing(p)],
   ];
 }
 

@@ -19,6 +19,7 @@ import { columns, formatBytes, formatDuration, plain, plural } from '../format.j
 import { listImages } from '../image-folder.js';
 import { readLabels } from '../label-file.js';
 import { checkOutput, writeOutput } from '../output-file.js';
+import { describePreprocessing } from '../preprocessing.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { note, print, printJson, warn } from '../report.js';
@@ -269,11 +270,12 @@ function json({ args, warnings, floatBytes, result, report, ms }: Summary) {
 }
 
 function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
-  const { architecture, recipe } = result.model;
+  const { architecture, preprocessing, recipe } = result.model;
   const { skipped } = result;
   const ratio = (floatBytes / result.bytes.length).toFixed(1);
   const rows = [
     ['model', architecture.name],
+    ['preprocessing', describePreprocessing(preprocessing)],
     ['float', `${formatBytes(floatBytes)}, ${args.float}`],
     ['integer', `${formatBytes(result.bytes.length)}, ${args.output} (${ratio} times smaller)`],
     ['method', describeMethod(recipe)],
