@@ -4,7 +4,7 @@
  */
 
 import type { FloatConfig } from './float-config.js';
-import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
+import { INTERPOLATIONS } from './interpolation.js';
 import { shown } from './shown.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -53,11 +53,11 @@ export function huggingFaceConfig(
 ): HuggingFaceConfig {
   const warnings: string[] = [];
   const { model_type: type, hidden_act: activation = 'gelu' } = config;
-  const family = FAMILIES[String(type)];
+  const family = own(FAMILIES, type);
   if (family === undefined) {
     refuse(`model_type: expected one of ${Object.keys(FAMILIES).join(', ')}, found ${shown(type)}`);
   }
-  const gelu = typeof activation === 'string' ? ACTIVATIONS[activation] : undefined;
+  const gelu = own(ACTIVATIONS, activation);
   if (gelu === undefined) {
     refuse(`hidden_act: expected one of ${Object.keys(ACTIVATIONS).join(', ')}, found ${shown(activation)}`);
   }
@@ -77,6 +77,11 @@ export function huggingFaceConfig(
   }
   const prepared = preprocessor ? preprocessing(preprocessor, imageSize, warnings, refuse) : {};
   return { config: { ...translated, ...prepared } as HuggingFaceConfig['config'], warnings };
+}
+
+/** What a table has under a name of the file, which may be anything. */
+function own<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefined {
+  return typeof name === 'string' && Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 /** `id2label` in the order of its numbers; undefined where they have gaps, or are the placeholders LABEL_0, LABEL_1, … */
@@ -111,13 +116,13 @@ function preprocessing(
   warnings: string[],
   refuse: (message: string) => never,
 ): Partial<Record<keyof FloatConfig, unknown>> {
-  const type = String(json.image_processor_type ?? json.feature_extractor_type ?? 'ViT');
-  const usual = defaults(type);
+  const type = json.image_processor_type ?? json.feature_extractor_type;
+  const usual = defaults(typeof type === 'string' ? type : 'ViT');
   if (json.do_resize === false) {
     warnings.push('preprocessor_config.json: do_resize is false; photos are resized all the same');
   }
   const resample = json.resample ?? usual.resample;
-  const interpolation: Interpolation | undefined = INTERPOLATIONS[resample as number];
+  const interpolation = typeof resample === 'number' ? INTERPOLATIONS[resample] : undefined;
   if (interpolation === undefined) {
     refuse(`preprocessor_config.json: resample: expected 0, 1, 2 or 3, found ${shown(resample)}`);
   }
@@ -172,8 +177,15 @@ function target(size: unknown, refuse: (message: string) => never): { squash: bo
   }
   return refuse(
     'preprocessor_config.json: size: expected a number, { height, width } of a square or { shortest_edge }, ' +
-      `found ${shown(JSON.stringify(size))}`,
+      `found ${found(size)}`,
   );
+}
+
+/** A size as it may stand in a message: of an object its keys too. */
+function found(size: unknown): string {
+  if (typeof size !== 'object' || size === null || Array.isArray(size)) return shown(size);
+  const entries = Object.entries(size).slice(0, 4);
+  return `{ ${entries.map(([key, value]) => `${shown(key)}: ${shown(value)}`).join(', ')} }`;
 }
 
 /** Mean and deviation of pixels in 0..1, whatever the processor divides them by first. */
@@ -183,11 +195,12 @@ function normalisation(json: Json, refuse: (message: string) => never): { mean: 
     do_rescale: rescales = true,
     rescale_factor: factor = 1 / 255,
   } = json;
-  const unit = rescales === false ? 255 : 255 * (factor as number);
+  const unit = rescales === false ? 255 : 255 * (typeof factor === 'number' ? factor : Number.NaN);
   if (!(unit > 0))
     refuse(`preprocessor_config.json: rescale_factor: expected a positive number, found ${shown(factor)}`);
   const mean = normalizes === false ? [0, 0, 0] : (json.image_mean ?? [0.5, 0.5, 0.5]);
   const std = normalizes === false ? [1, 1, 1] : (json.image_std ?? [0.5, 0.5, 0.5]);
-  const inUnits = (values: unknown) => (Array.isArray(values) ? values.map((value) => value / unit) : values);
+  const scaled = (value: unknown) => (typeof value === 'number' ? value / unit : value);
+  const inUnits = (values: unknown) => (Array.isArray(values) ? values.map(scaled) : values);
   return unit === 1 ? { mean, std } : { mean: inUnits(mean), std: inUnits(std) };
 }

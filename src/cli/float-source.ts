@@ -1,5 +1,6 @@
 import { readdir, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { externalNamesOf } from '../checkpoint/float-container.js';
 import type { FloatFile, FloatModelOptions } from '../checkpoint/float-model.js';
 import { huggingFaceConfig, isHuggingFaceConfig } from '../checkpoint/hugging-face-config.js';
@@ -20,6 +21,8 @@ export interface FloatSource {
   readonly size: number;
   /** The file with the weights, or the first of several. */
   readonly path: string;
+  /** All files that were read, as paths. */
+  readonly files: readonly string[];
   /** What the folder's config files say. */
   readonly options: FloatModelOptions;
 }
@@ -95,7 +98,8 @@ async function readPlace(
   const beside = (found: readonly string[]) => found.map((name) => posix.join(posix.dirname(file), name));
   const paths = isIndex(file) ? await fetch(beside(await shards(path))) : [path];
   const weights = await readWeights(paths, (found) => fetchInside(beside(found)));
-  return { ...weights, options: { ...weights.options, ...options } };
+  const files = [...weights.files, path, ...configs.map((name) => join(folder, name))];
+  return { ...weights, files, options: { ...weights.options, ...options } };
 }
 
 /** @param fetchExternal gives the paths of files beside an ONNX model */
@@ -107,10 +111,14 @@ async function readWeights(
   const parts = await readAll(paths);
   const bytes = parts.length === 1 ? parts[0]! : parts;
   const names = bytes instanceof Uint8Array ? externalNamesOf(bytes, file) : [];
-  const external = await readAll(await fetchExternal(names));
+  const externalPaths = await fetchExternal(names);
+  const external = await readAll(externalPaths);
   const externalFiles = new Map(names.map((name, i) => [name, external[i]!]));
   const size = [...parts, ...external].reduce((total, { length }) => total + length, 0);
-  return { bytes, size, path: file, options: { file, externalFiles } };
+  const files = [...paths, ...externalPaths].map((path) =>
+    /^file:/i.test(path) ? fileURLToPath(path) : path,
+  );
+  return { bytes, size, path: file, files, options: { file, externalFiles } };
 }
 
 /** @throws RuntimeError `SOURCE`, also where they are longer together than `MAX_TOTAL_BYTES` */

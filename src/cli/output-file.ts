@@ -9,6 +9,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -37,9 +38,7 @@ export function checkOutput(path: string, { force, inputs, beside }: OutputOptio
   if (path.includes('\0')) throw refusal(path, 'a path', 'a NUL character in it');
   if (/[\\/]$/.test(path)) throw refusal(path, 'a file to write', 'the name of a folder');
   const there = existing(path, force);
-  if (there !== undefined && inputs.some((input) => samePath(input, there))) {
-    throw refusal(path, 'another file than the input', 'the input itself');
-  }
+  expectNoInput(path, inputs);
   const target = there ?? path;
   const folder = dirname(target);
   try {
@@ -53,6 +52,13 @@ export function checkOutput(path: string, { force, inputs, beside }: OutputOptio
     throw refusal(path, 'another file than the other output', 'the same');
   }
   return target;
+}
+
+/** @throws FqvitError `OUTPUT` for a file that is read, by whatever way */
+export function expectNoInput(path: string, inputs: readonly string[]): void {
+  if (inputs.some((input) => samePath(input, path))) {
+    throw refusal(path, 'another file than the input', 'the input itself');
+  }
 }
 
 /**
@@ -83,13 +89,14 @@ export function writeOutput(path: string, bytes: Uint8Array, { force }: Pick<Out
 
 /** The file that stands at `path`, behind its links; undefined where the name is free. */
 function existing(path: string, force: boolean): string | undefined {
+  let target: Stats | undefined;
   try {
     lstatSync(path);
+    target = statSync(path, { throwIfNoEntry: false });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw refusal(path, 'a file to write', systemReason(cause), cause);
   }
-  const target = statSync(path, { throwIfNoEntry: false });
   if (target?.isDirectory()) throw refusal(path, 'a file to write', 'a folder');
   if (target && !target.isFile()) throw refusal(path, 'a file to write', 'a device or pipe');
   if (!force) {

@@ -30,8 +30,8 @@ interface RawFile {
 const SHA1 = /^[0-9a-f]{40}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
-/** A page of 1,000 files is some 300 kB, what the hub says of a model a few. */
-const MAX_ANSWER_BYTES = 2 ** 25;
+/** Of all pages of a listing, of which one of 1,000 files is some 300 kB. */
+const MAX_ANSWER_BYTES = 2 ** 26;
 /** Also what a listing may hold. The largest models have some thousands. */
 const MAX_FILES = 100_000;
 
@@ -66,7 +66,7 @@ export async function askFiles(commit: string, connection: Connection): Promise<
   const what = `${name}@${commit}`;
   const { listFiles } = await library();
   return understood(what, connection, async () => {
-    const raw: RawFile[] = [];
+    const files: ListedFile[] = [];
     const pages = listFiles({
       repo: { type: 'model', name },
       revision: commit,
@@ -75,12 +75,12 @@ export async function askFiles(commit: string, connection: Connection): Promise<
       fetch: jsonFetch(what, connection),
     });
     for await (const entry of pages) {
-      if (entry.type === 'file') raw.push(entry as RawFile);
-      if (raw.length > MAX_FILES) {
+      if (entry.type === 'file') files.push(checkFile(entry as RawFile, what));
+      if (files.length > MAX_FILES) {
         throw new HubError('HUB_ANSWER', `${what}: expected at most ${MAX_FILES} files, found more`);
       }
     }
-    return raw.map((file) => checkFile(file, what));
+    return files;
   });
 }
 
@@ -150,6 +150,7 @@ async function understood<T>(what: string, { signal }: Connection, ask: () => Pr
 /** `fetch` for the library: ours, with an end to how often and how much it reads. */
 function jsonFetch(what: string, connection: Connection): typeof fetch {
   let requests = 0;
+  let length = 0;
   return async (url) => {
     if (++requests > MAX_FILES / 1000) {
       throw new HubError('HUB_ANSWER', `${what}: expected at most ${MAX_FILES / 1000} pages, found more`);
@@ -157,7 +158,6 @@ function jsonFetch(what: string, connection: Connection): typeof fetch {
     return persist(async () => {
       const answer = await get(String(url), { accept: 'application/json' }, what, connection);
       const parts: Uint8Array[] = [];
-      let length = 0;
       for await (const part of answer.parts()) {
         length += part.length;
         if (length > MAX_ANSWER_BYTES) {

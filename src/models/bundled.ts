@@ -19,8 +19,17 @@ export function isBundledName(name: string): name is BundledModel {
  * @throws RuntimeError `SOURCE` where the package comes without it
  */
 export function findBundled(name: string): string | undefined {
-  if (!isBundledName(name) || statSync(name, { throwIfNoEntry: false })?.isFile()) return undefined;
+  if (!isBundledName(name) || isFile(name)) return undefined;
   return bundledPath(name);
+}
+
+/** What cannot be looked at, as a link to itself, is none. */
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** @throws RuntimeError `SOURCE` where the package comes without it */

@@ -68,7 +68,7 @@ export const EXACT = 1e-6;
  * @param float the model that the integer one was made from
  * @param integer the integer checkpoint
  * @param images paths, URLs, bytes or raw pixels; a dozen is enough: each has thousands of elements of every activation
- * @throws UsageError `IMAGES` for no images; ImageError for the first image that cannot be read
+ * @throws UsageError `FLOAT_MODEL`; `IMAGES` for no images; ImageError for the first image that cannot be read
  * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape; those of an integer checkpoint that is damaged
  */
 export async function layerErrors(
@@ -77,7 +77,16 @@ export async function layerErrors(
   images: readonly ImageSource[],
   { onProgress, signal }: LayerErrorsOptions = {},
 ): Promise<LayerError[]> {
-  if (images.length === 0) throw new UsageError('IMAGES', 'images: expected at least one, found none');
+  if (typeof float !== 'object' || float === null || !('architecture' in float)) {
+    throw new UsageError(
+      'FLOAT_MODEL',
+      `float: expected what readFloatModel gives, found ${kindOfValue(float)}`,
+    );
+  }
+  if (!Array.isArray(images) || images.length === 0) {
+    const found = Array.isArray(images) ? 'none' : kindOfValue(images);
+    throw new UsageError('IMAGES', `images: expected a list of at least one, found ${found}`);
+  }
   const model = readIntegerModel(integer);
   expectSameShape(float.architecture, model.architecture);
   const { module } = await chooseTier(model.recipe.weightBits, false);
@@ -97,6 +106,8 @@ export async function layerErrors(
     runner.dispose();
   }
 }
+
+const kindOfValue = (value: unknown) => Object.prototype.toString.call(value);
 
 /** Of one activation, over the images so far. */
 interface Sums {

@@ -8,6 +8,10 @@ const refuse = (message: string): never => {
 const read = (config: object, preprocessor?: object) =>
   huggingFaceConfig(config as Record<string, unknown>, preprocessor as Record<string, unknown>, refuse);
 
+/** JSON that has no text and no number. */
+const HOSTILE = { toString: 1, valueOf: 1 };
+const deep = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels));
+
 const VIT = {
   model_type: 'vit',
   image_size: 224,
@@ -171,8 +175,22 @@ describe('how photos are prepared', () => {
     [{ size: '224' }, 'size: expected'],
     [{ size: 192, crop_size: 224, do_center_crop: true }, 'crop_size: expected at most 192'],
     [{ rescale_factor: 0 }, 'rescale_factor: expected a positive number'],
-  ])('%j is refused', (change, message) => {
+    [{ rescale_factor: HOSTILE }, 'rescale_factor: expected a positive number, found an object'],
+    [{ resample: HOSTILE }, 'resample: expected 0, 1, 2 or 3, found an object'],
+    [{ size: HOSTILE }, 'size: expected a number'],
+    [{ size: deep(200_000) }, 'size: expected a number'],
+  ])('refused: %#', (change, message) => {
     expect(() => prepared({ ...SQUASHED, ...change })).toThrow(message);
+  });
+
+  test('values that cannot be made texts or numbers are passed on to be refused, or pass for the usual', () => {
+    const strange = { image_processor_type: HOSTILE, image_mean: [HOSTILE, 0, 0], rescale_factor: 1 };
+    expect(prepared({ ...SQUASHED, ...strange })).toMatchObject({ mean: [HOSTILE, 0, 0] });
+  });
+
+  test.each(['constructor', '__proto__', 'toString'])('a name that every object has: %s', (name) => {
+    expect(() => read({ ...VIT, model_type: name }, SQUASHED)).toThrow('model_type: expected one of');
+    expect(() => read({ ...VIT, hidden_act: name }, SQUASHED)).toThrow('hidden_act: expected one of');
   });
 
   test('do_resize false is not heeded, with a word', () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { load } from '../../src/index.js';
@@ -332,6 +332,36 @@ describe('calibration photos', () => {
 });
 
 describe('the output', () => {
+  test.each([
+    ['weights of any name', 'weights.safetensors', ''],
+    ['a config', 'preprocessor_config.json', ''],
+    ['the weights as a URL', 'weights.safetensors', 'file://'],
+  ])('is no file that was read, with --force either: %s', async (_, name, scheme) => {
+    const folder = mkdtempSync(scratch.at('folder-'));
+    writeFileSync(`${folder}/weights.safetensors`, tinyModel());
+    writeFileSync(`${folder}/config.json`, '{"model_type":"deit","num_attention_heads":2}');
+    writeFileSync(`${folder}/preprocessor_config.json`, '{"size":16}');
+    const source = scheme ? `${scheme}${folder}/${name}` : folder;
+    const before = readFileSync(`${folder}/${name}`);
+    for (const option of ['-o', '--report']) {
+      const others = option === '-o' ? [] : ['-o', `${folder}/o.st`];
+      const run = await fqvit([
+        'quantize',
+        ...[source, option, `${folder}/${name}`, ...others],
+        ...['--force', '--method', 'fq', '--calibration-images', '2'],
+      ]);
+      expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('another file than the input') });
+    }
+    expect(readFileSync(`${folder}/${name}`)).toEqual(before);
+    expect(readdirSync(folder)).toHaveLength(3);
+  });
+
+  test('is no link to itself', async () => {
+    symlinkSync('loop.st', scratch.at('loop.st'));
+    const run = await quantize('loop.st', '--force');
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringMatching(/OUTPUT: .*loop\.st: .*ELOOP/) });
+  });
+
   test('is not replaced without --force', async () => {
     scratch.write('kept.st', 'precious');
     const refused = await quantize('kept.st');

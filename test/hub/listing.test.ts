@@ -140,7 +140,7 @@ describe('answers without an end', () => {
       more();
       return response;
     };
-    expect(await refused()).toBe(`${ID}@main: expected at most 33554432 bytes, found more`);
+    expect(await refused()).toBe(`${ID}@main: expected at most 67108864 bytes, found more`);
     expect(bench.pauses).toEqual([]);
   });
 });

@@ -308,12 +308,23 @@ describe('of a layer', () => {
 });
 
 describe('refusals', () => {
+  test('the bytes of a float model instead of the model, and no list of images', async () => {
+    const some = { architecture: {} } as FloatModel;
+    for (const wrong of [new Uint8Array(8), undefined, null, 'model.safetensors']) {
+      const run = layerErrors(wrong as unknown as FloatModel, new Uint8Array(8), []);
+      expect(await refusal(run, UsageError, 'FLOAT_MODEL')).toContain('expected what readFloatModel gives');
+    }
+    for (const wrong of [undefined, null, 'photos', { length: 1 }, new Set([1])]) {
+      await refusal(layerErrors(some, new Uint8Array(8), wrong as never), UsageError, 'IMAGES');
+    }
+  });
+
   const float = readFloatModel(tinyModel());
   const integer = make(float, METHODS[1]).then((made) => writeIntegerModel(made.integer));
 
   test('no images', async () => {
     const message = await refusal(layerErrors(float, await integer, []), UsageError, 'IMAGES');
-    expect(message).toBe('images: expected at least one, found none');
+    expect(message).toBe('images: expected a list of at least one, found none');
   });
 
   test('an image that is none', async () => {

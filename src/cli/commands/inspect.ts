@@ -52,9 +52,7 @@ export default describeCommand({
     if (plan && report.kind === 'integer') printPlan(report);
     if (tensors) printTables(report);
     if (report.kind === 'float') {
-      print(
-        `\nMake it an integer checkpoint: fqvit quantize ${plain(path)} [--calibration DIR] -o OUT`,
-      );
+      print(`\nMake it an integer checkpoint: fqvit quantize ${plain(path)} [--calibration DIR] -o OUT`);
     } else if (!plan && !tensors) {
       print('\n--plan lists every step of a forward pass, --tensors every tensor and quantiser.');
     }

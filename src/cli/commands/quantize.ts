@@ -18,7 +18,7 @@ import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatDuration, plain, plural } from '../format.js';
 import { listImages } from '../image-folder.js';
 import { readLabels } from '../label-file.js';
-import { checkOutput, writeOutput } from '../output-file.js';
+import { checkOutput, expectNoInput, writeOutput } from '../output-file.js';
 import { describePreprocessing } from '../preprocessing.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
@@ -154,12 +154,12 @@ export default describeCommand({
     const labels = args.labels === undefined ? undefined : await readLabels(args.labels);
     const photos = await optional(args.calibration, (folder) => calibrationList(folder, calibrationImages));
     const images = photos ?? [];
-    const folder = ['model.safetensors', 'config.json'].map((file) => join(args.float, file));
-    const inputs = [args.float, ...folder, ...(args.labels ? [args.labels] : []), ...images];
+    const inputs = [args.float, ...(args.labels ? [args.labels] : []), ...images];
     const force = args.force ?? false;
     const target = checkOutput(args.output, { force, inputs });
     const page = optional(args.report, (path) => checkOutput(path, { force, inputs, beside: target }));
     const float = await readFloatSource(args.float);
+    for (const path of page === undefined ? [target] : [target, page]) expectNoInput(path, float.files);
     const options = { ...float.options, ...chosen, ...(labels ? { labels } : {}) };
     const { quantize, readFloatModel } = await import('../../quantize/index.js');
     // Once more in `quantize`, but what was guessed is worth knowing before the wait.

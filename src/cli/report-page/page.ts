@@ -51,7 +51,7 @@ ${tiles(source, quality)}
 ${facts(source)}
 </header>
 <main>
-${agreementSection(quality)}
+${agreementSection(quality, source.images.length)}
 ${layerSection(source, quality)}
 ${differencesSection(source, quality)}
 ${sizeSection(source)}
@@ -129,14 +129,14 @@ function facts({ source, sourceBytes, output, images, result }: PageSource): Htm
   return html`<dl>${rows.map(([term, text]) => html`<dt>${term}</dt><dd>${text}</dd>`)}</dl>`;
 }
 
-function agreementSection(quality: Quality | undefined): Html {
+function agreementSection(quality: Quality | undefined, photos: number): Html {
   if (quality === undefined)
     return html`<h2>Agreement with the float model</h2>
-<p>There are no photos to compare the models on, so this page has only sizes. <code>fqvit eval --reference</code> compares them on labelled photos.</p>`;
-  const { agreement, photos } = quality;
+<p>${photos === 0 ? 'There are no photos to compare the models on' : `None of ${plural(photos, 'photo')} could be read when the models were to be compared`}, so this page has only sizes. <code>fqvit eval --reference</code> compares them on labelled photos.</p>`;
+  const { agreement, photos: compared } = quality;
   return html`<h2>Agreement with the float model</h2>
 ${photosParagraph(quality)}
-${agreement ? agreementTable(agreement, photos) : html`<p>A backbone: it has no classes to agree on. How far its features are from those of the float model, the errors below say.</p>`}`;
+${agreement ? agreementTable(agreement, compared) : html`<p>A backbone: it has no classes to agree on. How far its features are from those of the float model, the errors below say.</p>`}`;
 }
 
 function photosParagraph({ photos, available, seen, unreadable }: Quality): Html {
