@@ -65,6 +65,7 @@ function startWorker() {
   started.addEventListener('error', () => {
     for (const { reject } of waiting.values()) reject({ code: 'WASM_MISSING', message: 'dist/ is missing' });
     waiting.clear();
+    worker = undefined;
   });
   return started;
 }
@@ -82,15 +83,14 @@ async function openModel(choice) {
   render();
   try {
     const info = await ask('load', source);
-    if (mine !== turn) return;
     model = { ...info, choice, float };
     for (const photo of photos) photo.found = {};
   } catch (error) {
-    if (mine !== turn) return;
     if (model) notice = { text: plain(error), detail: error.message };
     else modelError = error;
   }
-  loading = undefined;
+  // another may be on its way already
+  if (mine === turn) loading = undefined;
   render();
   examineAll();
 }
@@ -277,9 +277,10 @@ function showMap(map) {
   const { left, top, width, height } = map.part;
   const [w, h] = [selected.width, selected.height];
   put($('map'), { left: left / w, top: top / h, width: width / w, height: height / h });
+  const name = method === 'last' ? 'the last block' : 'all blocks';
   $('map').setAttribute(
     'aria-label',
-    `Attention map, strongest at the ${map.strongest} of what the model sees`,
+    `Attention of ${name}, strongest at the ${map.strongest} of what the model sees`,
   );
   if (painted === map) return;
   painted = map;
@@ -397,8 +398,10 @@ for (const id of ['photo-file', 'model-file']) {
   });
 }
 $('example').addEventListener('click', async () => {
-  const answer = await fetch(url('../chelsea.png'));
-  addFiles([new File([await answer.blob()], 'chelsea.png')]);
+  const answer = await fetch(url('../chelsea.png')).catch(() => undefined);
+  if (answer) return addFiles([new File([await answer.blob()], 'chelsea.png')]);
+  notice = { text: 'The example cannot be fetched.' };
+  render();
 });
 addEventListener('paste', ({ clipboardData }) => {
   const files = [...clipboardData.files];

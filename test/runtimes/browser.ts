@@ -10,7 +10,9 @@ import { serve } from '../support/loopback.js';
 /** Debian's, or the one that is named. */
 export const CHROMIUM = process.env.FQVIT_CHROMIUM ?? '/usr/bin/chromium';
 
-const TYPES: Record<string, string> = {
+/** By the end of a file's name. */
+export const TYPES: Record<string, string> = {
+  css: 'text/css',
   html: 'text/html',
   js: 'text/javascript',
   mjs: 'text/javascript',
