@@ -21,7 +21,7 @@ const MODELS = {
   },
 };
 
-/** @type {{ name: string, blob: Blob, url: string, width?: number, height?: number, found: object }[]} */
+/** @type {{ name: string, blob: Blob, url: string, width?: number, height?: number, found: object, item?: HTMLElement }[]} */
 let photos = [];
 let selected;
 /** What is loaded: its info, and as they become known `ms`, `floatInfo`, `floatMs`, `floatError`. */
@@ -362,22 +362,19 @@ function renderModel() {
 function renderList() {
   const list = $('photos');
   list.hidden = photos.length < 2;
-  const items = new Map([...list.children].map((item) => [item.dataset.url, item]));
-  list.replaceChildren(
-    ...photos.map((photo) => {
-      const item = items.get(photo.url) ?? listItem(photo);
-      const [button] = item.children;
-      const { classes, error } = photo.found;
-      button.setAttribute('aria-current', photo === selected);
-      button.lastChild.textContent = error ? 'not readable' : (classes?.[0].label ?? '…');
-      return item;
-    }),
-  );
+  const items = photos.map((photo) => (photo.item ??= listItem(photo)));
+  // to put an item where it is already would take the focus away
+  if (items.some((item, i) => item !== list.children[i]) || items.length < list.children.length)
+    list.replaceChildren(...items);
+  for (const { item, found } of photos) {
+    item.firstChild.setAttribute('aria-current', item === selected.item);
+    const told = found.error ? 'not readable' : (found.classes?.[0].label ?? '…');
+    item.firstChild.lastChild.textContent = told;
+  }
 }
 
 function listItem(photo) {
   const item = document.createElement('li');
-  item.dataset.url = photo.url;
   item.innerHTML = '<button type="button"><img alt="" decoding="async"><span></span></button>';
   const image = item.querySelector('img');
   image.addEventListener('error', () => image.classList.add('broken'));

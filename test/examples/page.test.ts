@@ -286,8 +286,12 @@ describeWith('the page that classifies photos', [CHROMIUM, PLAYWRIGHT], () => {
     expect(await page.isVisible('#frame')).toBe(false);
     await until(page, '#photos', /^not readablecat$/);
     await page.click('#photos li:nth-child(2) button');
+    await page.evaluate(() => document.querySelector<HTMLElement>('#photos button')!.focus());
     await until(page, '#answer', /^Cat, 78\.4 %$/);
     expect(await page.getAttribute('#photos li:nth-child(2) button', 'aria-current')).toBe('true');
+    // what is found meanwhile leaves the focus where it is
+    await until(page, '#agreement', /times as long/);
+    expect(await page.evaluate(() => document.activeElement!.closest('ul')?.id)).toBe('photos');
     await page.setInputFiles('#photo-file', `${root}test/image/fixtures/cmyk.jpg`);
     await until(page, '#answer', /^A photo of a rare kind that cannot be read here\.$/);
     await give(page, 'drop', []);
