@@ -17,7 +17,7 @@ for (const folder of ['cjs', 'browser']) rmSync(`dist/${folder}`, { recursive: t
 // the codecs and the hub's library are modules only: they stay behind import()
 await bundle(
   {
-    input: { index: 'dist/index.js', quantize: 'dist/quantize/index.js' },
+    input: { index: 'dist/index.js', float: 'dist/float.js', quantize: 'dist/quantize/index.js' },
     platform: 'node',
     external: (id) => /^[^.#/]/.test(id) && !id.startsWith('dist/'),
   },
@@ -29,7 +29,7 @@ for (const path of readdirSync('dist', { recursive: true }))
     cpSync(`dist/${path}`, `dist/cjs/${path}`);
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
 
-const MODULES = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe'].map(
+const MODULES = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'].map(
   (name) => `fqvit.${name}`,
 );
 const beside = {
@@ -38,7 +38,11 @@ const beside = {
 };
 await bundle(
   {
-    input: { fqvit: 'dist/index.js', 'worker-browser': 'dist/runtime/worker-browser.js' },
+    input: {
+      fqvit: 'dist/index.js',
+      float: 'dist/float.js',
+      'worker-browser': 'dist/runtime/worker-browser.js',
+    },
     platform: 'browser',
     plugins: [beside],
   },

@@ -3,15 +3,23 @@ import type { Description } from './checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
 import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
+import { frozen } from './frozen.js';
 import { type SeenPart, seenPart } from './image/preprocess.js';
 import { type ImageSource, readPixels } from './image/source.js';
 import { readModel } from './model-source.js';
 import { ATTENTION_METHODS, type AttentionMethod, attentionMap } from './models/attention-map.js';
 import { IntegerRunner } from './models/integer.js';
-import { breathe } from './platform/breathe.js';
 import type { ByteSource } from './platform/bytes.js';
 import type { WasmBinary } from './platform/compile.js';
-import { probabilities, ranked } from './rank.js';
+import {
+  checkClasses,
+  checkPixels,
+  checkTop,
+  disposed,
+  forEachImage,
+  type Prediction,
+  predictions,
+} from './predict.js';
 import type { Tier } from './runtime/kernels.js';
 import { availableThreads, MAX_THREADS } from './runtime/threads.js';
 import { chooseTier, namedTier } from './runtime/tier.js';
@@ -47,14 +55,6 @@ export interface ClassifyOptions {
   /** Images with more pixels are refused before they are decoded. Default 100 million. */
   maxPixels?: number;
   signal?: AbortSignal;
-}
-
-export interface Prediction {
-  /** Class index. */
-  readonly index: number;
-  readonly label: string;
-  /** Softmax of the logits, 0..1. */
-  readonly probability: number;
 }
 
 export interface AttentionOptions extends Omit<ClassifyOptions, 'top'> {
@@ -170,17 +170,11 @@ export class Model {
     options: ClassifyOptions = {},
   ): Promise<Prediction[] | Prediction[][]> {
     const { top = 5 } = options;
-    if (!Number.isSafeInteger(top) || top < 1) {
-      throw new UsageError('TOP', `top: expected a positive integer, found ${String(top)}`);
-    }
+    checkTop(top);
     this.#expectClasses();
-    if (!Array.isArray(images)) return this.#predict(images as ImageSource, top, options);
-    const all: Prediction[][] = [];
-    for (const image of images) {
-      if (all.length > 0) await breathe();
-      all.push(await this.#predict(image, top, options));
-    }
-    return all;
+    return forEachImage(images, async (image) =>
+      predictions(await this.logits(image, options), this.info.labels, top),
+    );
   }
 
   /**
@@ -254,16 +248,6 @@ export class Model {
     this.#runner = undefined;
   }
 
-  async #predict(image: ImageSource, top: number, options: ClassifyOptions): Promise<Prediction[]> {
-    const logits = await this.logits(image, options);
-    const p = probabilities(logits);
-    return ranked(logits, top).map((index) => ({
-      index,
-      label: this.info.labels[index]!,
-      probability: p[index]!,
-    }));
-  }
-
   async #pixels(image: ImageSource, options: ClassifyOptions): Promise<Uint8Array> {
     this.#running();
     options.signal?.throwIfAborted();
@@ -274,24 +258,12 @@ export class Model {
 
   #run(pixels: Uint8Array, output: string): Uint8Array {
     const runner = this.#running();
-    const { imageSize } = this.info.preprocessing;
-    const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
-    if (!isBytes || pixels.length !== imageSize ** 2 * 3) {
-      const found = isBytes ? pixels.length : Object.prototype.toString.call(pixels);
-      throw new UsageError(
-        'PIXELS',
-        `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${found}`,
-      );
-    }
+    checkPixels(pixels, this.info.preprocessing.imageSize);
     return runner.run(pixels, output);
   }
 
   #expectClasses(): void {
-    if (this.#running().description.architecture.classes > 0) return;
-    throw new UsageError(
-      'CLASSES',
-      'model: expected one with classes, found a backbone: it has features only',
-    );
+    checkClasses(this.#running().description.architecture.classes);
   }
 
   #dequantise(codes: Uint8Array, name: string): Float32Array {
@@ -300,9 +272,7 @@ export class Model {
   }
 
   #running(): IntegerRunner {
-    if (this.#runner === undefined) {
-      throw new UsageError('DISPOSED', 'model: expected a loaded model, found one that has been disposed');
-    }
+    if (this.#runner === undefined) throw disposed();
     return this.#runner;
   }
 }
@@ -316,15 +286,4 @@ function meanOfTokens(values: Float32Array, architecture: Architecture): Float32
     mean[i % dim]! += value / tokens;
   });
   return mean;
-}
-
-/** A copy that nobody can change: the model reads its preprocessing and labels from it. */
-function frozen<T extends object>(value: T): T {
-  const copy = structuredClone(value);
-  const freeze = (object: object) => {
-    for (const child of Object.values(object)) if (typeof child === 'object' && child !== null) freeze(child);
-    Object.freeze(object);
-  };
-  freeze(copy);
-  return copy;
 }

@@ -7,7 +7,6 @@ export {
   load,
   Model,
   type ModelInfo,
-  type Prediction,
 } from './classify.js';
 export {
   CheckpointError,
@@ -20,4 +19,5 @@ export {
 } from './errors.js';
 export type { ImageSource, RawPixels } from './image/source.js';
 export type { ByteSource } from './platform/bytes.js';
+export type { Prediction } from './predict.js';
 export type { Tier } from './runtime/kernels.js';

@@ -29,7 +29,9 @@ export const FIREFOX: Browser = {
   flags: ['--headless', '--no-remote', '--profile', ''],
 };
 
-const TYPES: Record<string, string> = {
+/** By the end of a file's name. */
+export const TYPES: Record<string, string> = {
+  css: 'text/css',
   html: 'text/html',
   js: 'text/javascript',
   mjs: 'text/javascript',

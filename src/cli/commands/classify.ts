@@ -1,5 +1,6 @@
-import type { Model, Prediction } from '../../classify.js';
+import type { Model } from '../../classify.js';
 import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
+import type { Prediction } from '../../predict.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { bar, columns, formatDuration, plain } from '../format.js';

@@ -1,0 +1,10 @@
+/** A copy that nobody can change: the model reads its preprocessing and labels from it. */
+export function frozen<T extends object>(value: T): T {
+  const copy = structuredClone(value);
+  const freeze = (object: object) => {
+    for (const child of Object.values(object)) if (typeof child === 'object' && child !== null) freeze(child);
+    Object.freeze(object);
+  };
+  freeze(copy);
+  return copy;
+}

@@ -1,0 +1,60 @@
+import { UsageError } from './errors.js';
+import type { ImageSource } from './image/source.js';
+import { breathe } from './platform/breathe.js';
+import { probabilities, ranked } from './rank.js';
+
+export interface Prediction {
+  /** Class index. */
+  readonly index: number;
+  readonly label: string;
+  /** Softmax of the logits, 0..1. */
+  readonly probability: number;
+}
+
+/** The likeliest classes, best first; equal logits rank by the lowest index. */
+export function predictions(logits: Float32Array, labels: readonly string[], top: number): Prediction[] {
+  const p = probabilities(logits);
+  return ranked(logits, top).map((index) => ({ index, label: labels[index]!, probability: p[index]! }));
+}
+
+/** Calls `predict` for an image, or for each of a list in order. */
+export async function forEachImage<T>(
+  images: ImageSource | readonly ImageSource[],
+  predict: (image: ImageSource) => Promise<T>,
+): Promise<T | T[]> {
+  if (!Array.isArray(images)) return predict(images as ImageSource);
+  const all: T[] = [];
+  for (const image of images) {
+    if (all.length > 0) await breathe();
+    all.push(await predict(image));
+  }
+  return all;
+}
+
+/** @throws UsageError `TOP` */
+export function checkTop(top: number): void {
+  if (Number.isSafeInteger(top) && top >= 1) return;
+  throw new UsageError('TOP', `top: expected a positive integer, found ${String(top)}`);
+}
+
+/** @param pixels resized and cropped: uint8 `[imageSize, imageSize, 3]`. @throws UsageError `PIXELS` */
+export function checkPixels(pixels: Uint8Array, imageSize: number): void {
+  const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
+  if (isBytes && pixels.length === imageSize ** 2 * 3) return;
+  const found = isBytes ? pixels.length : Object.prototype.toString.call(pixels);
+  throw new UsageError(
+    'PIXELS',
+    `pixels: expected ${imageSize}×${imageSize}×3 = ${imageSize ** 2 * 3} bytes, found ${found}`,
+  );
+}
+
+/** @throws UsageError `CLASSES` for a backbone */
+export function checkClasses(classes: number): void {
+  if (classes > 0) return;
+  throw new UsageError('CLASSES', 'model: expected one with classes, found a backbone: it has features only');
+}
+
+/** What a call finds after `dispose()`. */
+export function disposed(): UsageError {
+  return new UsageError('DISPOSED', 'model: expected a loaded model, found one that has been disposed');
+}
