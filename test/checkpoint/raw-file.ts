@@ -13,16 +13,17 @@ export function rawFile(header: string | Uint8Array, dataBytes = 0, length?: big
   return file;
 }
 
-/** Runs `call`, which must throw a CheckpointError, and returns it. Fails if it takes longer than `limitMs`. */
+/** Runs `call`, which must throw a CheckpointError, and returns it. Fails if it takes more of the processor than `limitMs`. */
 export function refusal(call: () => unknown, limitMs = 1000): CheckpointError {
-  const start = performance.now();
+  const start = process.cpuUsage();
   let thrown: unknown;
   try {
     call();
   } catch (error) {
     thrown = error;
   }
-  expect(performance.now() - start).toBeLessThan(limitMs);
+  const { user, system } = process.cpuUsage(start);
+  expect((user + system) / 1000).toBeLessThan(limitMs);
   if (thrown instanceof CheckpointError) return thrown;
   throw new Error(`expected a CheckpointError, found ${thrown ?? 'no error'}`, { cause: thrown });
 }
@@ -44,7 +45,7 @@ export function refusedAfterDamage(
     fc.property(damage, (changes) => {
       const file = sound.slice();
       for (const { at, value } of changes) file[place(at, headerEnd)] = value;
-      const start = performance.now();
+      const start = process.cpuUsage();
       try {
         read(file);
       } catch (error) {

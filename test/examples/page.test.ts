@@ -52,7 +52,7 @@ function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
 }
 
-describeWith('the page that classifies photos', [CHROMIUM, PLAYWRIGHT], () => {
+describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () => {
   let policy: string;
   let url: string;
   let closeServer: () => void;
@@ -83,7 +83,7 @@ describeWith('the page that classifies photos', [CHROMIUM, PLAYWRIGHT], () => {
     closeServer = server.close;
     const { chromium } = createRequire(import.meta.url)(PLAYWRIGHT) as Playwright;
     const args = ['--disable-gpu', '--disable-background-networking', '--use-fake-device-for-media-stream'];
-    browser = await chromium.launch({ executablePath: CHROMIUM, args });
+    browser = await chromium.launch({ executablePath: CHROMIUM.path, args });
   });
   afterAll(async () => {
     await browser?.close();
