@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { crc32 } from '../../src/image/crc32.js';
 import { load, type Prediction } from '../../src/index.js';
 import { describeWith, runtimePath } from '../support/runtimes.js';
 
@@ -120,6 +121,11 @@ for (const [name, needs, command] of SERVERS) {
         422,
         { code: 'IMAGE_TRUNCATED', message: expect.stringMatching(/^blob: /) },
       ]);
+      const large = await post(resized(photo('examples/chelsea.png'), 8001, 1000));
+      expect([large.status, await large.json()]).toEqual([
+        422,
+        { code: 'IMAGE_TOO_LARGE', message: expect.stringMatching(/at most 8000000 pixels/) },
+      ]);
       const empty = await fetch(url, { method: 'POST' });
       expect([empty.status, await empty.json()]).toEqual([
         422,
@@ -164,6 +170,15 @@ const alike = ({ probability, ...same }: Prediction) => ({
   ...same,
   probability: expect.closeTo(probability, 12),
 });
+
+/** A PNG whose header says this of its size. */
+function resized(png: ReturnType<typeof photo>, width: number, height: number) {
+  const IHDR = 12; // behind the signature and the chunk's length
+  png.writeUInt32BE(width, IHDR + 4);
+  png.writeUInt32BE(height, IHDR + 8);
+  png.writeUInt32BE(crc32(png, IHDR, IHDR + 17), IHDR + 17);
+  return png;
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
