@@ -42,6 +42,13 @@ export interface LoadOptions {
    * an answer of `fetch`. What is fetched is compiled while it arrives.
    */
   wasm?: WasmBinary | URL;
+  /**
+   * SHA-256 of the checkpoint, 64 hexadecimal digits: anything else is refused. What a URL gives is then kept under it, by the Cache API in
+   * browsers and isolates, in `~/.cache/fqvit` in Node, Deno and Bun, and comes from there the next time.
+   */
+  sha256?: string;
+  /** `false` keeps nothing. Default true; without `sha256` nothing is kept either. */
+  cache?: boolean;
   signal?: AbortSignal;
   /** Bytes loaded so far, and in all where that is known. */
   onProgress?: (loaded: number, total: number | undefined) => void;
@@ -106,9 +113,9 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
  * @throws HubError for a model on the hub: `HUB_NOT_FOUND`, `HUB_SEVERAL` (files, and none is named), `HUB_GATED`, `HUB_TOKEN`,
  *   `HUB_NETWORK`, `HUB_OFFLINE`, `HUB_RATE`, `HUB_HASH`, `HUB_SIZE`, `HUB_CACHE`, `HUB_ID`, `HUB_ANSWER`, `HUB_ENDPOINT`,
  *   `HUB_LIBRARY` (the optional package is missing)
- * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read), `THREADS` (a worker does not start),
+ * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read), `INTEGRITY` (another `sha256`), `THREADS` (a worker does not start),
  *   `TIER` (the engine computes the tier that was asked for wrongly)
- * @throws UsageError `TIER`, `THREADS`
+ * @throws UsageError `TIER`, `THREADS`, `SHA256`
  */
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
   const { tier, wasm, signal } = options;

@@ -1,17 +1,58 @@
 import { readNamedModel } from '#model-source';
+import { cacheFor } from '#platform/model-cache';
+import { shown } from './checkpoint/shown.js';
+import { RuntimeError, UsageError } from './errors.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
 import type { NamedBytes, ReadOptions } from './platform/read-options.js';
+import { sha256 } from './platform/sha256.js';
 
 export interface ModelReadOptions extends ReadOptions {
   /** What is worth knowing though the model can be had. */
   onWarning?: ((message: string) => void) | undefined;
+  /** Of the model: anything else is refused, and what comes from afar is kept. */
+  sha256?: string | undefined;
+  /** `false` keeps nothing. */
+  cache?: boolean | undefined;
 }
 
 /**
- * Reads the model that `load` was given: what `readBytes` takes, the name of a bundled model, or a model on the hub.
+ * Reads the model that `load` was given: what `readBytes` takes, the name of a bundled model, or a model on the hub. With a digest it
+ * comes from the cache where it is there and whole.
  *
- * @throws RuntimeError `SOURCE`; HubError; the reason of `signal`
+ * @throws RuntimeError `SOURCE`, `INTEGRITY`; UsageError `SHA256`; HubError; the reason of `signal`
  */
 export async function readModel(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {
+  const { sha256: expected, cache: keeps = true, signal } = options;
+  if (expected === undefined) return readAny(source, options);
+  if (typeof expected !== 'string' || !/^[0-9a-f]{64}$/.test(expected)) {
+    throw new UsageError('SHA256', `sha256: expected 64 hexadecimal digits, found ${shown(expected)}`);
+  }
+  const isNamed = typeof source === 'string' || source instanceof URL;
+  const cache = keeps && isNamed ? cacheFor(source) : undefined;
+  const kept = await cache?.get(expected).catch(() => undefined);
+  if (kept !== undefined && (await digest(kept)) === expected) return { bytes: kept, name: String(source) };
+  signal?.throwIfAborted();
+  const read = await readAny(source, options);
+  const found = await digest(read.bytes);
+  if (found !== expected) {
+    throw new RuntimeError('INTEGRITY', `${read.name}: expected the SHA-256 ${expected}, found ${found}`);
+  }
+  // Where there is no room for a copy the model is there all the same.
+  await cache?.put(expected, read.bytes).catch(() => {});
+  return read;
+}
+
+function readAny(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {
   return typeof source === 'string' ? readNamedModel(source, options) : readBytes(source, options);
+}
+
+/** @throws RuntimeError `INTEGRITY` where the engine has no digests: a page that is neither secure nor local */
+async function digest(bytes: Uint8Array): Promise<string> {
+  if (globalThis.crypto?.subtle === undefined) {
+    throw new RuntimeError(
+      'INTEGRITY',
+      'sha256: expected a page with crypto.subtle, found one that is not secure',
+    );
+  }
+  return sha256(bytes);
 }

@@ -25,6 +25,7 @@ interface PageDigests extends Digests {
   readonly error?: string;
   readonly two: Digests;
   readonly sources: Readonly<Record<string, string>>;
+  readonly kept: { readonly loads: readonly number[]; readonly models: number };
   readonly violations: readonly string[];
   readonly userAgent: string;
   readonly isolated: boolean;
@@ -203,6 +204,10 @@ for (const [name, browser] of BROWSERS) {
       expect(page.isolated).toBe(true);
       expect(page.two.threads).toBe(2);
       expectSame(name, { ...page.two, version: 'with two threads', cold: undefined }, ['simd']);
+    });
+
+    test('keeps a model by its digest', () => {
+      expect(page.kept).toEqual({ loads: [1, 0], models: 1 });
     });
 
     test('takes every source of an image', () => {

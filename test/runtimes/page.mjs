@@ -45,13 +45,35 @@ async function sources() {
   return codes;
 }
 
+/** A model that is kept by its digest: how many answers came from afar, and how many models are kept. */
+async function kept() {
+  const url = new URL(MODELS[0], root);
+  const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', await read(MODELS[0])));
+  const sha256 = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const loads = [];
+  for (let i = 0; i < 2; i++) {
+    const { length } = performance.getEntriesByName(url.href);
+    (await load(url, { sha256 })).dispose();
+    loads.push(performance.getEntriesByName(url.href).length - length);
+  }
+  return { loads, models: (await (await caches.open('fqvit')).keys()).length };
+}
+
 const post = (result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) });
 try {
   const models = new URLSearchParams(location.search).getAll('model');
   const one = await digest({ load, read, models });
   const two = await digest({ load, read, models, tiers: ['simd'], threads: 2 });
   const { userAgent } = navigator;
-  await post({ ...one, two, sources: await sources(), violations, userAgent, isolated: crossOriginIsolated });
+  await post({
+    ...one,
+    two,
+    sources: await sources(),
+    kept: await kept(),
+    violations,
+    userAgent,
+    isolated: crossOriginIsolated,
+  });
 } catch (error) {
   await post({ error: String(error?.stack ?? error), violations });
 }
