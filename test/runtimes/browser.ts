@@ -85,7 +85,11 @@ export async function openPage(
   });
   const profile = mkdtempSync(join(tmpdir(), 'fqvit-browser-'));
   const flags = [...browser.flags.slice(0, -1), `${browser.flags.at(-1)}${profile}`];
-  const running = spawn(browser.path, [...flags, `${server.url}/${page}`], { stdio: 'ignore' });
+  // with a group of its own: its processes write to the profile, and not all end with the first
+  const running = spawn(browser.path, [...flags, `${server.url}/${page}`], {
+    stdio: 'ignore',
+    detached: true,
+  });
   let timer: NodeJS.Timeout | undefined;
   try {
     const late = new Promise<never>((_, reject) => {
@@ -97,8 +101,11 @@ export async function openPage(
     clearTimeout(timer);
     running.removeAllListeners('exit');
     const ended = new Promise((resolve) => running.once('exit', resolve));
-    if (running.kill()) await ended;
+    if (running.exitCode === null && running.signalCode === null && running.pid !== undefined) {
+      process.kill(-running.pid, 'SIGKILL');
+      await ended;
+    }
     server.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
   }
 }
