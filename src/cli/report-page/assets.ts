@@ -6,7 +6,7 @@ import { STYLE } from './style.js';
 export interface Assets {
   readonly style: string;
   /** uPlot, which makes a global of itself. */
-  readonly library: string;
+  readonly plotter: string;
   /** The module that draws the plot. */
   readonly script: string;
 }
@@ -15,14 +15,14 @@ export interface Assets {
 export async function readAssets(): Promise<Assets> {
   const require = createRequire(import.meta.url);
   const uplot = (file: string) => readFile(require.resolve(`uplot/${file}`), 'utf8');
-  const [library, style, licence] = await Promise.all([
+  const [plotter, style, licence] = await Promise.all([
     uplot('dist/uPlot.iife.min.js'),
     uplot('dist/uPlot.min.css'),
     uplot('LICENSE'),
   ]);
   return {
     style: `${style}\n${STYLE}`,
-    library: `/*\nuPlot\n${licence}\n*/\n${library}`,
+    plotter: `/*\nuPlot\n${licence}\n*/\n${plotter}`,
     script: await readFile(new URL('./browser.js', import.meta.url), 'utf8'),
   };
 }

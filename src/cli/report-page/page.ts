@@ -74,20 +74,20 @@ ${quality ? scripts(assets) : ''}
 }
 
 /** Only what the page was made with runs in it, and nothing is loaded: whatever a label or a file name says. */
-function policy({ style, library, script }: Assets): string {
+function policy({ style, plotter, script }: Assets): string {
   const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
   return [
     "default-src 'none'",
     'img-src data:',
     `style-src ${hash(style)}`,
-    `script-src ${hash(library)} ${hash(script)}`,
+    `script-src ${hash(plotter)} ${hash(script)}`,
     "base-uri 'none'",
     "form-action 'none'",
   ].join('; ');
 }
 
-function scripts({ library, script }: Assets): Html {
-  return html`<script>${new Html(library)}</script>
+function scripts({ plotter, script }: Assets): Html {
+  return html`<script>${new Html(plotter)}</script>
 <script type="module">${new Html(script)}</script>`;
 }
 

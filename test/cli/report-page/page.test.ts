@@ -20,7 +20,7 @@ import { type Element, elementsOf } from './well-formed.js';
 
 const HOSTILE = '"><script>alert(1)</script><img src=https://example.org/x onerror=alert(1)>';
 const LABELS = [`${HOSTILE} a`, "b' onload='x", '& <b>c</b> \u202e'];
-const ASSETS = { style: 'p{}', library: 'var uPlot;', script: 'uPlot;' };
+const ASSETS = { style: 'p{}', plotter: 'var uPlot;', script: 'uPlot;' };
 
 const scratch = new Scratch();
 const folder = scratch.at('photos');
@@ -62,7 +62,7 @@ const all = (name: string) => elements.filter((element) => element.name === name
 describe('the page', () => {
   test('hostile labels, file names and paths are text', () => {
     expect(quality.agreement!.differences.length).toBeGreaterThan(0);
-    expect(all('script').map(({ inner }) => inner)).toEqual([ASSETS.library, ASSETS.script]);
+    expect(all('script').map(({ inner }) => inner)).toEqual([ASSETS.plotter, ASSETS.script]);
     for (const { attributes } of elements)
       for (const name of attributes.keys()) expect(name).not.toMatch(/^on/);
     expect(all('dd').some(({ inner }) => inner.startsWith('float&quot;&gt;&lt;script&gt;alert(1)'))).toBe(
@@ -94,7 +94,7 @@ describe('the page', () => {
     const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
     const meta = all('meta').find(({ attributes }) => attributes.has('http-equiv'))!;
     expect(meta.attributes.get('content')!.replaceAll('&#39;', "'")).toBe(
-      `default-src 'none'; img-src data:; style-src ${hash(ASSETS.style)}; script-src ${hash(ASSETS.library)} ` +
+      `default-src 'none'; img-src data:; style-src ${hash(ASSETS.style)}; script-src ${hash(ASSETS.plotter)} ` +
         `${hash(ASSETS.script)}; base-uri 'none'; form-action 'none'`,
     );
     expect(page.indexOf('Content-Security-Policy')).toBeLessThan(page.indexOf('<style>'));
