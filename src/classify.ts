@@ -11,15 +11,7 @@ import { ATTENTION_METHODS, type AttentionMethod, attentionMap } from './models/
 import { IntegerRunner } from './models/integer.js';
 import type { ByteSource } from './platform/bytes.js';
 import type { WasmBinary } from './platform/compile.js';
-import {
-  checkClasses,
-  checkPixels,
-  checkTop,
-  disposed,
-  forEachImage,
-  type Prediction,
-  predictions,
-} from './predict.js';
+import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
 import type { Tier } from './runtime/kernels.js';
 import { availableThreads, MAX_THREADS } from './runtime/threads.js';
 import { chooseTier, namedTier } from './runtime/tier.js';
@@ -179,9 +171,7 @@ export class Model {
     const { top = 5 } = options;
     checkTop(top);
     this.#expectClasses();
-    return forEachImage(images, async (image) =>
-      predictions(await this.logits(image, options), this.info.labels, top),
-    );
+    return predictEach(images, (image) => this.logits(image, options), this.info.labels, top);
   }
 
   /**

@@ -6,15 +6,7 @@ import { frozen } from './frozen.js';
 import { type ImageSource, readPixels } from './image/source.js';
 import { FloatRunner } from './models/float.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
-import {
-  checkClasses,
-  checkPixels,
-  checkTop,
-  disposed,
-  forEachImage,
-  type Prediction,
-  predictions,
-} from './predict.js';
+import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
 
 export interface FloatLoadOptions extends Omit<FloatModelOptions, 'file'> {
   /** The float kernel module instead of the package's own. */
@@ -90,9 +82,7 @@ export class FloatClassifier {
     const { top = 5 } = options;
     checkTop(top);
     this.#running();
-    return forEachImage(images, async (image) =>
-      predictions(await this.logits(image, options), this.info.labels, top),
-    );
+    return predictEach(images, (image) => this.logits(image, options), this.info.labels, top);
   }
 
   /** The logits of an image, Float32Array `[classes]`. */

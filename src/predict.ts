@@ -11,24 +11,30 @@ export interface Prediction {
   readonly probability: number;
 }
 
-/** The likeliest classes, best first; equal logits rank by the lowest index. */
-export function predictions(logits: Float32Array, labels: readonly string[], top: number): Prediction[] {
-  const p = probabilities(logits);
-  return ranked(logits, top).map((index) => ({ index, label: labels[index]!, probability: p[index]! }));
-}
-
-/** Calls `predict` for an image, or for each of a list in order. */
-export async function forEachImage<T>(
+/**
+ * The likeliest classes of an image, or of each of a list in order; best first, equal logits rank by the lowest index.
+ *
+ * @param top as `checkTop` has checked it
+ */
+export async function predictEach(
   images: ImageSource | readonly ImageSource[],
-  predict: (image: ImageSource) => Promise<T>,
-): Promise<T | T[]> {
+  logitsOf: (image: ImageSource) => Promise<Float32Array>,
+  labels: readonly string[],
+  top: number,
+): Promise<Prediction[] | Prediction[][]> {
+  const predict = async (image: ImageSource) => predictions(await logitsOf(image), labels, top);
   if (!Array.isArray(images)) return predict(images as ImageSource);
-  const all: T[] = [];
+  const all: Prediction[][] = [];
   for (const image of images) {
     if (all.length > 0) await breathe();
     all.push(await predict(image));
   }
   return all;
+}
+
+function predictions(logits: Float32Array, labels: readonly string[], top: number): Prediction[] {
+  const p = probabilities(logits);
+  return ranked(logits, top).map((index) => ({ index, label: labels[index]!, probability: p[index]! }));
 }
 
 /** @throws UsageError `TOP` */

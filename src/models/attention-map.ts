@@ -33,9 +33,10 @@ export function attentionMap(
   });
   const last = matrices.pop()!;
   const read = pooledTokens(architecture);
-  let row = meanOfRows(last, read === 0 ? prefix : 0, read === 0 ? tokens : read, tokens);
+  const [from, to] = read === 0 ? [prefix, tokens] : [0, read];
+  let row = meanOfRows(last, from, to, tokens);
   if (method === 'rollout') {
-    row = besides(row, read === 0 ? prefix : 0, read === 0 ? tokens : read);
+    row = besides(row, from, to);
     for (const matrix of matrices.reverse()) row = through(row, matrix, tokens);
   }
   return Float32Array.from(normalised(row.subarray(prefix)));

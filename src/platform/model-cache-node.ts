@@ -8,7 +8,7 @@ export function cacheFor(source: string | URL): ModelCache | undefined {
   if (!/^https?:/i.test(String(source))) return undefined;
   const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fqvit');
   return {
-    get: (sha256) => readFile(join(folder, sha256)).catch(() => undefined),
+    get: (sha256) => readFile(join(folder, sha256)),
     async put(sha256, bytes) {
       await mkdir(folder, { recursive: true });
       const temporary = join(folder, `${sha256}.${crypto.randomUUID()}.tmp`);

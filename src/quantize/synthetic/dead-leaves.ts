@@ -6,7 +6,7 @@
 
 import type { Rgb } from '../../checkpoint/float-config.js';
 import { Dice } from './dice.js';
-import { type Leaf, type LeafKinds, randomColour, randomLeaf } from './leaf.js';
+import { FARTHEST, type Leaf, type LeafKinds, randomColour, randomLeaf } from './leaf.js';
 import { noiseTexture, TEXTURE } from './texture.js';
 
 /** After so many leaves a picture is done; they cover all but some percent of it. */
@@ -52,7 +52,8 @@ class Picture {
   /** Paints what can be seen of a leaf behind all others: from the front on, no pixel is painted twice. */
   putBehind(leaf: Leaf): void {
     const { size, pixels } = this;
-    const { x, y, radius, reach, aspect, covers } = leaf;
+    const { x, y, radius, aspect, covers } = leaf;
+    const reach = FARTHEST * radius;
     const [dx, dy] = leaf.direction;
     const from = (middle: number) => Math.max(0, Math.floor(middle - reach));
     const to = (middle: number) => Math.min(size - 1, Math.ceil(middle + reach));

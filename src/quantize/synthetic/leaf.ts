@@ -9,8 +9,6 @@ export interface Leaf {
   readonly y: number;
   /** Half of the longer axis, in pixels. */
   readonly radius: number;
-  /** No part of it is farther from the middle, along either side of the picture. */
-  readonly reach: number;
   /** @param along, across from the middle, in half axes */
   readonly covers: (along: number, across: number) => boolean;
   /** Of the longer axis. */
@@ -48,8 +46,8 @@ const SHAPES: readonly Leaf['covers'][] = [
   (p, q) => q > -0.7 && q < 1.2 && Math.abs(p) < 0.6 * (1.2 - q),
   (p, q) => p * p * p * p + q * q * q * q < 1,
 ];
-/** The corners of the triangle. */
-const FARTHEST = 1.5;
+/** No part of a leaf is farther from its middle, along either side of the picture, in radii: the corners of the triangle. */
+export const FARTHEST = 1.5;
 
 export function randomLeaf(dice: Dice, kinds: LeafKinds): Leaf {
   const { size, smallest, largest } = kinds;
@@ -59,7 +57,6 @@ export function randomLeaf(dice: Dice, kinds: LeafKinds): Leaf {
     x: dice.between(0, size),
     y: dice.between(0, size),
     radius,
-    reach: FARTHEST * radius,
     covers: SHAPES[dice.below(SHAPES.length)]!,
     direction: randomDirection(dice),
     aspect: dice.between(0.4, 1),
