@@ -17,7 +17,12 @@ for (const folder of ['cjs', 'browser']) rmSync(`dist/${folder}`, { recursive: t
 // the codecs and the hub's library are modules only: they stay behind import()
 await bundle(
   {
-    input: { index: 'dist/index.js', float: 'dist/float.js', quantize: 'dist/quantize/index.js' },
+    input: {
+      index: 'dist/index.js',
+      float: 'dist/float.js',
+      pool: 'dist/pool/index.js',
+      quantize: 'dist/quantize/index.js',
+    },
     platform: 'node',
     external: (id) => /^[^.#/]/.test(id) && !id.startsWith('dist/'),
   },

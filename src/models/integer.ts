@@ -3,18 +3,23 @@ import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { execute, link, type Program } from './integer/calls.js';
-import type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
+import type { Buffer, Lane, ModelPlan, PlanStep } from './integer/plan.js';
 import { planSwin } from './integer/swin.js';
 import { planVit } from './integer/vit.js';
 
 export type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
 
 /** Plans the forward pass of an integer model: its steps and its memory, of which nothing is allocated yet. */
-export function planIntegerModel(model: IntegerModel, threads = 1): ModelPlan {
+export function planIntegerModel(model: IntegerModel, threads = 1, lane?: Lane): ModelPlan {
   const { architecture } = model;
   return architecture.family === 'swin'
-    ? planSwin(model, architecture, threads)
-    : planVit(model, architecture, threads);
+    ? planSwin(model, architecture, threads, lane)
+    : planVit(model, architecture, threads, lane);
+}
+
+/** A lane beside the first, over its memory. */
+export interface Joined extends Lane {
+  readonly memory: WebAssembly.Memory;
 }
 
 /**
@@ -40,23 +45,27 @@ export class IntegerRunner {
   /**
    * Plans and fills the memory of `model`.
    *
-   * @param wasm a kernel module of any tier; over shared memory, compiled, where there are several threads
+   * @param wasm a kernel module of any tier; over shared memory, compiled, where there are several threads or a lane
+   * @param lane one of a pool, each of which has a runner in a thread of its own; where it has a memory, its weights are there
    * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `THREADS`
    */
   static async create(
     model: IntegerModel,
     wasm: WebAssembly.Module | BufferSource,
     threads = 1,
+    lane?: Lane | Joined,
   ): Promise<IntegerRunner> {
-    const plan = planIntegerModel(model, threads);
-    const memory = plan.memory.allocate(threads > 1);
-    const kernels = await instantiateKernels(wasm, memory, threads > 1);
+    const plan = planIntegerModel(model, threads, lane);
+    const isShared = threads > 1 || lane !== undefined;
+    const filled = lane !== undefined && 'memory' in lane ? lane.memory : undefined;
+    const memory = filled ?? plan.memory.allocate(isShared);
+    const kernels = await instantiateKernels(wasm, memory, isShared);
     const shares = Array.from({ length: threads - 1 }, (_, i) => plan.calls(i + 1));
     const starting =
       threads > 1
         ? Team.start(wasm as WebAssembly.Module, memory, plan.team + JOB_OFFSET, shares)
         : undefined;
-    for (const fill of plan.fills) fill(memory.buffer, kernels);
+    for (const fill of filled === undefined ? plan.fills : plan.laneFills) fill(memory.buffer, kernels);
     const program = link(plan.calls(0), kernels);
     // Without the tensors, which are views on the file: it can go, the memory has its own copy.
     const { tensors: _, ...description } = model;

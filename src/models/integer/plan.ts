@@ -55,6 +55,14 @@ export interface WindowOrder {
 
 type Fill = (memory: ArrayBufferLike, kernels: IntegerKernels) => void;
 
+/** One of the passes that may run at the same time over the same weights: each has its own activations and scratch memory. */
+export interface Lane {
+  readonly index: number;
+  readonly count: number;
+}
+
+const ONE_LANE: Lane = { index: 0, count: 1 };
+
 /** Weights, tables and parameters in memory. */
 export interface Constant {
   readonly address: number;
@@ -126,6 +134,8 @@ export class ModelPlan {
   readonly steps: PlanStep[] = [];
   /** What fills the memory at the start. */
   readonly fills: Fill[] = [];
+  /** Those of them that every lane needs. */
+  readonly laneFills: Fill[] = [];
   readonly memory = new MemoryPlan();
   #scratch = 0;
   #team = 0;
@@ -138,6 +148,7 @@ export class ModelPlan {
   constructor(
     readonly model: IntegerModel,
     readonly threads = 1,
+    readonly lane: Lane = ONE_LANE,
   ) {}
 
   get buffers(): ReadonlyMap<string, Buffer> {
@@ -157,9 +168,11 @@ export class ModelPlan {
   finish(): this {
     const activations = [...this.#activations.values()].filter(({ address }) => address === 0);
     this.#activationBytes = arrange(activations);
-    const start = this.memory.reserve(this.#activationBytes);
+    const scratchAt = roundUp(this.#activationBytes + 16, CACHE_LINE);
+    const bytes = scratchAt + this.threads * this.#scratchStride + CACHE_LINE;
+    const start = this.memory.reserve(this.lane.count * bytes) + this.lane.index * bytes;
     for (const activation of activations) activation.address += start;
-    this.#scratch = this.memory.reserve((this.threads - 1) * this.#scratchStride + this.scratchBytes);
+    this.#scratch = start + scratchAt;
     if (this.threads > 1) this.#team = roundUp(this.memory.reserve(TEAM_BYTES + CACHE_LINE), CACHE_LINE);
     return this;
   }
@@ -178,7 +191,19 @@ export class ModelPlan {
     return activation;
   }
 
-  /** A buffer with a place of its own, which keeps what is written there. */
+  /** A buffer that keeps what `fill` writes there at the start, and what steps write. */
+  keptBuffer(name: string, rows: number, columns: number, fill: (memory: Uint8Array) => void): Buffer {
+    const buffer = this.buffer(name, rows, columns);
+    const kept = this.#activations.get(name)!;
+    kept.first = 0;
+    kept.last = Number.POSITIVE_INFINITY;
+    const write: Fill = (memory) => fill(new Uint8Array(memory, buffer.address, rows * columns));
+    this.fills.push(write);
+    this.laneFills.push(write);
+    return buffer;
+  }
+
+  /** A buffer that is never written. */
   constantBuffer(name: string, rows: number, columns: number, address: number): void {
     const bytes = rows * columns;
     this.#activations.set(name, { address, rows, columns, stride: columns, bytes, first: 0, last: 0 });

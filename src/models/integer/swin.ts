@@ -2,14 +2,26 @@ import { type SwinArchitecture, type SwinStage, swinStages } from '../../checkpo
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { areNeighbours, type WindowEdge, windowEdge } from '../windows.js';
 import { share } from './calls.js';
-import { type AttentionShape, type Constant, ModelPlan, roundUp, type WindowOrder } from './plan.js';
+import {
+  type AttentionShape,
+  type Constant,
+  type Lane,
+  ModelPlan,
+  roundUp,
+  type WindowOrder,
+} from './plan.js';
 
 /**
  * The forward pass of an integer Swin. The residual stream is a map in reading order; norm1 writes its codes in window order,
  * cyclic shift included, and residual1 reads the projection back, so no map is ever copied.
  */
-export function planSwin(model: IntegerModel, architecture: SwinArchitecture, threads: number): ModelPlan {
-  const plan = new ModelPlan(model, threads);
+export function planSwin(
+  model: IntegerModel,
+  architecture: SwinArchitecture,
+  threads: number,
+  lane?: Lane,
+): ModelPlan {
+  const plan = new ModelPlan(model, threads, lane);
   const stages = swinStages(architecture);
   plan.patchEmbedding('patch_embed.conv.out');
   plan.layerNorm('patch_embed.norm', 'patch_embed.conv.out', 'stem.out');

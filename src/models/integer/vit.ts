@@ -1,15 +1,20 @@
 import { pooledTokens, tokenCount, type VitArchitecture } from '../../checkpoint/architecture.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { share } from './calls.js';
-import { ModelPlan } from './plan.js';
+import { type Lane, ModelPlan } from './plan.js';
 
 /**
  * The forward pass of an integer DeiT or ViT (paper Figure 2). Where the head reads the class token, only its row goes on from attention
  * in the last block; the other tokens are there as keys and values.
  */
-export function planVit(model: IntegerModel, architecture: VitArchitecture, threads: number): ModelPlan {
+export function planVit(
+  model: IntegerModel,
+  architecture: VitArchitecture,
+  threads: number,
+  lane?: Lane,
+): ModelPlan {
   const { dim, depth, heads, prefix = 1, pool = 'token' } = architecture;
-  const plan = new ModelPlan(model, threads);
+  const plan = new ModelPlan(model, threads, lane);
   const tokens = tokenCount(architecture);
   const kept = pooledTokens(architecture) || tokens;
   stem(plan, tokens, prefix, dim);
@@ -40,8 +45,7 @@ function stem(plan: ModelPlan, tokens: number, prefix: number, dim: number): voi
   plan.patchEmbedding('patch_embed.out');
   const embedded = plan.activation('patch_embed.out');
   const first = plan.model.tensors.get('cls_token');
-  const rows = plan.filled(tokens * dim, (memory) => memory.set(first ?? []));
-  plan.constantBuffer('tokens', tokens, dim, rows.address);
+  const rows = plan.keptBuffer('tokens', tokens, dim, (memory) => memory.set(first ?? []));
   const table = plan.constant('tokens.table');
   plan.step('tokens', {
     kernel: 'lookup',

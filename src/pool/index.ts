@@ -1,0 +1,220 @@
+import { availableParallelism } from 'node:os';
+import { readIntegerModel } from '../checkpoint/integer-model.js';
+import { shown } from '../checkpoint/shown.js';
+import { type ClassifyOptions, type LoadOptions, Model, type ModelInfo } from '../classify.js';
+import { RuntimeError, UsageError } from '../errors.js';
+import { frozen } from '../frozen.js';
+import type { RawPixels } from '../image/source.js';
+import { readModel } from '../model-source.js';
+import { IntegerRunner } from '../models/integer.js';
+import type { ByteSource } from '../platform/bytes.js';
+import { disposed, type Prediction } from '../predict.js';
+import { MAX_THREADS } from '../runtime/threads.js';
+import { type Chosen, chooseTier, namedTier } from '../runtime/tier.js';
+import type { Seat, Task } from './messages.js';
+import { Seated } from './seated.js';
+
+/** Encoded bytes (JPEG, PNG, WebP), which are copied, a path, a Blob, or raw pixels. */
+export type PoolImage = Uint8Array | ArrayBuffer | string | Blob | RawPixels;
+
+export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
+  /** Each has a thread of its own. Default: as many as the process may use cores. */
+  workers?: number;
+  tier?: Exclude<LoadOptions['tier'], 'scalar'>;
+}
+
+export interface PoolCallOptions extends Omit<ClassifyOptions, 'top'> {
+  /** Milliseconds that a worker may take for the image: then it ends, and another takes its place. Default: no limit. */
+  limitMs?: number;
+}
+
+/** As the `info` of a model; `memoryBytes` is what all workers together hold. */
+export interface PoolInfo extends Omit<ModelInfo, 'threads'> {
+  readonly workers: number;
+}
+
+/**
+ * Loads an integer checkpoint for several images at a time: workers over one copy of the weights, where `threads` of `load` shares
+ * each image. Node, Deno and Bun.
+ *
+ * ```ts
+ * const pool = await createPool('deit_cifar10');
+ * const answers = await Promise.all(files.map((file) => pool.classify(file, { top: 1 })));
+ * await pool.dispose();
+ * ```
+ *
+ * @throws what `load` throws; UsageError `WORKERS`; RuntimeError `TIER` where the engine has no SIMD, `POOL` where a worker does
+ *   not start
+ */
+export async function createPool(source: ByteSource, options: PoolOptions = {}): Promise<Pool> {
+  const workers = workerCount(options);
+  const { bytes, name } = await readModel(source, options);
+  const common = { bytes: inSharedMemory(bytes), name };
+  const checkpoint = readIntegerModel(common.bytes, { file: name });
+  const { tier, module } = await choose(checkpoint.recipe.weightBits, options);
+  options.signal?.throwIfAborted();
+  // without its tensors it is small: the weights are in the memory, and in the checkpoint for a worker that has to be replaced
+  const runner = await IntegerRunner.create(checkpoint, module, 1, { index: 0, count: workers });
+  const { memory } = runner;
+  const { threads: _, ...info } = new Model(checkpoint, bytes.length, tier, 1, runner).info;
+  const seats = Array.from(
+    { length: workers },
+    (_, index): Seat => ({ ...common, tier, module, lane: { index, count: workers, memory } }),
+  );
+  const seated = await allOrNone(seats);
+  const pool = new Pool({ ...info, workers }, seated);
+  if (options.signal?.aborted) await pool.dispose();
+  options.signal?.throwIfAborted();
+  return pool;
+}
+
+function workerCount({ workers = Math.min(availableParallelism(), MAX_THREADS) }: PoolOptions): number {
+  if (Number.isSafeInteger(workers) && workers >= 1 && workers <= MAX_THREADS) return workers;
+  throw new UsageError(
+    'WORKERS',
+    `workers: expected an integer from 1 to ${MAX_THREADS}, found ${shown(workers)}`,
+  );
+}
+
+function inSharedMemory(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  copy.set(bytes);
+  return copy;
+}
+
+async function choose(weightBits: number, { tier, wasm }: PoolOptions): Promise<Chosen> {
+  if (tier !== undefined && tier !== 'simd' && tier !== 'relaxed') {
+    throw new UsageError('TIER', `tier: expected one of relaxed, simd, found ${shown(tier)}`);
+  }
+  const chosen =
+    tier === undefined && wasm === undefined
+      ? await chooseTier(weightBits, true)
+      : await namedTier(tier ?? 'simd', true, wasm);
+  if (chosen.tier !== 'scalar') return chosen;
+  throw new RuntimeError('TIER', 'tier: expected an engine with WebAssembly SIMD, found one without');
+}
+
+async function allOrNone(seats: readonly Seat[]): Promise<Seated[]> {
+  const started = await Promise.allSettled(seats.map((seat) => Seated.start(seat)));
+  const seated = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const failed = started.find((result) => result.status === 'rejected');
+  if (failed === undefined) return seated;
+  await Promise.all(seated.map((one) => one.end()));
+  throw failed.reason;
+}
+
+/** Someone who waits for a worker. */
+interface Waiting {
+  take(worker: Seated): void;
+  drop(error: unknown): void;
+}
+
+/** Workers with a model each over the same weights. Images wait for them in the order of the calls. */
+export class Pool {
+  readonly info: PoolInfo;
+  readonly #all: readonly Seated[];
+  readonly #idle: Seated[];
+  readonly #waiting = new Set<Waiting>();
+  #isDisposed = false;
+
+  /** @internal use `createPool` */
+  constructor(info: PoolInfo, workers: Seated[]) {
+    this.info = frozen(info);
+    this.#all = workers;
+    this.#idle = [...workers];
+  }
+
+  /** Images that wait for a worker. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * As `Model.classify`, of one image.
+   *
+   * @throws what that throws, UsageError `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
+   *   `POOL` if the worker ends (for want of memory)
+   */
+  classify(image: PoolImage, options: PoolCallOptions & { top?: number } = {}): Promise<Prediction[]> {
+    return this.#run('classify', image, options) as Promise<Prediction[]>;
+  }
+
+  /** As `Model.features`, and as `classify`. */
+  features(image: PoolImage, options: PoolCallOptions = {}): Promise<Float32Array> {
+    return this.#run('features', image, options) as Promise<Float32Array>;
+  }
+
+  /** As `Model.codes`, and as `classify`. */
+  codes(image: PoolImage, options: PoolCallOptions = {}): Promise<Uint8Array> {
+    return this.#run('codes', image, options) as Promise<Uint8Array>;
+  }
+
+  /** Ends the workers. Calls that have no answer yet throw UsageError `DISPOSED`, as do those that come later. */
+  async dispose(): Promise<void> {
+    this.#isDisposed = true;
+    for (const one of this.#waiting) one.drop(disposed());
+    await Promise.all(this.#all.map((one) => one.end()));
+  }
+
+  async #run(
+    call: Task['call'],
+    image: PoolImage,
+    { signal, limitMs, ...options }: PoolCallOptions,
+  ): Promise<unknown> {
+    signal?.throwIfAborted();
+    if (this.#isDisposed) throw disposed();
+    const worker = this.#idle.pop() ?? (await this.#turn(signal));
+    const [copy, transfer] = toSend(image);
+    const running = worker.run({ call, image: copy, options }, transfer, limitMs).finally(() => {
+      const [next] = this.#waiting;
+      if (next === undefined) this.#idle.push(worker);
+      else next.take(worker);
+    });
+    try {
+      // the worker goes on where the caller does not
+      return await (signal === undefined ? running : Promise.race([running, abortOf(signal, running)]));
+    } catch (error) {
+      throw this.#isDisposed ? disposed() : error;
+    }
+  }
+
+  /** A worker, after those who have waited longer. */
+  #turn(signal: AbortSignal | undefined): Promise<Seated> {
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        this.#waiting.delete(waiting);
+        signal?.removeEventListener('abort', aborted);
+      };
+      const waiting: Waiting = {
+        take(worker) {
+          settle();
+          resolve(worker);
+        },
+        drop(error) {
+          settle();
+          reject(error);
+        },
+      };
+      const aborted = () => waiting.drop(signal!.reason);
+      signal?.addEventListener('abort', aborted);
+      this.#waiting.add(waiting);
+    });
+  }
+}
+
+/** Rejects when the signal is aborted before `running` has settled. */
+function abortOf(signal: AbortSignal, running: Promise<unknown>): Promise<never> {
+  return new Promise((_, reject) => {
+    const aborted = () => reject(signal.reason);
+    signal.addEventListener('abort', aborted, { once: true });
+    const settled = () => signal.removeEventListener('abort', aborted);
+    running.then(settled, settled);
+  });
+}
+
+/** Bytes in a buffer of their own, which can be handed over. */
+function toSend(image: PoolImage): [image: unknown, transfer: ArrayBuffer[]] {
+  if (!(image instanceof Uint8Array)) return [image, []];
+  const bytes = new Uint8Array(image);
+  return [bytes, [bytes.buffer]];
+}

@@ -1,0 +1,54 @@
+import {
+  CheckpointError,
+  FqvitError,
+  HubError,
+  ImageError,
+  QuantizeError,
+  RuntimeError,
+  UsageError,
+} from '../errors.js';
+import type { Joined } from '../models/integer.js';
+import type { Tier } from '../runtime/kernels.js';
+
+/** What a worker needs to compute in a lane: plain values and shared ones. */
+export interface Seat {
+  /** The checkpoint, in shared memory. */
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  readonly tier: Tier;
+  readonly module: WebAssembly.Module;
+  readonly lane: Joined;
+}
+
+/** One call of a method of `Model`. */
+export interface Task {
+  readonly call: 'classify' | 'features' | 'codes';
+  readonly image: unknown;
+  readonly options: object;
+}
+
+/** What a worker answers: to its seat with nothing, to a task with its result. */
+export type Answer = { readonly result?: unknown } | { readonly error: unknown };
+
+const KINDS = [CheckpointError, HubError, ImageError, QuantizeError, RuntimeError, UsageError];
+
+/** An error as it passes between threads, which keeps neither class nor code of its own. */
+interface Carried {
+  readonly name: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export function carried(error: unknown): unknown {
+  return error instanceof FqvitError
+    ? ({ name: error.name, code: error.code, message: error.message } satisfies Carried)
+    : error;
+}
+
+/** The error that `carried` was given. */
+export function restored(error: unknown): unknown {
+  if (error instanceof Error) return error;
+  const { name, code, message } = error as Carried;
+  const Kind = KINDS.find((kind) => kind.name === name) ?? FqvitError;
+  return new Kind(code, message);
+}

@@ -1,0 +1,94 @@
+import { Worker } from 'node:worker_threads';
+import { RuntimeError } from '../errors.js';
+import { type Answer, restored, type Seat, type Task } from './messages.js';
+
+/** Also from where the CommonJS build lies. */
+const WORKER = new URL('../pool/worker.js', import.meta.url);
+
+/** A worker of a pool, with one task at a time. One that ends or takes too long is replaced by another in the same lane. */
+export class Seated {
+  #hasEnded = false;
+
+  private constructor(
+    private readonly seat: Seat,
+    private worker: Promise<Worker>,
+  ) {}
+
+  /** @throws RuntimeError `POOL` where the worker does not start */
+  static async start(seat: Seat): Promise<Seated> {
+    const worker = start(seat);
+    await worker;
+    return new Seated(seat, worker);
+  }
+
+  /**
+   * The result of a task.
+   *
+   * @throws what the task throws; RuntimeError `POOL` if the worker ends, `POOL_LIMIT` after `limitMs`
+   */
+  async run(task: Task, transfer: ArrayBuffer[], limitMs?: number): Promise<unknown> {
+    const worker = await this.worker;
+    try {
+      return await answer(worker, task, transfer, limitMs);
+    } catch (error) {
+      if (error instanceof RuntimeError && /^POOL/.test(error.code)) this.replace(worker);
+      throw error;
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#hasEnded = true;
+    const worker = await this.worker.catch(() => undefined);
+    await worker?.terminate();
+  }
+
+  private replace(worker: Worker): void {
+    if (this.#hasEnded) return;
+    this.worker = worker.terminate().then(() => start(this.seat));
+    this.worker.catch(() => {}); // whoever runs the next task is told
+  }
+}
+
+async function start(seat: Seat): Promise<Worker> {
+  const worker = new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
+  try {
+    await answer(worker, seat, []);
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  }
+  return worker;
+}
+
+/** What the worker says to a message. It keeps the process alive only meanwhile. */
+function answer(
+  worker: Worker,
+  message: Seat | Task,
+  transfer: ArrayBuffer[],
+  limitMs?: number,
+): Promise<unknown> {
+  return new Promise<unknown>((resolve, reject) => {
+    const failed = (code: string, found: string, cause?: unknown) => {
+      settle();
+      const text = `pool: expected an answer of the worker, found ${found}`;
+      reject(new RuntimeError(code, text, { cause }));
+    };
+    const answered = (message: Answer) => {
+      settle();
+      if ('error' in message) reject(restored(message.error));
+      else resolve(message.result);
+    };
+    const broken = (cause: unknown) => failed('POOL', String(cause), cause);
+    const ended = () => failed('POOL', 'its end');
+    const timer =
+      limitMs === undefined
+        ? undefined
+        : setTimeout(() => failed('POOL_LIMIT', `none after ${limitMs} ms`), limitMs);
+    const settle = () => {
+      clearTimeout(timer);
+      worker.off('message', answered).off('error', broken).off('exit', ended).unref();
+    };
+    worker.on('message', answered).on('error', broken).on('exit', ended).ref();
+    worker.postMessage(message, transfer);
+  });
+}

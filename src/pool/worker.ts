@@ -1,0 +1,34 @@
+/** The script of a worker of a pool: one lane, one image at a time. */
+import { parentPort } from 'node:worker_threads';
+import { readIntegerModel } from '../checkpoint/integer-model.js';
+import { Model } from '../classify.js';
+import type { ImageSource } from '../image/source.js';
+import { IntegerRunner } from '../models/integer.js';
+import { type Answer, carried, type Seat, type Task } from './messages.js';
+
+const port = parentPort!;
+
+async function sit({ bytes, name, tier, module, lane }: Seat): Promise<Model> {
+  const checkpoint = readIntegerModel(bytes, { file: name });
+  const runner = await IntegerRunner.create(checkpoint, module, 1, lane);
+  return new Model(checkpoint, bytes.length, tier, 1, runner);
+}
+
+async function answer(making: Promise<unknown>): Promise<void> {
+  let message: Answer;
+  try {
+    message = { result: await making };
+  } catch (error) {
+    message = { error: carried(error) };
+  }
+  port.postMessage(message);
+}
+
+port.once('message', async (seat: Seat) => {
+  const sitting = sit(seat);
+  await answer(sitting.then(() => undefined));
+  port.on('message', async ({ call, image, options }: Task) => {
+    const model = await sitting;
+    await answer(model[call](image as ImageSource, options));
+  });
+});

@@ -1,0 +1,152 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { load } from '../../src/index.js';
+import type { createPool as createSourcePool, Pool } from '../../src/pool/index.js';
+import { Random } from '../assembly/support.js';
+import { tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+
+// Workers run built files: so does the pool that starts them.
+const INDEX = new URL('../../dist/pool/index.js', import.meta.url);
+const { createPool } = (await import(INDEX.href)) as { createPool: typeof createSourcePool };
+
+const photo = fileURLToPath(new URL('../../examples/chelsea.png', import.meta.url));
+
+/** Raw pixels of any size. */
+function picture(seed: number, side = 20) {
+  const random = new Random(seed);
+  return {
+    width: side,
+    height: side,
+    data: Uint8Array.from({ length: side * side * 3 }, () => random.integer(0, 255)),
+  };
+}
+
+const MODELS: [name: string, model: () => IntegerModel][] = [
+  ['a DeiT', () => tinyInteger({ grid: 4, classes: 9 })],
+  ['a DeiT, uniform attention', () => tinyInteger({ grid: 3, dim: 24, heads: 3 }, UNIFORM)],
+  ['a Swin', () => tinySwinInteger({ classes: 9 })],
+];
+
+describe.each(MODELS)('%s', (_, make) => {
+  test.each([1, 2, 3, 5])(
+    '%d workers over one copy of the weights give the codes of one model',
+    async (workers) => {
+      const file = writeIntegerModel(make());
+      const [model, pool] = [await load(file), await createPool(file, { workers })];
+      expect(pool.info).toMatchObject({ workers, labels: model.info.labels, bytes: file.length });
+      const pictures = Array.from({ length: 40 }, (_, i) => picture(i));
+      const codes = await Promise.all(pictures.map((one) => pool.codes(one)));
+      for (const [i, one] of pictures.entries()) expect(codes[i]).toEqual(await model.codes(one));
+      expect(await pool.features(pictures[0]!)).toEqual(await model.features(pictures[0]!));
+      model.dispose();
+      await pool.dispose();
+    },
+  );
+});
+
+test('a worker more takes its activations, not the weights', async () => {
+  const file = tinyIntegerFile({ grid: 2, dim: 192, depth: 12, heads: 3 });
+  const [one, four] = [await createPool(file, { workers: 1 }), await createPool(file, { workers: 4 })];
+  expect(four.info.memoryBytes).toBeLessThan(1.5 * one.info.memoryBytes);
+  await Promise.all([one.dispose(), four.dispose()]);
+});
+
+describe('a pool of two workers', () => {
+  let pool: Pool;
+  beforeAll(async () => {
+    pool = await createPool('deit_cifar10', { workers: 2 });
+  });
+  afterAll(() => pool.dispose());
+
+  test('takes a path, a Blob and bytes, which stay the callers', async () => {
+    const { readFile } = await import('node:fs/promises');
+    const bytes = await readFile(photo);
+    const before = Uint8Array.from(bytes);
+    const answers = await Promise.all(
+      [photo, new Blob([bytes]), bytes, before.buffer].map((one) => pool.classify(one)),
+    );
+    expect(answers[0]).toMatchObject([{ label: 'cat' }, {}, {}, {}, {}]);
+    for (const one of answers) expect(one).toEqual(answers[0]);
+    expect(Buffer.compare(bytes, before)).toBe(0);
+  });
+
+  test('refuses a damaged image and goes on', async () => {
+    const damaged = pool.classify(new Uint8Array(50));
+    await expect(damaged).rejects.toMatchObject({ name: 'ImageError', code: 'IMAGE_FORMAT' });
+    await expect(damaged).rejects.toBeInstanceOf(Error);
+    await expect(pool.classify('nowhere.png')).rejects.toMatchObject({
+      name: 'RuntimeError',
+      code: 'SOURCE',
+    });
+    await expect(pool.classify(photo, { top: 0 })).rejects.toMatchObject({ name: 'UsageError', code: 'TOP' });
+    await expect(pool.classify(photo, { maxPixels: 9 })).rejects.toMatchObject({ code: 'IMAGE_TOO_LARGE' });
+    await expect(pool.classify(Symbol('no image') as never)).rejects.toThrow();
+    expect(await pool.classify(photo, { top: 1 })).toMatchObject([{ label: 'cat' }]);
+  });
+
+  test('answers in the order of the calls where images take as long', async () => {
+    const order: number[] = [];
+    const calls = Array.from({ length: 30 }, (_, i) => pool.codes(picture(i)).then(() => order.push(i)));
+    expect(pool.waiting).toBe(28);
+    await Promise.all(calls);
+    for (const [at, i] of order.entries()) expect(Math.abs(at - i)).toBeLessThanOrEqual(2);
+    expect(pool.waiting).toBe(0);
+  });
+
+  test('an aborted call leaves the queue at once, and a running one the caller', async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const calls = Array.from({ length: 6 }, (_, i) => pool.codes(picture(i, 400), { signal }));
+    const after = pool.codes(picture(1));
+    controller.abort(new Error('enough'));
+    expect(pool.waiting).toBe(1);
+    const reason = new Error('enough');
+    expect(await Promise.allSettled(calls)).toEqual(Array(6).fill({ status: 'rejected', reason }));
+    expect(await after).toHaveLength(10);
+    await expect(pool.codes(picture(1), { signal })).rejects.toThrow('enough');
+  });
+
+  test('a worker that takes too long is replaced', async () => {
+    const slow = Promise.allSettled([1, 2].map(() => pool.codes(picture(1, 1500), { limitMs: 1 })));
+    const next = pool.codes(picture(2));
+    const reason = expect.objectContaining({ name: 'RuntimeError', code: 'POOL_LIMIT' });
+    expect(await slow).toEqual(Array(2).fill({ status: 'rejected', reason }));
+    const model = await load('deit_cifar10');
+    expect(await next).toEqual(await model.codes(picture(2)));
+    const codes = await Promise.all([3, 4, 5].map((seed) => pool.codes(picture(seed))));
+    for (const [i, one] of codes.entries()) expect(one).toEqual(await model.codes(picture(3 + i)));
+    model.dispose();
+  });
+});
+
+test('what is disposed answers nobody', async () => {
+  const pool = await createPool(tinyIntegerFile(), { workers: 1 });
+  const calls = Promise.allSettled([1, 2, 3].map((seed) => pool.codes(picture(seed))));
+  await pool.dispose();
+  const reason = expect.objectContaining({ name: 'UsageError', code: 'DISPOSED' });
+  expect(await calls).toEqual(Array(3).fill({ status: 'rejected', reason }));
+  await expect(pool.codes(picture(4))).rejects.toEqual(reason);
+});
+
+test.each([
+  [{ workers: 0 }, 'WORKERS', 'workers: expected an integer from 1 to 64, found 0'],
+  [{ workers: 65 }, 'WORKERS', 'workers: expected an integer from 1 to 64, found 65'],
+  [{ workers: '2' as never }, 'WORKERS', 'workers: expected an integer from 1 to 64, found "2"'],
+  [{ tier: 'scalar' as never }, 'TIER', 'tier: expected one of relaxed, simd, found "scalar"'],
+])('options %j are refused', async (options, code, message) => {
+  await expect(createPool(tinyIntegerFile(), options)).rejects.toMatchObject({ code, message });
+});
+
+test('a pool that nobody disposes of keeps no process alive', () => {
+  const script = `
+    import { createPool } from ${JSON.stringify(INDEX.href)};
+    const pool = await createPool('deit_cifar10', { workers: 2 });
+    console.log((await pool.classify(${JSON.stringify(photo)}, { top: 1 }))[0].label);`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect([stdout, stderr, status]).toEqual(['cat\n', '', 0]);
+});
