@@ -2,8 +2,17 @@
 
 import type { Model } from '../classify.js';
 import { bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
-import { loadModel, modelPath } from './model-source.js';
-import { threadsOption } from './values.js';
+import type { Pool } from '../pool/index.js';
+import { MAX_THREADS } from '../runtime/threads.js';
+import { loadModel, loadPool, modelPath } from './model-source.js';
+import { integerOption, optional, threadsOption } from './values.js';
+
+/** The option of commands that have a pool. */
+export const WORKERS_OPTION = {
+  type: 'string',
+  valueHint: 'N',
+  description: 'Images at a time, each on a thread of its own (default: as many as there are cores)',
+} as const;
 
 export const IMAGE_ARGUMENT = {
   type: 'positional',
@@ -11,8 +20,7 @@ export const IMAGE_ARGUMENT = {
   description: 'JPEG, PNG or WebP: a file or a URL; several, one after the other',
 } as const;
 
-interface OpenModel {
-  readonly model: Model;
+interface Opened {
   /** How results name it. */
   readonly source: string;
   readonly isBundled: boolean;
@@ -23,9 +31,26 @@ interface OpenModel {
  *
  * @throws UsageError `OPTION`; RuntimeError `SOURCE`; as `load`
  */
-export async function openModel(named: string | undefined, threads: string): Promise<OpenModel> {
+export async function openModel(
+  named: string | undefined,
+  threads: string,
+): Promise<Opened & { readonly model: Model }> {
   const threadCount = threadsOption(threads);
+  const { path, ...opened } = pathOf(named);
+  return { ...opened, model: await loadModel(path, threadCount) };
+}
+
+/** As `openModel`, by `createPool`. */
+export async function openPool(
+  named: string | undefined,
+  workers: string | undefined,
+): Promise<Opened & { readonly pool: Pool }> {
+  const count = optional(workers, (text) => integerOption('workers', text, 1, MAX_THREADS));
+  const { path, ...opened } = pathOf(named);
+  return { ...opened, pool: await loadPool(path, count) };
+}
+
+function pathOf(named: string | undefined): Opened & { readonly path: string } {
   const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
-  const model = await loadModel(path, threadCount);
-  return { model, source: named ?? DEFAULT_MODEL, isBundled: path !== named };
+  return { path, source: named ?? DEFAULT_MODEL, isBundled: path !== named };
 }

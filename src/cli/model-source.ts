@@ -1,7 +1,8 @@
-import type { Model } from '../classify.js';
+import type { LoadOptions, Model } from '../classify.js';
 import { RuntimeError } from '../errors.js';
 import { hubSource } from '../model-source-node.js';
 import { BUNDLED_MODELS, findBundled, isBundledName } from '../models/bundled.js';
+import type { Pool } from '../pool/index.js';
 import { expectFile } from './files.js';
 import { nearest } from './nearest.js';
 import { downloadProgress } from './progress.js';
@@ -27,21 +28,30 @@ function withBundledName(error: unknown, source: string): unknown {
   return new RuntimeError(error.code, `${error.message}; did you mean ${name}?`, { cause: error });
 }
 
+/** What both `load` and `createPool` take. */
+type Options = Pick<LoadOptions, 'onProgress' | 'onWarning'>;
+
 /** `load` of a file, a URL or a model on the hub, which is downloaded with progress. @throws as `load` */
 export async function loadModel(source: string, threads: number): Promise<Model> {
+  const { load } = await import('../index.js');
+  return opened(source, (options) => load(source, { ...options, threads }));
+}
+
+/** As `loadModel`, by `createPool`. */
+export async function loadPool(source: string, workers: number | undefined): Promise<Pool> {
+  const { createPool } = await import('../pool/index.js');
+  return opened(source, (options) => createPool(source, { ...options, ...(workers && { workers }) }));
+}
+
+async function opened<T>(source: string, open: (options: Options) => Promise<T>): Promise<T> {
   if (hubSource(source) === undefined) {
     await expectFile(source).catch((error) => {
       throw withBundledName(error, source);
     });
   }
-  const { load } = await import('../index.js');
   const progress = downloadProgress(source);
   try {
-    return await load(source, {
-      threads,
-      onProgress: (...done) => progress.update(...done),
-      onWarning: warn,
-    });
+    return await open({ onProgress: (...done) => progress.update(...done), onWarning: warn });
   } finally {
     progress.stop();
   }
