@@ -22,6 +22,7 @@ await bundle(
       float: 'dist/float.js',
       pool: 'dist/pool/index.js',
       quantize: 'dist/quantize/index.js',
+      serve: 'dist/serve/index.js',
     },
     platform: 'node',
     external: (id) => /^[^.#/]/.test(id) && !id.startsWith('dist/'),

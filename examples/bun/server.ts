@@ -1,10 +1,13 @@
 // bun server.ts [PORT]
-import { createHandler } from '../handler.js';
+import { createPool } from 'fqvit/pool';
+import { createApp } from 'fqvit/serve';
 
+const pool = await createPool('deit_cifar10');
+const app = createApp(async () => pool, { parallel: pool.info.workers });
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: Number(process.argv[2] ?? 8787),
   development: false, // no page about errors
-  fetch: createHandler('deit_cifar10'),
+  fetch: app.fetch,
 });
 console.log(`Listening on ${server.url}`);

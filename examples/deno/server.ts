@@ -1,4 +1,7 @@
-// deno run --allow-net --allow-read --allow-env server.ts [PORT]
-import { createHandler } from '../handler.js';
+// deno run --allow-net --allow-read --allow-env --allow-sys server.ts [PORT]
+import { createPool } from 'fqvit/pool';
+import { createApp } from 'fqvit/serve';
 
-Deno.serve({ hostname: '127.0.0.1', port: Number(Deno.args[0] ?? 8787) }, createHandler('deit_cifar10'));
+const pool = await createPool('deit_cifar10');
+const app = createApp(async () => pool, { parallel: pool.info.workers });
+Deno.serve({ hostname: '127.0.0.1', port: Number(Deno.args[0] ?? 8787) }, app.fetch);

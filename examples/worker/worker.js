@@ -1,4 +1,6 @@
+import { load } from 'fqvit';
 import model from 'fqvit/models/deit_cifar10.safetensors';
-import { createHandler } from '../handler.js';
+import { createApp } from 'fqvit/serve';
 
-export default { fetch: createHandler(model) };
+// an isolate has 128 MB, of which a JPEG of 8 megapixels takes 90 while it is decoded
+export default createApp(() => load(model), { maxBytes: 8 * 2 ** 20, maxPixels: 8e6, queue: 8 });

@@ -7,6 +7,7 @@ import { COMMANDS } from './commands.js';
 import { nearest } from './nearest.js';
 import { stopProgress } from './progress.js';
 import { EXIT, note, print, reportError } from './report.js';
+import { isHandled } from './signals.js';
 import { checkArguments } from './strict.js';
 import { commandHelp, generalHelp } from './usage.js';
 import { shown } from './values.js';
@@ -73,6 +74,7 @@ async function findCommand(name: string): Promise<Command> {
 function handleSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
+      if (isHandled(signal)) return;
       stopProgress();
       note('fqvit: interrupted');
       process.exit(128 + constants.signals[signal]);

@@ -1,0 +1,107 @@
+import { UsageError } from '../../errors.js';
+import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
+import { describeCommand } from '../command.js';
+import { openPool, WORKERS_OPTION } from '../image-command.js';
+import { withLibraries } from '../library.js';
+import { note } from '../report.js';
+import { onFirstSignal } from '../signals.js';
+import { integerOption } from '../values.js';
+
+const PACKAGES = ['hono', '@hono/node-server', 'prom-client', 'pino'];
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'];
+
+export default describeCommand({
+  name: 'serve',
+  summary: 'answer over HTTP: POST a photo to /v1/classify',
+  usage: '[OPTIONS]',
+  args: {
+    model: {
+      type: 'string',
+      valueHint: 'M',
+      description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+    },
+    port: { type: 'string', valueHint: 'N', default: '8080', description: 'Port; 0 for any that is free' },
+    host: {
+      type: 'string',
+      valueHint: 'ADDRESS',
+      default: '127.0.0.1',
+      description: 'Address to listen at; 0.0.0.0 or :: for all',
+    },
+    workers: WORKERS_OPTION,
+    queue: {
+      type: 'string',
+      valueHint: 'N',
+      default: '128',
+      description: 'Images that may be on their way in or wait; above it the answer is 503 at once',
+    },
+    'max-body': { type: 'string', valueHint: 'BYTES', default: '10485760', description: 'Largest body' },
+    'max-pixels': { type: 'string', valueHint: 'N', default: '50000000', description: 'Largest image' },
+    'max-images': { type: 'string', valueHint: 'N', default: '32', description: 'Images in one request' },
+    timeout: {
+      type: 'string',
+      valueHint: 'MS',
+      default: '30000',
+      description: 'Longest time for a request; its body has half of it',
+    },
+    grace: {
+      type: 'string',
+      valueHint: 'MS',
+      default: '10000',
+      description: 'Longest wait for the requests that are there when SIGTERM or Ctrl-C comes',
+    },
+    token: {
+      type: 'string',
+      valueHint: 'SECRET',
+      description: 'Bearer token that clients have to send (default: the variable FQVIT_TOKEN, else none)',
+    },
+    'allow-url': { type: 'boolean', description: 'Fetch images from public addresses that clients name' },
+    'log-level': {
+      type: 'enum',
+      options: LEVELS,
+      valueHint: 'LEVEL',
+      default: 'info',
+      description: `Logs, JSON lines on stdout: ${LEVELS.join(', ')}`,
+    },
+  },
+  examples: [
+    'fqvit serve',
+    'curl --data-binary @photo.jpg localhost:8080/v1/classify?top=1',
+    'fqvit serve --model m.safetensors --host 0.0.0.0 --workers 4 --queue 64',
+    'FQVIT_TOKEN=secret fqvit serve --allow-url --log-level warn',
+  ],
+  async run(args) {
+    const options = {
+      host: args.host,
+      port: integerOption('port', args.port, 0, 65_535),
+      queue: integerOption('queue', args.queue, 1, 100_000),
+      maxBytes: integerOption('max-body', args['max-body'], 1, 2 ** 28),
+      maxPixels: integerOption('max-pixels', args['max-pixels'], 1),
+      maxImages: integerOption('max-images', args['max-images'], 1, 10_000),
+      timeoutMs: integerOption('timeout', args.timeout, 100, 2 ** 31 - 1),
+      token: args.token ?? process.env.FQVIT_TOKEN,
+      allowUrl: args['allow-url'] ?? false,
+      logLevel: args['log-level'],
+    };
+    const grace = integerOption('grace', args.grace, 0, 2 ** 31 - 1);
+    if (options.maxImages > options.queue) {
+      throw new UsageError(
+        'OPTION',
+        `option --max-images: expected at most the ${options.queue} of --queue, found ${options.maxImages}`,
+      );
+    }
+    const { startService } = await withLibraries(
+      'fqvit serve',
+      PACKAGES,
+      () => import('../../serve/service.js'),
+    );
+    const { pool, source } = await openPool(args.model, args.workers);
+    const service = await startService(pool, { ...options, name: source }).catch(async (error) => {
+      await pool.dispose();
+      throw error;
+    });
+    note(`fqvit: ${source} at ${service.url}`);
+    await new Promise<void>((resolve) => onFirstSignal(() => resolve()));
+    await service.stop(grace);
+  },
+});

@@ -1,0 +1,270 @@
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import type { ModelInfo } from '../classify.js';
+import { ImageError } from '../errors.js';
+import { sha256 } from '../platform/sha256.js';
+import type { Prediction } from '../predict.js';
+import { Admission } from './admission.js';
+import { readBody } from './body.js';
+import { Deadline } from './deadline.js';
+import { eachOf } from './each-of.js';
+import { type Posted, readImages, topOf } from './images.js';
+import { openApi } from './openapi.js';
+import { Problem, problemOf, stopping } from './problem.js';
+import { PAGE, SCRIPT, STYLE } from './try-page.js';
+
+/** What answers: a `Pool` or a `Model`. */
+export interface Classifier {
+  readonly info: Pick<ModelInfo, 'architecture' | 'labels' | 'bytes' | 'tier'>;
+  classify(image: Uint8Array, options: ClassifierOptions): Promise<Prediction[]>;
+}
+
+export interface ClassifierOptions {
+  readonly top: number;
+  readonly maxPixels: number;
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface AppOptions {
+  /** How answers name the model. Default: its architecture. */
+  name?: string;
+  /** Of a body. Default 10 MiB. */
+  maxBytes?: number;
+  /** Of an image. Default 50 million. */
+  maxPixels?: number;
+  /** Images in one request. Default 32. */
+  maxImages?: number;
+  /** Images of all requests that are on their way in or wait; above it requests get 503 at once. Default 128. */
+  queue?: number;
+  /** Milliseconds for a request: the body has to have come after half of them. Default 30,000. */
+  timeoutMs?: number;
+  /** Images of a request that are computed at a time; more would let it push others aside. Default 1. */
+  parallel?: number;
+  /** Without it no address is fetched on behalf of a client. */
+  fetchImage?: (url: URL, limits: { maxBytes: number; signal: AbortSignal }) => Promise<Uint8Array>;
+  /** What clients have to send as `Authorization: Bearer`, for everything but the health and the documents. Default: nothing. */
+  token?: string;
+  /** Told of every answer. */
+  onAnswer?: (answer: Answer) => void;
+  /** Text in Prometheus' format, for `/metrics`. */
+  metrics?: { readonly contentType: string; text(): Promise<string> };
+  /** Whether the service is about to end: it takes no more. */
+  isStopping?: () => boolean;
+}
+
+/** One answer, for logs and metrics. */
+export interface Answer {
+  readonly id: string;
+  readonly method: string;
+  /** The path where it is one of the service's, else `other`. */
+  readonly route: string;
+  readonly status: number;
+  readonly ms: number;
+  /** Images that were classified, and that were refused. */
+  readonly images: number;
+  readonly refused: number;
+  /** Of the problem, where it is one. */
+  readonly code?: string;
+  /** Behind a 500. */
+  readonly error?: unknown;
+}
+
+/** What a request tells of itself to whoever logs it. */
+interface Env {
+  Variables: { images: number; refused: number; problem?: Problem };
+}
+
+type Result = { name?: string } & (
+  | { predictions: readonly Prediction[] }
+  | { error: { code: string; message: string } }
+);
+
+const MIB = 2 ** 20;
+
+/**
+ * The HTTP service over an integer model, as an app of Hono: `fetch` for workerd, Deno and Bun, `fqvit serve` for Node.
+ *
+ * ```ts
+ * const app = createApp(() => load('deit_cifar10'));
+ * Deno.serve(app.fetch);
+ * ```
+ *
+ * @param open gives the model; it is called with the first request that needs one, and again after it has failed
+ */
+export function createApp(open: () => Promise<Classifier>, options: AppOptions = {}): Hono<Env> {
+  const { maxBytes = 10 * MIB, maxPixels = 50e6, maxImages = 32, queue = 128, timeoutMs = 30_000 } = options;
+  const { parallel = 1, token, metrics, isStopping = () => false, onAnswer = () => {} } = options;
+  const admission = new Admission(queue);
+  const model = openedOnce(open);
+  const document = openApi({ maxBytes, maxImages, hasToken: token !== undefined });
+  const app = new Hono<Env>();
+
+  app.use(async (c, next) => {
+    const start = performance.now();
+    const { method } = c.req;
+    const id = requestId(c.req.header('x-request-id'));
+    c.set('images', 0);
+    c.set('refused', 0);
+    await next();
+    c.header('x-request-id', id);
+    c.header('x-content-type-options', 'nosniff');
+    const problem = c.get('problem');
+    onAnswer({
+      id,
+      method,
+      route: ROUTES.has(c.req.path) ? c.req.path : 'other',
+      status: c.res.status,
+      ms: performance.now() - start,
+      images: c.get('images'),
+      refused: c.get('refused'),
+      ...(problem === undefined ? {} : { code: problem.code }),
+      ...(problem?.status === 500 ? { error: c.error } : {}),
+    });
+  });
+  const refuse = (c: Context<Env>, problem: Problem) => {
+    c.set('problem', problem);
+    return problem.toResponse();
+  };
+  app.onError((error, c) => refuse(c, problemOf(error)));
+  app.notFound((c) => {
+    const known = ROUTES.get(c.req.path);
+    if (known === undefined) return refuse(c, noPath());
+    const message = `method: expected ${known}, found ${c.req.method}`;
+    return refuse(c, new Problem(405, 'METHOD', message, { allow: known }));
+  });
+
+  if (token !== undefined) {
+    // digests, so that comparing takes as long whatever was given
+    const expected = digest(token);
+    const guard: MiddlewareHandler = async (c, next) => {
+      const given = /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
+      if ((await digest(given)) !== (await expected)) {
+        const message = 'authorization: expected the bearer token of the service, found none or another';
+        throw new Problem(401, 'TOKEN', message, { 'www-authenticate': 'Bearer' });
+      }
+      await next();
+    };
+    app.use('/v1/*', guard);
+    app.use('/metrics', guard);
+  }
+
+  app.post('/v1/classify', (c) => {
+    if (isStopping()) throw stopping();
+    return admission.enter(async (claim) => {
+      const deadline = new Deadline(timeoutMs, c.req.raw.signal);
+      try {
+        const start = performance.now();
+        const asked = topOf(c.req.query('top'));
+        const body = await deadline.body((signal) => readBody(c.req.raw, maxBytes, signal));
+        const { images, top } = await readImages(c.req.header('content-type') ?? '', body);
+        if (images.length > maxImages) {
+          const message = `images: expected at most ${maxImages}, found ${images.length}`;
+          throw new Problem(413, 'TOO_MANY_IMAGES', message);
+        }
+        claim(images.length - 1);
+        const classifier = await model();
+        const settings = { top: top ?? asked ?? 5, maxPixels, limitMs: timeoutMs, signal: deadline.signal };
+        const classify = async ({ name, source }: Posted): Promise<Result> => {
+          const label = name === undefined ? {} : { name };
+          try {
+            const bytes = source instanceof URL ? await fetched(source, deadline.signal) : source;
+            const predictions = await classifier.classify(bytes, settings);
+            c.set('images', c.get('images') + 1);
+            return { ...label, predictions };
+          } catch (error) {
+            if (!isRefusal(error)) throw error;
+            c.set('refused', c.get('refused') + 1);
+            if (images.length === 1) throw error;
+            return { ...label, error: { code: error.code, message: error.message } };
+          }
+        };
+        const results = await eachOf(images, parallel, classify);
+        return c.json({ model: nameOf(classifier), results, ms: performance.now() - start });
+      } finally {
+        deadline.end();
+      }
+    });
+  });
+
+  app.get('/v1/models', async (c) => {
+    const classifier = await model();
+    const { architecture, labels, bytes, tier } = classifier.info;
+    const { name, imageSize, classes } = architecture;
+    return c.json({
+      models: [{ id: nameOf(classifier), architecture: name, imageSize, classes, bytes, tier, labels }],
+    });
+  });
+  app.get('/healthz', (c) => c.json({ status: 'ok' }));
+  app.get('/readyz', async (c) => {
+    if (isStopping()) throw stopping();
+    await model();
+    return c.json({ status: 'ok' });
+  });
+  app.get('/metrics', async (c) => {
+    if (metrics === undefined)
+      throw new Problem(404, 'PATH', 'path: expected one of the service, found another');
+    return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType });
+  });
+  app.get('/openapi.json', (c) => c.json(document));
+  app.get('/', (c) => c.html(PAGE, 200, { 'content-security-policy': POLICY }));
+  app.get('/try.js', (c) => c.body(SCRIPT, 200, { 'content-type': 'text/javascript; charset=utf-8' }));
+  app.get('/try.css', (c) => c.body(STYLE, 200, { 'content-type': 'text/css; charset=utf-8' }));
+  return app;
+
+  function nameOf({ info }: Classifier): string {
+    return options.name ?? info.architecture.name;
+  }
+
+  function fetched(url: URL, signal: AbortSignal): Promise<Uint8Array> {
+    if (options.fetchImage !== undefined) return options.fetchImage(url, { maxBytes, signal });
+    throw new Problem(
+      403,
+      'URL',
+      'images: expected base64, found an address, which this service does not fetch',
+    );
+  }
+}
+
+/** What the service has, and how it is asked. */
+const ROUTES: ReadonlyMap<string, string> = new Map([
+  ['/', 'GET, HEAD'],
+  ['/try.js', 'GET, HEAD'],
+  ['/try.css', 'GET, HEAD'],
+  ['/openapi.json', 'GET, HEAD'],
+  ['/healthz', 'GET, HEAD'],
+  ['/readyz', 'GET, HEAD'],
+  ['/metrics', 'GET, HEAD'],
+  ['/v1/models', 'GET, HEAD'],
+  ['/v1/classify', 'POST'],
+]);
+
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Whether the image is at fault, or its address, and not the service. */
+function isRefusal(error: unknown): error is ImageError | Problem {
+  return error instanceof ImageError || (error instanceof Problem && /^URL/.test(error.code));
+}
+
+/** Opens with the first call, and again after a failure. */
+function openedOnce(open: () => Promise<Classifier>): () => Promise<Classifier> {
+  let opening: Promise<Classifier> | undefined;
+  return () => {
+    opening ??= open().catch((error: unknown) => {
+      opening = undefined;
+      throw error;
+    });
+    return opening;
+  };
+}
+
+function noPath(): Problem {
+  return new Problem(404, 'PATH', 'path: expected one of the service, found another');
+}
+
+/** The client's where it is fit for a log. */
+function requestId(given: string | undefined): string {
+  return given !== undefined && /^[\w.:-]{1,64}$/.test(given) ? given : crypto.randomUUID();
+}
+
+const digest = (text: string) => sha256(new TextEncoder().encode(text));

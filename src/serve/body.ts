@@ -1,0 +1,60 @@
+import { Problem } from './problem.js';
+
+/**
+ * The body, at most `maxBytes`: what the sender says of its length is not enough.
+ *
+ * @param signal ends a body that comes too slowly
+ * @throws Problem 413 `BODY_TOO_LARGE`, 400 `BODY_CUT`; the reason of `signal`
+ */
+export async function readBody(
+  { headers, body }: Request,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (Number(headers.get('content-length')) > maxBytes) throw tooLarge(maxBytes);
+  if (body === null) return new Uint8Array();
+  const reader = body.getReader();
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  const aborted = abortOf(signal);
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), aborted]);
+      if (done) return joined(parts, length);
+      length += value.length;
+      if (length > maxBytes) throw tooLarge(maxBytes);
+      parts.push(value);
+    }
+  } catch (error) {
+    reader.cancel().catch(() => {});
+    if (error instanceof Problem) throw error;
+    throw new Problem(400, 'BODY_CUT', 'body: expected one to its end, found a connection that ended', CLOSE);
+  }
+}
+
+/** The rest of the body is not read. */
+const CLOSE = { connection: 'close' };
+
+function tooLarge(maxBytes: number): Problem {
+  return new Problem(413, 'BODY_TOO_LARGE', `body: expected at most ${maxBytes} bytes, found more`, CLOSE);
+}
+
+function abortOf(signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {}); // also where it comes after the body
+  return aborted;
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

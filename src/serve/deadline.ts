@@ -1,0 +1,49 @@
+import { Problem } from './problem.js';
+
+/** The time that a request has, and whether its client is still there. */
+export class Deadline {
+  readonly #controller = new AbortController();
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #client: AbortSignal;
+  readonly #gone = () =>
+    this.#controller.abort(new Problem(400, 'GONE', 'client: expected it there, found it gone'));
+
+  constructor(
+    private readonly ms: number,
+    client: AbortSignal,
+  ) {
+    this.#client = client;
+    client.addEventListener('abort', this.#gone);
+    const late = new Problem(503, 'TIMEOUT', `service: expected an answer within ${ms} ms, found none`, {
+      'retry-after': '1',
+    });
+    this.#timer = setTimeout(() => this.#controller.abort(late), ms);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** What `read` gives in half of the time. */
+  async body<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const slow = new Problem(
+      408,
+      'BODY_SLOW',
+      `body: expected it within ${this.ms / 2} ms, found a part of it`,
+      {
+        connection: 'close',
+      },
+    );
+    const timer = setTimeout(() => this.#controller.abort(slow), this.ms / 2);
+    try {
+      return await read(this.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#client.removeEventListener('abort', this.#gone);
+  }
+}

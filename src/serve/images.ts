@@ -1,0 +1,123 @@
+import { shown } from '../checkpoint/shown.js';
+import { Problem } from './problem.js';
+
+/** An image of a request: its bytes, or where they are to be fetched from. */
+export interface Posted {
+  /** Of its file, where the client tells. */
+  readonly name?: string;
+  readonly source: Uint8Array | URL;
+}
+
+/** What a client asks for. */
+export interface Asked {
+  readonly images: readonly Posted[];
+  /** How many classes of each; undefined where it does not say. */
+  readonly top: number | undefined;
+}
+
+/** The types of a body that is an image, as the documents name them. */
+export const IMAGE_TYPES = ['image/jpeg', 'image/png', 'image/webp', 'application/octet-stream'] as const;
+
+/** Bodies that are an image as they are: also what curl says of `--data-binary`, and a body without a type. */
+const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form-urlencoded|)$/;
+
+/**
+ * The images in a body: itself one, files of a form, or strings of a JSON document.
+ *
+ * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`
+ */
+export async function readImages(type: string, body: Uint8Array): Promise<Asked> {
+  const kind = type.split(';', 1)[0]!.trim().toLowerCase();
+  if (RAW.test(kind)) return { images: [{ source: body }], top: undefined };
+  if (kind === 'multipart/form-data') return readForm(type, body);
+  if (kind === 'application/json') return readJson(body);
+  throw new Problem(
+    415,
+    'CONTENT_TYPE',
+    `content-type: expected an image, multipart/form-data or application/json, found ${shown(kind)}`,
+  );
+}
+
+/** How many classes a client wants. @throws Problem 400 `TOP` */
+export function topOf(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  const top = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+  if (Number.isSafeInteger(top) && (top as number) >= 1) return top as number;
+  throw new Problem(400, 'TOP', `top: expected a positive integer, found ${shown(value)}`);
+}
+
+async function readForm(type: string, body: Uint8Array): Promise<Asked> {
+  const form = await new Response(body as BodyInit, { headers: { 'content-type': type } })
+    .formData()
+    .catch(() => {
+      throw new Problem(
+        400,
+        'FORM',
+        'body: expected multipart/form-data, found something else or a part of it',
+      );
+    });
+  const images: Posted[] = [];
+  let top: number | undefined;
+  for (const [field, value] of form) {
+    if (field === 'image' && typeof value !== 'string') {
+      images.push({ name: value.name, source: new Uint8Array(await value.arrayBuffer()) });
+    } else if (field === 'top' && typeof value === 'string') top = topOf(value);
+    else
+      throw new Problem(400, 'FORM', `form: expected files "image" and a text "top", found ${shown(field)}`);
+  }
+  return { images: some(images), top };
+}
+
+function readJson(body: Uint8Array): Asked {
+  const document = parse(body);
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    throw new Problem(400, 'JSON', 'body: expected an object { images, top }, found another value');
+  }
+  const { images, top, ...others } = document as Record<string, unknown>;
+  const [other] = Object.keys(others);
+  if (other !== undefined) {
+    throw new Problem(400, 'JSON', `body: expected the members images and top, found ${shown(other)}`);
+  }
+  if (!Array.isArray(images)) throw new Problem(400, 'IMAGES', 'images: expected a list, found none');
+  if (typeof top === 'string')
+    throw new Problem(400, 'TOP', `top: expected a positive integer, found ${shown(top)}`);
+  return {
+    images: some(images).map((text, i) => ({ source: fromText(text, `images[${i}]`) })),
+    top: topOf(top),
+  };
+}
+
+function parse(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch {
+    throw new Problem(400, 'JSON', 'body: expected JSON in UTF-8, found other bytes');
+  }
+}
+
+function some<T>(images: T[]): T[] {
+  if (images.length > 0) return images;
+  throw new Problem(400, 'IMAGES', 'images: expected at least one, found none');
+}
+
+/** Base64, bare or in a `data:` URL, or an address. */
+function fromText(text: unknown, name: string): Uint8Array | URL {
+  if (typeof text !== 'string') {
+    throw new Problem(400, 'IMAGES', `${name}: expected base64 or an address, found ${shown(text)}`);
+  }
+  if (/^https?:/i.test(text)) return address(text, name);
+  const base64 = text.replace(/^data:[\w.+/-]*;base64,/, '');
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  } catch {
+    throw new Problem(400, 'BASE64', `${name}: expected base64, found ${shown(text)}`);
+  }
+}
+
+function address(text: string, name: string): URL {
+  try {
+    return new URL(text);
+  } catch {
+    throw new Problem(400, 'URL', `${name}: expected an address, found ${shown(text)}`);
+  }
+}

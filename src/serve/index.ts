@@ -1,0 +1,7 @@
+export {
+  type Answer,
+  type AppOptions,
+  type Classifier,
+  type ClassifierOptions,
+  createApp,
+} from './app.js';

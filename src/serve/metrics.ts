@@ -1,0 +1,61 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Answer, AppOptions } from './app.js';
+
+/** What `/metrics` tells: the answers, the images, and the process itself. */
+export class Metrics implements NonNullable<AppOptions['metrics']> {
+  readonly #registry = new Registry();
+  readonly #requests: Counter;
+  readonly #seconds: Histogram;
+  readonly #images: Counter;
+
+  /** @param waiting images that wait for a worker */
+  constructor(waiting: () => number) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#requests = new Counter({
+      name: 'fqvit_http_requests_total',
+      help: 'Answers by route, method and status',
+      labelNames: ['route', 'method', 'status'],
+      registers,
+    });
+    this.#seconds = new Histogram({
+      name: 'fqvit_http_request_seconds',
+      help: 'Time from a request to its answer by route',
+      labelNames: ['route'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers,
+    });
+    this.#images = new Counter({
+      name: 'fqvit_images_total',
+      help: 'Images by outcome: classified or refused',
+      labelNames: ['outcome'],
+      registers,
+    });
+    new Gauge({
+      name: 'fqvit_images_waiting',
+      help: 'Images that wait for a worker',
+      registers,
+      collect() {
+        this.set(waiting());
+      },
+    });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  count({ route, method, status, ms, images, refused }: Answer): void {
+    this.#requests.inc({ route, method: METHODS.has(method) ? method : 'other', status });
+    this.#seconds.observe({ route }, ms / 1000);
+    this.#images.inc({ outcome: 'classified' }, images);
+    this.#images.inc({ outcome: 'refused' }, refused);
+  }
+}
+
+/** A client could make any number of series of others. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);

@@ -1,0 +1,70 @@
+import { FqvitError, ImageError, RuntimeError, UsageError } from '../errors.js';
+
+/** What ends a request with another answer than 200: a document of RFC 9457, whose `code` is stable. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+  }
+
+  toResponse(): Response {
+    const document = {
+      title: TITLES[this.status],
+      status: this.status,
+      detail: this.message,
+      code: this.code,
+    };
+    return Response.json(document, {
+      status: this.status,
+      headers: { ...this.headers, 'content-type': 'application/problem+json' },
+    });
+  }
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+/** What went wrong, as the client may know it: faults of ours are not explained. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof ImageError) return new Problem(422, error.code, error.message);
+  if (error instanceof RuntimeError && error.code === 'POOL_LIMIT') {
+    return new Problem(
+      503,
+      'IMAGE_TIME',
+      'image: expected one that is classified in time, found one that takes longer',
+      {
+        'retry-after': '1',
+      },
+    );
+  }
+  if (error instanceof UsageError && error.code === 'DISPOSED') return stopping();
+  const code = error instanceof FqvitError ? error.code : 'INTERNAL';
+  return new Problem(
+    500,
+    code,
+    'service: expected an answer of the model, found a fault, which its log tells',
+  );
+}
+
+export function stopping(): Problem {
+  return new Problem(503, 'STOPPING', 'service: expected one that runs, found one that stops', {
+    'retry-after': '1',
+    connection: 'close',
+  });
+}

@@ -1,0 +1,73 @@
+import pino, { type Logger } from 'pino';
+import type { Pool } from '../pool/index.js';
+import { type Answer, type AppOptions, createApp } from './app.js';
+import { fetchImage } from './fetch-image.js';
+import { Metrics } from './metrics.js';
+import { type Listening, type ListenOptions, listen } from './node.js';
+
+export interface ServiceOptions
+  extends Required<Pick<AppOptions, 'name' | 'maxBytes' | 'maxPixels' | 'maxImages' | 'queue' | 'timeoutMs'>>,
+    Pick<ListenOptions, 'host' | 'port'> {
+  readonly token: string | undefined;
+  readonly allowUrl: boolean;
+  readonly logLevel: string;
+}
+
+/** Idle connections of clients that keep theirs beside those that wait. */
+const IDLE_CONNECTIONS = 1000;
+
+/** A running `fqvit serve`. */
+export interface Service extends Pick<Listening, 'url'> {
+  stop(graceMs: number): Promise<void>;
+}
+
+/**
+ * The app over a pool, with logs and metrics, listening. It disposes of the pool when it stops.
+ *
+ * @throws RuntimeError `LISTEN`
+ */
+export async function startService(pool: Pool, options: ServiceOptions): Promise<Service> {
+  const { name, host, port, maxBytes, maxPixels, maxImages, queue, timeoutMs, token } = options;
+  const log = pino({ level: options.logLevel });
+  const metrics = new Metrics(() => pool.waiting);
+  let isStopping = false;
+  const app = createApp(async () => pool, {
+    name,
+    maxBytes,
+    maxPixels,
+    maxImages,
+    queue,
+    timeoutMs,
+    parallel: pool.info.workers,
+    metrics,
+    isStopping: () => isStopping,
+    onAnswer(answer) {
+      metrics.count(answer);
+      logAnswer(log, answer);
+    },
+    ...(token === undefined ? {} : { token }),
+    ...(options.allowUrl ? { fetchImage } : {}),
+  });
+  const maxConnections = queue + IDLE_CONNECTIONS;
+  const listening = await listen(app, { host, port, timeoutMs, maxConnections });
+  const { url } = listening;
+  log.info({ url, model: name, workers: pool.info.workers, queue }, 'listening');
+  return {
+    url,
+    async stop(graceMs) {
+      isStopping = true;
+      log.info({ waiting: pool.waiting }, 'stopping');
+      await listening.stop(graceMs);
+      await pool.dispose();
+      log.info('stopped');
+    },
+  };
+}
+
+function logAnswer(log: Logger, { error, ...answer }: Answer): void {
+  const { status } = answer;
+  const entry = { ...answer, ms: Math.round(answer.ms * 10) / 10 };
+  if (error !== undefined) log.error({ ...entry, err: error }, 'fault');
+  else if (answer.route.startsWith('/v1/')) log.info(entry, status < 400 ? 'answered' : 'refused');
+  else log.debug(entry, 'answered');
+}
