@@ -61,10 +61,14 @@ interface Limits {
  *
  * @throws Problem 403 `URL_PRIVATE`, 422 `URL_ANSWER`, `URL_TOO_LARGE`; the reason of `signal`
  */
-export async function fetchImage(url: URL, { maxBytes, signal }: Limits): Promise<Uint8Array> {
+export async function fetchImage(
+  url: URL,
+  { maxBytes, signal }: Limits,
+  isAllowed = isPublic,
+): Promise<Uint8Array> {
   let at = url;
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-    const answer = await request(at, signal);
+    const answer = await request(at, signal, isAllowed);
     const { statusCode = 0, headers } = answer;
     if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined) {
       answer.destroy();
@@ -86,12 +90,12 @@ function redirected(location: string, from: URL): URL {
   throw unanswered('a redirection to no address of http');
 }
 
-function request(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
+function request(url: URL, signal: AbortSignal, isAllowed: typeof isPublic): Promise<IncomingMessage> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(host) !== 0 && !isPublic(host)) throw isPrivate();
+  if (isIP(host) !== 0 && !isAllowed(host)) throw isPrivate();
   const get = url.protocol === 'https:' ? httpsGet : httpGet;
   return new Promise((resolve, reject) => {
-    const asking = get(url, { lookup: lookupPublic, signal, agent: false }, resolve);
+    const asking = get(url, { lookup: checkedLookup(isAllowed), signal, agent: false }, resolve);
     asking.on('error', (error) => {
       if (signal.aborted) reject(signal.reason);
       else
@@ -102,16 +106,17 @@ function request(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
   });
 }
 
-/** `dns.lookup`, whose answers may only be public addresses. */
-const lookupPublic: LookupFunction = (host, options, callback) => {
-  lookup(host, { ...options, all: true }, (error, addresses) => {
-    const [first] = addresses ?? [];
-    if (error !== null || first === undefined) return callback(error, '', 4);
-    if (!addresses.every(({ address }) => isPublic(address))) return callback(isPrivate() as never, '', 4);
-    if (options.all) callback(null, addresses);
-    else callback(null, first.address, first.family);
-  });
-};
+/** `dns.lookup`, all of whose answers have to be allowed. */
+function checkedLookup(isAllowed: typeof isPublic): LookupFunction {
+  return (host, options, callback) => {
+    lookup(host, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) callback(error, '', 4);
+      else if (!addresses.every(({ address }) => isAllowed(address))) callback(isPrivate() as never, '', 4);
+      else if (options.all) callback(null, addresses);
+      else callback(null, addresses[0]!.address, addresses[0]!.family);
+    });
+  };
+}
 
 async function collect(answer: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
   const parts: Buffer[] = [];

@@ -15,7 +15,6 @@ import { describeWith, runtimePath } from '../support/runtimes.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const PHOTOS = ['examples/chelsea.png', 'test/image/fixtures/444.jpg', 'test/image/fixtures/lossy.webp'];
 const photo = (path: string) => readFileSync(join(root, path));
-const LIMIT = 8 * 2 ** 20;
 
 let folder: string;
 let expected: Prediction[][];
@@ -51,14 +50,18 @@ const DENO = runtimePath('@deno/linux-x64-glibc/deno');
 const BUN = runtimePath('@oven/bun-linux-x64/bin/bun');
 const ESBUILD = runtimePath('esbuild');
 
-const SERVERS: [name: string, needs: string[], command: (port: number) => string[]][] = [
+const MIB = 2 ** 20;
+
+const SERVERS: [name: string, limits: Limits, needs: string[], command: (port: number) => string[]][] = [
   [
     'workerd',
+    { bytes: 8 * MIB, pixels: 8_000_000 },
     [WORKERD, ESBUILD],
     (port) => [WORKERD, 'serve', workerConfig(), `--socket-addr=http=127.0.0.1:${port}`],
   ],
   [
     'Deno',
+    { bytes: 10 * MIB, pixels: 50_000_000 },
     [DENO],
     (port) => [
       DENO,
@@ -66,28 +69,38 @@ const SERVERS: [name: string, needs: string[], command: (port: number) => string
       '--allow-net',
       '--allow-read',
       '--allow-env',
+      '--allow-sys',
       'examples/deno/server.ts',
       `${port}`,
     ],
   ],
-  ['Bun', [BUN], (port) => [BUN, 'examples/bun/server.ts', `${port}`]],
+  [
+    'Bun',
+    { bytes: 10 * MIB, pixels: 50_000_000 },
+    [BUN],
+    (port) => [BUN, 'examples/bun/server.ts', `${port}`],
+  ],
 ];
 
-/** The worker built as its README says, in a folder where fqvit and esbuild are installed. */
+/** Of the service, in this server. */
+interface Limits {
+  bytes: number;
+  pixels: number;
+}
+
+/** The worker built as its README says, in a folder where fqvit, hono and esbuild are installed. */
 function workerConfig(): string {
   const packages = join(folder, 'node_modules');
   mkdirSync(packages);
   symlinkSync(root, join(packages, 'fqvit'));
   symlinkSync(ESBUILD, join(packages, 'esbuild'));
-  for (const name of ['handler.js', 'worker']) {
-    const isSource = (path: string) => !path.includes('worker/dist');
-    cpSync(join(root, 'examples', name), join(folder, name), { recursive: true, filter: isSource });
-  }
+  const filter = (path: string) => !path.includes('worker/dist');
+  cpSync(join(root, 'examples/worker'), join(folder, 'worker'), { recursive: true, filter });
   execFileSync(process.execPath, [join(folder, 'worker/build.mjs')], { stdio: 'pipe' });
   return join(folder, 'worker/config.capnp');
 }
 
-for (const [name, needs, command] of SERVERS) {
+for (const [name, limits, needs, command] of SERVERS) {
   describeWith(name, needs, () => {
     let url: string;
     let stop: () => Promise<unknown>;
@@ -96,56 +109,69 @@ for (const [name, needs, command] of SERVERS) {
       const [file, ...args] = command(port) as [string, ...string[]];
       const server = spawn(file, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
       stop = async () => server.kill('SIGKILL') && once(server, 'close');
-      url = `http://127.0.0.1:${port}/`;
-      await answering(url);
+      url = `http://127.0.0.1:${port}`;
+      await answering(`${url}/healthz`);
     });
     afterAll(() => stop());
 
-    const post = (body: BodyInit) => fetch(url, { method: 'POST', body });
+    const post = (body: BodyInit) => fetch(`${url}/v1/classify`, { method: 'POST', body });
 
     test('says what Node says of photos, the first of which come at once', async () => {
       const answers = await Promise.all(PHOTOS.map(async (path) => (await post(photo(path))).json()));
       expect(answers).toEqual(
-        expected.map((predictions) => ({ predictions: predictions.map(alike), ms: expect.any(Number) })),
+        expected.map((predictions) => ({
+          model: 'deit_cifar10',
+          results: [{ predictions: predictions.map(alike) }],
+          ms: expect.any(Number),
+        })),
       );
     });
 
-    test('says how it is used', async () => {
-      const answer = await fetch(url);
-      expect([answer.status, await answer.text()]).toEqual([200, expect.stringMatching(/^POST a JPEG.*\n$/)]);
+    test('says several photos of a form, each for itself', async () => {
+      const form = new FormData();
+      for (const path of [...PHOTOS, 'LICENSE']) form.append('image', new Blob([photo(path)]), path);
+      form.append('top', '1');
+      const answer = await (await post(form)).json();
+      const results: object[] = expected.map(([best], i) => ({
+        name: PHOTOS[i],
+        predictions: [alike(best!)],
+      }));
+      const error = { code: 'IMAGE_FORMAT', message: expect.any(String) };
+      expect(answer).toMatchObject({ results: [...results, { name: 'LICENSE', error }] });
+    });
+
+    test('is ready, has a page to try it, and describes itself', async () => {
+      const [ready, page, document] = await Promise.all(
+        ['/readyz', '/', '/openapi.json'].map((path) => fetch(url + path)),
+      );
+      expect(await ready!.json()).toEqual({ status: 'ok' });
+      expect(await page!.text()).toMatch(/<h1>What is in a photo/);
+      expect(await document!.json()).toMatchObject({ openapi: '3.1.0' });
     });
 
     test('refuses what is no photo with 422', async () => {
       const cut = await post(photo('test/image/fixtures/444.jpg').subarray(0, 1000));
-      expect([cut.status, await cut.json()]).toEqual([
-        422,
-        { code: 'IMAGE_TRUNCATED', message: expect.stringMatching(/^blob: /) },
-      ]);
-      const large = await post(resized(photo('examples/chelsea.png'), 8001, 1000));
+      expect([cut.status, await cut.json()]).toEqual([422, problem(422, 'IMAGE_TRUNCATED', /JPEG/)]);
+      const large = await post(resized(photo('examples/chelsea.png'), limits.pixels / 1000 + 1, 1000));
       expect([large.status, await large.json()]).toEqual([
         422,
-        { code: 'IMAGE_TOO_LARGE', message: expect.stringMatching(/at most 8000000 pixels/) },
+        problem(422, 'IMAGE_TOO_LARGE', new RegExp(`at most ${limits.pixels} pixels`)),
       ]);
-      const empty = await fetch(url, { method: 'POST' });
-      expect([empty.status, await empty.json()]).toEqual([
-        422,
-        expect.objectContaining({ code: 'IMAGE_EMPTY' }),
-      ]);
+      const empty = await fetch(`${url}/v1/classify`, { method: 'POST' });
+      expect([empty.status, await empty.json()]).toEqual([422, problem(422, 'IMAGE_EMPTY', /./)]);
     });
 
     test('refuses a long body with 413, by what is said of its length and by its length', async () => {
-      const tooLong = {
-        code: 'BODY_TOO_LARGE',
-        message: `body: expected at most ${LIMIT} bytes, found more`,
-      };
-      expect(await unfinished({ 'content-length': LIMIT + 1 }, 0)).toEqual([413, tooLong]);
-      expect(await unfinished({ 'transfer-encoding': 'chunked' }, LIMIT + 1)).toEqual([413, tooLong]);
-      expect((await post(new Uint8Array(LIMIT))).status).toBe(422);
+      const { bytes } = limits;
+      const tooLong = problem(413, 'BODY_TOO_LARGE', new RegExp(`at most ${bytes} bytes`));
+      expect(await unfinished({ 'content-length': bytes + 1 }, 0)).toEqual([413, tooLong]);
+      expect(await unfinished({ 'transfer-encoding': 'chunked' }, bytes + 1)).toEqual([413, tooLong]);
+      expect((await post(new Uint8Array(bytes))).status).toBe(422);
     });
 
     /** The answer to a body of which this many bytes are sent and more are to come. */
     async function unfinished(headers: OutgoingHttpHeaders, sent: number): Promise<[number, unknown]> {
-      const sending = request(url, { method: 'POST', headers });
+      const sending = request(`${url}/v1/classify`, { method: 'POST', headers });
       sending.flushHeaders();
       if (sent > 0) sending.write(new Uint8Array(sent));
       const [answer] = (await once(sending, 'response')) as [IncomingMessage];
@@ -155,15 +181,22 @@ for (const [name, needs, command] of SERVERS) {
     }
 
     test('refuses other methods with 405', async () => {
-      const answer = await fetch(url, { method: 'DELETE' });
-      expect(answer.headers.get('allow')).toBe('GET, POST');
+      const answer = await fetch(`${url}/v1/classify`, { method: 'DELETE' });
+      expect(answer.headers.get('allow')).toBe('POST');
       expect([answer.status, await answer.json()]).toEqual([
         405,
-        { code: 'METHOD', message: 'method: expected GET or POST, found DELETE' },
+        problem(405, 'METHOD', /POST, found DELETE/),
       ]);
     });
   });
 }
+
+const problem = (status: number, code: string, detail: RegExp) => ({
+  status,
+  code,
+  title: expect.any(String),
+  detail: expect.stringMatching(detail),
+});
 
 /** Logits are the same to the bit everywhere; the last digit of a probability is that of the engine's `Math.exp`. */
 const alike = ({ probability, ...same }: Prediction) => ({
@@ -188,7 +221,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** When a server that has just been started answers; without the model, which it loads with the first photo. */
+/** When a server that has just been started answers; workerd loads the model with the first photo. */
 async function answering(url: string): Promise<void> {
   const end = performance.now() + 60_000;
   for (;;) {
