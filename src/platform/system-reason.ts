@@ -10,6 +10,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'a limit on the size of files',
   ENAMETOOLONG: 'a name that is too long',
   ELOOP: 'a loop of links',
+  EADDRINUSE: 'another program there',
+  EADDRNOTAVAIL: 'none of this machine',
 };
 
 /** What the system said, in words where they are known. */

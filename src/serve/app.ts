@@ -108,6 +108,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     await next();
     c.header('x-request-id', id);
     c.header('x-content-type-options', 'nosniff');
+    if (isStopping()) c.header('connection', 'close');
     const problem = c.get('problem');
     onAnswer({
       id,
