@@ -160,7 +160,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
         const { images, top } = await readImages(c.req.header('content-type') ?? '', body);
         if (images.length > maxImages) {
           const message = `images: expected at most ${maxImages}, found ${images.length}`;
-          throw new Problem(413, 'TOO_MANY_IMAGES', message);
+          throw new Problem(400, 'TOO_MANY_IMAGES', message);
         }
         claim(images.length - 1);
         const classifier = await model();

@@ -18,6 +18,9 @@ export interface Asked {
 /** The types of a body that is an image, as the documents name them. */
 export const IMAGE_TYPES = ['image/jpeg', 'image/png', 'image/webp', 'application/octet-stream'] as const;
 
+/** More classes than any model has. */
+export const MAX_TOP = 1_000_000;
+
 /** Bodies that are an image as they are: also what curl says of `--data-binary`, and a body without a type. */
 const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form-urlencoded|)$/;
 
@@ -41,9 +44,9 @@ export async function readImages(type: string, body: Uint8Array): Promise<Asked>
 /** How many classes a client wants. @throws Problem 400 `TOP` */
 export function topOf(value: unknown): number | undefined {
   if (value === undefined) return undefined;
-  const top = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
-  if (Number.isSafeInteger(top) && (top as number) >= 1) return top as number;
-  throw new Problem(400, 'TOP', `top: expected a positive integer, found ${shown(value)}`);
+  const top = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
+  if (Number.isSafeInteger(top) && (top as number) >= 1 && (top as number) <= MAX_TOP) return top as number;
+  throw new Problem(400, 'TOP', `top: expected an integer from 1 to ${MAX_TOP}, found ${shown(value)}`);
 }
 
 async function readForm(type: string, body: Uint8Array): Promise<Asked> {
@@ -79,8 +82,7 @@ function readJson(body: Uint8Array): Asked {
     throw new Problem(400, 'JSON', `body: expected the members images and top, found ${shown(other)}`);
   }
   if (!Array.isArray(images)) throw new Problem(400, 'IMAGES', 'images: expected a list, found none');
-  if (typeof top === 'string')
-    throw new Problem(400, 'TOP', `top: expected a positive integer, found ${shown(top)}`);
+  if (typeof top === 'string') throw new Problem(400, 'TOP', `top: expected an integer, found ${shown(top)}`);
   return {
     images: some(images).map((text, i) => ({ source: fromText(text, `images[${i}]`) })),
     top: topOf(top),

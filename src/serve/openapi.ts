@@ -1,4 +1,4 @@
-import { IMAGE_TYPES } from './images.js';
+import { IMAGE_TYPES, MAX_TOP } from './images.js';
 
 interface Shape {
   readonly maxBytes: number;
@@ -31,7 +31,7 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
               name: 'top',
               in: 'query',
               description: 'Classes of each photo, best first',
-              schema: { type: 'integer', minimum: 1, maximum: 999_999_999, default: 5 },
+              schema: { type: 'integer', minimum: 1, maximum: MAX_TOP, default: 5 },
             },
           ],
           requestBody: {
@@ -50,12 +50,13 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
                       maxItems: maxImages,
                       items: { type: 'string', contentMediaType: 'application/octet-stream' },
                     },
-                    top: { type: 'integer', minimum: 1, maximum: 999_999_999 },
+                    top: { type: 'integer', minimum: 1, maximum: MAX_TOP },
                   },
                   additionalProperties: false,
                 },
               },
               'application/json': {
+                example: { images: [ONE_PIXEL], top: 3 },
                 schema: {
                   type: 'object',
                   required: ['images'],
@@ -69,7 +70,7 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
                         description: 'Base64, bare or in a data: URL; where it is allowed an address',
                       },
                     },
-                    top: { type: 'integer', minimum: 1, maximum: 999_999_999 },
+                    top: { type: 'integer', minimum: 1, maximum: MAX_TOP },
                   },
                   additionalProperties: false,
                 },
@@ -78,11 +79,11 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
           },
           responses: {
             200: json('#/components/schemas/Answer', 'The classes of each photo, in their order'),
-            400: problem('a body, a form or JSON that is not as it has to be'),
+            400: problem('a body, a form or JSON that is not as it has to be, or too many photos'),
             ...refused,
             403: problem('an address, which this service does not fetch'),
             408: problem('a body that comes too slowly'),
-            413: problem('a body that is too long, or too many photos'),
+            413: problem('a body that is too long'),
             415: problem('a type of body that is none of these'),
             422: problem('no photo: damaged, too large or of another kind'),
             503: busy(),
@@ -114,6 +115,10 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
     },
   };
 }
+
+/** A PNG of one pixel, as JSON carries it. */
+const ONE_PIXEL =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC';
 
 const text = { type: 'string' } as const;
 const count = { type: 'integer', minimum: 0 } as const;
