@@ -36,7 +36,7 @@ export async function readBody(
 const CLOSE = { connection: 'close' };
 
 function tooLarge(maxBytes: number): Problem {
-  return new Problem(413, 'BODY_TOO_LARGE', `body: expected at most ${maxBytes} bytes, found more`, CLOSE);
+  return new Problem(413, 'BODY_TOO_LARGE', `body: expected at most ${maxBytes} bytes, found more`);
 }
 
 function abortOf(signal: AbortSignal): Promise<never> {
