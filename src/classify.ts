@@ -212,8 +212,16 @@ export class Model {
     return { side: architecture.imageSize / architecture.patchSize, weights };
   }
 
-  /** The part of an upright picture of this size that the model sees, in its pixels: where an attention map belongs. */
+  /**
+   * The part of an upright picture of this size that the model sees, in its pixels: where an attention map belongs.
+   *
+   * @throws UsageError `SIZE`
+   */
   seenPart(width: number, height: number): SeenPart {
+    if (!(width >= 1 && height >= 1 && Number.isFinite(width * height))) {
+      const found = `${shown(width)}×${shown(height)}`;
+      throw new UsageError('SIZE', `picture: expected a width and a height of at least 1, found ${found}`);
+    }
     return seenPart(width, height, this.info.preprocessing);
   }
 

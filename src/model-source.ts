@@ -22,15 +22,16 @@ export interface ModelReadOptions extends ReadOptions {
  * @throws RuntimeError `SOURCE`, `INTEGRITY`; UsageError `SHA256`; HubError; the reason of `signal`
  */
 export async function readModel(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {
-  const { sha256: expected, cache: keeps = true, signal } = options;
-  if (expected === undefined) return readAny(source, options);
-  if (typeof expected !== 'string' || !/^[0-9a-f]{64}$/.test(expected)) {
-    throw new UsageError('SHA256', `sha256: expected 64 hexadecimal digits, found ${shown(expected)}`);
-  }
+  const { cache: keeps = true, signal } = options;
+  if (options.sha256 === undefined) return readAny(source, options);
+  const expected = digits(options.sha256);
   const isNamed = typeof source === 'string' || source instanceof URL;
   const cache = keeps && isNamed ? cacheFor(source) : undefined;
   const kept = await cache?.get(expected).catch(() => undefined);
-  if (kept !== undefined && (await digest(kept)) === expected) return { bytes: kept, name: String(source) };
+  if (kept !== undefined && (await digest(kept)) === expected) {
+    options.onProgress?.(kept.length, kept.length);
+    return { bytes: kept, name: String(source) };
+  }
   signal?.throwIfAborted();
   const read = await readAny(source, options);
   const found = await digest(read.bytes);
@@ -40,6 +41,12 @@ export async function readModel(source: ByteSource, options: ModelReadOptions): 
   // Where there is no room for a copy the model is there all the same.
   await cache?.put(expected, read.bytes).catch(() => {});
   return read;
+}
+
+/** @throws UsageError `SHA256` */
+function digits(sha256: string): string {
+  if (typeof sha256 === 'string' && /^[0-9a-f]{64}$/i.test(sha256)) return sha256.toLowerCase();
+  throw new UsageError('SHA256', `sha256: expected 64 hexadecimal digits, found ${shown(sha256)}`);
 }
 
 function readAny(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {

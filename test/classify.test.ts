@@ -240,8 +240,8 @@ describe('sources', () => {
     async (source) => {
       const model = await loaded();
       await refusal(load(source as string), RuntimeError, 'SOURCE');
-      await refusal(model.classify(source as string), RuntimeError, 'SOURCE');
-      await refusal(model.codes(source as string), RuntimeError, 'SOURCE');
+      await refusal(model.classify(source as string), ImageError, 'IMAGE_SOURCE');
+      await refusal(model.codes(source as string), ImageError, 'IMAGE_SOURCE');
     },
   );
 

@@ -243,7 +243,7 @@ function renderPhoto({ maps, error }) {
   $('methods').disabled = isSwin();
   const map = isShown && method !== 'off' && !isSwin() ? maps?.[method] : undefined;
   $('map').hidden = !map;
-  text('map-note', mapNote());
+  text('map-note', isShown ? mapNote() : '');
   if (!isShown) return;
   if ($('picture').src !== selected.url) $('picture').src = selected.url;
   $('picture').alt = `Your photo, ${selected.name}`;

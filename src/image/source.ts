@@ -1,5 +1,5 @@
 import { ImageError } from '../errors.js';
-import { type ByteSource, readBytes } from '../platform/bytes.js';
+import { type ByteSource, isByteSource, readBytes } from '../platform/bytes.js';
 import { type Frame, framePixels, isFrame } from './frame.js';
 import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
@@ -35,13 +35,20 @@ export async function readPixels(
 ): Promise<Uint8Array> {
   if (isRaw(source)) return preprocess(rgb(source), preprocessing);
   if (isFrame(source)) return preprocess(rgb(framePixels(source)), preprocessing);
+  if (!isByteSource(source)) {
+    throw new ImageError(
+      'IMAGE_SOURCE',
+      'image: expected encoded bytes, a path, URL, Blob, Response or stream, raw pixels, an ImageData, ImageBitmap or VideoFrame, ' +
+        `found ${Object.prototype.toString.call(source)}`,
+    );
+  }
   const { bytes, name } = await readBytes(source, { signal, maxBytes: MAX_BYTES });
   const { decodeImage } = await import('./decode.js');
   const image = await decodeImage(bytes, { file: name, ...(maxPixels === undefined ? {} : { maxPixels }) });
   return preprocess(image, preprocessing);
 }
 
-function isRaw(source: ImageSource): source is RawPixels {
+export function isRaw(source: unknown): source is RawPixels {
   return (
     typeof source === 'object' &&
     source !== null &&

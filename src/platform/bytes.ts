@@ -16,6 +16,19 @@ export type ByteSource =
   | Response
   | ReadableStream<Uint8Array>;
 
+export function isByteSource(source: unknown): source is ByteSource {
+  return (
+    typeof source === 'string' ||
+    source instanceof URL ||
+    source instanceof Uint8Array ||
+    source instanceof ArrayBuffer ||
+    source instanceof Blob ||
+    // the last, since naming Response loads all of Node's fetch
+    source instanceof ReadableStream ||
+    source instanceof Response
+  );
+}
+
 /**
  * Reads a source whole.
  *
@@ -46,6 +59,7 @@ async function readBlob(blob: Blob, options: ReadOptions): Promise<NamedBytes> {
     throw unreadable(name, 'a readable blob', cause);
   });
   options.signal?.throwIfAborted();
+  options.onProgress?.(buffer.byteLength, buffer.byteLength);
   return { bytes: new Uint8Array(buffer), name };
 }
 

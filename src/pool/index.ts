@@ -2,9 +2,9 @@ import { availableParallelism } from 'node:os';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
 import { shown } from '../checkpoint/shown.js';
 import { type ClassifyOptions, type LoadOptions, Model, type ModelInfo } from '../classify.js';
-import { RuntimeError, UsageError } from '../errors.js';
+import { ImageError, RuntimeError, UsageError } from '../errors.js';
 import { frozen } from '../frozen.js';
-import type { RawPixels } from '../image/source.js';
+import { isRaw, type RawPixels } from '../image/source.js';
 import { readModel } from '../model-source.js';
 import { IntegerRunner } from '../models/integer.js';
 import type { ByteSource } from '../platform/bytes.js';
@@ -13,6 +13,9 @@ import { MAX_THREADS } from '../runtime/threads.js';
 import { type Chosen, chooseTier, namedTier } from '../runtime/tier.js';
 import type { Seat, Task } from './messages.js';
 import { Seated } from './seated.js';
+
+/** The longest that a timer waits. */
+const MAX_LIMIT_MS = 2 ** 31 - 1;
 
 /** Encoded bytes (JPEG, PNG, WebP), which are copied, a path, a Blob, or raw pixels. */
 export type PoolImage = Uint8Array | ArrayBuffer | string | Blob | RawPixels;
@@ -132,7 +135,7 @@ export class Pool {
   /**
    * As `Model.classify`, of one image.
    *
-   * @throws what that throws, UsageError `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
+   * @throws what that throws, ImageError `IMAGE_SOURCE` for a kind of image that no other thread can read, UsageError `LIMIT`, and `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
    *   `POOL` if the worker ends (for want of memory)
    */
   classify(image: PoolImage, options: PoolCallOptions & { top?: number } = {}): Promise<Prediction[]> {
@@ -163,6 +166,8 @@ export class Pool {
   ): Promise<unknown> {
     signal?.throwIfAborted();
     if (this.#isDisposed) throw disposed();
+    checkLimit(limitMs);
+    checkImage(image);
     const worker = this.#idle.pop() ?? (await this.#turn(signal));
     const [copy, transfer] = toSend(image);
     const running = worker.run({ call, image: copy, options }, transfer, limitMs).finally(() => {
@@ -210,6 +215,29 @@ function abortOf(signal: AbortSignal, running: Promise<unknown>): Promise<never>
     const settled = () => signal.removeEventListener('abort', aborted);
     running.then(settled, settled);
   });
+}
+
+/** @throws UsageError `LIMIT` */
+function checkLimit(limitMs: number | undefined): void {
+  if (limitMs === undefined) return;
+  if (typeof limitMs === 'number' && limitMs > 0 && limitMs <= MAX_LIMIT_MS) return;
+  throw new UsageError(
+    'LIMIT',
+    `limitMs: expected a number above 0 and at most ${MAX_LIMIT_MS}, found ${shown(limitMs)}`,
+  );
+}
+
+/** Of what can be handed to another thread. @throws ImageError `IMAGE_SOURCE` */
+function checkImage(image: PoolImage): void {
+  const isKnown =
+    typeof image === 'string' ||
+    image instanceof Uint8Array ||
+    image instanceof ArrayBuffer ||
+    image instanceof Blob ||
+    isRaw(image);
+  if (isKnown) return;
+  const found = Object.prototype.toString.call(image);
+  throw new ImageError('IMAGE_SOURCE', `image: expected bytes, a path, a Blob or raw pixels, found ${found}`);
 }
 
 /** Bytes in a buffer of their own, which can be handed over. */

@@ -80,15 +80,15 @@ function answer(
     };
     const broken = (cause: unknown) => failed('POOL', String(cause), cause);
     const ended = () => failed('POOL', 'its end');
-    const timer =
-      limitMs === undefined
-        ? undefined
-        : setTimeout(() => failed('POOL_LIMIT', `none after ${limitMs} ms`), limitMs);
+    let timer: NodeJS.Timeout | undefined;
     const settle = () => {
       clearTimeout(timer);
       worker.off('message', answered).off('error', broken).off('exit', ended).unref();
     };
-    worker.on('message', answered).on('error', broken).on('exit', ended).ref();
     worker.postMessage(message, transfer);
+    if (limitMs !== undefined) {
+      timer = setTimeout(() => failed('POOL_LIMIT', `none after ${limitMs} ms`), limitMs);
+    }
+    worker.on('message', answered).on('error', broken).on('exit', ended).ref();
   });
 }

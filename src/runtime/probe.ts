@@ -37,9 +37,11 @@ export async function isRelaxedFaster(): Promise<boolean> {
   return probe.isExact() && relaxed < GAIN * 2 * wide;
 }
 
-/** Whether known products come out right. */
-export async function isRelaxedExact(): Promise<boolean> {
-  return (await Probe.start())?.isExact() ?? false;
+/** What keeps this engine from the relaxed tier; undefined where nothing does. */
+export async function relaxedFault(): Promise<string | undefined> {
+  const probe = await Probe.start();
+  if (probe === undefined) return 'one without them';
+  return probe.isExact() ? undefined : 'one that gets a known product wrong';
 }
 
 /** A module of the package; undefined where the engine does not have its instructions. */

@@ -4,7 +4,7 @@ import { readBytes } from '../platform/bytes.js';
 import type { WasmBinary } from '../platform/compile.js';
 import { fetchWasm } from '../platform/fetch-wasm.js';
 import { compileKernels, type KernelModule, type Tier } from './kernels.js';
-import { compilable, isRelaxedExact, isRelaxedFaster } from './probe.js';
+import { compilable, isRelaxedFaster, relaxedFault } from './probe.js';
 
 /** A tier and its module, compiled. */
 export interface Chosen {
@@ -28,19 +28,17 @@ export async function chooseTier(weightBits: number, shared: boolean): Promise<C
   return simd === undefined ? packaged('scalar', shared) : { tier: 'simd', module: simd };
 }
 
-/** The tier that was asked for. @throws RuntimeError `TIER` where the engine computes it wrongly, `WASM_MODULE` where not at all */
+/** The tier that was asked for. @throws RuntimeError `TIER` where the engine does not compute it, or wrongly */
 export async function namedTier(tier: Tier, shared: boolean, wasm?: WasmBinary | URL): Promise<Chosen> {
-  const chosen =
-    wasm === undefined
-      ? await packaged(tier, shared)
-      : { tier, module: await compileKernels(wasm instanceof URL ? await open(wasm) : wasm) };
-  if (tier === 'relaxed' && !(await isRelaxedExact())) {
+  const fault = tier === 'relaxed' ? await relaxedFault() : undefined;
+  if (fault !== undefined) {
     throw new RuntimeError(
       'TIER',
-      'tier: expected an engine that computes relaxed dot products exactly, found one that gets a known product wrong',
+      `tier: expected an engine that computes relaxed dot products exactly, found ${fault}`,
     );
   }
-  return chosen;
+  if (wasm === undefined) return packaged(tier, shared);
+  return { tier, module: await compileKernels(wasm instanceof URL ? await open(wasm) : wasm) };
 }
 
 async function open(url: URL): Promise<WasmBinary> {

@@ -82,8 +82,34 @@ describe('a pool of two workers', () => {
     });
     await expect(pool.classify(photo, { top: 0 })).rejects.toMatchObject({ name: 'UsageError', code: 'TOP' });
     await expect(pool.classify(photo, { maxPixels: 9 })).rejects.toMatchObject({ code: 'IMAGE_TOO_LARGE' });
-    await expect(pool.classify(Symbol('no image') as never)).rejects.toThrow();
     expect(await pool.classify(photo, { top: 1 })).toMatchObject([{ label: 'cat' }]);
+  });
+
+  test.each<[string, unknown]>([
+    ['an address', new URL('file:///photo.jpg')],
+    ['a stream', new Blob(['x']).stream()],
+    ['a list', [photo]],
+    ['nothing', undefined],
+    ['a function', () => photo],
+  ])('refuses %s, which is nothing for another thread', async (_, image) => {
+    await expect(pool.classify(image as never)).rejects.toMatchObject({
+      name: 'ImageError',
+      code: 'IMAGE_SOURCE',
+    });
+  });
+
+  test.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, '9'])(
+    'a limit of %p is none',
+    async (limitMs) => {
+      const call = pool.classify(photo, { limitMs: limitMs as number });
+      await expect(call).rejects.toMatchObject({ name: 'UsageError', code: 'LIMIT' });
+    },
+  );
+
+  test('what cannot be copied is the callers fault, and its worker goes on', async () => {
+    const raw = { ...picture(1), data: Object.assign(picture(1).data, { toJSON: 1 }), more: () => 1 };
+    await expect(pool.codes(raw)).rejects.toThrow();
+    expect(await pool.codes(picture(1))).toHaveLength(10);
   });
 
   test('answers in the order of the calls where images take as long', async () => {

@@ -44,7 +44,7 @@ export async function digest({ load, read, models = [], tiers = ALL, threads = 1
     for (const path of [...MODELS, ...models]) {
       const model = await load(await read(path), { tier, threads }).catch((error) => {
         // an engine need not have every tier
-        if (error.code === 'WASM_MODULE') return undefined;
+        if (/found one without them$/.test(error.message)) return undefined;
         throw error;
       });
       if (model === undefined) break;
