@@ -135,7 +135,7 @@ export class Pool {
   /**
    * As `Model.classify`, of one image.
    *
-   * @throws what that throws, ImageError `IMAGE_SOURCE` for a kind of image that no other thread can read, UsageError `LIMIT`, and `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
+   * @throws what that throws, ImageError `IMAGE_SOURCE` for an image that no other thread can read, UsageError `LIMIT`, and `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
    *   `POOL` if the worker ends (for want of memory)
    */
   classify(image: PoolImage, options: PoolCallOptions & { top?: number } = {}): Promise<Prediction[]> {
@@ -169,8 +169,7 @@ export class Pool {
     checkLimit(limitMs);
     checkImage(image);
     const worker = this.#idle.pop() ?? (await this.#turn(signal));
-    const [copy, transfer] = toSend(image);
-    const running = worker.run({ call, image: copy, options }, transfer, limitMs).finally(() => {
+    const running = worker.run({ call, image, options }, limitMs).finally(() => {
       const [next] = this.#waiting;
       if (next === undefined) this.#idle.push(worker);
       else next.take(worker);
@@ -238,11 +237,4 @@ function checkImage(image: PoolImage): void {
   if (isKnown) return;
   const found = Object.prototype.toString.call(image);
   throw new ImageError('IMAGE_SOURCE', `image: expected bytes, a path, a Blob or raw pixels, found ${found}`);
-}
-
-/** Bytes in a buffer of their own, which can be handed over. */
-function toSend(image: PoolImage): [image: unknown, transfer: ArrayBuffer[]] {
-  if (!(image instanceof Uint8Array)) return [image, []];
-  const bytes = new Uint8Array(image);
-  return [bytes, [bytes.buffer]];
 }
