@@ -29,7 +29,10 @@ export class Seated {
    *   `POOL_LIMIT` after `limitMs`
    */
   async run(task: Task, limitMs?: number): Promise<unknown> {
-    const worker = await this.worker;
+    const worker = await this.worker.catch((error: unknown) => {
+      this.replace();
+      throw error;
+    });
     try {
       return await answer(worker, task, limitMs);
     } catch (error) {
@@ -44,9 +47,10 @@ export class Seated {
     await worker?.terminate();
   }
 
-  private replace(worker: Worker): void {
+  /** @param worker that has started, if one has */
+  private replace(worker?: Worker): void {
     if (this.#hasEnded) return;
-    this.worker = worker.terminate().then(() => start(this.seat));
+    this.worker = Promise.resolve(worker?.terminate()).then(() => start(this.seat));
     this.worker.catch(() => {}); // whoever runs the next task is told
   }
 }
