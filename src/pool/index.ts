@@ -8,6 +8,7 @@ import { isRaw, type RawPixels } from '../image/source.js';
 import { readModel } from '../model-source.js';
 import { IntegerRunner } from '../models/integer.js';
 import type { ByteSource } from '../platform/bytes.js';
+import { checkSignal } from '../platform/read-options.js';
 import { disposed, type Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { type Chosen, chooseTier, namedTier } from '../runtime/tier.js';
@@ -164,7 +165,7 @@ export class Pool {
     image: PoolImage,
     { signal, limitMs, ...options }: PoolCallOptions,
   ): Promise<unknown> {
-    signal?.throwIfAborted();
+    checkSignal(signal);
     if (this.#isDisposed) throw disposed();
     checkLimit(limitMs);
     checkImage(image);

@@ -67,11 +67,7 @@ async function start(seat: Seat): Promise<Worker> {
 }
 
 /** What the worker says to a message. It keeps the process alive only meanwhile. */
-function answer(
-  worker: Worker,
-  message: Seat | Task,
-  limitMs?: number,
-): Promise<unknown> {
+function answer(worker: Worker, message: Seat | Task, limitMs?: number): Promise<unknown> {
   return new Promise<unknown>((resolve, reject) => {
     const failed = (code: string, found: string, cause?: unknown) => {
       settle();
