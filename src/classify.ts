@@ -160,7 +160,7 @@ export class Model {
    * @param image encoded bytes (JPEG, PNG, WebP), a path, URL, Blob or stream, raw pixels `{ width, height, data }` (RGB or RGBA), or
    *   an `ImageBitmap` or `VideoFrame` (`ImageSource` says more)
    * @throws ImageError for an image that is damaged, too large or not supported
-   * @throws UsageError `DISPOSED`, `TOP`, `SIGNAL`
+   * @throws UsageError `DISPOSED`, `TOP`, `MAX_PIXELS`, `SIGNAL`
    */
   classify(image: ImageSource, options?: ClassifyOptions): Promise<Prediction[]>;
   /** Several images, one list of predictions each, in order. */
