@@ -11,6 +11,7 @@ import { ATTENTION_METHODS, type AttentionMethod, attentionMap } from './models/
 import { IntegerRunner } from './models/integer.js';
 import type { ByteSource } from './platform/bytes.js';
 import type { WasmBinary } from './platform/compile.js';
+import { checkSignal } from './platform/read-options.js';
 import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
 import type { Tier } from './runtime/kernels.js';
 import { availableThreads, MAX_THREADS } from './runtime/threads.js';
@@ -107,7 +108,7 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
  *   `HUB_LIBRARY` (the optional package is missing)
  * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read), `INTEGRITY` (another `sha256`), `THREADS` (a worker does not start),
  *   `TIER` (the engine computes the tier that was asked for wrongly)
- * @throws UsageError `TIER`, `THREADS`, `SHA256`
+ * @throws UsageError `TIER`, `THREADS`, `SHA256`, `SIGNAL`, `PROGRESS`
  */
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
   const { tier, wasm, signal } = options;
@@ -159,7 +160,7 @@ export class Model {
    * @param image encoded bytes (JPEG, PNG, WebP), a path, URL, Blob or stream, raw pixels `{ width, height, data }` (RGB or RGBA), or
    *   an `ImageBitmap` or `VideoFrame` (`ImageSource` says more)
    * @throws ImageError for an image that is damaged, too large or not supported
-   * @throws UsageError `DISPOSED`, `TOP`
+   * @throws UsageError `DISPOSED`, `TOP`, `MAX_PIXELS`, `SIGNAL`
    */
   classify(image: ImageSource, options?: ClassifyOptions): Promise<Prediction[]>;
   /** Several images, one list of predictions each, in order. */
@@ -255,7 +256,7 @@ export class Model {
 
   async #pixels(image: ImageSource, options: ClassifyOptions): Promise<Uint8Array> {
     this.#running();
-    options.signal?.throwIfAborted();
+    checkSignal(options.signal);
     const pixels = await readPixels(image, this.info.preprocessing, options);
     options.signal?.throwIfAborted();
     return pixels;

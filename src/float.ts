@@ -6,6 +6,7 @@ import { frozen } from './frozen.js';
 import { type ImageSource, readPixels } from './image/source.js';
 import { FloatRunner } from './models/float.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
+import { checkSignal } from './platform/read-options.js';
 import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
 
 export interface FloatLoadOptions extends Omit<FloatModelOptions, 'file'> {
@@ -88,7 +89,7 @@ export class FloatClassifier {
   /** The logits of an image, Float32Array `[classes]`. */
   async logits(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
     this.#running();
-    options.signal?.throwIfAborted();
+    checkSignal(options.signal);
     const pixels = await readPixels(image, this.info.preprocessing, options);
     options.signal?.throwIfAborted();
     return this.logitsOfPixels(pixels);

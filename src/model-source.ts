@@ -3,7 +3,7 @@ import { cacheFor } from '#platform/model-cache';
 import { shown } from './checkpoint/shown.js';
 import { RuntimeError, UsageError } from './errors.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
-import type { NamedBytes, ReadOptions } from './platform/read-options.js';
+import { checkReadOptions, type NamedBytes, type ReadOptions } from './platform/read-options.js';
 import { sha256 } from './platform/sha256.js';
 
 export interface ModelReadOptions extends ReadOptions {
@@ -19,9 +19,10 @@ export interface ModelReadOptions extends ReadOptions {
  * Reads the model that `load` was given: what `readBytes` takes, the name of a bundled model, or a model on the hub. With a digest it
  * comes from the cache where it is there and whole.
  *
- * @throws RuntimeError `SOURCE`, `INTEGRITY`; UsageError `SHA256`; HubError; the reason of `signal`
+ * @throws RuntimeError `SOURCE`, `INTEGRITY`; UsageError `SHA256`, `SIGNAL`, `PROGRESS`; HubError; the reason of `signal`
  */
 export async function readModel(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {
+  checkReadOptions(options);
   const { cache: keeps = true, signal } = options;
   if (options.sha256 === undefined) return readAny(source, options);
   const expected = digits(options.sha256);

@@ -232,6 +232,9 @@ describe('sources', () => {
     expect(await refusal(model.classify([raw(1), half]), ImageError, 'IMAGE_TRUNCATED')).toMatch(/^bytes: /);
     await refusal(model.classify(png, { maxPixels: 10 }), ImageError, 'IMAGE_TOO_LARGE');
     await refusal(model.classify(png, { maxPixels: Number.NaN }), ImageError, 'IMAGE_TOO_LARGE');
+    for (const maxPixels of [null, '9', 9n, Symbol('nine'), {}] as never[]) {
+      await refusal(model.classify(png, { maxPixels }), UsageError, 'MAX_PIXELS');
+    }
     expect(await model.codes(raw(1))).toEqual(expected);
   });
 
@@ -320,6 +323,8 @@ describe('raw pixels', () => {
     ['width infinite', Number.POSITIVE_INFINITY, 4, new Uint8Array(48)],
     ['width a text', '4', 4, new Uint8Array(48)],
     ['width undefined', undefined, 4, new Uint8Array(48)],
+    ['width a BigInt', 4n, 4, new Uint8Array(48)],
+    ['width a symbol', Symbol('four'), 4, new Uint8Array(48)],
     ['width 2^53', 2 ** 53, 2 ** 53, new Uint8Array(48)],
     ['floats', 4, 4, new Float32Array(48)],
     ['floats that are NaN', 4, 4, new Float32Array(48).fill(Number.NaN)],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -93,6 +94,36 @@ describe('a model with its SHA-256', () => {
     await loaded(url, {});
     expect(requests).toBe(3);
     expect(() => readdirSync(folder)).toThrow('ENOENT');
+  });
+
+  test('bytes in shared memory are checked', async () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(file.length));
+    shared.set(file);
+    await loaded(shared, { sha256 });
+  });
+
+  test('a pipe in place of a copy is not waited for', async () => {
+    await loaded(url, { sha256 });
+    rmSync(kept);
+    execFileSync('mkfifo', [kept]);
+    await loaded(url, { sha256 });
+    expect(requests).toBe(2);
+    expect(new Uint8Array(readFileSync(kept))).toEqual(file);
+  });
+
+  test('a cache whose place the system does not tell does not matter', async () => {
+    const { env } = process;
+    process.env = new Proxy(env, {
+      get() {
+        throw new Error('no permission');
+      },
+    });
+    try {
+      await loaded(url, { sha256 });
+    } finally {
+      process.env = env;
+    }
+    expect(requests).toBe(1);
   });
 
   test('a cache that cannot be written does not matter', async () => {

@@ -15,6 +15,7 @@ import { type ModelPreprocessing, saysInteger } from './integer-description.js';
 import { canonicalNames } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
+import { shown } from './shown.js';
 import { findArchitecture, KNOWN_ARCHITECTURES, type KnownArchitecture } from './timm-architectures.js';
 import { asFloat32 } from './typed-views.js';
 
@@ -147,10 +148,10 @@ export function floatModelOf(
 
 function knownArchitecture(arch: string | undefined): KnownArchitecture | undefined {
   if (arch === undefined) return undefined;
-  const known = findArchitecture(arch);
+  const known = typeof arch === 'string' ? findArchitecture(arch) : undefined;
   if (known) return known;
   const names = KNOWN_ARCHITECTURES.map(({ name }) => name).sort();
-  throw new UsageError('MODEL_OPTION', `arch: expected one of ${names.join(', ')}, found ${quoted(arch)}`);
+  throw new UsageError('MODEL_OPTION', `arch: expected one of ${names.join(', ')}, found ${shown(arch)}`);
 }
 
 /** The options go before the config that the caller gives, and this before the one in the file. */

@@ -1,4 +1,5 @@
-import { ImageError } from '../errors.js';
+import { shown } from '../checkpoint/shown.js';
+import { ImageError, UsageError } from '../errors.js';
 import { type ByteSource, isByteSource, readBytes } from '../platform/bytes.js';
 import { type Frame, framePixels, isFrame } from './frame.js';
 import { type Preprocessing, preprocess } from './preprocess.js';
@@ -33,6 +34,9 @@ export async function readPixels(
   preprocessing: Preprocessing,
   { maxPixels, signal }: PixelOptions = {},
 ): Promise<Uint8Array> {
+  if (maxPixels !== undefined && typeof maxPixels !== 'number') {
+    throw new UsageError('MAX_PIXELS', `maxPixels: expected a number, found ${shown(maxPixels)}`);
+  }
   if (isRaw(source)) return preprocess(rgb(source), preprocessing);
   if (isFrame(source)) return preprocess(rgb(framePixels(source)), preprocessing);
   if (!isByteSource(source)) {
@@ -64,6 +68,12 @@ function rgb({ width, height, data }: RawPixels): RgbImage {
     throw new ImageError(
       'IMAGE_PIXELS',
       `pixels: expected a Uint8Array or Uint8ClampedArray, found ${Object.prototype.toString.call(data)}`,
+    );
+  }
+  if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height)) {
+    throw new ImageError(
+      'IMAGE_PIXELS',
+      `pixels: expected a width and height that are whole numbers, found ${shown(width)}×${shown(height)}`,
     );
   }
   if (data.length === width * height * 4) return dropAlpha({ width, height, data });

@@ -1,6 +1,12 @@
 import { readPath } from '#platform/file';
 import { RuntimeError } from '../errors.js';
-import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
+import {
+  checkReadOptions,
+  checkSize,
+  type NamedBytes,
+  type ReadOptions,
+  unreadable,
+} from './read-options.js';
 import { collect, readResponse, readUrl } from './read-url.js';
 
 /**
@@ -32,16 +38,17 @@ export function isByteSource(source: unknown): source is ByteSource {
 /**
  * Reads a source whole.
  *
- * @throws RuntimeError `SOURCE` for a file that cannot be read or an answer that is not 2xx; the reason of `signal`
+ * @throws RuntimeError `SOURCE` for a file that cannot be read or an answer that is not 2xx; the reason of `signal`;
+ *   UsageError `SIGNAL`, `PROGRESS`
  */
 export async function readBytes(source: ByteSource, options: ReadOptions = {}): Promise<NamedBytes> {
-  options.signal?.throwIfAborted();
+  checkReadOptions(options);
   if (typeof source === 'string' || source instanceof URL) {
     const text = String(source);
     return /^(https?|data|blob):/i.test(text) ? readUrl(text, options) : readPath(source, options);
   }
   if (source instanceof Uint8Array) return { bytes: source, name: 'bytes' };
-  if (source instanceof ArrayBuffer) return { bytes: new Uint8Array(source), name: 'bytes' };
+  if (source instanceof ArrayBuffer) return { bytes: viewOf(source), name: 'bytes' };
   if (source instanceof Blob) return readBlob(source, options);
   // the last, since naming Response loads all of Node's fetch
   if (source instanceof Response) return readResponse(source, source.url || 'response', options);
@@ -50,6 +57,16 @@ export async function readBytes(source: ByteSource, options: ReadOptions = {}): 
     'SOURCE',
     `source: expected a path, URL, bytes, Blob, Response or ReadableStream, found ${Object.prototype.toString.call(source)}`,
   );
+}
+
+function viewOf(buffer: ArrayBuffer): Uint8Array {
+  try {
+    return new Uint8Array(buffer);
+  } catch (cause) {
+    throw new RuntimeError('SOURCE', 'bytes: expected an ArrayBuffer, found one that has been transferred', {
+      cause,
+    });
+  }
 }
 
 async function readBlob(blob: Blob, options: ReadOptions): Promise<NamedBytes> {

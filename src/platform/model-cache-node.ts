@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelCache } from './model-cache.js';
@@ -6,10 +6,14 @@ import type { ModelCache } from './model-cache.js';
 /** A folder of files: `fqvit` in `XDG_CACHE_HOME` or `~/.cache`. Undefined for what is a file already. */
 export function cacheFor(source: string | URL): ModelCache | undefined {
   if (!/^https?:/i.test(String(source))) return undefined;
-  const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fqvit');
   return {
-    get: (sha256) => readFile(join(folder, sha256)),
+    async get(sha256) {
+      const path = join(place(), sha256);
+      // opening a pipe can block a thread for ever
+      return (await stat(path)).isFile() ? readFile(path) : undefined;
+    },
     async put(sha256, bytes) {
+      const folder = place();
       await mkdir(folder, { recursive: true });
       const temporary = join(folder, `${sha256}.${crypto.randomUUID()}.tmp`);
       try {
@@ -20,4 +24,9 @@ export function cacheFor(source: string | URL): ModelCache | undefined {
       }
     },
   };
+}
+
+/** Fails where the system tells neither variables nor a home: a user without an entry, Deno without the permission. */
+function place(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fqvit');
 }

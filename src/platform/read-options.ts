@@ -1,4 +1,4 @@
-import { RuntimeError } from '../errors.js';
+import { RuntimeError, UsageError } from '../errors.js';
 
 export interface ReadOptions {
   signal?: AbortSignal | undefined;
@@ -11,6 +11,25 @@ export interface NamedBytes {
   readonly bytes: Uint8Array;
   /** How messages name the source. */
   readonly name: string;
+}
+
+/** @throws the reason of a signal that is aborted; UsageError `SIGNAL` for what is no signal */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  if (typeof signal?.throwIfAborted === 'function') {
+    signal.throwIfAborted();
+    return;
+  }
+  const found = Object.prototype.toString.call(signal);
+  throw new UsageError('SIGNAL', `signal: expected an AbortSignal, found ${found}`);
+}
+
+/** @throws as `checkSignal`; UsageError `PROGRESS` */
+export function checkReadOptions({ signal, onProgress }: ReadOptions): void {
+  checkSignal(signal);
+  if (onProgress === undefined || typeof onProgress === 'function') return;
+  const found = Object.prototype.toString.call(onProgress);
+  throw new UsageError('PROGRESS', `onProgress: expected a function, found ${found}`);
 }
 
 /** What one source may hold: also what Node reads of a file. */

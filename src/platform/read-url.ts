@@ -1,4 +1,5 @@
 import { RuntimeError } from '../errors.js';
+import { breathe } from './breathe.js';
 import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
 
 /** @throws RuntimeError `SOURCE` where nothing answers, or not with 2xx; the reason of `signal` */
@@ -60,6 +61,12 @@ export async function collect(
       });
       signal?.throwIfAborted();
       if (done) break;
+      if (!((value as unknown) instanceof Uint8Array)) {
+        const found = Object.prototype.toString.call(value);
+        throw new RuntimeError('SOURCE', `${name}: expected chunks that are Uint8Arrays, found ${found}`);
+      }
+      // A stream that gives nothing without end would keep timers and signals from running.
+      if (value.length === 0) await breathe();
       parts.push(value);
       loaded += value.length;
       checkSize(loaded, name, options);

@@ -8,6 +8,7 @@ import { isRaw, type RawPixels } from '../image/source.js';
 import { readModel } from '../model-source.js';
 import { IntegerRunner } from '../models/integer.js';
 import type { ByteSource } from '../platform/bytes.js';
+import { checkSignal } from '../platform/read-options.js';
 import { disposed, type Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { type Chosen, chooseTier, namedTier } from '../runtime/tier.js';
@@ -135,7 +136,7 @@ export class Pool {
   /**
    * As `Model.classify`, of one image.
    *
-   * @throws what that throws, ImageError `IMAGE_SOURCE` for a kind of image that no other thread can read, UsageError `LIMIT`, and `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
+   * @throws what that throws, ImageError `IMAGE_SOURCE` for an image that no other thread can read, UsageError `LIMIT`, and `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
    *   `POOL` if the worker ends (for want of memory)
    */
   classify(image: PoolImage, options: PoolCallOptions & { top?: number } = {}): Promise<Prediction[]> {
@@ -164,13 +165,12 @@ export class Pool {
     image: PoolImage,
     { signal, limitMs, ...options }: PoolCallOptions,
   ): Promise<unknown> {
-    signal?.throwIfAborted();
+    checkSignal(signal);
     if (this.#isDisposed) throw disposed();
     checkLimit(limitMs);
     checkImage(image);
     const worker = this.#idle.pop() ?? (await this.#turn(signal));
-    const [copy, transfer] = toSend(image);
-    const running = worker.run({ call, image: copy, options }, transfer, limitMs).finally(() => {
+    const running = worker.run({ call, image, options }, limitMs).finally(() => {
       const [next] = this.#waiting;
       if (next === undefined) this.#idle.push(worker);
       else next.take(worker);
@@ -238,11 +238,4 @@ function checkImage(image: PoolImage): void {
   if (isKnown) return;
   const found = Object.prototype.toString.call(image);
   throw new ImageError('IMAGE_SOURCE', `image: expected bytes, a path, a Blob or raw pixels, found ${found}`);
-}
-
-/** Bytes in a buffer of their own, which can be handed over. */
-function toSend(image: PoolImage): [image: unknown, transfer: ArrayBuffer[]] {
-  if (!(image instanceof Uint8Array)) return [image, []];
-  const bytes = new Uint8Array(image);
-  return [bytes, [bytes.buffer]];
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { RuntimeError } from '../errors.js';
+import { ImageError, RuntimeError } from '../errors.js';
+import { isRaw } from '../image/source.js';
 import { type Answer, restored, type Seat, type Task } from './messages.js';
 
 /** Also from where the CommonJS build lies. */
@@ -24,12 +25,16 @@ export class Seated {
   /**
    * The result of a task.
    *
-   * @throws what the task throws; RuntimeError `POOL` if the worker ends, `POOL_LIMIT` after `limitMs`
+   * @throws what the task throws; ImageError `IMAGE_SOURCE` for a task that cannot be copied; RuntimeError `POOL` if the worker ends,
+   *   `POOL_LIMIT` after `limitMs`
    */
-  async run(task: Task, transfer: ArrayBuffer[], limitMs?: number): Promise<unknown> {
-    const worker = await this.worker;
+  async run(task: Task, limitMs?: number): Promise<unknown> {
+    const worker = await this.worker.catch((error: unknown) => {
+      this.replace();
+      throw error;
+    });
     try {
-      return await answer(worker, task, transfer, limitMs);
+      return await answer(worker, task, limitMs);
     } catch (error) {
       if (error instanceof RuntimeError && /^POOL/.test(error.code)) this.replace(worker);
       throw error;
@@ -42,9 +47,10 @@ export class Seated {
     await worker?.terminate();
   }
 
-  private replace(worker: Worker): void {
+  /** @param worker that has started, if one has */
+  private replace(worker?: Worker): void {
     if (this.#hasEnded) return;
-    this.worker = worker.terminate().then(() => start(this.seat));
+    this.worker = Promise.resolve(worker?.terminate()).then(() => start(this.seat));
     this.worker.catch(() => {}); // whoever runs the next task is told
   }
 }
@@ -52,7 +58,7 @@ export class Seated {
 async function start(seat: Seat): Promise<Worker> {
   const worker = new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
   try {
-    await answer(worker, seat, []);
+    await answer(worker, seat);
   } catch (error) {
     await worker.terminate();
     throw error;
@@ -61,12 +67,7 @@ async function start(seat: Seat): Promise<Worker> {
 }
 
 /** What the worker says to a message. It keeps the process alive only meanwhile. */
-function answer(
-  worker: Worker,
-  message: Seat | Task,
-  transfer: ArrayBuffer[],
-  limitMs?: number,
-): Promise<unknown> {
+function answer(worker: Worker, message: Seat | Task, limitMs?: number): Promise<unknown> {
   return new Promise<unknown>((resolve, reject) => {
     const failed = (code: string, found: string, cause?: unknown) => {
       settle();
@@ -85,10 +86,42 @@ function answer(
       clearTimeout(timer);
       worker.off('message', answered).off('error', broken).off('exit', ended).unref();
     };
-    worker.postMessage(message, transfer);
+    try {
+      post(worker, message);
+    } catch (cause) {
+      reject(notCopied(cause));
+      return;
+    }
     if (limitMs !== undefined) {
       timer = setTimeout(() => failed('POOL_LIMIT', `none after ${limitMs} ms`), limitMs);
     }
     worker.on('message', answered).on('error', broken).on('exit', ended).ref();
   });
+}
+
+function post(worker: Worker, message: Seat | Task): void {
+  if ('image' in message) {
+    const [image, transfer] = toSend(message.image);
+    worker.postMessage({ ...message, image }, transfer);
+  } else {
+    worker.postMessage(message);
+  }
+}
+
+/** Bytes in a buffer of their own, which can be handed over; of raw pixels what is read of them, for getters are not copied. */
+function toSend(image: unknown): [image: unknown, transfer: ArrayBuffer[]] {
+  if (image instanceof Uint8Array) {
+    const bytes = new Uint8Array(image);
+    return [bytes, [bytes.buffer]];
+  }
+  if (!isRaw(image)) return [image, []];
+  const { width, height, data } = image;
+  return [{ width, height, data }, []];
+}
+
+function notCopied(cause: unknown): ImageError {
+  // the engine's message can have the source of a whole function in it
+  const found = String(cause).slice(0, 200);
+  const text = `image: expected one that can be copied to a worker, with its options, found ${found}`;
+  return new ImageError('IMAGE_SOURCE', text, { cause });
 }

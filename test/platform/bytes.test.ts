@@ -84,6 +84,40 @@ describe('in memory', () => {
     );
   });
 
+  test.each(['text', null, undefined, 5, new ArrayBuffer(4), new Uint16Array(4), { length: -5 }])(
+    'a stream of what is no bytes: %p',
+    async (chunk) => {
+      const stream = new ReadableStream({ start: (controller) => controller.enqueue(chunk) });
+      expect(await refusal(stream)).toBe(
+        `stream: expected chunks that are Uint8Arrays, found ${Object.prototype.toString.call(chunk)}`,
+      );
+    },
+  );
+
+  test('a stream of nothing without end can be aborted', async () => {
+    const nothing = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(0)) });
+    const reading = readBytes(nothing, { signal: AbortSignal.timeout(20) });
+    await expect(reading).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
+  test('a buffer that has been transferred', async () => {
+    const buffer = new ArrayBuffer(4);
+    structuredClone(buffer, { transfer: [buffer] });
+    expect(await refusal(buffer)).toContain('found one that has been transferred');
+  });
+
+  test.each([
+    [{ signal: null }, 'SIGNAL', 'signal: expected an AbortSignal, found [object Null]'],
+    [{ signal: {} }, 'SIGNAL', 'signal: expected an AbortSignal, found [object Object]'],
+    [{ onProgress: 5 }, 'PROGRESS', 'onProgress: expected a function, found [object Number]'],
+  ])('options %j are refused', async (options, code, message) => {
+    await expect(readBytes(content, options as never)).rejects.toMatchObject({
+      name: 'UsageError',
+      code,
+      message,
+    });
+  });
+
   test.each([
     [null, '[object Null]'],
     [undefined, '[object Undefined]'],

@@ -106,10 +106,36 @@ describe('a pool of two workers', () => {
     },
   );
 
-  test('what cannot be copied is the callers fault, and its worker goes on', async () => {
-    const raw = { ...picture(1), data: Object.assign(picture(1).data, { toJSON: 1 }), more: () => 1 };
-    await expect(pool.codes(raw)).rejects.toThrow();
-    expect(await pool.codes(picture(1))).toHaveLength(10);
+  test('what cannot be copied to a worker is refused, and the worker takes the next', async () => {
+    const moved = new Uint8Array(9);
+    structuredClone(moved, { transfer: [moved.buffer] });
+    const throwing = {
+      ...picture(1),
+      get width(): number {
+        throw new Error('a getter');
+      },
+    };
+    const images = [moved, moved.buffer, throwing, { ...picture(1), data: () => {} }];
+    for (const image of [...images, ...images]) {
+      await expect(pool.classify(image as never)).rejects.toMatchObject({
+        name: 'ImageError',
+        code: 'IMAGE_SOURCE',
+      });
+    }
+    expect(await pool.classify(photo, { top: 1, limitMs: 10_000 })).toMatchObject([{ label: 'cat' }]);
+  });
+
+  test('takes the pixels of an object with getters and functions', async () => {
+    const plain = picture(1);
+    class Canvas {
+      get width() {
+        return plain.width;
+      }
+      height = plain.height;
+      data = plain.data;
+      draw = () => {};
+    }
+    expect(await pool.codes(new Canvas())).toEqual(await pool.codes(plain));
   });
 
   test('an aborted call leaves the queue at once, and a running one the caller', async () => {
