@@ -121,7 +121,7 @@ export async function load(source: ByteSource, options: LoadOptions = {}): Promi
   const chosen =
     tier === undefined && wasm === undefined
       ? await chooseTier(checkpoint.recipe.weightBits, isShared)
-      : await namedTier(tier ?? 'simd', isShared, wasm);
+      : await namedTier(tier ?? 'simd', isShared, wasm, signal);
   signal?.throwIfAborted();
   const count = chosen.tier === 'scalar' ? 1 : threads;
   const runner = await IntegerRunner.create(checkpoint, chosen.module, count);

@@ -1,3 +1,4 @@
+import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
 import type { ImageSource } from './image/source.js';
 import { breathe } from './platform/breathe.js';
@@ -40,7 +41,7 @@ function predictions(logits: Float32Array, labels: readonly string[], top: numbe
 /** @throws UsageError `TOP` */
 export function checkTop(top: number): void {
   if (Number.isSafeInteger(top) && top >= 1) return;
-  throw new UsageError('TOP', `top: expected a positive integer, found ${String(top)}`);
+  throw new UsageError('TOP', `top: expected a positive integer, found ${shown(top)}`);
 }
 
 /** @param pixels resized and cropped: uint8 `[imageSize, imageSize, 3]`. @throws UsageError `PIXELS` */

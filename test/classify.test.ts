@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { shown } from '../src/checkpoint/shown.js';
 import { type LoadOptions, load, type Model } from '../src/classify.js';
 import { CheckpointError, ImageError, RuntimeError, UsageError } from '../src/errors.js';
 import type { ImageSource } from '../src/image/source.js';
@@ -102,7 +103,7 @@ describe('a loaded model', () => {
     async (top) => {
       const model = await loaded();
       const message = await refusal(model.classify(raw(1), { top: top as number }), UsageError, 'TOP');
-      expect(message).toBe(`top: expected a positive integer, found ${String(top)}`);
+      expect(message).toBe(`top: expected a positive integer, found ${shown(top)}`);
     },
   );
 

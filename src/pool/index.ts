@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
 import { shown } from '../checkpoint/shown.js';
@@ -18,7 +19,7 @@ import { Seated } from './seated.js';
 /** The longest that a timer waits. */
 const MAX_LIMIT_MS = 2 ** 31 - 1;
 
-/** Encoded bytes (JPEG, PNG, WebP), which are copied, a path, a Blob, or raw pixels. */
+/** Encoded bytes (JPEG, PNG, WebP), a path, a Blob, or raw pixels. Bytes are copied when a worker takes them: until the answer they are left as they are. */
 export type PoolImage = Uint8Array | ArrayBuffer | string | Blob | RawPixels;
 
 export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
@@ -86,14 +87,14 @@ function inSharedMemory(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
-async function choose(weightBits: number, { tier, wasm }: PoolOptions): Promise<Chosen> {
+async function choose(weightBits: number, { tier, wasm, signal }: PoolOptions): Promise<Chosen> {
   if (tier !== undefined && tier !== 'simd' && tier !== 'relaxed') {
     throw new UsageError('TIER', `tier: expected one of relaxed, simd, found ${shown(tier)}`);
   }
   const chosen =
     tier === undefined && wasm === undefined
       ? await chooseTier(weightBits, true)
-      : await namedTier(tier ?? 'simd', true, wasm);
+      : await namedTier(tier ?? 'simd', true, wasm, signal);
   if (chosen.tier !== 'scalar') return chosen;
   throw new RuntimeError('TIER', 'tier: expected an engine with WebAssembly SIMD, found one without');
 }
@@ -169,6 +170,7 @@ export class Pool {
     if (this.#isDisposed) throw disposed();
     checkLimit(limitMs);
     checkImage(image);
+    if (signal !== undefined) setMaxListeners(0, signal); // one for many calls is no leak
     const worker = this.#idle.pop() ?? (await this.#turn(signal));
     const running = worker.run({ call, image, options }, limitMs).finally(() => {
       const [next] = this.#waiting;

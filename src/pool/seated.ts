@@ -10,16 +10,17 @@ const WORKER = new URL('../pool/worker.js', import.meta.url);
 export class Seated {
   #hasEnded = false;
 
-  private constructor(
-    private readonly seat: Seat,
-    private worker: Promise<Worker>,
-  ) {}
+  #worker: Promise<Worker>;
+
+  private constructor(private readonly seat: Seat) {
+    this.#worker = this.#start();
+  }
 
   /** @throws RuntimeError `POOL` where the worker does not start */
   static async start(seat: Seat): Promise<Seated> {
-    const worker = start(seat);
-    await worker;
-    return new Seated(seat, worker);
+    const seated = new Seated(seat);
+    await seated.#worker;
+    return seated;
   }
 
   /**
@@ -29,41 +30,42 @@ export class Seated {
    *   `POOL_LIMIT` after `limitMs`
    */
   async run(task: Task, limitMs?: number): Promise<unknown> {
-    const worker = await this.worker.catch((error: unknown) => {
-      this.replace();
+    const worker = await this.#worker.catch((error: unknown) => {
+      this.#replace();
       throw error;
     });
     try {
       return await answer(worker, task, limitMs);
     } catch (error) {
-      if (error instanceof RuntimeError && /^POOL/.test(error.code)) this.replace(worker);
+      if (error instanceof RuntimeError && error.code === 'POOL_LIMIT') await worker.terminate();
       throw error;
     }
   }
 
   async end(): Promise<void> {
     this.#hasEnded = true;
-    const worker = await this.worker.catch(() => undefined);
+    const worker = await this.#worker.catch(() => undefined);
     await worker?.terminate();
   }
 
-  /** @param worker that has started, if one has */
-  private replace(worker?: Worker): void {
-    if (this.#hasEnded) return;
-    this.worker = Promise.resolve(worker?.terminate()).then(() => start(this.seat));
-    this.worker.catch(() => {}); // whoever runs the next task is told
+  async #start(): Promise<Worker> {
+    const worker = new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
+    try {
+      await answer(worker, this.seat);
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+    // also one that ends while it has nothing to do
+    worker.on('error', () => {}).once('exit', () => this.#replace());
+    return worker;
   }
-}
 
-async function start(seat: Seat): Promise<Worker> {
-  const worker = new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
-  try {
-    await answer(worker, seat);
-  } catch (error) {
-    await worker.terminate();
-    throw error;
+  #replace(): void {
+    if (this.#hasEnded) return;
+    this.#worker = this.#start();
+    this.#worker.catch(() => {}); // whoever runs the next task is told
   }
-  return worker;
 }
 
 /** What the worker says to a message. It keeps the process alive only meanwhile. */

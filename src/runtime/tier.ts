@@ -29,7 +29,12 @@ export async function chooseTier(weightBits: number, shared: boolean): Promise<C
 }
 
 /** The tier that was asked for. @throws RuntimeError `TIER` where the engine does not compute it, or wrongly */
-export async function namedTier(tier: Tier, shared: boolean, wasm?: WasmBinary | URL): Promise<Chosen> {
+export async function namedTier(
+  tier: Tier,
+  shared: boolean,
+  wasm?: WasmBinary | URL,
+  signal?: AbortSignal,
+): Promise<Chosen> {
   const fault = tier === 'relaxed' ? await relaxedFault() : undefined;
   if (fault !== undefined) {
     throw new RuntimeError(
@@ -38,11 +43,11 @@ export async function namedTier(tier: Tier, shared: boolean, wasm?: WasmBinary |
     );
   }
   if (wasm === undefined) return packaged(tier, shared);
-  return { tier, module: await compileKernels(wasm instanceof URL ? await open(wasm) : wasm) };
+  return { tier, module: await compileKernels(wasm instanceof URL ? await open(wasm, signal) : wasm) };
 }
 
-async function open(url: URL): Promise<WasmBinary> {
-  return url.protocol === 'file:' ? ((await readBytes(url)).bytes as BufferSource) : fetchWasm(url);
+async function open(url: URL, signal?: AbortSignal): Promise<WasmBinary> {
+  return url.protocol === 'file:' ? ((await readBytes(url)).bytes as BufferSource) : fetchWasm(url, signal);
 }
 
 async function packaged(tier: Tier, shared: boolean): Promise<Chosen> {

@@ -7,6 +7,7 @@ import { Admission } from './admission.js';
 import { readBody } from './body.js';
 import { Deadline } from './deadline.js';
 import { eachOf } from './each-of.js';
+import { Gate } from './gate.js';
 import { type Posted, readImages, topOf } from './images.js';
 import { openApi } from './openapi.js';
 import { Problem, problemOf, stopping } from './problem.js';
@@ -38,7 +39,7 @@ export interface AppOptions {
   queue?: number;
   /** Milliseconds for a request: the body has to have come after half of them. Default 30,000. */
   timeoutMs?: number;
-  /** Images of a request that are computed at a time; more would let it push others aside. Default 1. */
+  /** Images that are computed at a time: as many as a pool has workers. Default 1. */
   parallel?: number;
   /** Without it no address is fetched on behalf of a client. */
   fetchImage?: (url: URL, limits: { maxBytes: number; signal: AbortSignal }) => Promise<Uint8Array>;
@@ -46,8 +47,8 @@ export interface AppOptions {
   token?: string;
   /** Told of every answer. */
   onAnswer?: (answer: Answer) => void;
-  /** Text in Prometheus' format, for `/metrics`. */
-  metrics?: { readonly contentType: string; text(): Promise<string> };
+  /** Text in Prometheus' format, for `/metrics`; it is given how many images are inside. */
+  metrics?: { readonly contentType: string; text(inside: number): Promise<string> };
   /** Whether the service is about to end: it takes no more. */
   isStopping?: () => boolean;
 }
@@ -95,6 +96,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   const { maxBytes = 10 * MIB, maxPixels = 50e6, maxImages = 32, queue = 128, timeoutMs = 30_000 } = options;
   const { parallel = 1, token, metrics, isStopping = () => false, onAnswer = () => {} } = options;
   const admission = new Admission(queue);
+  const gate = new Gate(parallel);
   const model = openedOnce(open);
   const document = openApi({ maxBytes, maxImages, hasToken: token !== undefined });
   const app = new Hono<Env>();
@@ -169,7 +171,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
           const label = name === undefined ? {} : { name };
           try {
             const bytes = source instanceof URL ? await fetched(source, deadline.signal) : source;
-            const predictions = await classifier.classify(bytes, settings);
+            const predictions = await gate.pass(deadline.signal, () => classifier.classify(bytes, settings));
             c.set('images', c.get('images') + 1);
             return { ...label, predictions };
           } catch (error) {
@@ -204,7 +206,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   app.get('/metrics', async (c) => {
     if (metrics === undefined)
       throw new Problem(404, 'PATH', 'path: expected one of the service, found another');
-    return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType });
+    return c.body(await metrics.text(admission.inside), 200, { 'content-type': metrics.contentType });
   });
   app.get('/openapi.json', (c) => c.json(document));
   app.get('/', (c) => c.html(PAGE, 200, { 'content-security-policy': POLICY }));

@@ -8,8 +8,9 @@ export class Metrics implements NonNullable<AppOptions['metrics']> {
   readonly #seconds: Histogram;
   readonly #images: Counter;
 
-  /** @param waiting images that wait for a worker */
-  constructor(waiting: () => number) {
+  readonly #inside: Gauge;
+
+  constructor() {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     this.#requests = new Counter({
@@ -31,13 +32,10 @@ export class Metrics implements NonNullable<AppOptions['metrics']> {
       labelNames: ['outcome'],
       registers,
     });
-    new Gauge({
-      name: 'fqvit_images_waiting',
-      help: 'Images that wait for a worker',
+    this.#inside = new Gauge({
+      name: 'fqvit_images_inside',
+      help: 'Images on their way in, waiting or computed',
       registers,
-      collect() {
-        this.set(waiting());
-      },
     });
   }
 
@@ -45,7 +43,8 @@ export class Metrics implements NonNullable<AppOptions['metrics']> {
     return this.#registry.contentType;
   }
 
-  text(): Promise<string> {
+  text(inside: number): Promise<string> {
+    this.#inside.set(inside);
     return this.#registry.metrics();
   }
 

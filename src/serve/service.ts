@@ -29,7 +29,7 @@ export interface Service extends Pick<Listening, 'url'> {
 export async function startService(pool: Pool, options: ServiceOptions): Promise<Service> {
   const { name, host, port, maxBytes, maxPixels, maxImages, queue, timeoutMs, token } = options;
   const log = pino({ level: options.logLevel });
-  const metrics = new Metrics(() => pool.waiting);
+  const metrics = new Metrics();
   let isStopping = false;
   const app = createApp(async () => pool, {
     name,
@@ -56,7 +56,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     url,
     async stop(graceMs) {
       isStopping = true;
-      log.info({ waiting: pool.waiting }, 'stopping');
+      log.info('stopping');
       await listening.stop(graceMs);
       await pool.dispose();
       log.info('stopped');

@@ -155,7 +155,7 @@ describe('a service', () => {
     );
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect((await post(service.url, photo)).status).toBe(200);
-    const waiting = /fqvit_images_waiting (\d+)/.exec(
+    const waiting = /fqvit_images_inside (\d+)/.exec(
       await (await fetch(`${service.url}/metrics`)).text(),
     )?.[1];
     expect(Number(waiting)).toBe(0);

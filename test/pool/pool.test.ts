@@ -177,7 +177,7 @@ test('images wait in the order of the calls', async () => {
 
 test('what is disposed answers nobody', async () => {
   const pool = await createPool(tinyIntegerFile(), { workers: 1 });
-  const calls = Promise.allSettled([1, 2, 3].map((seed) => pool.codes(picture(seed))));
+  const calls = Promise.allSettled([1, 2, 3].map((seed) => pool.codes(picture(seed, 1500))));
   await pool.dispose();
   const reason = expect.objectContaining({ name: 'UsageError', code: 'DISPOSED' });
   expect(await calls).toEqual(Array(3).fill({ status: 'rejected', reason }));

@@ -225,7 +225,7 @@ const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
 describe('what is too much', () => {
   test('is sent away at once, before its body is read, and there is room again after', async () => {
     const { classifier, waiting, letGo } = held();
-    const service = app({ queue: 3 }, classifier);
+    const service = app({ queue: 3, parallel: 3 }, classifier);
     const inside = [1, 2, 3].map(() => service.request('/v1/classify', post('c')));
     await turn();
     expect(waiting).toHaveLength(3);
@@ -329,7 +329,10 @@ describe('what is too much', () => {
 });
 
 describe('a token', () => {
-  const service = app({ token: 'sesame', metrics: { contentType: 'text/plain', text: async () => 'a 1\n' } });
+  const service = app({
+    token: 'sesame',
+    metrics: { contentType: 'text/plain', text: async (inside) => `inside ${inside}\n` },
+  });
   test.each([
     ['none', undefined],
     ['another', 'Bearer open'],
@@ -353,7 +356,7 @@ describe('a token', () => {
   test('the right one opens', async () => {
     const headers = { authorization: 'bearer sesame' };
     expect((await service.request('/v1/classify', post('c', headers))).status).toBe(200);
-    expect(await (await service.request('/metrics', { headers })).text()).toBe('a 1\n');
+    expect(await (await service.request('/metrics', { headers })).text()).toBe('inside 0\n');
   });
 });
 
