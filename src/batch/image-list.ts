@@ -1,0 +1,92 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FqvitError, RuntimeError } from '../errors.js';
+import { systemReason } from '../platform/system-reason.js';
+import { walkImages } from './image-walk.js';
+
+/** No path is longer, and what is no list at all need not be read whole to say so. */
+const MAX_LINE = 32_768;
+
+/**
+ * The images that a batch is given, as paths that can be opened: those below a folder, or the lines of a text file or of standard
+ * input (`-`), of which blank ones do not count. It is read as it is asked for.
+ *
+ * @throws RuntimeError `SOURCE`; FqvitError `TEXT` for a list that is no text, `IMAGES` where there is nothing
+ */
+export async function* listOf(
+  source: string,
+  stdin: AsyncIterable<Uint8Array> = process.stdin,
+): AsyncGenerator<string> {
+  let isEmpty = true;
+  for await (const path of await paths(source, stdin)) {
+    isEmpty = false;
+    yield path;
+  }
+  if (isEmpty) throw new FqvitError('IMAGES', `${nameOf(source)}: expected images, found none`);
+}
+
+async function paths(source: string, stdin: AsyncIterable<Uint8Array>): Promise<AsyncIterable<string>> {
+  if (source === '-') return lines(stdin, nameOf(source));
+  const found = await stat(source).catch((cause: unknown) => {
+    throw unreadable(source, cause);
+  });
+  return found.isDirectory() ? below(source) : lines(createReadStream(source), source);
+}
+
+async function* below(folder: string): AsyncGenerator<string> {
+  for await (const path of walkImages(folder)) yield join(folder, path);
+}
+
+async function* lines(bytes: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let rest = '';
+  for await (const chunk of readable(bytes, name)) {
+    const [first, ...others] = textOf(decoder, chunk, name).split('\n');
+    if (others.length > 0) {
+      yield* filled([rest + first, ...others.slice(0, -1)]);
+      rest = others.at(-1)!;
+    } else {
+      rest += first;
+    }
+    if (rest.length > MAX_LINE) {
+      throw new FqvitError(
+        'TEXT',
+        `${name}: expected a path a line, found a line above ${MAX_LINE} characters`,
+      );
+    }
+  }
+  yield* filled([rest + textOf(decoder, undefined, name)]);
+}
+
+function filled(found: readonly string[]): string[] {
+  return found.map((line) => line.replace(/\r$/, '')).filter((line) => line.trim() !== '');
+}
+
+function textOf(decoder: TextDecoder, chunk: Uint8Array | undefined, name: string): string {
+  try {
+    return decoder.decode(chunk, { stream: chunk !== undefined });
+  } catch (cause) {
+    throw new FqvitError('TEXT', `${name}: expected a list of paths in UTF-8, found other bytes`, { cause });
+  }
+}
+
+async function* readable(bytes: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* bytes;
+  } catch (cause) {
+    throw unreadable(name, cause);
+  }
+}
+
+function unreadable(source: string, cause: unknown): RuntimeError {
+  return new RuntimeError(
+    'SOURCE',
+    `${source.replaceAll('\0', '\\0')}: expected a folder or a list of paths, found ${systemReason(cause)}`,
+    { cause },
+  );
+}
+
+function nameOf(source: string): string {
+  return source === '-' ? 'standard input' : source;
+}

@@ -1,0 +1,80 @@
+/** What a batch says of an image, and the line of it in a file. */
+
+import { FqvitError, UsageError } from '../errors.js';
+import type { Prediction } from '../predict.js';
+
+interface Place {
+  /** Of the image in the list, from 0. */
+  readonly index: number;
+  readonly file: string;
+}
+
+export interface Answered extends Place {
+  readonly predictions: readonly Prediction[];
+}
+
+export interface Refused extends Place {
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+export type ImageRecord = Answered | Refused;
+
+/**
+ * What `classify` makes of an image. One that cannot be read or decoded is a record too: the others are not its fault.
+ *
+ * @throws UsageError: what would go wrong with every image; whatever is no FqvitError
+ */
+export async function recordOf(
+  index: number,
+  file: string,
+  classify: (file: string) => Promise<Prediction[]>,
+): Promise<ImageRecord> {
+  try {
+    return { index, file, predictions: await classify(file) };
+  } catch (error) {
+    if (!(error instanceof FqvitError) || error instanceof UsageError) throw error;
+    return { index, file, error: { code: error.code, message: error.message } };
+  }
+}
+
+/** `{"index":0,"file":"a.jpg","predictions":[{"index":3,"label":"cat","probability":0.78}]}` and a line feed. */
+export function jsonLine(record: ImageRecord): string {
+  return `${JSON.stringify(record)}\n`;
+}
+
+/** The first line of a CSV (RFC 4180 but for its line feeds). @param classes that a record may have */
+export function csvHeader(classes: number): string {
+  return csvRow([
+    'index',
+    'file',
+    'error',
+    ...numbers(classes).flatMap((n) => [`label_${n}`, `probability_${n}`]),
+  ]);
+}
+
+/** A row as `csvHeader` announces it; `error` is the code and the message. */
+export function csvLine(record: ImageRecord, classes: number): string {
+  const { index, file } = record;
+  if ('error' in record) {
+    const { code, message } = record.error;
+    return csvRow([index, file, `${code}: ${message}`, ...Array<string>(2 * classes).fill('')]);
+  }
+  return csvRow([
+    index,
+    file,
+    '',
+    ...record.predictions.flatMap(({ label, probability }) => [label, probability]),
+  ]);
+}
+
+function csvRow(fields: readonly (string | number)[]): string {
+  return `${fields.map((field) => quotedField(String(field))).join(',')}\n`;
+}
+
+function quotedField(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i + 1);
+}
