@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FqvitError, RuntimeError } from '../errors.js';
@@ -14,10 +14,7 @@ const MAX_LINE = 32_768;
  *
  * @throws RuntimeError `SOURCE`; FqvitError `TEXT` for a list that is no text, `IMAGES` where there is nothing
  */
-export async function* listOf(
-  source: string,
-  stdin: AsyncIterable<Uint8Array> = process.stdin,
-): AsyncGenerator<string> {
+export async function* listOf(source: string, stdin?: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let isEmpty = true;
   for await (const path of await paths(source, stdin)) {
     isEmpty = false;
@@ -26,12 +23,29 @@ export async function* listOf(
   if (isEmpty) throw new FqvitError('IMAGES', `${nameOf(source)}: expected images, found none`);
 }
 
-async function paths(source: string, stdin: AsyncIterable<Uint8Array>): Promise<AsyncIterable<string>> {
-  if (source === '-') return lines(stdin, nameOf(source));
-  const found = await stat(source).catch((cause: unknown) => {
+/** How many there are, where that can be known before. @throws as `listOf` */
+export async function countOf(source: string): Promise<number | undefined> {
+  if (source === '-') return undefined;
+  const what = await look(source);
+  if (!what.isFile() && !what.isDirectory()) return undefined; // a pipe is read once
+  let count = 0;
+  for await (const _ of listOf(source)) count++;
+  return count;
+}
+
+async function paths(
+  source: string,
+  stdin: AsyncIterable<Uint8Array> | undefined,
+): Promise<AsyncIterable<string>> {
+  if (source === '-') return lines(stdin ?? process.stdin, nameOf(source));
+  const what = await look(source);
+  return what.isDirectory() ? below(source) : lines(createReadStream(source), source);
+}
+
+async function look(source: string): Promise<Stats> {
+  return stat(source).catch((cause: unknown) => {
     throw unreadable(source, cause);
   });
-  return found.isDirectory() ? below(source) : lines(createReadStream(source), source);
 }
 
 async function* below(folder: string): AsyncGenerator<string> {

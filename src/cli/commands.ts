@@ -8,6 +8,7 @@ interface Entry {
 /** Loaded when they run, so that the general help does not wait for them. */
 export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   ['classify', { summary: 'Say what is in photos', load: () => import('./commands/classify.js') }],
+  ['batch', { summary: 'Say what is in many photos', load: () => import('./commands/batch.js') }],
   [
     'quantize',
     { summary: 'Make an integer checkpoint from a float one', load: () => import('./commands/quantize.js') },

@@ -5,6 +5,7 @@ import { bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
 import type { Pool } from '../pool/index.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { loadModel, loadPool, modelPath } from './model-source.js';
+import { note } from './report.js';
 import { integerOption, optional, threadsOption } from './values.js';
 
 /** The option of commands that have a pool. */
@@ -40,17 +41,26 @@ export async function openModel(
   return { ...opened, model: await loadModel(path, threadCount) };
 }
 
-/** As `openModel`, by `createPool`. */
+/** As `openModel`, by `createPool`; and the SHA-256 of the checkpoint. */
 export async function openPool(
   named: string | undefined,
   workers: string | undefined,
-): Promise<Opened & { readonly pool: Pool }> {
+): Promise<Opened & { readonly pool: Pool; readonly sha256: string }> {
   const count = optional(workers, (text) => integerOption('workers', text, 1, MAX_THREADS));
   const { path, ...opened } = pathOf(named);
-  return { ...opened, pool: await loadPool(path, count) };
+  return { ...opened, ...(await loadPool(path, count)) };
 }
 
 function pathOf(named: string | undefined): Opened & { readonly path: string } {
   const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
   return { path, source: named ?? DEFAULT_MODEL, isBundled: path !== named };
+}
+
+/** So that nobody is misled by what a bundled model says of a photo of something else. */
+export function noteBundled(name: string, labels: readonly string[]): void {
+  note(
+    `fqvit: ${name} knows only ${labels.length} classes (${labels.join(', ')}) and takes everything for one of them. ` +
+      "For ImageNet's 1000 quantise a DeiT, ViT or Swin: " +
+      '`fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors`, then --model m.safetensors',
+  );
 }

@@ -1,7 +1,9 @@
 import type { LoadOptions, Model } from '../classify.js';
 import { RuntimeError } from '../errors.js';
+import { readModel } from '../model-source.js';
 import { hubSource } from '../model-source-node.js';
 import { BUNDLED_MODELS, findBundled, isBundledName } from '../models/bundled.js';
+import { sha256 } from '../platform/sha256.js';
 import type { Pool } from '../pool/index.js';
 import { expectFile } from './files.js';
 import { nearest } from './nearest.js';
@@ -37,10 +39,15 @@ export async function loadModel(source: string, threads: number): Promise<Model>
   return opened(source, (options) => load(source, { ...options, threads }));
 }
 
-/** As `loadModel`, by `createPool`. */
-export async function loadPool(source: string, workers: number | undefined): Promise<Pool> {
+/** As `loadModel`, by `createPool`; and the digest of the checkpoint. */
+export async function loadPool(
+  source: string,
+  workers: number | undefined,
+): Promise<{ pool: Pool; sha256: string }> {
   const { createPool } = await import('../pool/index.js');
-  return opened(source, (options) => createPool(source, { ...options, ...(workers && { workers }) }));
+  const { bytes, name } = await opened(source, (options) => readModel(source, options));
+  const pool = await createPool(new File([bytes as BlobPart], name), workers === undefined ? {} : { workers });
+  return { pool, sha256: await sha256(bytes) };
 }
 
 async function opened<T>(source: string, open: (options: Options) => Promise<T>): Promise<T> {

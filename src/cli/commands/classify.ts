@@ -1,11 +1,10 @@
-import type { Model } from '../../classify.js';
 import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import type { Prediction } from '../../predict.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { bar, columns, formatDuration, plain } from '../format.js';
-import { IMAGE_ARGUMENT, openModel } from '../image-command.js';
-import { EXIT, note, print, printJson } from '../report.js';
+import { IMAGE_ARGUMENT, noteBundled, openModel } from '../image-command.js';
+import { EXIT, print, printJson } from '../report.js';
 import { integerOption, THREADS_OPTION } from '../values.js';
 
 const BAR_CELLS = 20;
@@ -39,7 +38,7 @@ export default describeCommand({
   async run({ _: files, model: named, top, threads, json }) {
     const count = integerOption('top', top, 1);
     const { model, source, isBundled } = await openModel(named, threads);
-    if (isBundled) noteBundled(source, model);
+    if (isBundled) noteBundled(source, model.info.labels);
 
     const results = await eachImage(
       files,
@@ -60,13 +59,4 @@ function block({ file, result, ms }: Timed<Prediction[]>): string {
     plain(label),
   ]);
   return [`${plain(file)}  (${formatDuration(ms)})`, ...columns(rows, [0])].join('\n');
-}
-
-/** So that nobody is misled by what it says of a photo of something else. */
-function noteBundled(name: string, { info }: Model): void {
-  note(
-    `fqvit: ${name} knows only ${info.labels.length} classes (${info.labels.join(', ')}) and takes everything for one of them. ` +
-      "For ImageNet's 1000 quantise a DeiT, ViT or Swin: " +
-      '`fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors`, then --model m.safetensors',
-  );
 }

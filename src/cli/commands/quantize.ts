@@ -175,7 +175,7 @@ export default describeCommand({
         phase = now;
         progress.stop();
         const [what, unit] = PHASES[now];
-        progress = startProgress(what, total, unit);
+        progress = startProgress(what, total, { unit });
       }
       progress.update(done, total);
     };

@@ -1,0 +1,125 @@
+import { once } from 'node:events';
+import { type FileHandle, open } from 'node:fs/promises';
+import { FqvitError } from '../errors.js';
+import { systemReason } from '../platform/system-reason.js';
+
+/** Where the lines of a batch go. */
+export interface Output {
+  add(line: string): void;
+  /** Something to wait for where lines come faster than they can be written. */
+  room(): Promise<void> | undefined;
+  /** Rejects when a line cannot be written. */
+  readonly failed: Promise<never>;
+  /** Writes what is left. */
+  close(): Promise<void>;
+}
+
+const FLUSH_INTERVAL_MS = 1000;
+
+/** Characters that may wait for their writing. */
+const MOST_WAITING = 2 ** 20;
+
+/** Appends lines to a file. Every second they are through to the disk. */
+export class FileOutput implements Output {
+  readonly failed: Promise<never>;
+  #fail!: (error: unknown) => void;
+  #lines: string[] = [];
+  #waiting = 0;
+  #flushing: Promise<void> | undefined;
+  #failure: unknown;
+  readonly #timer = setInterval(() => this.#flush().catch(this.#fail), FLUSH_INTERVAL_MS);
+
+  private constructor(
+    private readonly path: string,
+    private readonly file: FileHandle,
+  ) {
+    this.failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.failed.catch(() => {});
+  }
+
+  /** A new file. @throws FqvitError `OUTPUT` */
+  static async create(path: string): Promise<FileOutput> {
+    return new FileOutput(path, await writable(path, () => open(path, 'wx')));
+  }
+
+  /** A file that is there, whose first `length` bytes stay. @throws FqvitError `OUTPUT` */
+  static async extend(path: string, length: number): Promise<FileOutput> {
+    const file = await writable(path, () => open(path, 'a'));
+    await writable(path, () => file.truncate(length));
+    return new FileOutput(path, file);
+  }
+
+  add(line: string): void {
+    this.#lines.push(line);
+    this.#waiting += line.length;
+  }
+
+  room(): Promise<void> | undefined {
+    return this.#waiting < MOST_WAITING ? undefined : this.#flush();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    try {
+      await this.#flushing;
+      await this.#flush();
+    } finally {
+      await this.file.close();
+    }
+  }
+
+  #flush(): Promise<void> {
+    this.#flushing ??= this.#write().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const lines = this.#lines;
+    if (lines.length === 0) return;
+    this.#lines = [];
+    this.#waiting = 0;
+    try {
+      await writable(this.path, async () => {
+        await this.file.appendFile(lines.join(''));
+        await this.file.datasync();
+      });
+    } catch (error) {
+      this.#failure = error; // what comes later must not stand in its place
+      throw error;
+    }
+  }
+}
+
+/** Lines on standard output, of whose failures the process hears. */
+export class StandardOutput implements Output {
+  readonly failed = new Promise<never>(() => {});
+
+  add(line: string): void {
+    process.stdout.write(line);
+  }
+
+  room(): Promise<void> | undefined {
+    return process.stdout.writableNeedDrain ? once(process.stdout, 'drain').then(() => {}) : undefined;
+  }
+
+  async close(): Promise<void> {}
+}
+
+async function writable<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    throw new FqvitError(
+      'OUTPUT',
+      `${path}: expected room for lines, found ${systemReason(cause)}; when there is, the same command goes on`,
+      {
+        cause,
+      },
+    );
+  }
+}

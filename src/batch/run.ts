@@ -1,0 +1,67 @@
+import type { Prediction } from '../predict.js';
+import { Done } from './done.js';
+import { FileOutput, type Output, StandardOutput } from './output.js';
+import { pump } from './pump.js';
+import { csvHeader, csvLine, type ImageRecord, jsonLine, recordOf } from './record.js';
+import { finish, type Task } from './unfinished.js';
+
+export interface BatchOptions {
+  task: Task;
+  /** A file that `claim` was asked for; undefined is standard output. */
+  output: string | undefined;
+  /** What `claim` said. */
+  continues: boolean;
+  images: AsyncIterable<string>;
+  classify(file: string): Promise<Prediction[]>;
+  /** Of an image. */
+  classes: number;
+  atOnce: number;
+  /** Told before the first image: what is there already. */
+  onStart(there: Counts): void;
+  onRecord(record: ImageRecord): void;
+}
+
+export interface Counts {
+  readonly images: number;
+  readonly refused: number;
+}
+
+/**
+ * Writes a line for every image: of those that are not in the output yet, where it is unfinished.
+ *
+ * @throws FqvitError `RESUME`, `OUTPUT`; as `images` and `recordOf`
+ */
+export async function runBatch(options: BatchOptions): Promise<void> {
+  const { task, output: path, images, classify, classes, atOnce } = options;
+  const header = task.format === 'csv' ? csvHeader(classes) : '';
+  const done = await doneBefore(options, header);
+  options.onStart({ images: done.count, refused: done.refused });
+  const output = await openOutput(options, done.bytes);
+  if (done.bytes === 0 && header !== '') output.add(header);
+  const line = task.format === 'csv' ? (record: ImageRecord) => csvLine(record, classes) : jsonLine;
+  const pumping = pump(done.rest(images), {
+    work: ({ index, file }) => recordOf(index, file, classify),
+    emit(record) {
+      output.add(line(record));
+      options.onRecord(record);
+    },
+    room: () => output.room(),
+    isOrdered: task.order === 'list',
+    atOnce,
+  });
+  try {
+    await Promise.race([pumping, output.failed]);
+  } finally {
+    await output.close();
+  }
+  if (path !== undefined) finish(path);
+}
+
+async function doneBefore({ task, output, continues }: BatchOptions, header: string): Promise<Done> {
+  return output !== undefined && continues ? Done.of(output, task, header) : new Done('', task, header);
+}
+
+async function openOutput({ output, continues }: BatchOptions, length: number): Promise<Output> {
+  if (output === undefined) return new StandardOutput();
+  return continues ? FileOutput.extend(output, length) : FileOutput.create(output);
+}

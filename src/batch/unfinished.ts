@@ -1,0 +1,137 @@
+/** The note beside an output that is being written, `OUT.unfinished`: what it will be, and who writes it. */
+
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { shown } from '../checkpoint/shown.js';
+import { FqvitError } from '../errors.js';
+import { systemReason } from '../platform/system-reason.js';
+
+const FORMAT = 1;
+
+/** All that the lines of an output depend on but the images. */
+export interface Task {
+  /** Version of the package. */
+  readonly fqvit: string;
+  /** SHA-256 of the checkpoint. */
+  readonly model: string;
+  /** As it was named. */
+  readonly input: string;
+  readonly format: 'jsonl' | 'csv';
+  readonly order: 'list' | 'any';
+  readonly top: number;
+  readonly maxPixels: number;
+}
+
+/** A process, and where the system tells, which one of that number. */
+interface Writer {
+  readonly pid: number;
+  readonly start: string;
+}
+
+interface Note extends Task {
+  readonly unfinished: number;
+  readonly writer: Writer;
+}
+
+/**
+ * Makes this process the one that writes an output, unless another is.
+ *
+ * @param overwrites whatever else is there gives way: an output that is finished, or one of another task
+ * @returns whether there is an unfinished output of this task
+ * @throws FqvitError `OUTPUT_EXISTS`; `OUTPUT_BUSY` while another process writes it; `RESUME` for one of another task; `OUTPUT`
+ */
+export function claim(output: string, task: Task, overwrites: boolean): boolean {
+  const path = notePath(output);
+  const note = readNote(path);
+  if (note !== undefined && isAlive(note.writer)) {
+    throw new FqvitError(
+      'OUTPUT_BUSY',
+      `${output}: expected no other writer, found process ${note.writer.pid}`,
+    );
+  }
+  const isThere = existsSync(output);
+  const reason = isThere ? refusal(output, note, task) : undefined;
+  if (reason !== undefined && !overwrites) throw reason;
+  if (reason !== undefined) rmSync(output);
+  writeNote(path, { unfinished: FORMAT, ...task, writer: { pid: process.pid, start: startOf(process.pid) } });
+  return isThere && reason === undefined;
+}
+
+/** The output is whole. */
+export function finish(output: string): void {
+  rmSync(notePath(output));
+}
+
+function notePath(output: string): string {
+  return `${output}.unfinished`;
+}
+
+/** Why an output is not gone on with. */
+function refusal(output: string, note: Note | undefined, task: Task): FqvitError | undefined {
+  if (note === undefined) {
+    return new FqvitError(
+      'OUTPUT_EXISTS',
+      `${output}: expected a free name, found a file; --overwrite replaces it`,
+    );
+  }
+  const other = (Object.keys(task) as (keyof Task)[]).find((key) => note[key] !== task[key]);
+  if (other === undefined) return undefined;
+  return new FqvitError(
+    'RESUME',
+    `${output}: expected to go on with the ${other} ${shown(note[other])}, found ${shown(task[other])}; --overwrite begins anew`,
+  );
+}
+
+function readNote(path: string): Note | undefined {
+  if (!existsSync(path)) return undefined;
+  const text = readFileSync(path, 'utf8');
+  const note = parsed(text);
+  if (note?.unfinished === FORMAT && typeof note.writer?.pid === 'number') return note as Note;
+  throw new FqvitError(
+    'RESUME',
+    `${path}: expected a note of format ${FORMAT} about an unfinished output, found ${shown(note?.unfinished ?? text)}`,
+  );
+}
+
+function parsed(text: string): Partial<Note> | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whole or not at all, so that it says the truth of an output that is there. */
+function writeNote(path: string, note: Note): void {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    writeFileSync(temporary, `${JSON.stringify(note, null, 2)}\n`, { flush: true });
+    renameSync(temporary, path);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    throw new FqvitError('OUTPUT', `${path}: expected room for a note, found ${systemReason(cause)}`, {
+      cause,
+    });
+  }
+}
+
+function isAlive({ pid, start }: Writer): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return start === startOf(pid);
+}
+
+/** When a process began, by Linux; '' elsewhere, and for what has ended and is not yet cleared away. */
+function startOf(pid: number): string {
+  try {
+    const [state, ...fields] = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+    return state === 'Z' ? '' : `${boot} ${fields[18]}`;
+  } catch {
+    return '';
+  }
+}

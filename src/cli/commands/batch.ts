@@ -1,0 +1,132 @@
+import { availableParallelism } from 'node:os';
+import { countOf, listOf } from '../../batch/image-list.js';
+import { runBatch } from '../../batch/run.js';
+import { claim, type Task } from '../../batch/unfinished.js';
+import { UsageError } from '../../errors.js';
+import { DEFAULT_MAX_PIXELS } from '../../image/limits.js';
+import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../../models/bundled.js';
+import { sha256 } from '../../platform/sha256.js';
+import { createPool } from '../../pool/index.js';
+import { checkClasses } from '../../predict.js';
+import { MAX_THREADS } from '../../runtime/threads.js';
+import { BatchWatch } from '../batch-watch.js';
+import { describeCommand } from '../command.js';
+import { noteBundled } from '../image-command.js';
+import { modelPath, readModelFile } from '../model-source.js';
+import { checkOutput } from '../output-file.js';
+import { stopProgress } from '../progress.js';
+import { EXIT, printJson } from '../report.js';
+import { integerOption, optional } from '../values.js';
+import { version } from '../version.js';
+
+/** Images on their way for each worker, so that none waits for the next. */
+const PER_WORKER = 3;
+
+export default describeCommand({
+  name: 'batch',
+  summary: 'say what is in many photos, on all cores; when interrupted, the same command goes on',
+  usage: 'DIR|LIST|- -o OUT [OPTIONS]',
+  args: {
+    images: {
+      type: 'positional',
+      required: true,
+      description:
+        'A folder, searched with its subfolders; a text file with a path a line; - for such lines on stdin',
+    },
+    output: {
+      type: 'string',
+      alias: 'o',
+      valueHint: 'OUT',
+      required: true,
+      description:
+        'File for a line of each image; - for stdout. OUT.unfinished lies beside it until it is whole',
+    },
+    model: {
+      type: 'string',
+      valueHint: 'M',
+      description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+    },
+    top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes of each image, best first' },
+    format: {
+      type: 'enum',
+      options: ['jsonl', 'csv'],
+      valueHint: 'FORMAT',
+      default: 'jsonl',
+      description: 'Of OUT',
+    },
+    workers: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'Images at a time (default: one for every core)',
+    },
+    unordered: { type: 'boolean', description: 'Write lines as they come, not in the order of the list' },
+    overwrite: { type: 'boolean', description: 'Replace OUT if it is finished or of another command' },
+    'max-pixels': {
+      type: 'string',
+      valueHint: 'N',
+      default: String(DEFAULT_MAX_PIXELS),
+      description: 'Refuse larger images',
+    },
+    json: {
+      type: 'boolean',
+      description: 'Print JSON: {output, images, refused, before, seconds, imagesPerSecond, workers}',
+    },
+  },
+  examples: [
+    'fqvit batch photos/ -o out.jsonl',
+    'fqvit batch photos/ -o out.jsonl --model deit_tiny.int8.safetensors --top 1',
+    'fqvit batch list.txt -o out.csv --format csv --workers 8',
+    "find /data -name '*.jpg' | fqvit batch - -o out.jsonl --unordered",
+    'fqvit batch photos/ -o - | grep \'"error"\'',
+  ],
+  async run({ images, output: target, json, ...args }) {
+    const workers = optional(args.workers, (n) => integerOption('workers', n, 1, MAX_THREADS));
+    const top = integerOption('top', args.top, 1);
+    const maxPixels = integerOption('max-pixels', args['max-pixels'], 1);
+    if (json && target === '-') {
+      throw new UsageError('OPTION', 'option --json: expected a file for the lines, found --output -');
+    }
+    const output = target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images] });
+    const total = await countOf(images);
+    const source = args.model === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(args.model);
+    const { bytes, name } = await readModelFile(source);
+    const pool = await createPool(new File([bytes as BlobPart], name), {
+      workers: workers ?? Math.min(availableParallelism(), MAX_THREADS),
+    });
+    const { labels } = pool.info;
+    checkClasses(labels.length);
+    if (args.model === undefined) noteBundled(DEFAULT_MODEL, labels);
+
+    const task: Task = {
+      fqvit: version(),
+      model: await sha256(bytes),
+      input: images,
+      format: args.format as Task['format'],
+      order: args.unordered ? 'any' : 'list',
+      top,
+      maxPixels,
+    };
+    const continues = output !== undefined && claim(output, task, args.overwrite === true);
+    const watch = new BatchWatch(target, total);
+    try {
+      await runBatch({
+        task,
+        output,
+        continues,
+        images: listOf(images),
+        classify: (file) => pool.classify(file, { top, maxPixels }),
+        classes: Math.min(top, labels.length),
+        atOnce: PER_WORKER * pool.info.workers,
+        onStart: (there) => watch.begin(there),
+        onRecord: (record) => watch.record(record),
+      });
+    } finally {
+      stopProgress();
+      if (images === '-') process.stdin.destroy(); // whoever writes to it may never end
+      await pool.dispose();
+    }
+    const summary = watch.end();
+    if (json) printJson({ output: target, ...summary, workers: pool.info.workers });
+    return summary.refused === 0 ? EXIT.done : EXIT.badInput;
+  },
+});
