@@ -1,6 +1,7 @@
 /** The lines of an unfinished output, as far as they are whole. */
 
 import { createReadStream } from 'node:fs';
+import { csvRow } from './record.js';
 import type { Task } from './unfinished.js';
 
 /** What a line says that is there already. */
@@ -81,8 +82,9 @@ function fromJson(text: string): Parsed {
 function fromCsv(text: string, header: string): Parsed {
   const fields = csvFields(text);
   const [index, file, error] = fields;
-  const isIndex = /^\d{1,15}$/.test(index!);
-  return checked(Number(index), file, isIndex && fields.length === header.split(',').length, error !== '');
+  // No name has a NUL character: a disk that lost its power puts them where lines were.
+  const isWhole = /^\d{1,15}$/.test(index!) && csvRow(fields) === text && !text.includes('\0');
+  return checked(Number(index), file, isWhole && fields.length === header.split(',').length, error !== '');
 }
 
 function checked(index: unknown, file: unknown, isRecord: boolean, isRefused: boolean): Parsed {

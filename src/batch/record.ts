@@ -67,7 +67,8 @@ export function csvLine(record: ImageRecord, classes: number): string {
   ]);
 }
 
-function csvRow(fields: readonly (string | number)[]): string {
+/** A row of CSV: fields in quotes where they must be, and a line feed. */
+export function csvRow(fields: readonly (string | number)[]): string {
   return `${fields.map((field) => quotedField(String(field))).join(',')}\n`;
 }
 

@@ -1,0 +1,41 @@
+import { expect, test } from '@jest/globals';
+import { csvHeader, csvLine, jsonLine, recordOf } from '../../src/batch/record.js';
+import { ImageError, UsageError } from '../../src/errors.js';
+
+const predictions = [
+  { index: 3, label: 'cat', probability: 0.75 },
+  { index: 5, label: 'dog, "big"', probability: 0.25 },
+];
+const answered = { index: 0, file: 'a.jpg', predictions };
+const refused = { index: 1, file: 'b,\n"c".jpg', error: { code: 'IMAGE_EMPTY', message: 'it is empty' } };
+
+test('a line of JSON', () => {
+  expect(jsonLine(answered)).toBe(
+    '{"index":0,"file":"a.jpg","predictions":[{"index":3,"label":"cat","probability":0.75},{"index":5,"label":"dog, \\"big\\"","probability":0.25}]}\n',
+  );
+  expect(jsonLine(refused)).toBe(
+    '{"index":1,"file":"b,\\n\\"c\\".jpg","error":{"code":"IMAGE_EMPTY","message":"it is empty"}}\n',
+  );
+});
+
+test('a row of CSV: as many fields as its header, quoted where it must be', () => {
+  expect(csvHeader(2)).toBe('index,file,error,label_1,probability_1,label_2,probability_2\n');
+  expect(csvLine(answered, 2)).toBe('0,a.jpg,,cat,0.75,"dog, ""big""",0.25\n');
+  expect(csvLine(refused, 2)).toBe('1,"b,\n""c"".jpg",IMAGE_EMPTY: it is empty,,,,\n');
+});
+
+test('what is wrong with an image is its record, what is wrong with the call is thrown', async () => {
+  const throwing = (error: Error) => recordOf(7, 'x.png', () => Promise.reject(error));
+  expect(await recordOf(7, 'x.png', async () => predictions)).toEqual({
+    index: 7,
+    file: 'x.png',
+    predictions,
+  });
+  expect(await throwing(new ImageError('IMAGE_TRUNCATED', 'x.png: short'))).toEqual({
+    index: 7,
+    file: 'x.png',
+    error: { code: 'IMAGE_TRUNCATED', message: 'x.png: short' },
+  });
+  await expect(throwing(new UsageError('TOP', 'top'))).rejects.toThrow('top');
+  await expect(throwing(new TypeError('a fault'))).rejects.toThrow('a fault');
+});
