@@ -14,12 +14,13 @@ export interface Output {
   close(): Promise<void>;
 }
 
-const FLUSH_INTERVAL_MS = 1000;
+/** What a run that is killed has computed in vain. */
+const FLUSH_INTERVAL_MS = 250;
 
 /** Characters that may wait for their writing. */
 const MOST_WAITING = 2 ** 20;
 
-/** Appends lines to a file. Every second they are through to the disk. */
+/** Appends lines to a file. Four times a second they are through to the disk. */
 export class FileOutput implements Output {
   readonly failed: Promise<never>;
   #fail!: (error: unknown) => void;

@@ -153,37 +153,9 @@ test('when it fails, what is done is written and the output is unfinished', asyn
   expect(existsSync(`${path}.unfinished`)).toBe(true);
 });
 
-test('memory for what is on its way, and four bytes for what is done', async () => {
-  const count = 100_000;
-  async function* many() {
-    for (let i = 0; i < count; i++) yield `folder/of/pictures/IMG_${i}.jpg`;
-  }
-  const answer = [{ index: 0, label: 'cat', probability: 0.5 }];
-  leave(TASK, '');
-  const heap = () => {
-    const { heapUsed, external } = process.memoryUsage();
-    return heapUsed + external;
-  };
-  const options: Partial<BatchOptions> = { images: many(), classify: async () => answer };
-  let most = 0;
-  let seen = 0;
-  const before = heap();
-  const watch = () => {
-    if (++seen % 5000 === 0) most = Math.max(most, heap() - before);
-  };
-  await run(TASK, [], { ...options, onRecord: watch });
-  expect(seen).toBe(count);
-  expect(most).toBeLessThan(100e6);
-  const output = readFileSync(path);
-  expect(output.subarray(-150).toString()).toContain('"index":99999,');
-  leave(TASK, output.subarray(0, -10));
-  const { there } = await run(TASK, [], { ...options, images: many() });
-  expect(there.images).toBe(count - 1);
-  expect(readFileSync(path).equals(output)).toBe(true);
-});
-
 describe('who may write', () => {
   test('an output that is finished is replaced only when told to', async () => {
+    rmSync(`${path}.unfinished`, { force: true });
     writeFileSync(path, 'precious');
     expect(() => claim(path, TASK, false)).toThrow(
       expect.objectContaining({

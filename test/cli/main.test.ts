@@ -41,8 +41,8 @@ describe('wrong usage: exit code 2, what is near, and where help is', () => {
       /^fqvit: COMMAND: .*found "clasify"; did you mean classify\?\nTry `fqvit --help`\.\n$/,
     ],
     [
-      ['bench'],
-      /^fqvit: COMMAND: expected one of classify, quantize, eval, features, inspect, found "bench"\n/,
+      ['measure'],
+      /^fqvit: COMMAND: expected one of classify, batch, quantize, eval, features, inspect, found "measure"\n/,
     ],
     [['--verison'], /^fqvit: COMMAND: .*did you mean --version\?/],
     [
