@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { countOf, listOf } from '../../batch/image-list.js';
 import { runBatch } from '../../batch/run.js';
 import { claim, type Task } from '../../batch/unfinished.js';
@@ -80,31 +79,24 @@ export default describeCommand({
     'fqvit batch photos/ -o - | grep \'"error"\'',
   ],
   async run({ images, output: target, json, ...args }) {
-    const workers = optional(args.workers, (n) => integerOption('workers', n, 1, MAX_THREADS));
-    const top = integerOption('top', args.top, 1);
-    const maxPixels = integerOption('max-pixels', args['max-pixels'], 1);
     if (json && target === '-') {
       throw new UsageError('OPTION', 'option --json: expected a file for the lines, found --output -');
     }
+    const limits = {
+      top: integerOption('top', args.top, 1),
+      maxPixels: integerOption('max-pixels', args['max-pixels'], 1),
+    };
+    const workers = optional(args.workers, (n) => integerOption('workers', n, 1, MAX_THREADS));
     const output = target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images] });
     const total = await countOf(images);
-    const source = args.model === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(args.model);
-    const { bytes, name } = await readModelFile(source);
-    const pool = await createPool(new File([bytes as BlobPart], name), {
-      workers: workers ?? Math.min(availableParallelism(), MAX_THREADS),
-    });
-    const { labels } = pool.info;
-    checkClasses(labels.length);
-    if (args.model === undefined) noteBundled(DEFAULT_MODEL, labels);
-
+    const { pool, model } = await openPool(args.model, workers);
     const task: Task = {
       fqvit: version(),
-      model: await sha256(bytes),
+      model,
       input: images,
       format: args.format as Task['format'],
       order: args.unordered ? 'any' : 'list',
-      top,
-      maxPixels,
+      ...limits,
     };
     const continues = output !== undefined && claim(output, task, args.overwrite === true);
     const watch = new BatchWatch(target, total);
@@ -114,8 +106,8 @@ export default describeCommand({
         output,
         continues,
         images: listOf(images),
-        classify: (file) => pool.classify(file, { top, maxPixels }),
-        classes: Math.min(top, labels.length),
+        classify: (file) => pool.classify(file, limits),
+        classes: Math.min(limits.top, pool.info.labels.length),
         atOnce: PER_WORKER * pool.info.workers,
         onStart: (there) => watch.begin(there),
         onRecord: (record) => watch.record(record),
@@ -130,3 +122,17 @@ export default describeCommand({
     return summary.refused === 0 ? EXIT.done : EXIT.badInput;
   },
 });
+
+/** Workers for the model that `--model` names, or the default one, and its SHA-256. */
+async function openPool(named: string | undefined, workers: number | undefined) {
+  const source = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
+  const { bytes, name } = await readModelFile(source);
+  const pool = await createPool(
+    new File([bytes as BlobPart], name),
+    workers === undefined ? {} : { workers },
+  );
+  const { labels } = pool.info;
+  checkClasses(labels.length);
+  if (named === undefined) noteBundled(DEFAULT_MODEL, labels);
+  return { pool, model: await sha256(bytes) };
+}
