@@ -46,7 +46,10 @@ export async function loadPool(
 ): Promise<{ pool: Pool; sha256: string }> {
   const { createPool } = await import('../pool/index.js');
   const { bytes, name } = await opened(source, (options) => readModel(source, options));
-  const pool = await createPool(new File([bytes as BlobPart], name), workers === undefined ? {} : { workers });
+  const pool = await createPool(
+    new File([bytes as BlobPart], name),
+    workers === undefined ? {} : { workers },
+  );
   return { pool, sha256: await sha256(bytes) };
 }
 

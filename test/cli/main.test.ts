@@ -42,7 +42,7 @@ describe('wrong usage: exit code 2, what is near, and where help is', () => {
     ],
     [
       ['measure'],
-      /^fqvit: COMMAND: expected one of classify, batch, quantize, eval, features, inspect, found "measure"\n/,
+      /^fqvit: COMMAND: expected one of classify, batch, quantize, eval, features, serve, inspect, found "measure"\n/,
     ],
     [['--verison'], /^fqvit: COMMAND: .*did you mean --version\?/],
     [

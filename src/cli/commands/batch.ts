@@ -3,19 +3,15 @@ import { runBatch } from '../../batch/run.js';
 import { claim, type Task } from '../../batch/unfinished.js';
 import { UsageError } from '../../errors.js';
 import { DEFAULT_MAX_PIXELS } from '../../image/limits.js';
-import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../../models/bundled.js';
-import { sha256 } from '../../platform/sha256.js';
-import { createPool } from '../../pool/index.js';
+import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import { checkClasses } from '../../predict.js';
-import { MAX_THREADS } from '../../runtime/threads.js';
 import { BatchWatch } from '../batch-watch.js';
 import { describeCommand } from '../command.js';
-import { noteBundled } from '../image-command.js';
-import { modelPath, readModelFile } from '../model-source.js';
+import { noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
 import { checkOutput } from '../output-file.js';
 import { stopProgress } from '../progress.js';
 import { EXIT, printJson } from '../report.js';
-import { integerOption, optional } from '../values.js';
+import { integerOption } from '../values.js';
 import { version } from '../version.js';
 
 /** Images on their way for each worker, so that none waits for the next. */
@@ -53,11 +49,7 @@ export default describeCommand({
       default: 'jsonl',
       description: 'Of OUT',
     },
-    workers: {
-      type: 'string',
-      valueHint: 'N',
-      description: 'Images at a time (default: one for every core)',
-    },
+    workers: WORKERS_OPTION,
     unordered: { type: 'boolean', description: 'Write lines as they come, not in the order of the list' },
     overwrite: { type: 'boolean', description: 'Replace OUT if it is finished or of another command' },
     'max-pixels': {
@@ -86,13 +78,15 @@ export default describeCommand({
       top: integerOption('top', args.top, 1),
       maxPixels: integerOption('max-pixels', args['max-pixels'], 1),
     };
-    const workers = optional(args.workers, (n) => integerOption('workers', n, 1, MAX_THREADS));
     const output = target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images] });
     const total = await countOf(images);
-    const { pool, model } = await openPool(args.model, workers);
+    const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers);
+    const { labels } = pool.info;
+    checkClasses(labels.length);
+    if (isBundled) noteBundled(source, labels);
     const task: Task = {
       fqvit: version(),
-      model,
+      model: sha256,
       input: images,
       format: args.format as Task['format'],
       order: args.unordered ? 'any' : 'list',
@@ -107,7 +101,7 @@ export default describeCommand({
         continues,
         images: listOf(images),
         classify: (file) => pool.classify(file, limits),
-        classes: Math.min(limits.top, pool.info.labels.length),
+        classes: Math.min(limits.top, labels.length),
         atOnce: PER_WORKER * pool.info.workers,
         onStart: (there) => watch.begin(there),
         onRecord: (record) => watch.record(record),
@@ -122,17 +116,3 @@ export default describeCommand({
     return summary.refused === 0 ? EXIT.done : EXIT.badInput;
   },
 });
-
-/** Workers for the model that `--model` names, or the default one, and its SHA-256. */
-async function openPool(named: string | undefined, workers: number | undefined) {
-  const source = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
-  const { bytes, name } = await readModelFile(source);
-  const pool = await createPool(
-    new File([bytes as BlobPart], name),
-    workers === undefined ? {} : { workers },
-  );
-  const { labels } = pool.info;
-  checkClasses(labels.length);
-  if (named === undefined) noteBundled(DEFAULT_MODEL, labels);
-  return { pool, model: await sha256(bytes) };
-}
