@@ -3,6 +3,9 @@ import { FqvitError } from '../errors.js';
 import { doneLines } from './lines.js';
 import type { Task } from './unfinished.js';
 
+/** Where the order is free, a line can be so many places before its turn: more than are ever on their way. */
+const MOST_AHEAD = 1000;
+
 /** Which images an unfinished output has, in four bytes each: a hash of the name, 0 for none. */
 export class Done {
   /** Images that are there, and of those the refused ones. */
@@ -25,7 +28,7 @@ export class Done {
   static async of(path: string, task: Task, header: string): Promise<Done> {
     const done = new Done(path, task, header);
     for await (const { index, file, isRefused, end } of doneLines(path, task.format, header)) {
-      if (done.has(index) || (task.order === 'list' && index !== done.count)) break;
+      if (done.has(index) || index > done.count + (task.order === 'list' ? 0 : MOST_AHEAD)) break;
       done.add(index, hash(file));
       if (isRefused) done.refused++;
       done.bytes = end;

@@ -17,7 +17,7 @@ const LINE_FEED = 0x0a;
 const QUOTE = 0x22;
 
 /** No record is longer. */
-const MAX_BYTES = 2 ** 20;
+const MAX_BYTES = 2 ** 23;
 
 /** Ends before the first line that is torn or no record. @param header first line of a CSV */
 export async function* doneLines(

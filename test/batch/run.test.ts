@@ -102,7 +102,7 @@ describe.each(TASKS.map((task) => [`${task.format}, order ${task.order}`, task] 
     test('from a line on that is no record all is done again', async () => {
       const undisturbed = await whole(task);
       const at = undisturbed.indexOf('cat', 500);
-      for (const damage of ['\0'.repeat(4000), '\n', '{"index":3}\n', '3,a\n', `${'x'.repeat(2 ** 21)}\n`]) {
+      for (const damage of ['\0'.repeat(4000), '\n', '{"index":3}\n', '3,a\n', `${'x'.repeat(2 ** 24)}\n`]) {
         leave(task, Buffer.concat([undisturbed.subarray(0, at), Buffer.from(damage), undisturbed]));
         await run(task);
         expect(records(task, readFileSync(path))).toEqual(records(task, undisturbed));
@@ -130,6 +130,17 @@ describe.each(TASKS.map((task) => [`${task.format}, order ${task.order}`, task] 
     });
   },
 );
+
+test.each([-1, 5, 1e12])('a line with the number %d, where that cannot be, is none', async (index) => {
+  const task: Task = { ...TASK, order: 'any' };
+  const undisturbed = await whole(task);
+  const text = undisturbed.toString();
+  const at = text.indexOf('\n', text.indexOf('"index":5,')) + 1;
+  const line = `{"index":${index},"file":"5.png","predictions":[]}\n`;
+  leave(task, text.slice(0, at) + line + text.slice(at));
+  await run(task);
+  expect(records(task, readFileSync(path))).toEqual(records(task, undisturbed));
+});
 
 test('counts what is there, the refused ones too', async () => {
   const undisturbed = await whole(TASK);
