@@ -23,6 +23,15 @@ export async function* listOf(source: string, stdin?: AsyncIterable<Uint8Array>)
   if (isEmpty) throw new FqvitError('IMAGES', `${nameOf(source)}: expected images, found none`);
 }
 
+/** A list whose first image is there: for one that cannot be had nothing need be created. @throws as `listOf` */
+export async function begun(list: AsyncGenerator<string>): Promise<AsyncIterable<string>> {
+  const { done, value } = await list.next();
+  return (async function* () {
+    if (!done) yield value;
+    yield* list;
+  })();
+}
+
 /** How many there are, where that can be known before. @throws as `listOf` */
 export async function countOf(source: string): Promise<number | undefined> {
   if (source === '-') return undefined;

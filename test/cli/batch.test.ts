@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from '@jest/globals';
@@ -156,6 +156,32 @@ test('a list on standard input, lines on standard output', async () => {
   expect(first).toMatch(/^0,source1.png,,[a-z]+,0\.\d+$/);
   expect(second).toMatch(/^1,nowhere.png,"SOURCE: nowhere.png: expected a readable file, found ENOENT",,$/);
   expect(rest).toEqual(['']);
+});
+
+test.each([
+  ['', 1, 'fqvit: IMAGES: standard input: expected images, found none\n'],
+  ['\\377', 1, 'fqvit: TEXT: standard input: expected a list of paths in UTF-8, found other bytes\n'],
+])('of standard input that is no list nothing is left: %j', (text, status, message) => {
+  const script = `printf '${text}' | "$0" "$1" batch - -o x`;
+  const run = spawnSync('bash', ['-c', script, process.execPath, MAIN], {
+    cwd: scratch.path,
+    encoding: 'utf8',
+  });
+  expect(run).toMatchObject({ status, stderr: expect.stringContaining(message) });
+  expect(existsSync(scratch.at('x')) || existsSync(scratch.at('x.unfinished'))).toBe(false);
+});
+
+test('whoever still writes to standard input does not hold up a refusal', () => {
+  writeFileSync(output, 'precious');
+  rmSync(`${output}.unfinished`, { force: true });
+  const script = `exec 3< <(echo source1.png; exec sleep 30); "$0" "$1" batch - -o out <&3; status=$?; kill $!; exit $status`;
+  const start = performance.now();
+  const run = spawnSync('bash', ['-c', script, process.execPath, MAIN], {
+    cwd: scratch.path,
+    encoding: 'utf8',
+  });
+  expect(run).toMatchObject({ status: 1, stderr: expect.stringContaining('OUTPUT_EXISTS') });
+  expect(performance.now() - start).toBeLessThan(25_000);
 });
 
 test('of many bad images some are named and the others counted; --max-pixels', async () => {

@@ -1,4 +1,4 @@
-import { countOf, listOf } from '../../batch/image-list.js';
+import { begun, countOf, listOf } from '../../batch/image-list.js';
 import { runBatch } from '../../batch/run.js';
 import { claim, type Task } from '../../batch/unfinished.js';
 import { UsageError } from '../../errors.js';
@@ -83,7 +83,6 @@ export default describeCommand({
     const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers);
     const { labels } = pool.info;
     checkClasses(labels.length);
-    if (isBundled) noteBundled(source, labels);
     const task: Task = {
       fqvit: version(),
       model: sha256,
@@ -92,18 +91,21 @@ export default describeCommand({
       order: args.unordered ? 'any' : 'list',
       ...limits,
     };
-    const continues = output !== undefined && claim(output, task, args.overwrite === true);
     const watch = new BatchWatch(target, total);
     try {
+      const list = await begun(listOf(images));
       await runBatch({
         task,
         output,
-        continues,
-        images: listOf(images),
+        continues: output !== undefined && claim(output, task, args.overwrite === true),
+        images: list,
         classify: (file) => pool.classify(file, limits),
         classes: Math.min(limits.top, labels.length),
         atOnce: PER_WORKER * pool.info.workers,
-        onStart: (there) => watch.begin(there),
+        onStart: (there) => {
+          if (isBundled) noteBundled(source, labels);
+          watch.begin(there);
+        },
         onRecord: (record) => watch.record(record),
       });
     } finally {
