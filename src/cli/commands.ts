@@ -10,6 +10,15 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   ['classify', { summary: 'Say what is in photos', load: () => import('./commands/classify.js') }],
   ['batch', { summary: 'Say what is in many photos', load: () => import('./commands/batch.js') }],
   [
+    'enqueue',
+    {
+      summary: 'Put a list of photos into a queue for many machines',
+      load: () => import('./commands/enqueue.js'),
+    },
+  ],
+  ['work', { summary: 'Classify what is in a queue', load: () => import('./commands/work.js') }],
+  ['queue', { summary: 'Show how far a queue is', load: () => import('./commands/queue.js') }],
+  [
     'quantize',
     { summary: 'Make an integer checkpoint from a float one', load: () => import('./commands/quantize.js') },
   ],

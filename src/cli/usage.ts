@@ -39,15 +39,17 @@ export function commandHelp({ name, summary, usage, args, examples }: Command): 
     '',
     `Usage: fqvit ${name} ${usage}`,
     '',
-    'Arguments:',
-    ...columns(positionals.map(([arg, def]) => [`  ${arg.toUpperCase()}`, def.description ?? ''])),
-    '',
+    ...(positionals.length === 0 ? [] : ['Arguments:', ...argumentRows(positionals), '']),
     'Options:',
     ...columns([...options.map(([arg, def]) => [`  ${optionForm(arg, def)}`, describe(def)]), HELP_ROW]),
     '',
     examples.length === 1 ? 'Example:' : 'Examples:',
     ...examples.map((example) => `  ${example}`),
   ].join('\n');
+}
+
+function argumentRows(positionals: readonly [string, ArgDef][]): string[] {
+  return columns(positionals.map(([arg, def]) => [`  ${arg.toUpperCase()}`, def.description ?? '']));
 }
 
 /** `-o, --output OUT`, `--method fq|minmax`. */

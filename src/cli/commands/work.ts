@@ -1,0 +1,135 @@
+import { constants } from 'node:os';
+import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
+import { checkClasses } from '../../predict.js';
+import { openFolder } from '../../queue/folder.js';
+import type { PartOutput } from '../../queue/work.js';
+import { describeCommand } from '../command.js';
+import { formatDuration, plural } from '../format.js';
+import { noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
+import { withLibraries } from '../library.js';
+import { QUEUE_OPTION, REDIS_OPTION, withQueue, withQueueLibraries } from '../queue-options.js';
+import { note } from '../report.js';
+import { onFirstSignal } from '../signals.js';
+import { integerOption } from '../values.js';
+
+/** Between two lines about how far it is. */
+const NOTE_MS = 10_000;
+
+export default describeCommand({
+  name: 'work',
+  summary: 'classify what is in a queue, on as many machines as there are',
+  usage: '--queue NAME -o DIR [OPTIONS]',
+  args: {
+    queue: QUEUE_OPTION,
+    redis: REDIS_OPTION,
+    model: {
+      type: 'string',
+      valueHint: 'M',
+      description: `Integer checkpoint, the same on all machines: a file, a URL, a model on the Hugging Face hub, or ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+    },
+    output: {
+      type: 'string',
+      alias: 'o',
+      valueHint: 'OUT',
+      required: true,
+      description: 'Where the parts go: a folder that all machines share, or s3://BUCKET/PREFIX',
+    },
+    workers: WORKERS_OPTION,
+    drain: { type: 'boolean', description: 'End when the whole list is done, instead of waiting for more' },
+    lock: {
+      type: 'string',
+      valueHint: 'SECONDS',
+      default: '30',
+      description: 'How long a job stays with a worker that is not heard of',
+    },
+  },
+  examples: [
+    'fqvit work --queue july --model deit_tiny.int8.safetensors -o results/',
+    'fqvit work --queue july --model deit_tiny.int8.safetensors -o s3://bucket/july --drain',
+    'cat results/part-*.jsonl   # all of it, in the order of the list',
+  ],
+  async run({ queue: name, redis, model, output: target, workers, drain, lock }) {
+    const lockMs = 1000 * integerOption('lock', lock, 1, 86_400);
+    const output = await openOutput(target);
+    const { work } = await withQueueLibraries(() => import('../../queue/work.js'));
+    const { pool, sha256, source, isBundled } = await openPool(model, workers);
+    const { labels } = pool.info;
+    checkClasses(labels.length);
+    if (isBundled) noteBundled(source, labels);
+    const interruption = new Interruption();
+    const { signal } = interruption;
+    const report = new Report();
+    try {
+      await withQueue(name, redis, { isPatient: true, signal }, (queue) =>
+        work(queue, {
+          model: sha256,
+          classify: (file, options) => pool.classify(file, options),
+          output,
+          drain: drain === true,
+          lockMs,
+          signal,
+          onPart: (part, { images, refused }) => report.add(part, images, refused),
+        }),
+      );
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      await pool.dispose();
+      report.end();
+    }
+    // whatever still waits for Redis
+    if (interruption.exitCode !== undefined) process.exit(interruption.exitCode);
+  },
+});
+
+async function openOutput(target: string): Promise<PartOutput> {
+  if (!target.startsWith('s3:')) return openFolder(target);
+  const load = () => import('../../queue/bucket.js');
+  const { openBucket } = await withLibraries('s3://', ['@aws-sdk/client-s3'], load);
+  return openBucket(target, process.env);
+}
+
+/** Aborts with the first SIGINT or SIGTERM. */
+class Interruption extends AbortController {
+  exitCode: number | undefined;
+
+  constructor() {
+    super();
+    onFirstSignal((signal) => {
+      note('fqvit: interrupted: its jobs go back');
+      this.exitCode = 128 + constants.signals[signal];
+      this.abort();
+    });
+  }
+}
+
+/** What this worker has done, on stderr. */
+class Report {
+  readonly #start = performance.now();
+  #last = this.#start;
+  #parts = 0;
+  #images = 0;
+  #refused = 0;
+
+  add(part: string, images: number, refused: number): void {
+    this.#parts++;
+    this.#images += images;
+    this.#refused += refused;
+    if (refused === images) {
+      note(
+        `fqvit: warning: none of the images of ${part} can be read: are they on this machine, at these paths?`,
+      );
+    }
+    if (performance.now() - this.#last >= NOTE_MS) this.end();
+  }
+
+  end(): void {
+    this.#last = performance.now();
+    const ms = this.#last - this.#start;
+    const rate = Math.round((1e5 * this.#images) / ms) / 100;
+    const refused = this.#refused === 0 ? '' : `, ${plural(this.#refused, 'image')} refused`;
+    note(
+      `fqvit: ${plural(this.#images, 'image')} in ${plural(this.#parts, 'part')}${refused}; ${formatDuration(ms)}, ${rate} images/s`,
+    );
+  }
+}

@@ -1,0 +1,46 @@
+/** What the commands about queues have in common. */
+
+import type { PartQueue } from '../queue/part-queue.js';
+import { redisAddress } from '../queue/redis-address.js';
+import { withLibraries } from './library.js';
+import { note } from './report.js';
+
+export const QUEUE_OPTION = {
+  type: 'string',
+  valueHint: 'NAME',
+  required: true,
+  description: 'Name of the queue: one for each list',
+} as const;
+
+export const REDIS_OPTION = {
+  type: 'string',
+  valueHint: 'URL',
+  description: 'Redis or Valkey (default: the variable REDIS_URL, else redis://127.0.0.1:6379)',
+} as const;
+
+const PACKAGES = ['bullmq', 'ioredis'];
+
+/** Loads a part of fqvit that needs the packages of the queue. @throws UsageError `LIBRARY` */
+export function withQueueLibraries<T>(load: () => Promise<T>): Promise<T> {
+  return withLibraries('queue', PACKAGES, load);
+}
+
+/** Opens a queue for `use`. @throws as `openQueue`, `redisAddress` and `use`; UsageError `LIBRARY` */
+export async function withQueue<T>(
+  name: string,
+  redis: string | undefined,
+  options: { isPatient: boolean; signal?: AbortSignal },
+  use: (queue: PartQueue) => Promise<T>,
+): Promise<T> {
+  const address = redisAddress(redis, process.env);
+  const { openQueue } = await withQueueLibraries(() => import('../queue/part-queue.js'));
+  const queue = await openQueue(name, address, {
+    ...options,
+    say: (message) => note(`fqvit: ${message}`),
+  });
+  try {
+    return await use(queue);
+  } finally {
+    queue.close();
+  }
+}

@@ -1,0 +1,97 @@
+import { Redis } from 'ioredis';
+import { RuntimeError } from '../errors.js';
+import { systemReason } from '../platform/system-reason.js';
+import type { RedisAddress } from './redis-address.js';
+
+export interface ConnectOptions {
+  /** Wait for a Redis that is not there yet. */
+  readonly isPatient: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Told when the connection is lost or not there yet, and when it is there again. */
+  readonly say: (message: string) => void;
+}
+
+export interface Connection {
+  readonly client: Redis;
+  /** For good, also its duplicates. */
+  close(): void;
+}
+
+const LONGEST_PAUSE_MS = 2000;
+
+/**
+ * A connection that comes back by itself. What was asked of it meanwhile waits.
+ *
+ * @throws RuntimeError `REDIS` where there is none or it does not let one in; the reason of `signal`
+ */
+export async function connectRedis(
+  { url, name }: RedisAddress,
+  { isPatient, signal, say }: ConnectOptions,
+): Promise<Connection> {
+  let isClosed = false;
+  const client = new Redis(url, {
+    maxRetriesPerRequest: null,
+    retryStrategy: (attempt) => (isClosed ? null : Math.min(100 * 2 ** attempt, LONGEST_PAUSE_MS)),
+  });
+  try {
+    await firstReady(client, name, isPatient, say, signal);
+  } catch (error) {
+    client.disconnect();
+    client.on('error', () => {}); // there is nobody left to be told
+    throw error;
+  }
+  tellAbsence(client, name, say);
+  const close = () => {
+    isClosed = true;
+    client.disconnect();
+  };
+  return { client, close };
+}
+
+function firstReady(
+  client: Redis,
+  name: string,
+  isPatient: boolean,
+  say: ConnectOptions['say'],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isWaiting = false;
+    const failed = (error: NodeJS.ErrnoException) => {
+      const isAway = error.code !== undefined;
+      if (!isAway || !isPatient) {
+        const expected = isAway ? 'a connection' : 'to be let in';
+        const found = isAway ? systemReason(error) : error.message;
+        settle(() => reject(new RuntimeError('REDIS', `${name}: expected ${expected}, found ${found}`)));
+        return;
+      }
+      if (!isWaiting) say(`${name} is not there (${systemReason(error)}): waiting for it`);
+      isWaiting = true;
+    };
+    const ended = () => failed(new Error('its end'));
+    const aborted = () => settle(() => reject(signal!.reason));
+    const ready = () => settle(resolve);
+    const settle = (then: () => void) => {
+      client.off('error', failed).off('ready', ready).off('end', ended);
+      signal?.removeEventListener('abort', aborted);
+      then();
+    };
+    client.on('error', failed).on('ready', ready).on('end', ended);
+    signal?.addEventListener('abort', aborted);
+    if (signal?.aborted) aborted();
+  });
+}
+
+/** Once for each time that it goes away. */
+function tellAbsence(client: Redis, name: string, say: ConnectOptions['say']): void {
+  let isAway = false;
+  client.on('error', () => {}); // a failed attempt, after which comes the next
+  client.on('reconnecting', () => {
+    if (!isAway) say(`${name} is away: waiting for it`);
+    isAway = true;
+  });
+  client.on('ready', () => {
+    if (isAway) say(`${name} is there again`);
+    isAway = false;
+  });
+}
