@@ -1,4 +1,5 @@
-import { expect, test } from '@jest/globals';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from '@jest/globals';
 import { partName, partsOf } from '../../src/queue/part.js';
 import { redisAddress } from '../../src/queue/redis-address.js';
 import { fqvit, Scratch } from '../cli/support.js';
@@ -63,4 +64,45 @@ test.each([
   const { stderr, ...run } = await fqvit(args);
   expect(run).toEqual({ code, stdout: '' });
   expect(stderr).toMatch(message);
+});
+
+describe('without the packages of the queue', () => {
+  const env = {
+    NODE_OPTIONS: `--import=${pathToFileURL(
+      scratch.write(
+        'without.mjs',
+        "import { register } from 'node:module';\nregister('./hook.mjs', import.meta.url);\n",
+      ),
+    )}`,
+  };
+  scratch.write(
+    'hook.mjs',
+    `export function resolve(name, context, next) {
+      if (!/^(bullmq|ioredis|@aws-sdk\\/client-s3)$/.test(name)) return next(name, context);
+      throw Object.assign(new Error(\`Cannot find package '\${name}'\`), { code: 'ERR_MODULE_NOT_FOUND' });
+    }`,
+  );
+
+  test.each([
+    [
+      ['enqueue', '-', '--queue', 'a'],
+      'queue: expected the package bullmq, found none; `npm install bullmq ioredis`',
+    ],
+    [['queue', 'a'], 'queue: expected the package bullmq, found none; `npm install bullmq ioredis`'],
+    [
+      ['work', '--queue', 'a', '-o', '.'],
+      'queue: expected the package bullmq, found none; `npm install bullmq ioredis`',
+    ],
+    [
+      ['work', '--queue', 'a', '-o', 's3://bucket'],
+      's3://: expected the package @aws-sdk/client-s3, found none; `npm install @aws-sdk/client-s3`',
+    ],
+  ])('fqvit %j says how to get them', async (args, message) => {
+    const { code, stderr } = await fqvit(args, { env });
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`fqvit: LIBRARY: ${message}\n`)]);
+  });
+
+  test('fqvit classify works', async () => {
+    expect(await fqvit(['classify', scratch.photo('a.png', 1)], { env })).toMatchObject({ code: 0 });
+  });
 });
