@@ -2,6 +2,7 @@
 
 import type { PartQueue } from '../queue/part-queue.js';
 import { redisAddress } from '../queue/redis-address.js';
+import { typedRefusal } from '../queue/refusal.js';
 import { withLibraries } from './library.js';
 import { note } from './report.js';
 
@@ -40,6 +41,8 @@ export async function withQueue<T>(
   });
   try {
     return await use(queue);
+  } catch (error) {
+    throw typedRefusal(error);
   } finally {
     queue.close();
   }

@@ -1,9 +1,10 @@
 import { type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { RuntimeError, UsageError } from '../errors.js';
+import { UsageError } from '../errors.js';
 import { type PartData, type PartResult, partName } from './part.js';
 import { type Connection, type ConnectOptions, connectRedis } from './redis.js';
 import type { RedisAddress } from './redis-address.js';
+import { isRefusal } from './refusal.js';
 
 /** Of the image list and of what is made of it, beside the jobs. */
 interface Facts {
@@ -120,19 +121,20 @@ export class PartQueue {
         await this.jobs.addBulk(jobs);
         return;
       } catch (error) {
-        if (this.client.status === 'ready' && !isBroken(error)) throw refused(error);
+        if (!isBroken(error)) throw error;
         await this.client.ping(); // waits for the connection
       }
     }
   }
 
   async status(): Promise<QueueStatus> {
+    const isListed = (await this.fact('parts')) !== null; // first: then no part comes after the count
     const counts = await this.jobs.getJobCounts();
     const { waiting = 0, delayed = 0, active = 0, completed = 0, failed = 0 } = counts;
     const failures = await this.jobs.getFailed(0, SHOWN_FAILURES - 1);
     return {
       queue: this.name,
-      isListed: (await this.fact('parts')) !== null,
+      isListed,
       parts: waiting + delayed + active + completed + failed,
       waiting: waiting + delayed,
       active,
@@ -159,17 +161,5 @@ export class PartQueue {
 }
 
 function isBroken(error: unknown): boolean {
-  const { message, code } = error as NodeJS.ErrnoException;
-  return code !== undefined || /connection/i.test(message);
-}
-
-/** Out of memory, read-only, or not Redis at all. */
-function refused(error: unknown): RuntimeError {
-  return new RuntimeError(
-    'REDIS',
-    `queue: expected a Redis that takes jobs, found ${(error as Error).message}`,
-    {
-      cause: error,
-    },
-  );
+  return !isRefusal(error) && /connection|socket|ECONN|EPIPE/i.test(String(error));
 }

@@ -5,6 +5,7 @@ import { FqvitError, UsageError } from '../errors.js';
 import type { Prediction } from '../predict.js';
 import type { PartData, PartResult } from './part.js';
 import type { PartQueue } from './part-queue.js';
+import { isRefusal } from './refusal.js';
 
 /** Where the parts go. */
 export interface PartOutput {
@@ -70,8 +71,8 @@ export async function work(queue: PartQueue, options: WorkOptions): Promise<void
     maxStalledCount: MAX_STALLED,
     runRetryDelay: POLL_MS,
   });
-  // the connection says it itself, and a job that went to another worker meanwhile is done twice with the same result
-  worker.on('error', () => {});
+  // what else there is: the connection says it itself, and a job that went to another worker meanwhile is done twice with the same result
+  worker.on('error', (error) => isRefusal(error) && stopping.abort(error));
   worker.on('completed', (job, result) => options.onPart(job.id!, result));
   try {
     await (options.drain ? Promise.race([drained(queue, signal), aborted(signal)]) : aborted(signal));

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFil
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
 import { type ImageRecord, jsonLine, recordOf } from '../../src/batch/record.js';
 import { load } from '../../src/index.js';
 import { fqvit, Scratch } from '../cli/support.js';
@@ -299,6 +300,29 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     expect(outside).toMatchObject({ code: 1 });
     expectSecretsUnsaid(outside.stderr);
     await locked.remove();
+  });
+
+  test('a Redis that is full', async () => {
+    const [queue, output] = [newQueue(), newOutput()];
+    await enqueue(listFile(10), queue);
+    const full = await RedisServer.start('--maxmemory', '1', '--maxmemory-policy', 'noeviction');
+    const filled = {
+      code: 1,
+      stderr: expect.stringMatching(/^fqvit: REDIS: Redis: expected .*, found .*OOM/m),
+    };
+    expect(
+      await fqvit(['enqueue', scratch.at('pictures'), '--queue', queue, '--redis', full.url]),
+    ).toMatchObject(filled);
+    expect(await fqvit(['work', '--queue', queue, '-o', output, '--redis', full.url])).toMatchObject(filled);
+    await full.remove();
+
+    const worker = work(queue, output);
+    await until(() => readdirSync(output).length > 0);
+    const settings = new Redis(redis.url);
+    await settings.config('SET', 'maxmemory', '1');
+    expect(await worker.ended).toMatchObject(filled);
+    await settings.config('SET', 'maxmemory', '0');
+    settings.disconnect();
   });
 
   test('a folder whose pictures are links', async () => {
