@@ -45,7 +45,8 @@ export class Seated {
   async end(): Promise<void> {
     this.#hasEnded = true;
     const worker = await this.#worker.catch(() => undefined);
-    await worker?.terminate();
+    // after an answer that is on its way nothing would keep the process alive until the end
+    await worker?.removeAllListeners('message').terminate();
   }
 
   async #start(): Promise<Worker> {

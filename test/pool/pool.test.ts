@@ -193,14 +193,31 @@ test.each([
   await expect(createPool(tinyIntegerFile(), options)).rejects.toMatchObject({ code, message });
 });
 
-test('a pool that nobody disposes of keeps no process alive', () => {
+/** What a process says that makes a pool and then does this. */
+function inProcess(lines: string) {
   const script = `
     import { createPool } from ${JSON.stringify(INDEX.href)};
     const pool = await createPool('deit_cifar10', { workers: 2 });
-    console.log((await pool.classify(${JSON.stringify(photo)}, { top: 1 }))[0].label);`;
+    const photo = ${JSON.stringify(photo)};
+    ${lines}`;
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',
     timeout: 30_000,
   });
-  expect([stdout, stderr, status]).toEqual(['cat\n', '', 0]);
+  return [stdout, stderr, status];
+}
+
+test('a pool that nobody disposes of keeps no process alive', () => {
+  const lines = 'console.log((await pool.classify(photo, { top: 1 }))[0].label);';
+  expect(inProcess(lines)).toEqual(['cat\n', '', 0]);
+});
+
+test('a pool that is disposed of while an answer is on its way keeps the process alive until then', () => {
+  const lines = `
+    const answer = pool.classify(photo).catch(({ code }) => code);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    for (const end = performance.now() + 500; performance.now() < end; );
+    await pool.dispose();
+    console.log(await answer);`;
+  expect(inProcess(lines)).toEqual(['DISPOSED\n', '', 0]);
 });
