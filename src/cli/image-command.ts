@@ -1,12 +1,19 @@
 /** What the commands that run a model on photos have in common. */
 
 import type { Model } from '../classify.js';
-import { bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
+import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
 import type { Pool } from '../pool/index.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { loadModel, loadPool, modelPath } from './model-source.js';
 import { note } from './report.js';
 import { integerOption, optional, threadsOption } from './values.js';
+
+/** The option of commands that classify. */
+export const MODEL_OPTION = {
+  type: 'string',
+  valueHint: 'M',
+  description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one of ten classes: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+} as const;
 
 /** The option of commands that have a pool. */
 export const WORKERS_OPTION = {

@@ -9,7 +9,6 @@ const WORKER = new URL('../pool/worker.js', import.meta.url);
 /** A worker of a pool, with one task at a time. One that ends or takes too long is replaced by another in the same lane. */
 export class Seated {
   #hasEnded = false;
-
   #worker: Promise<Worker>;
 
   private constructor(private readonly seat: Seat) {

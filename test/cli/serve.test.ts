@@ -202,13 +202,13 @@ test('a port that is taken', async () => {
   await once(other, 'listening');
   const { port } = other.address() as { port: number };
   const { code, stderr } = await fqvit(['serve', '--port', `${port}`]);
+  other.close();
   expect([code, stderr]).toEqual([
     1,
     expect.stringMatching(
-      /^fqvit: LISTEN: 127\.0\.0\.1:\d+: expected an address to listen at, found another program there \(EADDRINUSE\)\n$/,
+      /\nfqvit: LISTEN: 127\.0\.0\.1:\d+: expected an address to listen at, found another program there \(EADDRINUSE\)\n$/,
     ),
   ]);
-  other.close();
 });
 
 test.each([

@@ -3,11 +3,10 @@ import { runBatch } from '../../batch/run.js';
 import { claim, type Task } from '../../batch/unfinished.js';
 import { UsageError } from '../../errors.js';
 import { DEFAULT_MAX_PIXELS } from '../../image/limits.js';
-import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import { checkClasses } from '../../predict.js';
 import { BatchWatch } from '../batch-watch.js';
 import { describeCommand } from '../command.js';
-import { noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
+import { MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
 import { checkOutput } from '../output-file.js';
 import { stopProgress } from '../progress.js';
 import { EXIT, printJson } from '../report.js';
@@ -36,11 +35,7 @@ export default describeCommand({
       description:
         'File for a line of each image; - for stdout. OUT.unfinished lies beside it until it is whole',
     },
-    model: {
-      type: 'string',
-      valueHint: 'M',
-      description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
-    },
+    model: MODEL_OPTION,
     top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes of each image, best first' },
     format: {
       type: 'enum',

@@ -1,9 +1,8 @@
-import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import type { Prediction } from '../../predict.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { bar, columns, formatDuration, plain } from '../format.js';
-import { IMAGE_ARGUMENT, noteBundled, openModel } from '../image-command.js';
+import { IMAGE_ARGUMENT, MODEL_OPTION, noteBundled, openModel } from '../image-command.js';
 import { EXIT, print, printJson } from '../report.js';
 import { integerOption, THREADS_OPTION } from '../values.js';
 
@@ -15,11 +14,7 @@ export default describeCommand({
   usage: 'IMAGE... [OPTIONS]',
   args: {
     image: IMAGE_ARGUMENT,
-    model: {
-      type: 'string',
-      valueHint: 'M',
-      description: `Integer checkpoint: a file, a URL or a model on the Hugging Face hub, or one of ten classes that comes along: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
-    },
+    model: MODEL_OPTION,
     top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes to show, best first' },
     threads: THREADS_OPTION,
     json: {

@@ -1,7 +1,6 @@
 import { UsageError } from '../../errors.js';
-import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import { describeCommand } from '../command.js';
-import { openPool, WORKERS_OPTION } from '../image-command.js';
+import { MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
 import { withLibraries } from '../library.js';
 import { note } from '../report.js';
 import { onFirstSignal } from '../signals.js';
@@ -16,11 +15,7 @@ export default describeCommand({
   summary: 'answer over HTTP: POST a photo to /v1/classify',
   usage: '[OPTIONS]',
   args: {
-    model: {
-      type: 'string',
-      valueHint: 'M',
-      description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
-    },
+    model: MODEL_OPTION,
     port: { type: 'string', valueHint: 'N', default: '8080', description: 'Port; 0 for any that is free' },
     host: {
       type: 'string',
@@ -61,7 +56,7 @@ export default describeCommand({
       options: LEVELS,
       valueHint: 'LEVEL',
       default: 'info',
-      description: `Logs, JSON lines on stdout: ${LEVELS.join(', ')}`,
+      description: 'Logs, JSON lines on stdout',
     },
   },
   examples: [
@@ -95,7 +90,8 @@ export default describeCommand({
       PACKAGES,
       () => import('../../serve/service.js'),
     );
-    const { pool, source } = await openPool(args.model, args.workers);
+    const { pool, source, isBundled } = await openPool(args.model, args.workers);
+    if (isBundled) noteBundled(source, pool.info.labels);
     const service = await startService(pool, { ...options, name: source }).catch(async (error) => {
       await pool.dispose();
       throw error;

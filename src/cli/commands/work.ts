@@ -1,11 +1,10 @@
 import { constants } from 'node:os';
-import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import { checkClasses } from '../../predict.js';
 import { openFolder } from '../../queue/folder.js';
 import type { PartOutput } from '../../queue/work.js';
 import { describeCommand } from '../command.js';
 import { formatDuration, plural } from '../format.js';
-import { noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
+import { MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
 import { withLibraries } from '../library.js';
 import { QUEUE_OPTION, REDIS_OPTION, withQueue, withQueueLibraries } from '../queue-options.js';
 import { note } from '../report.js';
@@ -22,11 +21,7 @@ export default describeCommand({
   args: {
     queue: QUEUE_OPTION,
     redis: REDIS_OPTION,
-    model: {
-      type: 'string',
-      valueHint: 'M',
-      description: `Integer checkpoint, the same on all machines: a file, a URL, a model on the Hugging Face hub, or ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
-    },
+    model: MODEL_OPTION,
     output: {
       type: 'string',
       alias: 'o',
