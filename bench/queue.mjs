@@ -64,7 +64,7 @@ async function run(name, count) {
   }
   await Promise.all(workers.map(ended));
   const seconds = Math.round((performance.now() - start) / 100) / 10;
-  const parts = readdirSync(output).filter((part) => part.startsWith('part-'));
+  const parts = readdirSync(output).filter((part) => /-part-\d+\.jsonl$/.test(part));
   rows.push({ name, seconds, 'workers killed': count, parts: parts.length });
   return Buffer.concat(parts.sort().map((part) => readFileSync(join(output, part))));
 }

@@ -59,8 +59,9 @@ export class BatchWatch {
     const ms = performance.now() - this.#start;
     const unsaid = this.#shown - REFUSED_SHOWN;
     if (unsaid > 0) note(`fqvit: and ${plural(unsaid, 'refused image')} more`);
+    const refusedOf = refused === 0 ? '' : `, ${refused} of them refused`;
     note(
-      `fqvit: ${plural(images, 'image')} in ${this.output}, ${refused} of them refused (${formatDuration(ms)}${this.#pace()})`,
+      `fqvit: ${plural(images, 'image')} in ${this.output}${refusedOf}; ${formatDuration(ms)}, ${this.#perSecond().toFixed(1)} images/s`,
     );
     const round = (value: number) => Math.round(value * 100) / 100;
     return {

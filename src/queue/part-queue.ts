@@ -1,6 +1,6 @@
 import { type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { UsageError } from '../errors.js';
+import { FqvitError, UsageError } from '../errors.js';
 import { type PartData, type PartResult, partName } from './part.js';
 import { type Connection, type ConnectOptions, connectRedis } from './redis.js';
 import type { RedisAddress } from './redis-address.js';
@@ -51,7 +51,10 @@ export async function openQueue(
     );
   }
   const connection = await connectRedis(address, options);
-  const jobs = new Queue<PartData, PartResult>(name, { connection: connection.client });
+  const jobs = new Queue<PartData, PartResult>(name, {
+    connection: connection.client,
+    skipMetasUpdate: true, // a look at a queue leaves nothing behind
+  });
   jobs.on('error', () => {}); // the connection says it itself
   return new PartQueue(name, connection, jobs);
 }
@@ -144,13 +147,27 @@ export class PartQueue {
     };
   }
 
+  /** Whether there is a list, or a part of one. */
+  async isKnown(): Promise<boolean> {
+    return (await this.fact('parts')) !== null || (await this.status()).parts > 0;
+  }
+
   /** Puts the parts that have failed for good back among those that wait. */
   async retryFailed(): Promise<void> {
     await this.jobs.retryJobs({ state: 'failed' });
   }
 
-  /** Takes all of it out of Redis. */
+  /**
+   * Takes all of it out of Redis.
+   *
+   * @throws FqvitError `QUEUE_BUSY` while workers have parts of it
+   */
   async remove(): Promise<void> {
+    const { active } = await this.status();
+    if (active > 0) {
+      const message = `queue ${this.name}: expected no worker on it, found ${active} active parts`;
+      throw new FqvitError('QUEUE_BUSY', message);
+    }
     await this.jobs.obliterate({ force: true });
     await this.client.del(this.#facts);
   }

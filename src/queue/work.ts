@@ -25,6 +25,8 @@ export interface WorkOptions {
   /** Ends the work; the jobs that are not done go back. */
   readonly signal: AbortSignal;
   readonly onPart: (part: string, result: PartResult) => void;
+  /** Told where there is no list yet. */
+  readonly say: (message: string) => void;
 }
 
 /** So that the images of the next job follow at once on the last of one. */
@@ -45,6 +47,7 @@ const FAREWELL_MS = 2000;
  *   `drain` parts have failed for good; RuntimeError `REDIS`; the reason of `signal`
  */
 export async function work(queue: PartQueue, options: WorkOptions): Promise<void> {
+  if (!(await queue.isKnown())) options.say(`queue ${queue.name} has no list yet: waiting for one`);
   await queue.agree('model', options.model);
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -96,7 +99,7 @@ async function part(
     files.map((file, i) => recordOf(first + i, file, (path) => classify(path, { top, signal }))),
   );
   signal.throwIfAborted();
-  await output.write(`${id}.jsonl`, Buffer.from(records.map(jsonLine).join('')));
+  await output.write(`${queue.name}-${id}.jsonl`, Buffer.from(records.map(jsonLine).join('')));
   return { images: records.length, refused: records.filter((record) => 'error' in record).length };
 }
 

@@ -182,7 +182,11 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
           }
         };
         const results = await eachOf(images, parallel, classify);
-        return c.json({ model: nameOf(classifier), results, ms: performance.now() - start });
+        return c.json({
+          model: nameOf(classifier),
+          results,
+          ms: Math.round(100 * (performance.now() - start)) / 100,
+        });
       } finally {
         deadline.end();
       }

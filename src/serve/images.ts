@@ -81,7 +81,8 @@ function readJson(body: Uint8Array): Asked {
   if (other !== undefined) {
     throw new Problem(400, 'JSON', `body: expected the members images and top, found ${shown(other)}`);
   }
-  if (!Array.isArray(images)) throw new Problem(400, 'IMAGES', 'images: expected a list, found none');
+  if (!Array.isArray(images))
+    throw new Problem(400, 'IMAGES', `images: expected a list, found ${shown(images)}`);
   if (typeof top === 'string') throw new Problem(400, 'TOP', `top: expected an integer, found ${shown(top)}`);
   return {
     images: some(images).map((text, i) => ({ source: fromText(text, `images[${i}]`) })),

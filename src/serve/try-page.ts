@@ -30,12 +30,13 @@ input, button { font: inherit; padding: .5rem; min-width: 0; }
 button { justify-self: start; padding: .5rem 1.5rem; }
 output { display: grid; gap: 1.5rem; margin: 1.5rem 0; }
 figure { margin: 0; display: grid; grid-template-columns: 8rem 1fr; gap: 1rem; }
+figure > :last-child { grid-column: 2; }
 img { max-width: 100%; max-height: 8rem; }
 table { border-collapse: collapse; width: 100%; align-self: start; }
 th, td { text-align: left; padding: .125rem .5rem .125rem 0; font-weight: normal; overflow-wrap: anywhere; }
 td { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 code { overflow-wrap: anywhere; }
-@media (max-width: 30rem) { figure { grid-template-columns: 1fr; } }
+@media (max-width: 30rem) { figure { grid-template-columns: 1fr; } figure > :last-child { grid-column: 1; } }
 `;
 
 export const SCRIPT = `
@@ -68,6 +69,7 @@ function figure(file, { predictions, error }) {
   const image = element('img');
   image.src = URL.createObjectURL(file);
   image.alt = file.name;
+  image.addEventListener('error', () => image.remove());
   const rows = (predictions ?? []).map(({ label, probability }) => {
     const head = element('th', label);
     head.scope = 'row';

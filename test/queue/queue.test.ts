@@ -37,13 +37,19 @@ async function status(queue: string) {
   return JSON.parse(stdout);
 }
 
-/** What `cat part-*.jsonl` gives. */
+/** What `cat *-part-*.jsonl` gives. */
 function joined(output: string): string {
-  const names = readdirSync(output).filter((name) => /^part-\d{6}\.jsonl$/.test(name));
+  const names = readdirSync(output).filter((name) => /^list-\d+-part-\d{6}\.jsonl$/.test(name));
   return names
     .sort()
     .map((name) => readFileSync(join(output, name), 'utf8'))
     .join('');
+}
+
+async function expectUnknown(queue: string): Promise<void> {
+  const { code, stderr } = await fqvit(['queue', queue, '--redis', redis.url]);
+  const message = `fqvit: QUEUE_UNKNOWN: queue ${queue}: expected one that has a list, found none\n`;
+  expect([code, stderr]).toEqual([1, message]);
 }
 
 function expectSecretsUnsaid(text: string): void {
@@ -139,11 +145,10 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     const queue = newQueue();
     const lines = readFileSync(listFile(300), 'utf8');
     const broken = scratch.write('broken.txt', Buffer.concat([Buffer.from(lines), Buffer.of(0xff, 0x0a)]));
-    expect(await enqueue(broken, queue, '--job-size', '10')).toMatchObject({ code: 1 });
-    const before = await status(queue);
-    expect(before.isListed).toBe(false);
-    expect((await enqueue(scratch.write('whole.txt', lines), queue, '--job-size', '10')).code).toBe(0);
-    expect(await status(queue)).toMatchObject({ isListed: true, parts: 30, waiting: 30 });
+    expect(await enqueue(broken, queue, '--job-size', '1')).toMatchObject({ code: 1 });
+    expect((await status(queue)).isListed).toBe(false);
+    expect((await enqueue(scratch.write('whole.txt', lines), queue, '--job-size', '1')).code).toBe(0);
+    expect(await status(queue)).toMatchObject({ isListed: true, parts: 300, waiting: 300 });
   });
 
   test('a worker that is told to end gives its jobs back and ends at once; another does them', async () => {
@@ -154,7 +159,7 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     const start = performance.now();
     const { code, stderr } = await worker.kill('SIGTERM');
     expect(code).toBe(143);
-    expect(stderr).toMatch(/^fqvit: interrupted: its jobs go back\nfqvit: \d+ images? in \d parts?/m);
+    expect(stderr).toMatch(/^fqvit: interrupted: its jobs go back\n/m);
     expect(performance.now() - start).toBeLessThan(3000);
     const after = await status(queue);
     expect(after).toMatchObject({ active: 0, failed: 0, waiting: 3 - after.done });
@@ -182,6 +187,29 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     await until(() => /is away/.test(second.stderr));
     expect((await second.kill('SIGINT')).code).toBe(130);
     await redis.resume();
+  });
+
+  test('a queue that nobody filled is unknown, and looking for it leaves nothing', async () => {
+    const queue = newQueue();
+    await expectUnknown(queue);
+    await expectUnknown(queue);
+    const waiting = work(queue, newOutput());
+    await until(() => waiting.stderr.includes(`queue ${queue} has no list yet: waiting for one`));
+    await waiting.kill('SIGTERM');
+  });
+
+  test('a queue is not removed under its workers', async () => {
+    const [queue, output] = [newQueue(), newOutput()];
+    await enqueue(listFile(2000), queue, '--job-size', '1000');
+    const worker = work(queue, output);
+    await until(async () => (await status(queue)).active > 0);
+    const { code, stderr } = await fqvit(['queue', queue, '--redis', redis.url, '--remove']);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^fqvit: QUEUE_BUSY: queue .* found \d active parts\n$/),
+    ]);
+    await worker.kill('SIGTERM');
+    expect((await status(queue)).parts).toBe(2);
   });
 
   test('a queue has results of one model', async () => {
@@ -227,7 +255,7 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     await fqvit(['queue', queue, '--redis', redis.url, '--retry']);
     expect(await status(queue)).toMatchObject({ waiting: 1, failed: 0 });
     await fqvit(['queue', queue, '--redis', redis.url, '--remove']);
-    expect(await status(queue)).toMatchObject({ isListed: false, parts: 0 });
+    await expectUnknown(queue);
   });
 
   test('S3: a PUT for each part, the same bytes; a refusal ends the worker', async () => {
@@ -253,7 +281,7 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
         .ended;
     await enqueue(list, queue, '--job-size', '20');
     expect(await toBucket(queue)).toMatchObject({ code: 0 });
-    const names = [0, 1, 2].map((n) => `PUT /bucket/some/where/part-00000${n}.jsonl?x-id=PutObject`);
+    const names = [0, 1, 2].map((n) => `PUT /bucket/some/where/${queue}-part-00000${n}.jsonl?x-id=PutObject`);
     expect([...objects.keys()].sort()).toEqual(names);
     expect(names.map((name) => objects.get(name)).join('')).toBe(await loop(60));
 
@@ -264,7 +292,7 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     server.close();
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /OUTPUT: s3:\/\/bucket\/some\/where\/part-000000.jsonl: expected to be written, found \w+ \(status 403\)/,
+      /OUTPUT: s3:\/\/bucket\/some\/where\/list-\d+-part-000000.jsonl: expected to be written, found \w+ \(status 403\)/,
     );
     expectSecretsUnsaid(stderr);
     expect(readdirSync(output)).toEqual([]);
@@ -274,7 +302,7 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     const locked = await RedisServer.start('--requirepass', 's3cret');
     const ask = (url: string) => fqvit(['queue', 'x'], { env: { REDIS_URL: url, DEBUG: '1' } });
     const right = await ask(locked.url.replace('//', '//:s3cret@'));
-    expect(right).toMatchObject({ code: 0, stderr: '' });
+    expect(right.stderr).toMatch(/^fqvit: QUEUE_UNKNOWN: queue x: /);
     for (const url of [locked.url.replace('//', '//:wr0ng@'), locked.url]) {
       const { code, stdout, stderr } = await ask(url);
       expect(code).toBe(1);

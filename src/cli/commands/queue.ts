@@ -1,3 +1,4 @@
+import { FqvitError } from '../../errors.js';
 import type { QueueStatus } from '../../queue/part-queue.js';
 import { describeCommand } from '../command.js';
 import { formatCount, plural } from '../format.js';
@@ -22,6 +23,9 @@ export default describeCommand({
   examples: ['fqvit queue july', 'fqvit queue july --retry', 'fqvit queue july --remove'],
   run: ({ name, redis, retry, remove, json }) =>
     withQueue(name, redis, { isPatient: false }, async (queue) => {
+      if (!(await queue.isKnown())) {
+        throw new FqvitError('QUEUE_UNKNOWN', `queue ${name}: expected one that has a list, found none`);
+      }
       if (retry) await queue.retryFailed();
       const status = await queue.status();
       if (json) printJson(status);

@@ -61,7 +61,7 @@ export default describeCommand({
   },
   examples: [
     'fqvit serve',
-    'curl --data-binary @photo.jpg localhost:8080/v1/classify?top=1',
+    "curl --data-binary @photo.jpg 'localhost:8080/v1/classify?top=1'",
     'fqvit serve --model m.safetensors --host 0.0.0.0 --workers 4 --queue 64',
     'FQVIT_TOKEN=secret fqvit serve --allow-url --log-level warn',
   ],

@@ -41,7 +41,7 @@ export default describeCommand({
   examples: [
     'fqvit work --queue july --model deit_tiny.int8.safetensors -o results/',
     'fqvit work --queue july --model deit_tiny.int8.safetensors -o s3://bucket/july --drain',
-    'cat results/part-*.jsonl   # all of it, in the order of the list',
+    'cat results/july-part-*.jsonl   # all of it, in the order of the list',
   ],
   async run({ queue: name, redis, model, output: target, workers, drain, lock }) {
     const lockMs = 1000 * integerOption('lock', lock, 1, 86_400);
@@ -63,6 +63,7 @@ export default describeCommand({
           drain: drain === true,
           lockMs,
           signal,
+          say: (message) => note(`fqvit: ${message}`),
           onPart: (part, { images, refused }) => report.add(part, images, refused),
         }),
       );
@@ -118,7 +119,9 @@ class Report {
     if (performance.now() - this.#last >= NOTE_MS) this.end();
   }
 
+  /** Says it, where there is something to say. */
   end(): void {
+    if (this.#parts === 0) return;
     this.#last = performance.now();
     const ms = this.#last - this.#start;
     const rate = Math.round((1e5 * this.#images) / ms) / 100;
