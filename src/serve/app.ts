@@ -140,8 +140,8 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     // digests, so that comparing takes as long whatever was given
     const expected = digest(token);
     const guard: MiddlewareHandler = async (c, next) => {
-      const given = /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
-      if ((await digest(given)) !== (await expected)) {
+      const given = /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
+      if (given === undefined || (await digest(given)) !== (await expected)) {
         const message = 'authorization: expected the bearer token of the service, found none or another';
         throw new Problem(401, 'TOKEN', message, { 'www-authenticate': 'Bearer' });
       }

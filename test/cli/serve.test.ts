@@ -197,6 +197,12 @@ test('a token from the environment', async () => {
   expect(await ended).toBe(0);
 });
 
+test.each(['', ' ', 'ö'])('the token %j from the environment is refused', async (token) => {
+  await expect(started([], { FQVIT_TOKEN: token })).rejects.toThrow(
+    'fqvit: OPTION: variable FQVIT_TOKEN: expected visible ASCII characters, found ',
+  );
+});
+
 test('a port that is taken', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');

@@ -349,6 +349,10 @@ test.each([
   arrays.mockRestore();
 });
 
+test('an empty token lets nobody in', async () => {
+  expect((await app({ token: '' }).request('/v1/models')).status).toBe(401);
+});
+
 describe('a token', () => {
   const service = app({
     token: 'sesame',
