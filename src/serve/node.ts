@@ -1,5 +1,5 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
@@ -7,9 +7,9 @@ import { systemReason } from '../platform/system-reason.js';
 export interface ListenOptions {
   readonly port: number;
   readonly host: string;
-  /** Of a request, milliseconds: connections that take longer to send one are cut. */
+  /** Of a request, milliseconds: connections that take longer to send one are cut, as are those that do not take their answer. */
   readonly timeoutMs: number;
-  /** Connections at a time; others wait for the operating system. */
+  /** Connections at a time; others are cut. */
   readonly maxConnections: number;
 }
 
@@ -38,6 +38,8 @@ export async function listen(
     },
   }) as Server;
   server.maxConnections = maxConnections;
+  server.timeout = 2 * timeoutMs; // of silence: an answer that nobody takes has no other end
+  limitPipelines(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const text = `${host}:${port}: expected an address to listen at, found ${systemReason(cause)}`;
@@ -56,4 +58,24 @@ export async function listen(
       clearTimeout(timer);
     },
   };
+}
+
+/** Requests of a connection that wait for their answers. */
+const MOST_PIPELINED = 100;
+
+/** Cuts a connection that asks and asks: requests of a few bytes, read thousands at a time, would be answers of thousands. */
+function limitPipelines(server: Server): void {
+  const [answer] = server.listeners('request') as [
+    (request: IncomingMessage, response: ServerResponse) => void,
+  ];
+  const waiting = new WeakMap<Socket, number>();
+  server.off('request', answer).on('request', (request, response) => {
+    const { socket } = request;
+    if (socket.destroyed) return;
+    const count = (waiting.get(socket) ?? 0) + 1;
+    waiting.set(socket, count);
+    response.once('close', () => waiting.set(socket, waiting.get(socket)! - 1));
+    if (count > MOST_PIPELINED) socket.destroy();
+    else answer(request, response);
+  });
 }

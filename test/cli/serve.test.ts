@@ -203,6 +203,33 @@ test.each(['', ' ', 'ö'])('the token %j from the environment is refused', async
   );
 });
 
+test('a connection that asks thousands of times at once, or does not take its answer, is cut', async () => {
+  const { url, child, ended } = await started(['--timeout', '500', '--log-level', 'silent']);
+  const asking = connect(Number(new URL(url).port));
+  asking.on('error', () => {}).resume();
+  asking.write('GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(1500));
+  await once(asking, 'close');
+  expect(asking.bytesRead).toBeLessThan(2e6);
+
+  const boundary = 'boundary-of-a-form';
+  const name = 'n'.repeat(9e6);
+  const head = `--${boundary}\r\ncontent-disposition: form-data; name="image"; filename="${name}"\r\n\r\n`;
+  const body = Buffer.concat([Buffer.from(head), photo, Buffer.from(`\r\n--${boundary}--\r\n`)]);
+  const silent = connect(Number(new URL(url).port));
+  silent.on('error', () => {}).pause();
+  const type = `multipart/form-data; boundary=${boundary}`;
+  silent.write(
+    `POST /v1/classify HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`,
+  );
+  silent.write(body);
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  silent.resume();
+  await once(silent, 'close');
+  expect(silent.bytesRead).toBeLessThan(name.length);
+  child.kill();
+  expect(await ended).toBe(0);
+});
+
 test('a port that is taken', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
