@@ -59,9 +59,15 @@ export function claim(output: string, task: Task, overwrites: boolean): boolean 
   return isThere && reason === undefined;
 }
 
-/** The output is whole. */
+/** The output is whole. @throws FqvitError `OUTPUT` where its note stays */
 export function finish(output: string): void {
-  rmSync(notePath(output));
+  const path = notePath(output);
+  try {
+    rmSync(path, { force: true });
+  } catch (cause) {
+    const text = `${path}: expected to remove the note of an output that is whole, found ${systemReason(cause)}`;
+    throw new FqvitError('OUTPUT', text, { cause });
+  }
 }
 
 function notePath(output: string): string {

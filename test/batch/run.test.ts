@@ -173,6 +173,16 @@ test('when it fails, what is done is written and the output is unfinished', asyn
   expect(existsSync(`${path}.unfinished`)).toBe(true);
 });
 
+test('a note that is gone before the output is whole is not missed', async () => {
+  leave(TASK, '');
+  const classify = async () => {
+    rmSync(`${path}.unfinished`, { force: true });
+    return [];
+  };
+  await run(TASK, FILES, { classify });
+  expect(existsSync(`${path}.unfinished`)).toBe(false);
+});
+
 describe('who may write', () => {
   test('an output that is finished is replaced only when told to', async () => {
     rmSync(`${path}.unfinished`, { force: true });
