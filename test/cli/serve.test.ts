@@ -137,6 +137,17 @@ describe('a service', () => {
     for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   });
 
+  test.each([
+    ['no path', 'GET ftp://a/healthz HTTP/1.1\r\nhost: a\r\n'],
+    ['no host', 'GET /healthz HTTP/1.1\r\nhost: a/b\r\n'],
+  ])('%s is a problem too', async (_, head) => {
+    const socket = connect(Number(new URL(service.url).port));
+    socket.write(`${head}connection: close\r\n\r\n`);
+    let answer = '';
+    for await (const bytes of socket) answer += bytes;
+    expect(answer).toMatch(/^HTTP\/1.1 400 .*problem\+json.*"request: expected .*"code":"REQUEST"/s);
+  });
+
   test('survives connections that are cut at any moment', async () => {
     const bytes = Buffer.concat([
       Buffer.from(`POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: ${photo.length}\r\n\r\n`),
