@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
 
@@ -10,7 +10,7 @@ export interface Output {
   room(): Promise<void> | undefined;
   /** Rejects when a line cannot be written. */
   readonly failed: Promise<never>;
-  /** Writes what is left. */
+  /** Writes what is left. @throws FqvitError `OUTPUT`, also where something else has the name meanwhile */
   close(): Promise<void>;
 }
 
@@ -33,6 +33,8 @@ export class FileOutput implements Output {
   private constructor(
     private readonly path: string,
     private readonly file: FileHandle,
+    /** Bytes that are in it. */
+    private length: number,
   ) {
     this.failed = new Promise((_, reject) => {
       this.#fail = reject;
@@ -42,14 +44,14 @@ export class FileOutput implements Output {
 
   /** A new file. @throws FqvitError `OUTPUT` */
   static async create(path: string): Promise<FileOutput> {
-    return new FileOutput(path, await writable(path, () => open(path, 'wx')));
+    return new FileOutput(path, await writable(path, () => open(path, 'ax')), 0);
   }
 
   /** A file that is there, whose first `length` bytes stay. @throws FqvitError `OUTPUT` */
   static async extend(path: string, length: number): Promise<FileOutput> {
     const file = await writable(path, () => open(path, 'a'));
     await writable(path, () => file.truncate(length));
-    return new FileOutput(path, file);
+    return new FileOutput(path, file, length);
   }
 
   add(line: string): void {
@@ -66,9 +68,22 @@ export class FileOutput implements Output {
     try {
       await this.#flushing;
       await this.#flush();
+      await this.#check();
     } finally {
       await this.file.close();
     }
+  }
+
+  /** The file of this name is the one that was written, and nobody else has written. */
+  async #check(): Promise<void> {
+    const [own, there] = await Promise.all([this.file.stat(), stat(this.path).catch(() => undefined)]);
+    if (there?.ino === own.ino && there.dev === own.dev && there.size === this.length) return;
+    const found =
+      there === undefined ? 'nothing' : there.ino === own.ino ? `${there.size} bytes` : 'another file';
+    throw new FqvitError(
+      'OUTPUT',
+      `${this.path}: expected the ${this.length} bytes that were written, found ${found}`,
+    );
   }
 
   #flush(): Promise<void> {
@@ -86,8 +101,10 @@ export class FileOutput implements Output {
     this.#waiting = 0;
     try {
       await writable(this.path, async () => {
-        await this.file.appendFile(lines.join(''));
+        const text = lines.join('');
+        await this.file.appendFile(text);
         await this.file.datasync();
+        this.length += Buffer.byteLength(text);
       });
     } catch (error) {
       this.#failure = error; // what comes later must not stand in its place

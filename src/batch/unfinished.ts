@@ -1,11 +1,14 @@
 /** The note beside an output that is being written, `OUT.unfinished`: what it will be, and who writes it. */
 
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { shown } from '../checkpoint/shown.js';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
 
 const FORMAT = 1;
+
+/** No note is longer. */
+const MAX_BYTES = 65_536;
 
 /** All that the lines of an output depend on but the images. */
 export interface Task {
@@ -48,7 +51,7 @@ export function claim(output: string, task: Task, overwrites: boolean): boolean 
       `${output}: expected no other writer, found process ${note.writer.pid}`,
     );
   }
-  const isThere = existsSync(output);
+  const isThere = lstatSync(output, { throwIfNoEntry: false }) !== undefined;
   const reason = isThere ? refusal(output, note, task) : undefined;
   if (reason !== undefined && !overwrites) throw reason;
   if (reason !== undefined) rmSync(output);
@@ -56,9 +59,15 @@ export function claim(output: string, task: Task, overwrites: boolean): boolean 
   return isThere && reason === undefined;
 }
 
-/** The output is whole. */
+/** The output is whole. @throws FqvitError `OUTPUT` where its note stays */
 export function finish(output: string): void {
-  rmSync(notePath(output));
+  const path = notePath(output);
+  try {
+    rmSync(path, { force: true });
+  } catch (cause) {
+    const text = `${path}: expected to remove the note of an output that is whole, found ${systemReason(cause)}`;
+    throw new FqvitError('OUTPUT', text, { cause });
+  }
 }
 
 function notePath(output: string): string {
@@ -67,10 +76,11 @@ function notePath(output: string): string {
 
 /** Why an output is not gone on with. */
 function refusal(output: string, note: Note | undefined, task: Task): FqvitError | undefined {
-  if (note === undefined) {
+  const isBroken = !existsSync(output);
+  if (note === undefined || isBroken) {
     return new FqvitError(
       'OUTPUT_EXISTS',
-      `${output}: expected a free name, found a file; --overwrite replaces it`,
+      `${output}: expected a free name, found a ${isBroken ? 'broken link' : 'file'}; --overwrite replaces it`,
     );
   }
   const other = (Object.keys(task) as (keyof Task)[]).find((key) => note[key] !== task[key]);
@@ -82,13 +92,22 @@ function refusal(output: string, note: Note | undefined, task: Task): FqvitError
 }
 
 function readNote(path: string): Note | undefined {
-  if (!existsSync(path)) return undefined;
-  const text = readFileSync(path, 'utf8');
-  const note = parsed(text);
-  if (note?.unfinished === FORMAT && typeof note.writer?.pid === 'number') return note as Note;
+  let found: string;
+  try {
+    const what = statSync(path, { throwIfNoEntry: false });
+    if (what === undefined) return undefined;
+    if (what.isFile() && what.size <= MAX_BYTES) {
+      const text = readFileSync(path, 'utf8');
+      const note = parsed(text);
+      if (note?.unfinished === FORMAT && (note.writer?.pid ?? 0) > 0) return note as Note;
+      found = shown(note?.unfinished ?? text);
+    } else found = what.isFile() ? `${what.size} bytes` : 'a folder, pipe or device';
+  } catch (cause) {
+    found = systemReason(cause);
+  }
   throw new FqvitError(
     'RESUME',
-    `${path}: expected a note of format ${FORMAT} about an unfinished output, found ${shown(note?.unfinished ?? text)}`,
+    `${path}: expected a note of format ${FORMAT} about an unfinished output, found ${found}; without it, --overwrite begins anew`,
   );
 }
 
@@ -107,7 +126,7 @@ function writeNote(path: string, note: Note): void {
     writeFileSync(temporary, `${JSON.stringify(note, null, 2)}\n`, { flush: true });
     renameSync(temporary, path);
   } catch (cause) {
-    rmSync(temporary, { force: true });
+    if (existsSync(temporary)) rmSync(temporary);
     throw new FqvitError('OUTPUT', `${path}: expected room for a note, found ${systemReason(cause)}`, {
       cause,
     });

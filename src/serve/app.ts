@@ -140,8 +140,8 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     // digests, so that comparing takes as long whatever was given
     const expected = digest(token);
     const guard: MiddlewareHandler = async (c, next) => {
-      const given = /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
-      if ((await digest(given)) !== (await expected)) {
+      const given = /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
+      if (given === undefined || (await digest(given)) !== (await expected)) {
         const message = 'authorization: expected the bearer token of the service, found none or another';
         throw new Problem(401, 'TOKEN', message, { 'www-authenticate': 'Bearer' });
       }
@@ -159,11 +159,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
         const start = performance.now();
         const asked = topOf(c.req.query('top'));
         const body = await deadline.body((signal) => readBody(c.req.raw, maxBytes, signal));
-        const { images, top } = await readImages(c.req.header('content-type') ?? '', body);
-        if (images.length > maxImages) {
-          const message = `images: expected at most ${maxImages}, found ${images.length}`;
-          throw new Problem(400, 'TOO_MANY_IMAGES', message);
-        }
+        const { images, top } = await readImages(c.req.header('content-type') ?? '', body, maxImages);
         claim(images.length - 1);
         const classifier = await model();
         const settings = { top: top ?? asked ?? 5, maxPixels, limitMs: timeoutMs, signal: deadline.signal };

@@ -103,6 +103,7 @@ function request(url: URL, signal: AbortSignal, isAllowed: typeof isPublic): Pro
           error instanceof Problem ? error : unanswered((error as NodeJS.ErrnoException).code ?? 'none'),
         );
     });
+    asking.on('close', () => reject(unanswered('none'))); // what switches to another protocol ends without an error
   });
 }
 

@@ -25,15 +25,15 @@ export const MAX_TOP = 1_000_000;
 const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form-urlencoded|)$/;
 
 /**
- * The images in a body: itself one, files of a form, or strings of a JSON document.
+ * The images in a body: itself one, files of a form, or strings of a JSON document. They are counted before anything is made of them.
  *
- * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`
+ * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`, `TOO_MANY_IMAGES`
  */
-export async function readImages(type: string, body: Uint8Array): Promise<Asked> {
+export async function readImages(type: string, body: Uint8Array, maxImages: number): Promise<Asked> {
   const kind = type.split(';', 1)[0]!.trim().toLowerCase();
   if (RAW.test(kind)) return { images: [{ source: body }], top: undefined };
-  if (kind === 'multipart/form-data') return readForm(type, body);
-  if (kind === 'application/json') return readJson(body);
+  if (kind === 'multipart/form-data') return readForm(type, body, maxImages);
+  if (kind === 'application/json') return readJson(body, maxImages);
   throw new Problem(
     415,
     'CONTENT_TYPE',
@@ -49,7 +49,8 @@ export function topOf(value: unknown): number | undefined {
   throw new Problem(400, 'TOP', `top: expected an integer from 1 to ${MAX_TOP}, found ${shown(value)}`);
 }
 
-async function readForm(type: string, body: Uint8Array): Promise<Asked> {
+async function readForm(type: string, body: Uint8Array, maxImages: number): Promise<Asked> {
+  if (hasMoreParts(body, maxImages + 1)) throw tooMany(maxImages, 'more parts');
   const form = await new Response(body as BodyInit, { headers: { 'content-type': type } })
     .formData()
     .catch(() => {
@@ -68,16 +69,24 @@ async function readForm(type: string, body: Uint8Array): Promise<Asked> {
     else
       throw new Problem(400, 'FORM', `form: expected files "image" and a text "top", found ${shown(field)}`);
   }
-  return { images: some(images), top };
+  return { images: some(images, maxImages), top };
 }
 
-function readJson(body: Uint8Array): Asked {
+/** Whether a form has more than so many parts, each of which has to have this header: to parse many takes long. */
+function hasMoreParts(body: Uint8Array, count: number): boolean {
+  const headers = new TextDecoder('latin1').decode(body).matchAll(/\ncontent-disposition:/gi);
+  let found = 0;
+  for (const _ of headers) if (++found > count) return true;
+  return false;
+}
+
+function readJson(body: Uint8Array, maxImages: number): Asked {
   const document = parse(body);
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw new Problem(400, 'JSON', 'body: expected an object { images, top }, found another value');
   }
-  const { images, top, ...others } = document as Record<string, unknown>;
-  const [other] = Object.keys(others);
+  const { images, top } = document as Record<string, unknown>;
+  const other = Object.keys(document).find((key) => key !== 'images' && key !== 'top');
   if (other !== undefined) {
     throw new Problem(400, 'JSON', `body: expected the members images and top, found ${shown(other)}`);
   }
@@ -85,7 +94,7 @@ function readJson(body: Uint8Array): Asked {
     throw new Problem(400, 'IMAGES', `images: expected a list, found ${shown(images)}`);
   if (typeof top === 'string') throw new Problem(400, 'TOP', `top: expected an integer, found ${shown(top)}`);
   return {
-    images: some(images).map((text, i) => ({ source: fromText(text, `images[${i}]`) })),
+    images: some(images, maxImages).map((text, i) => ({ source: fromText(text, `images[${i}]`) })),
     top: topOf(top),
   };
 }
@@ -98,9 +107,14 @@ function parse(body: Uint8Array): unknown {
   }
 }
 
-function some<T>(images: T[]): T[] {
-  if (images.length > 0) return images;
-  throw new Problem(400, 'IMAGES', 'images: expected at least one, found none');
+function some<T>(images: T[], maxImages: number): T[] {
+  if (images.length === 0) throw new Problem(400, 'IMAGES', 'images: expected at least one, found none');
+  if (images.length > maxImages) throw tooMany(maxImages, String(images.length));
+  return images;
+}
+
+function tooMany(maxImages: number, found: string): Problem {
+  return new Problem(400, 'TOO_MANY_IMAGES', `images: expected at most ${maxImages}, found ${found}`);
 }
 
 /** Base64, bare or in a `data:` URL, or an address. */

@@ -1,15 +1,16 @@
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { getRequestListener, RequestError } from '@hono/node-server';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
+import { Problem, problemOf } from './problem.js';
 
 export interface ListenOptions {
   readonly port: number;
   readonly host: string;
-  /** Of a request, milliseconds: connections that take longer to send one are cut. */
+  /** Of a request, milliseconds: connections that take longer to send one are cut, as are those that do not take their answer. */
   readonly timeoutMs: number;
-  /** Connections at a time; others wait for the operating system. */
+  /** Connections at a time; others are cut. */
   readonly maxConnections: number;
 }
 
@@ -29,15 +30,17 @@ export async function listen(
   app: { fetch(request: Request): Response | Promise<Response> },
   { port, host, timeoutMs, maxConnections }: ListenOptions,
 ): Promise<Listening> {
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: {
+  const server = createServer(
+    {
       requestTimeout: timeoutMs,
       headersTimeout: Math.min(timeoutMs, 10_000),
       connectionsCheckingInterval: 1000,
     },
-  }) as Server;
+    limited(getRequestListener(app.fetch, { errorHandler })),
+  );
   server.maxConnections = maxConnections;
+  // of silence: an answer that nobody takes has no other end
+  server.timeout = Math.min(2 * timeoutMs, MAX_TIMER_MS);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const text = `${host}:${port}: expected an address to listen at, found ${systemReason(cause)}`;
@@ -55,5 +58,34 @@ export async function listen(
       await closed;
       clearTimeout(timer);
     },
+  };
+}
+
+/** Of a request that does not get to the app. */
+function errorHandler(error: unknown): Response {
+  const problem =
+    error instanceof RequestError
+      ? new Problem(400, 'REQUEST', `request: expected a path and a host, found none: ${error.message}`)
+      : problemOf(error);
+  return problem.toResponse();
+}
+
+/** The longest that a timer waits. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Requests of a connection that wait for their answers. */
+const MOST_PIPELINED = 100;
+
+/** Cuts a connection that asks and asks: requests of a few bytes, read thousands at a time, would be answers of thousands. */
+function limited(answer: RequestListener): RequestListener {
+  const waiting = new WeakMap<Socket, number>();
+  return (request, response) => {
+    const { socket } = request;
+    if (socket.destroyed) return;
+    const count = (waiting.get(socket) ?? 0) + 1;
+    waiting.set(socket, count);
+    response.once('close', () => waiting.set(socket, waiting.get(socket)! - 1));
+    if (count > MOST_PIPELINED) socket.destroy();
+    else answer(request, response);
   };
 }

@@ -69,3 +69,22 @@ test('a full disk: a clear error, and nothing behind the lines that it took', as
   await expect(output.close()).rejects.toMatchObject(error);
   expect(text('full')).toBe('a\nb');
 });
+
+test.each<[string, string, (path: string) => Promise<unknown>]>([
+  ['removed', 'nothing', (path) => promises.rm(path)],
+  ['emptied', '3 bytes', (path) => promises.truncate(path)],
+  ['replaced', 'another file', (path) => promises.rm(path).then(() => promises.writeFile(path, 'aß\nb\n'))],
+])('an output that is %s meanwhile is not said to be whole', async (_, found, disturb) => {
+  room = Number.POSITIVE_INFINITY;
+  const path = scratch.at('disturbed');
+  await promises.rm(path, { force: true });
+  const output = await FileOutput.create(path);
+  output.add('aß\n');
+  await setTimeout(600);
+  await disturb(path);
+  output.add('b\n\n');
+  await expect(output.close()).rejects.toMatchObject({
+    code: 'OUTPUT',
+    message: `${path}: expected the 7 bytes that were written, found ${found}`,
+  });
+});

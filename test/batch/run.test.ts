@@ -1,4 +1,13 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { type BatchOptions, type Counts, runBatch } from '../../src/batch/run.js';
@@ -164,6 +173,16 @@ test('when it fails, what is done is written and the output is unfinished', asyn
   expect(existsSync(`${path}.unfinished`)).toBe(true);
 });
 
+test('a note that is gone before the output is whole is not missed', async () => {
+  leave(TASK, '');
+  const classify = async () => {
+    rmSync(`${path}.unfinished`, { force: true });
+    return [];
+  };
+  await run(TASK, FILES, { classify });
+  expect(existsSync(`${path}.unfinished`)).toBe(false);
+});
+
 describe('who may write', () => {
   test('an output that is finished is replaced only when told to', async () => {
     rmSync(`${path}.unfinished`, { force: true });
@@ -224,5 +243,51 @@ describe('who may write', () => {
         }),
       );
     }
+  });
+
+  test.each<[string, string, (note: string) => void]>([
+    ['a folder', 'a folder, pipe or device', (note) => mkdirSync(note)],
+    ['a device without end', 'a folder, pipe or device', (note) => symlinkSync('/dev/zero', note)],
+    ['a huge file', '3000000000 bytes', (note) => [writeFileSync(note, ''), truncateSync(note, 3e9)]],
+    ['a loop', 'a loop of links (ELOOP)', (note) => symlinkSync(note, note)],
+    [
+      'of no process',
+      '1',
+      (note) => writeFileSync(note, '{"unfinished": 1, "writer": {"pid": -1, "start": ""}}'),
+    ],
+  ])('a note that is %s is refused unread', (_, found, make) => {
+    const note = `${path}.unfinished`;
+    rmSync(note, { force: true });
+    make(note);
+    expect(() => claim(path, TASK, true)).toThrow(
+      expect.objectContaining({
+        code: 'RESUME',
+        message: `${note}: expected a note of format 1 about an unfinished output, found ${found}; without it, --overwrite begins anew`,
+      }),
+    );
+    rmSync(note, { recursive: true });
+  });
+
+  test('a name that leaves no room for that of the note', () => {
+    expect(() => claim(`${path}${'a'.repeat(240)}`, TASK, false)).toThrow(
+      expect.objectContaining({
+        code: 'OUTPUT',
+        message: expect.stringMatching(/found a name that is too long/),
+      }),
+    );
+  });
+
+  test('a broken link is no free name, nor an output to go on with', () => {
+    leave(TASK, 'lines');
+    rmSync(path);
+    symlinkSync('nowhere', path);
+    expect(() => claim(path, TASK, false)).toThrow(
+      expect.objectContaining({
+        code: 'OUTPUT_EXISTS',
+        message: `${path}: expected a free name, found a broken link; --overwrite replaces it`,
+      }),
+    );
+    expect(claim(path, TASK, true)).toBe(false);
+    expect(lstatSync(path, { throwIfNoEntry: false })).toBeUndefined();
   });
 });

@@ -138,6 +138,18 @@ test('an output that is whole is not replaced without --overwrite', async () => 
   expect(readLines().map(({ file }) => file)).toEqual(['source1.png', 'source2.png']);
 });
 
+test('the model is not overwritten', async () => {
+  copyFileSync(
+    new URL('../../models/deit_cifar10.safetensors', import.meta.url),
+    scratch.at('m.safetensors'),
+  );
+  const list = scratch.write('list.txt', 'source1.png');
+  expect(await batch(list, '--model', 'm.safetensors', '-o', 'm.safetensors', '--overwrite')).toMatchObject({
+    code: 1,
+    stderr: 'fqvit: OUTPUT: m.safetensors: expected another file than the input, found the input itself\n',
+  });
+});
+
 test('a list on standard input, lines on standard output', async () => {
   const script = `printf 'source1.png\\nnowhere.png\\n' | "$0" "$1" batch - -o - --model deit_cifar10 --top 1 --format csv`;
   const lines = await new Promise<string>((resolve) => {

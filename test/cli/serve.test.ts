@@ -137,6 +137,17 @@ describe('a service', () => {
     for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   });
 
+  test.each([
+    ['no path', 'GET ftp://a/healthz HTTP/1.1\r\nhost: a\r\n'],
+    ['no host', 'GET /healthz HTTP/1.1\r\nhost: a/b\r\n'],
+  ])('%s is a problem too', async (_, head) => {
+    const socket = connect(Number(new URL(service.url).port));
+    socket.write(`${head}connection: close\r\n\r\n`);
+    let answer = '';
+    for await (const bytes of socket) answer += bytes;
+    expect(answer).toMatch(/^HTTP\/1.1 400 .*problem\+json.*"request: expected .*"code":"REQUEST"/s);
+  });
+
   test('survives connections that are cut at any moment', async () => {
     const bytes = Buffer.concat([
       Buffer.from(`POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: ${photo.length}\r\n\r\n`),
@@ -193,6 +204,39 @@ test('a token from the environment', async () => {
   expect((await post(url, photo)).status).toBe(401);
   const answer = await fetch(`${url}/v1/models`, { headers: { authorization: 'Bearer sesame' } });
   expect(await answer.json()).toMatchObject({ models: [{ id: 'deit_cifar10', classes: 10 }] });
+  child.kill();
+  expect(await ended).toBe(0);
+});
+
+test.each(['', ' ', 'ö'])('the token %j from the environment is refused', async (token) => {
+  await expect(started([], { FQVIT_TOKEN: token })).rejects.toThrow(
+    'fqvit: OPTION: variable FQVIT_TOKEN: expected visible ASCII characters, found ',
+  );
+});
+
+test('a connection that asks thousands of times at once, or does not take its answer, is cut', async () => {
+  const { url, child, ended } = await started(['--timeout', '500', '--log-level', 'silent']);
+  const asking = connect(Number(new URL(url).port));
+  asking.on('error', () => {}).resume();
+  asking.write('GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(1500));
+  await once(asking, 'close');
+  expect(asking.bytesRead).toBeLessThan(2e6);
+
+  const boundary = 'boundary-of-a-form';
+  const name = 'n'.repeat(9e6);
+  const head = `--${boundary}\r\ncontent-disposition: form-data; name="image"; filename="${name}"\r\n\r\n`;
+  const body = Buffer.concat([Buffer.from(head), photo, Buffer.from(`\r\n--${boundary}--\r\n`)]);
+  const silent = connect(Number(new URL(url).port));
+  silent.on('error', () => {}).pause();
+  const type = `multipart/form-data; boundary=${boundary}`;
+  silent.write(
+    `POST /v1/classify HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`,
+  );
+  silent.write(body);
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  silent.resume();
+  await once(silent, 'close');
+  expect(silent.bytesRead).toBeLessThan(name.length);
   child.kill();
   expect(await ended).toBe(0);
 });

@@ -328,6 +328,31 @@ describe('what is too much', () => {
   });
 });
 
+test.each([
+  ['a document', json(`{"images":[${'"",'.repeat(1e6)}""]}`)],
+  [
+    'a form',
+    post(
+      `${'--boundary-of-a-form\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n\r\n'.repeat(5e4)}--boundary-of-a-form--\r\n`,
+      {
+        'content-type': 'multipart/form-data; boundary=boundary-of-a-form',
+      },
+    ),
+  ],
+])('%s of very many photos is refused before they are made', async (_, request) => {
+  const arrays = jest.spyOn(Uint8Array, 'from');
+  const start = performance.now();
+  const answer = await app().request('/v1/classify', request);
+  expect([answer.status, await answer.json()]).toMatchObject([400, { code: 'TOO_MANY_IMAGES' }]);
+  expect(arrays).not.toHaveBeenCalled();
+  expect(performance.now() - start).toBeLessThan(1000);
+  arrays.mockRestore();
+});
+
+test('an empty token lets nobody in', async () => {
+  expect((await app({ token: '' }).request('/v1/models')).status).toBe(401);
+});
+
 describe('a token', () => {
   const service = app({
     token: 'sesame',

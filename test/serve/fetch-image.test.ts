@@ -124,6 +124,13 @@ describe('from a server', () => {
       'URL_ANSWER',
       /a part of its body/,
     ],
+    [
+      'another protocol',
+      (request) =>
+        request.socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+      'URL_ANSWER',
+      /found none/,
+    ],
     ['no answer', (request) => request.socket.destroy(), 'URL_ANSWER', /ECONNRESET/],
   ])('%s', async (_, listener, code, detail) => {
     const url = await from(listener);

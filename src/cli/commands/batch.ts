@@ -73,7 +73,8 @@ export default describeCommand({
       top: integerOption('top', args.top, 1),
       maxPixels: integerOption('max-pixels', args['max-pixels'], 1),
     };
-    const output = target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images] });
+    const output =
+      target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images, args.model ?? ''] });
     const total = await countOf(images);
     const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers);
     const { labels } = pool.info;

@@ -74,7 +74,7 @@ export default describeCommand({
       maxPixels: integerOption('max-pixels', args['max-pixels'], 1),
       maxImages: integerOption('max-images', args['max-images'], 1, 10_000),
       timeoutMs: integerOption('timeout', args.timeout, 100, 2 ** 31 - 1),
-      token: args.token ?? process.env.FQVIT_TOKEN,
+      token: tokenOf(args.token),
       allowUrl: args['allow-url'] ?? false,
       logLevel: args['log-level'],
     };
@@ -101,3 +101,12 @@ export default describeCommand({
     await service.stop(grace);
   },
 });
+
+/** One that no client could send would close the service, an empty one would open it. @throws UsageError `OPTION` */
+function tokenOf(option: string | undefined): string | undefined {
+  const token = option ?? process.env.FQVIT_TOKEN;
+  if (token === undefined || /^[!-~]+$/.test(token)) return token;
+  const name = option === undefined ? 'variable FQVIT_TOKEN' : 'option --token';
+  const found = token === '' ? 'nothing' : 'others';
+  throw new UsageError('OPTION', `${name}: expected visible ASCII characters, found ${found}`);
+}
