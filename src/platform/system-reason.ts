@@ -12,6 +12,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: 'a loop of links',
   EADDRINUSE: 'another program there',
   EADDRNOTAVAIL: 'none of this machine',
+  ENOTFOUND: 'a name that nobody has',
 };
 
 /** What the system said, in words where they are known. */

@@ -98,12 +98,9 @@ function request(url: URL, signal: AbortSignal, isAllowed: typeof isPublic): Pro
     const asking = get(url, { lookup: checkedLookup(isAllowed), signal, agent: false }, resolve);
     asking.on('error', (error) => {
       if (signal.aborted) reject(signal.reason);
-      else
-        reject(
-          error instanceof Problem ? error : unanswered((error as NodeJS.ErrnoException).code ?? 'none'),
-        );
+      else reject(error instanceof Problem ? error : unanswered('no answer'));
     });
-    asking.on('close', () => reject(unanswered('none'))); // what switches to another protocol ends without an error
+    asking.on('close', () => reject(unanswered('no answer'))); // what switches to another protocol ends without an error
   });
 }
 

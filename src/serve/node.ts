@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
@@ -38,6 +39,7 @@ export async function listen(
     },
     limited(getRequestListener(app.fetch, { errorHandler })),
   );
+  server.on('clientError', refuse);
   server.maxConnections = maxConnections;
   // of silence: an answer that nobody takes has no other end
   server.timeout = Math.min(2 * timeoutMs, MAX_TIMER_MS);
@@ -69,6 +71,26 @@ function errorHandler(error: unknown): Response {
       : problemOf(error);
   return problem.toResponse();
 }
+
+/** What is no HTTP, too long for it or too slow, which Node's parser finds: the connection ends. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, found] = PARSER_FAULTS[error.code ?? ''] ?? [400, 'other bytes'];
+  const problem = new Problem(status, 'REQUEST', `request: expected one of HTTP/1.1, found ${found}`);
+  const { title, type, document } = problem;
+  const body = JSON.stringify(document);
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+const PARSER_FAULTS: Readonly<Record<string, readonly [status: number, found: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'a head that is too long'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'a part of one'],
+};
 
 /** The longest that a timer waits. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

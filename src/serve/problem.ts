@@ -11,16 +11,21 @@ export class Problem extends Error {
     super(message);
   }
 
+  readonly type = 'application/problem+json';
+
+  get title(): string {
+    return TITLES[this.status]!;
+  }
+
+  get document(): object {
+    const { title, status, message: detail, code } = this;
+    return { title, status, detail, code };
+  }
+
   toResponse(): Response {
-    const document = {
-      title: TITLES[this.status],
+    return Response.json(this.document, {
       status: this.status,
-      detail: this.message,
-      code: this.code,
-    };
-    return Response.json(document, {
-      status: this.status,
-      headers: { ...this.headers, 'content-type': 'application/problem+json' },
+      headers: { ...this.headers, 'content-type': this.type },
     });
   }
 }
@@ -35,6 +40,7 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };

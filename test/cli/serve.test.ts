@@ -138,6 +138,22 @@ describe('a service', () => {
   });
 
   test.each([
+    ['no HTTP', 'hello\r\n\r\n', 400],
+    [
+      'two lengths',
+      'POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+      400,
+    ],
+    ['a long head', `GET /healthz HTTP/1.1\r\nHost: x\r\na: ${'b'.repeat(20_000)}\r\n\r\n`, 431],
+  ])('%s is a problem too', async (_, bytes, status) => {
+    const [head, body] = (await raw(bytes)).split('\r\n\r\n');
+    expect(head).toMatch(
+      new RegExp(`^HTTP/1\\.1 ${status} .*\r\ncontent-type: application/problem\\+json\r\n`),
+    );
+    expect(JSON.parse(body!)).toMatchObject({ status, code: 'REQUEST' });
+  });
+
+  test.each([
     ['no path', 'GET ftp://a/healthz HTTP/1.1\r\nhost: a\r\n'],
     ['no host', 'GET /healthz HTTP/1.1\r\nhost: a/b\r\n'],
   ])('%s is a problem too', async (_, head) => {
