@@ -16,6 +16,9 @@ import { type Chosen, chooseTier, namedTier } from '../runtime/tier.js';
 import type { Seat, Task } from './messages.js';
 import { Seated } from './seated.js';
 
+/** That a worker has at a time: so it need not wait for the next. */
+const IMAGES_EACH = 2;
+
 /** The longest that a timer waits. */
 const MAX_LIMIT_MS = 2 ** 31 - 1;
 
@@ -29,7 +32,10 @@ export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
 }
 
 export interface PoolCallOptions extends Omit<ClassifyOptions, 'top'> {
-  /** Milliseconds that a worker may take for the image: then it ends, and another takes its place. Default: no limit. */
+  /**
+   * Milliseconds for the image from when a worker takes it, who may have one other: then that worker ends, and another takes its place. Default:
+   * no limit.
+   */
   limitMs?: number;
 }
 
@@ -118,6 +124,7 @@ interface Waiting {
 export class Pool {
   readonly info: PoolInfo;
   readonly #all: readonly Seated[];
+  /** Each as often as it may have another image. */
   readonly #idle: Seated[];
   readonly #waiting = new Set<Waiting>();
   #isDisposed = false;
@@ -126,7 +133,7 @@ export class Pool {
   constructor(info: PoolInfo, workers: Seated[]) {
     this.info = frozen(info);
     this.#all = workers;
-    this.#idle = [...workers];
+    this.#idle = Array.from({ length: IMAGES_EACH }, () => workers).flat();
   }
 
   /** Images that wait for a worker. */

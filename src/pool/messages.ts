@@ -27,8 +27,14 @@ export interface Task {
   readonly options: object;
 }
 
+/** The first gives it its seat, the others tasks. */
+export interface Message<T extends Seat | Task> {
+  readonly id: number;
+  readonly message: T;
+}
+
 /** What a worker answers: to its seat with nothing, to a task with its result. */
-export type Answer = { readonly result?: unknown } | { readonly error: unknown };
+export type Answer = { readonly id: number } & ({ readonly result?: unknown } | { readonly error: unknown });
 
 const KINDS = [CheckpointError, HubError, ImageError, QuantizeError, RuntimeError, UsageError];
 

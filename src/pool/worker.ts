@@ -1,10 +1,10 @@
-/** The script of a worker of a pool: one lane, one image at a time. */
+/** The script of a worker of a pool: one lane. While an image is read, another is computed. */
 import { parentPort } from 'node:worker_threads';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
 import { Model } from '../classify.js';
 import type { ImageSource } from '../image/source.js';
 import { IntegerRunner } from '../models/integer.js';
-import { type Answer, carried, type Seat, type Task } from './messages.js';
+import { type Answer, carried, type Message, type Seat, type Task } from './messages.js';
 
 const port = parentPort!;
 
@@ -14,21 +14,24 @@ async function sit({ bytes, name, tier, module, lane }: Seat): Promise<Model> {
   return new Model(checkpoint, bytes.length, tier, 1, runner);
 }
 
-async function answer(making: Promise<unknown>): Promise<void> {
+async function answer(id: number, making: Promise<unknown>): Promise<void> {
   let message: Answer;
   try {
-    message = { result: await making };
+    message = { id, result: await making };
   } catch (error) {
-    message = { error: carried(error) };
+    message = { id, error: carried(error) };
   }
   port.postMessage(message);
 }
 
-port.once('message', async (seat: Seat) => {
+port.once('message', async ({ id, message: seat }: Message<Seat>) => {
   const sitting = sit(seat);
-  await answer(sitting.then(() => undefined));
-  port.on('message', async ({ call, image, options }: Task) => {
+  await answer(
+    id,
+    sitting.then(() => undefined),
+  );
+  port.on('message', async ({ id, message: { call, image, options } }: Message<Task>) => {
     const model = await sitting;
-    await answer(model[call](image as ImageSource, options));
+    await answer(id, model[call](image as ImageSource, options));
   });
 });

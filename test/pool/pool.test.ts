@@ -164,11 +164,32 @@ describe('a pool of two workers', () => {
   });
 });
 
+test('an image that takes too long does not cost the one beside it', async () => {
+  const pool = await createPool(tinyIntegerFile(), { workers: 1 });
+  const codes = await pool.codes(picture(2));
+  const slow = pool.codes(picture(1, 1500), { limitMs: 1 });
+  const beside = pool.codes(picture(2));
+  await expect(slow).rejects.toMatchObject({ code: 'POOL_LIMIT' });
+  expect(await beside).toEqual(codes);
+  await pool.dispose();
+});
+
+test('what is disposed while a worker is being replaced ends', async () => {
+  const pool = await createPool(tinyIntegerFile(), { workers: 1 });
+  const calls = Promise.allSettled([
+    pool.codes(picture(1, 1500), { limitMs: 1 }),
+    ...[2, 3, 4].map((seed) => pool.codes(picture(seed, 1500))),
+  ]);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await pool.dispose();
+  expect((await calls).map(({ status }) => status)).toEqual(Array(4).fill('rejected'));
+});
+
 test('images wait in the order of the calls', async () => {
   const pool = await createPool(tinyIntegerFile(), { workers: 1 });
   const order: number[] = [];
   const calls = Array.from({ length: 30 }, (_, i) => pool.codes(picture(i)).then(() => order.push(i)));
-  expect(pool.waiting).toBe(29);
+  expect(pool.waiting).toBe(28);
   await Promise.all(calls);
   expect(order).toEqual(Array.from({ length: 30 }, (_, i) => i));
   expect(pool.waiting).toBe(0);
