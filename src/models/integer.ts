@@ -2,6 +2,7 @@ import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
+import { Turn } from '../runtime/turn.js';
 import { execute, link, type Program } from './integer/calls.js';
 import type { Buffer, Lane, ModelPlan, PlanStep } from './integer/plan.js';
 import { planSwin } from './integer/swin.js';
@@ -17,9 +18,12 @@ export function planIntegerModel(model: IntegerModel, threads = 1, lane?: Lane):
     : planVit(model, architecture, threads, lane);
 }
 
-/** A lane beside the first, over its memory. */
+/** A lane over a memory that is filled. */
 export interface Joined extends Lane {
   readonly memory: WebAssembly.Memory;
+  /** `Turn` has them. */
+  readonly words: Int32Array;
+  readonly owner: number;
 }
 
 /**
@@ -37,6 +41,7 @@ export class IntegerRunner {
     plan: ModelPlan,
     private readonly program: Program,
     private readonly team: Team | undefined,
+    private readonly turn: Turn | undefined,
   ) {
     this.steps = plan.steps;
     this.buffers = plan.buffers;
@@ -57,19 +62,20 @@ export class IntegerRunner {
   ): Promise<IntegerRunner> {
     const plan = planIntegerModel(model, threads, lane);
     const isShared = threads > 1 || lane !== undefined;
-    const filled = lane !== undefined && 'memory' in lane ? lane.memory : undefined;
-    const memory = filled ?? plan.memory.allocate(isShared);
+    const joined = lane !== undefined && 'memory' in lane ? lane : undefined;
+    const memory = joined?.memory ?? plan.memory.allocate(isShared);
     const kernels = await instantiateKernels(wasm, memory, isShared);
     const shares = Array.from({ length: threads - 1 }, (_, i) => plan.calls(i + 1));
     const starting =
       threads > 1
         ? Team.start(wasm as WebAssembly.Module, memory, plan.team + JOB_OFFSET, shares)
         : undefined;
-    for (const fill of filled === undefined ? plan.fills : plan.laneFills) fill(memory.buffer, kernels);
+    for (const fill of joined === undefined ? plan.fills : plan.laneFills) fill(memory.buffer, kernels);
     const program = link(plan.calls(0), kernels);
+    const turn = joined && new Turn(joined.words, joined.owner);
     // Without the tensors, which are views on the file: it can go, the memory has its own copy.
     const { tensors: _, ...description } = model;
-    return new IntegerRunner(description, memory, kernels, plan, program, await starting);
+    return new IntegerRunner(description, memory, kernels, plan, program, await starting, turn);
   }
 
   /**
@@ -78,6 +84,10 @@ export class IntegerRunner {
    * @returns its codes, uint8 `[classes]` or `[features]`
    */
   run(pixels: Uint8Array, output = 'logits'): Uint8Array {
+    return this.turn?.run(() => this.pass(pixels, output)) ?? this.pass(pixels, output);
+  }
+
+  private pass(pixels: Uint8Array, output: string): Uint8Array {
     this.write('pixels', pixels);
     this.team?.begin();
     try {

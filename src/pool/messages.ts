@@ -17,6 +17,11 @@ export interface Seat {
   readonly name: string;
   readonly tier: Tier;
   readonly module: WebAssembly.Module;
+  readonly lane: Omit<Joined, 'words' | 'owner'>;
+}
+
+/** A seat, as a thread takes it. */
+export interface TakenSeat extends Seat {
   readonly lane: Joined;
 }
 
@@ -28,7 +33,7 @@ export interface Task {
 }
 
 /** The first gives it its seat, the others tasks. */
-export interface Message<T extends Seat | Task> {
+export interface Message<T extends TakenSeat | Task> {
   readonly id: number;
   readonly message: T;
 }

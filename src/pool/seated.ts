@@ -1,3 +1,4 @@
+import { TURN_WORDS, Turn } from '../runtime/turn.js';
 import type { Seat, Task } from './messages.js';
 import { INTERRUPTED, Thread } from './thread.js';
 
@@ -5,6 +6,8 @@ import { INTERRUPTED, Thread } from './thread.js';
 export class Seated {
   #hasEnded = false;
   #thread: Promise<Thread>;
+  #starts = 0;
+  readonly #words = new Int32Array(new SharedArrayBuffer(4 * TURN_WORDS));
 
   private constructor(private readonly seat: Seat) {
     this.#thread = this.#start();
@@ -45,9 +48,11 @@ export class Seated {
   }
 
   async #start(): Promise<Thread> {
+    const owner = ++this.#starts;
+    await Turn.take(this.#words, owner);
     const thread = new Thread();
     try {
-      await thread.ask(this.seat);
+      await thread.ask({ ...this.seat, lane: { ...this.seat.lane, words: this.#words, owner } });
     } catch (error) {
       await thread.end();
       throw error;

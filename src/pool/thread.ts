@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { ImageError, RuntimeError } from '../errors.js';
 import { isRaw } from '../image/source.js';
-import { type Answer, restored, type Seat, type Task } from './messages.js';
+import { type Answer, restored, type TakenSeat, type Task } from './messages.js';
 
 /** Also from where the CommonJS build lies. */
 const WORKER = new URL('../pool/worker.js', import.meta.url);
@@ -48,7 +48,7 @@ export class Thread {
    * @throws what the worker throws; ImageError `IMAGE_SOURCE` for what cannot be copied; RuntimeError `POOL` if the thread ends,
    *   `POOL_LIMIT` after `limitMs`, which ends it, `INTERRUPTED` where another message did
    */
-  ask(message: Seat | Task, limitMs?: number): Promise<unknown> {
+  ask(message: TakenSeat | Task, limitMs?: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#hasEnded || this.#fault !== undefined) throw INTERRUPTED;
       const id = this.#count++;
@@ -87,7 +87,7 @@ export class Thread {
     return pending;
   }
 
-  #post(id: number, message: Seat | Task): void {
+  #post(id: number, message: TakenSeat | Task): void {
     if ('image' in message) {
       const [image, transfer] = toSend(message.image);
       this.#worker.postMessage({ id, message: { ...message, image } }, transfer);

@@ -4,11 +4,11 @@ import { readIntegerModel } from '../checkpoint/integer-model.js';
 import { Model } from '../classify.js';
 import type { ImageSource } from '../image/source.js';
 import { IntegerRunner } from '../models/integer.js';
-import { type Answer, carried, type Message, type Seat, type Task } from './messages.js';
+import { type Answer, carried, type Message, type TakenSeat, type Task } from './messages.js';
 
 const port = parentPort!;
 
-async function sit({ bytes, name, tier, module, lane }: Seat): Promise<Model> {
+async function sit({ bytes, name, tier, module, lane }: TakenSeat): Promise<Model> {
   const checkpoint = readIntegerModel(bytes, { file: name });
   const runner = await IntegerRunner.create(checkpoint, module, 1, lane);
   return new Model(checkpoint, bytes.length, tier, 1, runner);
@@ -24,7 +24,7 @@ async function answer(id: number, making: Promise<unknown>): Promise<void> {
   port.postMessage(message);
 }
 
-port.once('message', async ({ id, message: seat }: Message<Seat>) => {
+port.once('message', async ({ id, message: seat }: Message<TakenSeat>) => {
   const sitting = sit(seat);
   await answer(
     id,
