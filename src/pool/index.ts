@@ -124,8 +124,6 @@ interface Waiting {
 export class Pool {
   readonly info: PoolInfo;
   readonly #all: readonly Seated[];
-  /** Each as often as it may have another image. */
-  readonly #idle: Seated[];
   readonly #waiting = new Set<Waiting>();
   #isDisposed = false;
 
@@ -133,7 +131,6 @@ export class Pool {
   constructor(info: PoolInfo, workers: Seated[]) {
     this.info = frozen(info);
     this.#all = workers;
-    this.#idle = Array.from({ length: IMAGES_EACH }, () => workers).flat();
   }
 
   /** Images that wait for a worker. */
@@ -178,10 +175,10 @@ export class Pool {
     checkLimit(limitMs);
     checkImage(image);
     if (signal !== undefined) setMaxListeners(0, signal); // one for many calls is no leak
-    const worker = this.#idle.pop() ?? (await this.#turn(signal));
+    const worker = this.#free() ?? (await this.#turn(signal));
     const running = worker.run({ call, image, options }, limitMs).finally(() => {
       const [next] = this.#waiting;
-      if (next === undefined) this.#idle.push(worker);
+      if (next === undefined) worker.images--;
       else next.take(worker);
     });
     try {
@@ -190,6 +187,14 @@ export class Pool {
     } catch (error) {
       throw this.#isDisposed ? disposed() : error;
     }
+  }
+
+  /** The worker with the fewest images, if it may have another. */
+  #free(): Seated | undefined {
+    const least = this.#all.reduce((a, b) => (b.images < a.images ? b : a));
+    if (least.images === IMAGES_EACH) return undefined;
+    least.images++;
+    return least;
   }
 
   /** A worker, after those who have waited longer. */

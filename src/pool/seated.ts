@@ -4,6 +4,8 @@ import { INTERRUPTED, Thread } from './thread.js';
 
 /** A worker of a pool. One whose thread ends or takes too long gets another in the same lane. */
 export class Seated {
+  /** That it has at the moment. */
+  images = 0;
   #hasEnded = false;
   #thread: Promise<Thread>;
   #starts = 0;
