@@ -36,3 +36,20 @@ test('a pass that fails leaves the lane free', async () => {
   expect(() => new Turn(words, 1).run(fails)).toThrow('no memory');
   await Turn.take(words, 2);
 });
+
+test('a thread that has been replaced does not say that its successor is done', async () => {
+  const words = wordsOf();
+  await Turn.take(words, 1);
+  await Turn.take(words, 2);
+  let taken: Promise<void> | undefined;
+  let isTaken = false;
+  new Turn(words, 2).run(() => {
+    expect(() => new Turn(words, 1).run(() => {})).toThrow('its lane is that of another thread');
+    expect(words.filter((word) => word === 1)).toHaveLength(1);
+    taken = Turn.take(words, 3).then(() => {
+      isTaken = true;
+    });
+  });
+  expect(isTaken).toBe(false);
+  await taken;
+});
