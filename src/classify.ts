@@ -15,7 +15,7 @@ import { checkSignal } from './platform/read-options.js';
 import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
 import type { Tier } from './runtime/kernels.js';
 import { availableThreads, MAX_THREADS } from './runtime/threads.js';
-import { chooseTier, namedTier } from './runtime/tier.js';
+import { tierFor } from './runtime/tier.js';
 
 const TIERS: readonly Tier[] = ['relaxed', 'simd', 'scalar'];
 
@@ -111,17 +111,14 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
  * @throws UsageError `TIER`, `THREADS`, `SHA256`, `SIGNAL`, `PROGRESS`
  */
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
-  const { tier, wasm, signal } = options;
+  const { tier, signal } = options;
   if (tier !== undefined && !TIERS.includes(tier))
     throw new UsageError('TIER', `tier: expected one of ${TIERS.join(', ')}, found ${shown(tier)}`);
   const threads = threadCount(options);
   const { bytes, name } = await readModel(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
   const isShared = threads > 1;
-  const chosen =
-    tier === undefined && wasm === undefined
-      ? await chooseTier(checkpoint.recipe.weightBits, isShared)
-      : await namedTier(tier ?? 'simd', isShared, wasm, signal);
+  const chosen = await tierFor(checkpoint.recipe.weightBits, isShared, options);
   signal?.throwIfAborted();
   const count = chosen.tier === 'scalar' ? 1 : threads;
   const runner = await IntegerRunner.create(checkpoint, chosen.module, count);

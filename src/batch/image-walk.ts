@@ -68,7 +68,7 @@ function wanted(name: string, what: Pick<Dirent, 'isFile' | 'isDirectory'> | und
   return IMAGE_NAME.test(name) && (what?.isFile() ?? true) ? [name] : [];
 }
 
-function unreadable(folder: string, cause: unknown): RuntimeError {
+export function unreadable(folder: string, cause: unknown): RuntimeError {
   return new RuntimeError('SOURCE', `${folder}: expected a readable folder, found ${systemReason(cause)}`, {
     cause,
   });

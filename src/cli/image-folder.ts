@@ -1,8 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { walkImages } from '../batch/image-walk.js';
-import { FqvitError, RuntimeError } from '../errors.js';
-import { systemReason } from '../platform/system-reason.js';
+import { unreadable, walkImages } from '../batch/image-walk.js';
+import { FqvitError } from '../errors.js';
 import { expectFolder } from './files.js';
 
 /**
@@ -23,9 +22,7 @@ export async function listImages(folder: string): Promise<string[]> {
 /** What a folder holds, but names that begin with a dot, by code units. @throws RuntimeError `SOURCE` */
 export async function folderEntries(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
-    throw new RuntimeError('SOURCE', `${folder}: expected a readable folder, found ${systemReason(cause)}`, {
-      cause,
-    });
+    throw unreadable(folder, cause);
   });
   const visible = entries.filter(({ name }) => !name.startsWith('.'));
   return Promise.all(

@@ -44,13 +44,10 @@ export async function loadPool(
   source: string,
   workers: number | undefined,
 ): Promise<{ pool: Pool; sha256: string }> {
-  const { createPool } = await import('../pool/index.js');
-  const { bytes, name } = await opened(source, (options) => readModel(source, options));
-  const pool = await createPool(
-    new File([bytes as BlobPart], name),
-    workers === undefined ? {} : { workers },
-  );
-  return { pool, sha256: await sha256(bytes) };
+  const { createPoolOf } = await import('../pool/index.js');
+  const read = await opened(source, (options) => readModel(source, options));
+  const pool = await createPoolOf(read, workers === undefined ? {} : { workers });
+  return { pool, sha256: await sha256(read.bytes) };
 }
 
 async function opened<T>(source: string, open: (options: Options) => Promise<T>): Promise<T> {

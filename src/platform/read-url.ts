@@ -1,5 +1,6 @@
 import { RuntimeError } from '../errors.js';
 import { breathe } from './breathe.js';
+import { joined } from './joined.js';
 import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
 
 /** @throws RuntimeError `SOURCE` where nothing answers, or not with 2xx; the reason of `signal` */
@@ -77,11 +78,5 @@ export async function collect(
     stop();
     reader.releaseLock();
   }
-  const bytes = new Uint8Array(loaded);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joined(parts, loaded);
 }

@@ -9,10 +9,10 @@ import { isRaw, type RawPixels } from '../image/source.js';
 import { readModel } from '../model-source.js';
 import { IntegerRunner } from '../models/integer.js';
 import type { ByteSource } from '../platform/bytes.js';
-import { checkSignal } from '../platform/read-options.js';
+import { checkSignal, type NamedBytes } from '../platform/read-options.js';
 import { disposed, type Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
-import { type Chosen, chooseTier, namedTier } from '../runtime/tier.js';
+import { type Chosen, tierFor } from '../runtime/tier.js';
 import type { Seat, Task } from './messages.js';
 import { Seated } from './seated.js';
 
@@ -58,8 +58,13 @@ export interface PoolInfo extends Omit<ModelInfo, 'threads'> {
  *   not start
  */
 export async function createPool(source: ByteSource, options: PoolOptions = {}): Promise<Pool> {
+  workerCount(options); // before anything is downloaded
+  return createPoolOf(await readModel(source, options), options);
+}
+
+/** @internal As `createPool`, of a checkpoint that has been read. */
+export async function createPoolOf({ bytes, name }: NamedBytes, options: PoolOptions): Promise<Pool> {
   const workers = workerCount(options);
-  const { bytes, name } = await readModel(source, options);
   const common = { bytes: inSharedMemory(bytes), name };
   const checkpoint = readIntegerModel(common.bytes, { file: name });
   const { tier, module } = await choose(checkpoint.recipe.weightBits, options);
@@ -93,14 +98,12 @@ function inSharedMemory(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
-async function choose(weightBits: number, { tier, wasm, signal }: PoolOptions): Promise<Chosen> {
+async function choose(weightBits: number, options: PoolOptions): Promise<Chosen> {
+  const { tier } = options;
   if (tier !== undefined && tier !== 'simd' && tier !== 'relaxed') {
     throw new UsageError('TIER', `tier: expected one of relaxed, simd, found ${shown(tier)}`);
   }
-  const chosen =
-    tier === undefined && wasm === undefined
-      ? await chooseTier(weightBits, true)
-      : await namedTier(tier ?? 'simd', true, wasm, signal);
+  const chosen = await tierFor(weightBits, true, options);
   if (chosen.tier !== 'scalar') return chosen;
   throw new RuntimeError('TIER', 'tier: expected an engine with WebAssembly SIMD, found one without');
 }

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { type Job, WaitingError, Worker } from 'bullmq';
 import { jsonLine, recordOf } from '../batch/record.js';
 import { FqvitError, UsageError } from '../errors.js';
@@ -51,7 +50,6 @@ export async function work(queue: PartQueue, options: WorkOptions): Promise<void
   await queue.agree('model', options.model);
   const stopping = new AbortController();
   const { signal } = stopping;
-  setMaxListeners(0, signal); // every image listens
   const stop = () => stopping.abort(options.signal.reason);
   options.signal.addEventListener('abort', stop);
   if (options.signal.aborted) stop();

@@ -28,6 +28,24 @@ export async function chooseTier(weightBits: number, shared: boolean): Promise<C
   return simd === undefined ? packaged('scalar', shared) : { tier: 'simd', module: simd };
 }
 
+/** What `load` and `createPool` were asked for. */
+export interface TierOptions {
+  readonly tier?: Tier | undefined;
+  readonly wasm?: WasmBinary | URL | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The tier and module that the options name, else the fastest. @throws as `namedTier` */
+export function tierFor(
+  weightBits: number,
+  shared: boolean,
+  { tier, wasm, signal }: TierOptions,
+): Promise<Chosen> {
+  return tier === undefined && wasm === undefined
+    ? chooseTier(weightBits, shared)
+    : namedTier(tier ?? 'simd', shared, wasm, signal);
+}
+
 /** The tier that was asked for. @throws RuntimeError `TIER` where the engine does not compute it, or wrongly */
 export async function namedTier(
   tier: Tier,

@@ -204,8 +204,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     return c.json({ status: 'ok' });
   });
   app.get('/metrics', async (c) => {
-    if (metrics === undefined)
-      throw new Problem(404, 'PATH', 'path: expected one of the service, found another');
+    if (metrics === undefined) throw noPath();
     return c.body(await metrics.text(admission.inside), 200, { 'content-type': metrics.contentType });
   });
   app.get('/openapi.json', (c) => c.json(document));

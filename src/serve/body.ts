@@ -1,3 +1,4 @@
+import { joined } from '../platform/joined.js';
 import { Problem } from './problem.js';
 
 /**
@@ -46,15 +47,4 @@ function abortOf(signal: AbortSignal): Promise<never> {
   });
   aborted.catch(() => {}); // also where it comes after the body
   return aborted;
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
