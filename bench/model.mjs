@@ -15,7 +15,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findArchitecture } from '../dist/checkpoint/timm-architectures.js';
+import { timmArchitecture } from '../dist/checkpoint/timm-architectures.js';
 import { load } from '../dist/index.js';
 import { quantize, readFloatModel } from '../dist/quantize/index.js';
 import { NARROW_BITS } from '../dist/runtime/tier.js';
@@ -58,7 +58,7 @@ report('model', { weights: own ? 'own' : 'generated', rounds, ...rule }, rows);
 
 /** Files of an architecture: the float checkpoint, and an integer one of each width. */
 async function generatedModel(name) {
-  const known = findArchitecture(name);
+  const known = timmArchitecture(name);
   const checkpoint = floatCheckpoint(known);
   const images = [noise(known.imageSize), noise(known.imageSize)];
   const save = (suffix, bytes) => {

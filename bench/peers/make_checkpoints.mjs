@@ -4,7 +4,7 @@
 //     [--float deit_tiny_patch16_224.safetensors] [--images photos/] [--calibration-images 256]
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findArchitecture } from '../../dist/checkpoint/timm-architectures.js';
+import { timmArchitecture } from '../../dist/checkpoint/timm-architectures.js';
 import { quantize } from '../../dist/quantize/index.js';
 import { floatCheckpoint, noise } from '../generated.mjs';
 import { option } from '../support.mjs';
@@ -15,7 +15,7 @@ const out = option('out', 'models');
 const given = option('float');
 const folder = option('images');
 const arch = ARCHITECTURES[name];
-const known = findArchitecture(arch);
+const known = timmArchitecture(arch);
 
 const float = given ? new Uint8Array(readFileSync(given)) : floatCheckpoint(known);
 const photos = folder && readdirSync(folder).filter((file) => /\.(jpe?g|png|webp)$/i.test(file));

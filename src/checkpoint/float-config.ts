@@ -19,6 +19,10 @@ export interface FloatConfig {
   image_size?: number;
   patch_size?: number;
   layer_norm_eps?: number;
+  /** Blocks; of a Swin those of each stage. Only checked: the tensors show it. */
+  depth?: number | readonly number[];
+  /** Whether query, key and value have biases. Only checked. */
+  qkv_bias?: boolean;
   /** What the head of a ViT reads; `avg`: the mean of the patches. */
   global_pool?: 'token' | 'avg';
   /** Which GELU. */
@@ -26,12 +30,16 @@ export interface FloatConfig {
   crop_pct?: number;
   /** What is resized before the crop: the short side, or both to the same length. */
   crop_mode?: 'center' | 'squash';
+  /** Where the crop begins in an odd margin: at the even half (torchvision, timm), or the lower one (transformers). */
+  crop_rounding?: 'even' | 'down';
   interpolation?: Interpolation;
   /** Of pixels in 0..1. */
   mean?: Rgb;
   /** Of pixels in 0..1. */
   std?: Rgb;
   labels?: readonly string[];
+  /** What the logits are made into: probabilities of one class, of each class apart, or the value itself. */
+  output?: 'softmax' | 'sigmoid' | 'value';
 }
 
 /** A value's check, and what a message says was expected. */
@@ -55,6 +63,11 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
   image_size: positiveInteger,
   patch_size: positiveInteger,
   layer_norm_eps: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
+  depth: [
+    (value) => [value].flat().length <= 2 ** 10 && [value].flat().every((one) => positiveInteger[0](one)),
+    'a positive integer, or one for each stage',
+  ],
+  qkv_bias: [(value) => typeof value === 'boolean', 'true or false'],
   global_pool: [(value) => value === 'token' || value === 'avg', '"token" or "avg"'],
   activation: [(value) => GELUS.includes(value as Gelu), '"exact", "tanh" or "quick"'],
   crop_pct: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
@@ -63,10 +76,15 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
     '"nearest", "lanczos", "bilinear" or "bicubic"',
   ],
   crop_mode: [(value) => value === 'center' || value === 'squash', '"center" or "squash"'],
+  crop_rounding: [(value) => value === 'even' || value === 'down', '"even" or "down"'],
   mean: [(value) => isTriple(value) && value.every((v) => within(v, 0, 1)), 'three numbers from 0 to 1'],
   std: [
     (value) => isTriple(value) && value.every((v) => v !== 0 && within(v, 0, 1)),
     'three numbers above 0 and at most 1',
+  ],
+  output: [
+    (value) => value === 'softmax' || value === 'sigmoid' || value === 'value',
+    '"softmax", "sigmoid" or "value"',
   ],
   labels: [
     (value) => Array.isArray(value) && value.every((v) => typeof v === 'string'),

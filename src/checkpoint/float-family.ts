@@ -1,12 +1,19 @@
 /** What the readers of DeiT and ViT and of Swin share: what they are given, what they give, and checks. */
 
 import { CheckpointError } from '../errors.js';
-import type { Architecture } from './architecture.js';
+import type { Architecture, Gelu } from './architecture.js';
+import type { AttentionParts } from './common-names.js';
 import type { FloatConfig } from './float-config.js';
 import type { NamedTensors } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
-import { type KnownArchitecture, listSizes, type NamedSizes } from './timm-architectures.js';
+import { shown } from './shown.js';
+import {
+  type KnownArchitecture,
+  listSizes,
+  type NamedSizes,
+  type Preparation,
+} from './timm-architectures.js';
 
 /** The shape of a float model. */
 export type FloatArchitecture = Architecture & { readonly layerNormEps: number };
@@ -29,15 +36,15 @@ export interface FloatSource {
 export interface FloatReading {
   readonly architecture: FloatArchitecture;
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** Where no config tells. */
-  readonly cropPct: number;
+  /** How photos are prepared where no config tells. */
+  readonly prepared: Pick<Preparation, 'cropPct'> & Partial<Preparation>;
 }
 
 /** The integer kernels step through dim, a head and the MLP by eight elements. */
 const CHANNEL_STEP = 8;
 
 /** As the architecture has it: left out where it is the exact one. */
-export function geluOf({ activation = 'exact' }: FloatConfig): Pick<Architecture, 'gelu'> {
+export function geluOf(activation: Gelu = 'exact'): Pick<Architecture, 'gelu'> {
   return activation === 'exact' ? {} : { gelu: activation };
 }
 
@@ -94,6 +101,20 @@ export function checkShapes(
     const { shape } = tensor;
     if (shape.length === expected.length && shape.every((n, axis) => n === expected[axis])) continue;
     refuseShape(tensor, `[${expected.join(', ')}]`, file);
+  }
+}
+
+/** Libraries ignore the blocks and biases that a config does not ask for: the file and its config must agree on them. */
+export function checkParts(
+  { config, file }: FloatSource,
+  depth: number | readonly number[],
+  attention: AttentionParts,
+): void {
+  if (config.depth !== undefined && [config.depth].flat().join() !== [depth].flat().join()) {
+    refuseConfig(`depth: expected ${shown(depth)}, as the tensors have, found ${shown(config.depth)}`, file);
+  }
+  if (config.qkv_bias !== undefined && config.qkv_bias !== attention.bias) {
+    refuseConfig(`qkv_bias: expected ${attention.bias}, as the tensors have, found ${config.qkv_bias}`, file);
   }
 }
 

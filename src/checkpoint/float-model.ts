@@ -16,7 +16,7 @@ import { canonicalNames } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
-import { findArchitecture, KNOWN_ARCHITECTURES, type KnownArchitecture } from './timm-architectures.js';
+import { type KnownArchitecture, tagsDiffer, timmArchitecture } from './timm-architectures.js';
 import { asFloat32 } from './typed-views.js';
 
 export type { FloatArchitecture } from './float-family.js';
@@ -55,6 +55,8 @@ export interface FloatModelOptions {
   config?: unknown;
   /** The files beside an ONNX model that hold its weights, by the names that it has for them. */
   externalFiles?: ReadonlyMap<string, Uint8Array> | undefined;
+  /** Heads of each block, of a Swin those of its first stage, where neither the file nor `arch` tells. */
+  heads?: number | undefined;
   /** These go before either config. */
   imageSize?: number | undefined;
   cropPct?: number | undefined;
@@ -119,16 +121,23 @@ export function floatModelOf(
   const named = canonicalNames(container.tensors, file);
   const read = named.family === 'swin' ? readSwin : readVit;
   const source = { file, tensors: container.tensors, named, config, arch, warnings };
-  const { architecture, tensors, cropPct } = read(source);
+  const { architecture, tensors, prepared } = read(source);
   const { family, imageSize, patchSize, classes } = architecture;
+  const isSquash = config.crop_mode === undefined ? prepared.squash : config.crop_mode === 'squash';
   const preprocessing: FloatPreprocessing = {
     imageSize,
-    cropPct: config.crop_pct ?? cropPct,
-    interpolation: config.interpolation ?? 'bicubic',
-    ...(config.crop_mode === 'squash' ? { squash: true } : {}),
-    mean: config.mean ?? FAMILY_PIXELS[family].mean,
-    std: config.std ?? FAMILY_PIXELS[family].std,
+    cropPct: config.crop_pct ?? prepared.cropPct,
+    interpolation: config.interpolation ?? prepared.interpolation ?? 'bicubic',
+    ...(isSquash ? { squash: true } : {}),
+    ...(config.crop_rounding === 'down' ? { cropRounding: 'down' } : {}),
+    mean: config.mean ?? prepared.mean ?? FAMILY_PIXELS[family].mean,
+    std: config.std ?? prepared.std ?? FAMILY_PIXELS[family].std,
   };
+  if (arch && config.mean === undefined && tagsDiffer(options.arch!)) {
+    warnings.push(
+      `the pretrained tags of ${arch.name} prepare photos differently: those of its first one are taken; --arch NAME.TAG names another`,
+    );
+  }
   const labels = config.labels ?? Array.from({ length: classes }, (_, index) => `class ${index}`);
   if (labels.length !== classes) {
     throw new CheckpointError(
@@ -148,10 +157,8 @@ export function floatModelOf(
 
 function knownArchitecture(arch: string | undefined): KnownArchitecture | undefined {
   if (arch === undefined) return undefined;
-  const known = typeof arch === 'string' ? findArchitecture(arch) : undefined;
-  if (known) return known;
-  const names = KNOWN_ARCHITECTURES.map(({ name }) => name).sort();
-  throw new UsageError('MODEL_OPTION', `arch: expected one of ${names.join(', ')}, found ${shown(arch)}`);
+  if (typeof arch === 'string') return timmArchitecture(arch);
+  throw new UsageError('MODEL_OPTION', `arch: expected a timm name, found ${shown(arch)}`);
 }
 
 /** The options go before the config that the caller gives, and this before the one in the file. */
@@ -174,10 +181,13 @@ function mergedConfig(
     const names = source.unknown.slice(0, 5).map(quoted).join(', ');
     warnings.push(`the config has ${source.unknown.length} unknown keys, which were ignored: ${names}`);
   }
-  const { imageSize, cropPct, mean, std, labels } = options;
-  const given = validateConfig({ image_size: imageSize, crop_pct: cropPct, mean, std, labels }, (message) => {
-    throw new UsageError('MODEL_OPTION', `option ${message}`);
-  });
+  const { imageSize, cropPct, mean, std, labels, heads } = options;
+  const given = validateConfig(
+    { image_size: imageSize, crop_pct: cropPct, mean, std, labels, num_heads: heads },
+    (message) => {
+      throw new UsageError('MODEL_OPTION', `option ${message}`);
+    },
+  );
   return Object.assign({}, ...sources.map((source) => source?.config), given.config);
 }
 

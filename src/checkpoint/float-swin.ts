@@ -4,6 +4,7 @@ import { attentionParts } from './common-names.js';
 import {
   checkChannels,
   checkNamed,
+  checkParts,
   checkPatches,
   checkShapes,
   type FloatReading,
@@ -19,7 +20,7 @@ import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
 import { biasTable, maskStage, type SwinSizes, swinDepths, swinNames, swinShape } from './swin-names.js';
-import { FAMILY_CROP, KNOWN_SWINS, listSizes } from './timm-architectures.js';
+import { FAMILY_CROP, KNOWN_ARCHITECTURES, listSizes } from './timm-architectures.js';
 
 /** PyTorch's default, which Microsoft kept. */
 const LAYER_NORM_EPS = 1e-5;
@@ -46,6 +47,7 @@ export function readSwin(source: FloatSource): FloatReading {
   }
   const hasHead = names.some((name) => name.startsWith('head.'));
   const parts = { depths, attention: attentionParts(names), hasHead };
+  checkParts(source, depths, parts.attention);
   const tensors = takeTensors(source.named, swinNames(parts), `a Swin of depths ${shown(depths)}`, file);
   const { patchSize, dim, mlpDim, classes, heads, windows } = checkedSizes(tensors, depths.length, file);
   checkPatches(patchSize, config, file);
@@ -61,7 +63,7 @@ export function readSwin(source: FloatSource): FloatReading {
   checkNamed(source, { ...sizes, imageSize: (config.image_size && arch?.imageSize) ?? imageSize });
   checkStages(sizes, windows, tensors, file);
   const list = listSizes(sizes);
-  const known = KNOWN_SWINS.find((other) => listSizes(other) === list);
+  const known = KNOWN_ARCHITECTURES.find((other) => listSizes(other) === list);
   if (told === undefined && !known) {
     source.warnings.push(
       `the image size is not in the file: ${imageSize} is assumed, for which the last stage is one window; ` +
@@ -69,7 +71,7 @@ export function readSwin(source: FloatSource): FloatReading {
     );
   }
   const name = config.name ?? known?.name ?? `${family}_custom`;
-  const layerNormEps = config.layer_norm_eps ?? LAYER_NORM_EPS;
+  const layerNormEps = config.layer_norm_eps ?? arch?.layerNormEps ?? LAYER_NORM_EPS;
   return {
     architecture: {
       family,
@@ -82,11 +84,11 @@ export function readSwin(source: FloatSource): FloatReading {
       mlpDim,
       window,
       classes,
-      ...geluOf(config),
+      ...geluOf(config.activation ?? arch?.gelu),
       layerNormEps,
     },
     tensors,
-    cropPct: known?.cropPct ?? FAMILY_CROP.swin,
+    prepared: arch ?? { cropPct: known?.cropPct ?? FAMILY_CROP.swin },
   };
 }
 

@@ -1,8 +1,9 @@
 import { CheckpointError } from '../errors.js';
-import type { VitPool } from './architecture.js';
+import type { Gelu, VitPool } from './architecture.js';
 import {
   checkChannels,
   checkNamed,
+  checkParts,
   checkPatches,
   checkShapes,
   type FloatReading,
@@ -15,15 +16,23 @@ import {
 } from './float-family.js';
 import { takeTensors } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
-import { FAMILY_CROP, headsOfWidth, KNOWN_VITS, listSizes } from './timm-architectures.js';
+import {
+  FAMILY_CROP,
+  headsOfWidth,
+  KNOWN_ARCHITECTURES,
+  type KnownArchitecture,
+  type LookAlike,
+  listSizes,
+  lookAlikes,
+} from './timm-architectures.js';
 import { type VitParts, type VitSizes, vitNames, vitParts, vitShape } from './vit-names.js';
 
 /** LayerNorm's epsilon in DeiT and ViT (PyTorch's own default, 1e-5, is not theirs). */
 const LAYER_NORM_EPS = 1e-6;
 
 /**
- * Reads a DeiT or ViT. The tensors tell all sizes but the heads; these and the family come from the config, then from a
- * timm name, then from published models.
+ * Reads a DeiT or ViT. The tensors tell all sizes but the heads; these, the family, the activation and the epsilon come from the
+ * config, then from a timm name. Where neither says the heads or the activation, they are those of the published models with such tensors.
  */
 export function readVit(source: FloatSource): FloatReading {
   const { config, arch, file, warnings } = source;
@@ -31,21 +40,23 @@ export function readVit(source: FloatSource): FloatReading {
   if (arch?.family === 'swin') refuseFamily('--arch', 'a DeiT or ViT', arch.name, file);
   const parts = vitParts([...source.named.tensors.keys()]);
   const { depth } = parts;
+  checkParts(source, depth, parts.attention);
   const tensors = takeTensors(source.named, vitNames(parts), `a DeiT or ViT of depth ${depth}`, file);
   const { dim, patchSize, mlpDim, classes, registers, positions } = checkedSizes(tensors, file);
   const tokens = parts.tokens.length + Math.max(0, registers - 1);
-  const embedded = embeddedTokens(tensors.get('pos_embed')!, [0, tokens - registers, tokens], file);
+  checkPatches(patchSize, config, file);
+  const embedded = embeddedTokens(
+    tensors.get('pos_embed')!,
+    [0, tokens - registers, tokens],
+    patchSize,
+    source,
+  );
   const imageSize = patchSize * Math.sqrt(positions - embedded);
   const pool = poolOf(source, parts);
-  const variant = {
-    ...(tokens === 1 ? {} : { prefix: tokens }),
-    ...(pool === 'token' ? {} : { pool }),
-    ...geluOf(config),
-  };
   const family = config.architecture ?? arch?.family ?? 'deit';
-  const sizes = { family, imageSize, patchSize, dim, depth, mlpDim, ...variant };
-  checkNamed(source, sizes);
-  checkPatches(patchSize, config, file);
+  const ends = { ...(tokens === 1 ? {} : { prefix: tokens }), ...(pool === 'token' ? {} : { pool }) };
+  const shape = { imageSize, patchSize, dim, depth, mlpDim, ...ends };
+  checkNamed(source, { family, ...shape });
   if (config.image_size !== undefined && config.image_size !== imageSize) {
     refuseConfig(
       `image_size: expected ${imageSize}, for which pos_embed was trained, found ${config.image_size}; ` +
@@ -61,16 +72,17 @@ export function readVit(source: FloatSource): FloatReading {
   } else if (arch && arch.family !== family) {
     warnings.push(`--arch ${arch.name} was overruled: the config says ${family}`);
   }
-  const list = listSizes(sizes);
-  const known = KNOWN_VITS.find((other) => other.family === family && listSizes(other) === list);
-  const heads = config.num_heads ?? arch?.heads ?? known?.heads ?? guessedHeads(dim, file, warnings);
+  const alike = arch ? [] : lookAlikes(shape);
+  if (config.num_heads === undefined || config.activation === undefined) refuseSameTensors(alike, file);
+  const heads = config.num_heads ?? arch?.heads ?? headsOf(alike, dim, source);
+  const activation = config.activation ?? arch?.gelu ?? activationOf(alike, source);
   checkChannels({ dim, heads, mlpDim }, file);
-  const name = config.name ?? known?.name ?? `${family}_custom`;
-  const layerNormEps = config.layer_norm_eps ?? LAYER_NORM_EPS;
+  const variant = { ...ends, ...geluOf(activation) };
+  const named = namedLike(arch, { family, ...shape, heads, ...variant });
   return {
     architecture: {
       family,
-      name,
+      name: config.name ?? named?.name ?? `${family}_custom`,
       imageSize,
       patchSize,
       dim,
@@ -79,11 +91,23 @@ export function readVit(source: FloatSource): FloatReading {
       mlpDim,
       classes,
       ...variant,
-      layerNormEps,
+      layerNormEps: config.layer_norm_eps ?? arch?.layerNormEps ?? LAYER_NORM_EPS,
     },
     tensors,
-    cropPct: known?.cropPct ?? FAMILY_CROP[family],
+    prepared: (arch?.family === family && arch) || { cropPct: named?.cropPct ?? FAMILY_CROP[family] },
   };
+}
+
+type VitSizesOf = Parameters<typeof listSizes>[0] & { heads: number; gelu?: Gelu };
+
+/** The architecture that the caller named, where the file has its sizes; else a published one that has them all. */
+function namedLike(arch: KnownArchitecture | undefined, sizes: VitSizesOf): KnownArchitecture | undefined {
+  const same = (other: KnownArchitecture) =>
+    other.family === sizes.family &&
+    listSizes(other) === listSizes(sizes) &&
+    other.heads === sizes.heads &&
+    other.gelu === sizes.gelu;
+  return arch && same(arch) ? arch : KNOWN_ARCHITECTURES.find(same);
 }
 
 /** Reads the sizes off the tensors that show them, then holds every tensor against them. */
@@ -104,28 +128,49 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, file: string): VitSi
 
 /**
  * How many of the tokens before the patches have a position embedding: none, those that are no registers, or all. What remains must
- * be a square number of patches; in grids above 7×7 only one choice leaves that, in smaller ones the first is taken.
+ * be a square number of patches, that of the image size where it is known.
  */
-function embeddedTokens(position: Tensor, choices: readonly number[], file: string): number {
-  const fits = (tokens: number) => {
-    const side = Math.sqrt(position.shape[1]! - tokens);
-    return side >= 1 && Number.isInteger(side);
-  };
-  const all = choices.at(-1);
-  return (
-    choices.find(fits) ??
+function embeddedTokens(
+  position: Tensor,
+  choices: readonly number[],
+  patchSize: number,
+  { config, arch, file }: FloatSource,
+): number {
+  const rows = position.shape[1]!;
+  const sideOf = (tokens: number) => Math.sqrt(rows - tokens);
+  const fitting = [...new Set(choices)].filter((tokens) => sideOf(tokens) >= 1 && sideOf(tokens) % 1 === 0);
+  const sizes = fitting.map((tokens) => patchSize * sideOf(tokens));
+  if (fitting.length === 0) {
     refuseShape(
       position,
-      `[1, ${all} + n, dim] with a square number n of patches and ${all} tokens before them`,
+      `[1, ${choices.at(-1)} + n, dim] with a square number n of patches and ${choices.at(-1)} tokens before them`,
       file,
-    )
+    );
+  }
+  if (config.image_size !== undefined) {
+    const told = sizes.indexOf(config.image_size);
+    if (told >= 0) return fitting[told]!;
+    refuseConfig(
+      `image_size: expected ${sizes.join(' or ')}, for which pos_embed was trained, found ${config.image_size}; ` +
+        'resampling position embeddings is not supported',
+      file,
+    );
+  }
+  const named = arch ? sizes.indexOf(arch.imageSize) : -1;
+  if (named >= 0) return fitting[named]!;
+  if (fitting.length === 1) return fitting[0]!;
+  return refuseConfig(
+    `image_size: pos_embed has ${rows} rows, which are those of an image of ${sizes.join(' or of ')} pixels: ` +
+      'expected the config, --arch or --image-size to say which',
+    file,
   );
 }
 
 /** What the tensors tell of it, and timm's `global_pool`. */
-function poolOf({ config, file }: FloatSource, { tokens, norm, heads }: VitParts): VitPool {
+function poolOf({ config, arch, file }: FloatSource, { tokens, norm, heads }: VitParts): VitPool {
   const hasClass = tokens.includes('cls_token');
-  const pool = config.global_pool ?? (norm === 'fc_norm' || !hasClass ? 'avg' : 'token');
+  const namesMean = arch?.family !== 'swin' && arch?.pool?.startsWith('mean');
+  const pool = config.global_pool ?? (namesMean || norm === 'fc_norm' || !hasClass ? 'avg' : 'token');
   if (heads.length > 1) {
     if (tokens.includes('dist_token') && hasClass && pool === 'token') return 'two-tokens';
     refuseConfig(
@@ -139,17 +184,54 @@ function poolOf({ config, file }: FloatSource, { tokens, norm, heads }: VitParts
   return norm === 'fc_norm' ? 'mean-before-norm' : 'mean';
 }
 
-function guessedHeads(dim: number, file: string, warnings: string[]): number {
-  const heads = headsOfWidth(dim);
+/** Tensors that are also those of a model that computes something else need a name. */
+function refuseSameTensors(alike: readonly LookAlike[], file: string): void {
+  const other = alike.find(({ refused }) => refused !== undefined);
+  if (!other) return;
+  throw new CheckpointError(
+    'CHECKPOINT_ARCHITECTURE',
+    `${file}: expected a config or --arch to say what this is: its tensors are also those of timm's ${other.name}, ` +
+      `which is not supported as it has ${other.refused}`,
+  );
+}
+
+/** Those of the published models with such tensors, where they agree. */
+function headsOf(alike: readonly LookAlike[], dim: number, { file, warnings }: FloatSource): number {
+  const choices = [...new Set(alike.map(({ heads }) => heads))];
+  if (choices.length > 1) {
+    const examples = choices.map((heads) => `${heads} (${alike.find((one) => one.heads === heads)!.name})`);
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `${file}: the number of heads is not in the file and may be ${examples.join(' or ')}: expected --heads or --arch to say which`,
+    );
+  }
+  const heads = choices[0] ?? headsOfWidth(dim);
   if (heads === undefined) {
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
-      `${file}: the number of heads is not known: expected num_heads in the config, or a dim that --arch can name ` +
-        `(192, 384, 768, 1024), found neither (dim ${dim})`,
+      `${file}: the number of heads is not in the file: expected --heads, --arch or num_heads in the config (dim ${dim})`,
     );
   }
-  warnings.push(
-    `the number of heads is not in the file: ${heads} is assumed, as in published models of dim ${dim}`,
-  );
+  if (choices.length === 0) {
+    warnings.push(
+      `the number of heads is not in the file: ${heads} is assumed, as in published models of dim ${dim}; --heads says another`,
+    );
+  }
   return heads;
+}
+
+/** As `headsOf`, of the GELU. */
+function activationOf(alike: readonly LookAlike[], { file, warnings }: FloatSource): Gelu {
+  const choices = [...new Set(alike.map(({ gelu = 'exact' }) => gelu))];
+  const [activation = 'exact', other] = choices;
+  if (other !== undefined) {
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `${file}: the GELU is not in the file and may be ${activation} or ${other} (${alike.map(({ name }) => name).join(', ')}): expected --arch to say which`,
+    );
+  }
+  if (activation !== 'exact') {
+    warnings.push(`the GELU is not in the file: ${activation} is assumed, as in ${alike[0]!.name}`);
+  }
+  return activation;
 }

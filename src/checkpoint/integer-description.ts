@@ -54,6 +54,8 @@ export interface ModelPreprocessing {
   readonly interpolation: Interpolation;
   /** Both sides become equally long before the crop, and not the short side as long as it needs. */
   readonly squash?: boolean;
+  /** In an odd margin the crop begins at the lower half, as in transformers, and not at the even one. */
+  readonly cropRounding?: 'down';
   /** Of pixels in 0..1. */
   readonly mean: Rgb;
   /** Of pixels in 0..1. */
@@ -328,7 +330,7 @@ function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
   }
   const cropPct = p.number('cropPct');
   if (!(cropPct >= LEAST_CROP && cropPct <= 1)) p.fail('cropPct', `a number from ${LEAST_CROP} to 1`);
-  p.onlyKeys(['imageSize', 'cropPct', 'interpolation', 'squash', 'mean', 'std']);
+  p.onlyKeys(['imageSize', 'cropPct', 'interpolation', 'squash', 'cropRounding', 'mean', 'std']);
   const squash = p.value('squash');
   if (squash !== undefined && squash !== true) p.fail('squash', 'true, or nothing');
   const std = p.triple('std');
@@ -338,6 +340,7 @@ function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
     cropPct,
     interpolation: p.oneOf('interpolation', INTERPOLATIONS),
     ...(squash ? { squash } : {}),
+    ...(p.value('cropRounding') === undefined ? {} : { cropRounding: p.oneOf('cropRounding', ['down']) }),
     mean: p.triple('mean'),
     std,
   };

@@ -1,117 +1,125 @@
-/** The models that timm names, with what tensors cannot tell: a DeiT's or ViT's family and heads, a Swin's image size, the crop. */
+/**
+ * What a timm name says that tensors cannot: heads, activation, epsilon, the order of a block, a Swin's image size, how photos are
+ * prepared. The table is generated from timm itself (`timm-names.ts`).
+ */
 
-import type { Family, SwinArchitecture, VitArchitecture, VitFamily } from './architecture.js';
+import { UsageError } from '../errors.js';
+import type { Family, SwinArchitecture, VitArchitecture } from './architecture.js';
+import type { Rgb } from './float-config.js';
+import type { Interpolation } from './interpolation.js';
 import { shown } from './shown.js';
+import {
+  TIMM_ALIASES,
+  TIMM_NAMES,
+  TIMM_PREPARATIONS,
+  TIMM_REFUSED,
+  TIMM_SAME_TENSORS,
+  TIMM_VERSION,
+} from './timm-names.js';
 
-interface Cropped {
+/** How photos are prepared. */
+export interface Preparation {
   /** The side of the centre crop as a part of the resized short side. */
   readonly cropPct: number;
+  readonly interpolation: Interpolation;
+  readonly squash?: boolean;
+  readonly mean: Rgb;
+  readonly std: Rgb;
 }
 
+interface Traits {
+  /** Of LayerNorm, where it is not the family's own. */
+  readonly layerNormEps?: number;
+}
+
+type VitSizes = Omit<VitArchitecture, 'name' | 'classes'> & Traits;
+type SwinSizes = Omit<SwinArchitecture, 'name' | 'classes'> & Traits;
+
+/** A row of the table: an architecture, and which preparation each pretrained tag has. The first tag is the default. */
+export type TimmRow = (VitSizes | SwinSizes) & { readonly tags: Readonly<Record<string, number>> };
+
 /** An architecture that has a timm name. */
-export type KnownArchitecture = KnownVit | KnownSwin;
-type KnownVit = Omit<VitArchitecture, 'classes'> & Cropped;
-type KnownSwin = Omit<SwinArchitecture, 'classes'> & Cropped;
+export type KnownArchitecture = (VitSizes | SwinSizes) & Preparation & { readonly name: string };
 
 /** The sizes that a file and a name can be compared by. */
 export type NamedSizes =
   | Omit<VitArchitecture, 'name' | 'classes' | 'heads'>
   | Omit<SwinArchitecture, 'name' | 'classes'>;
 
-const VIT_SIZES = {
-  tiny: { dim: 192, depth: 12, heads: 3 },
-  small: { dim: 384, depth: 12, heads: 6 },
-  base: { dim: 768, depth: 12, heads: 12 },
-  large: { dim: 1024, depth: 24, heads: 16 },
-} as const;
-
-const SWIN_SIZES = {
-  tiny: { dim: 96, depths: [2, 2, 6, 2], heads: [3, 6, 12, 24] },
-  small: { dim: 96, depths: [2, 2, 18, 2], heads: [3, 6, 12, 24] },
-  base: { dim: 128, depths: [2, 2, 18, 2], heads: [4, 8, 16, 32] },
-  large: { dim: 192, depths: [2, 2, 18, 2], heads: [6, 12, 24, 48] },
-} as const;
-
 /** The crop of a family where its name says nothing else: DeiT as its authors evaluate (timm: 0.9), others as timm. */
 export const FAMILY_CROP: Readonly<Record<Family, number>> = { deit: 0.875, vit: 0.9, swin: 0.9 };
 
-function knownVit(
-  family: VitFamily,
-  size: keyof typeof VIT_SIZES,
-  patchSize: number,
-  imageSize: number,
-  distilled = false,
-): KnownVit {
-  return {
-    name: `${family}_${size}${distilled ? '_distilled' : ''}_patch${patchSize}_${imageSize}`,
-    family,
-    imageSize,
-    patchSize,
-    ...VIT_SIZES[size],
-    mlpDim: 4 * VIT_SIZES[size].dim,
-    ...(distilled ? { prefix: 2, pool: 'two-tokens' } : {}),
-    cropPct: knownCrop(family, imageSize),
+const REASONS: ReadonlyMap<string, string> = new Map(
+  Object.entries(TIMM_REFUSED).flatMap(([reason, names]) => names.map((name) => [name, reason] as const)),
+);
+
+/** Every name that is read. */
+export const KNOWN_NAMES: readonly string[] = Object.keys(TIMM_NAMES);
+
+/** Every architecture whose name is read, prepared as its default tag says. */
+export const KNOWN_ARCHITECTURES: readonly KnownArchitecture[] = KNOWN_NAMES.map((name) => known(name));
+
+/**
+ * The architecture of a timm name.
+ *
+ * @param name with a pretrained tag, as in `vit_base_patch16_224.augreg_in1k`, or without; names of earlier versions too
+ * @param refuse throws; it is given what was expected and what was found. Default: a UsageError `MODEL_OPTION` about the option `arch`
+ */
+export function timmArchitecture(
+  name: string,
+  refuse: (message: string) => never = refuseArch,
+): KnownArchitecture {
+  const current = own(TIMM_ALIASES, name) ?? name;
+  const dot = current.indexOf('.');
+  const [base, tag] = dot < 0 ? [current] : [current.slice(0, dot), current.slice(dot + 1)];
+  const row = own(TIMM_NAMES, base);
+  if (row) {
+    if (tag === undefined || Object.hasOwn(row.tags, tag)) return known(base, tag);
+    const tags = Object.keys(row.tags).join(', ');
+    return refuse(
+      `expected ${base} with one of the tags ${tags} of timm ${TIMM_VERSION}, found ${shown(name)}`,
+    );
+  }
+  const reason = REASONS.get(base);
+  if (reason !== undefined) return refuse(`${base} is not supported: it has ${reason}`);
+  return refuse(
+    `expected a ViT, DeiT or Swin of timm ${TIMM_VERSION}, ${nearNames(base)}, found ${shown(name)}`,
+  );
+}
+
+function refuseArch(message: string): never {
+  throw new UsageError('MODEL_OPTION', `arch: ${message}`);
+}
+
+/** As many names as a message lists. */
+const LISTED = 6;
+
+/** Names that begin as a wrong one does: there are too many to list them all. */
+function nearNames(name: string): string {
+  const common = (other: string) => {
+    let length = 0;
+    while (length < other.length && other[length] === name[length]) length++;
+    return length;
   };
+  const near = [...KNOWN_NAMES].sort((a, b) => common(b) - common(a) || (a < b ? -1 : 1));
+  return `such as ${near.slice(0, LISTED).join(', ')}`;
 }
 
-function knownSwin(size: keyof typeof SWIN_SIZES, window: number, imageSize: number): KnownSwin {
-  return {
-    name: `swin_${size}_patch4_window${window}_${imageSize}`,
-    family: 'swin',
-    imageSize,
-    patchSize: 4,
-    window,
-    ...SWIN_SIZES[size],
-    mlpDim: 4 * SWIN_SIZES[size].dim,
-    cropPct: knownCrop('swin', imageSize),
-  };
+function known(name: string, tag?: string): KnownArchitecture {
+  const { tags, ...sizes } = TIMM_NAMES[name]!;
+  const preparation = TIMM_PREPARATIONS[tag === undefined ? Object.values(tags)[0]! : tags[tag]!]!;
+  // The paper's crop, which is DeiT's own; a tag is timm's.
+  const isOfPaper = tag === undefined && name.startsWith('deit_');
+  return { name, ...sizes, ...preparation, ...(isOfPaper ? { cropPct: FAMILY_CROP.deit } : {}) };
 }
 
-/** timm evaluates its ViTs and Swins of 384 pixels without a border. */
-function knownCrop(family: Family, imageSize: number): number {
-  return family !== 'deit' && imageSize === 384 ? 1 : FAMILY_CROP[family];
+/** Whether the tags of a name prepare photos differently, so that one should be named. */
+export function tagsDiffer(name: string): boolean {
+  return !name.includes('.') && new Set(Object.values(own(TIMM_NAMES, name)?.tags ?? {})).size > 1;
 }
 
-/** Every DeiT and ViT whose name is understood. */
-export const KNOWN_VITS: readonly KnownVit[] = [
-  knownVit('deit', 'tiny', 16, 224),
-  knownVit('deit', 'small', 16, 224),
-  knownVit('deit', 'base', 16, 224),
-  knownVit('deit', 'base', 16, 384),
-  knownVit('deit', 'tiny', 16, 224, true),
-  knownVit('deit', 'small', 16, 224, true),
-  knownVit('deit', 'base', 16, 224, true),
-  knownVit('deit', 'base', 16, 384, true),
-  knownVit('vit', 'small', 8, 224),
-  knownVit('vit', 'base', 8, 224),
-  ...[224, 384].flatMap((imageSize) => [
-    knownVit('vit', 'tiny', 16, imageSize),
-    knownVit('vit', 'small', 16, imageSize),
-    knownVit('vit', 'base', 16, imageSize),
-    knownVit('vit', 'large', 16, imageSize),
-    knownVit('vit', 'small', 32, imageSize),
-    knownVit('vit', 'base', 32, imageSize),
-    knownVit('vit', 'large', 32, imageSize),
-  ]),
-];
-
-/** Every Swin whose name is understood. */
-export const KNOWN_SWINS: readonly KnownSwin[] = [
-  knownSwin('tiny', 7, 224),
-  knownSwin('small', 7, 224),
-  knownSwin('base', 7, 224),
-  knownSwin('base', 12, 384),
-  knownSwin('large', 7, 224),
-  knownSwin('large', 12, 384),
-];
-
-/** Every architecture whose name is understood. */
-export const KNOWN_ARCHITECTURES: readonly KnownArchitecture[] = [...KNOWN_VITS, ...KNOWN_SWINS];
-
-/** The architecture of a timm name; a pretraining tag, as in `vit_base_patch16_224.augreg_in1k`, is ignored. */
-export function findArchitecture(name: string): KnownArchitecture | undefined {
-  const [base] = name.split('.', 1);
-  return KNOWN_ARCHITECTURES.find((architecture) => architecture.name === base);
+function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 /** The sizes as a message shows them; equal sizes, equal text. */
@@ -126,7 +134,43 @@ export function listSizes(sizes: NamedSizes): string {
   return `${start}, window ${sizes.window}, dim ${dim}, depths ${depths}, heads ${heads}, MLP ${mlpDim}`;
 }
 
-/** The number of heads that every published DeiT and ViT of this width has: 64 channels each. */
+/** A name whose tensors have the names and shapes of a file. */
+export interface LookAlike {
+  readonly name: string;
+  readonly heads: number;
+  readonly gelu: VitArchitecture['gelu'];
+  /** Why it is not supported. */
+  readonly refused: string | undefined;
+}
+
+type VitShape = Pick<
+  VitArchitecture,
+  'imageSize' | 'patchSize' | 'dim' | 'depth' | 'mlpDim' | 'prefix' | 'pool'
+>;
+
+/** The names of timm that a ViT with these tensors could have; those of its image size, if any has it. */
+export function lookAlikes(shape: VitShape): LookAlike[] {
+  const rows = Object.entries({ ...TIMM_NAMES, ...TIMM_SAME_TENSORS });
+  const alike = rows.flatMap(([name, row]) =>
+    row.family !== 'swin' && vitKey(row) === vitKey(shape) ? [{ name, row }] : [],
+  );
+  const equal = alike.filter(({ row }) => row.imageSize === shape.imageSize);
+  return (equal.length > 0 ? equal : alike).map(({ name, row }) => ({
+    name,
+    heads: row.heads as number,
+    gelu: row.gelu,
+    refused: REASONS.get(name),
+  }));
+}
+
+/** What tensors show of a ViT but for its image size. */
+function vitKey({ patchSize, dim, depth, mlpDim, prefix = 1, pool }: VitShape): string {
+  // A class token and a mean behind the last LayerNorm have the same tensors.
+  const shownPool = pool === 'mean' ? 'token' : (pool ?? 'token');
+  return [patchSize, dim, depth, mlpDim, prefix, shownPool].join();
+}
+
+/** The number of heads that published DeiTs and ViTs of this width have, 64 channels each; undefined for other widths. */
 export function headsOfWidth(dim: number): number | undefined {
-  return Object.values(VIT_SIZES).find((size) => size.dim === dim)?.heads;
+  return [192, 384, 768, 1024].includes(dim) ? dim / 64 : undefined;
 }

@@ -1,11 +1,11 @@
 import { readdir, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isTimmConfig, timmConfig } from '../checkpoint/config/timm-config.js';
+import { isTransformersConfig, transformersConfig } from '../checkpoint/config/transformers-config.js';
 import { externalNamesOf } from '../checkpoint/float-container.js';
 import type { FloatFile, FloatModelOptions } from '../checkpoint/float-model.js';
-import { huggingFaceConfig, isHuggingFaceConfig } from '../checkpoint/hugging-face-config.js';
 import { shown } from '../checkpoint/shown.js';
-import { findArchitecture } from '../checkpoint/timm-architectures.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
 import type { HubSource } from '../hub/id.js';
 import { hubSource, noPathEither } from '../model-source-node.js';
@@ -188,41 +188,19 @@ async function folderConfig(folder: string, names: readonly string[]): Promise<F
     }),
   );
   if (config === undefined) return {};
-  if (!isHuggingFaceConfig(config)) return timmConfig(config, join(folder, 'config.json'));
-  const { config: translated, warnings } = huggingFaceConfig(config, preprocessor, (message) => {
-    throw new CheckpointError('CHECKPOINT_CONFIG', `${join(folder, 'config.json')}: ${message}`);
-  });
-  for (const warning of warnings) warn(warning);
-  return { config: translated };
-}
-
-function timmConfig(json: Record<string, unknown>, path: string): FloatModelOptions {
-  const { architecture, pretrained_cfg: preprocessing, label_names: labels, global_pool } = json;
-  if (typeof architecture !== 'string' || typeof preprocessing !== 'object' || preprocessing === null) {
-    warn(
-      `${path}: expected timm's "architecture" and "pretrained_cfg" or transformers' "model_type", found none of them: it is ignored`,
-    );
-    return {};
-  }
-  const { crop_pct, crop_mode, interpolation, mean, std, input_size } = preprocessing as Record<
-    string,
-    unknown
-  >;
-  const known = findArchitecture(architecture);
-  return {
-    config: {
-      ...{ crop_pct, interpolation, mean, std, labels },
-      image_size: swinSize(architecture, input_size),
-      ...(crop_mode === 'squash' ? { crop_mode } : {}),
-      ...(global_pool === 'avg' ? { global_pool } : {}),
-    },
-    ...(known ? { arch: known.name } : {}),
+  const path = join(folder, 'config.json');
+  const refuse = (message: string): never => {
+    throw new CheckpointError('CHECKPOINT_CONFIG', `${path}: ${message}`);
   };
-}
-
-/** The image size of a Swin, `input_size` [3, S, S]: its tensors do not tell it, those of others do. */
-function swinSize(architecture: string, inputSize: unknown): unknown {
-  return architecture.startsWith('swin') && Array.isArray(inputSize) ? inputSize[1] : undefined;
+  // transformers' wrapper of timm's models has both keys: model_type is the one that is read there
+  if (!isTransformersConfig(config) && !isTimmConfig(config)) {
+    return refuse('expected timm\'s "architecture" or transformers\' "model_type", found none of them');
+  }
+  const { warnings, ...translated } = isTransformersConfig(config)
+    ? transformersConfig(config, preprocessor, refuse)
+    : timmConfig(config, refuse);
+  for (const warning of warnings) warn(warning);
+  return translated;
 }
 
 function jsonObject(text: string, path: string): Record<string, unknown> {

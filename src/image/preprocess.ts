@@ -12,6 +12,8 @@ export interface Preprocessing {
   interpolation: Interpolation;
   /** Both sides are resized to one length, whatever the picture's proportions, and not the short side alone. */
   squash?: boolean;
+  /** Of an odd margin the crop leaves the smaller half before it, as transformers does, and not the even one, as torchvision. */
+  cropRounding?: 'down';
 }
 
 /**
@@ -58,8 +60,8 @@ export function seenPart(pictureWidth: number, pictureHeight: number, p: Preproc
 function place(pictureWidth: number, pictureHeight: number, p: Preprocessing) {
   const target = Math.floor(p.imageSize / p.cropPct);
   const [width, height] = p.squash ? [target, target] : shortSideTo(pictureWidth, pictureHeight, target);
-  const left = halfRoundedToEven(width - p.imageSize);
-  return { width, height, left, top: halfRoundedToEven(height - p.imageSize) };
+  const half = p.cropRounding ? (margin: number) => margin >> 1 : halfRoundedToEven;
+  return { width, height, left: half(width - p.imageSize), top: half(height - p.imageSize) };
 }
 
 /** torchvision's `_compute_resized_output_size`: `int(size * long / short)`. */

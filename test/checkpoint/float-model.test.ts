@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { type FloatModelOptions, readFloatModel } from '../../src/checkpoint/float-model.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
-import { findArchitecture, KNOWN_VITS } from '../../src/checkpoint/timm-architectures.js';
+import { KNOWN_ARCHITECTURES, timmArchitecture } from '../../src/checkpoint/timm-architectures.js';
 import { UsageError } from '../../src/errors.js';
 import { describeWithShared, readShared } from '../support/shared.js';
 import { refusal, refusedAfterDamage } from './raw-file.js';
@@ -188,7 +188,8 @@ describe('what shapes cannot tell', () => {
       arch: 'vit_tiny_patch16_224',
       config: { architecture: 'deit', num_heads: 6 },
     });
-    expect(architecture).toMatchObject({ family: 'deit', name: 'deit_tiny_patch16_224', heads: 6 });
+    // a DeiT-Tiny has 3
+    expect(architecture).toMatchObject({ family: 'deit', name: 'deit_custom', heads: 6 });
     expect(preprocessing.mean).toEqual([0.485, 0.456, 0.406]);
     expect(warnings).toEqual([expect.stringContaining('--arch vit_tiny_patch16_224 was overruled')]);
   });
@@ -261,30 +262,58 @@ describe('what shapes cannot tell', () => {
   });
 
   test('the table of names', () => {
-    const heads = (name: string) => findArchitecture(name)?.heads;
+    const heads = (name: string) => timmArchitecture(name).heads;
     expect(['deit_tiny_patch16_224', 'deit_small_patch16_224', 'deit_base_patch16_384'].map(heads)).toEqual([
       3, 6, 12,
     ]);
     expect(['vit_large_patch16_224', 'vit_base_patch32_224', 'vit_large_patch16_384'].map(heads)).toEqual([
       16, 12, 16,
     ]);
-    expect(findArchitecture('vit_base_patch32_384')).toMatchObject({
+    // not 64 channels a head
+    expect(['vit_base_patch16_gap_224', 'vit_giant_patch14_224', 'test_vit'].map(heads)).toEqual([16, 16, 2]);
+    expect(timmArchitecture('vit_base_patch32_384')).toMatchObject({
       patchSize: 32,
       imageSize: 384,
       dim: 768,
     });
-    expect(findArchitecture('deit_tiny')).toBeUndefined();
-    const distilled = KNOWN_VITS.filter(({ prefix }) => prefix === 2).map(({ name }) => name);
-    expect(distilled).toEqual([
-      'deit_tiny_distilled_patch16_224',
-      'deit_small_distilled_patch16_224',
+    expect(timmArchitecture('vit_so400m_patch16_siglip_gap_384').gelu).toBe('tanh');
+    const distilled = KNOWN_ARCHITECTURES.filter((a) => a.family !== 'swin' && a.pool === 'two-tokens');
+    expect(distilled.map(({ name }) => name)).toEqual([
       'deit_base_distilled_patch16_224',
       'deit_base_distilled_patch16_384',
+      'deit_small_distilled_patch16_224',
+      'deit_tiny_distilled_patch16_224',
     ]);
-    expect(new Set(KNOWN_VITS.map(({ name }) => name)).size).toBe(KNOWN_VITS.length);
-    for (const { name, dim, heads, patchSize, imageSize } of KNOWN_VITS) {
-      expect([name, dim / heads, imageSize % patchSize]).toEqual([name, 64, 0]);
-    }
+  });
+
+  test('a tag says how photos are prepared; without one a DeiT has the crop of the paper', () => {
+    expect(timmArchitecture('deit_tiny_patch16_224').cropPct).toBe(0.875);
+    expect(timmArchitecture('deit_tiny_patch16_224.fb_in1k').cropPct).toBe(0.9);
+    expect(timmArchitecture('vit_base_patch16_224_miil')).toMatchObject({
+      cropPct: 0.875,
+      interpolation: 'bilinear',
+      mean: [0, 0, 0],
+      std: [1, 1, 1],
+    });
+    expect(timmArchitecture('vit_base_patch16_224_dino')).toEqual(
+      timmArchitecture('vit_base_patch16_224.dino'),
+    );
+  });
+
+  test.each([
+    ['vit_base_patch16_rpn_224', /is not supported: it has a LayerNorm after each branch/],
+    ['vit_base_patch16_clip_224', /it has a LayerNorm before the first block \(pre-norm\)/],
+    ['vit_base_patch16_dinov3', /rotary position embeddings \(RoPE\)/],
+    ['swinv2_tiny_window8_256', /cosine attention/],
+    [
+      'vit_tiny_patch16_224.mine',
+      /expected vit_tiny_patch16_224 with one of the tags augreg_in21k_ft_in1k, /,
+    ],
+    ['deit_tiny', /expected a ViT, DeiT or Swin of timm [\d.]+, such as deit_tiny_/],
+    ['resnet50', /expected a ViT, DeiT or Swin of timm/],
+    ['__proto__', /expected a ViT, DeiT or Swin of timm/],
+  ])('%s is refused', (name, message) => {
+    expect(() => timmArchitecture(name)).toThrow(message);
   });
 });
 
@@ -757,7 +786,7 @@ describe('a float model that cannot be used', () => {
   });
 
   test.each<[name: string, options: FloatModelOptions, says: string]>([
-    ['arch', { arch: 'resnet50' }, 'expected one of deit_base_distilled_patch16_224'],
+    ['arch', { arch: 'resnet50' }, 'expected a ViT, DeiT or Swin of timm'],
     ['imageSize', { imageSize: -1 }, 'option image_size: expected a positive integer, found -1'],
     ['cropPct', { cropPct: 87.5 }, 'option crop_pct: expected a number above 0 and at most 1, found 87.5'],
     [

@@ -107,7 +107,7 @@ describe('what is stored apart becomes one', () => {
     const tensors = variant((shapes) =>
       shapes.set('reg_token', [1, 2, C]).set('pos_embed', [1, positions, C]),
     );
-    const { architecture, tensors: found } = read(tensors);
+    const { architecture, tensors: found } = read(tensors, {}, { imageSize: 8 });
     expect(architecture).toMatchObject({ prefix: 3, imageSize: 8 });
     const embedded = values(tensors, 'pos_embed');
     const before = embedded.length - PATCHES * C;
@@ -117,6 +117,18 @@ describe('what is stored apart becomes one', () => {
       ...embedded.slice(before),
     ]);
     expect(found.get('pos_embed')!.shape).toEqual([1, 3 + PATCHES, C]);
+  });
+
+  test('positions that two image sizes explain need the image size', () => {
+    const tensors = variant((shapes) => shapes.set('reg_token', [1, 2, C]).set('pos_embed', [1, PATCHES, C]));
+    expect(() => read(tensors)).toThrow(
+      /image_size: pos_embed has 4 rows, which are those of an image of 8 or of 4/,
+    );
+    expect(read(tensors, { image_size: 4 }).architecture.imageSize).toBe(4);
+    expect(read(tensors, { image_size: 8 }).architecture.imageSize).toBe(8);
+    expect(() => read(tensors, { image_size: 12 })).toThrow(
+      'image_size: expected 8 or 4, for which pos_embed',
+    );
   });
 
   test('no class token: the mean of the patches, whose LayerNorm comes first unless it is fc_norm', () => {

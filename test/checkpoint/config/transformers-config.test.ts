@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { huggingFaceConfig } from '../../src/checkpoint/hugging-face-config.js';
-import { describeWithShared, readSharedJson } from '../support/shared.js';
+import { transformersConfig } from '../../../src/checkpoint/config/transformers-config.js';
+import { describeWithShared, readSharedJson } from '../../support/shared.js';
 
 const refuse = (message: string): never => {
   throw new Error(message);
 };
 const read = (config: object, preprocessor?: object) =>
-  huggingFaceConfig(config as Record<string, unknown>, preprocessor as Record<string, unknown>, refuse);
+  transformersConfig(config as Record<string, unknown>, preprocessor as Record<string, unknown>, refuse);
 
 /** JSON that has no text and no number. */
 const HOSTILE = { toString: 1, valueOf: 1 };
@@ -59,7 +59,7 @@ describe('the model', () => {
   test.each([
     [
       { model_type: 'resnet' },
-      'model_type: expected one of vit, vit_mae, dinov2, dinov2_with_registers, deit, swin, found "resnet"',
+      'model_type: expected one of vit, deit, swin, dinov2, dinov2_with_registers, vit_mae, vit_msn, ijepa, found "resnet"',
     ],
     [{ hidden_act: 'relu' }, 'hidden_act: expected one of gelu, '],
     [{ image_size: [224, 192] }, 'image_size: expected a number or two that are equal, found [224, 192]'],
@@ -112,11 +112,34 @@ describe('how photos are prepared', () => {
     ],
     [
       'a crop that is switched off',
-      { size: { shortest_edge: 224 }, crop_size: 192, do_center_crop: false },
+      { size: { height: 224, width: 224 }, crop_size: 192, do_center_crop: false },
       1,
+      'squash',
+    ],
+    [
+      "CLIP's number is the short side",
+      { image_processor_type: 'CLIPImageProcessor', size: 256, crop_size: 224 },
+      0.875,
       undefined,
     ],
-    ["ConvNeXt's part", { size: { shortest_edge: 224 }, crop_pct: 0.875 }, 0.875, undefined],
+    [
+      "ConvNeXt's part",
+      { feature_extractor_type: 'ConvNextFeatureExtractor', size: 224, crop_pct: 0.875, resample: 3 },
+      0.875,
+      undefined,
+    ],
+    [
+      "ConvNeXt's square from 384 pixels up",
+      { image_processor_type: 'ConvNextImageProcessorFast', size: { shortest_edge: 384 }, resample: 3 },
+      1,
+      'squash',
+    ],
+    [
+      'what the class does where the file is silent',
+      { image_processor_type: 'DeiTImageProcessor' },
+      0.875,
+      'squash',
+    ],
   ])('%s', (_, preprocessor, crop, mode) => {
     expect(prepared(preprocessor)).toMatchObject({ crop_pct: crop });
     expect(prepared(preprocessor).crop_mode).toBe(mode);
@@ -173,7 +196,7 @@ describe('how photos are prepared', () => {
     ],
     [{ size: { height: 224, width: 192 } }, 'size: expected'],
     [{ size: '224' }, 'size: expected'],
-    [{ size: 192, crop_size: 224, do_center_crop: true }, 'crop_size: expected at most 192'],
+    [{ size: 192, crop_size: 224, do_center_crop: true }, 'crop_size: expected a square of at most 192'],
     [{ rescale_factor: 0 }, 'rescale_factor: expected a positive number'],
     [{ rescale_factor: HOSTILE }, 'rescale_factor: expected a positive number, found an object'],
     [{ resample: HOSTILE }, 'resample: expected 0, 1, 2 or 3, found an object'],
@@ -183,9 +206,72 @@ describe('how photos are prepared', () => {
     expect(() => prepared({ ...SQUASHED, ...change })).toThrow(message);
   });
 
-  test('values that cannot be made texts or numbers are passed on to be refused, or pass for the usual', () => {
-    const strange = { image_processor_type: HOSTILE, image_mean: [HOSTILE, 0, 0], rescale_factor: 1 };
+  test('values that cannot be made texts or numbers are refused, or passed on to be refused', () => {
+    const strange = { image_mean: [HOSTILE, 0, 0], rescale_factor: 1 };
     expect(prepared({ ...SQUASHED, ...strange })).toMatchObject({ mean: [HOSTILE, 0, 0] });
+    expect(() => prepared({ ...SQUASHED, image_processor_type: HOSTILE })).toThrow(
+      'image_processor_type: expected one of ViTImageProcessor, ',
+    );
+  });
+
+  test.each([
+    [{ do_flip_channel_order: true }, 'do_flip_channel_order: expected false, found true: blue before red'],
+    [{ rescale_offset: true }, 'rescale_offset: expected false, found true'],
+    [{ do_pad: true }, 'do_pad: expected false, found true'],
+    [{ do_grayscale: true }, 'do_grayscale: expected false, found true'],
+    [{ do_something_new: true }, 'do_something_new: expected a key that is known, found true'],
+    [{ do_something_new: 1 }, 'do_something_new: expected a key that is known, found 1'],
+    [{ image_processor_type: 'ImageGPTImageProcessor' }, 'image_processor_type: expected one of'],
+    [{ size: { shortest_edge: 224 } }, 'size: expected { height, width } of a square or a crop after it'],
+    [{ size: { shortest_edge: 224, longest_edge: 500 } }, 'size: expected a number'],
+    [{ size: [224, 192] }, 'size: expected a number'],
+    [{ crop_pct: 0.9 }, 'crop_pct: expected a ConvNextImageProcessor, found 0.9'],
+    [{ do_rescale: null }, 'do_rescale: expected true or false, found null'],
+    [{ do_normalize: 'yes' }, 'do_normalize: expected true or false, found "yes"'],
+    [{ image_processor_type: 'BeitImageProcessor', size: 224 }, 'do_center_crop: expected true or false'],
+    [{ image_processor_type: 'ConvNextImageProcessor', size: 224 }, 'resample: expected 0, 1, 2 or 3'],
+    [
+      { do_resize: false, do_center_crop: true, size: 256, crop_size: 224 },
+      'do_resize: expected true before a crop',
+    ],
+  ])('%j is refused', (change, message) => {
+    expect(() => prepared({ ...SQUASHED, ...change })).toThrow(message);
+  });
+
+  test.each([
+    {
+      do_center_crop: null,
+      do_pad: null,
+      pad_size: null,
+      crop_size: null,
+      device: null,
+      data_format: 'channels_first',
+    },
+    { do_something_new: false, do_something_else: null },
+    { do_convert_rgb: true, do_reduce_labels: true },
+  ])('%j changes nothing', (keys) => {
+    expect(prepared({ ...SQUASHED, ...keys })).toEqual(prepared(SQUASHED));
+  });
+
+  test('a class has its own mean and deviation', () => {
+    expect(prepared({ image_processor_type: 'CLIPImageProcessor' })).toMatchObject({
+      interpolation: 'bicubic',
+      mean: [0.48145466, 0.4578275, 0.40821073],
+    });
+  });
+
+  test('without a class the model type decides', () => {
+    expect(prepared({}, { ...VIT, model_type: 'deit' })).toMatchObject({
+      crop_pct: 0.875,
+      crop_mode: 'squash',
+    });
+    expect(prepared({}, VIT)).toMatchObject({ crop_pct: 1, crop_mode: 'squash' });
+  });
+
+  test('a crop leaves the smaller half of an odd margin before it, where a margin may be odd', () => {
+    const rounding = (file: object) => read(VIT, file).config.crop_rounding;
+    expect(rounding(SQUASHED)).toBeUndefined();
+    expect(rounding({ image_processor_type: 'CLIPImageProcessor' })).toBe('down');
   });
 
   test.each(['constructor', '__proto__', 'toString'])('a name that every object has: %s', (name) => {

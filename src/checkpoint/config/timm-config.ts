@@ -1,0 +1,172 @@
+/** What timm's `config.json` says: of a folder as `save_for_hf` writes it, and the flat form before 0.9. The verdict on each key stands in `timm-keys.ts`. */
+
+import type { FloatConfig } from '../float-config.js';
+import { shown } from '../shown.js';
+import { type KnownArchitecture, timmArchitecture } from '../timm-architectures.js';
+import { MODEL_ARGS, PRETRAINED_CFG, TIMM_CONFIG } from './timm-keys.js';
+import type { TranslatedConfig } from './transformers-config.js';
+import { ignoredKeys, judge } from './verdicts.js';
+
+type Json = Readonly<Record<string, unknown>>;
+type Refuse = (message: string) => never;
+
+/** timm's own where pretrained_cfg says nothing (`PretrainedCfg`). */
+const DEFAULTS = {
+  crop_pct: 0.875,
+  interpolation: 'bicubic',
+  crop_mode: 'center',
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+} as const;
+
+/** The activations of timm that are GELUs. */
+const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']>>> = {
+  gelu: 'exact',
+  gelu_tanh: 'tanh',
+  quick_gelu: 'quick',
+};
+
+/** LayerNorm's epsilon where model_args names it by `layernorm`. */
+const NAMED_LAYER_NORM_EPS = 1e-6;
+
+/** Whether a config.json is one of timm. */
+export function isTimmConfig(config: Json): boolean {
+  return typeof config.architecture === 'string';
+}
+
+/** As `transformersConfig`; `arch` is the name of which the file has the width. */
+export function timmConfig(json: Json, refuse: Refuse): TranslatedConfig & { arch?: string } {
+  const known = timmArchitecture(json.architecture as string, (message) =>
+    refuse(`architecture: ${message}`),
+  );
+  const isFlat = json.pretrained_cfg == null;
+  const cfg = isFlat ? json : object(json.pretrained_cfg, 'pretrained_cfg', refuse);
+  if (isFlat && json.model_args != null) refuse('model_args: expected pretrained_cfg beside it, found none');
+  const args = object(json.model_args ?? {}, 'model_args', refuse);
+  const inArgs = (message: string) => refuse(`model_args: ${message}`);
+  const inCfg = (message: string) => refuse(isFlat ? message : `pretrained_cfg: ${message}`);
+  const ignored = judge(isFlat ? omit(json, TIMM_CONFIG) : cfg, PRETRAINED_CFG, inCfg);
+  if (!isFlat) ignored.push(...judge(json, TIMM_CONFIG, refuse));
+  judge(args, MODEL_ARGS, inArgs);
+  const config = {
+    ...architecture(known, args, json.global_pool, inArgs, refuse),
+    ...preprocessing(cfg, inCfg),
+    image_size: imageSize(args.img_size, cfg.input_size, inArgs, inCfg),
+    labels: labels(json, cfg, refuse),
+  };
+  const told = Object.entries(config).filter(([, value]) => value !== undefined);
+  const hasItsWidth = args.embed_dim == null || args.embed_dim === known.dim;
+  return {
+    config: Object.fromEntries(told),
+    warnings: ignoredKeys(ignored, 'config.json'),
+    ...(hasItsWidth ? { arch: known.name } : {}),
+  };
+}
+
+function architecture(
+  known: KnownArchitecture,
+  args: Json,
+  topPool: unknown,
+  inArgs: Refuse,
+  refuse: Refuse,
+): Readonly<Record<string, unknown>> {
+  const isSwin = known.family === 'swin';
+  const pool = pooling(args.global_pool, isSwin, inArgs);
+  const ofModel = pooling(topPool, isSwin, refuse);
+  if (pool !== undefined && ofModel !== undefined && pool !== ofModel) {
+    refuse(`global_pool: expected ${shown(pool)}, as model_args says, found ${shown(ofModel)}`);
+  }
+  const named = known.family !== 'swin' && known.pool?.startsWith('mean') ? 'avg' : undefined;
+  const heads = args.num_heads ?? known.heads;
+  return {
+    architecture: known.family,
+    num_heads: Array.isArray(heads) ? heads[0] : heads,
+    depth: args.depths ?? args.depth ?? undefined,
+    qkv_bias: args.qkv_bias ?? undefined,
+    patch_size: args.patch_size == null ? undefined : square(args.patch_size, 'patch_size', inArgs),
+    activation: args.act_layer == null ? (known.gelu ?? 'exact') : activation(args.act_layer, inArgs),
+    layer_norm_eps: args.norm_layer == null ? known.layerNormEps : namedNorm(args.norm_layer, inArgs),
+    ...(isSwin ? {} : { global_pool: pool ?? ofModel ?? named }),
+  };
+}
+
+/** @returns undefined where nothing is said */
+function pooling(value: unknown, isSwin: boolean, refuse: Refuse): unknown {
+  if (value == null) return undefined;
+  const choices = isSwin ? ['avg'] : ['token', 'avg'];
+  if (choices.includes(value as string)) return value;
+  return refuse(`global_pool: expected ${choices.map(shown).join(' or ')}, found ${shown(value)}`);
+}
+
+function activation(value: unknown, refuse: Refuse): unknown {
+  if (typeof value === 'string' && Object.hasOwn(ACTIVATIONS, value)) return ACTIVATIONS[value];
+  return refuse(`act_layer: expected one of ${Object.keys(ACTIVATIONS).join(', ')}, found ${shown(value)}`);
+}
+
+function namedNorm(value: unknown, refuse: Refuse): number {
+  return value === 'layernorm'
+    ? NAMED_LAYER_NORM_EPS
+    : refuse(`norm_layer: expected "layernorm", found ${shown(value)}`);
+}
+
+function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unknown>> {
+  // timm takes what is false, 0 or empty for absent
+  const told = Object.entries(DEFAULTS).map(([key, usual]) => [key, cfg[key] || usual]);
+  const prepared = Object.fromEntries(told);
+  const mode = prepared.crop_mode;
+  if (mode === 'center' || mode === 'squash') return prepared;
+  return refuse(`crop_mode: expected "center" or "squash", found ${shown(mode)}`);
+}
+
+/** Pixels of a side: of model_args, else `input_size` [3, S, S]. */
+function imageSize(ofModel: unknown, inputSize: unknown, inArgs: Refuse, inCfg: Refuse): unknown {
+  if (inputSize != null) {
+    const [channels, height, width] = Array.isArray(inputSize) && inputSize.length === 3 ? inputSize : [];
+    if (channels !== 3 || height !== width) {
+      inCfg(`input_size: expected [3, S, S] of a square, found ${shown(inputSize)}`);
+    }
+    if (ofModel == null) return height;
+  }
+  return ofModel == null ? undefined : square(ofModel, 'img_size', inArgs);
+}
+
+function square(value: unknown, key: string, refuse: Refuse): unknown {
+  if (!Array.isArray(value)) return value;
+  if (value.length === 2 && value[0] === value[1]) return value[0];
+  return refuse(`${key}: expected a number or two that are equal, found ${shown(value)}`);
+}
+
+/** The descriptions of `label_names`, or the names themselves. */
+function labels(json: Json, cfg: Json, refuse: Refuse): unknown {
+  const names = json.label_names ?? json.labels ?? cfg.label_names ?? cfg.labels;
+  const descriptions = json.label_descriptions ?? cfg.label_descriptions;
+  if (names == null) {
+    if (descriptions == null) return undefined;
+    return refuse('label_descriptions: expected label_names, which they describe, found none');
+  }
+  const list = Array.isArray(names) ? names : numbered(object(names, 'label_names', refuse), refuse);
+  if (descriptions == null) return list;
+  const described = object(descriptions, 'label_descriptions', refuse);
+  return list.map((name) => {
+    if (typeof name === 'string' && Object.hasOwn(described, name)) return described[name];
+    return refuse(`label_descriptions: expected one of each of label_names, found none of ${shown(name)}`);
+  });
+}
+
+/** Names by the numbers of their classes. */
+function numbered(names: Json, refuse: Refuse): unknown[] {
+  const list = Array.from({ length: Object.keys(names).length }, (_, index) => names[String(index)]);
+  if (list.every((name) => name !== undefined)) return list;
+  return refuse('label_names: expected a name for each number from 0, found gaps');
+}
+
+function object(value: unknown, key: string, refuse: Refuse): Json {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+  return refuse(`${key}: expected an object, found ${shown(value)}`);
+}
+
+/** A flat config without the keys that are no part of pretrained_cfg. */
+function omit(json: Json, { verdicts }: typeof TIMM_CONFIG): Json {
+  const keys = new Set(verdicts.flatMap((verdict) => verdict.keys));
+  return Object.fromEntries(Object.entries(json).filter(([key]) => !keys.has(key)));
+}

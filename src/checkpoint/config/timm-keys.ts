@@ -1,0 +1,116 @@
+/** Verdicts on the config.json that timm writes (1.0.31), and on its flat form before 0.9. */
+
+import type { VerdictTable } from './verdicts.js';
+
+export const TIMM_CONFIG: VerdictTable = {
+  title: 'config.json of timm',
+  others: 'ignored',
+  verdicts: [
+    {
+      keys: ['architecture'],
+      applied:
+        'heads, activation, epsilon, pooling, order of the block; a name that is not supported is refused',
+    },
+    { keys: ['model_args'], applied: 'goes before what the name says; see below' },
+    { keys: ['pretrained_cfg'], applied: 'see below' },
+    { keys: ['global_pool'], applied: 'token or avg; another pooling is refused' },
+    { keys: ['label_names', 'labels'], applied: 'the labels, unless they have descriptions' },
+    { keys: ['label_descriptions'], applied: 'the labels, by label_names' },
+    { keys: ['num_classes', 'num_features'], harmless: 'the tensors show it' },
+  ],
+};
+
+export const PRETRAINED_CFG: VerdictTable = {
+  title: "timm's pretrained_cfg, or the flat form",
+  others: 'ignored',
+  verdicts: [
+    { keys: ['input_size'], applied: '3 channels and a square; checked against the positions of a ViT' },
+    {
+      keys: ['crop_pct', 'interpolation', 'mean', 'std'],
+      applied: "as they are; timm's defaults where they are absent",
+    },
+    { keys: ['crop_mode'], applied: 'center or squash; border is refused' },
+    { keys: ['label_names', 'labels', 'label_descriptions'], applied: 'unless config.json has its own' },
+    { keys: ['label_offset'], only: [0], because: 'leaving out the first classes' },
+    { keys: ['architecture', 'tag'], harmless: 'config.json names the architecture' },
+    {
+      keys: ['test_input_size', 'min_input_size', 'test_crop_pct', 'pool_size', 'test_pool_size'],
+      harmless: 'timm uses it only if asked to',
+    },
+    {
+      keys: ['fixed_input_size', 'num_classes', 'num_features', 'first_conv', 'classifier'],
+      harmless: 'the tensors show it',
+    },
+    {
+      keys: [
+        ...['url', 'file', 'state_dict', 'hf_hub_id', 'hf_hub_filename', 'source', 'custom_load', 'license'],
+        ...['description', 'origin_url', 'paper_name', 'paper_ids', 'notes'],
+      ],
+      harmless: 'where the weights came from',
+    },
+  ],
+};
+
+export const MODEL_ARGS: VerdictTable = {
+  title: "timm's model_args",
+  others: 'refused',
+  verdicts: [
+    { keys: ['num_heads'], applied: 'heads of each block' },
+    { keys: ['act_layer'], applied: 'gelu, gelu_tanh or quick_gelu' },
+    { keys: ['norm_layer'], applied: 'layernorm, of epsilon 1e-6' },
+    { keys: ['global_pool'], applied: 'token or avg; another pooling is refused' },
+    { keys: ['img_size'], applied: 'a number or two that are equal' },
+    { keys: ['patch_size'], applied: 'checked against the tensors' },
+    { keys: ['depth', 'depths', 'qkv_bias'], applied: 'checked against the tensors' },
+    { keys: ['in_chans'], only: [3], because: 'another number of channels' },
+    {
+      keys: ['pool_include_prefix'],
+      only: [false],
+      because: 'a mean that takes in the class token and registers',
+    },
+    { keys: ['pre_norm'], only: [false], because: 'a LayerNorm before the first block (pre-norm)' },
+    { keys: ['final_norm'], only: [true], because: 'no LayerNorm after the last block' },
+    {
+      keys: ['qk_norm', 'scale_attn_norm', 'scale_mlp_norm'],
+      only: [false],
+      because: 'a norm inside attention or MLP',
+    },
+    { keys: ['proj_bias'], only: [true], because: 'projections without a bias' },
+    { keys: ['pos_embed'], only: ['learn'], because: 'a ViT without position embeddings' },
+    { keys: ['attn_layer'], only: ['', 'attn'], because: 'another attention' },
+    {
+      keys: ['block_fn', 'mlp_layer', 'embed_layer', 'embed_norm_layer'],
+      only: [],
+      because: 'another block, MLP or patch embedding',
+    },
+    { keys: ['head_dim'], only: [], because: 'heads of another width' },
+    { keys: ['always_partition'], only: [false], because: 'windows larger than the map' },
+    { keys: ['use_naflex'], only: [false], because: 'photos of any aspect ratio (NaFlex)' },
+    {
+      keys: [
+        ...[
+          'embed_dim',
+          'mlp_ratio',
+          'class_token',
+          'reg_tokens',
+          'no_embed_class',
+          'fc_norm',
+          'init_values',
+        ],
+        ...['num_classes', 'window_size', 'distilled'],
+      ],
+      harmless: 'the tensors show it, and timm does not load a file that contradicts it',
+    },
+    {
+      keys: ['dynamic_img_size', 'dynamic_img_pad', 'strict_img_size'],
+      harmless: 'no photo has another size',
+    },
+    {
+      keys: [
+        ...['drop_rate', 'pos_drop_rate', 'patch_drop_rate', 'proj_drop_rate', 'attn_drop_rate'],
+        ...['drop_path_rate', 'weight_init', 'fix_init', 'pretrained', 'device', 'dtype'],
+      ],
+      harmless: 'of training only',
+    },
+  ],
+};

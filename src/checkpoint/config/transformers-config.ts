@@ -1,0 +1,328 @@
+/**
+ * What a model of transformers says beside its weights: `config.json` and `preprocessor_config.json`, in all the forms that they have had.
+ * The verdict on each key stands in `transformers-keys.ts`.
+ */
+
+import type { FloatConfig } from '../float-config.js';
+import { INTERPOLATIONS } from '../interpolation.js';
+import { shown } from '../shown.js';
+import {
+  MODEL_TYPES,
+  type ModelType,
+  PREPROCESSOR_CONFIG,
+  PROCESSORS,
+  type Processor,
+  TRANSFORMERS_CONFIG,
+  UNSUPPORTED,
+} from './transformers-keys.js';
+import { ignoredKeys, judge } from './verdicts.js';
+
+type Json = Readonly<Record<string, unknown>>;
+type Refuse = (message: string) => never;
+
+/** Functions of transformers' `ACT2FN` that are GELUs. */
+const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']>>> = {
+  gelu: 'exact',
+  gelu_python: 'exact',
+  gelu_new: 'tanh',
+  gelu_fast: 'tanh',
+  gelu_pytorch_tanh: 'tanh',
+  quick_gelu: 'quick',
+};
+
+/** What the logits mean, by `problem_type`. */
+const OUTPUTS: Readonly<Record<string, NonNullable<FloatConfig['output']>>> = {
+  single_label_classification: 'softmax',
+  multi_label_classification: 'sigmoid',
+  regression: 'value',
+};
+
+/** Whether a config.json is one of transformers. */
+export function isTransformersConfig(config: Json): boolean {
+  return 'model_type' in config;
+}
+
+export interface TranslatedConfig {
+  /** Keys of `FloatConfig`, to be validated as any other config. */
+  readonly config: Readonly<Partial<Record<keyof FloatConfig, unknown>>>;
+  /** A sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Translates both files.
+ *
+ * @param preprocessor of `preprocessor_config.json`; undefined where there is none
+ * @param refuse throws; it is given which key, what was expected and what was found
+ */
+export function transformersConfig(
+  config: Json,
+  preprocessor: Json | undefined,
+  refuse: Refuse,
+): TranslatedConfig {
+  const type = modelType(config, refuse);
+  const warnings = ignoredKeys(judge(config, TRANSFORMERS_CONFIG, refuse), 'config.json');
+  const isSwin = type.family === 'swin';
+  const heads = isSwin ? config.num_heads : (config.num_attention_heads ?? type.heads);
+  const imageSize = side(config.image_size ?? type.imageSize, 'image_size', refuse);
+  const eps = config.layer_norm_eps ?? type.layerNormEps;
+  if (isSwin && eps !== type.layerNormEps) {
+    refuse(
+      `layer_norm_eps: expected ${type.layerNormEps}, found ${shown(eps)}: transformers applies it to some LayerNorms of a Swin only, which is not supported`,
+    );
+  }
+  const prepared = preprocessor
+    ? preprocessing(preprocessor, type, imageSize, warnings, (message) =>
+        refuse(`preprocessor_config.json: ${message}`),
+      )
+    : {};
+  if (preprocessor === undefined) {
+    warnings.push(
+      `there is no preprocessor_config.json: photos are prepared as is usual for a ${type.family}`,
+    );
+  }
+  const translated = {
+    architecture: type.family,
+    num_heads: Array.isArray(heads) ? heads[0] : heads,
+    depth: config.depths ?? (isSwin ? undefined : config.num_hidden_layers),
+    qkv_bias: config.qkv_bias,
+    image_size: imageSize,
+    patch_size: side(config.patch_size, 'patch_size', refuse),
+    layer_norm_eps: eps,
+    activation: named(ACTIVATIONS, config.hidden_act ?? 'gelu', 'hidden_act', refuse),
+    output:
+      config.problem_type == null ? undefined : named(OUTPUTS, config.problem_type, 'problem_type', refuse),
+    labels: labels(config.id2label, warnings),
+    ...prepared,
+  };
+  const told = Object.entries(translated).filter(([, value]) => value !== undefined);
+  return { config: Object.fromEntries(told), warnings };
+}
+
+/** What a table has under a name of the file, which may be anything. */
+function named<T>(table: Readonly<Record<string, T>>, name: unknown, key: string, refuse: Refuse): T {
+  return (
+    own(table, name) ??
+    refuse(`${key}: expected one of ${Object.keys(table).join(', ')}, found ${shown(name)}`)
+  );
+}
+
+function own<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefined {
+  return typeof name === 'string' && Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
+/** The model type, after its classes: a class may compute something else than its type's others. */
+function modelType({ model_type: name, architectures }: Json, refuse: Refuse): ModelType {
+  const unsupported = own(UNSUPPORTED, name);
+  if (unsupported !== undefined) refuse(`model_type: ${shown(name)} is not supported: it has ${unsupported}`);
+  const type = named(MODEL_TYPES, name, 'model_type', refuse);
+  for (const found of architectures == null ? [] : [architectures].flat()) {
+    // TensorFlow's and Flax's twins have the same weights
+    const wanted = typeof found === 'string' ? found.replace(/^(TF|Flax)/, '') : found;
+    const reason = own(UNSUPPORTED, wanted);
+    if (reason !== undefined) refuse(`architectures: ${shown(found)} is not supported: it has ${reason}`);
+    if (type.classes.includes(wanted as string)) continue;
+    refuse(`architectures: expected one of ${type.classes.join(', ')}, found ${shown(found)}`);
+  }
+  return type;
+}
+
+/** `id2label` in the order of its numbers; undefined where they have gaps, or are the placeholders LABEL_0, LABEL_1, … */
+function labels(value: unknown, warnings: string[]): readonly unknown[] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const list = new Map(Object.entries(value));
+  const found = Array.from({ length: list.size }, (_, index) => list.get(String(index)));
+  if (found.some((label) => typeof label !== 'string')) {
+    warnings.push('id2label: expected a name for each number from 0, found gaps: it is ignored');
+    return undefined;
+  }
+  return found.every((label, index) => label === `LABEL_${index}`) ? undefined : found;
+}
+
+/** A number, or two that are equal. */
+function side(value: unknown, key: string, refuse: Refuse): unknown {
+  if (!Array.isArray(value)) return value;
+  return value.length === 2 && value[0] === value[1]
+    ? value[0]
+    : refuse(`${key}: expected a number or two that are equal, found ${shown(value)}`);
+}
+
+/** The class that prepares photos: the file's, or that of the model type. */
+function processorOf(json: Json, type: ModelType, refuse: Refuse): { name: string; usual: Processor } {
+  const key = json.image_processor_type == null ? 'feature_extractor_type' : 'image_processor_type';
+  const found = json[key];
+  const name =
+    found == null
+      ? type.processor
+      : typeof found === 'string'
+        ? /^(\w+?)(ImageProcessor(Fast|Pil)?|FeatureExtractor)$/.exec(found)?.[1]
+        : undefined;
+  const usual = own<Processor>(PROCESSORS, name);
+  if (name !== undefined && usual) return { name, usual };
+  const names = Object.keys(PROCESSORS).map((one) => `${one}ImageProcessor`);
+  return refuse(`${key}: expected one of ${names.join(', ')}, found ${shown(found)}`);
+}
+
+function preprocessing(
+  json: Json,
+  type: ModelType,
+  imageSize: unknown,
+  warnings: string[],
+  refuse: Refuse,
+): Partial<Record<keyof FloatConfig, unknown>> {
+  const { name, usual } = processorOf(json, type, refuse);
+  warnings.push(...ignoredKeys(judge(json, PREPROCESSOR_CONFIG, refuse), 'preprocessor_config.json'));
+  const resample = json.resample ?? usual.resample;
+  const interpolation = typeof resample === 'number' ? INTERPOLATIONS[resample] : undefined;
+  if (interpolation === undefined) refuse(`resample: expected 0, 1, 2 or 3, found ${shown(resample)}`);
+  const seen = name === 'ConvNext' ? convNext(json, usual, refuse) : resizing(json, usual, refuse);
+  if (!flag(json, 'do_resize', true, refuse)) {
+    if (seen.size !== seen.resized) refuse('do_resize: expected true before a crop, found false');
+    warnings.push('preprocessor_config.json: do_resize is false; photos are resized all the same');
+  }
+  return {
+    ...fitted(seen, type, imageSize, warnings),
+    interpolation,
+    ...normalisation(json, usual, refuse),
+  };
+}
+
+/** true or false; null where that is the same as false in every version of transformers. */
+function flag(json: Json, key: string, usual: boolean | undefined, refuse: Refuse): boolean {
+  const value = json[key] === null && usual === false ? false : (json[key] ?? usual);
+  if (typeof value !== 'boolean' || (json[key] === null && usual !== false)) {
+    return refuse(`${key}: expected true or false, found ${shown(json[key])}`);
+  }
+  return value;
+}
+
+/** What a photo is resized to, and the side of the centre that the model sees. */
+interface Seen {
+  /** Both sides have this length, and not the short one alone. */
+  readonly squash: boolean;
+  readonly resized: number;
+  readonly size: number;
+}
+
+/** The resize and centre crop of all classes but ConvNext's. */
+function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
+  if (json.crop_pct != null)
+    refuse(`crop_pct: expected a ConvNextImageProcessor, found ${shown(json.crop_pct)}`);
+  const isSquare = flag(json, 'default_to_square', usual.square, refuse);
+  const { squash, length: resized } = lengthOf(json.size ?? usual.size, 'size', isSquare, refuse);
+  if (!flag(json, 'do_center_crop', usual.crop, refuse)) {
+    if (squash) return { squash, resized, size: resized };
+    return refuse(
+      'size: expected { height, width } of a square or a crop after it, found { shortest_edge } and no crop',
+    );
+  }
+  const { squash: isSquareCrop, length: size } = lengthOf(json.crop_size ?? 224, 'crop_size', true, refuse);
+  if (isSquareCrop && size <= resized) return { squash, resized, size };
+  return refuse(
+    `crop_size: expected a square of at most ${resized}, the size before the crop, found ${shown(size)}`,
+  );
+}
+
+/** ConvNext's: below 384 pixels the short side and a crop, which is `size` and the part `crop_pct` of it; a square from there up. */
+function convNext(json: Json, usual: Processor, refuse: Refuse): Seen {
+  if (flag(json, 'do_center_crop', false, refuse))
+    refuse('do_center_crop: expected false of a ConvNextImageProcessor, found true');
+  const isSquare = flag(json, 'default_to_square', usual.square, refuse);
+  const { squash, length: size } = lengthOf(json.size ?? usual.size, 'size', isSquare, refuse);
+  if (squash) refuse('size: expected { shortest_edge } of a ConvNextImageProcessor, found a square');
+  if (size >= 384) return { squash: true, resized: size, size };
+  const { crop_pct: part = 224 / 256 } = json;
+  if (typeof part !== 'number' || !(part > 0 && part <= 1)) {
+    refuse(`crop_pct: expected a number above 0 and at most 1, found ${shown(part)}`);
+  }
+  return { squash: false, resized: Math.trunc(size / (part as number)), size };
+}
+
+/** { height, width } of a square, { shortest_edge }, or one number, which is either. */
+function lengthOf(
+  value: unknown,
+  key: string,
+  isSquare: boolean,
+  refuse: Refuse,
+): { squash: boolean; length: number } {
+  const {
+    height,
+    width,
+    shortest_edge: shortest,
+    ...others
+  } = typeof value === 'object' ? (Object(value) as Json) : {};
+  const pair = Array.isArray(value) && value.length === 2 ? value : [height, width];
+  const isNumber = typeof value === 'number';
+  const square = isNumber ? (isSquare ? value : undefined) : pair[0] === pair[1] ? pair[0] : undefined;
+  const length = square ?? (isNumber ? value : height == null && width == null ? shortest : undefined);
+  const hasOthers = !Array.isArray(value) && Object.values(others).some((other) => other != null);
+  if (
+    typeof length === 'number' &&
+    Number.isSafeInteger(length) &&
+    length > 0 &&
+    !hasOthers &&
+    !(square && shortest != null)
+  ) {
+    return { squash: square !== undefined, length };
+  }
+  return refuse(
+    `${key}: expected a number, { height, width } of a square or { shortest_edge }, found ${found(value)}`,
+  );
+}
+
+/** A size as it may stand in a message: of an object its keys too. */
+function found(size: unknown): string {
+  if (typeof size !== 'object' || size === null || Array.isArray(size)) return shown(size);
+  const entries = Object.entries(size).slice(0, 4);
+  return `{ ${entries.map(([key, value]) => `${shown(key)}: ${shown(value)}`).join(', ')} }`;
+}
+
+/** The same part of the photo, at the model's own size where the crop has another; a Swin takes photos of any size. */
+function fitted(
+  { squash, resized, size }: Seen,
+  { family }: ModelType,
+  imageSize: unknown,
+  warnings: string[],
+): Partial<Record<keyof FloatConfig, unknown>> {
+  const mode = {
+    ...(squash ? { crop_mode: 'squash' } : {}),
+    ...(size === resized && squash ? {} : { crop_rounding: 'down' }),
+  };
+  const part = size / resized;
+  if (typeof imageSize !== 'number') return { crop_pct: part, ...mode };
+  const isFree = family === 'swin';
+  if (size !== imageSize) {
+    const taken = isFree
+      ? `${size} pixels, as transformers does`
+      : `${imageSize}, of the same part of the photo`;
+    warnings.push(
+      `preprocessor_config.json prepares photos of ${size} pixels for a model of ${imageSize}: it gets ${taken}`,
+    );
+  }
+  const own = isFree ? size : imageSize;
+  return { ...(isFree ? { image_size: own } : {}), crop_pct: exactCrop(own, part), ...mode };
+}
+
+/** A part of which `floor(size / part)` is the nearest integer to the real quotient: 224 / 248 must give 248. */
+function exactCrop(size: number, part: number): number {
+  const resized = Math.round(size / part);
+  const exact = size / resized;
+  return Math.floor(size / exact) === resized ? exact : size / (resized + 0.25);
+}
+
+/** Mean and deviation of pixels in 0..1, whatever the processor multiplies them by first. */
+function normalisation(json: Json, usual: Processor, refuse: Refuse): { mean: unknown; std: unknown } {
+  const factor = flag(json, 'do_rescale', true, refuse) ? (json.rescale_factor ?? 1 / 255) : 1;
+  const unit = typeof factor === 'number' ? 255 * factor : Number.NaN;
+  if (!(unit > 0)) refuse(`rescale_factor: expected a positive number, found ${shown(factor)}`);
+  const normalizes = flag(json, 'do_normalize', true, refuse);
+  const mean = normalizes ? (json.image_mean ?? usual.mean) : 0;
+  const std = normalizes ? (json.image_std ?? usual.std) : 1;
+  const inUnits = (values: unknown) => {
+    const three = typeof values === 'number' ? [values, values, values] : values;
+    return Array.isArray(three) && unit !== 1
+      ? three.map((value) => (typeof value === 'number' ? value / unit : value))
+      : three;
+  };
+  return { mean: inUnits(mean), std: inUnits(std) };
+}
