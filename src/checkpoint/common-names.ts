@@ -53,16 +53,21 @@ export interface AttentionParts {
   /** Whether query, key and value are three layers. */
   readonly apart: boolean;
   readonly bias: boolean;
+  /** Query and value have biases of their own, and key has none (EVA). */
+  readonly keyless?: boolean;
 }
 
 /** As the blocks show them. */
 export function attentionParts(names: readonly string[]): AttentionParts {
-  const found = names.flatMap((name) => /\.attn\.(qkv|[qkv])\.(weight|bias)$/.exec(name)?.slice(1) ?? []);
-  return { apart: found.includes('q'), bias: found.includes('bias') || !found.includes('weight') };
+  const found = names.flatMap((name) => /\.attn\.(qkv|[qkv])[._](weight|bias)$/.exec(name) ?? []);
+  const keyless = found.some((part) => part.endsWith('.q_bias'));
+  const bias = keyless || found.includes('bias') || !found.includes('weight');
+  return { apart: found.includes('q') && !keyless, bias, ...(keyless ? { keyless } : {}) };
 }
 
 /** Weight and bias, or the weight alone, of the layer or the three layers before attention. */
-export function attentionNames({ apart, bias }: AttentionParts): string[] {
+export function attentionNames({ apart, bias, keyless }: AttentionParts): string[] {
+  if (keyless) return ['attn.qkv.weight', 'attn.q_bias', 'attn.v_bias'];
   const layers = apart ? ['attn.q', 'attn.k', 'attn.v'] : ['attn.qkv'];
   return bias ? withBiases(layers) : layers.map((layer) => `${layer}.weight`);
 }

@@ -49,7 +49,7 @@ export interface FloatModel {
 export interface FloatModelOptions {
   /** How messages name the file; `checkpoint` if left out. */
   file?: string | undefined;
-  /** A timm name, for example `deit_tiny_patch16_224`: what neither the tensors nor a config tell comes from it. */
+  /** A timm name, for example `deit_tiny_patch16_224`, or with a pretrained tag `vit_base_patch16_224.dino`: what neither the tensors nor a config tell. */
   arch?: string | undefined;
   /** The keys of {@link FloatConfig}, as parsed from JSON; goes before the config in the file. */
   config?: unknown;

@@ -10,7 +10,7 @@ type Tensors = ReadonlyMap<string, FloatTensor>;
 /**
  * The tensors of `vitNames` or `swinNames` as those that the model is made of. What is not stored apart stays the same array.
  *
- * - `attn.qkv` = q, k and v one below the other; a bias of zeros where there is none
+ * - `attn.qkv` = q, k and v one below the other; a bias of zeros where there is none, or none of k
  * - `attn.proj` and `mlp.fc2` times the factors of LayerScale
  * - `cls_token` `[1, P, dim]`: class token, distillation token, registers; `pos_embed` `[1, P + patches, dim]`: zeros for those of them that
  *   have no position
@@ -22,12 +22,18 @@ export function folded(tensors: Tensors, patches: number): Map<string, FloatTens
   const tokens = ['cls_token', 'dist_token', 'reg_token'].flatMap((name) => tensors.get(name) ?? []);
   if (tokens.length > 0) out.set('cls_token', tokens.length > 1 ? stacked(tokens, 1) : tokens[0]!);
   for (const [name, tensor] of tensors) {
-    if (/^(cls|dist|reg)_token$|\.attn\.[kv]\.|\.ls[12]\.gamma$|^head_dist\./.test(name)) continue;
+    if (/^(cls|dist|reg)_token$|\.attn\.([kv]\.|[qv]_bias$)|\.ls[12]\.gamma$|^head_dist\./.test(name))
+      continue;
     const canonical = name.replace('.attn.q.', '.attn.qkv.').replace(/^fc_norm\./, 'norm.');
     out.set(canonical, foldedTensor(name, tensor, tensors, tokens, patches));
     if (canonical.endsWith('.attn.qkv.weight') && !tensors.has(name.replace(/weight$/, 'bias'))) {
       const rows = out.get(canonical)!.shape[0]!;
-      out.set(canonical.replace(/weight$/, 'bias'), { shape: [rows], data: new Float32Array(rows) });
+      const data = new Float32Array(rows);
+      for (const [part, at] of Object.entries({ q_bias: 0, v_bias: (2 * rows) / 3 })) {
+        const bias = tensors.get(name.replace(/qkv\.weight$/, part));
+        if (bias) data.set(bias.data, at);
+      }
+      out.set(canonical.replace(/weight$/, 'bias'), { shape: [rows], data });
     }
   }
   return out;

@@ -93,6 +93,7 @@ const SCHEMES: readonly Scheme[] = [
       ...asTheyAre('cls_token', 'dist_token', 'reg_token', 'pos_embed', 'patch_embed.proj.*'),
       ['reg_token', 'register_tokens'],
       ...timmBlock('blocks.{i}'),
+      ...asTheyAre('blocks.{i}.attn.q_bias', 'blocks.{i}.attn.v_bias'),
       ...asTheyAre('blocks.{i}.ls1.gamma', 'blocks.{i}.ls2.gamma', 'norm.*', 'fc_norm.*'),
     ],
     head: asTheyAre('head.*', 'head_dist.*'),

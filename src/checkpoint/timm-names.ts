@@ -17,6 +17,8 @@ export const TIMM_PREPARATIONS: readonly Preparation[] = [
   { cropPct: 1.0, interpolation: 'bicubic', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
   { cropPct: 0.95, interpolation: 'bicubic', squash: true, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
   { cropPct: 1.0, interpolation: 'bicubic', squash: true, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+  { cropPct: 0.9, interpolation: 'bicubic', mean: [0.48145466, 0.4578275, 0.40821073], std: [0.26862954, 0.26130258, 0.27577711] },
+  { cropPct: 1.0, interpolation: 'bicubic', squash: true, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
 ];
 
 /** The names that are read, each with its pretrained tags, the default one first. */
@@ -126,6 +128,10 @@ export const TIMM_NAMES: Readonly<Record<string, TimmRow>> = {
   swin_s3_small_224: { family: 'swin', imageSize: 224, patchSize: 4, dim: 96, depths: [2, 2, 18, 2], heads: [3, 6, 12, 24], mlpDim: 384, window: 14, tags: { ms_in1k: 4 } },
   swin_small_patch4_window7_224: { family: 'swin', imageSize: 224, patchSize: 4, dim: 96, depths: [2, 2, 18, 2], heads: [3, 6, 12, 24], mlpDim: 384, window: 7, tags: { ms_in22k_ft_in1k: 4, ms_in1k: 4, ms_in22k: 4 } },
   swin_tiny_patch4_window7_224: { family: 'swin', imageSize: 224, patchSize: 4, dim: 96, depths: [2, 2, 6, 2], heads: [3, 6, 12, 24], mlpDim: 384, window: 7, tags: { ms_in1k: 4, ms_in22k_ft_in1k: 4, ms_in22k: 4 } },
+  eva_giant_patch14_224: { family: 'vit', imageSize: 224, patchSize: 14, dim: 1408, depth: 40, heads: 16, mlpDim: 6144, pool: 'mean-before-norm', tags: { clip_ft_in1k: 11 } },
+  eva_giant_patch14_336: { family: 'vit', imageSize: 336, patchSize: 14, dim: 1408, depth: 40, heads: 16, mlpDim: 6144, pool: 'mean-before-norm', tags: { clip_ft_in1k: 1, m30m_ft_in22k_in1k: 12 } },
+  eva_giant_patch14_560: { family: 'vit', imageSize: 560, patchSize: 14, dim: 1408, depth: 40, heads: 16, mlpDim: 6144, pool: 'mean-before-norm', tags: { m30m_ft_in22k_in1k: 12 } },
+  eva_giant_patch14_clip_224: { family: 'vit', imageSize: 224, patchSize: 14, dim: 1408, depth: 40, heads: 16, mlpDim: 6144, tags: { laion400m: 11, merged2b: 11 } },
 };
 
 /** Names whose models have the tensors of one that is read and compute something else: see `TIMM_REFUSED`. */
@@ -150,7 +156,6 @@ export const TIMM_REFUSED: Readonly<Record<string, readonly string[]>> = {
   'windows of another size in each stage': ['swin_s3_base_224', 'swin_s3_tiny_224'],
   'relative positions in attention': ['beit_base_patch16_224', 'beit_base_patch16_384', 'beit_large_patch16_224', 'beit_large_patch16_384', 'beit_large_patch16_512', 'beitv2_base_patch16_224', 'beitv2_large_patch16_224', 'test_vit_relpos', 'vit_relpos_base_patch16_224', 'vit_relpos_base_patch16_cls_224', 'vit_relpos_base_patch16_clsgap_224', 'vit_relpos_base_patch16_plus_240', 'vit_relpos_medium_patch16_224', 'vit_relpos_medium_patch16_cls_224', 'vit_relpos_small_patch16_224', 'vit_srelpos_medium_patch16_224', 'vit_srelpos_small_patch16_224'],
   'rotary position embeddings (RoPE), SwiGLU': ['eva02_base_patch14_224', 'eva02_base_patch14_448', 'eva02_base_patch16_clip_224', 'eva02_large_patch14_224', 'eva02_large_patch14_448', 'eva02_large_patch14_clip_224', 'eva02_large_patch14_clip_336', 'eva02_small_patch14_224', 'eva02_small_patch14_336', 'eva02_tiny_patch14_224', 'eva02_tiny_patch14_336', 'vit_7b_patch16_dinov3', 'vit_giant_patch16_lingbot', 'vit_huge_plus_patch16_dinov3', 'vit_huge_plus_patch16_dinov3_qkvb', 'vit_small_plus_patch16_dinov3', 'vit_small_plus_patch16_dinov3_qkvb'],
-  'separate biases of query and value (EVA)': ['eva_giant_patch14_224', 'eva_giant_patch14_336', 'eva_giant_patch14_560', 'eva_giant_patch14_clip_224'],
   'rotary position embeddings (RoPE), RMSNorm, SwiGLU': ['vit_5b_patch16_sapiens2', 'vit_base_patch16_sapiens2', 'vit_giant_patch16_sapiens2', 'vit_huge_patch16_sapiens2', 'vit_large_patch16_sapiens2'],
   'rotary position embeddings (RoPE)': ['vit_base_patch16_dinov3', 'vit_base_patch16_dinov3_qkvb', 'vit_base_patch16_lingbot', 'vit_base_patch16_rope_224', 'vit_base_patch16_rope_ape_224', 'vit_base_patch16_rope_mixed_224', 'vit_base_patch16_rope_mixed_ape_224', 'vit_base_patch16_rope_reg1_gap_256', 'vit_betwixt_patch16_rope_reg4_gap_256', 'vit_large_patch16_dinov3', 'vit_large_patch16_dinov3_qkvb', 'vit_large_patch16_lingbot', 'vit_large_patch16_rope_224', 'vit_large_patch16_rope_ape_224', 'vit_large_patch16_rope_mixed_224', 'vit_large_patch16_rope_mixed_ape_224', 'vit_medium_patch16_rope_reg1_gap_256', 'vit_mediumd_patch16_rope_reg1_gap_256', 'vit_pe_lang_gigantic_patch14_448', 'vit_pe_lang_large_patch14_448', 'vit_pe_spatial_base_patch16_512', 'vit_pe_spatial_gigantic_patch14_448', 'vit_pe_spatial_large_patch14_448', 'vit_pe_spatial_small_patch16_512', 'vit_pe_spatial_tiny_patch16_512', 'vit_small_patch16_dinov3', 'vit_small_patch16_dinov3_qkvb', 'vit_small_patch16_lingbot', 'vit_small_patch16_rope_224', 'vit_small_patch16_rope_ape_224', 'vit_small_patch16_rope_mixed_224', 'vit_small_patch16_rope_mixed_ape_224', 'vit_tiny_patch16_dinov3_qkvb'],
   'rotary position embeddings (RoPE), attention pooling': ['vit_pe_core_base_patch16_224', 'vit_pe_core_gigantic_patch14_448', 'vit_pe_core_large_patch14_336', 'vit_pe_core_small_patch16_384', 'vit_pe_core_tiny_patch16_384'],

@@ -99,6 +99,22 @@ describe('what is stored apart becomes one', () => {
     expect([...hub.tensors]).toEqual([...found]);
   });
 
+  test('biases of query and value, and none of key (EVA)', () => {
+    const tensors = variant((shapes) => {
+      for (const n of [0, 1]) {
+        shapes.delete(`blocks.${n}.attn.qkv.bias`);
+        shapes.set(`blocks.${n}.attn.q_bias`, [C]).set(`blocks.${n}.attn.v_bias`, [C]);
+      }
+    });
+    const { tensors: found } = read(tensors);
+    expect([...found.get('blocks.1.attn.qkv.bias')!.data]).toEqual([
+      ...values(tensors, 'blocks.1.attn.q_bias'),
+      ...new Array(C).fill(0),
+      ...values(tensors, 'blocks.1.attn.v_bias'),
+    ]);
+    expect([...found.keys()].filter((name) => name.endsWith('_bias'))).toEqual([]);
+  });
+
   test.each([
     ['all tokens', 3 + PATCHES, 0],
     ['the class token and the patches (DINOv2)', 1 + PATCHES, 2],

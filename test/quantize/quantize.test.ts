@@ -347,7 +347,7 @@ describe('refusals', () => {
     ],
     ['a seed of 2^32', { seed: 2 ** 32 }, 'SEED', 'found 4294967296'],
     ['a seed of 0.5', { seed: 0.5 }, 'SEED', 'found 0.5'],
-    ['a name', { arch: 'resnet50' }, 'MODEL_OPTION', 'arch: expected one of'],
+    ['a name', { arch: 'resnet50' }, 'MODEL_OPTION', 'arch: expected a ViT, DeiT or Swin of timm'],
     ['no name', { arch: null as never }, 'MODEL_OPTION', 'found null'],
     ['a number for a name', { arch: 5 as never }, 'MODEL_OPTION', 'found 5'],
   ])('option: %s', async (_, options, code, message) => {

@@ -109,7 +109,12 @@ const ARGS = {
     type: 'string',
     valueHint: 'NAME',
     description:
-      'timm name, for what the file does not tell: vit_base_patch16_224, swin_tiny_patch4_window7_224',
+      'timm name, for what the file does not tell: vit_base_patch16_224, or with a pretrained tag vit_base_patch16_224.dino',
+  },
+  heads: {
+    type: 'string',
+    valueHint: 'N',
+    description: 'Heads of each block, where neither the file nor --arch tells; of a Swin only checked',
   },
   'image-size': {
     type: 'string',
@@ -160,7 +165,11 @@ export default describeCommand({
     const page = optional(args.report, (path) => checkOutput(path, { force, inputs, beside: target }));
     const float = await readFloatSource(args.float);
     for (const path of page === undefined ? [target] : [target, page]) expectNoInput(path, float.files);
-    const options = { ...float.options, ...chosen, ...(labels ? { labels } : {}) };
+    const { arch = chosen.arch } = float.options;
+    if (chosen.arch !== undefined && chosen.arch.split('.')[0] !== arch) {
+      warn(`--arch ${chosen.arch} was overruled: config.json says ${arch}`);
+    }
+    const options = { ...float.options, ...chosen, arch, ...(labels ? { labels } : {}) };
     const { quantize, readFloatModel } = await import('../../quantize/index.js');
     // Once more in `quantize`, but what was guessed is worth knowing before the wait.
     const source = readFloatModel(float.bytes, options);
@@ -211,6 +220,7 @@ function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
     calibrationImages: optional(args['calibration-images'], (n) => integerOption('calibration-images', n, 1)),
     seed: integerOption('seed', args.seed, 0, 2 ** 32 - 1),
     imageSize: optional(args['image-size'], (n) => integerOption('image-size', n, 1)),
+    heads: optional(args.heads, (n) => integerOption('heads', n, 1)),
     cropPct: optional(args.crop, (f) => fractionOption('crop', f)),
     mean: optional(args.mean, (rgb) => tripleOption('mean', rgb)),
     std: optional(args.std, (rgb) => tripleOption('std', rgb, { positive: true })),

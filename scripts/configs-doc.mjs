@@ -1,0 +1,53 @@
+// `node scripts/configs-doc.mjs`: writes docs/configs.md from the tables of verdicts. Needs a build.
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const INTRODUCTION = `# What fqvit reads in a config
+
+You have a model of timm or transformers and want to know what becomes of a key in its \`config.json\` or \`preprocessor_config.json\`.
+
+A key is **applied**, it is **harmless**, or **only** some of its values are accepted. \`null\` and an absent key mean the library's default.
+A value that would change the answer and cannot be applied is refused by name. A key that the library does not know either is ignored, with a
+warning; \`do_…: true\` and a key of \`model_args\` are refused even then.
+
+This page is generated from the tables in \`src/checkpoint/config\` by \`node scripts/configs-doc.mjs\`.
+`;
+
+const shown = (value) => `\`${JSON.stringify(value)}\``;
+const escaped = (text) => text.replaceAll('|', '\\|');
+
+function row({ keys, applied, harmless, only, because }) {
+  const verdict =
+    applied !== undefined
+      ? `applied: ${applied}`
+      : harmless !== undefined
+        ? `harmless: ${harmless}`
+        : `only ${only.length > 0 ? only.map(shown).join(' or ') : '`null`'}; other values ask for ${because}`;
+  return `| ${keys.map((key) => `\`${key}\``).join(', ')} | ${escaped(verdict)} |`;
+}
+
+const list = (table) => Object.entries(table).map(([name, reason]) => `| \`${name}\` | ${escaped(reason)} |`);
+
+/** The page about these tables, and the classes and model types that are refused. */
+export function configsPage(tables, unsupported) {
+  const sections = tables.map(
+    ({ title, verdicts }) =>
+      `## ${title}\n\n| key | verdict |\n| --- | --- |\n${verdicts.map(row).join('\n')}\n`,
+  );
+  const refused = `## Model types and classes of transformers that are refused\n\n| name | it has |\n| --- | --- |\n${list(unsupported).join('\n')}\n`;
+  return [INTRODUCTION, ...sections, refused].join('\n');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const timm = await import('../dist/checkpoint/config/timm-keys.js');
+  const transformers = await import('../dist/checkpoint/config/transformers-keys.js');
+  const { TRANSFORMERS_CONFIG, PREPROCESSOR_CONFIG, UNSUPPORTED } = transformers;
+  const tables = [
+    TRANSFORMERS_CONFIG,
+    PREPROCESSOR_CONFIG,
+    timm.TIMM_CONFIG,
+    timm.PRETRAINED_CFG,
+    timm.MODEL_ARGS,
+  ];
+  writeFileSync(new URL('../docs/configs.md', import.meta.url), configsPage(tables, UNSUPPORTED));
+}

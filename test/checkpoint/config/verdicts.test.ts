@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { configsPage } from '../../../scripts/configs-doc.mjs';
+import { MODEL_ARGS, PRETRAINED_CFG, TIMM_CONFIG } from '../../../src/checkpoint/config/timm-keys.js';
+import {
+  PREPROCESSOR_CONFIG,
+  TRANSFORMERS_CONFIG,
+  UNSUPPORTED,
+} from '../../../src/checkpoint/config/transformers-keys.js';
+import { judge, type VerdictTable } from '../../../src/checkpoint/config/verdicts.js';
+
+const TABLES = [TRANSFORMERS_CONFIG, PREPROCESSOR_CONFIG, TIMM_CONFIG, PRETRAINED_CFG, MODEL_ARGS];
+
+const refuse = (message: string): never => {
+  throw new Error(message);
+};
+
+/** What scripts/library_keys.py prints, for each version of transformers. */
+interface LibraryKeys {
+  readonly transformers: string;
+  readonly config: readonly string[];
+  readonly preprocessor: readonly string[];
+  readonly pretrained_cfg: readonly string[];
+  readonly model_args: readonly string[];
+}
+const libraries: LibraryKeys[] = JSON.parse(
+  readFileSync(new URL('library-keys.json', import.meta.url), 'utf8'),
+);
+
+describe.each(libraries)(
+  'every key of transformers $transformers and timm $timm has a verdict',
+  (library) => {
+    test.each([
+      ['config', TRANSFORMERS_CONFIG],
+      ['preprocessor', PREPROCESSOR_CONFIG],
+      ['pretrained_cfg', PRETRAINED_CFG],
+      ['model_args', MODEL_ARGS],
+    ] as const)('%s', (name, { verdicts }: VerdictTable) => {
+      const judged = new Set(verdicts.flatMap(({ keys }) => keys));
+      expect(library[name].length).toBeGreaterThan(20);
+      expect(library[name].filter((key) => !judged.has(key))).toEqual([]);
+    });
+  },
+);
+
+test.each(TABLES)('$title: one verdict a key', ({ verdicts }) => {
+  const keys = verdicts.flatMap((verdict) => verdict.keys);
+  expect(keys.filter((key, i) => keys.indexOf(key) !== i)).toEqual([]);
+});
+
+test('docs/configs.md is what the tables say (`node scripts/configs-doc.mjs` writes it)', () => {
+  const page = readFileSync(new URL('../../../docs/configs.md', import.meta.url), 'utf8');
+  expect(page).toBe(configsPage(TABLES, UNSUPPORTED));
+});
+
+describe('judge', () => {
+  const table: VerdictTable = {
+    title: 'a table',
+    others: 'ignored',
+    verdicts: [
+      { keys: ['applied'], applied: 'somehow' },
+      { keys: ['three'], only: [3], because: 'another number' },
+      { keys: ['none'], only: [], because: 'it' },
+      { keys: ['empty'], only: [{}], because: 'something' },
+    ],
+  };
+
+  test.each([
+    [{ three: 4 }, 'three: expected 3, found 4: another number is not supported'],
+    [{ three: '3' }, 'three: expected 3, found "3"'],
+    [{ three: [3] }, 'three: expected 3, found [3]'],
+    [{ none: 0 }, 'none: expected nothing, found 0: it is not supported'],
+    [{ empty: { 1: [2] } }, 'empty: expected {}, found an object'],
+    [{ empty: [] }, 'empty: expected {}, found []'],
+    [{ do_anything: true }, 'do_anything: expected a key that is known, found true'],
+    [{ do_anything: 'x' }, 'do_anything: expected a key that is known, found "x"'],
+  ])('%j is refused', (json, message) => {
+    expect(() => judge(json, table, refuse)).toThrow(message);
+  });
+
+  test('values that change nothing pass; keys without a verdict are named', () => {
+    const json = { applied: 1, three: 3, none: null, empty: {}, do_nothing: false, other: 1, more: {} };
+    expect(judge(json, table, refuse)).toEqual(['do_nothing', 'other', 'more']);
+  });
+
+  test('a table that knows all keys refuses others', () => {
+    expect(() => judge({ other: 1 }, { ...table, others: 'refused' }, refuse)).toThrow(
+      'other: expected a key that is known, found 1',
+    );
+  });
+
+  test('__proto__ is a key like others', () => {
+    expect(judge(JSON.parse('{ "__proto__": { "three": 4 } }'), table, refuse)).toEqual(['__proto__']);
+  });
+});
