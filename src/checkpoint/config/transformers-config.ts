@@ -284,23 +284,24 @@ function fitted(
   imageSize: unknown,
   warnings: string[],
 ): Partial<Record<keyof FloatConfig, unknown>> {
-  const mode = {
-    ...(squash ? { crop_mode: 'squash' } : {}),
-    ...(size === resized && squash ? {} : { crop_rounding: 'down' }),
-  };
-  const part = size / resized;
-  if (typeof imageSize !== 'number') return { crop_pct: part, ...mode };
   const isFree = family === 'swin';
+  const own = isFree || typeof imageSize !== 'number' ? size : imageSize;
   if (size !== imageSize) {
     const taken = isFree
       ? `${size} pixels, as transformers does`
       : `${imageSize}, of the same part of the photo`;
     warnings.push(
-      `preprocessor_config.json prepares photos of ${size} pixels for a model of ${imageSize}: it gets ${taken}`,
+      `preprocessor_config.json prepares photos of ${size} pixels for a model of ${shown(imageSize)}: it gets ${taken}`,
     );
   }
-  const own = isFree ? size : imageSize;
-  return { ...(isFree ? { image_size: own } : {}), crop_pct: exactCrop(own, part), ...mode };
+  const part = exactCrop(own, size / resized);
+  const isEven = squash && (Math.floor(own / part) - own) % 2 === 0;
+  return {
+    ...(isFree ? { image_size: own } : {}),
+    crop_pct: part,
+    ...(squash ? { crop_mode: 'squash' } : {}),
+    ...(isEven ? {} : { crop_rounding: 'down' }),
+  };
 }
 
 /** A part of which `floor(size / part)` is the nearest integer to the real quotient: 224 / 248 must give 248. */

@@ -1,0 +1,186 @@
+import { describe, expect, test } from '@jest/globals';
+import { isTimmConfig, timmConfig } from '../../../src/checkpoint/config/timm-config.js';
+
+const refuse = (message: string): never => {
+  throw new Error(message);
+};
+const read = (json: object) => timmConfig(json as Record<string, unknown>, refuse);
+
+const CFG = {
+  input_size: [3, 32, 32],
+  interpolation: 'bilinear',
+  crop_pct: 0.8,
+  mean: [0.1, 0.2, 0.3],
+  std: [0.4, 0.5, 0.6],
+  num_classes: 3,
+  first_conv: 'patch_embed.proj',
+  classifier: 'head',
+};
+const NEW = {
+  architecture: 'vit_tiny_patch16_224',
+  num_classes: 3,
+  global_pool: 'token',
+  pretrained_cfg: CFG,
+};
+
+const PREPARED = {
+  crop_pct: 0.8,
+  interpolation: 'bilinear',
+  crop_mode: 'center',
+  mean: [0.1, 0.2, 0.3],
+  std: [0.4, 0.5, 0.6],
+};
+
+test('as timm writes it', () => {
+  expect(read({ ...NEW, label_names: ['a', 'b', 'c'] })).toEqual({
+    config: {
+      ...PREPARED,
+      architecture: 'vit',
+      num_heads: 3,
+      activation: 'exact',
+      global_pool: 'token',
+      image_size: 32,
+      labels: ['a', 'b', 'c'],
+    },
+    arch: 'vit_tiny_patch16_224',
+    warnings: [],
+  });
+});
+
+test('the flat form before 0.9 means the same', () => {
+  const flat = {
+    architecture: 'vit_tiny_patch16_224',
+    ...CFG,
+    global_pool: 'token',
+    labels: ['a', 'b', 'c'],
+  };
+  expect(read(flat)).toEqual(read({ ...NEW, label_names: ['a', 'b', 'c'] }));
+});
+
+test('what pretrained_cfg leaves out is as timm has it', () => {
+  expect(read({ ...NEW, pretrained_cfg: { mean: null, crop_pct: 0 } }).config).toMatchObject({
+    ...{ crop_pct: 0.875, interpolation: 'bicubic', crop_mode: 'center' },
+    ...{ mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  });
+});
+
+describe('the name', () => {
+  test.each([
+    ['vit_base_patch16_gap_224', { num_heads: 16, global_pool: 'avg' }],
+    ['vit_base_patch16_siglip_gap_224', { num_heads: 12, global_pool: 'avg' }],
+    ['vit_so400m_patch16_siglip_gap_256', { num_heads: 16, activation: 'tanh', global_pool: 'avg' }],
+    ['deit_small_patch16_224', { architecture: 'deit', num_heads: 6 }],
+    ['vit_base_patch16_224_in21k', { num_heads: 12 }],
+    ['swin_tiny_patch4_window7_224', { architecture: 'swin', num_heads: 3 }],
+  ])('%s', (architecture, config) => {
+    expect(read({ architecture, pretrained_cfg: CFG }).config).toMatchObject(config);
+  });
+
+  test.each([
+    ['vit_base_patch16_rpn_224', /architecture: .* it has a LayerNorm after each branch/],
+    ['eva02_base_patch14_224', /architecture: .* it has rotary position embeddings/],
+    ['my_vit', /architecture: expected a ViT, DeiT or Swin of timm/],
+  ])('%s is refused', (architecture, message) => {
+    expect(() => read({ architecture, pretrained_cfg: CFG })).toThrow(message);
+  });
+});
+
+describe('model_args go before the name', () => {
+  const withArgs = (args: object, top: object = { global_pool: undefined }) =>
+    read({ ...NEW, ...top, model_args: args });
+
+  test.each([
+    [
+      { global_pool: 'avg', act_layer: 'gelu_tanh' },
+      { global_pool: 'avg', activation: 'tanh' },
+    ],
+    [{ num_heads: 6 }, { num_heads: 6 }],
+    [{ act_layer: 'quick_gelu' }, { activation: 'quick' }],
+    [{ img_size: 64 }, { image_size: 64 }],
+    [{ img_size: [64, 64] }, { image_size: 64 }],
+    [
+      { depth: 4, qkv_bias: false },
+      { depth: 4, qkv_bias: false },
+    ],
+    [{ norm_layer: 'layernorm' }, { layer_norm_eps: 1e-6 }],
+    [{ drop_path_rate: 0.1, pool_include_prefix: false, in_chans: 3, pre_norm: null }, { num_heads: 3 }],
+  ])('%j', (args, config) => {
+    expect(withArgs(args).config).toMatchObject(config);
+  });
+
+  test('another width has no name to be compared with', () => {
+    expect(withArgs({ embed_dim: 192 }).arch).toBe('vit_tiny_patch16_224');
+    expect(withArgs({ embed_dim: 64, num_heads: 2 })).not.toHaveProperty('arch');
+  });
+
+  test.each([
+    [{ global_pool: 'avgmax' }, 'model_args: global_pool: expected "token" or "avg", found "avgmax"'],
+    [{ global_pool: '' }, 'global_pool: expected "token" or "avg", found ""'],
+    [{ act_layer: 'relu' }, 'model_args: act_layer: expected one of gelu, gelu_tanh, quick_gelu'],
+    [{ act_layer: 'constructor' }, 'act_layer: expected one of'],
+    [{ norm_layer: 'rmsnorm' }, 'norm_layer: expected "layernorm"'],
+    [{ pool_include_prefix: true }, 'pool_include_prefix: expected false, found true'],
+    [{ pre_norm: true }, 'pre_norm: expected false, found true'],
+    [{ in_chans: 1 }, 'in_chans: expected 3, found 1'],
+    [{ qk_norm: true }, 'qk_norm: expected false'],
+    [{ block_fn: 'ResPostBlock' }, 'block_fn: expected nothing, found "ResPostBlock"'],
+    [{ img_size: [64, 32] }, 'img_size: expected a number or two that are equal'],
+    [{ a_new_one: 1 }, 'model_args: a_new_one: expected a key that is known, found 1'],
+  ])('%j is refused', (args, message) => {
+    expect(() => withArgs(args)).toThrow(message);
+  });
+
+  test('and against the pooling beside them', () => {
+    expect(() => withArgs({ global_pool: 'avg' }, { global_pool: 'token' })).toThrow(
+      'global_pool: expected "avg", as model_args says, found "token"',
+    );
+  });
+});
+
+test.each([
+  [{ global_pool: 'avgmax' }, 'global_pool: expected "token" or "avg", found "avgmax"'],
+  [{ global_pool: 'max' }, 'global_pool: expected "token" or "avg", found "max"'],
+  [{ architecture: 'swin_tiny_patch4_window7_224', global_pool: 'max' }, 'global_pool: expected "avg"'],
+  [
+    { pretrained_cfg: { ...CFG, crop_mode: 'border' } },
+    'pretrained_cfg: crop_mode: expected "center" or "squash"',
+  ],
+  [{ pretrained_cfg: { ...CFG, input_size: [3, 64, 32] } }, 'input_size: expected [3, S, S] of a square'],
+  [{ pretrained_cfg: { ...CFG, input_size: [1, 32, 32] } }, 'input_size: expected [3, S, S] of a square'],
+  [{ pretrained_cfg: { ...CFG, input_size: 32 } }, 'input_size: expected [3, S, S] of a square'],
+  [{ pretrained_cfg: { ...CFG, label_offset: 1 } }, 'label_offset: expected 0, found 1'],
+  [{ pretrained_cfg: [] }, 'pretrained_cfg: expected an object'],
+  [{ model_args: 3 }, 'model_args: expected an object'],
+  [{ pretrained_cfg: null, model_args: { depth: 1 } }, 'model_args: expected pretrained_cfg beside it'],
+  [{ label_descriptions: { a: 'b' } }, 'label_descriptions: expected label_names'],
+  [{ label_names: ['a'], label_descriptions: {} }, 'label_descriptions: expected one of each of label_names'],
+  [{ label_names: { 0: 'a', 2: 'c' } }, 'label_names: expected a name for each number from 0, found gaps'],
+])('%j is refused', (change, message) => {
+  expect(() => read({ ...NEW, ...change })).toThrow(message);
+});
+
+describe('labels', () => {
+  const labels = (change: object) => read({ ...NEW, ...change }).config.labels;
+
+  test('names by their numbers, in config.json or in pretrained_cfg', () => {
+    expect(labels({ label_names: { 1: 'b', 0: 'a' } })).toEqual(['a', 'b']);
+    expect(labels({ pretrained_cfg: { ...CFG, label_names: ['a', 'b'] } })).toEqual(['a', 'b']);
+  });
+
+  test('descriptions of the names', () => {
+    expect(
+      labels({ label_names: ['n2', 'n1'], label_descriptions: { n1: 'goldfish', n2: 'tench' } }),
+    ).toEqual(['tench', 'goldfish']);
+  });
+});
+
+test('keys that neither knows are named', () => {
+  expect(read({ ...NEW, my_notes: 1, pretrained_cfg: { ...CFG, my_tag: 2 } }).warnings).toEqual([
+    'config.json: keys that are not known were ignored: "my_tag", "my_notes"',
+  ]);
+});
+
+test('what is one of timm', () => {
+  expect(isTimmConfig({ architecture: 'vit_tiny_patch16_224' })).toBe(true);
+  expect(isTimmConfig({ architectures: ['ViTModel'] })).toBe(false);
+});
