@@ -178,6 +178,8 @@ async function shards(index: string): Promise<string[]> {
   return (names as string[]).sort();
 }
 
+type Refuse = (message: string) => never;
+
 /** What config.json and preprocessor_config.json tell of architecture and preprocessing; the library validates the values. */
 async function folderConfig(folder: string, names: readonly string[]): Promise<FloatModelOptions> {
   const [config, preprocessor] = await Promise.all(
@@ -188,16 +190,15 @@ async function folderConfig(folder: string, names: readonly string[]): Promise<F
     }),
   );
   if (config === undefined) return {};
-  const path = join(folder, 'config.json');
-  const refuse = (message: string): never => {
-    throw new CheckpointError('CHECKPOINT_CONFIG', `${path}: ${message}`);
-  };
-  // transformers' wrapper of timm's models has both keys: model_type is the one that is read there
+  const [refuse, refusePreprocessor] = CONFIGS.map((name) => (message: string): never => {
+    throw new CheckpointError('CHECKPOINT_CONFIG', `${join(folder, name)}: ${message}`);
+  }) as [Refuse, Refuse];
+  // transformers' wrapper of timm's models has the keys of both
   if (!isTransformersConfig(config) && !isTimmConfig(config)) {
     return refuse('expected timm\'s "architecture" or transformers\' "model_type", found none of them');
   }
   const { warnings, ...translated } = isTransformersConfig(config)
-    ? transformersConfig(config, preprocessor, refuse)
+    ? transformersConfig(config, preprocessor, refuse, refusePreprocessor)
     : timmConfig(config, refuse);
   for (const warning of warnings) warn(warning);
   return translated;

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFi
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { load } from '../../src/index.js';
+import { TINY_SWIN } from '../checkpoint/tiny-swin.js';
 import { TINY_CONFIG, tinyModel, tinySwinModel } from '../support/tiny-model.js';
 import { fqvit, type Run, Scratch } from './support.js';
 
@@ -103,7 +104,9 @@ describe('a checkpoint', () => {
   test("a Swin's image size from timm's config.json, and its reference at that size", async () => {
     scratch.write('swin/model.safetensors', tinySwinModel({ crop_pct: 1 }));
     const pretrained_cfg = { input_size: [3, 32, 32], interpolation: 'bilinear' };
-    scratch.write('swin/config.json', JSON.stringify({ architecture: 'swin_of_a_test', pretrained_cfg }));
+    const architecture = 'swin_tiny_patch4_window7_224';
+    const model_args = { embed_dim: TINY_SWIN.dim };
+    scratch.write('swin/config.json', JSON.stringify({ architecture, model_args, pretrained_cfg }));
     const model = scratch.at('swin.st');
     const run = await fqvit(['quantize', scratch.at('swin'), '--calibration', photos, '-o', model]);
     expect(run).toMatchObject({ code: 0, stderr: expect.not.stringContaining('image size') });
@@ -125,7 +128,8 @@ describe('a checkpoint', () => {
     scratch.write(
       'timm/config.json',
       JSON.stringify({
-        architecture: 'deit_of_a_test',
+        architecture: 'deit_tiny_patch16_224',
+        model_args: { embed_dim: 16, num_heads: 2, patch_size: 8 },
         num_classes: 3,
         pretrained_cfg: {
           crop_pct: 0.75,
@@ -340,7 +344,7 @@ describe('the output', () => {
     const folder = mkdtempSync(scratch.at('folder-'));
     writeFileSync(`${folder}/weights.safetensors`, tinyModel());
     writeFileSync(`${folder}/config.json`, '{"model_type":"deit","num_attention_heads":2}');
-    writeFileSync(`${folder}/preprocessor_config.json`, '{"size":16}');
+    writeFileSync(`${folder}/preprocessor_config.json`, '{"size":16,"do_center_crop":false}');
     const source = scheme ? `${scheme}${folder}/${name}` : folder;
     const before = readFileSync(`${folder}/${name}`);
     for (const option of ['-o', '--report']) {

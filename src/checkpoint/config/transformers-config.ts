@@ -54,11 +54,13 @@ export interface TranslatedConfig {
  *
  * @param preprocessor of `preprocessor_config.json`; undefined where there is none
  * @param refuse throws; it is given which key, what was expected and what was found
+ * @param refusePreprocessor the same, about the other file
  */
 export function transformersConfig(
   config: Json,
   preprocessor: Json | undefined,
   refuse: Refuse,
+  refusePreprocessor: Refuse = (message) => refuse(`preprocessor_config.json: ${message}`),
 ): TranslatedConfig {
   const type = modelType(config, refuse);
   const warnings = ignoredKeys(judge(config, TRANSFORMERS_CONFIG, refuse), 'config.json');
@@ -72,9 +74,7 @@ export function transformersConfig(
     );
   }
   const prepared = preprocessor
-    ? preprocessing(preprocessor, type, imageSize, warnings, (message) =>
-        refuse(`preprocessor_config.json: ${message}`),
-      )
+    ? preprocessing(preprocessor, type, imageSize, warnings, refusePreprocessor)
     : {};
   if (preprocessor === undefined) {
     warnings.push(
