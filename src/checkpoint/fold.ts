@@ -30,7 +30,7 @@ export function folded(tensors: Tensors, patches: number): Map<string, FloatTens
       const rows = out.get(canonical)!.shape[0]!;
       const data = new Float32Array(rows);
       for (const [part, at] of Object.entries({ q_bias: 0, v_bias: (2 * rows) / 3 })) {
-        const bias = tensors.get(name.replace(/qkv\.weight$/, part));
+        const bias = tensors.get(canonical.replace(/qkv\.weight$/, part));
         if (bias) data.set(bias.data, at);
       }
       out.set(canonical.replace(/weight$/, 'bias'), { shape: [rows], data });

@@ -99,6 +99,17 @@ describe('what is stored apart becomes one', () => {
     expect([...hub.tensors]).toEqual([...found]);
   });
 
+  test('query, key and value apart, without biases', () => {
+    const tensors = renamed(
+      variant((shapes) => {
+        for (const n of [0, 1]) shapes.delete(`blocks.${n}.attn.qkv.bias`);
+      }),
+      VIT_RENAMINGS['Hugging Face ViT'],
+    );
+    const { tensors: found } = read(tensors);
+    expect([...found.get('blocks.0.attn.qkv.bias')!.data]).toEqual(new Array(3 * C).fill(0));
+  });
+
   test('biases of query and value, and none of key (EVA)', () => {
     const tensors = variant((shapes) => {
       for (const n of [0, 1]) {

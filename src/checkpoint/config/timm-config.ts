@@ -77,7 +77,8 @@ function architecture(
     refuse(`global_pool: expected ${shown(pool)}, as model_args says, found ${shown(ofModel)}`);
   }
   const named = known.family !== 'swin' && known.pool?.startsWith('mean') ? 'avg' : undefined;
-  const heads = args.num_heads ?? known.heads;
+  // the tensors of a Swin show its heads
+  const heads = args.num_heads ?? (isSwin ? undefined : known.heads);
   return {
     architecture: known.family,
     num_heads: Array.isArray(heads) ? heads[0] : heads,

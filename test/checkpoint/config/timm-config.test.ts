@@ -71,7 +71,7 @@ describe('the name', () => {
     ['vit_so400m_patch16_siglip_gap_256', { num_heads: 16, activation: 'tanh', global_pool: 'avg' }],
     ['deit_small_patch16_224', { architecture: 'deit', num_heads: 6 }],
     ['vit_base_patch16_224_in21k', { num_heads: 12 }],
-    ['swin_tiny_patch4_window7_224', { architecture: 'swin', num_heads: 3 }],
+    ['swin_tiny_patch4_window7_224', { architecture: 'swin', activation: 'exact' }],
   ])('%s', (architecture, config) => {
     expect(read({ architecture, pretrained_cfg: CFG }).config).toMatchObject(config);
   });
@@ -95,6 +95,7 @@ describe('model_args go before the name', () => {
       { global_pool: 'avg', activation: 'tanh' },
     ],
     [{ num_heads: 6 }, { num_heads: 6 }],
+    [{ num_heads: [2, 4] }, { num_heads: 2 }],
     [{ act_layer: 'quick_gelu' }, { activation: 'quick' }],
     [{ img_size: 64 }, { image_size: 64 }],
     [{ img_size: [64, 64] }, { image_size: 64 }],
