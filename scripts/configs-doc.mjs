@@ -4,13 +4,15 @@ import { fileURLToPath } from 'node:url';
 
 const INTRODUCTION = `# What fqvit reads in a config
 
-You have a model of timm or transformers and want to know what becomes of a key in its \`config.json\` or \`preprocessor_config.json\`.
+This page tells you what becomes of each key in the \`config.json\` or \`preprocessor_config.json\` of a model.
 
-A key is **applied**, it is **harmless**, or **only** some of its values are accepted. \`null\` and an absent key mean the library's default.
-A value that would change the answer and cannot be applied is refused by name. A key that the library does not know either is ignored, with a
-warning; \`do_…: true\` and a key of \`model_args\` are refused even then.
+A key is **applied**, it is **harmless**, or **only** some of its values are accepted. \`null\` and an absent
+key mean the library's default. A value that changes the answer and cannot be applied is refused by name.
+Keys that the library does not know either are ignored with a warning, except \`do_…: true\` and keys of
+\`model_args\`, which are refused.
 
-This page is generated from the tables in \`src/checkpoint/config\` by \`node scripts/configs-doc.mjs\`.
+\`node scripts/configs-doc.mjs\` generates this page from the tables in \`src/checkpoint/config\`.
+\`scripts/library_keys.py\` lists the keys that timm and transformers know; a test compares the two.
 `;
 
 const shown = (value) => `\`${JSON.stringify(value)}\``;

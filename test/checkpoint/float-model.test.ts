@@ -1,11 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
+import type { FloatConfig } from '../../src/checkpoint/float-config.js';
 import { type FloatModelOptions, readFloatModel } from '../../src/checkpoint/float-model.js';
+import { readVit } from '../../src/checkpoint/float-vit.js';
+import { canonicalNames } from '../../src/checkpoint/naming-schemes.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { KNOWN_ARCHITECTURES, timmArchitecture } from '../../src/checkpoint/timm-architectures.js';
 import { UsageError } from '../../src/errors.js';
 import { describeWithShared, readShared } from '../support/shared.js';
 import { refusal, refusedAfterDamage } from './raw-file.js';
-import { type TinySizes, tinyFile, tinyShapes, zeros } from './tiny-float.js';
+import { TINY, type TinySizes, tinyFile, tinyShapes, zeros } from './tiny-float.js';
 
 const config = { num_heads: 2, architecture: 'deit' };
 
@@ -259,6 +262,64 @@ describe('what shapes cannot tell', () => {
     expect(warnings).toEqual([
       expect.stringContaining(`${heads} is assumed, as in published models of dim ${dim}`),
     ]);
+  });
+
+  describe('a model without a name is what published models with its tensors are', () => {
+    /** Without a class token: the mean of the patches behind `norm`. The shapes suffice. */
+    const unnamed = (sizes: Partial<TinySizes>, config: FloatConfig = {}, norm = 'norm', arch?: string) => {
+      const shapes = tinyShapes({ depth: 12, patchSize: 16, ...sizes });
+      const { dim, grid } = { ...TINY, ...sizes };
+      shapes.delete('cls_token');
+      shapes.set('pos_embed', [1, grid * grid, dim]);
+      for (const part of ['weight', 'bias']) {
+        shapes.delete(`norm.${part}`);
+        shapes.set(`${norm}.${part}`, [dim]);
+      }
+      const data = new Uint8Array();
+      const tensors = new Map(
+        [...shapes].map(([name, shape]) => [name, { name, dtype: 'F32' as const, shape, data }]),
+      );
+      const warnings: string[] = [];
+      const named = canonicalNames(tensors, 'file');
+      const known = arch === undefined ? undefined : timmArchitecture(arch);
+      const { architecture } = readVit({ file: 'file', tensors, named, config, arch: known, warnings });
+      return { architecture, warnings };
+    };
+    const BASE = { dim: 768, mlpDim: 3072, grid: 14 };
+
+    test('heads that they do not agree on must be said', () => {
+      expect(() => unnamed(BASE)).toThrow(
+        'the number of heads is not in the file and may be 16 (vit_base_patch16_gap_224) or 12 (vit_base_patch16_siglip_gap_224): expected --heads or --arch to say which',
+      );
+      expect(unnamed(BASE, { num_heads: 16 }).architecture).toMatchObject({ heads: 16, pool: 'mean' });
+      const { architecture } = unnamed(BASE, {}, 'norm', 'vit_base_patch16_gap_224');
+      expect(architecture).toMatchObject({ heads: 16, name: 'vit_base_patch16_gap_224', pool: 'mean' });
+    });
+
+    test('tensors that a model has too which is not supported need a name', () => {
+      const message =
+        /its tensors are also those of timm's vit_base_patch16_rpn_224, which is not supported as it has a LayerNorm after/;
+      expect(() => unnamed(BASE, {}, 'fc_norm')).toThrow(message);
+      expect(() => unnamed(BASE, { num_heads: 12 }, 'fc_norm')).toThrow(message);
+      expect(unnamed(BASE, { num_heads: 12, activation: 'exact' }, 'fc_norm').architecture).toMatchObject({
+        heads: 12,
+        pool: 'mean-before-norm',
+      });
+    });
+
+    test('a GELU that they agree on is taken, with a warning', () => {
+      const { architecture, warnings } = unnamed({ dim: 1152, mlpDim: 4304, depth: 27, grid: 16 });
+      expect(architecture).toMatchObject({ heads: 16, gelu: 'tanh' });
+      expect(warnings).toContain(
+        'the GELU is not in the file: tanh is assumed, as in vit_so400m_patch16_siglip_gap_256',
+      );
+    });
+
+    test('sizes that no published model has need the heads', () => {
+      expect(() => unnamed({ dim: 256, mlpDim: 512, grid: 4 })).toThrow(
+        'the number of heads is not in the file: expected --heads, --arch or num_heads in the config (dim 256)',
+      );
+    });
   });
 
   test('the table of names', () => {

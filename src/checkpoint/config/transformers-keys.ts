@@ -115,9 +115,9 @@ export const TRANSFORMERS_CONFIG: VerdictTable = {
     },
     {
       keys: ['num_hidden_layers', 'depths'],
-      applied: 'checked: transformers leaves out blocks beyond that number',
+      applied: 'must agree with the tensors: transformers leaves out further blocks',
     },
-    { keys: ['qkv_bias'], applied: 'checked: transformers leaves out biases that it does not ask for' },
+    { keys: ['qkv_bias'], applied: 'must agree with the tensors: transformers leaves out biases' },
     { keys: ['image_size', 'patch_size'], applied: 'a number or two that are equal' },
     {
       keys: ['layer_norm_eps'],
