@@ -12,6 +12,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: 'a loop of links',
   EADDRINUSE: 'another program there',
   EADDRNOTAVAIL: 'none of this machine',
+  ECONNRESET: 'a connection that ended',
+  ETIMEDOUT: 'no answer in time',
   ENOTFOUND: 'a name that nobody has',
 };
 
