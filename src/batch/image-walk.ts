@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import type { Dirent } from 'node:fs';
-import { opendir, realpath, stat } from 'node:fs/promises';
+import { opendir, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
@@ -14,7 +15,7 @@ const LINKS_AT_ONCE = 64;
  * every machine. Links are followed, a folder is visited once, names that begin with a dot are left out. Of names it holds those of
  * a folder and of the folders above.
  *
- * @throws RuntimeError `SOURCE`
+ * @throws RuntimeError `SOURCE`, also for a name that is not UTF-8: no path leads to it
  */
 export function walkImages(folder: string): AsyncGenerator<string> {
   return visit(folder, '', new Set());
@@ -22,7 +23,8 @@ export function walkImages(folder: string): AsyncGenerator<string> {
 
 async function* visit(root: string, below: string, visited: Set<string>): AsyncGenerator<string> {
   const folder = join(root, below);
-  const real = await realpath(folder).catch((cause: unknown) => {
+  // latin1: every byte counts, also of what is not UTF-8
+  const real = await realpath(folder, 'latin1').catch((cause: unknown) => {
     throw unreadable(folder, cause);
   });
   if (visited.has(real)) return;
@@ -40,6 +42,7 @@ async function* visit(root: string, below: string, visited: Set<string>): AsyncG
 async function names(folder: string): Promise<string[]> {
   const found: string[] = [];
   let links: string[] = [];
+  let isDoubtful = false;
   const follow = async () => {
     found.push(...(await Promise.all(links.map((name) => behindLink(folder, name)))).flat());
     links = [];
@@ -47,6 +50,8 @@ async function names(folder: string): Promise<string[]> {
   try {
     for await (const entry of await opendir(folder, { bufferSize: 1024 })) {
       if (entry.name.startsWith('.')) continue;
+      if (entry.name.includes(REPLACEMENT) && (!entry.isFile() || IMAGE_NAME.test(entry.name)))
+        isDoubtful = true;
       if (entry.isSymbolicLink()) links.push(entry.name);
       else found.push(...wanted(entry.name, entry));
       if (links.length === LINKS_AT_ONCE) await follow();
@@ -55,7 +60,32 @@ async function names(folder: string): Promise<string[]> {
     throw unreadable(folder, cause);
   }
   await follow();
+  if (isDoubtful) await expectUtf8(folder);
   return found.sort();
+}
+
+/** What stands in a string for bytes that are no UTF-8; a name may have it too. */
+const REPLACEMENT = '\ufffd';
+
+/** @throws RuntimeError `SOURCE` for a folder with names of other bytes */
+export async function expectUtf8(folder: string): Promise<void> {
+  const names = await readdir(folder, 'buffer');
+  const [first, ...others] = names.filter((name) => name[0] !== DOT && !isUtf8(name));
+  if (first === undefined) return;
+  const more = others.length === 0 ? '' : `, as ${others.length} more beside it`;
+  throw new RuntimeError(
+    'SOURCE',
+    `${join(folder, escapedBytes(first))}: expected a name in UTF-8, found other bytes${more}`,
+  );
+}
+
+const DOT = 0x2e;
+
+/** `caf\xe9.png` */
+export function escapedBytes(bytes: Uint8Array): string {
+  return Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/[^ -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 async function behindLink(folder: string, name: string): Promise<string[]> {

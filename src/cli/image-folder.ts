@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unreadable, walkImages } from '../batch/image-walk.js';
+import { expectUtf8, unreadable, walkImages } from '../batch/image-walk.js';
 import { FqvitError } from '../errors.js';
 import { expectFolder } from './files.js';
 
@@ -24,6 +24,7 @@ export async function folderEntries(folder: string): Promise<{ name: string; isF
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
     throw unreadable(folder, cause);
   });
+  if (entries.some(({ name }) => name.includes('\ufffd'))) await expectUtf8(folder);
   const visible = entries.filter(({ name }) => !name.startsWith('.'));
   return Promise.all(
     visible

@@ -23,3 +23,14 @@ export function systemReason(error: unknown): string {
   const words = code === undefined ? undefined : REASONS[code];
   return words === undefined ? String(code ?? error) : `${words} (${code})`;
 }
+
+/** As `systemReason`, of a path: what it is where it is none, or none that can be had. */
+export function pathReason(path: string, error: unknown): string {
+  const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(path)?.[1];
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return systemReason(error);
+  if (scheme !== undefined) return `an address of ${scheme.toLowerCase()}:, from which nothing is read here`;
+  // so Node gives arguments whose bytes are not UTF-8
+  if (path.includes('\ufffd'))
+    return `${systemReason(error)}; it has U+FFFD, which stands for bytes that are not UTF-8`;
+  return systemReason(error);
+}
