@@ -20,10 +20,10 @@ export async function request(url: string | URL, init: RequestInit): Promise<Res
     const answer = await undici.fetch(url, { ...init, dispatcher } as import('undici').RequestInit);
     return answer as unknown as Response;
   } catch (cause) {
-    const inner = (cause as { cause?: unknown }).cause;
+    const { cause: inner } = cause as { cause?: Error };
     if (inner instanceof FqvitError) throw inner; // of a redirect
     if (init.signal?.aborted || proxy === undefined) throw cause;
-    const code = `${reasonOf(cause)} through the proxy of ${proxy.variable}`;
+    const code = `${proxyStatus(inner) ?? reasonOf(cause)} through the proxy of ${proxy.variable}`;
     throw Object.assign(new TypeError('fetch failed', { cause }), { code });
   }
 }
@@ -31,6 +31,13 @@ export async function request(url: string | URL, init: RequestInit): Promise<Res
 type Undici = Pick<typeof import('undici'), 'Agent' | 'Dispatcher' | 'ProxyAgent' | 'fetch'>;
 
 let dispatcher: Dispatcher | undefined;
+
+/** What a proxy refuses with, as undici tells it. */
+function proxyStatus(error: Error | undefined): string | undefined {
+  const told = (error?.cause as Error | undefined)?.message ?? error?.message ?? '';
+  const status = /^Proxy .*\((\d{3})\)/.exec(told)?.[1];
+  return status && `status ${status}`;
+}
 
 /** False too where nothing may be known of it. */
 function namesProxy(env: NodeJS.ProcessEnv): boolean {

@@ -6,8 +6,8 @@ import type { PartOutput } from './work.js';
 
 const TRIES = 5;
 
-/** Of a connection, and of an answer: parts have some hundred kB. */
-const [CONNECTION_MS, ANSWER_MS] = [5000, 30_000];
+/** Of a connection, and of silence on one. */
+const [CONNECTION_MS, SILENCE_MS] = [5000, 10_000];
 
 /**
  * Parts in S3 or what is like it; who and where the environment says, as to Amazon's own tools.
@@ -30,8 +30,7 @@ export function openBucket(target: string, env: NodeJS.ProcessEnv): PartOutput {
     maxAttempts: TRIES,
     requestHandler: {
       connectionTimeout: CONNECTION_MS,
-      requestTimeout: ANSWER_MS,
-      throwOnRequestTimeout: true,
+      socketTimeout: SILENCE_MS,
     },
   });
   const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
