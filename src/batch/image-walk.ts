@@ -42,7 +42,7 @@ async function* visit(root: string, below: string, visited: Set<string>): AsyncG
 async function names(folder: string): Promise<string[]> {
   const found: string[] = [];
   let links: string[] = [];
-  let isDoubtful = false;
+  const doubtful = new Set<string>();
   const follow = async () => {
     found.push(...(await Promise.all(links.map((name) => behindLink(folder, name)))).flat());
     links = [];
@@ -50,8 +50,8 @@ async function names(folder: string): Promise<string[]> {
   try {
     for await (const entry of await opendir(folder, { bufferSize: 1024 })) {
       if (entry.name.startsWith('.')) continue;
-      if (entry.name.includes(REPLACEMENT) && (!entry.isFile() || IMAGE_NAME.test(entry.name)))
-        isDoubtful = true;
+      const isWanted = !entry.isFile() || IMAGE_NAME.test(entry.name);
+      if (isWanted && entry.name.includes(REPLACEMENT)) doubtful.add(entry.name);
       if (entry.isSymbolicLink()) links.push(entry.name);
       else found.push(...wanted(entry.name, entry));
       if (links.length === LINKS_AT_ONCE) await follow();
@@ -60,26 +60,24 @@ async function names(folder: string): Promise<string[]> {
     throw unreadable(folder, cause);
   }
   await follow();
-  if (isDoubtful) await expectUtf8(folder);
+  if (doubtful.size > 0) await expectUtf8(folder, doubtful);
   return found.sort();
 }
 
 /** What stands in a string for bytes that are no UTF-8; a name may have it too. */
-const REPLACEMENT = '\ufffd';
+export const REPLACEMENT = '\ufffd';
 
-/** @throws RuntimeError `SOURCE` for a folder with names of other bytes */
-export async function expectUtf8(folder: string): Promise<void> {
+/** @throws RuntimeError `SOURCE` where one of these names in a folder stands for other bytes */
+export async function expectUtf8(folder: string, doubtful: ReadonlySet<string>): Promise<void> {
   const names = await readdir(folder, 'buffer');
-  const [first, ...others] = names.filter((name) => name[0] !== DOT && !isUtf8(name));
+  const [first, ...others] = names.filter((name) => !isUtf8(name) && doubtful.has(name.toString()));
   if (first === undefined) return;
-  const more = others.length === 0 ? '' : `, as ${others.length} more beside it`;
+  const more = others.length === 0 ? '' : `, and ${others.length} more such names beside it`;
   throw new RuntimeError(
     'SOURCE',
     `${join(folder, escapedBytes(first))}: expected a name in UTF-8, found other bytes${more}`,
   );
 }
-
-const DOT = 0x2e;
 
 /** `caf\xe9.png` */
 export function escapedBytes(bytes: Uint8Array): string {
