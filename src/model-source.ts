@@ -2,6 +2,7 @@ import { readNamedModel } from '#model-source';
 import { cacheFor } from '#platform/model-cache';
 import { shown } from './checkpoint/shown.js';
 import { RuntimeError, UsageError } from './errors.js';
+import { shownSource } from './platform/address.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
 import { checkReadOptions, type NamedBytes, type ReadOptions } from './platform/read-options.js';
 import { sha256 } from './platform/sha256.js';
@@ -31,7 +32,7 @@ export async function readModel(source: ByteSource, options: ModelReadOptions): 
   const kept = await cache?.get(expected).catch(() => undefined);
   if (kept !== undefined && (await digest(kept)) === expected) {
     options.onProgress?.(kept.length, kept.length);
-    return { bytes: kept, name: String(source) };
+    return { bytes: kept, name: shownSource(source as string | URL) };
   }
   signal?.throwIfAborted();
   const read = await readAny(source, options);

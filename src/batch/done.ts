@@ -1,5 +1,6 @@
 import { shown } from '../checkpoint/shown.js';
 import { FqvitError } from '../errors.js';
+import { shownSource } from '../platform/address.js';
 import { doneLines } from './lines.js';
 import type { Task } from './unfinished.js';
 
@@ -40,8 +41,9 @@ export class Done {
   async *rest(list: AsyncIterable<string>): AsyncGenerator<{ index: number; file: string }> {
     let index = 0;
     for await (const file of list) {
+      const name = shownSource(file); // as the record has it
       if (!this.has(index)) yield { index, file };
-      else if (this.#hashes[index] !== hash(file)) throw await this.otherList(index, shown(file));
+      else if (this.#hashes[index] !== hash(name)) throw await this.otherList(index, shown(name));
       index++;
     }
     if (index < this.#end) throw await this.otherList(this.#end - 1, 'its end');

@@ -1,9 +1,11 @@
+import { isUtf8 } from 'node:buffer';
 import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { FqvitError, RuntimeError } from '../errors.js';
-import { systemReason } from '../platform/system-reason.js';
-import { walkImages } from './image-walk.js';
+import { shownSource } from '../platform/address.js';
+import { inside } from '../platform/inside.js';
+import { pathReason } from '../platform/system-reason.js';
+import { escapedBytes, walkImages } from './image-walk.js';
 
 /** No path is longer, and what is no list at all need not be read whole to say so. */
 const MAX_LINE = 32_768;
@@ -58,41 +60,59 @@ async function look(source: string): Promise<Stats> {
 }
 
 async function* below(folder: string): AsyncGenerator<string> {
-  for await (const path of walkImages(folder)) yield join(folder, path);
+  for await (const path of walkImages(folder)) yield inside(folder, path);
 }
 
 async function* lines(bytes: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
+  let rest = Buffer.alloc(0);
+  let before = 0;
   for await (const chunk of readable(bytes, name)) {
-    const [first, ...others] = textOf(decoder, chunk, name).split('\n');
-    if (others.length > 0) {
-      yield* filled([rest + first, ...others.slice(0, -1)]);
-      rest = others.at(-1)!;
-    } else {
-      rest += first;
+    const all = Buffer.concat([rest, chunk]);
+    const end = all.lastIndexOf(LINE_FEED) + 1;
+    if (end > 0) {
+      const texts = textOf(all.subarray(0, end), name, before).split('\n').slice(0, -1);
+      yield* filled(texts);
+      before += texts.length;
     }
-    if (rest.length > MAX_LINE) {
+    rest = all.subarray(end);
+    if (rest.length > MAX_LINE && rest.toString().length > MAX_LINE) {
       throw new FqvitError(
         'TEXT',
         `${name}: expected a path a line, found a line above ${MAX_LINE} characters`,
       );
     }
   }
-  yield* filled([rest + textOf(decoder, undefined, name)]);
+  yield* filled([textOf(rest, name, before)]);
 }
+
+const LINE_FEED = 0x0a;
 
 function filled(found: readonly string[]): string[] {
   return found.map((line) => line.replace(/\r$/, '')).filter((line) => line.trim() !== '');
 }
 
-function textOf(decoder: TextDecoder, chunk: Uint8Array | undefined, name: string): string {
-  try {
-    return decoder.decode(chunk, { stream: chunk !== undefined });
-  } catch (cause) {
-    throw new FqvitError('TEXT', `${name}: expected a list of paths in UTF-8, found other bytes`, { cause });
+/** Whole lines. @param before lines of the list before these */
+function textOf(bytes: Buffer, name: string, before: number): string {
+  if (isUtf8(bytes)) return bytes.toString().replace(before === 0 ? /^\ufeff/ : '', '');
+  let line = before + 1;
+  let start = 0;
+  for (;;) {
+    const end = bytes.indexOf(LINE_FEED, start);
+    const path = bytes.subarray(start, end < 0 ? bytes.length : end);
+    if (!isUtf8(path)) {
+      const found = escapedBytes(path.subarray(0, SHOWN_BYTES));
+      throw new FqvitError(
+        'TEXT',
+        `${name}: expected a list of paths in UTF-8, found other bytes in line ${line}: ${found}`,
+      );
+    }
+    line++;
+    start = end + 1;
   }
 }
+
+/** Of a path in a message. */
+const SHOWN_BYTES = 80;
 
 async function* readable(bytes: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {
   try {
@@ -105,7 +125,7 @@ async function* readable(bytes: AsyncIterable<Uint8Array>, name: string): AsyncG
 function unreadable(source: string, cause: unknown): RuntimeError {
   return new RuntimeError(
     'SOURCE',
-    `${source.replaceAll('\0', '\\0')}: expected a folder or a list of paths, found ${systemReason(cause)}`,
+    `${shownSource(source).replaceAll('\0', '\\0')}: expected a folder or a list of paths, found ${pathReason(source, cause)}`,
     { cause },
   );
 }

@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import type { Dirent } from 'node:fs';
-import { opendir, realpath, stat } from 'node:fs/promises';
+import { opendir, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
@@ -14,7 +15,7 @@ const LINKS_AT_ONCE = 64;
  * every machine. Links are followed, a folder is visited once, names that begin with a dot are left out. Of names it holds those of
  * a folder and of the folders above.
  *
- * @throws RuntimeError `SOURCE`
+ * @throws RuntimeError `SOURCE`, also for a name that is not UTF-8: no path leads to it
  */
 export function walkImages(folder: string): AsyncGenerator<string> {
   return visit(folder, '', new Set());
@@ -22,7 +23,8 @@ export function walkImages(folder: string): AsyncGenerator<string> {
 
 async function* visit(root: string, below: string, visited: Set<string>): AsyncGenerator<string> {
   const folder = join(root, below);
-  const real = await realpath(folder).catch((cause: unknown) => {
+  // latin1: every byte counts, also of what is not UTF-8
+  const real = await realpath(folder, 'latin1').catch((cause: unknown) => {
     throw unreadable(folder, cause);
   });
   if (visited.has(real)) return;
@@ -40,6 +42,7 @@ async function* visit(root: string, below: string, visited: Set<string>): AsyncG
 async function names(folder: string): Promise<string[]> {
   const found: string[] = [];
   let links: string[] = [];
+  const doubtful = new Set<string>();
   const follow = async () => {
     found.push(...(await Promise.all(links.map((name) => behindLink(folder, name)))).flat());
     links = [];
@@ -47,6 +50,8 @@ async function names(folder: string): Promise<string[]> {
   try {
     for await (const entry of await opendir(folder, { bufferSize: 1024 })) {
       if (entry.name.startsWith('.')) continue;
+      const isWanted = !entry.isFile() || IMAGE_NAME.test(entry.name);
+      if (isWanted && entry.name.includes(REPLACEMENT)) doubtful.add(entry.name);
       if (entry.isSymbolicLink()) links.push(entry.name);
       else found.push(...wanted(entry.name, entry));
       if (links.length === LINKS_AT_ONCE) await follow();
@@ -55,7 +60,30 @@ async function names(folder: string): Promise<string[]> {
     throw unreadable(folder, cause);
   }
   await follow();
+  if (doubtful.size > 0) await expectUtf8(folder, doubtful);
   return found.sort();
+}
+
+/** What stands in a string for bytes that are no UTF-8; a name may have it too. */
+export const REPLACEMENT = '\ufffd';
+
+/** @throws RuntimeError `SOURCE` where one of these names in a folder stands for other bytes */
+export async function expectUtf8(folder: string, doubtful: ReadonlySet<string>): Promise<void> {
+  const names = await readdir(folder, 'buffer');
+  const [first, ...others] = names.filter((name) => !isUtf8(name) && doubtful.has(name.toString()));
+  if (first === undefined) return;
+  const more = others.length === 0 ? '' : `, and ${others.length} more such names beside it`;
+  throw new RuntimeError(
+    'SOURCE',
+    `${join(folder, escapedBytes(first))}: expected a name in UTF-8, found other bytes${more}`,
+  );
+}
+
+/** `caf\xe9.png` */
+export function escapedBytes(bytes: Uint8Array): string {
+  return Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/[^ -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
 
 async function behindLink(folder: string, name: string): Promise<string[]> {

@@ -1,11 +1,14 @@
 /** What a batch says of an image, and the line of it in a file. */
 
 import { FqvitError, UsageError } from '../errors.js';
+import { shownSource } from '../platform/address.js';
+import { plainJson } from '../platform/plain.js';
 import type { Prediction } from '../predict.js';
 
 interface Place {
   /** Of the image in the list, from 0. */
   readonly index: number;
+  /** A path as the list has it, an address as `shownSource` gives it. */
   readonly file: string;
 }
 
@@ -29,17 +32,18 @@ export async function recordOf(
   file: string,
   classify: (file: string) => Promise<Prediction[]>,
 ): Promise<ImageRecord> {
+  const place = { index, file: shownSource(file) };
   try {
-    return { index, file, predictions: await classify(file) };
+    return { ...place, predictions: await classify(file) };
   } catch (error) {
     if (!(error instanceof FqvitError) || error instanceof UsageError) throw error;
-    return { index, file, error: { code: error.code, message: error.message } };
+    return { ...place, error: { code: error.code, message: error.message } };
   }
 }
 
 /** `{"index":0,"file":"a.jpg","predictions":[{"index":3,"label":"cat","probability":0.78}]}` and a line feed. */
 export function jsonLine(record: ImageRecord): string {
-  return `${JSON.stringify(record)}\n`;
+  return `${plainJson(JSON.stringify(record))}\n`;
 }
 
 /** The first line of a CSV (RFC 4180 but for its line feeds). @param classes that a record may have */

@@ -1,8 +1,10 @@
 import { FqvitError } from '../errors.js';
+import { shownSource } from '../platform/address.js';
 import { expectFile } from './files.js';
 import { reportError } from './report.js';
 
 export interface Timed<Result> {
+  /** A path, an address as `shownSource` gives it. */
   readonly file: string;
   readonly result: Result;
   /** Of reading, decoding and running. */
@@ -24,7 +26,7 @@ export async function eachImage<Result>(
       const start = performance.now();
       const result = await run(file);
       const ms = Math.round((performance.now() - start) * 100) / 100;
-      results.push({ file, result, ms });
+      results.push({ file: shownSource(file), result, ms });
     } catch (error) {
       if (!(error instanceof FqvitError)) throw error;
       reportError(error);

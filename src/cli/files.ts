@@ -1,12 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { FqvitError, RuntimeError } from '../errors.js';
+import { isAddress, shownSource } from '../platform/address.js';
 import { readBytes } from '../platform/bytes.js';
-import { systemReason } from '../platform/system-reason.js';
+import { pathReason } from '../platform/system-reason.js';
 import { shown } from './values.js';
 
 /** What is not a path on this machine. */
 export function isUrl(source: string): boolean {
-  return /^(https?|data|blob|file):/.test(source);
+  return isAddress(source) || /^file:\//i.test(source);
 }
 
 /** `a file` where there should be one; pipes and devices count. @throws RuntimeError `SOURCE` */
@@ -37,11 +38,11 @@ export async function kind(path: string, expected: string): Promise<'file' | 'fo
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (cause) {
-    throw source(path, expected, systemReason(cause), cause);
+    throw source(path, expected, pathReason(path, cause), cause);
   }
 }
 
 function source(path: string, expected: string, found: string, cause?: unknown): RuntimeError {
-  const name = path.includes('\0') ? shown(path) : path;
+  const name = path.includes('\0') ? shown(path) : shownSource(path);
   return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${found}`, { cause });
 }

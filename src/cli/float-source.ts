@@ -9,7 +9,9 @@ import { shown } from '../checkpoint/shown.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
 import type { HubSource } from '../hub/id.js';
 import { hubSource, noPathEither } from '../model-source-node.js';
+import { shownSource } from '../platform/address.js';
 import { readBytes } from '../platform/bytes.js';
+import { inside } from '../platform/inside.js';
 import { MAX_BYTES } from '../platform/read-options.js';
 import { expectFile, isUrl, kind, readText } from './files.js';
 import { downloadProgress } from './progress.js';
@@ -19,7 +21,7 @@ export interface FloatSource {
   readonly bytes: FloatFile;
   /** Of all parts together. */
   readonly size: number;
-  /** The file with the weights, or the first of several. */
+  /** The file with the weights, or the first of several, as messages name it. */
   readonly path: string;
   /** All files that were read, as paths. */
   readonly files: readonly string[];
@@ -62,7 +64,7 @@ export async function readFloatSource(source: string): Promise<FloatSource> {
   const place: Place = {
     folder: source,
     names: await readdir(source),
-    fetch: async (names) => names.map((name) => join(source, name)),
+    fetch: async (names) => names.map((name) => inside(source, name)),
     fetchInside: (names) => filesInside(source, names),
   };
   return readPlace(place, source);
@@ -116,9 +118,10 @@ async function readWeights(
   const externalFiles = new Map(names.map((name, i) => [name, external[i]!]));
   const size = [...parts, ...external].reduce((total, { length }) => total + length, 0);
   const files = [...paths, ...externalPaths].map((path) =>
-    /^file:/i.test(path) ? fileURLToPath(path) : path,
+    /^file:\//i.test(path) ? fileURLToPath(path) : path,
   );
-  return { bytes, size, path: file, files, options: { file, externalFiles } };
+  const path = shownSource(file);
+  return { bytes, size, path, files, options: { file: path, externalFiles } };
 }
 
 /** @throws RuntimeError `SOURCE`, also where they are longer together than `MAX_TOTAL_BYTES` */
@@ -135,7 +138,7 @@ async function readAll(paths: readonly string[]): Promise<Uint8Array[]> {
 
 /** Paths in a folder. @throws CheckpointError `CHECKPOINT_EXTERNAL` where a link leads out of it; RuntimeError `SOURCE` where there is no file */
 async function filesInside(folder: string, names: readonly string[]): Promise<string[]> {
-  const paths = names.map((name) => join(folder, name));
+  const paths = names.map((name) => inside(folder, name));
   for (const path of paths) {
     await expectFile(path);
     const way = relative(await realpath(folder), await realpath(path));
@@ -185,7 +188,7 @@ async function folderConfig(folder: string, names: readonly string[]): Promise<F
   const [config, preprocessor] = await Promise.all(
     CONFIGS.map(async (name) => {
       if (!names.includes(name)) return undefined;
-      const path = join(folder, name);
+      const path = inside(folder, name);
       return jsonObject(await readText(path), path);
     }),
   );

@@ -1,5 +1,7 @@
 /** Numbers, sizes and tables as people read them. */
 
+export { plain } from '../platform/plain.js';
+
 /** Lines of a table, columns two spaces apart. `right`: the columns whose cells stand at the right. */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = [];
@@ -51,13 +53,6 @@ export function plural(count: number, noun: string): string {
 export function bar(fraction: number, width: number): string {
   const eighths = Math.round(Math.min(Math.max(fraction, 0), 1) * width * 8);
   return '█'.repeat(eighths >> 3) + ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][eighths & 7]!;
-}
-
-/** Text from files and their names without what a terminal would obey. */
-export function plain(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) =>
-    character === '\t' ? ' ' : `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }
 
 function threeFigures(value: number): string {

@@ -2,6 +2,7 @@
 
 import type { Model } from '../classify.js';
 import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
+import { shownSource } from '../platform/address.js';
 import type { Pool } from '../pool/index.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { loadModel, loadPool, modelPath } from './model-source.js';
@@ -60,7 +61,7 @@ export async function openPool(
 
 function pathOf(named: string | undefined): Opened & { readonly path: string } {
   const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
-  return { path, source: named ?? DEFAULT_MODEL, isBundled: path !== named };
+  return { path, source: shownSource(named ?? DEFAULT_MODEL), isBundled: path !== named };
 }
 
 /** So that nobody is misled by what a bundled model says of a photo of something else. */

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unreadable, walkImages } from '../batch/image-walk.js';
+import { expectUtf8, REPLACEMENT, unreadable, walkImages } from '../batch/image-walk.js';
 import { FqvitError } from '../errors.js';
 import { expectFolder } from './files.js';
 
@@ -25,6 +25,8 @@ export async function folderEntries(folder: string): Promise<{ name: string; isF
     throw unreadable(folder, cause);
   });
   const visible = entries.filter(({ name }) => !name.startsWith('.'));
+  const doubtful = visible.map(({ name }) => name).filter((name) => name.includes(REPLACEMENT));
+  if (doubtful.length > 0) await expectUtf8(folder, new Set(doubtful));
   return Promise.all(
     visible
       .sort((a, b) => (a.name < b.name ? -1 : 1))

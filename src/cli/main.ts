@@ -22,7 +22,7 @@ process.exitCode = await main(process.argv.slice(2));
 async function main([name, ...rawArgs]: readonly string[]): Promise<number> {
   try {
     if (name === undefined) {
-      note(generalHelp(version()));
+      process.stderr.write(`${generalHelp(version())}\n`);
       return EXIT.usage;
     }
     if (name === '--help' || name === '-h' || name === 'help') {

@@ -1,5 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress';
-import { formatCount, formatDuration, plural } from './format.js';
+import { shownSource } from '../platform/address.js';
+import { formatCount, formatDuration, plain, plural } from './format.js';
 import { note } from './report.js';
 
 export interface Progress {
@@ -44,7 +45,7 @@ export function downloadProgress(what: string) {
   return {
     update(loaded: number, total: number | undefined): void {
       if (total === undefined || (progress === undefined && loaded === total)) return;
-      progress ??= startProgress(`downloading ${what}`, total, { unit: 'byte' });
+      progress ??= startProgress(`downloading ${plain(shownSource(what))}`, total, { unit: 'byte' });
       progress.update(loaded, total);
       if (loaded === total) this.stop();
     },

@@ -1,4 +1,6 @@
 import { FqvitError, UsageError } from '../errors.js';
+import { withShownAddresses } from '../platform/address.js';
+import { plainJson } from '../platform/plain.js';
 import { plain } from './format.js';
 
 /** What the process ends with. */
@@ -17,12 +19,12 @@ export function print(text: string): void {
 
 /** The one document that `--json` promises. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+  print(plainJson(JSON.stringify(value, null, 2)));
 }
 
-/** A message on stderr. */
+/** A message on stderr: one line, whatever names are in it. */
 export function note(message: string): void {
-  process.stderr.write(`${message.split('\n').map(plain).join('\n')}\n`);
+  process.stderr.write(`${plain(message)}\n`);
 }
 
 export function warn(message: string): void {
@@ -33,7 +35,7 @@ export function warn(message: string): void {
 export function reportError(error: unknown, help = 'fqvit --help'): number {
   if (error instanceof FqvitError) {
     note(`fqvit: ${error.code}: ${error.message}`);
-    if (process.env.DEBUG) note(stack(error));
+    if (process.env.DEBUG) noteStack(error);
     if (!(error instanceof UsageError)) return EXIT.badInput;
     note(`Try \`${help}\`.`);
     return EXIT.usage;
@@ -42,16 +44,19 @@ export function reportError(error: unknown, help = 'fqvit --help'): number {
     note(`fqvit: MEMORY: expected more memory than this process may have, found ${error.message}`);
     return EXIT.badInput;
   }
-  const debug = process.env.DEBUG
-    ? stack(error)
-    : 'run it again with DEBUG=1 in the environment for the stack';
-  note(`fqvit: BUG: ${error instanceof Error ? error.message : String(error)}`);
-  note(`This is a fault in fqvit: please report it (${debug}).`);
+  note(`fqvit: BUG: ${withShownAddresses(error instanceof Error ? error.message : String(error))}`);
+  const debug = 'run it again with DEBUG=1 in the environment for the stack';
+  note(`This is a fault in fqvit: please report it${process.env.DEBUG ? ':' : ` (${debug}).`}`);
+  if (process.env.DEBUG) noteStack(error);
   return EXIT.bug;
 }
 
-function stack(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const cause = error.cause === undefined ? '' : `\ncaused by ${stack(error.cause)}`;
-  return `${error.stack ?? error.message}${cause}`;
+/** A line for the error, one for each frame, and the same for what has caused it. */
+function noteStack(error: unknown): void {
+  note(withShownAddresses(String(error)));
+  if (!(error instanceof Error)) return;
+  for (const frame of error.stack?.match(/^ +at .*$/gm) ?? []) note(frame);
+  if (error.cause === undefined) return;
+  note('caused by');
+  noteStack(error.cause);
 }

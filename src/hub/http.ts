@@ -1,7 +1,10 @@
 /** One GET of the hub: where redirects lead, who is told the token, how long an answer may take, what a status means. */
 
+import { request } from '#platform/fetch';
 import { shown } from '../checkpoint/shown.js';
-import { HubError } from '../errors.js';
+import { FqvitError, HubError } from '../errors.js';
+import { shownSource } from '../platform/address.js';
+import { Watch } from '../platform/watch.js';
 import type { HubId } from './id.js';
 import { PassingError, type Persistence } from './persist.js';
 import type { Token } from './settings.js';
@@ -40,7 +43,7 @@ export async function get(
   connection: Connection,
 ): Promise<Answer> {
   connection.signal?.throwIfAborted();
-  const watch = new Watch(connection);
+  const watch = new Watch(connection.signal, connection.timeoutMs);
   try {
     const response = await follow(new URL(url), headers, what, connection, watch);
     return {
@@ -70,7 +73,7 @@ async function follow(
     // The token is the hub's alone: whom a redirect leads to is not told it.
     const authorization = atHub && token ? { authorization: `Bearer ${token.value}` } : {};
     const response = await watch.within(
-      fetch(url, { headers: { ...headers, ...authorization }, redirect: 'manual', signal: watch.signal }),
+      request(url, { headers: { ...headers, ...authorization }, redirect: 'manual', signal: watch.signal }),
     );
     const location = REDIRECTS.has(response.status) ? response.headers.get('location') : null;
     if (location === null) {
@@ -92,7 +95,7 @@ function redirected(from: URL, location: string, what: string): URL {
   if (to && secure && to.username === '' && to.password === '') return to;
   throw new HubError(
     'HUB_ANSWER',
-    `${what}: expected a redirect to ${from.protocol}//, found ${shown(location)}`,
+    `${what}: expected a redirect to ${from.protocol}//, found ${to ? shown(shownSource(to)) : 'something else'}`,
   );
 }
 
@@ -186,59 +189,9 @@ async function* readParts(
   }
 }
 
-/** The system's code says more than the exception around it (`fetch failed`). */
 function interpreted(cause: unknown, what: string, connection: Connection, watch: Watch): unknown {
-  if (cause instanceof HubError) return cause;
+  if (cause instanceof FqvitError) return cause;
   if (connection.signal?.aborted) return connection.signal.reason;
-  const { code, cause: inner } = (cause ?? {}) as {
-    code?: unknown;
-    cause?: { code?: unknown; message?: unknown };
-  };
-  const reason = watch.expired
-    ? `nothing for ${connection.timeoutMs / 1000} s`
-    : ([inner?.code, code, inner?.message].find((value) => typeof value === 'string') ?? String(cause));
-  return new PassingError(
-    'HUB_NETWORK',
-    `${what}: expected an answer of ${connection.endpoint}, found ${reason}`,
-    {
-      cause,
-    },
-  );
-}
-
-/** Ends a request when the caller wishes, or when nothing has come for too long. */
-class Watch {
-  readonly #controller = new AbortController();
-  readonly #outer: AbortSignal | undefined;
-  readonly #timeoutMs: number;
-  readonly #stop = () => this.#controller.abort();
-  expired = false;
-
-  constructor({ signal, timeoutMs }: Connection) {
-    this.#outer = signal;
-    this.#timeoutMs = timeoutMs;
-    signal?.addEventListener('abort', this.#stop);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  async within<T>(wait: Promise<T>): Promise<T> {
-    const timer = setTimeout(() => {
-      this.expired = true;
-      this.#stop();
-    }, this.#timeoutMs);
-    try {
-      return await wait;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  /** Of a request that has been answered whole nothing is left to end. */
-  end(): void {
-    this.#outer?.removeEventListener('abort', this.#stop);
-    this.#stop();
-  }
+  const message = `${what}: expected an answer of ${connection.endpoint}, found ${watch.reason(cause)}`;
+  return new PassingError('HUB_NETWORK', message, { cause });
 }

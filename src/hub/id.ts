@@ -18,8 +18,20 @@ export interface HubSource extends HubId {
 
 const SCHEME = 'hf://';
 
-/** The address of a model's page. */
-const PAGE = /^https:\/\/(?:www\.)?huggingface\.co\/([^/?#]+\/[^/?#]+)\/?$/;
+/** The address of a page of the hub: the way behind its name. */
+const PAGE = /^https?:\/\/(?:(?:www\.)?huggingface|hf)\.co\/([^?#]+?)\/?(?:[?#].*)?$/is;
+
+/** Of a model's page: `owner/name`, `owner/name/tree/REVISION`, `owner/name/blob/REVISION/FILE`. */
+const MODEL_PAGE = /^([^/]+\/[^/]+)(?:\/tree\/([^/]+)|\/blob\/([^/]+\/.+))?$/s;
+
+/** What the hub has beside models: with what its addresses begin. */
+const OTHERS: ReadonlyMap<string, string> = new Map([
+  ['datasets', 'a dataset'],
+  ['spaces', 'a space'],
+  ['buckets', 'a bucket'],
+  ['collections', 'a collection'],
+  ['papers', 'a paper'],
+]);
 
 /** The hub's own rules; `--` separates owner and name in the cache's folders. Each part stands in URLs and paths as it is. */
 const PART = /^[a-z0-9][\w.-]{0,95}$/i;
@@ -32,15 +44,42 @@ const FILE = /\.(safetensors|pth?|bin|onnx|json)$/i;
 
 /**
  * What a text means on the hub: `owner/name` or `owner/name@revision`, or as the hub's own tools write it
- * `hf://owner/name@revision/folder/file`, where a `/` in the revision is `%2F`, or the address of its page. Undefined for what may be a path.
+ * `hf://owner/name@revision/folder/file`, where a `/` in the revision is `%2F`, or the address of its page or of a file's. Undefined for what
+ * may be a path, and for other addresses, which are fetched as they are.
  *
- * @throws HubError `HUB_ID` for anything else after `hf://`
+ * @throws HubError `HUB_ID` for anything else after `hf://`, and for a dataset, a space or what else is no model
  */
 export function parseHubSource(text: string): HubSource | undefined {
-  if (text.startsWith(SCHEME)) return parseAddress(text.slice(SCHEME.length));
-  const id = FILE.test(text) ? undefined : parseHubId(PAGE.exec(text)?.[1] ?? text);
+  if (/^hf:\/\//i.test(text)) return parseAddress(text.slice(SCHEME.length));
+  const page = PAGE.exec(text)?.[1];
+  if (page !== undefined) return parsePage(page, text);
+  const id = FILE.test(text) ? undefined : parseHubId(text);
+  if (id === undefined) return undefined;
+  expectModel(text, text);
+  return { ...id, file: undefined };
+}
+
+function parsePage(page: string, text: string): HubSource | undefined {
+  if (/\/(resolve|raw)\//.test(page)) return undefined; // a file as it is
+  expectModel(page, text);
+  const [, name = '', tree = 'main', blob] = MODEL_PAGE.exec(page) ?? [];
+  if (blob !== undefined) return parseAddress(`${name}@${blob}`);
+  const id = parseHubId(`${name}@${tree.replace(/%2F/gi, '/')}`);
   return id && { ...id, file: undefined };
 }
+
+/** @throws HubError `HUB_ID` for the address of something else that the hub has */
+function expectModel(way: string, address: string): void {
+  const other = OTHERS.get(way.split('/', 1)[0]!.toLowerCase());
+  if (other === undefined) return;
+  throw new HubError(
+    'HUB_ID',
+    `expected a model on the hub, owner/name, found ${other}: ${shownAddress(address)}`,
+  );
+}
+
+/** What is behind "?" may be a secret. */
+const shownAddress = (address: string) => shown(address.replace(/[?#].*$/s, ''));
 
 export function parseHubId(text: string): HubId | undefined {
   const [, name, revision = 'main'] = /^([^@]*)(?:@(.*))?$/.exec(text) ?? [];
@@ -60,6 +99,7 @@ export function hubUrl({ name, revision, file = 'model.safetensors' }: HubSource
 }
 
 function parseAddress(address: string): HubSource {
+  expectModel(address, SCHEME + address);
   const [, model = '', file] = /^([^/]*\/[^/]*)(?:\/(.+))?$/s.exec(address) ?? [];
   const id = parseHubId(model.replace(/%2F/gi, '/'));
   if (id !== undefined && (file === undefined || file.split('/').every((part) => !/^\.{0,2}$/.test(part)))) {
@@ -67,7 +107,7 @@ function parseAddress(address: string): HubSource {
   }
   throw new HubError(
     'HUB_ID',
-    `expected ${SCHEME}owner/name, also with @revision and /file behind it, found ${shown(SCHEME + address)}`,
+    `expected ${SCHEME}owner/name, also with @revision and /file behind it, found ${shownAddress(SCHEME + address)}`,
   );
 }
 

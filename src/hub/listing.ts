@@ -1,7 +1,7 @@
 /** The commit and the files of a model, as the hub tells them; nothing of it is trusted. */
 
 import { shown } from '../checkpoint/shown.js';
-import { HubError } from '../errors.js';
+import { FqvitError, HubError } from '../errors.js';
 import { type Connection, get } from './http.js';
 import { persist } from './persist.js';
 
@@ -140,7 +140,7 @@ async function understood<T>(what: string, { signal }: Connection, ask: () => Pr
   try {
     return await ask();
   } catch (cause) {
-    if (cause instanceof HubError || signal?.aborted) throw cause;
+    if (cause instanceof FqvitError || signal?.aborted) throw cause;
     throw new HubError('HUB_ANSWER', `${what}: expected what the hub says of a model, found something else`, {
       cause,
     });

@@ -1,5 +1,6 @@
 import { readPath } from '#platform/file';
 import { RuntimeError } from '../errors.js';
+import { isAddress, shownSource } from './address.js';
 import {
   checkReadOptions,
   checkSize,
@@ -38,20 +39,20 @@ export function isByteSource(source: unknown): source is ByteSource {
 /**
  * Reads a source whole.
  *
- * @throws RuntimeError `SOURCE` for a file that cannot be read or an answer that is not 2xx; the reason of `signal`;
- *   UsageError `SIGNAL`, `PROGRESS`
+ * @throws RuntimeError `SOURCE` for a file that cannot be read, an answer that is not 2xx, a server that says nothing for 30 s; the
+ *   reason of `signal`; UsageError `SIGNAL`, `PROGRESS`, `PROXY`
  */
 export async function readBytes(source: ByteSource, options: ReadOptions = {}): Promise<NamedBytes> {
   checkReadOptions(options);
   if (typeof source === 'string' || source instanceof URL) {
     const text = String(source);
-    return /^(https?|data|blob):/i.test(text) ? readUrl(text, options) : readPath(source, options);
+    return isAddress(text) ? readUrl(text, options) : readPath(source, options);
   }
   if (source instanceof Uint8Array) return { bytes: source, name: 'bytes' };
   if (source instanceof ArrayBuffer) return { bytes: viewOf(source), name: 'bytes' };
   if (source instanceof Blob) return readBlob(source, options);
   // the last, since naming Response loads all of Node's fetch
-  if (source instanceof Response) return readResponse(source, source.url || 'response', options);
+  if (source instanceof Response) return readResponse(source, shownSource(source.url) || 'response', options);
   if (source instanceof ReadableStream) return readStream(source, options);
   throw new RuntimeError(
     'SOURCE',

@@ -1,3 +1,5 @@
+import { shownSource } from './address.js';
+
 /** A WebAssembly module: compiled, as bytes, or an answer of `fetch`, which is compiled while it arrives. */
 export type WasmBinary = WebAssembly.Module | BufferSource | Response;
 
@@ -12,7 +14,7 @@ export async function compile(wasm: WasmBinary): Promise<WebAssembly.Module> {
 async function compileAnswer(answer: Response): Promise<WebAssembly.Module> {
   if (!answer.ok) {
     answer.body?.cancel().catch(() => {});
-    throw new Error(`status ${answer.status} of ${answer.url}`);
+    throw new Error(`status ${answer.status} of ${shownSource(answer.url)}`);
   }
   // engines compile as it arrives only what is served as what it is
   const isNamed = /^application\/wasm\b/.test(answer.headers.get('content-type') ?? '');

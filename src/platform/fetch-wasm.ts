@@ -1,4 +1,8 @@
+import { request } from '#platform/fetch';
 import { RuntimeError } from '../errors.js';
+import { shownSource } from './address.js';
+import { SILENCE_MS } from './read-url.js';
+import { Watch } from './watch.js';
 
 /**
  * A WebAssembly file at an address.
@@ -8,9 +12,10 @@ import { RuntimeError } from '../errors.js';
 export async function fetchWasm(url: URL, signal?: AbortSignal): Promise<Response | Uint8Array<ArrayBuffer>> {
   // bundlers put small files into their URLs, which a page's policy need not let `fetch` have
   if (url.protocol === 'data:') return bytesOf(url);
-  const answer = await fetch(url, signal ? { signal } : {}).catch((cause: unknown) => {
+  const watch = new Watch(signal, SILENCE_MS);
+  const answer = await watch.within(request(url, { signal: watch.signal })).catch((cause: unknown) => {
     signal?.throwIfAborted();
-    throw missing(url, String(cause), cause);
+    throw missing(url, watch.reason(cause), cause);
   });
   if (answer.ok) return answer;
   answer.body?.cancel().catch(() => {});
@@ -27,5 +32,9 @@ function bytesOf({ href }: URL): Uint8Array<ArrayBuffer> {
 }
 
 function missing(url: URL | string, found: string, cause?: unknown): RuntimeError {
-  return new RuntimeError('WASM_MISSING', `${url}: expected a WebAssembly module, found ${found}`, { cause });
+  return new RuntimeError(
+    'WASM_MISSING',
+    `${shownSource(url)}: expected a WebAssembly module, found ${found}`,
+    { cause },
+  );
 }

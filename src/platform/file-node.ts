@@ -1,11 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { RuntimeError } from '../errors.js';
+import { shownSource } from './address.js';
 import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
 
 /** A file: Node, Deno and Bun. @throws RuntimeError `SOURCE`; the reason of `signal` */
 export async function readPath(source: string | URL, options: ReadOptions): Promise<NamedBytes> {
   const { signal, onProgress } = options;
-  const name = String(source).replaceAll('\0', '\\0') || '""';
+  const name = shownSource(source).replaceAll('\0', '\\0') || '""';
   const failed = (cause: unknown): never => {
     signal?.throwIfAborted();
     throw unreadable(name, 'a readable file', cause);
@@ -23,5 +24,5 @@ export async function readPath(source: string | URL, options: ReadOptions): Prom
 }
 
 async function toPath(source: string | URL): Promise<string | URL> {
-  return typeof source === 'string' && /^file:/i.test(source) ? new URL(source) : source;
+  return typeof source === 'string' && /^file:\//i.test(source) ? new URL(source) : source;
 }

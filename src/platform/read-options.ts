@@ -1,10 +1,13 @@
 import { RuntimeError, UsageError } from '../errors.js';
+import { reasonOf } from './watch.js';
 
 export interface ReadOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((loaded: number, total: number | undefined) => void) | undefined;
   /** A longer answer is refused where it passes this. Default `MAX_BYTES`, 2 GiB. */
   maxBytes?: number | undefined;
+  /** How long a server may say nothing. Default 30 s. */
+  silenceMs?: number | undefined;
 }
 
 export interface NamedBytes {
@@ -45,9 +48,11 @@ export function checkSize(
   throw new RuntimeError('SOURCE', `${name}: expected at most ${maxBytes} bytes, found at least ${size}`);
 }
 
-/** The system's code says more than the exception around it (`fetch failed`). */
-export function unreadable(name: string, expected: string, cause: unknown, before = ''): RuntimeError {
-  const { code, cause: inner } = (cause ?? {}) as { code?: unknown; cause?: { code?: unknown } };
-  const reason = [code, inner?.code].find((value) => typeof value === 'string') ?? String(cause);
-  return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${before}${reason}`, { cause });
+export function unreadable(
+  name: string,
+  expected: string,
+  cause: unknown,
+  found = reasonOf(cause),
+): RuntimeError {
+  return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${found}`, { cause });
 }

@@ -1,24 +1,50 @@
-import { RuntimeError } from '../errors.js';
+import { request } from '#platform/fetch';
+import { FqvitError, RuntimeError } from '../errors.js';
+import { shownSource } from './address.js';
 import { breathe } from './breathe.js';
 import { joined } from './joined.js';
 import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
+import { reasonOf, Watch } from './watch.js';
 
-/** @throws RuntimeError `SOURCE` where nothing answers, or not with 2xx; the reason of `signal` */
+/** Of a server that is there, and slow, an answer still comes within this. */
+export const SILENCE_MS = 30_000;
+
+/**
+ * @throws RuntimeError `SOURCE` where nothing answers, or not with 2xx, or nothing more comes for `silenceMs`; UsageError `PROXY`;
+ *   the reason of `signal`
+ */
 export async function readUrl(url: string, options: ReadOptions): Promise<NamedBytes> {
-  const name = /^data:/i.test(url) ? 'data URL' : url;
-  const response = await fetch(url, options.signal ? { signal: options.signal } : {}).catch(
-    (cause: unknown) => {
+  const name = shownSource(url);
+  if (hasUser(url)) {
+    throw new RuntimeError(
+      'SOURCE',
+      `${name}: expected an address without user and password, found one with them`,
+    );
+  }
+  const watch = new Watch(options.signal, options.silenceMs ?? SILENCE_MS);
+  try {
+    const response = await watch.within(request(url, { signal: watch.signal })).catch((cause: unknown) => {
       options.signal?.throwIfAborted();
-      throw unreadable(name, 'an answer', cause);
-    },
-  );
-  return readResponse(response, name, options);
+      throw cause instanceof FqvitError ? cause : unreadable(name, 'an answer', cause, watch.reason(cause));
+    });
+    return await readResponse(response, name, options, watch);
+  } finally {
+    watch.end();
+  }
 }
 
+/** Engines do not send them: some refuse them and repeat them, others leave them out. */
+function hasUser(url: string): boolean {
+  const { username, password } = URL.canParse(url) ? new URL(url) : { username: '', password: '' };
+  return username !== '' || password !== '';
+}
+
+/** @param watch of a request that is ours */
 export async function readResponse(
   response: Response,
   name: string,
   options: ReadOptions,
+  watch?: Watch,
 ): Promise<NamedBytes> {
   if (response.bodyUsed || response.body?.locked) {
     throw new RuntimeError('SOURCE', `${name}: expected an unread response, found one that has been read`);
@@ -34,7 +60,7 @@ export async function readResponse(
     const total = Number.isSafeInteger(length) && length > 0 ? length : undefined;
     checkSize(total, name, options);
     if (response.body === null) return { bytes: new Uint8Array(0), name };
-    return { bytes: await collect(response.body, name, total, options), name };
+    return { bytes: await collect(response.body, name, total, options, watch), name };
   } finally {
     // Ends the connection of an answer that is not wanted; of one that has been read nothing is left.
     response.body?.cancel().catch(() => {});
@@ -47,6 +73,7 @@ export async function collect(
   name: string,
   total: number | undefined,
   options: ReadOptions,
+  watch?: Watch,
 ): Promise<Uint8Array> {
   const { signal, onProgress } = options;
   const reader = stream.getReader();
@@ -56,9 +83,11 @@ export async function collect(
   let loaded = 0;
   try {
     for (;;) {
-      const { done, value } = await reader.read().catch((cause: unknown) => {
+      const reading = reader.read();
+      const { done, value } = await (watch?.within(reading) ?? reading).catch((cause: unknown) => {
         signal?.throwIfAborted();
-        throw unreadable(name, `${total ?? 'all'} bytes`, cause, `${loaded} and then `);
+        const found = `${loaded} and then ${watch?.reason(cause) ?? reasonOf(cause)}`;
+        throw unreadable(name, `${total ?? 'all'} bytes`, cause, found);
       });
       signal?.throwIfAborted();
       if (done) break;

@@ -12,6 +12,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: 'a loop of links',
   EADDRINUSE: 'another program there',
   EADDRNOTAVAIL: 'none of this machine',
+  ECONNRESET: 'a connection that ended',
+  ETIMEDOUT: 'no answer in time',
   ENOTFOUND: 'a name that nobody has',
 };
 
@@ -20,4 +22,15 @@ export function systemReason(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   const words = code === undefined ? undefined : REASONS[code];
   return words === undefined ? String(code ?? error) : `${words} (${code})`;
+}
+
+/** As `systemReason`, of a path: what it is where it is none, or none that can be had. */
+export function pathReason(path: string, error: unknown): string {
+  const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(path)?.[1];
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return systemReason(error);
+  if (scheme !== undefined) return `an address of ${scheme.toLowerCase()}:, from which nothing is read here`;
+  // so Node gives arguments whose bytes are not UTF-8
+  if (path.includes('\ufffd'))
+    return `${systemReason(error)}; it has U+FFFD, which stands for bytes that are not UTF-8`;
+  return systemReason(error);
 }

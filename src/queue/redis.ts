@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
-import type { RedisAddress } from './redis-address.js';
+import { type RedisAddress, redisEndpoint } from './redis-address.js';
+import { redisReply } from './refusal.js';
 
 export interface ConnectOptions {
   /** Wait for a Redis that is not there yet. */
@@ -19,17 +20,26 @@ export interface Connection {
 
 const LONGEST_PAUSE_MS = 2000;
 
+/** Of a connection and of the first reply on it. */
+const FIRST_REPLY_MS = 4000;
+
+/** Of any other reply: longer than BullMQ lets Redis wait for a job (10 s). */
+const SILENCE_MS = 30_000;
+
 /**
  * A connection that comes back by itself. What was asked of it meanwhile waits.
  *
- * @throws RuntimeError `REDIS` where there is none or it does not let one in; the reason of `signal`
+ * @throws RuntimeError `REDIS` where there is none, it says nothing for 4 s or it does not let one in; the reason of `signal`
  */
 export async function connectRedis(
   { url, name }: RedisAddress,
   { isPatient, signal, say }: ConnectOptions,
 ): Promise<Connection> {
   let isClosed = false;
-  const client = new Redis(url, {
+  const client = new Redis({
+    ...redisEndpoint(url),
+    connectTimeout: FIRST_REPLY_MS,
+    socketTimeout: SILENCE_MS,
     maxRetriesPerRequest: null,
     retryStrategy: (attempt) => (isClosed ? null : Math.min(100 * 2 ** attempt, LONGEST_PAUSE_MS)),
   });
@@ -57,25 +67,40 @@ function firstReady(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let isWaiting = false;
+    let silence: NodeJS.Timeout | undefined;
+    const connected = () => {
+      clearTimeout(silence);
+      silence = setTimeout(silent, FIRST_REPLY_MS);
+      client.stream.once('data', () => clearTimeout(silence));
+    };
+    const silent = () => {
+      failed(Object.assign(new Error('silence'), { code: 'ETIMEDOUT' }));
+      if (isPatient) client.disconnect(true);
+    };
     const failed = (error: NodeJS.ErrnoException) => {
+      clearTimeout(silence);
       const isAway = error.code !== undefined;
       if (!isAway || !isPatient) {
         const expected = isAway ? 'a connection' : 'to be let in';
-        const found = isAway ? systemReason(error) : error.message;
+        const found = isAway ? systemReason(error) : redisReply(error);
         settle(() => reject(new RuntimeError('REDIS', `${name}: expected ${expected}, found ${found}`)));
         return;
       }
       if (!isWaiting) say(`${name} is not there (${systemReason(error)}): waiting for it`);
       isWaiting = true;
     };
+    const closed = () => failed(Object.assign(new Error('close'), { code: 'ECONNRESET' }));
     const ended = () => failed(new Error('its end'));
     const aborted = () => settle(() => reject(signal!.reason));
     const ready = () => settle(resolve);
     const settle = (then: () => void) => {
+      clearTimeout(silence);
+      client.off('connect', connected).off('close', closed);
       client.off('error', failed).off('ready', ready).off('end', ended);
       signal?.removeEventListener('abort', aborted);
       then();
     };
+    client.on('connect', connected).on('close', closed);
     client.on('error', failed).on('ready', ready).on('end', ended);
     signal?.addEventListener('abort', aborted);
     if (signal?.aborted) aborted();

@@ -1,4 +1,5 @@
 import { shown } from '../checkpoint/shown.js';
+import { shownSource } from '../platform/address.js';
 import { Problem } from './problem.js';
 
 /** An image of a request: its bytes, or where they are to be fetched from. */
@@ -135,6 +136,6 @@ function address(text: string, name: string): URL {
   try {
     return new URL(text);
   } catch {
-    throw new Problem(400, 'URL', `${name}: expected an address, found ${shown(text)}`);
+    throw new Problem(400, 'URL', `${name}: expected an address, found ${shown(shownSource(text))}`);
   }
 }

@@ -1,4 +1,5 @@
 import pino, { type Logger } from 'pino';
+import { plainJson } from '../platform/plain.js';
 import type { Pool } from '../pool/index.js';
 import { type Answer, type AppOptions, createApp } from './app.js';
 import { fetchImage } from './fetch-image.js';
@@ -28,7 +29,9 @@ export interface Service extends Pick<Listening, 'url'> {
  */
 export async function startService(pool: Pool, options: ServiceOptions): Promise<Service> {
   const { name, host, port, maxBytes, maxPixels, maxImages, queue, timeoutMs, token } = options;
-  const log = pino({ level: options.logLevel });
+  // what a terminal would obey, as escapes of JSON
+  const lines = { write: (line: string) => void process.stdout.write(plainJson(line)) };
+  const log = pino({ level: options.logLevel }, lines);
   const metrics = new Metrics();
   let isStopping = false;
   const app = createApp(async () => pool, {

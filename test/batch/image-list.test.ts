@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { countOf, listOf } from '../../src/batch/image-list.js';
@@ -46,6 +46,31 @@ describe('a folder', () => {
     expect(await all(listOf(scratch.at('links')))).toEqual(names.map((name) => scratch.at(`links/${name}`)));
   });
 
+  test('names that read as addresses are files', async () => {
+    for (const name of ['http:x.png', 'data:y.png', 'http:/z.png']) scratch.write(`odd/${name}`, '');
+    const here = process.cwd();
+    process.chdir(scratch.at('odd'));
+    const found = await all(listOf('.')).finally(() => process.chdir(here));
+    expect(found).toEqual(['./data:y.png', './http:/z.png', './http:x.png']);
+  });
+
+  test('a name that is not UTF-8 is said with its bytes; others than images do not matter', async () => {
+    const folder = scratch.at('latin');
+    const name = (text: string) => Buffer.from(join(folder, text), 'latin1');
+    mkdirSync(folder);
+    writeFileSync(name('b\xff.txt'), '');
+    scratch.write('latin/\ufffd.png', '');
+    expect(await all(listOf(folder))).toEqual([join(folder, '\ufffd.png')]);
+    writeFileSync(name('caf\xe9.png'), '');
+    mkdirSync(name('\xe8'));
+    await expect(all(listOf(folder))).rejects.toMatchObject({
+      code: 'SOURCE',
+      message: expect.stringMatching(
+        /latin\/(caf\\xe9\.png|\\xe8): expected a name in UTF-8, found other bytes, and 1 more such names beside it$/,
+      ),
+    });
+  });
+
   test('without images', async () => {
     mkdirSync(scratch.at('empty'));
     await expect(all(listOf(scratch.at('empty')))).rejects.toMatchObject({
@@ -87,7 +112,13 @@ describe('a list', () => {
       'TEXT',
       'expected a list of paths in UTF-8, found other bytes',
     ],
-    ['half a character', ['a.jpg\n', Uint8Array.of(0xc3)], 'TEXT', 'found other bytes'],
+    ['half a character', ['a.jpg\n', Uint8Array.of(0xc3)], 'TEXT', 'found other bytes in line 2: \\xc3'],
+    [
+      'a line in Latin-1',
+      ['a.jpg\nb.jpg\nca', Uint8Array.of(0x66, 0xe9), '.jpg\nc.jpg'],
+      'TEXT',
+      'found other bytes in line 3: caf\\xe9.jpg',
+    ],
     ['a line without end', Array(40).fill('a'.repeat(1000)), 'TEXT', 'found a line above 32768 characters'],
     ['nothing', [], 'IMAGES', 'standard input: expected images, found none'],
     ['blank lines', ['\n \r\n'], 'IMAGES', 'found none'],

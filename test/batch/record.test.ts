@@ -24,6 +24,24 @@ test('a row of CSV: as many fields as its header, quoted where it must be', () =
   expect(csvLine(refused, 2)).toBe('1,"b,\n""c"".jpg",IMAGE_EMPTY: it is empty,,,,\n');
 });
 
+test('an address is recorded without what may be a secret; the image is asked for with it', async () => {
+  const asked: string[] = [];
+  const url = 'https://me:s3cret@h.example/a.png?X-Amz-Signature=s3cret';
+  const record = await recordOf(0, url, async (file) => {
+    asked.push(file);
+    return predictions;
+  });
+  expect(record).toEqual({ index: 0, file: 'https://h.example/a.png', predictions });
+  expect(asked).toEqual([url]);
+});
+
+test('a line of JSON has nothing that a terminal obeys', () => {
+  const file = 'a\u009b31m\u202e\u007f.png';
+  const line = jsonLine({ index: 0, file, predictions: [] });
+  expect(line).toBe('{"index":0,"file":"a\\u009b31m\\u202e\\u007f.png","predictions":[]}\n');
+  expect(JSON.parse(line).file).toBe(file);
+});
+
 test('what is wrong with an image is its record, what is wrong with the call is thrown', async () => {
   const throwing = (error: Error) => recordOf(7, 'x.png', () => Promise.reject(error));
   expect(await recordOf(7, 'x.png', async () => predictions)).toEqual({

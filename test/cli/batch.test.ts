@@ -172,7 +172,11 @@ test('a list on standard input, lines on standard output', async () => {
 
 test.each([
   ['', 1, 'fqvit: IMAGES: standard input: expected images, found none\n'],
-  ['\\377', 1, 'fqvit: TEXT: standard input: expected a list of paths in UTF-8, found other bytes\n'],
+  [
+    '\\377',
+    1,
+    'fqvit: TEXT: standard input: expected a list of paths in UTF-8, found other bytes in line 1: \\xff\n',
+  ],
 ])('of standard input that is no list nothing is left: %j', (text, status, message) => {
   const script = `printf '${text}' | "$0" "$1" batch - -o x`;
   const run = spawnSync('bash', ['-c', script, process.execPath, MAIN], {

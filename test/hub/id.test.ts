@@ -27,6 +27,40 @@ test.each([
 });
 
 test.each([
+  ['https://huggingface.co/a/b/tree/v1', { name: 'a/b', revision: 'v1', file: undefined }],
+  ['https://hf.co/a/b?x=y', { name: 'a/b', revision: 'main', file: undefined }],
+  [
+    'https://huggingface.co/a/b/blob/refs%2Fpr%2F1/w4/m.safetensors',
+    { name: 'a/b', revision: 'refs/pr/1', file: 'w4/m.safetensors' },
+  ],
+])('the address of another page of a model: %s', (text, source) => {
+  expect(parseHubSource(text)).toEqual(source);
+});
+
+test.each([
+  ['hf://datasets/owner/name', 'a dataset'],
+  ['hf://datasets/owner/name@v1/a.safetensors?token=s3cret', 'a dataset'],
+  ['HF://Datasets/owner/name', 'a dataset'],
+  ['datasets/squad', 'a dataset'],
+  ['https://huggingface.co/datasets/owner/name', 'a dataset'],
+  ['https://huggingface.co/datasets/squad?s3cret', 'a dataset'],
+  ['hf://spaces/owner/name', 'a space'],
+  ['hf://buckets/owner/name/a', 'a bucket'],
+])('%s is refused as %s', (text, what) => {
+  const found = (() => {
+    try {
+      return parseHubSource(text);
+    } catch (error) {
+      return error as Error;
+    }
+  })() as Error;
+  expect(found).toMatchObject({ code: 'HUB_ID' });
+  expect(found.message).toContain(`expected a model on the hub, owner/name, found ${what}: `);
+  expect(found.message).not.toMatch(/s3cret/);
+});
+
+test.each([
+  'https://huggingface.co/datasets/a/b/resolve/main/m.safetensors',
   'https://huggingface.co/a/b/resolve/main/x',
   'https://huggingface.co/a',
   'https://example.org/a/b',

@@ -1,7 +1,8 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { partName, partsOf } from '../../src/queue/part.js';
-import { redisAddress } from '../../src/queue/redis-address.js';
+import { redisAddress, redisEndpoint } from '../../src/queue/redis-address.js';
 import { fqvit, Scratch } from '../cli/support.js';
 
 const scratch = new Scratch();
@@ -38,6 +39,107 @@ test('where Redis is', () => {
       /^option --redis: expected redis:\/\/HOST:PORT .* found something else$/,
     );
   }
+});
+
+test.each([
+  ['redis://:s3%2Fcret@h', { host: 'h', port: 6379, password: 's3/cret', db: 0, family: 0 }],
+  ['redis://me:s3cret@h:1/2', { host: 'h', port: 1, username: 'me', password: 's3cret', db: 2, family: 0 }],
+  ['rediss://[::1]/', { host: '::1', port: 6379, db: 0, family: 0, tls: {} }],
+  ['valkey://h?family=6', { host: 'h', port: 6379, db: 0, family: 6 }],
+])('what %s says', (url, endpoint) => {
+  expect(redisEndpoint(url)).toEqual(endpoint);
+});
+
+test.each([
+  ['unix:///tmp/s3cret.sock', 'the path of a socket'],
+  ['/tmp/s3cret.sock', 'the path of a socket'],
+  ['redis-sentinel://:s3cret@h', 'a sentinel'],
+  ['redis://:s3cret@', 'a host or port that is none'],
+  ['redis://:s3cret@h:99999', 'a host or port that is none'],
+  ['redis://:s3cret@h:0', 'port 0'],
+  ['redis://me:s3/cret@h', 'a host or port that is none'],
+  ['redis://s3/cret@h', 'a database that is no number'],
+  ['redis://s3?cret@h', 'another parameter behind "?"'],
+  ['redis://s3#cret@h', '"#" in it'],
+  ['redis://:s3cret@h/one', 'a database that is no number'],
+  ['redis://:s3cret@h/-1', 'a database that is no number'],
+  ['redis://:s3cret@h?s3cret=1', 'another parameter behind "?"'],
+  ['redis://:s3cret@h?family=5', 'another parameter behind "?"'],
+  ['redis://s3cret@h', 'a user without a password'],
+  ['redis://:s3cret%@h', 'a user or password with "%"'],
+  ['redis://:s3cret@h\n', 'white space or control characters'],
+  ['redis://:s3 cret@h', 'white space or control characters'],
+  ['redis://:s3cret@h%61', 'a host with other characters'],
+])('%j is refused, and no part of it is said', (url, found) => {
+  for (const [given, env, where] of [
+    [url, {}, 'option --redis'],
+    [undefined, { REDIS_URL: url }, 'REDIS_URL'],
+  ] as const) {
+    const thrown = (() => {
+      try {
+        return redisAddress(given, env);
+      } catch (error) {
+        return error as Error;
+      }
+    })() as Error;
+    expect(thrown).toMatchObject({ code: 'REDIS_URL' });
+    expect(thrown.message).toContain(`${where}: expected redis://HOST:PORT`);
+    expect(thrown.message).toContain(`found ${found}`);
+    expect(thrown.message).not.toMatch(/s3|cret/);
+  }
+});
+
+describe('a peer that is no Redis', () => {
+  /** What it does with a connection, and how a command ends there. */
+  async function against(answer: (socket: Socket) => void, ...args: string[]) {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => {
+      sockets.push(socket.on('error', () => {}));
+      answer(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const start = performance.now();
+    const run = await fqvit([...args, '--queue', 'a', '--redis', `redis://:s3cret@127.0.0.1:${port}`]);
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    expect(run.stderr).not.toMatch(/s3cret/);
+    return { ...run, ms: performance.now() - start };
+  }
+
+  const silent = () => {};
+
+  test('it takes the connection and stays silent: within 10 s that is said', async () => {
+    const { code, stderr, ms } = await against(silent, 'enqueue', scratch.path);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /^fqvit: REDIS: Redis at 127\.0\.0\.1:\d+: expected a connection, found no answer in time \(ETIMEDOUT\)\n$/,
+      ),
+    ]);
+    expect(ms).toBeLessThan(10_000);
+  });
+
+  test.each([
+    [
+      'ends it',
+      (socket: Socket) => void socket.end(),
+      /expected a connection, found a connection that ended/,
+    ],
+    [
+      'repeats the password',
+      (socket: Socket) =>
+        void socket.on('data', (data) => {
+          for (const _ of String(data).matchAll(/^\*/gm)) {
+            socket.write("-ERR unknown command 'AUTH', with args beginning with: 's3cret' \r\n");
+          }
+        }),
+      /expected to be let in, found ERR unknown command 'AUTH'\n$/,
+    ],
+  ])('it %s', async (_, answer, message) => {
+    const { code, stderr } = await against(answer, 'enqueue', scratch.path);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
+  });
 });
 
 test.each([

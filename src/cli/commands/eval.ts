@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Model } from '../../classify.js';
 import { FqvitError } from '../../errors.js';
+import { shownSource } from '../../platform/address.js';
+import { inside } from '../../platform/inside.js';
 import { systemReason } from '../../platform/system-reason.js';
 import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
 import { describeCommand } from '../command.js';
@@ -75,7 +76,7 @@ export default describeCommand({
     try {
       report = await evaluate(
         model,
-        rows.map(({ file, class: truth }) => ({ image: join(folder, file), class: truth })),
+        rows.map(({ file, class: truth }) => ({ image: inside(folder, file), class: truth })),
         { reference, onProgress: progress.update },
       );
     } finally {
@@ -100,7 +101,7 @@ async function labelsOfTable(
 
 /** Before the work, and by its line: a missing photo should not end an hour of it. */
 async function expectImage(folder: string, { file, line }: LabelledFile, labels: string): Promise<void> {
-  const path = join(folder, file);
+  const path = inside(folder, file);
   const found = await stat(path).then(
     (stats) => (stats.isFile() ? undefined : 'a folder'),
     (cause: unknown) => systemReason(cause),
@@ -141,7 +142,7 @@ function printReport(name: string, { info }: Model, report: EvaluationReport): v
     msPerImage.toFixed(2),
   ];
   const { reference } = report;
-  print(`${plain(name)}: ${plain(info.architecture.name)}, ${describeMethod(info.recipe)}`);
+  print(`${plain(shownSource(name))}: ${plain(info.architecture.name)}, ${describeMethod(info.recipe)}`);
   print(`${plural(report.images, 'image')}\n`);
   const rows = [['', 'top-1', 'top-5', 'ms/image'], row('integer', report)];
   if (reference) rows.push(row('float', reference));

@@ -1,7 +1,8 @@
-import { join } from 'node:path';
 import type { ArgsDef, ParsedArgs } from 'citty';
 import type { Recipe } from '../../checkpoint/integer-description.js';
 import { QuantizeError } from '../../errors.js';
+import { shownSource } from '../../platform/address.js';
+import { inside } from '../../platform/inside.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
 import {
   ACTIVATION_BITS,
@@ -197,7 +198,7 @@ export default describeCommand({
     writeOutput(target, result.bytes, { force });
     const ms = performance.now() - start;
     const made = { float: source, result, folder: args.calibration ?? '', images };
-    const about = { ...made, source: args.float, sourceBytes: float.size, output: args.output };
+    const about = { ...made, source: shownSource(args.float), sourceBytes: float.size, output: args.output };
     const report = page === undefined ? undefined : await reportOn(about, page, force);
     const summary: Summary = { args, warnings: guesses, floatBytes: float.size, result, report, ms };
     if (args.json) printJson(json(summary));
@@ -255,7 +256,7 @@ async function calibrationList(folder: string, wanted: number | undefined): Prom
       `${folder}: expected the ${plural(wanted, 'image')} of --calibration-images, found ${images.length}`,
     );
   }
-  return images.map((path) => join(folder, path));
+  return images.map((path) => inside(folder, path));
 }
 
 function json({ args, warnings, floatBytes, result, report, ms }: Summary) {
@@ -263,7 +264,7 @@ function json({ args, warnings, floatBytes, result, report, ms }: Summary) {
   return {
     file: args.output,
     bytes: result.bytes.length,
-    source: { file: args.float, bytes: floatBytes, sha256: recipe.sourceSha256 },
+    source: { file: shownSource(args.float), bytes: floatBytes, sha256: recipe.sourceSha256 },
     architecture,
     preprocessing,
     recipe,
@@ -286,7 +287,7 @@ function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
   const rows = [
     ['model', architecture.name],
     ['preprocessing', describePreprocessing(preprocessing)],
-    ['float', `${formatBytes(floatBytes)}, ${args.float}`],
+    ['float', `${formatBytes(floatBytes)}, ${shownSource(args.float)}`],
     ['integer', `${formatBytes(result.bytes.length)}, ${args.output} (${ratio} times smaller)`],
     ['method', describeMethod(recipe)],
     ['images', describeImages(recipe, skipped.length)],

@@ -1,7 +1,7 @@
 import { FqvitError } from '../../errors.js';
 import type { QueueStatus } from '../../queue/part-queue.js';
 import { describeCommand } from '../command.js';
-import { formatCount, plural } from '../format.js';
+import { formatCount, plain, plural } from '../format.js';
 import { REDIS_OPTION, withQueue } from '../queue-options.js';
 import { note, print, printJson } from '../report.js';
 
@@ -41,6 +41,6 @@ function lines({ queue, isListed, parts, waiting, active, done, failed, failures
   return [
     `queue ${queue}: ${plural(parts, 'part')}${isListed ? '' : ', the list is not whole yet'}`,
     ...numbers.map(([what, count]) => `  ${what.padEnd(8)} ${formatCount(count)}`),
-    ...failures.map(({ part, reason }) => `  ${part}: ${reason}`),
+    ...failures.map(({ part, reason }) => plain(`  ${part}: ${reason}`)),
   ].join('\n');
 }

@@ -1,8 +1,9 @@
 import { UsageError } from '../../errors.js';
+import { proxyVariable } from '../../platform/proxy.js';
 import { describeCommand } from '../command.js';
 import { MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
 import { withLibraries } from '../library.js';
-import { note } from '../report.js';
+import { note, warn } from '../report.js';
 import { onFirstSignal } from '../signals.js';
 import { integerOption } from '../values.js';
 
@@ -97,6 +98,12 @@ export default describeCommand({
       throw error;
     });
     note(`fqvit: ${source} at ${service.url}`);
+    const proxy = options.allowUrl ? proxyVariable(process.env) : undefined;
+    if (proxy !== undefined) {
+      warn(
+        `${proxy} is ignored for images at addresses: through a proxy they could not be kept to public ones`,
+      );
+    }
     await new Promise<void>((resolve) => onFirstSignal(() => resolve()));
     await service.stop(grace);
   },
