@@ -24,6 +24,9 @@ const AS_LIST = '; names that are meant to be so can stand in a JSON list';
 /** Longer than any label; bounds the work on one. */
 const MAX_LINE = 2000;
 
+/** More than the 100,000 classes that a head may have. */
+const MAX_LINES = 2 ** 17;
+
 /** What begins a file of another form. */
 const OTHER_FILES: readonly [RegExp, string][] = [
   [/^<(?:!doctype|\?xml|html)/i, 'a page of HTML or XML'],
@@ -48,19 +51,14 @@ export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
     .map((line, at) => ({ text: line.trim(), line: at + 1 }))
     .filter(({ text }) => !/^#(?:[\s!#]|$)/.test(text));
   if (lines.length === 0) return { labels: [] };
+  if (lines.length > MAX_LINES) refuse(MAX_LINES + 1, `at most ${MAX_LINES} lines`, String(lines.length));
   expectLines(lines, refuse);
   const labels = ofTable(lines, refuse) ?? ofIndexed(lines, refuse);
   if (labels) return labels;
-  const plain = unquoted(lines);
-  expectNames(plain, refuse);
-  const split = wnidsOf(plain, refuse);
-  if (split.wnids) {
-    const columns = split.labels.map((text, at) => ({ ...plain[at]!, text }));
-    const more = columns.map(first).filter((row) => row !== undefined);
-    if (more.length === lines.length) {
-      refuse(more[0]!.line, 'a WordNet id and a name', `a number between them, ${shown(plain[0]!.text)}`);
-    }
-  }
+  const names = unquoted(lines);
+  expectUnnumbered(names, refuse);
+  const split = wnidsOf(names, refuse);
+  expectOneColumn(split.labels, names, refuse);
   return split;
 }
 
@@ -85,7 +83,9 @@ function ofTable([header, ...rows]: readonly Line[], refuse: RefuseLine): Labels
   const comma = [',', '\t', ';'].find((one) => header?.text.includes(one));
   if (header === undefined || comma === undefined || rows.length === 0) return undefined;
   const names = cells(header.text, comma);
-  const isKnown = names.some((name) => [...INDEX_KEYS, ...NAME_KEYS].includes(name.toLowerCase()));
+  const isKnown = names.some(
+    (name) => name !== '' && [...INDEX_KEYS, ...NAME_KEYS].includes(name.toLowerCase()),
+  );
   if (!isKnown || !rows.every(({ text }) => text.includes(comma))) return undefined;
   const entries = rows.map(({ text, line }) => {
     const row = cells(text, comma);
@@ -166,8 +166,9 @@ function last({ text, line }: Line): Numbered | undefined {
 /** The names of a table in the order of its indices. */
 function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
   const names = unquoted(rows.map(({ name, line }) => ({ text: name, line })));
-  const more = [first, last].some((way) => names.every((name) => way(name)?.isTable));
-  const isCsv = names.every(({ text }) => /,\S/.test(text));
+  const { labels } = wnidsOf(names, refuse);
+  const more = [first, last].some((way) => labels.every((text) => way({ text, line: 1 })?.isTable));
+  const isCsv = labels.every((text) => /,\S/.test(text));
   if (rows.length > 1 && (more || isCsv)) {
     refuse(
       rows[0]!.line,
@@ -175,17 +176,16 @@ function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
       `more columns, ${shown(rows[0]!.text)}; a table of them needs a header with index and label`,
     );
   }
+  expectOneColumn(labels, rows, refuse);
   const { line } = rows[0]!;
-  const labels = numbered(
+  return numbered(
     rows.map((row, at) => [row.index, { name: names[at]!.text }, `${row.index} in line ${row.line}`]),
     (expected, found) => refuse(line, expected, found + AS_LIST),
   );
-  if (!labels.wnids) expectOneColumn(names, refuse);
-  return labels;
 }
 
-function expectNames(lines: readonly Line[], refuse: RefuseLine): void {
-  if (!lines.every(({ text }) => /^n\d{8}/.test(text))) expectOneColumn(lines, refuse);
+/** @throws for lines that count from 0 or 1 in a form of their own, as "[0] cat" or "n02119789 1 kit_fox" */
+function expectUnnumbered(lines: readonly Line[], refuse: RefuseLine): void {
   if (lines.length < 3 || lines.every(({ text }) => /^\d+\.\S/.test(text))) return;
   for (const from of [0, 1]) {
     const rests = lines.map(({ text }, at) => without(text, at + from));
@@ -203,9 +203,9 @@ function without(text: string, wanted: number): string | undefined {
   return number && text.slice(0, number.index) + text.slice(number.index + number[0].length);
 }
 
-function expectOneColumn(lines: readonly Line[], refuse: RefuseLine): void {
-  const tabbed = lines.find(({ text }) => text.includes('\t'));
-  if (tabbed) refuse(tabbed.line, 'one name', `columns, ${shown(tabbed.text)}`);
+function expectOneColumn(labels: readonly string[], lines: readonly Line[], refuse: RefuseLine): void {
+  const at = labels.findIndex((label) => label.includes('\t'));
+  if (at >= 0) refuse(lines[at]!.line, 'one name', `columns, ${shown(lines[at]!.text)}`);
 }
 
 function wnidsOf(lines: readonly Line[], refuse: RefuseLine): Labels {

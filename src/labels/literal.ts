@@ -14,7 +14,7 @@ export type RefuseLine = (line: number, expected: string, found: string) => neve
 /** Deeper than any config of transformers. */
 const MAX_DEPTH = 32;
 
-const CONSTANTS: Readonly<Record<string, boolean | null>> = {
+const CONSTANTS: Readonly<Record<string, Literal>> = {
   ...{ true: true, True: true, false: false, False: false },
   ...{ null: null, None: null },
 };
@@ -65,7 +65,9 @@ class Parser {
       const { items, commas } = this.#list(')', depth);
       return items.length === 1 && commas === 0 ? items[0]! : items;
     }
-    return this.#string() ?? this.#number() ?? this.#constant() ?? this.#fail('a value');
+    const word = this.#match(/(?:[Tt]rue|[Ff]alse|null|None)\b/y);
+    if (word !== undefined) return CONSTANTS[word]!;
+    return this.#string() ?? this.#number() ?? this.#fail('a value');
   }
 
   #dict(depth: number): Literal {
@@ -112,7 +114,7 @@ class Parser {
   }
 
   #escape(): string {
-    const code = this.#match(/\\(?:x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})/iy);
+    const code = this.#match(/\\(?:x[\dA-Fa-f]{2}|u[\dA-Fa-f]{4}|U[\dA-Fa-f]{8})/y);
     const point = code === undefined ? Number.NaN : Number.parseInt(code.slice(2), 16);
     if (point <= 0x10ffff) return String.fromCodePoint(point);
     const known = ESCAPES[this.#text[this.#at + 1] ?? ''];
@@ -124,14 +126,6 @@ class Parser {
   #number(): number | undefined {
     const digits = this.#match(/[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?/iy);
     return digits === undefined ? undefined : Number(digits);
-  }
-
-  #constant(): boolean | null | undefined {
-    const start = this.#at;
-    const word = this.#match(/[A-Za-z]+/y);
-    if (word !== undefined && Object.hasOwn(CONSTANTS, word)) return CONSTANTS[word];
-    this.#at = start;
-    return undefined;
   }
 
   #take(character: string): boolean {

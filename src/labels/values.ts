@@ -8,7 +8,7 @@ export type Refuse = (expected: string, found: string) => never;
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Keys of an object that describes one class, and headers of a column. */
+/** Keys of an object that describes one class, and headers of a column; pandas writes none above its index. */
 export const INDEX_KEYS = [
   'index',
   'idx',
@@ -18,6 +18,7 @@ export const INDEX_KEYS = [
   'label_id',
   'category_id',
   'class_idx',
+  '',
 ];
 export const NAME_KEYS = ['label', 'name', 'class', 'class_name', 'label_name', 'display_name', 'title'];
 
