@@ -2,7 +2,7 @@
 
 import { shown } from '../checkpoint/shown.js';
 import type { RefuseLine } from './literal.js';
-import { entryOf, INDEX_KEYS, NAME_KEYS, numbered } from './values.js';
+import { entryOf, INDEX_KEYS, isKey, NAME_KEYS, numbered } from './values.js';
 import { type Labels, splitWnids } from './wnids.js';
 
 interface Line {
@@ -55,10 +55,13 @@ export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
   expectLines(lines, refuse);
   const labels = ofTable(lines, refuse) ?? ofIndexed(lines, refuse);
   if (labels) return labels;
-  const names = unquoted(lines);
+  const names = unquoted(lines, refuse);
   expectUnnumbered(names, refuse);
   const split = wnidsOf(names, refuse);
   expectOneColumn(split.labels, names, refuse);
+  if (!split.wnids && names.every(({ text }) => /.\bn\d{8}\b/.test(text))) {
+    refuse(names[0]!.line, 'the WordNet id before the name', shown(names[0]!.text));
+  }
   return split;
 }
 
@@ -83,10 +86,8 @@ function ofTable([header, ...rows]: readonly Line[], refuse: RefuseLine): Labels
   const comma = [',', '\t', ';'].find((one) => header?.text.includes(one));
   if (header === undefined || comma === undefined || rows.length === 0) return undefined;
   const names = cells(header.text, comma);
-  const isKnown = names.some(
-    (name) => name !== '' && [...INDEX_KEYS, ...NAME_KEYS].includes(name.toLowerCase()),
-  );
-  if (!isKnown || !rows.every(({ text }) => text.includes(comma))) return undefined;
+  const isKnown = (name: string) => name !== '' && (isKey(name, INDEX_KEYS) || isKey(name, NAME_KEYS));
+  if (!names.some(isKnown) || !rows.every(({ text }) => text.includes(comma))) return undefined;
   const entries = rows.map(({ text, line }) => {
     const row = cells(text, comma);
     if (row.length !== names.length)
@@ -127,7 +128,7 @@ function ofIndexed(lines: readonly Line[], refuse: RefuseLine): Labels | undefin
     }
     return named(table, refuse);
   }
-  for (const rows of whole) {
+  for (const rows of lines.length > 1 ? whole : []) {
     const differ = new Set(rows.map(({ name }) => name)).size / rows.length;
     const lowest = rows.reduce((low, { index }) => Math.min(low, index), Number.POSITIVE_INFINITY);
     const isCount =
@@ -165,7 +166,10 @@ function last({ text, line }: Line): Numbered | undefined {
 
 /** The names of a table in the order of its indices. */
 function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
-  const names = unquoted(rows.map(({ name, line }) => ({ text: name, line })));
+  const names = unquoted(
+    rows.map(({ name, line }) => ({ text: name, line })),
+    refuse,
+  );
   const { labels } = wnidsOf(names, refuse);
   const more = [first, last].some((way) => labels.every((text) => way({ text, line: 1 })?.isTable));
   const isCsv = labels.every((text) => /,\S/.test(text));
@@ -186,7 +190,7 @@ function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
 
 /** @throws for lines that count from 0 or 1 in a form of their own, as "[0] cat" or "n02119789 1 kit_fox" */
 function expectUnnumbered(lines: readonly Line[], refuse: RefuseLine): void {
-  if (lines.length < 3 || lines.every(({ text }) => /^\d+\.\S/.test(text))) return;
+  if (lines.length < 2 || lines.every(({ text }) => /^\d+\.\S/.test(text))) return;
   for (const from of [0, 1]) {
     const rests = lines.map(({ text }, at) => without(text, at + from));
     if (rests.every((rest) => rest !== undefined) && new Set(rests).size > rests.length / 2) {
@@ -213,16 +217,19 @@ function wnidsOf(lines: readonly Line[], refuse: RefuseLine): Labels {
   return splitWnids(names, (expected, found) => refuse(lines[0]!.line, expected, found));
 }
 
-/** Without the quotes and commas of code and CSV. */
-function unquoted(lines: readonly Line[]): Line[] {
+/** Without the quotes and commas of code and CSV. @throws for single quotes around most of the names */
+function unquoted(lines: readonly Line[], refuse: RefuseLine): Line[] {
   const isListed = lines.length > 1 && lines.slice(0, -1).every(({ text }) => text.endsWith(','));
   const texts = lines.map(({ text }) => (isListed ? text.replace(/,$/, '').trimEnd() : text));
-  const isSingle = texts.every((text) => /^'[^']*'$/.test(text));
+  const isCode = texts.every((text) => /^(?:'[^'\\]*'|"[^"\\]*")$/.test(text));
+  const single = texts.filter((text) => /^'.*'$/.test(text)).length;
+  if (!isCode && single > 1 && single > texts.length / 2) {
+    refuse(lines[0]!.line, 'names, or a list in brackets', `names in quotes, ${shown(texts[0]!)}`);
+  }
   return lines.map(({ line }, at) => {
     const text = texts[at]!;
-    if (isSingle || /^"(?:[^"]|"")*"$/.test(text))
-      return { line, text: text.slice(1, -1).replaceAll('""', '"') };
-    return { line, text };
+    const isQuoted = isCode || /^"(?:[^"]|"")*"$/.test(text);
+    return { line, text: isQuoted ? text.slice(1, -1).replaceAll('""', '"') : text };
   });
 }
 

@@ -13,14 +13,19 @@ export const INDEX_KEYS = [
   'index',
   'idx',
   'id',
-  'class_index',
-  'class_id',
-  'label_id',
-  'category_id',
-  'class_idx',
+  'classid',
+  'classidx',
+  'classindex',
+  'labelid',
+  'categoryid',
   '',
 ];
-export const NAME_KEYS = ['label', 'name', 'class', 'class_name', 'label_name', 'display_name', 'title'];
+export const NAME_KEYS = ['label', 'name', 'class', 'classname', 'labelname', 'displayname', 'title'];
+
+/** Whether it is one of these, written as class_id, ClassId or "class id". */
+export function isKey(key: string, keys: readonly string[]): boolean {
+  return keys.includes(key.toLowerCase().replaceAll(/[\s_-]/g, ''));
+}
 
 /** Keys under which a config or a data set has its labels; more than one must agree. `label2id` loses one of two classes of one name. */
 const WRAPPERS = ['id2label', 'label_names', 'labels', 'class_names', 'classes', 'names', 'categories'];
@@ -123,15 +128,15 @@ function ofConfig(object: Json, refuse: Refuse): Labels {
   return labels;
 }
 
-/** timm's: names of classes that are WordNet ids have descriptions by id. */
+/** timm's: the descriptions of the names are the labels; names that are WordNet ids are kept beside them. */
 function described(named: Labels, descriptions: unknown, refuse: Refuse): Labels {
   const { labels } = named;
-  if (!labels.every(isWnid) || typeof descriptions !== 'object' || descriptions === null) return named;
+  if (typeof descriptions !== 'object' || descriptions === null) return named;
   const isList = Array.isArray(descriptions);
-  const texts = labels.map((wnid, index) => (descriptions as Json)[isList ? index : wnid]);
+  const texts = labels.map((name, index) => (descriptions as Json)[isList ? index : name]);
   const without = texts.findIndex((text) => typeof text !== 'string');
-  if (without >= 0) return refuse('label_descriptions of every class', `none of ${labels[without]}`);
-  return { labels: texts as string[], wnids: labels };
+  if (without >= 0) return refuse('label_descriptions of every class', `none of ${shown(labels[without])}`);
+  return { labels: texts as string[], ...(labels.every(isWnid) ? { wnids: labels } : {}) };
 }
 
 /** An index, what is said of its class, and how a message names the place. */
@@ -180,7 +185,7 @@ function entry(value: unknown, place: string, refuse: Refuse): Entry {
 /** Undefined where there is not one name, or more than one index or WordNet id. */
 export function entryOf(object: Json): Entry | undefined {
   const values = (known: readonly string[]) =>
-    Object.entries(object).flatMap(([key, value]) => (known.includes(key.toLowerCase()) ? [value] : []));
+    Object.entries(object).flatMap(([key, value]) => (isKey(key, known) ? [value] : []));
   const wnids = new Set(
     Object.values(object)
       .map(wnidOf)

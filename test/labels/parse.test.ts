@@ -17,6 +17,7 @@ describe('one name a line', () => {
     ['comments', '# flowers\ndaisy\nrose\n#\ntulip'],
     ['quotes', '"daisy"\n"rose"\n"tulip"'],
     ['lines of code', "'daisy',\n'rose',\n'tulip',"],
+    ['lines of code with both quotes', "'daisy',\n\"rose\",\n'tulip',"],
     ['commas at line ends', 'daisy,\nrose,\ntulip'],
   ])('%s', (_, text) => {
     expect(parseLabels(text)).toEqual(FLOWERS);
@@ -57,6 +58,13 @@ describe('one name a line', () => {
     ],
     ['bytes', 'a\nb\0', /^labels:2: expected text, found a NUL character$/],
     ['numbers in brackets', '(0) cat\n(1) dog\n(2) cow', /found numbered lines, "\(0\) cat"/],
+    [
+      'a WordNet id after the name',
+      'tench,n01440764\ngoldfish,n01443537',
+      /^labels:1: expected the WordNet id before/,
+    ],
+    ['numbers in quotes', '"0","cat"\n"1","dog"', /found numbered lines/],
+    ['quotes with escapes', String.raw`'a',${'\n'}'it\'s',${'\n'}'c'`, /found names in quotes, "'a'"/],
     ['numbered words', 'class 0: cat\nclass 1: dog\nclass 2: cow', /found numbered lines/],
     ['an endless line', `a\n${'b'.repeat(3000)}`, /^labels:2: expected lines of at most 2000 characters/],
     ['lines without end', 'a\n'.repeat(200_000), /expected at most 131072 lines, found 200000/],
@@ -91,6 +99,8 @@ describe('an index in every line', () => {
     ['label,index\ndaisy,0\nrose,1\ntulip,2'],
     ['Class_ID;Class_Name;photos\n0;daisy;7\n1;rose;8\n2;tulip;9'],
     [',name\n0,daisy\n1,rose\n2,tulip'],
+    ['ClassId,Class Name\n0,daisy\n1,rose\n2,tulip'],
+    ['"index","label"\n"0","daisy"\n"1","rose"\n"2","tulip"'],
     ['id\tname\n2\ttulip\n1\trose\n0\tdaisy'],
   ])('%j', (text) => {
     expect(parseLabels(text)).toEqual(FLOWERS);
@@ -213,6 +223,7 @@ describe('JSON and Python', () => {
     ['{"id2label": {"0": "daisy", "1": "rose", "2": "tulip"}, "label2id": {"x": 0}, "model_type": "vit"}'],
     ['{"label2id": {"daisy": 0, "rose": 1, "tulip": 2}, "model_type": "vit"}'],
     ['{"names": ["daisy", "rose", "tulip"], "nc": 3}'],
+    ['{"label_names": ["a", "b", "c"], "label_descriptions": {"a": "daisy", "b": "rose", "c": "tulip"}}'],
     ['{"num_classes": 3, "pretrained_cfg": {"label_names": ["daisy", "rose", "tulip"]}}'],
     ["# classes\nCLASSES: list[str] = [\n    'daisy',\n    'rose',\n    'tulip',\n]\n"],
     ["/** Classes. */\nexport const CLASSES = {\n  0: 'daisy', // first\n  1: 'rose',\n  2: 'tulip'\n};\n"],
