@@ -7,6 +7,11 @@ import { systemReason } from '../platform/system-reason.js';
 
 const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
 
+/** Whether a file of this name counts as a photo. */
+export function isImageName(name: string): boolean {
+  return IMAGE_NAME.test(name);
+}
+
 /** Links that are looked behind at a time: the file system may be on another machine. */
 const LINKS_AT_ONCE = 64;
 
@@ -93,7 +98,7 @@ async function behindLink(folder: string, name: string): Promise<string[]> {
 /** None or one. A dangling link counts: whoever reads it says that it is broken. */
 function wanted(name: string, what: Pick<Dirent, 'isFile' | 'isDirectory'> | undefined): string[] {
   if (what?.isDirectory()) return [`${name}/`];
-  return IMAGE_NAME.test(name) && (what?.isFile() ?? true) ? [name] : [];
+  return isImageName(name) && (what?.isFile() ?? true) ? [name] : [];
 }
 
 export function unreadable(folder: string, cause: unknown): RuntimeError {

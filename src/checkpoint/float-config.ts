@@ -3,6 +3,7 @@
  * `fqvit`, or that a caller hands over. All of its keys are optional.
  */
 
+import { isWnid } from '../labels/wnids.js';
 import { type Family, GELUS, type Gelu } from './architecture.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
 import { shown } from './shown.js';
@@ -38,6 +39,8 @@ export interface FloatConfig {
   /** Of pixels in 0..1. */
   std?: Rgb;
   labels?: readonly string[];
+  /** WordNet ids of the classes. */
+  wnids?: readonly string[];
   /** What the logits are made into: probabilities of one class, of each class apart, or the value itself. */
   output?: 'softmax' | 'sigmoid' | 'value';
 }
@@ -90,6 +93,7 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
     (value) => Array.isArray(value) && value.every((v) => typeof v === 'string'),
     'an array of strings',
   ],
+  wnids: [(value) => Array.isArray(value) && value.every(isWnid), 'an array of WordNet ids like n01440764'],
 };
 
 const KEYS = Object.keys(RULES) as (keyof FloatConfig)[];

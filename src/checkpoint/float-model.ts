@@ -39,6 +39,8 @@ export interface FloatModel {
   readonly preprocessing: FloatPreprocessing;
   /** As many as classes. */
   readonly labels: readonly string[];
+  /** WordNet ids of the classes, where the labels came with them. */
+  readonly wnids?: readonly string[];
   /** What was guessed or ignored, a sentence each. */
   readonly warnings: readonly string[];
   /** By timm's names or, of a Swin, by Microsoft's, in the order of the forward pass. */
@@ -63,6 +65,8 @@ export interface FloatModelOptions {
   mean?: Rgb | undefined;
   std?: Rgb | undefined;
   labels?: readonly string[] | undefined;
+  /** WordNet ids of the classes of `labels`, as many: `evaluate` on ImageNet's folders needs them. */
+  wnids?: readonly string[] | undefined;
 }
 
 const IMAGENET_PIXELS = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
@@ -139,10 +143,18 @@ export function floatModelOf(
     );
   }
   const labels = config.labels ?? Array.from({ length: classes }, (_, index) => `class ${index}`);
-  if (labels.length !== classes) {
+  for (const [what, list] of [
+    ['labels', labels],
+    ['wnids', config.wnids ?? labels],
+  ] as const) {
+    if (list.length === classes) continue;
+    const isShifted = list.length === classes + 1 && /^background$/i.test(list[0]!);
+    const hint = isShifted
+      ? `: the first, ${quoted(list[0]!)}, is a class of TensorFlow that this head lacks`
+      : '';
     throw new CheckpointError(
       'CHECKPOINT_LABELS',
-      `${file}: expected ${classes} labels, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${labels.length}`,
+      `${file}: expected ${classes} ${what}, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${list.length}${hint}`,
     );
   }
   const finite = new Map([...tensors].map(([name, tensor]) => [name, finiteTensor(tensor, file)]));
@@ -150,6 +162,7 @@ export function floatModelOf(
     architecture,
     preprocessing,
     labels,
+    ...(config.wnids ? { wnids: config.wnids } : {}),
     warnings,
     tensors: folded(finite, (imageSize / patchSize) ** 2),
   };
@@ -181,14 +194,18 @@ function mergedConfig(
     const names = source.unknown.slice(0, 5).map(quoted).join(', ');
     warnings.push(`the config has ${source.unknown.length} unknown keys, which were ignored: ${names}`);
   }
-  const { imageSize, cropPct, mean, std, labels, heads } = options;
+  const { imageSize, cropPct, mean, std, labels, wnids, heads } = options;
   const given = validateConfig(
-    { image_size: imageSize, crop_pct: cropPct, mean, std, labels, num_heads: heads },
+    { image_size: imageSize, crop_pct: cropPct, mean, std, labels, wnids, num_heads: heads },
     (message) => {
       throw new UsageError('MODEL_OPTION', `option ${message}`);
     },
   );
-  return Object.assign({}, ...sources.map((source) => source?.config), given.config);
+  const configs = [...sources.map((source) => source?.config), given.config];
+  const { wnids: _, ...merged }: FloatConfig = Object.assign({}, ...configs);
+  // They belong to the labels that they came with.
+  const named = configs.reverse().find((config) => config?.labels ?? config?.wnids);
+  return { ...merged, ...(named?.wnids ? { wnids: named.wnids } : {}) };
 }
 
 function finiteTensor(tensor: Tensor, file: string): FloatTensor {

@@ -121,6 +121,8 @@ export interface Description {
   readonly architecture: Architecture;
   readonly preprocessing: ModelPreprocessing;
   readonly labels: readonly string[];
+  /** WordNet ids of the classes, where they are known. */
+  readonly wnids?: readonly string[];
   readonly recipe: Recipe;
   /** By the name of the tensor behind which the quantiser stands. */
   readonly quantizers: ReadonlyMap<string, QuantizerScale>;
@@ -203,6 +205,8 @@ function checkDescription(json: unknown, file: string): Description {
   const architecture = checkArchitecture(root.child('architecture'));
   const preprocessing = checkPreprocessing(root.child('preprocessing'), architecture.imageSize);
   const labels = root.strings('labels', architecture.classes);
+  const wnids =
+    root.value('wnids') === undefined ? {} : { wnids: root.strings('wnids', architecture.classes) };
   const recipe = checkRecipe(root.child('recipe'));
   const layout = integerLayout({ architecture, recipe });
   const quantizers = root.child('quantizers');
@@ -215,6 +219,7 @@ function checkDescription(json: unknown, file: string): Description {
     'architecture',
     'preprocessing',
     'labels',
+    'wnids',
     'recipe',
     'quantizers',
     'steps',
@@ -225,6 +230,7 @@ function checkDescription(json: unknown, file: string): Description {
     architecture,
     preprocessing,
     labels,
+    ...wnids,
     recipe,
     quantizers: new Map(
       layout.quantizers.map((name) => [
@@ -480,7 +486,7 @@ class Checked {
     if (list.length !== count) {
       throw new CheckpointError(
         'MODEL_DESCRIPTION',
-        `${this.file}: ${this.path}.${key}: expected ${count} labels, one for each class, found ${list.length}`,
+        `${this.file}: ${this.path}.${key}: expected ${count} ${key}, one for each class, found ${list.length}`,
       );
     }
     return list;

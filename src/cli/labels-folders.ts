@@ -1,54 +1,178 @@
 import { join } from 'node:path';
+import { isImageName } from '../batch/image-walk.js';
 import { FqvitError } from '../errors.js';
+import { leadingWnid } from '../labels/wnids.js';
 import { folderEntries, listImages } from './image-folder.js';
 import { shown } from './values.js';
 
-/** Labels that a message lists. */
-const LABELS_SHOWN = 10;
+/** Names that a message lists. */
+const NAMES_SHOWN = 10;
 
-/** A photo and the index of the class whose name its folder bears. */
+/** A photo and the index of the class that its folder stands for. */
 interface SortedPhoto {
   readonly file: string;
   readonly class: number;
+}
+
+/** The classes of a model, as `model.info` has them. */
+interface Classes {
+  readonly labels: readonly string[];
+  readonly wnids?: readonly string[];
 }
 
 /**
  * The photos of a folder that has a subfolder for each class (`beagle/1.jpg`, `pug/a/7.jpg`): the first of every class, then the
  * second of every class, and so on, so that any number of them has all classes in it.
  *
- * @param labels of the model
- * @throws FqvitError `LABELS` for anything else than subfolders with the name of one class each; as `listImages` for each of them
+ * A folder is matched to a class by WordNet id, else by label, else by label without regard to case and to `_`, `-` and space, else by
+ * one of the label's comma-separated names. Where that leaves a folder without a class, the sorted folders are the classes, if they are as
+ * many and no match says otherwise.
+ *
+ * @returns the photos, and warnings, a sentence each
+ * @throws FqvitError `LABELS` for folders that are not the classes of the model, and photos outside of them; as `listImages` for each folder
  */
-export async function labelsOfFolders(folder: string, labels: readonly string[]): Promise<SortedPhoto[]> {
-  const classes = indices(labels);
+export async function labelsOfFolders(
+  folder: string,
+  classes: Classes,
+): Promise<{ photos: SortedPhoto[]; warnings: string[] }> {
+  const entries = await folderEntries(folder);
+  const outside = entries.find(({ name, isFolder }) => !isFolder && isImageName(name));
+  const names = entries.filter(({ isFolder }) => isFolder).map(({ name }) => name);
+  if (outside || names.length === 0) {
+    throw refusal(folder, classes, outside ? shown(outside.name) : 'no folder');
+  }
+  const { matched, warnings } = matchFolders(folder, names, classes);
   const photos: (SortedPhoto & { rank: number })[] = [];
-  for (const { name, isFolder } of await folderEntries(folder)) {
-    const [index, twin] = (isFolder && classes.get(name.normalize())) || [];
-    if (index === undefined) throw refusal(folder, labels, shown(name));
-    if (twin !== undefined)
-      throw refusal(folder, labels, `${shown(name)}, which classes ${index} and ${twin} are called`);
+  for (const [at, name] of names.entries()) {
     const files = await listImages(join(folder, name));
-    photos.push(...files.map((file, rank) => ({ file: `${name}/${file}`, class: index, rank })));
+    photos.push(...files.map((file, rank) => ({ file: `${name}/${file}`, class: matched[at]!, rank })));
   }
-  if (photos.length === 0) throw refusal(folder, labels, 'an empty folder');
-  return photos.sort((a, b) => a.rank - b.rank || a.class - b.class);
+  photos.sort((a, b) => a.rank - b.rank || a.class - b.class);
+  return { photos, warnings };
 }
 
-/** The classes of each name, in one Unicode form: file systems differ in theirs. */
-function indices(labels: readonly string[]): Map<string, number[]> {
-  const classes = new Map<string, number[]>();
-  for (const [index, label] of labels.entries()) {
-    const name = label.normalize();
-    classes.set(name, [...(classes.get(name) ?? []), index]);
+/** The class of each folder. @param names sorted by code units */
+function matchFolders(
+  folder: string,
+  names: readonly string[],
+  classes: Classes,
+): { matched: number[]; warnings: string[] } {
+  const candidates = candidatesOf(classes);
+  const found = names.map((name) => candidates(name));
+  const unknown = found.indexOf(NEVER);
+  if (unknown >= 0) {
+    throw refusal(folder, classes, `${shown(names[unknown]!)}, whose WordNet id no class of the model has`);
   }
-  return classes;
+  const unsure = found.findIndex((indices) => indices.length !== 1);
+  if (unsure >= 0) return inOrder(folder, names, found, classes, unsure);
+  const matched = found.map(([index]) => index!);
+  const twin = matched.findIndex((index, at) => matched.indexOf(index) !== at);
+  if (twin >= 0) {
+    const both = [names[matched.indexOf(matched[twin]!)]!, names[twin]!].map(shown).join(' and ');
+    throw refusal(folder, classes, `${both}, both of class ${matched[twin]}`);
+  }
+  const there = new Set(matched);
+  const missing = classes.labels.filter((_, index) => !there.has(index));
+  const warnings = missing.length === 0 ? [] : [`${folder}: no folder for ${list(missing)}`];
+  return { matched, warnings };
 }
 
-function refusal(folder: string, labels: readonly string[], found: string): FqvitError {
-  const known = labels.slice(0, LABELS_SHOWN).map(shown).join(', ');
-  const more = labels.length > LABELS_SHOWN ? `, … (${labels.length})` : '';
+/** Sorted folders as the classes, as torchvision's ImageFolder and timm number them. */
+function inOrder(
+  folder: string,
+  names: readonly string[],
+  found: readonly (readonly number[])[],
+  classes: Classes,
+  unsure: number,
+): { matched: number[]; warnings: string[] } {
+  const { labels } = classes;
+  const among = found[unsure]!.slice(0, 2).join(' and ');
+  const what = shown(names[unsure]!) + (among && `, which classes ${among} are called`);
+  if (names.length !== labels.length) {
+    throw refusal(folder, classes, `${what}, among ${names.length} folders of ${labels.length} classes`);
+  }
+  const contrary = found.findIndex((indices, at) => indices.length > 0 && !indices.includes(at));
+  if (contrary >= 0) {
+    const order = `${shown(names[contrary]!)} is folder ${contrary} and class ${found[contrary]![0]}`;
+    throw refusal(folder, classes, `${what}; sorted folders are not the classes: ${order}`);
+  }
+  const natural = [...names].sort(byNumbers);
+  const differs = natural.findIndex((name, at) => name !== names[at]);
+  if (differs >= 0) {
+    throw refusal(
+      folder,
+      classes,
+      `${what}; sorted folders depend on the tool: ${shown(names[differs]!)} or ${shown(natural[differs]!)} is folder ${differs}`,
+    );
+  }
+  const pairs = names.slice(0, 3).map((name, index) => `${shown(name)} is ${shown(labels[index]!)}`);
+  const rest = names.length > 3 ? ', …' : '';
+  return {
+    matched: names.map((_, index) => index),
+    warnings: [
+      `${folder}: no class for ${what}: the sorted folders are taken as the classes in their order (${pairs.join(', ')}${rest}); --labels CSV says which is which`,
+    ],
+  };
+}
+
+/** Finds the classes that a folder may stand for, by the closest kind of match that there is. */
+function candidatesOf({ labels, wnids }: Classes): (name: string) => readonly number[] {
+  const ids = index(labels.map((label, at) => [wnids?.[at] ?? leadingWnid(label)]));
+  const exact = index(labels.map((label) => [label.normalize()]));
+  const loose = index(labels.map((label) => [folded(label)]));
+  const parts = index(labels.map((label) => label.split(',').map(folded)));
+  return (name) => {
+    const id = leadingWnid(name);
+    if (id !== undefined && ids.size > 0) return ids.get(id) ?? NEVER;
+    return exact.get(name.normalize()) ?? loose.get(folded(name)) ?? parts.get(folded(name)) ?? [];
+  };
+}
+
+/** Of a WordNet id that no class has, though classes have ids: sorted folders cannot be the classes either. */
+const NEVER: readonly number[] = [];
+
+/** Positions by key. */
+function index(keys: readonly (readonly (string | undefined)[])[]): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  for (const [at, all] of keys.entries()) {
+    for (const key of new Set(all)) {
+      if (!key) continue;
+      const list = found.get(key);
+      if (list) list.push(at);
+      else found.set(key, [at]);
+    }
+  }
+  return found;
+}
+
+/** In one Unicode form, as file systems differ in theirs; without case, and with a space for what joins words or no file name may have. */
+function folded(name: string): string {
+  return name
+    .normalize()
+    .toLowerCase()
+    .replaceAll(/[\s_\-/\\:*?"<>|]+/g, ' ')
+    .trim();
+}
+
+/** timm's order: without case, numbers by value. */
+function byNumbers(a: string, b: string): number {
+  const [left, right] = [a, b].map((name) => name.toLowerCase().split(/(\d+)/)) as [string[], string[]];
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const [x, y] = [left[i]!, right[i]!];
+    const order = i % 2 ? Number(x) - Number(y) : x < y ? -1 : Number(x > y);
+    if (order !== 0) return order;
+  }
+  return left.length - right.length;
+}
+
+function list(names: readonly string[]): string {
+  const more = names.length > NAMES_SHOWN ? `, … (${names.length})` : '';
+  return names.slice(0, NAMES_SHOWN).map(shown).join(', ') + more;
+}
+
+function refusal(folder: string, { labels }: Classes, found: string): FqvitError {
   return new FqvitError(
     'LABELS',
-    `${folder}: expected subfolders named as the classes of the model (${known}${more}), or --labels; found ${found}`,
+    `${folder}: expected subfolders named as the classes of the model (${list(labels)}), or --labels; found ${found}`,
   );
 }

@@ -27,6 +27,8 @@ export {
   readFloatModel,
 } from '../checkpoint/float-model.js';
 export type { IntegerModel } from '../checkpoint/integer-model.js';
+export { parseLabels } from '../labels/parse.js';
+export type { Labels } from '../labels/wnids.js';
 export type { CalibrationProgress } from './calibrate.js';
 export {
   type ClassReport,

@@ -82,6 +82,7 @@ class Integerizer {
       architecture,
       preprocessing: this.model.preprocessing,
       labels: this.model.labels,
+      ...(this.model.wnids ? { wnids: this.model.wnids } : {}),
       recipe: this.recipe,
       quantizers: new Map(layout.quantizers.map((name) => [name, this.#scales.get(name)!])),
       steps: this.#steps,

@@ -137,6 +137,18 @@ describe('readFloatModel', () => {
     expect(labels).toEqual(['a', 'b', 'c']);
   });
 
+  test('WordNet ids stay with the labels that they came with', () => {
+    const ids = (letter: string) => [1, 2, 3].map((digit) => `n0000000${digit}`.replace('1', letter));
+    const inFile = tinyFile({ ...config, labels: ['x', 'y', 'z'], wnids: ids('4') });
+    const wnidsOf = (options: FloatModelOptions) => readFloatModel(inFile, options).wnids;
+    expect(wnidsOf({})).toEqual(ids('4'));
+    expect(wnidsOf({ config: { crop_pct: 0.6 } })).toEqual(ids('4'));
+    expect(wnidsOf({ labels: ['a', 'b', 'c'] })).toBeUndefined();
+    expect(wnidsOf({ config: { labels: ['a', 'b', 'c'], wnids: ids('5') } })).toEqual(ids('5'));
+    expect(wnidsOf({ labels: ['a', 'b', 'c'], wnids: ids('6') })).toEqual(ids('6'));
+    expect(wnidsOf({ wnids: ids('7') })).toEqual(ids('7'));
+  });
+
   test('unknown keys of a config are ignored with a warning', () => {
     const { warnings } = readFloatModel(tinyFile({ ...config, crop: 1, __proto: 2 }), {
       config: { epochs: 3 },
@@ -829,6 +841,22 @@ describe('a float model that cannot be used', () => {
       'found 12',
     ],
     ['labels too few', good, { labels: ['a', 'b'] }, 'CHECKPOINT_LABELS', 'expected 3 labels', 'found 2'],
+    [
+      "labels of TensorFlow's head",
+      good,
+      { labels: ['background', 'a', 'b', 'c'] },
+      'CHECKPOINT_LABELS',
+      'expected 3 labels',
+      'found 4: the first, "background", is a class of TensorFlow that this head lacks',
+    ],
+    [
+      'WordNet ids too few',
+      good,
+      { labels: ['a', 'b', 'c'], wnids: ['n01440764'] },
+      'CHECKPOINT_LABELS',
+      'expected 3 wnids',
+      'found 1',
+    ],
     [
       'labels in the file too many',
       tinyFile({ ...config, labels: ['a', 'b', 'c', 'd'] }),

@@ -315,6 +315,8 @@ describe('a description that is wrong in one place', () => {
     ['missing', ['labels'], undefined, 'description.labels: expected a list of strings, found nothing'],
     ['one null', ['labels'], ['a', null, 'c'], 'expected a list of strings, found ["a", null'],
     ['an object', ['labels'], { length: 3 }, 'expected a list of strings, found an object'],
+    ['WordNet ids too few', ['wnids'], ['n01440764'], 'description.wnids: expected 3 wnids', 'found 1'],
+    ['WordNet ids that are numbers', ['wnids'], [1, 2, 3], 'description.wnids: expected a list of strings'],
   ])('labels: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });

@@ -88,6 +88,18 @@ describe('without a table the subfolders are the classes', () => {
     expect(JSON.parse((await fqvit(['eval', integer, '--images', folders, '--json'])).stdout).images).toBe(4);
   });
 
+  test('folders of other names are the classes in their order, with a warning', async () => {
+    for (const name of ['n01', 'n02', 'n03']) scratch.photo(`unnamed/${name}/1.png`, 1);
+    const run = await fqvit(['eval', integer, '--images', scratch.at('unnamed'), '--json']);
+    expect(run).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(
+        /warning: .*the sorted folders are taken as the classes in their order \("n01" is "red", "n02" is "green", "n03" is "blue"\)/,
+      ),
+    });
+    expect(JSON.parse(run.stdout).images).toBe(3);
+  });
+
   test.each(['other/1.png', '1.png'])('a photo %s is refused', async (file) => {
     const folder = scratch.at(`refused-${file[0]}`);
     scratch.photo(`refused-${file[0]}/${file}`, 1);

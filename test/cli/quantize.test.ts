@@ -101,6 +101,33 @@ describe('a checkpoint', () => {
     });
   });
 
+  test('WordNet ids of --labels are kept, and eval matches folders by them', async () => {
+    const classIndex = { 0: ['n03', 'tench'], 1: ['n01', 'goldfish'], 2: ['n02', 'hen'] };
+    const ids = JSON.stringify(classIndex).replaceAll(/n0/g, 'n0000000');
+    const labels = scratch.write('class_index.json', ids);
+    const out = scratch.at('wnids.safetensors');
+    const made = await fqvit(['quantize', float, '--calibration', photos, '-o', out, '--labels', labels]);
+    expect(made).toMatchObject({ code: 0 });
+    expect(readIntegerModel(scratch.read('wnids.safetensors'))).toMatchObject({
+      labels: ['tench', 'goldfish', 'hen'],
+      wnids: ['n00000003', 'n00000001', 'n00000002'],
+    });
+    for (const name of ['n00000001', 'n00000002_hen', 'tench']) scratch.photo(`wnids/${name}/1.png`, 1);
+    const run = await fqvit(['eval', out, '--images', scratch.at('wnids'), '--json']);
+    expect(run).toMatchObject({ code: 0, stderr: expect.not.stringContaining('warning') });
+    expect(JSON.parse(run.stdout).classes.map(({ index }: { index: number }) => index)).toEqual([0, 1, 2]);
+  });
+
+  test('--labels in no known form are refused before anything is read', async () => {
+    const labels = scratch.write('labels.yaml', 'names:\n  0: person\n');
+    const run = await quantize('out-yaml', '--labels', labels);
+    expect(run).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^fqvit: LABELS: .*labels\.yaml:1: expected a label, found code or YAML/),
+    });
+  });
+
   test("a Swin's image size from timm's config.json, and its reference at that size", async () => {
     scratch.write('swin/model.safetensors', tinySwinModel({ crop_pct: 1 }));
     const pretrained_cfg = { input_size: [3, 32, 32], interpolation: 'bilinear' };

@@ -1,5 +1,6 @@
 /** What timm's `config.json` says: of a folder as `save_for_hf` writes it, and the flat form before 0.9. The verdict on each key stands in `timm-keys.ts`. */
 
+import { isWnid } from '../../labels/wnids.js';
 import type { FloatConfig } from '../float-config.js';
 import { shown } from '../shown.js';
 import { type KnownArchitecture, timmArchitecture } from '../timm-architectures.js';
@@ -52,7 +53,7 @@ export function timmConfig(json: Json, refuse: Refuse): TranslatedConfig & { arc
     ...architecture(known, args, json.global_pool, inArgs, refuse),
     ...preprocessing(cfg, inCfg),
     image_size: imageSize(args.img_size, cfg.input_size, inArgs, inCfg),
-    labels: labels(json, cfg, refuse),
+    ...labels(json, cfg, refuse),
   };
   const told = Object.entries(config).filter(([, value]) => value !== undefined);
   const hasItsWidth = args.embed_dim == null || args.embed_dim === known.dim;
@@ -137,21 +138,22 @@ function square(value: unknown, key: string, refuse: Refuse): unknown {
   return refuse(`${key}: expected a number or two that are equal, found ${shown(value)}`);
 }
 
-/** The descriptions of `label_names`, or the names themselves. */
-function labels(json: Json, cfg: Json, refuse: Refuse): unknown {
+/** The descriptions of `label_names`, or the names themselves; names that are WordNet ids are kept beside their descriptions. */
+function labels(json: Json, cfg: Json, refuse: Refuse): { labels?: unknown; wnids?: unknown } {
   const names = json.label_names ?? json.labels ?? cfg.label_names ?? cfg.labels;
   const descriptions = json.label_descriptions ?? cfg.label_descriptions;
   if (names == null) {
-    if (descriptions == null) return undefined;
+    if (descriptions == null) return {};
     return refuse('label_descriptions: expected label_names, which they describe, found none');
   }
   const list = Array.isArray(names) ? names : numbered(object(names, 'label_names', refuse), refuse);
-  if (descriptions == null) return list;
+  if (descriptions == null) return { labels: list };
   const described = object(descriptions, 'label_descriptions', refuse);
-  return list.map((name) => {
+  const texts = list.map((name) => {
     if (typeof name === 'string' && Object.hasOwn(described, name)) return described[name];
     return refuse(`label_descriptions: expected one of each of label_names, found none of ${shown(name)}`);
   });
+  return { labels: texts, ...(list.every(isWnid) ? { wnids: list } : {}) };
 }
 
 /** Names by the numbers of their classes. */

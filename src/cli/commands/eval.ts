@@ -35,7 +35,7 @@ export default describeCommand({
       type: 'string',
       valueHint: 'CSV',
       description:
-        'Table with the header file,class: a path in DIR and the index of its class (default: subfolders of DIR named as the classes)',
+        'Table with the header file,class: a path in DIR and the index of its class (default: subfolders of DIR named as the classes, or by their WordNet ids)',
     },
     reference: {
       type: 'string',
@@ -66,7 +66,7 @@ export default describeCommand({
     const model = await loadModel(modelPath(m), threadCount);
     const rows =
       labels === undefined
-        ? (await labelsOfFolders(folder, model.info.labels)).slice(0, limit)
+        ? (await photosOfFolders(folder, model)).slice(0, limit)
         : await labelsOfTable(labels, folder, model, limit);
     const reference = source === undefined ? undefined : await readReference(source, model);
 
@@ -87,6 +87,12 @@ export default describeCommand({
     else printReport(m, model, report);
   },
 });
+
+async function photosOfFolders(folder: string, { info }: Model): Promise<{ file: string; class: number }[]> {
+  const { photos, warnings } = await labelsOfFolders(folder, info);
+  for (const warning of warnings) warn(warning);
+  return photos;
+}
 
 async function labelsOfTable(
   labels: string,

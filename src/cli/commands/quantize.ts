@@ -1,6 +1,7 @@
 import type { ArgsDef, ParsedArgs } from 'citty';
 import type { Recipe } from '../../checkpoint/integer-description.js';
 import { QuantizeError } from '../../errors.js';
+import { parseLabels } from '../../labels/parse.js';
 import { shownSource } from '../../platform/address.js';
 import { inside } from '../../platform/inside.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
@@ -15,10 +16,10 @@ import {
   WEIGHT_BITS,
 } from '../../quantize/recipe.js';
 import { describeCommand } from '../command.js';
+import { readText } from '../files.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatDuration, plain, plural } from '../format.js';
 import { listImages } from '../image-folder.js';
-import { readLabels } from '../label-file.js';
 import { checkOutput, expectNoInput, writeOutput } from '../output-file.js';
 import { describePreprocessing } from '../preprocessing.js';
 import { startProgress } from '../progress.js';
@@ -132,7 +133,8 @@ const ARGS = {
   labels: {
     type: 'string',
     valueHint: 'FILE',
-    description: 'Class names: one a line, or a JSON array of strings or of {index, label}',
+    description:
+      'Class names: JSON or a Python dict or list (names by index, id2label, …), lines with an index (0:daisy) or a WordNet id, or one name a line',
   },
   json: { type: 'boolean', description: 'Print the summary as JSON' },
 } as const satisfies ArgsDef;
@@ -157,7 +159,7 @@ export default describeCommand({
     const chosen = chosenOptions(args);
     const { calibrationImages } = chosen;
     methodRecipe(chosen);
-    const labels = args.labels === undefined ? undefined : await readLabels(args.labels);
+    const named = args.labels === undefined ? {} : parseLabels(await readText(args.labels), args.labels);
     const photos = await optional(args.calibration, (folder) => calibrationList(folder, calibrationImages));
     const images = photos ?? [];
     const inputs = [args.float, ...(args.labels ? [args.labels] : []), ...images];
@@ -170,7 +172,7 @@ export default describeCommand({
     if (chosen.arch !== undefined && chosen.arch.split('.')[0] !== arch) {
       warn(`--arch ${chosen.arch} was overruled: config.json says ${arch}`);
     }
-    const options = { ...float.options, ...chosen, arch, ...(labels ? { labels } : {}) };
+    const options = { ...float.options, ...chosen, arch, ...named };
     const { quantize, readFloatModel } = await import('../../quantize/index.js');
     // Once more in `quantize`, but what was guessed is worth knowing before the wait.
     const source = readFloatModel(float.bytes, options);

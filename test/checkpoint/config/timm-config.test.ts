@@ -165,6 +165,12 @@ describe('labels', () => {
 
   test('names by their numbers, in config.json or in pretrained_cfg', () => {
     expect(labels({ label_names: { 1: 'b', 0: 'a' } })).toEqual(['a', 'b']);
+    const label_names = ['n01443537', 'n01440764'];
+    const label_descriptions = { n01440764: 'tench', n01443537: 'goldfish' };
+    expect(read({ ...NEW, label_names, label_descriptions }).config).toMatchObject({
+      labels: ['goldfish', 'tench'],
+      wnids: label_names,
+    });
     expect(labels({ pretrained_cfg: { ...CFG, label_names: ['a', 'b'] } })).toEqual(['a', 'b']);
   });
 

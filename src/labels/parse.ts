@@ -1,0 +1,46 @@
+import { quoted } from '../checkpoint/safetensors-header.js';
+import { FqvitError } from '../errors.js';
+import { labelsOfLines } from './lines.js';
+import { parseLiteral } from './literal.js';
+import { labelsOfValue } from './values.js';
+import type { Labels } from './wnids.js';
+
+/** Ten times the longest that is shared, the names of ImageNet-21k as JSON. */
+const MAX_CHARACTERS = 2 ** 24;
+
+/** As long as a definition of WordNet; a page or a program in one line is longer. */
+const MAX_LABEL = 1000;
+
+/**
+ * The labels in the text of a label file, in the order of the classes:
+ *
+ * - JSON, or a dict, list or tuple of Python: names in order, names by index (`{0: 'tench'}`), indices by name, pairs of WordNet id and
+ *   name by index, objects with an index and a name; a config with `id2label` or `label_names`;
+ * - lines with an index: `0:tench`, `0<tab>tench`, `0,tench`, `0 tench`, `tench,0`; a CSV or TSV with a header;
+ * - lines with a WordNet id: `n01440764 tench`, or the id alone;
+ * - one name a line, if the lines have no other form.
+ *
+ * ```ts
+ * await quantize(bytes, photos, { ...parseLabels(await readFile('labels.txt', 'utf8')) });
+ * ```
+ *
+ * @param file how messages name the text
+ * @throws FqvitError `LABELS` for another form, indices that are not 0 to n - 1, and empty names
+ */
+export function parseLabels(text: string, file = 'labels'): Labels {
+  const refuse = (place: string, expected: string, found: string): never => {
+    throw new FqvitError('LABELS', `${file}${place}: expected ${expected}, found ${found}`);
+  };
+  const refuseLine = (line: number, expected: string, found: string) => refuse(`:${line}`, expected, found);
+  const refuseFile = (expected: string, found: string) => refuse('', expected, found);
+  if (text.length > MAX_CHARACTERS) refuseFile(`at most ${MAX_CHARACTERS} characters`, String(text.length));
+  const clean = text.replace(/^\ufeff/, '').replaceAll(/\r\n?/g, '\n');
+  const value = parseLiteral(clean, refuseLine);
+  const found = value === undefined ? labelsOfLines(clean, refuseLine) : labelsOfValue(value, refuseFile);
+  if (found.labels.length === 0) refuseFile('labels', 'none');
+  for (const [index, label] of found.labels.entries()) {
+    if (label.trim() === '') refuseFile('a name', `none for class ${index}`);
+    if (label.length > MAX_LABEL) refuseFile(`names of at most ${MAX_LABEL} characters`, quoted(label));
+  }
+  return found;
+}

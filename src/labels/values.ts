@@ -1,0 +1,231 @@
+/** The labels in a value of JSON or Python, in the forms in which models and data sets are shared. */
+
+import { shown } from '../checkpoint/shown.js';
+import { isWnid, type Labels, splitWnids } from './wnids.js';
+
+/** Throws; it is given what was expected and what was found. */
+export type Refuse = (expected: string, found: string) => never;
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Keys of an object that describes one class, and headers of a column; pandas writes none above its index. */
+export const INDEX_KEYS = [
+  'index',
+  'idx',
+  'id',
+  'classid',
+  'classidx',
+  'classindex',
+  'labelid',
+  'categoryid',
+  '',
+];
+export const NAME_KEYS = ['label', 'name', 'class', 'classname', 'labelname', 'displayname', 'title'];
+
+/** Whether it is one of these, written as class_id, ClassId or "class id". */
+export function isKey(key: string, keys: readonly string[]): boolean {
+  return keys.includes(key.toLowerCase().replaceAll(/[\s_-]/g, ''));
+}
+
+/** Keys under which a config or a data set has its labels; more than one must agree. `label2id` loses one of two classes of one name. */
+const WRAPPERS = ['id2label', 'label_names', 'labels', 'class_names', 'classes', 'names', 'categories'];
+
+const FORMS = 'a list of names, names by index, indices by name, or a config with id2label or label_names';
+
+/** What is said of one class. */
+interface Entry {
+  readonly index?: number;
+  readonly name: string;
+  readonly wnid?: string;
+}
+
+/**
+ * The labels of a list (of names, or of objects with index and name), of an object (names by index, indices by name, names by WordNet
+ * id) or of a config that has one of them.
+ */
+export function labelsOfValue(value: unknown, refuse: Refuse): Labels {
+  if (Array.isArray(value)) return ofList(value, refuse);
+  if (typeof value !== 'object' || value === null) return refuse(FORMS, shown(value));
+  return ofObject(value as Json, refuse);
+}
+
+function ofList(list: readonly unknown[], refuse: Refuse): Labels {
+  if (list.every((item) => typeof item === 'string')) return splitWnids(list, refuse);
+  const entries = list.map((item, at) => entry(item, `position ${at}`, refuse));
+  const indexed = entries.filter(({ index }) => index !== undefined);
+  if (indexed.length === 0 && list.every(Array.isArray)) return inOrder(entries, refuse);
+  const without = entries.findIndex(({ index }) => index === undefined);
+  if (without >= 0) {
+    const found = `${json(list[without])} at position ${without}`;
+    return refuse('strings, or objects with an index and a name', found);
+  }
+  return numbered(
+    entries.map((one, at) => [one.index!, one, `${one.index} at position ${at}`]),
+    refuse,
+  );
+}
+
+function ofObject(object: Json, refuse: Refuse): Labels {
+  const entries = Object.entries(object);
+  if (entries.length === 0) return refuse('labels', 'none');
+  const byIndex = entries.every(([key]) => isInteger(key));
+  const toIndex = entries.every(([, value]) => isInteger(value));
+  if (byIndex && toIndex && entries.some(([key, value]) => Number(key) !== Number(value))) {
+    return refuse('names by index or indices by name', 'numbers by number');
+  }
+  if (byIndex) {
+    const rows = entries.map(([key, value]): Row => {
+      const one = typeof value === 'number' ? { name: key } : entry(value, `key ${shown(key)}`, refuse);
+      if (one.index !== undefined && one.index !== Number(key)) {
+        return refuse(`index ${key} in the object under it`, String(one.index));
+      }
+      return [Number(key), one, `the key ${shown(key)}`];
+    });
+    return numbered(rows, refuse);
+  }
+  if (toIndex) {
+    const rows = entries.map(
+      ([name, index]): Row => [Number(index), { name }, `${index} under ${shown(name)}`],
+    );
+    return numbered(rows, refuse);
+  }
+  if (entries.every(([key]) => isWnid(key))) return byWnid(entries, refuse);
+  const strange = entries.find(([key]) => !isInteger(key));
+  if (entries.some(([key]) => isInteger(key)))
+    return refuse('an index from 0 as every key', shown(strange![0]));
+  return ofConfig(object, refuse);
+}
+
+/** Objects are not ordered, so only the order that data sets have by custom: that of the ids. */
+function byWnid(entries: readonly [string, unknown][], refuse: Refuse): Labels {
+  const late = entries.findIndex(([key], at) => at > 0 && key < entries[at - 1]![0]);
+  if (late >= 0) {
+    return refuse(
+      'an index for each WordNet id, or the ids in ascending order',
+      `${entries[late]![0]} after ${entries[late - 1]![0]}`,
+    );
+  }
+  return inOrder(
+    entries.map(([wnid, value]) => ({ ...entry(value, `key "${wnid}"`, refuse), wnid })),
+    refuse,
+  );
+}
+
+function ofConfig(object: Json, refuse: Refuse): Labels {
+  const isNested = (key: string) => typeof object[key] === 'object' && object[key] !== null;
+  const [first, ...others] = WRAPPERS.filter(isNested);
+  if (first === undefined) {
+    const only = ['label2id', 'pretrained_cfg'].find(isNested);
+    if (only !== undefined) return labelsOfValue(object[only], refuse);
+    return refuse(FORMS, `an object with ${keys(object)}`);
+  }
+  const labels = described(labelsOfValue(object[first], refuse), object.label_descriptions, refuse);
+  for (const other of others) {
+    const same = described(labelsOfValue(object[other], refuse), object.label_descriptions, refuse);
+    if (JSON.stringify(same) !== JSON.stringify(labels))
+      return refuse(`${other} with the labels of ${first}`, 'others');
+  }
+  return labels;
+}
+
+/** timm's: the descriptions of the names are the labels; names that are WordNet ids are kept beside them. */
+function described(named: Labels, descriptions: unknown, refuse: Refuse): Labels {
+  const { labels } = named;
+  if (typeof descriptions !== 'object' || descriptions === null) return named;
+  const isList = Array.isArray(descriptions);
+  const texts = labels.map((name, index) => (descriptions as Json)[isList ? index : name]);
+  const without = texts.findIndex((text) => typeof text !== 'string');
+  if (without >= 0) return refuse('label_descriptions of every class', `none of ${shown(labels[without])}`);
+  return { labels: texts as string[], ...(labels.every(isWnid) ? { wnids: labels } : {}) };
+}
+
+/** An index, what is said of its class, and how a message names the place. */
+type Row = [index: number, entry: Entry, place: string];
+
+/** In the order of the indices, which must be 0 to n - 1, each once. */
+export function numbered(rows: readonly Row[], refuse: Refuse): Labels {
+  const found: Entry[] = [];
+  const expected = `every index from 0 to ${rows.length - 1} once`;
+  const fromOne = new Set(rows.map(([index]) => index));
+  if (fromOne.size === rows.length && [...fromOne].every((index) => index >= 1 && index <= rows.length)) {
+    return refuse(
+      expected,
+      `1 to ${rows.length}: write the labels in the order of the model's classes, from 0`,
+    );
+  }
+  for (const [index, one, place] of rows) {
+    if (index >= rows.length || found[index] !== undefined) return refuse(expected, place);
+    found[index] = one;
+  }
+  return inOrder(found, refuse);
+}
+
+function inOrder(entries: readonly Entry[], refuse: Refuse): Labels {
+  const labels = entries.map(({ name }) => name);
+  const wnids = entries.map(({ wnid }) => wnid);
+  const without = wnids.indexOf(undefined);
+  if (without < 0) return { labels, wnids: wnids as string[] };
+  if (wnids.some((wnid) => wnid !== undefined))
+    return refuse('a WordNet id for every class', `none for ${shown(labels[without])}`);
+  return splitWnids(labels, refuse);
+}
+
+/** A name, a pair of WordNet id and name, or an object with a name and perhaps an index and a WordNet id. */
+function entry(value: unknown, place: string, refuse: Refuse): Entry {
+  if (typeof value === 'string') return { name: value };
+  if (Array.isArray(value)) {
+    const [wnid, name] = value;
+    if (value.length === 2 && isWnid(wnid) && typeof name === 'string') return { wnid, name };
+    return refuse('a name, or a WordNet id and a name', `${shown(value)} at ${place}`);
+  }
+  const row = entryOf(Object(value) as Json);
+  return row ?? refuse('strings, or objects with an index and a name', `${json(value)} at ${place}`);
+}
+
+/** Undefined where there is not one name, or more than one index or WordNet id. */
+export function entryOf(object: Json): Entry | undefined {
+  const values = (known: readonly string[]) =>
+    Object.entries(object).flatMap(([key, value]) => (isKey(key, known) ? [value] : []));
+  const wnids = new Set(
+    Object.values(object)
+      .map(wnidOf)
+      .filter((wnid) => wnid !== undefined),
+  );
+  const names = new Set(
+    values(NAME_KEYS).filter(
+      (v) => typeof v === 'string' && !isInteger(v) && wnidOf(v) === undefined,
+    ) as string[],
+  );
+  const indices = new Set(
+    values([...INDEX_KEYS, ...NAME_KEYS])
+      .filter(isInteger)
+      .map(Number),
+  );
+  const [wnid] = wnids;
+  const [name = wnid] = names;
+  const [index] = indices;
+  if (name === undefined || names.size > 1 || wnids.size > 1 || indices.size > 1) return undefined;
+  return { name, ...(index === undefined ? {} : { index }), ...(wnid === undefined ? {} : { wnid }) };
+}
+
+/** Also as WordNet's own site writes it: 01440764-n. */
+function wnidOf(value: unknown): string | undefined {
+  if (isWnid(value)) return value;
+  return typeof value === 'string' && /^\d{8}-n$/.test(value) ? `n${value.slice(0, 8)}` : undefined;
+}
+
+/** A number of an index, or its digits. */
+function isInteger(value: unknown): boolean {
+  return typeof value === 'string'
+    ? /^\d{1,9}$/.test(value)
+    : Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function keys(object: Json): string {
+  const names = Object.keys(object);
+  return names.slice(0, 5).map(shown).join(', ') + (names.length > 5 ? ', …' : '');
+}
+
+function json(value: unknown): string {
+  return typeof value === 'string' ? shown(value) : (JSON.stringify(value) ?? 'nothing').slice(0, 80);
+}
