@@ -5,7 +5,7 @@ import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { isHead, SCHEMES } from './scheme-table.js';
 import { shown } from './shown.js';
-import { findWeightSets, type WeightSet } from './weight-sets.js';
+import { findWeightSets, hasStem, type WeightSet } from './weight-sets.js';
 
 /** Where training scripts keep the weights of a model, in the order in which timm looks (`load_state_dict`): averaged ones first. */
 const TIMM_KEYS = ['state_dict_ema', 'model_ema', 'state_dict', 'model'];
@@ -133,8 +133,10 @@ function chosenSet(
 ): Choice {
   const all = findWeightSets(names);
   const complete = new Map(all.filter(({ lacking }) => lacking === 0).map((set) => [set.prefix, set]));
-  const fit = ({ tensors, lacking, surplus }: WeightSet) => tensors.size - lacking - surplus;
-  const [best] = [...all].sort((a, b) => fit(b) - fit(a));
+  const [best] = [...all].sort(
+    (a, b) =>
+      Number(hasStem(b)) - Number(hasStem(a)) || b.tensors.size - a.tensors.size || faults(a) - faults(b),
+  );
   if (best === undefined) {
     const titles = SCHEMES.map(({ title }) => title).join(', ');
     throw new CheckpointError(
@@ -142,7 +144,8 @@ function chosenSet(
       `${file}: unknown naming scheme; known: ${titles}; found ${names.length > 0 ? listed(names) : 'no tensors'}`,
     );
   }
-  const sets = complete.size > 0 ? [...complete.values()] : [best];
+  const sets =
+    complete.size > 0 ? [...complete.values()].sort((a, b) => (a.prefix < b.prefix ? -1 : 1)) : [best];
   if (sets.length > MAX_SETS) {
     throw new CheckpointError(
       'CHECKPOINT_WEIGHTS',
@@ -181,6 +184,9 @@ function chosenSet(
     `${file}: expected one complete model, found ${sets.length}: ${list}; --weights takes one of them`,
   );
 }
+
+/** Names that a set lacks or has too many: what tells Microsoft's Swin from timm's. */
+const faults = ({ lacking, surplus }: WeightSet) => lacking + surplus;
 
 /** What stands before all names of a set, `.` for nothing; where this is not unique, what stands before those of the backbone. */
 function labelsOf(sets: readonly WeightSet[]): Map<WeightSet, string> {

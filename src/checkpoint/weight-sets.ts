@@ -58,7 +58,7 @@ const MAX_PARTS = Math.max(...[...TABLE.keys()].map((key) => key.split('.').leng
 export function findWeightSets(names: readonly string[]): WeightSet[] {
   return [...groups(names)].flatMap(([scheme, ofScheme]) =>
     [...ofScheme].flatMap(([prefix, group]) =>
-      group.tensors.has(STEM) || hasBlock(group) ? [weightSet(scheme, prefix, group, ofScheme)] : [],
+      hasStem(group) || hasBlock(group) ? [weightSet(scheme, prefix, group, ofScheme)] : [],
     ),
   );
 }
@@ -109,7 +109,7 @@ function weightSet(
   const headPrefix = root === undefined ? prefix : prefix.slice(0, -(root.length + 1));
   const outside = root === undefined ? undefined : ofScheme.get(headPrefix);
   const merged: Group = { ...group, tensors: new Map(group.tensors) };
-  if (outside !== undefined && !outside.tensors.has(STEM)) {
+  if (outside !== undefined && !hasStem(outside)) {
     const takes = hasBlock(group) ? isHead : (name: string) => isHead(name) || isBlock(name);
     for (const [canonical, found] of outside.tensors) if (takes(canonical)) add(merged, canonical, found);
     if (outside.twins && takes(outside.twins[0])) merged.twins ??= outside.twins;
@@ -129,6 +129,8 @@ function weightSet(
 }
 
 const isBlock = (canonical: string) => /^(layers\.\d+\.)?blocks\./.test(canonical);
+
+export const hasStem = ({ tensors }: Pick<WeightSet, 'tensors'>) => tensors.has(STEM);
 
 const hasBlock = ({ tensors }: Group) => [...tensors.keys()].some(isBlock);
 
