@@ -245,7 +245,8 @@ function checkShards(
     const lost = [...expected].find((name) => !tensors.has(name));
     if (lost !== undefined) refuseIndex(index, `expected ${shown(lost)} in ${part}, found no such tensor`);
     const extra = [...tensors.keys()].find((name) => !expected.has(name));
-    if (extra !== undefined) refuseIndex(index, `expected all tensors of ${part}, found no ${shown(extra)}`);
+    if (extra !== undefined)
+      refuseIndex(index, `expected ${shown(extra)} of ${part} too, found it in the file alone`);
   }
 }
 
