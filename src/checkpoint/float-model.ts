@@ -154,6 +154,7 @@ export function floatModelOf(
     );
   }
   const labels = config.labels ?? Array.from({ length: classes }, (_, index) => `class ${index}`);
+  const headless = classes === 0 ? ['', ...named.warnings].join('; ') : '';
   for (const [what, list] of [
     ['labels', labels],
     ['wnids', config.wnids ?? labels],
@@ -165,7 +166,7 @@ export function floatModelOf(
       : '';
     throw new CheckpointError(
       'CHECKPOINT_LABELS',
-      `${file}: expected ${classes} ${what}, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${list.length}${hint}`,
+      `${file}: expected ${classes} ${what}, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${list.length}${hint}${headless}`,
     );
   }
   const finite = new Map([...tensors].map(([name, tensor]) => [name, finiteTensor(tensor, file)]));
