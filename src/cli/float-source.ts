@@ -128,6 +128,7 @@ async function readPlace(
   const options = await folderConfig(
     place,
     own.map((name) => posix.basename(name)),
+    named !== undefined,
   );
   if (named !== undefined && own.length > 0) note(`fqvit: ${path}: with ${configs.join(' and ')} beside it`);
   const files = [...weights.files, path, ...configs];
@@ -256,8 +257,16 @@ function refuseIndex(index: string, message: string): never {
 
 type Refuse = (message: string) => never;
 
-/** What config.json and preprocessor_config.json tell of architecture and preprocessing; the library validates the values. */
-async function folderConfig(folder: string, names: readonly string[]): Promise<FloatModelOptions> {
+/**
+ * What config.json and preprocessor_config.json tell of architecture and preprocessing; the library validates the values.
+ *
+ * @param strays whether config.json may be one of another program, which is not read
+ */
+async function folderConfig(
+  folder: string,
+  names: readonly string[],
+  strays: boolean,
+): Promise<FloatModelOptions> {
   const [config, preprocessor] = await Promise.all(
     CONFIGS.map(async (name) => {
       if (!names.includes(name)) return undefined;
@@ -271,7 +280,10 @@ async function folderConfig(folder: string, names: readonly string[]): Promise<F
   }) as [Refuse, Refuse];
   // transformers' wrapper of timm's models has the keys of both
   if (!isTransformersConfig(config) && !isTimmConfig(config)) {
-    return refuse('expected timm\'s "architecture" or transformers\' "model_type", found none of them');
+    const message = 'expected timm\'s "architecture" or transformers\' "model_type", found none of them';
+    if (!strays) return refuse(message);
+    warn(`${join(folder, 'config.json')}: ${message}: it is ignored`);
+    return {};
   }
   const { warnings, ...translated } = isTransformersConfig(config)
     ? transformersConfig(config, preprocessor, refuse, refusePreprocessor)

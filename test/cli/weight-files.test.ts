@@ -102,6 +102,14 @@ describe('a file by its name', () => {
     expect(inspected.stdout).toContain('red, green, blue');
   });
 
+  test('is read beside the config.json of another program, which is ignored', async () => {
+    const place = folder('stray', { 'float.safetensors': tinyModel(), 'config.json': { port: 80 } });
+    const { labels, stderr } = await quantized(`${place}/float.safetensors`);
+    expect(labels).toEqual(['red', 'green', 'blue']);
+    expect(stderr).toMatch(/warning: .*stray\/config\.json: expected timm's .*: it is ignored/);
+    await expectRefused(place, /^fqvit: CHECKPOINT_CONFIG: .*stray\/config\.json: expected timm's/);
+  });
+
   test('of an integer checkpoint is read without them', async () => {
     const { weights } = await usual;
     expect(weights).toBeDefined();
