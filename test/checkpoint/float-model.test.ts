@@ -292,7 +292,7 @@ describe('what shapes cannot tell', () => {
         [...shapes].map(([name, shape]) => [name, { name, dtype: 'F32' as const, shape, data }]),
       );
       const warnings: string[] = [];
-      const named = canonicalNames(tensors, 'file');
+      const named = canonicalNames(tensors, { file: 'file' });
       const known = arch === undefined ? undefined : timmArchitecture(arch);
       const { architecture } = readVit({ file: 'file', tensors, named, config, arch: known, warnings });
       return { architecture, warnings };
