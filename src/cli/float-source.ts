@@ -124,7 +124,7 @@ async function readPlace(
   const present = (all: readonly string[]) => all.filter((name) => names.includes(name));
   const own = present(beside(['config.json'])).length > 0 ? present(beside(CONFIGS)) : present(CONFIGS);
   const configs = await fetch(own);
-  const place = join(folder, dirname(own[0] ?? ''));
+  const place = inside(folder, dirname(own[0] ?? ''));
   const options = await folderConfig(
     place,
     own.map((name) => posix.basename(name)),
