@@ -22,6 +22,8 @@ export interface FloatInfo {
   readonly architecture: FloatArchitecture;
   readonly preprocessing: FloatPreprocessing;
   readonly labels: readonly string[];
+  /** Which of several models in the file this is. */
+  readonly weights?: string;
   /** What was guessed or ignored, a sentence each. */
   readonly warnings: readonly string[];
   /** Size of the checkpoint. */

@@ -10,6 +10,8 @@ import { quoted } from './safetensors-header.js';
 import { readTorch } from './torch/read-torch.js';
 
 export interface FloatContainer {
+  /** Names of dictionaries in a PyTorch checkpoint, which stand before those of the tensors in them. */
+  readonly nested?: ReadonlySet<string>;
   /** By the file's own names; those of an ONNX graph, which has none to rely on, by canonical ones. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The metadata string `fqvit` of a safetensors file. */
@@ -41,7 +43,7 @@ export function readFloatContainer(
     const found = Object.prototype.toString.call(bytes);
     throw new UsageError('BYTES', `${file}: expected the bytes of a file (a Uint8Array), found ${found}`);
   }
-  if (isTorch(bytes)) return { tensors: readTorch(bytes, { file }) };
+  if (isTorch(bytes)) return readTorch(bytes, { file });
   if (isOnnx(bytes)) {
     const { tensors, config } = readOnnx(bytes, { file, imageSize, externalFiles });
     const { family, gelu, ...sizes } = config;
@@ -66,8 +68,11 @@ export function externalNamesOf(bytes: Uint8Array, file: string): string[] {
 /** The tensors of all parts. */
 function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
   const tensors = new Map<string, Tensor>();
+  const nested = new Set<string>();
   for (const part of parts) {
-    for (const [name, tensor] of readFloatContainer(part, { file }).tensors) {
+    const container = readFloatContainer(part, { file });
+    for (const key of container.nested ?? []) nested.add(key);
+    for (const [name, tensor] of container.tensors) {
       if (tensors.has(name)) {
         throw new CheckpointError(
           'CHECKPOINT_SCHEME',
@@ -77,5 +82,5 @@ function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
       tensors.set(name, tensor);
     }
   }
-  return { tensors };
+  return { tensors, nested };
 }

@@ -22,7 +22,7 @@ export type FloatArchitecture = Architecture & { readonly layerNormEps: number }
 export interface FloatSource {
   /** How messages name the file. */
   readonly file: string;
-  /** By the file's names. */
+  /** Those of the backbone, buffers too, by the file's names without the prefix. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly named: NamedTensors;
   readonly config: FloatConfig;

@@ -41,6 +41,8 @@ export interface FloatModel {
   readonly labels: readonly string[];
   /** WordNet ids of the classes, where the labels came with them. */
   readonly wnids?: readonly string[];
+  /** Which of several models in the file this is, as `FloatModelOptions.weights` names it. */
+  readonly weights?: string;
   /** What was guessed or ignored, a sentence each. */
   readonly warnings: readonly string[];
   /** By timm's names or, of a Swin, by Microsoft's, in the order of the forward pass. */
@@ -53,6 +55,12 @@ export interface FloatModelOptions {
   file?: string | undefined;
   /** A timm name, for example `deit_tiny_patch16_224`, or with a pretrained tag `vit_base_patch16_224.dino`: what neither the tensors nor a config tell. */
   arch?: string | undefined;
+  /**
+   * Which model, where the file holds several: what stands before its tensors' names (`state_dict_ema`, `student.backbone`), or a part of
+   * that which no other has; `.` for nothing. If left out, timm's order decides between `state_dict_ema`, `model_ema`, `state_dict` and
+   * `model`, and nothing between others.
+   */
+  weights?: string | undefined;
   /** The keys of {@link FloatConfig}, as parsed from JSON; goes before the config in the file. */
   config?: unknown;
   /** The files beside an ONNX model that hold its weights, by the names that it has for them. */
@@ -80,7 +88,7 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
 
 /**
  * Reads a float DeiT, ViT or Swin from a safetensors file, a PyTorch checkpoint, of which nothing is executed, or an ONNX model, under the names
- * of timm, Microsoft, facebook, Hugging Face or torchvision; F16, BF16 and F64 become float32.
+ * of timm, Microsoft, facebook, Hugging Face or torchvision behind any prefix; F16, BF16 and F64 become float32.
  *
  * ```ts
  * const model = readFloatModel(await readFile(path), { file: path, arch: 'deit_tiny_patch16_224' });
@@ -91,14 +99,15 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
  * @throws CheckpointError
  *   those of `readSafetensors` for a damaged container;
  *   `MODEL_KIND` it is an integer checkpoint already;
- *   `CHECKPOINT_SCHEME` names of another library, of two, or unknown ones;
+ *   `CHECKPOINT_SCHEME` names that no known library has, or two for one tensor;
+ *   `CHECKPOINT_WEIGHTS` several models, of which `weights` must name one; `CHECKPOINT_ADAPTER` weights of an adapter (LoRA);
  *   `CHECKPOINT_MISSING`, `CHECKPOINT_EXTRA`, `CHECKPOINT_SHAPE`, `CHECKPOINT_DTYPE` for a tensor;
  *   `CHECKPOINT_VALUE` a weight that is NaN or infinite;
  *   `CHECKPOINT_CONFIG` a config that is malformed or does not fit the tensors;
  *   `CHECKPOINT_ARCHITECTURE` sizes that are not supported or do not fit together, unknown heads, or another family or
  *   dim than `arch` has;
  *   `CHECKPOINT_LABELS` labels that are not as many as the classes
- * @throws UsageError `MODEL_OPTION` an unknown `arch` or an option outside its range
+ * @throws UsageError `MODEL_OPTION` an unknown `arch`, `weights` that are not there, or an option outside its range
  */
 export function readFloatModel(bytes: FloatFile, options: FloatModelOptions = {}): FloatModel {
   const file = options.file ?? 'checkpoint';
@@ -122,9 +131,11 @@ export function floatModelOf(
   }
   const warnings: string[] = [];
   const config = mergedConfig(container, options, file, warnings);
-  const named = canonicalNames(container.tensors, file);
+  const { weights } = options;
+  const named = canonicalNames(container.tensors, { file, weights, nested: container.nested });
+  warnings.push(...named.warnings);
   const read = named.family === 'swin' ? readSwin : readVit;
-  const source = { file, tensors: container.tensors, named, config, arch, warnings };
+  const source = { file, tensors: named.own, named, config, arch, warnings };
   const { architecture, tensors, prepared } = read(source);
   const { family, imageSize, patchSize, classes } = architecture;
   const isSquash = config.crop_mode === undefined ? prepared.squash : config.crop_mode === 'squash';
@@ -143,6 +154,7 @@ export function floatModelOf(
     );
   }
   const labels = config.labels ?? Array.from({ length: classes }, (_, index) => `class ${index}`);
+  const headless = classes === 0 ? ['', ...named.warnings].join('; ') : '';
   for (const [what, list] of [
     ['labels', labels],
     ['wnids', config.wnids ?? labels],
@@ -154,7 +166,7 @@ export function floatModelOf(
       : '';
     throw new CheckpointError(
       'CHECKPOINT_LABELS',
-      `${file}: expected ${classes} ${what}, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${list.length}${hint}`,
+      `${file}: expected ${classes} ${what}, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${list.length}${hint}${headless}`,
     );
   }
   const finite = new Map([...tensors].map(([name, tensor]) => [name, finiteTensor(tensor, file)]));
@@ -163,6 +175,7 @@ export function floatModelOf(
     preprocessing,
     labels,
     ...(config.wnids ? { wnids: config.wnids } : {}),
+    ...(named.weights === undefined ? {} : { weights: named.weights }),
     warnings,
     tensors: folded(finite, (imageSize / patchSize) ** 2),
   };

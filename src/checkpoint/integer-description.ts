@@ -103,6 +103,8 @@ export interface Recipe {
   readonly seed: number | null;
   /** SHA-256 of the float checkpoint, hexadecimal. */
   readonly sourceSha256: string;
+  /** Which of several models in it. */
+  readonly weights?: string;
 }
 
 /** Affine: real = scale·(code - zeroPoint). The scale is for reading; no kernel sees it. */
@@ -368,6 +370,7 @@ function checkRecipe(r: Checked): Recipe {
     'calibration',
     'seed',
     'sourceSha256',
+    'weights',
   ]);
   return {
     method: r.oneOf('method', METHODS),
@@ -380,6 +383,7 @@ function checkRecipe(r: Checked): Recipe {
     ...(r.value('calibration') === undefined ? {} : { calibration: r.oneOf('calibration', ['synthetic']) }),
     seed: r.value('seed') === null ? null : r.integer('seed', 0, Number.MAX_SAFE_INTEGER),
     sourceSha256,
+    ...(r.value('weights') === undefined ? {} : { weights: r.string('weights') }),
   };
 }
 

@@ -22,6 +22,17 @@ export class NameTemplate {
     this.#pattern = new RegExp(`^${source}$`);
   }
 
+  /** `keyOf` of the names that fit. */
+  get keys(): string[] {
+    const key = NameTemplate.keyOf(this.#text.replace(PLACE, '0'));
+    return key.includes('*') ? ['weight', 'bias'].map((parameter) => key.replace('*', parameter)) : [key];
+  }
+
+  /** A name with `#` for its numbers, by which the templates that it may fit are found. */
+  static keyOf(name: string): string {
+    return name.replace(/\d+/g, '#');
+  }
+
   /** The name that `other` gives to what this template calls `name`; undefined where `name` does not fit. */
   translate(name: string, other: NameTemplate): string | undefined {
     const found = this.#pattern.exec(name);

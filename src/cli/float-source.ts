@@ -1,10 +1,14 @@
+import { existsSync } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
-import { dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isTimmConfig, timmConfig } from '../checkpoint/config/timm-config.js';
 import { isTransformersConfig, transformersConfig } from '../checkpoint/config/transformers-config.js';
-import { externalNamesOf } from '../checkpoint/float-container.js';
+import { externalNamesOf, readFloatContainer } from '../checkpoint/float-container.js';
 import type { FloatFile, FloatModelOptions } from '../checkpoint/float-model.js';
+import { isOnnx, isTorch } from '../checkpoint/foreign-file.js';
+import { saysInteger } from '../checkpoint/integer-description.js';
+import { readSafetensors } from '../checkpoint/safetensors.js';
 import { shown } from '../checkpoint/shown.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
 import type { HubSource } from '../hub/id.js';
@@ -15,7 +19,7 @@ import { inside } from '../platform/inside.js';
 import { MAX_BYTES } from '../platform/read-options.js';
 import { expectFile, isUrl, kind, readText } from './files.js';
 import { downloadProgress } from './progress.js';
-import { warn } from './report.js';
+import { note, warn } from './report.js';
 
 export interface FloatSource {
   readonly bytes: FloatFile;
@@ -34,6 +38,16 @@ const CONFIGS = ['config.json', 'preprocessor_config.json'] as const;
 /** What the weights are called in a folder: the first that is there. */
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin'] as const;
 
+/** Other names for them. */
+const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;
+
+/** What a training run keeps beside the weights to go on. */
+const TRAINING_FILE =
+  /(^|\/)(optimizer|(lr_)?scheduler|scaler|sampler|training_args|rng_state|random_states)\w*\.\w+$/;
+
+/** What PEFT saves: changes to the weights of another model. */
+const ADAPTER_FILE = /^adapter_(config\.json|model\.\w+)$/;
+
 /** WebAssembly has no more memory. */
 const MAX_TOTAL_BYTES = 2 ** 32;
 
@@ -49,25 +63,26 @@ interface Place {
 }
 
 /**
- * Reads a float checkpoint: a file; a folder with the weights and their configs, as timm, transformers and the Hugging Face hub have them; the id of a
- * model on the hub, or of one of its files.
+ * Reads a float checkpoint: a file, or the index of several; a folder with the weights and their configs, as timm, transformers and the Hugging Face hub
+ * have them; the id of a model on the hub, or of one of its files. The configs that stand beside a file are its own.
  *
- * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`, `CHECKPOINT_EXTERNAL`; HubError
+ * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`, `CHECKPOINT_EXTERNAL`, `CHECKPOINT_ADAPTER`; HubError
  */
 export async function readFloatSource(source: string): Promise<FloatSource> {
   const hub = hubSource(source);
   if (hub) return fromHub(hub, source);
   if (isUrl(source)) return readWeights([source], async () => []);
-  if ((await kind(source, 'a file, a folder or a model on the hub')) === 'file') {
-    return readWeights([source], (names) => filesInside(dirname(source), names));
-  }
+  const isFile = (await kind(source, 'a file, a folder or a model on the hub')) === 'file';
+  const folder = isFile ? dirname(source) : source;
+  const names = isFile ? CONFIGS.filter((name) => existsSync(join(folder, name))) : await readdir(folder);
   const place: Place = {
-    folder: source,
-    names: await readdir(source),
-    fetch: async (names) => names.map((name) => inside(source, name)),
-    fetchInside: (names) => filesInside(source, names),
+    folder,
+    names,
+    fetch: async (found) =>
+      found.map((name) => (isFile && name === basename(source) ? source : inside(folder, name))),
+    fetchInside: (found) => filesInside(folder, found),
   };
-  return readPlace(place, source);
+  return readPlace(place, source, isFile ? basename(source) : undefined);
 }
 
 async function fromHub({ name, revision, file }: HubSource, source: string): Promise<FloatSource> {
@@ -87,21 +102,44 @@ async function fromHub({ name, revision, file }: HubSource, source: string): Pro
   }
 }
 
-/** @param source how messages name it */
+/**
+ * @param source how messages name it
+ * @param named the file with the weights where the caller names it
+ */
 async function readPlace(
   { folder, names, fetch, fetchInside }: Place,
   source: string,
-  file = weightsOrIndex(names, source),
+  named?: string,
 ): Promise<FloatSource> {
-  const configs = CONFIGS.filter((name) => names.includes(name));
-  const [path] = (await fetch([file, ...configs])) as [string];
-  const options = await folderConfig(folder, configs);
-  await expectFile(path);
+  const file = named ?? weightsOrIndex(names, source);
   const beside = (found: readonly string[]) => found.map((name) => posix.join(posix.dirname(file), name));
-  const paths = isIndex(file) ? await fetch(beside(await shards(path))) : [path];
+  const [path] = (await fetch([file])) as [string];
+  await expectFile(path);
+  const map = isIndex(file) ? await shards(path) : undefined;
+  const paths = map ? await fetch(beside([...map.keys()])) : [path];
   const weights = await readWeights(paths, (found) => fetchInside(beside(found)));
-  const files = [...weights.files, path, ...configs.map((name) => join(folder, name))];
+  if (map) checkShards(map, weights, path);
+  if (isInteger(weights)) return weights;
+  // Of a file in a folder of its own, the configs in that folder; else those of the model.
+  const present = (all: readonly string[]) => all.filter((name) => names.includes(name));
+  const own = present(beside(['config.json'])).length > 0 ? present(beside(CONFIGS)) : present(CONFIGS);
+  const configs = await fetch(own);
+  const place = inside(folder, dirname(own[0] ?? ''));
+  const options = await folderConfig(
+    place,
+    own.map((name) => posix.basename(name)),
+    named !== undefined,
+  );
+  if (named !== undefined && own.length > 0) note(`fqvit: ${path}: with ${configs.join(' and ')} beside it`);
+  const files = [...weights.files, path, ...configs];
   return { ...weights, files, options: { ...weights.options, ...options } };
+}
+
+/** A checkpoint that says all of itself. */
+function isInteger({ bytes, path }: FloatSource): boolean {
+  if (!(bytes instanceof Uint8Array) || isTorch(bytes) || isOnnx(bytes)) return false;
+  const { fqvit } = readSafetensors(bytes, { file: path }).metadata;
+  return fqvit !== undefined && saysInteger(fqvit);
 }
 
 /** @param fetchExternal gives the paths of files beside an ONNX model */
@@ -151,40 +189,84 @@ async function filesInside(folder: string, names: readonly string[]): Promise<st
   return paths;
 }
 
-/** The file with the weights, or the index of several; of another name only where there is one. */
+/**
+ * The file with the weights, or the index of several; of another name only where there is one.
+ *
+ * @throws CheckpointError `CHECKPOINT_ADAPTER`; RuntimeError `SOURCE` where there is none, or a choice
+ */
 function weightsOrIndex(names: readonly string[], place: string): string {
+  const adapter = names.find((name) => ADAPTER_FILE.test(name));
+  if (adapter !== undefined) {
+    throw new CheckpointError(
+      'CHECKPOINT_ADAPTER',
+      `${place}: expected a whole model, found an adapter of another one (${adapter}): merge it into its model first, as PEFT's merge_and_unload does`,
+    );
+  }
   const choices = WEIGHTS.flatMap((name) => [name, `${name}.index.json`]);
   const named = choices.find((name) => names.includes(name));
   if (named !== undefined) return named;
-  const others = names.filter((name) => /\.(safetensors|onnx)$/.test(name));
+  const others = names.filter((name) => WEIGHT_FILE.test(name) && !TRAINING_FILE.test(name));
   if (others.length === 1) return others[0]!;
-  const found = others.length === 0 ? 'none of them' : others.slice(0, 6).map(shown).join(', ');
+  const found =
+    others.length === 0
+      ? 'none of them'
+      : `${others.slice(0, 6).map(shown).join(', ')}${others.length > 6 ? ', ...' : ''}: name one of them`;
   throw new RuntimeError(
     'SOURCE',
-    `${place}: expected one of ${choices.join(', ')}, or one other .safetensors or .onnx file, found ${found}`,
+    `${place}: expected one of ${choices.join(', ')}, or one other .safetensors, .pth, .pt, .bin, .ckpt or .onnx file, found ${found}`,
   );
 }
 
 const isIndex = (name: string) => name.endsWith('.index.json');
 
-/** The files of an index, each once. */
-async function shards(index: string): Promise<string[]> {
+/** The files of an index in the order of their names, and the tensors that each should hold. @throws CheckpointError `CHECKPOINT_INDEX` */
+async function shards(index: string): Promise<Map<string, Set<string>>> {
   const { weight_map: map } = jsonObject(await readText(index), index);
-  const names = [...new Set(Object.values(Object(map)))];
-  const strange = names.find((name) => typeof name !== 'string' || !/^[\w-][\w.-]*$/.test(name));
-  if (names.length === 0 || strange !== undefined) {
-    throw new CheckpointError(
-      'CHECKPOINT_INDEX',
-      `${index}: weight_map: expected names of files beside it, found ${names.length === 0 ? 'none' : shown(strange)}`,
-    );
+  const files = new Map<string, Set<string>>();
+  for (const [tensor, name] of Object.entries(Object(map))) {
+    if (typeof name !== 'string' || !/^[\w-][\w.-]*$/.test(name)) {
+      refuseIndex(index, `expected names of files beside it, found ${shown(name)}`);
+    }
+    const tensors = files.get(name as string) ?? new Set();
+    files.set(name as string, tensors.add(tensor));
   }
-  return (names as string[]).sort();
+  if (files.size === 0) refuseIndex(index, 'expected names of files beside it, found none');
+  return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Holds the tensors of every part against the index. @throws CheckpointError `CHECKPOINT_INDEX` */
+function checkShards(
+  map: ReadonlyMap<string, ReadonlySet<string>>,
+  { bytes, files }: FloatSource,
+  index: string,
+): void {
+  const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
+  for (const [i, [part, expected]] of [...map].entries()) {
+    const { tensors } = readFloatContainer(parts[i]!, { file: files[i]! });
+    const lost = [...expected].find((name) => !tensors.has(name));
+    if (lost !== undefined) refuseIndex(index, `expected ${shown(lost)} in ${part}, found no such tensor`);
+    const extra = [...tensors.keys()].find((name) => !expected.has(name));
+    if (extra !== undefined)
+      refuseIndex(index, `expected ${shown(extra)} of ${part} too, found it in the file alone`);
+  }
+}
+
+function refuseIndex(index: string, message: string): never {
+  throw new CheckpointError('CHECKPOINT_INDEX', `${index}: weight_map: ${message}`);
 }
 
 type Refuse = (message: string) => never;
 
-/** What config.json and preprocessor_config.json tell of architecture and preprocessing; the library validates the values. */
-async function folderConfig(folder: string, names: readonly string[]): Promise<FloatModelOptions> {
+/**
+ * What config.json and preprocessor_config.json tell of architecture and preprocessing; the library validates the values.
+ *
+ * @param strays whether config.json may be one of another program, which is not read
+ */
+async function folderConfig(
+  folder: string,
+  names: readonly string[],
+  strays: boolean,
+): Promise<FloatModelOptions> {
   const [config, preprocessor] = await Promise.all(
     CONFIGS.map(async (name) => {
       if (!names.includes(name)) return undefined;
@@ -198,7 +280,10 @@ async function folderConfig(folder: string, names: readonly string[]): Promise<F
   }) as [Refuse, Refuse];
   // transformers' wrapper of timm's models has the keys of both
   if (!isTransformersConfig(config) && !isTimmConfig(config)) {
-    return refuse('expected timm\'s "architecture" or transformers\' "model_type", found none of them');
+    const message = 'expected timm\'s "architecture" or transformers\' "model_type", found none of them';
+    if (!strays) return refuse(message);
+    warn(`${join(folder, 'config.json')}: ${message}: it is ignored`);
+    return {};
   }
   const { warnings, ...translated } = isTransformersConfig(config)
     ? transformersConfig(config, preprocessor, refuse, refusePreprocessor)

@@ -72,14 +72,18 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
 /**
  * What a checkpoint holds.
  *
+ * @param weights which model of a float one
  * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
  */
-export function inspectCheckpoint({ bytes, size, path, options }: FloatSource): IntegerReport | FloatReport {
+export function inspectCheckpoint(
+  { bytes, size, path, options }: FloatSource,
+  weights: string | undefined,
+): IntegerReport | FloatReport {
   const container = readFloatContainer(bytes, { ...options, file: path });
   const { tensors, fqvit } = container;
   return bytes instanceof Uint8Array && fqvit !== undefined && saysInteger(fqvit)
     ? inspectInteger(bytes, path)
-    : inspectFloat(tensors, floatModelOf(container, options), path, size);
+    : inspectFloat(tensors, floatModelOf(container, { ...options, weights }), path, size);
 }
 
 function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {

@@ -40,7 +40,7 @@ const PART = /^[a-z0-9][\w.-]{0,95}$/i;
 const REVISION_PART = /^\w[\w.+-]{0,99}$/;
 
 /** What a path with a mistake in it ends with: such a name is not sent to anybody. */
-const FILE = /\.(safetensors|pth?|bin|onnx|json)$/i;
+const FILE = /\.(safetensors|pth?|bin|ckpt|onnx|json)$/i;
 
 /**
  * What a text means on the hub: `owner/name` or `owner/name@revision`, or as the hub's own tools write it

@@ -126,6 +126,7 @@ export async function quantize(
     ...(isSynthetic ? { calibration: 'synthetic' as const } : {}),
     seed,
     sourceSha256: await sourceSha256(float, options.externalFiles),
+    ...(model.weights === undefined ? {} : { weights: model.weights }),
   };
   const integer = await patiently(integerizeByLayer(model, quantizers, recipe, moments), model, options);
   return { bytes: writeIntegerModel(integer), model: integer, warnings: model.warnings, skipped };

@@ -47,7 +47,7 @@ export function methodRecipe({
   attentionBits,
   weightBits = 8,
   activationBits = 8,
-}: MethodOptions): Omit<Recipe, 'calibrationImages' | 'seed' | 'sourceSha256'> {
+}: MethodOptions): Omit<Recipe, 'calibrationImages' | 'seed' | 'sourceSha256' | 'weights'> {
   expectOneOf('method', method, METHODS);
   if (observer !== undefined) expectOneOf('observer', observer, OBSERVER_NAMES);
   if (attentionBits !== undefined) expectOneOf('attentionBits', attentionBits, ATTENTION_BITS);

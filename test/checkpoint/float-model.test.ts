@@ -292,7 +292,7 @@ describe('what shapes cannot tell', () => {
         [...shapes].map(([name, shape]) => [name, { name, dtype: 'F32' as const, shape, data }]),
       );
       const warnings: string[] = [];
-      const named = canonicalNames(tensors, 'file');
+      const named = canonicalNames(tensors, { file: 'file' });
       const known = arch === undefined ? undefined : timmArchitecture(arch);
       const { architecture } = readVit({ file: 'file', tensors, named, config, arch: known, warnings });
       return { architecture, warnings };
@@ -467,13 +467,11 @@ describe('a float model that cannot be used', () => {
       '"features.0.0.bias", "features.0.2.weight"',
     ],
     [
-      'two schemes mixed',
+      'a name of another scheme',
       changed((shapes) => shapes.set('layers.0.blocks.0.norm1.weight', [16])),
       {},
-      'CHECKPOINT_SCHEME',
-      'two naming schemes mixed',
-      `timm's DeiT and ViT names ("blocks.0.attn.proj.bias")`,
-      `Microsoft's Swin names ("layers.0.blocks.0.norm1.weight")`,
+      'CHECKPOINT_EXTRA',
+      'of a DeiT or ViT of depth 2, found 33; 1 not expected: "layers.0.blocks.0.norm1.weight"',
     ],
     // Tensors
     [

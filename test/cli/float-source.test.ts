@@ -241,7 +241,7 @@ describe('a model on the hub', () => {
     expect(await fqvit(args, { env })).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /^fqvit: SOURCE: someone\/onnx: .*found "onnx\/vit\.onnx", "onnx\/vit_int8\.onnx"\n$/,
+        /^fqvit: SOURCE: someone\/onnx: .*found "onnx\/vit\.onnx", "onnx\/vit_int8\.onnx": name one of them\n$/,
       ),
     });
     const { 'onnx/vit.onnx.data': _, ...others } = files;

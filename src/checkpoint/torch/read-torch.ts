@@ -4,7 +4,7 @@ import { CheckpointError } from '../../errors.js';
 import type { Tensor } from '../safetensors.js';
 import { readArchive } from './archive.js';
 import { readLegacy } from './legacy.js';
-import { findStateDict } from './state-dict.js';
+import { findTensors } from './state-dict.js';
 import { readTensor } from './tensors.js';
 
 /**
@@ -15,29 +15,32 @@ const SMALL_ALLOWANCE = 16 * 1024 * 1024;
 const ALLOWANCE_FACTOR = 4;
 
 /**
- * Reads the tensors of a checkpoint's state dict, wherever in the checkpoint it is: at the top, or under `model`,
- * `state_dict` and the like. A prefix that wrappers put before every name (`module.`, `_orig_mod.`) is taken off.
+ * Reads the tensors of a checkpoint: those at the top and those of dictionaries in it (`model`, `state_dict` and the like), whose keys
+ * then stand before the names.
  *
  * @param bytes the whole file; the tensors are views on it unless they are stored otherwise than row by row
  * @param options.file how messages name the file
- * @returns the tensors by name, in the order of the state dict
+ * @returns the tensors by name, in the order of the file, and the keys of the dictionaries that hold some
  * @throws CheckpointError
  *   `CHECKPOINT_GLOBAL` the pickle names something outside a short allow-list; nothing was read of the tensors;
  *   `CHECKPOINT_TRUNCATED`, `CHECKPOINT_TRAILING` the file ends before or after what it promises;
  *   `CHECKPOINT_ZIP`, `CHECKPOINT_PICKLE` the container or the pickle is damaged, or torch.save does not write such;
- *   `CHECKPOINT_FORMAT` it is no PyTorch checkpoint, of a big-endian machine, or holds no state dict;
+ *   `CHECKPOINT_FORMAT` it is no PyTorch checkpoint, of a big-endian machine, or holds no tensors by name;
  *   `CHECKPOINT_TENSOR` a tensor does not lie in its storage, is sparse, quantised or of a type that safetensors has not
  */
-export function readTorch(bytes: Uint8Array, options: { file: string }): ReadonlyMap<string, Tensor> {
+export function readTorch(
+  bytes: Uint8Array,
+  options: { file: string },
+): { tensors: ReadonlyMap<string, Tensor>; nested: ReadonlySet<string> } {
   const { file } = options;
   const allocate = allocator(SMALL_ALLOWANCE + ALLOWANCE_FACTOR * bytes.length, file);
   const { root, storageBytes } = isZip(bytes, file)
     ? readArchive(bytes, allocate, file)
     : readLegacy(bytes, file);
   const source = { file, storageBytes, allocate };
-  return new Map(
-    [...findStateDict(root, file)].map(([name, stored]) => [name, readTensor(name, stored, source)]),
-  );
+  const { stored, nested } = findTensors(root, file);
+  const tensors = new Map([...stored].map(([name, one]) => [name, readTensor(name, one, source)]));
+  return { tensors, nested };
 }
 
 /** By the first bytes: `PK` of a ZIP archive, or the first opcode of a pickle. */

@@ -1,69 +1,65 @@
-/** Where a checkpoint keeps the weights among what else training scripts save, and what they put before the names. */
+/** Where a checkpoint keeps tensors among what else training scripts save. */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../safetensors-header.js';
+import { MAX_KEYS, quoted } from '../safetensors-header.js';
 import { StoredTensor, UnsupportedTensor } from './globals.js';
 
-/** A state dict by names, before its tensors are built. */
-type StateDict = Map<string, StoredTensor | UnsupportedTensor>;
+type Stored = StoredTensor | UnsupportedTensor;
 
-/**
- * Keys under which scripts nest a state dict, the one to prefer first: facebook's DeiT and MAE and Microsoft's Swin;
- * timm and Lightning; the example of PyTorch's documentation; DINO; averaged weights where there are no others.
- */
-const NESTED_KEYS = [
-  ...['model', 'state_dict', 'model_state_dict', 'teacher', 'student'],
-  ...['model_ema', 'state_dict_ema'],
-];
+/** Dictionaries within dictionaries: Composer has `state`, `model` and the state dict. */
+const MAX_DEPTH = 4;
 
-/** What wrappers put before every name: DataParallel, Lightning and DINO, torch.compile. */
-const PREFIXES = ['module.', 'model.', 'backbone.', '_orig_mod.'];
-
-/** As many wrappers as are looked for, one within another. */
-const MAX_WRAPPERS = 4;
+/** The keys on the way to a dictionary stand before the name of every tensor in it: a name that the file has once may be there many times. */
+const MAX_NAME = 1000;
 
 /** As many keys as a message lists. */
 const LISTED = 5;
 
 /**
- * The state dict of a checkpoint: nested under a known key, or the whole.
+ * The tensors of a checkpoint, at the top and in dictionaries, before they are built. The keys on the way stand before a name:
+ * `state_dict.blocks.0.norm1.weight`.
  *
  * @param root what the pickle holds
- * @throws CheckpointError `CHECKPOINT_FORMAT` where there is no tensor in any of these places
+ * @returns the tensors, and the keys of the dictionaries that they are in
+ * @throws CheckpointError `CHECKPOINT_FORMAT` where there are none, too many, or two of one name
  */
-export function findStateDict(root: unknown, file: string): StateDict {
-  const outer = root instanceof Map ? root : new Map<string, unknown>();
-  for (const value of [...NESTED_KEYS.map((key) => outer.get(key)), outer]) {
-    const tensors = tensorsOf(value);
-    if (tensors.size > 0) return withoutPrefixes(tensors);
-  }
-  const keys = [...outer.keys()];
-  const found = keys.length > 0 ? keys.slice(0, LISTED).map(quoted).join(', ') : 'no names';
-  throw new CheckpointError(
-    'CHECKPOINT_FORMAT',
-    `${file}: expected a state dict: tensors by name, at the top or under ${NESTED_KEYS.join(', ')}; ` +
-      `found ${found}${keys.length > LISTED ? ', ...' : ''}`,
-  );
-}
-
-/** What else stands in a state dict, such as a version, is no weight. */
-function tensorsOf(value: unknown): StateDict {
-  const tensors: StateDict = new Map();
-  if (!(value instanceof Map)) return tensors;
-  for (const [name, tensor] of value) {
-    if (tensor instanceof StoredTensor || tensor instanceof UnsupportedTensor) tensors.set(name, tensor);
-  }
-  return tensors;
-}
-
-function withoutPrefixes(tensors: StateDict): StateDict {
-  let named = [...tensors];
-  for (let i = 0; i < MAX_WRAPPERS; i++) {
-    const prefix = PREFIXES.find((known) =>
-      named.every(([name]) => name.startsWith(known) && name !== known),
+export function findTensors(
+  root: unknown,
+  file: string,
+): { stored: ReadonlyMap<string, Stored>; nested: ReadonlySet<string> } {
+  const refuse = (message: string): never => {
+    throw new CheckpointError('CHECKPOINT_FORMAT', `${file}: ${message}`);
+  };
+  const stored = new Map<string, Stored>();
+  const nested = new Set<string>();
+  const seen = new Set<unknown>();
+  const walk = (dictionary: unknown, path: string, depth: number): void => {
+    if (!(dictionary instanceof Map) || depth > MAX_DEPTH || seen.has(dictionary)) return;
+    seen.add(dictionary);
+    for (const [key, value] of dictionary as Map<string, unknown>) {
+      const name = path + key;
+      if (!(value instanceof StoredTensor || value instanceof UnsupportedTensor)) {
+        walk(value, `${name}.`, depth + 1);
+        continue;
+      }
+      if (depth > 0 && name.length > MAX_NAME) {
+        refuse(
+          `tensor ${quoted(name)}: expected at most ${MAX_NAME} characters with the keys before them, found more`,
+        );
+      }
+      if (stored.has(name)) refuse(`expected one tensor ${quoted(name)}, found two`);
+      if (stored.size === MAX_KEYS) refuse(`expected at most ${MAX_KEYS} tensors, found more`);
+      stored.set(name, value);
+      if (depth > 0) nested.add(path.slice(0, -1));
+    }
+  };
+  walk(root, '', 0);
+  if (stored.size === 0) {
+    const keys = root instanceof Map ? [...root.keys()] : [];
+    const found = keys.length > 0 ? keys.slice(0, LISTED).map(quoted).join(', ') : 'no names';
+    refuse(
+      `expected a state dict: tensors by name, at the top or in dictionaries; found ${found}${keys.length > LISTED ? ', ...' : ''}`,
     );
-    if (prefix === undefined) break;
-    named = named.map(([name, tensor]) => [name.slice(prefix.length), tensor]);
   }
-  return new Map(named);
+  return { stored, nested };
 }

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { Model } from '../../classify.js';
-import { FqvitError } from '../../errors.js';
+import { FqvitError, UsageError } from '../../errors.js';
 import { shownSource } from '../../platform/address.js';
 import { inside } from '../../platform/inside.js';
 import { systemReason } from '../../platform/system-reason.js';
@@ -42,6 +42,11 @@ export default describeCommand({
       valueHint: 'FLOAT',
       description: 'Float checkpoint to compare with, the one that M was made from',
     },
+    weights: {
+      type: 'string',
+      valueHint: 'NAME',
+      description: 'Which model, where FLOAT holds several (default: the one that M was made from)',
+    },
     limit: {
       type: 'string',
       valueHint: 'N',
@@ -59,7 +64,7 @@ export default describeCommand({
     'fqvit eval deit_cifar10 --images cifar10/test/   # with cifar10/test/cat/1.jpg, cifar10/test/ship/7.jpg, …',
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
   ],
-  async run({ m, images: folder, labels, reference: source, limit: limitText, threads, json }) {
+  async run({ m, images: folder, labels, reference: source, limit: limitText, threads, json, weights }) {
     const threadCount = threadsOption(threads);
     const limit = optional(limitText, (n) => integerOption('limit', n, 1));
     await expectFolder(folder);
@@ -68,7 +73,10 @@ export default describeCommand({
       labels === undefined
         ? (await photosOfFolders(folder, model)).slice(0, limit)
         : await labelsOfTable(labels, folder, model, limit);
-    const reference = source === undefined ? undefined : await readReference(source, model);
+    if (weights !== undefined && source === undefined) {
+      throw new UsageError('OPTION', '--weights: expected --reference with it, found none');
+    }
+    const reference = source === undefined ? undefined : await readReference(source, weights, model);
 
     const { evaluate } = await import('../../quantize/index.js');
     const progress = startProgress('evaluating', rows.length);
@@ -117,7 +125,11 @@ async function expectImage(folder: string, { file, line }: LabelledFile, labels:
 }
 
 /** With the preprocessing of the integer model, whose pixels it gets. */
-async function readReference(source: string, { info }: Model): Promise<FloatModel> {
+async function readReference(
+  source: string,
+  weights: string | undefined,
+  { info }: Model,
+): Promise<FloatModel> {
   const { readFloatModel, sourceSha256 } = await import('../../quantize/index.js');
   const { bytes, path, options } = await readFloatSource(source);
   const { mean, std } = info.preprocessing;
@@ -132,9 +144,13 @@ async function readReference(source: string, { info }: Model): Promise<FloatMode
   };
   const config = { ...(options.config as object | undefined), ...told };
   const { externalFiles } = options;
-  const reference = readFloatModel(bytes, { file: path, externalFiles, config, mean, std });
+  const isSource = (await sourceSha256(bytes, externalFiles)) === info.recipe.sourceSha256;
+  const reference = readFloatModel(bytes, {
+    ...{ file: path, externalFiles, config, mean, std },
+    weights: weights ?? (isSource ? info.recipe.weights : undefined),
+  });
   for (const warning of reference.warnings) warn(warning);
-  if ((await sourceSha256(bytes, externalFiles)) !== info.recipe.sourceSha256) {
+  if (!isSource) {
     warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
   }
   return reference;

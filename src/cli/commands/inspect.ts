@@ -28,6 +28,11 @@ export default describeCommand({
       type: 'boolean',
       description: 'List every step of a forward pass: shapes, MACs, bytes, scratch memory',
     },
+    weights: {
+      type: 'string',
+      valueHint: 'NAME',
+      description: 'Which model, where a float checkpoint holds several',
+    },
     tensors: { type: 'boolean', description: 'List every tensor, quantiser and step as well' },
     json: { type: 'boolean', description: 'Print all of it as JSON' },
   },
@@ -37,14 +42,16 @@ export default describeCommand({
     'fqvit inspect deit_tiny.int8.safetensors --tensors | less',
     'fqvit inspect deit_tiny.safetensors --json',
   ],
-  async run({ m, plan, tensors, json }) {
+  async run({ m, plan, weights, tensors, json }) {
     const path = modelPath(m);
     const source = await readFloatSource(path);
     const { inspectCheckpoint } = await import('../inspection.js');
-    const report = inspectCheckpoint(source);
+    const report = inspectCheckpoint(source, weights);
     if (report.kind === 'float') {
       for (const warning of report.warnings) warn(warning);
       if (plan) warn('--plan: expected an integer checkpoint, found a float one: it is ignored');
+    } else if (weights !== undefined) {
+      warn('--weights: expected a float checkpoint, found an integer one: it is ignored');
     }
     if (json) return printJson(report);
     const summary = report.kind === 'integer' ? integerSummary(report) : floatSummary(report);
@@ -72,7 +79,10 @@ function integerSummary(report: IntegerReport): Row[] {
       'calibration',
       `${plural(recipe.calibrationImages, recipe.calibration === 'synthetic' ? 'synthetic picture' : 'image')}, ${recipe.seed === null ? 'in the order given' : `seed ${recipe.seed}`}`,
     ],
-    ['made from', `a float checkpoint with SHA-256 ${recipe.sourceSha256}`],
+    [
+      'made from',
+      `a float checkpoint with SHA-256 ${recipe.sourceSha256}${recipe.weights === undefined ? '' : `, its ${recipe.weights}`}`,
+    ],
     ['size', `${formatBytes(bytes)}, of it weights ${formatBytes(weightBytes)}`],
     [
       'memory',
@@ -90,6 +100,7 @@ function floatSummary(report: FloatReport): Row[] {
     ['file', report.file],
     ['kind', 'float checkpoint'],
     ...architectureRows(report.architecture, report.preprocessing),
+    ...(report.weights === undefined ? [] : [['weights', report.weights]]),
     ['labels', labelList(report.labels)],
     ['parameters', formatCount(report.parameters)],
     ['size', formatBytes(report.bytes)],

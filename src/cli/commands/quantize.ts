@@ -118,6 +118,12 @@ const ARGS = {
     valueHint: 'N',
     description: 'Heads of each block, where neither the file nor --arch tells; of a Swin only checked',
   },
+  weights: {
+    type: 'string',
+    valueHint: 'NAME',
+    description:
+      'Which model, where FLOAT holds several: state_dict, model_ema, student (default: averaged weights, as timm takes them)',
+  },
   'image-size': {
     type: 'string',
     valueHint: 'N',
@@ -228,6 +234,7 @@ function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
     mean: optional(args.mean, (rgb) => tripleOption('mean', rgb)),
     std: optional(args.std, (rgb) => tripleOption('std', rgb, { positive: true })),
     ...(args.arch === undefined ? {} : { arch: args.arch }),
+    ...(args.weights === undefined ? {} : { weights: args.weights }),
   };
 }
 

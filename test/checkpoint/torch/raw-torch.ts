@@ -174,11 +174,22 @@ export function archive(
 
 /** What `torch.save({"model": state_dict})` makes of float32 tensors, the form of facebook's checkpoints. */
 export function saved(tensors: readonly Tensor[]): Uint8Array {
-  const state = tensors.map(({ name, shape, data }, i) => {
-    const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, n) => product * n, 1));
-    const [size, stride] = [shape, strides].map((list) => tuple(...list.map(int)));
-    return [name, tensor({ key: String(i), count: data.length / 4, size: size!, stride: stride! })] as const;
-  });
-  const entries = archive(pickled(dictionary({ model: dictionary(Object.fromEntries(state)) })), {});
-  return zip([...entries, ...tensors.map(({ data }, i) => ({ name: `archive/data/${i}`, data }))]);
+  return savedNested({ model: tensors });
+}
+
+/** As `saved`, of several state dicts. */
+export function savedNested(dicts: Readonly<Record<string, readonly Tensor[]>>): Uint8Array {
+  const storages: Uint8Array[] = [];
+  const stateDict = (tensors: readonly Tensor[]) => {
+    const state = tensors.map(({ name, shape, data }) => {
+      const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, n) => product * n, 1));
+      const [size, stride] = [shape, strides].map((list) => tuple(...list.map(int)));
+      const key = String(storages.push(data) - 1);
+      return [name, tensor({ key, count: data.length / 4, size: size!, stride: stride! })] as const;
+    });
+    return dictionary(Object.fromEntries(state));
+  };
+  const root = Object.entries(dicts).map(([key, tensors]) => [key, stateDict(tensors)] as const);
+  const entries = archive(pickled(dictionary(Object.fromEntries(root))), {});
+  return zip([...entries, ...storages.map((data, i) => ({ name: `archive/data/${i}`, data }))]);
 }

@@ -26,12 +26,20 @@ function fixture(name: string): Uint8Array {
 }
 
 function read(bytes: Uint8Array) {
-  return readTorch(bytes, { file: 'model.pth' });
+  return readTorch(bytes, { file: 'model.pth' }).tensors;
 }
 
 function namesOf(object: Uint8Array): string[] {
   return [...read(zip(archive(pickled(object)))).keys()];
 }
+
+/** The dictionary of a fixture whose tensors are those of the safetensors file, and what stands before its names. */
+const NESTED: Readonly<Record<string, string>> = {
+  training: 'model.',
+  'training-legacy': 'model.',
+  'protocol-4': 'model.',
+  prefixed: 'state_dict.module._orig_mod.',
+};
 
 describe('what PyTorch wrote', () => {
   const names = [
@@ -44,12 +52,16 @@ describe('what PyTorch wrote', () => {
     'unsigned',
   ];
   test.each(names)('%s', (name) => {
-    const read = readTorch(fixture(`${name}.pth`), { file: name });
+    const before = NESTED[name] ?? '';
+    const { tensors } = readTorch(fixture(`${name}.pth`), { file: name });
     const expected = readSafetensors(fixture(`${name}.safetensors`)).tensors;
-    expect([...read.keys()]).toEqual([...expected.keys()]);
-    for (const [key, { name, dtype, shape, data }] of expected) {
-      const found = read.get(key)!;
-      expect({ ...found, data: [...found.data] }).toEqual({ name, dtype, shape, data: [...data] });
+    const names = [...tensors.keys()].filter((key) => key.startsWith(before));
+    expect(names).toEqual([...expected.keys()].map((key) => before + key));
+    for (const [key, { dtype, shape, data }] of expected) {
+      const found = tensors.get(before + key)!;
+      expect({ ...found, data: [...found.data] }).toEqual({
+        ...{ name: before + key, dtype, shape, data: [...data] },
+      });
     }
   });
 
@@ -90,24 +102,15 @@ describe('what PyTorch wrote', () => {
   });
 });
 
-describe('where the state dict is', () => {
+describe('where tensors are', () => {
   const named = (name: string) => dictionary({ [name]: tensor() });
   const cases: [what: string, object: Uint8Array, names: string[]][] = [
     ['at the top', named('a'), ['a']],
-    ['under model', dictionary({ model: named('a'), epoch: int(1) }), ['a']],
-    ['under state_dict', dictionary({ state_dict: named('a') }), ['a']],
-    ['under model_state_dict', dictionary({ model_state_dict: named('a') }), ['a']],
-    ['under student', dictionary({ student: named('a') }), ['a']],
-    ['teacher before student', dictionary({ student: named('a'), teacher: named('b') }), ['b']],
-    ['model before model_ema', dictionary({ model_ema: named('a'), model: named('b') }), ['b']],
-    [
-      'state_dict before state_dict_ema',
-      dictionary({ state_dict_ema: named('a'), state_dict: named('b') }),
-      ['b'],
-    ],
-    ['model_ema where there is no model', dictionary({ model_ema: named('a'), model: bytesOf('N') }), ['a']],
-    ['state_dict_ema alone', dictionary({ state_dict_ema: named('a') }), ['a']],
-    ['nested before tensors at the top', dictionary({ loss: tensor(), model: named('a') }), ['a']],
+    ['in a dictionary', dictionary({ model: named('a'), epoch: int(1) }), ['model.a']],
+    ['in two', dictionary({ ema: named('a'), model: named('a') }), ['ema.a', 'model.a']],
+    ['in one of the two', dictionary({ model_ema: named('a'), model: bytesOf('N') }), ['model_ema.a']],
+    ['deep in it', dictionary({ state: dictionary({ model: named('a') }) }), ['state.model.a']],
+    ['at the top and deeper', dictionary({ loss: tensor(), model: named('a') }), ['loss', 'model.a']],
     ['beside a version', dictionary({ a: tensor(), version: int(1) }), ['a']],
     ['keys of another type', bytesOf('}(', text('a'), tensor(), int(1), tensor(), 'u'), ['a']],
     [
@@ -115,21 +118,26 @@ describe('where the state dict is', () => {
       dictionary({ ['__proto__']: tensor(), constructor: tensor() }),
       ['__proto__', 'constructor'],
     ],
-    ['a prefix', dictionary({ 'module.a': tensor(), 'module.b': tensor() }), ['a', 'b']],
-    ['two prefixes', dictionary({ 'module._orig_mod.a': tensor() }), ['a']],
-    ['model. and backbone.', dictionary({ 'model.backbone.a': tensor() }), ['a']],
-    ['a prefix not of all', dictionary({ 'module.a': tensor(), b: tensor() }), ['module.a', 'b']],
-    ['a name that is a prefix', dictionary({ 'model.': tensor() }), ['model.']],
-    ['unknown prefix', dictionary({ 'net.a': tensor() }), ['net.a']],
+    ['one dictionary twice', bytesOf('}(', text('a'), named('w'), 'q\x01', text('b'), 'h\x01u'), ['a.w']],
+    ['a dictionary in itself', bytesOf('}q\x01(', text('a'), tensor(), text('b'), 'h\x01u'), ['a']],
   ];
   test.each(cases)('%s', (_what, object, names) => {
     expect(namesOf(object)).toEqual(names);
   });
 
-  test('of a prefix over and over, four are taken off', () => {
-    expect(namesOf(dictionary({ [`${'module.'.repeat(200_000)}a`]: tensor() }))).toEqual([
-      `${'module.'.repeat(199_996)}a`,
-    ]);
+  test('which dictionaries have them', () => {
+    const object = dictionary({ ema: named('a'), state: dictionary({ model: named('a') }), b: tensor() });
+    const { nested } = readTorch(zip(archive(pickled(object))), { file: 'model.pth' });
+    expect([...nested]).toEqual(['ema', 'state.model']);
+  });
+
+  test('one name for two tensors, or a long one in many dictionaries, is refused', () => {
+    const error = refusal(() => namesOf(dictionary({ a: named('b'), 'a.b': tensor() })));
+    expect(error.code).toBe('CHECKPOINT_FORMAT');
+    expect(error.message).toContain('expected one tensor "a.b", found two');
+    const long = refusal(() => namesOf(dictionary({ a: named('b'.repeat(1000)) })));
+    expect(long.code).toBe('CHECKPOINT_FORMAT');
+    expect(long.message).toContain('expected at most 1000 characters');
   });
 
   const without: [what: string, object: Uint8Array, found: string][] = [

@@ -26,7 +26,7 @@ function withStorage(fields: Partial<RawEntry>): Uint8Array {
 }
 
 function read(bytes: Uint8Array) {
-  return readTorch(bytes, { file: 'model.pth' });
+  return readTorch(bytes, { file: 'model.pth' }).tensors;
 }
 
 const deflated: Partial<RawEntry> = { method: 8, data: deflateSync(STORAGE.data), size: 12 };

@@ -1,0 +1,142 @@
+/**
+ * The models in a file. A checkpoint may hold one under any prefix, several (weights and their average, student and teacher), and what
+ * else a training run leaves beside them.
+ */
+
+import { attentionParts } from './common-names.js';
+import { NameTemplate } from './name-template.js';
+import { isHead, type Pair, SCHEMES, type Scheme } from './scheme-table.js';
+import { swinDepths, swinNames } from './swin-names.js';
+import { vitNames, vitParts } from './vit-names.js';
+
+/** Tensors that stand under one prefix by the names of one scheme. */
+export interface WeightSet {
+  readonly scheme: Scheme;
+  /** What stands before the names of the backbone, with its last point. */
+  readonly prefix: string;
+  /** And before those of the head. */
+  readonly headPrefix: string;
+  /** What stands before all names of the set, the shorter of the two where there is a head. */
+  readonly space: string;
+  /** By canonical names. */
+  readonly tensors: ReadonlyMap<string, Found>;
+  /** Names of two tensors that mean one thing, and its canonical name. */
+  readonly twins: readonly [canonical: string, one: string, other: string] | undefined;
+  /** Tensors that a backbone of these parts has and this one lacks, and the other way round. */
+  readonly lacking: number;
+  readonly surplus: number;
+}
+
+interface Found {
+  readonly name: string;
+  readonly pair: Pair;
+}
+
+interface Group {
+  readonly tensors: Map<string, Found>;
+  twins?: WeightSet['twins'];
+}
+
+/** Every model has one, whatever the library. */
+const STEM = 'patch_embed.proj.weight';
+
+/** By the key of a name without its prefix. */
+const TABLE = new Map<string, { scheme: Scheme; pair: Pair }[]>();
+for (const scheme of SCHEMES) {
+  for (const pair of scheme.pairs) {
+    for (const key of pair.keys) TABLE.set(key, [...(TABLE.get(key) ?? []), { scheme, pair }]);
+  }
+}
+
+/** A scheme's longest name has so many parts. */
+const MAX_PARTS = Math.max(...[...TABLE.keys()].map((key) => key.split('.').length));
+
+/**
+ * Finds everything that has a stem or a block of a known scheme, whatever stands before it. A name is looked up by each of its last parts
+ * at most once, so that time grows with the length of all names together.
+ */
+export function findWeightSets(names: readonly string[]): WeightSet[] {
+  return [...groups(names)].flatMap(([scheme, ofScheme]) =>
+    [...ofScheme].flatMap(([prefix, group]) =>
+      hasStem(group) || hasBlock(group) ? [weightSet(scheme, prefix, group, ofScheme)] : [],
+    ),
+  );
+}
+
+/** By scheme and prefix. */
+function groups(names: readonly string[]): Map<Scheme, Map<string, Group>> {
+  const found = new Map<Scheme, Map<string, Group>>(SCHEMES.map((scheme) => [scheme, new Map()]));
+  for (const name of names) {
+    const key = NameTemplate.keyOf(name);
+    let [begin, keyBegin] = [name.length + 1, key.length + 1];
+    for (let parts = 0; parts < MAX_PARTS && begin > 0; parts++) {
+      [begin, keyBegin] = [partBefore(name, begin), partBefore(key, keyBegin)];
+      for (const { scheme, pair } of TABLE.get(key.slice(keyBegin)) ?? []) {
+        const canonical = pair.canonical(name.slice(begin));
+        if (canonical === undefined) continue;
+        const ofScheme = found.get(scheme)!;
+        const prefix = name.slice(0, begin);
+        const group = ofScheme.get(prefix) ?? { tensors: new Map() };
+        ofScheme.set(prefix, group);
+        add(group, canonical, { name, pair });
+      }
+    }
+  }
+  return found;
+}
+
+/** Where the part begins that ends before the point at `begin - 1`. */
+function partBefore(name: string, begin: number): number {
+  return begin > 1 ? name.lastIndexOf('.', begin - 2) + 1 : 0;
+}
+
+function add(group: Group, canonical: string, found: Found): void {
+  const twin = group.tensors.get(canonical);
+  if (twin === undefined) group.tensors.set(canonical, found);
+  else group.twins ??= [canonical, twin.name, found.name];
+}
+
+/**
+ * Hugging Face's classifiers have the head beside the module of the backbone, and ViT-MSN, as transformers 5 saves it, its blocks too.
+ */
+function weightSet(
+  scheme: Scheme,
+  prefix: string,
+  group: Group,
+  ofScheme: ReadonlyMap<string, Group>,
+): WeightSet {
+  const root = scheme.roots?.find((one) => `.${prefix}`.endsWith(`.${one}.`));
+  const headPrefix = root === undefined ? prefix : prefix.slice(0, -(root.length + 1));
+  const outside = root === undefined ? undefined : ofScheme.get(headPrefix);
+  const merged: Group = { ...group, tensors: new Map(group.tensors) };
+  if (outside !== undefined && !hasStem(outside)) {
+    const takes = hasBlock(group) ? isHead : (name: string) => isHead(name) || isBlock(name);
+    for (const [canonical, found] of outside.tensors) if (takes(canonical)) add(merged, canonical, found);
+    if (outside.twins && takes(outside.twins[0])) merged.twins ??= outside.twins;
+  }
+  const { tensors, twins } = merged;
+  const expected = new Set(backbone(scheme, [...tensors.keys()]));
+  return {
+    scheme,
+    prefix,
+    headPrefix,
+    space: tensors.size > group.tensors.size ? headPrefix : prefix,
+    tensors,
+    twins,
+    lacking: [...expected].filter((name) => !tensors.has(name)).length,
+    surplus: [...tensors.keys()].filter((name) => !expected.has(name) && !isHead(name)).length,
+  };
+}
+
+const isBlock = (canonical: string) => /^(layers\.\d+\.)?blocks\./.test(canonical);
+
+export const hasStem = ({ tensors }: Pick<WeightSet, 'tensors'>) => tensors.has(STEM);
+
+const hasBlock = ({ tensors }: Group) => [...tensors.keys()].some(isBlock);
+
+/** The canonical names that must be there beside these, but for a head. */
+function backbone({ family }: Scheme, names: readonly string[]): string[] {
+  return family === 'swin'
+    ? swinNames({ depths: swinDepths(names), attention: attentionParts(names), hasHead: false })
+    : vitNames({ ...vitParts(names), heads: [] });
+}
