@@ -66,7 +66,8 @@ function readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Asked
     else if (name === 'top' && filename === undefined && top === undefined) {
       top = topOf(new TextDecoder().decode(bytes)); // digits, which are the same in every charset that is ASCII below 128
     } else {
-      const found = `${shown(name)}${filename === undefined ? '' : ' with a filename'}`;
+      const kind = filename === undefined ? 'a text' : 'a file';
+      const found = name === 'top' && top !== undefined ? 'a second "top"' : `${kind} ${shown(name)}`;
       throw new Problem(400, 'FORM', `form: expected files "image" and one text "top", found ${found}`);
     }
   }
