@@ -1,10 +1,12 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import { getPath } from 'hono/utils/url';
+import { shown } from '../checkpoint/shown.js';
 import type { ModelInfo } from '../classify.js';
 import { ImageError } from '../errors.js';
 import { sha256 } from '../platform/sha256.js';
 import type { Prediction } from '../predict.js';
 import { Admission } from './admission.js';
-import { readBody } from './body.js';
+import { readBody, refuseCodings } from './body.js';
 import { Deadline } from './deadline.js';
 import { eachOf } from './each-of.js';
 import { Gate } from './gate.js';
@@ -99,7 +101,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   const gate = new Gate(parallel);
   const model = openedOnce(open);
   const document = openApi({ maxBytes, maxImages, hasToken: token !== undefined });
-  const app = new Hono<Env>();
+  const app = new Hono<Env>({ getPath: pathOf });
 
   app.use(async (c, next) => {
     const start = performance.now();
@@ -153,13 +155,14 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
 
   app.post('/v1/classify', (c) => {
     if (isStopping()) throw stopping();
+    refuseCodings(c.req.raw.headers);
     return admission.enter(async (claim) => {
       const deadline = new Deadline(timeoutMs, c.req.raw.signal);
       try {
         const start = performance.now();
-        const asked = topOf(c.req.query('top'));
+        const asked = topOf(onlyTop(c.req.queries()));
         const body = await deadline.body((signal) => readBody(c.req.raw, maxBytes, signal));
-        const { images, top } = await readImages(c.req.header('content-type') ?? '', body, maxImages);
+        const { images, top } = readImages(c.req.header('content-type') ?? '', body, maxImages);
         claim(images.length - 1);
         const classifier = await model();
         const settings = { top: top ?? asked ?? 5, maxPixels, limitMs: timeoutMs, signal: deadline.signal };
@@ -242,6 +245,21 @@ const ROUTES: ReadonlyMap<string, string> = new Map([
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Bun's `url` of a request without a Host, as HTTP/1.0 allows it, is no more than the path. */
+function pathOf(request: Request): string {
+  const { url } = request;
+  return getPath(url.startsWith('/') ? ({ url: `http://localhost${url}` } as Request) : request);
+}
+
+/** @throws Problem 400 `QUERY` for what is not `top`, once */
+function onlyTop(query: Record<string, string[]>): string | undefined {
+  for (const [name, values] of Object.entries(query)) {
+    if (name === 'top' && values.length === 1) continue;
+    throw new Problem(400, 'QUERY', `query: expected top, once, found ${shown(name)}`);
+  }
+  return query.top?.[0];
+}
 
 /** Whether the image is at fault, or its address, and not the service. */
 function isRefusal(error: unknown): error is ImageError | Problem {

@@ -1,5 +1,30 @@
+import { shown } from '../checkpoint/shown.js';
 import { joined } from '../platform/joined.js';
 import { Problem } from './problem.js';
+
+/**
+ * Refuses a body that would have to be decoded before it is what its type says.
+ *
+ * @throws Problem 415 `CONTENT_ENCODING`, 501 `TRANSFER_ENCODING`
+ */
+export function refuseCodings(headers: Headers): void {
+  const content = codings(headers, 'content-encoding').find((coding) => coding !== 'identity');
+  if (content !== undefined) {
+    const message = `content-encoding: expected identity, found ${shown(content)}`;
+    throw new Problem(415, 'CONTENT_ENCODING', message, { 'accept-encoding': 'identity' });
+  }
+  const transfer = codings(headers, 'transfer-encoding').find((coding) => coding !== 'chunked');
+  if (transfer !== undefined) {
+    const message = `transfer-encoding: expected chunked, found ${shown(transfer)}`;
+    throw new Problem(501, 'TRANSFER_ENCODING', message, CLOSE);
+  }
+}
+
+/** In lower case; a list may have empty elements. */
+function codings(headers: Headers, name: string): string[] {
+  const list = (headers.get(name) ?? '').split(',');
+  return list.map((coding) => coding.trim().toLowerCase()).filter((coding) => coding !== '');
+}
 
 /**
  * The body, at most `maxBytes`: what the sender says of its length is not enough.

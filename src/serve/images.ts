@@ -1,5 +1,7 @@
 import { shown } from '../checkpoint/shown.js';
 import { shownSource } from '../platform/address.js';
+import { parseForm } from './form.js';
+import { type HeaderValue, parseHeaderValue } from './header-value.js';
 import { Problem } from './problem.js';
 
 /** An image of a request: its bytes, or where they are to be fetched from. */
@@ -30,16 +32,20 @@ const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form
  *
  * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`, `TOO_MANY_IMAGES`
  */
-export async function readImages(type: string, body: Uint8Array, maxImages: number): Promise<Asked> {
+export function readImages(type: string, body: Uint8Array, maxImages: number): Asked {
   const kind = type.split(';', 1)[0]!.trim().toLowerCase();
   if (RAW.test(kind)) return { images: [{ source: body }], top: undefined };
-  if (kind === 'multipart/form-data') return readForm(type, body, maxImages);
-  if (kind === 'application/json') return readJson(body, maxImages);
-  throw new Problem(
-    415,
-    'CONTENT_TYPE',
-    `content-type: expected an image, multipart/form-data or application/json, found ${shown(kind)}`,
-  );
+  const parsed = parseHeaderValue(type);
+  if (parsed === undefined || !['multipart/form-data', 'application/json'].includes(kind)) {
+    throw notTaken('an image, multipart/form-data or application/json', shown(type));
+  }
+  const charset = parsed.parameters.get('charset') ?? 'utf-8';
+  if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw notTaken('charset utf-8', shown(charset));
+  return kind === 'application/json' ? readJson(body, maxImages) : readForm(parsed, body, maxImages);
+}
+
+function notTaken(expected: string, found: string): Problem {
+  return new Problem(415, 'CONTENT_TYPE', `content-type: expected ${expected}, found ${found}`);
 }
 
 /** How many classes a client wants. @throws Problem 400 `TOP` */
@@ -50,39 +56,26 @@ export function topOf(value: unknown): number | undefined {
   throw new Problem(400, 'TOP', `top: expected an integer from 1 to ${MAX_TOP}, found ${shown(value)}`);
 }
 
-async function readForm(type: string, body: Uint8Array, maxImages: number): Promise<Asked> {
-  if (hasMoreParts(body, maxImages + 1)) throw tooMany(maxImages, 'more parts');
-  const form = await new Response(body as BodyInit, { headers: { 'content-type': type } })
-    .formData()
-    .catch(() => {
-      throw new Problem(
-        400,
-        'FORM',
-        'body: expected multipart/form-data, found something else or a part of it',
-      );
-    });
+function readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Asked {
+  const parts = parseForm(type, body, maxImages + 1);
+  if (parts === undefined) throw tooMany(maxImages, 'more parts');
   const images: Posted[] = [];
   let top: number | undefined;
-  for (const [field, value] of form) {
-    if (field === 'image' && typeof value !== 'string') {
-      images.push({ name: value.name, source: new Uint8Array(await value.arrayBuffer()) });
-    } else if (field === 'top' && typeof value === 'string') top = topOf(value);
-    else
-      throw new Problem(400, 'FORM', `form: expected files "image" and a text "top", found ${shown(field)}`);
+  for (const { name, filename, bytes } of parts) {
+    if (name === 'image' && filename !== undefined) images.push({ name: filename, source: bytes });
+    else if (name === 'top' && filename === undefined && top === undefined) {
+      top = topOf(new TextDecoder().decode(bytes)); // digits, which are the same in every charset that is ASCII below 128
+    } else {
+      const kind = filename === undefined ? 'a text' : 'a file';
+      const found = name === 'top' && top !== undefined ? 'a second "top"' : `${kind} ${shown(name)}`;
+      throw new Problem(400, 'FORM', `form: expected files "image" and one text "top", found ${found}`);
+    }
   }
   return { images: some(images, maxImages), top };
 }
 
-/** Whether a form has more than so many parts, each of which has to have this header: to parse many takes long. */
-function hasMoreParts(body: Uint8Array, count: number): boolean {
-  const headers = new TextDecoder('latin1').decode(body).matchAll(/\ncontent-disposition:/gi);
-  let found = 0;
-  for (const _ of headers) if (++found > count) return true;
-  return false;
-}
-
 function readJson(body: Uint8Array, maxImages: number): Asked {
-  const document = parse(body);
+  const { text, value: document } = parse(body);
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     throw new Problem(400, 'JSON', 'body: expected an object { images, top }, found another value');
   }
@@ -94,15 +87,19 @@ function readJson(body: Uint8Array, maxImages: number): Asked {
   if (!Array.isArray(images))
     throw new Problem(400, 'IMAGES', `images: expected a list, found ${shown(images)}`);
   if (typeof top === 'string') throw new Problem(400, 'TOP', `top: expected an integer, found ${shown(top)}`);
-  return {
-    images: some(images, maxImages).map((text, i) => ({ source: fromText(text, `images[${i}]`) })),
-    top: topOf(top),
-  };
+  const posted = some(images, maxImages).map((text, i) => ({ source: fromText(text, `images[${i}]`) }));
+  // JSON.parse takes the last of members of one name; in this flat document quotes before a colon end a name
+  if (text.match(/(?<!\\)"\s*:/g)!.length !== Object.keys(document).length) {
+    throw new Problem(400, 'JSON', 'body: expected each member once, found one twice');
+  }
+  return { images: posted, top: topOf(top) };
 }
 
-function parse(body: Uint8Array): unknown {
+/** @throws Problem 400 `JSON` */
+function parse(body: Uint8Array): { text: string; value: unknown } {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+    return { text, value: JSON.parse(text) };
   } catch {
     throw new Problem(400, 'JSON', 'body: expected JSON in UTF-8, found other bytes');
   }

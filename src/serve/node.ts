@@ -36,8 +36,10 @@ export async function listen(
       requestTimeout: timeoutMs,
       headersTimeout: Math.min(timeoutMs, 10_000),
       connectionsCheckingInterval: 1000,
+      requireHostHeader: false, // Node's own refusal is no problem document
     },
-    limited(getRequestListener(app.fetch, { errorHandler })),
+    // HTTP/1.0 has no Host, and nothing here depends on its name
+    limited(withHost(getRequestListener(app.fetch, { errorHandler, hostname: 'localhost' }))),
   );
   server.on('clientError', refuse);
   server.maxConnections = maxConnections;
@@ -91,6 +93,20 @@ const PARSER_FAULTS: Readonly<Record<string, readonly [status: number, found: st
   HPE_HEADER_OVERFLOW: [431, 'a head that is too long'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'a part of one'],
 };
+
+/** Refuses requests without one Host; those of HTTP/1.0, as load balancers send them to check health, need none. */
+function withHost(answer: RequestListener): RequestListener {
+  return (request, response) => {
+    const hosts = request.headersDistinct.host?.length ?? 0;
+    if (hosts === 1 || (hosts === 0 && request.httpVersion === '1.0')) {
+      answer(request, response);
+      return;
+    }
+    const problem = new Problem(400, 'REQUEST', `request: expected one Host header, found ${hosts}`);
+    response.writeHead(400, { 'content-type': problem.type, connection: 'close' });
+    response.end(JSON.stringify(problem.document));
+  };
+}
 
 /** The longest that a timer waits. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

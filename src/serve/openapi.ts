@@ -24,7 +24,7 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
           operationId: 'classify',
           summary: 'Say what is in one photo or several',
           description:
-            'The photo as the body, files of a form, or base64 in JSON. One photo that cannot be read is 422; of several each has its own error.',
+            'The photo as the body, files of a form, or base64 in JSON, not compressed. One photo that cannot be read is 422; of several each has its own error.',
           security,
           parameters: [
             {
@@ -79,13 +79,17 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
           },
           responses: {
             200: json('#/components/schemas/Answer', 'The classes of each photo, in their order'),
-            400: problem('a body, a form or JSON that is not as it has to be, or too many photos'),
+            400: problem('a query, body, form or JSON that is not as it has to be, or too many photos'),
             ...refused,
             403: problem('an address, which this service does not fetch'),
             408: problem('a body that comes too slowly'),
             413: problem('a body that is too long'),
-            415: problem('a type of body that is none of these'),
+            415: {
+              ...problem('a type of body that is none of these, another charset, or a content-encoding'),
+              headers: { 'Accept-Encoding': { description: 'identity', schema: { const: 'identity' } } },
+            },
             422: problem('no photo: damaged, too large or of another kind'),
+            501: problem('a transfer-encoding beside chunked'),
             503: busy(),
           },
         },

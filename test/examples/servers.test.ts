@@ -3,13 +3,14 @@ import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { crc32 } from '../../src/image/crc32.js';
 import { load, type Prediction } from '../../src/index.js';
+import { multipartCases } from '../serve/multipart-cases.js';
 import { describeWith, runtimePath } from '../support/runtimes.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -52,6 +53,10 @@ const ESBUILD = runtimePath('esbuild');
 
 const MIB = 2 ** 20;
 
+const DEFAULTS = { bytes: 10 * MIB, pixels: 50_000_000 };
+const MAIN = 'dist/cli/main.js';
+const serve = (port: number) => [MAIN, 'serve', '--port', `${port}`, '--log-level', 'silent'];
+
 const SERVERS: [name: string, limits: Limits, needs: string[], command: (port: number) => string[]][] = [
   [
     'workerd',
@@ -59,9 +64,12 @@ const SERVERS: [name: string, limits: Limits, needs: string[], command: (port: n
     [WORKERD, ESBUILD],
     (port) => [WORKERD, 'serve', workerConfig(), `--socket-addr=http=127.0.0.1:${port}`],
   ],
+  ['fqvit serve in Node', DEFAULTS, [], (port) => [process.execPath, ...serve(port)]],
+  ['fqvit serve in Deno', DEFAULTS, [DENO], (port) => [DENO, 'run', '-A', ...serve(port)]],
+  ['fqvit serve in Bun', DEFAULTS, [BUN], (port) => [BUN, ...serve(port)]],
   [
     'Deno',
-    { bytes: 10 * MIB, pixels: 50_000_000 },
+    DEFAULTS,
     [DENO],
     (port) => [
       DENO,
@@ -74,12 +82,7 @@ const SERVERS: [name: string, limits: Limits, needs: string[], command: (port: n
       `${port}`,
     ],
   ],
-  [
-    'Bun',
-    { bytes: 10 * MIB, pixels: 50_000_000 },
-    [BUN],
-    (port) => [BUN, 'examples/bun/server.ts', `${port}`],
-  ],
+  ['Bun', DEFAULTS, [BUN], (port) => [BUN, 'examples/bun/server.ts', `${port}`]],
 ];
 
 /** Of the service, in this server. */
@@ -139,6 +142,50 @@ for (const [name, limits, needs, command] of SERVERS) {
       const error = { code: 'IMAGE_FORMAT', message: expect.any(String) };
       expect(answer).toMatchObject({ results: [...results, { name: 'LICENSE', error }] });
     });
+
+    test('reads forms, whoever writes them, as every other server does', async () => {
+      const image = photo(PHOTOS[0]!);
+      const cases = multipartCases(image);
+      const answers = [];
+      for (const { type, body } of cases) {
+        const answer = await fetch(`${url}/v1/classify?top=1`, {
+          method: 'POST',
+          headers: { 'content-type': type },
+          body: body as BodyInit,
+        });
+        answers.push((await answer.json()) as { code?: string; results: { name: string }[] });
+      }
+      expect(answers.map(({ code, results }, i) => [cases[i]!.name, code ?? results])).toEqual(
+        cases.map(({ name, expected: answer }) => [
+          name,
+          typeof answer === 'string'
+            ? answer
+            : answer.map((file) => ({ name: file, predictions: [alike(expected[0]![0]!)] })),
+        ]),
+      );
+    });
+
+    test('refuses an encoded body with 415 before it has come', async () => {
+      for (const encoding of ['gzip', 'identity, BR']) {
+        const refusal = problem(415, 'CONTENT_ENCODING', /^content-encoding: expected identity, found/);
+        const headers = { 'content-encoding': encoding, 'content-length': 1000 };
+        expect(await unfinished(headers, 0)).toEqual([415, refusal]);
+      }
+      const headers = { 'content-encoding': 'Identity' };
+      const body = photo(PHOTOS[0]!);
+      expect((await fetch(`${url}/v1/classify`, { method: 'POST', headers, body })).status).toBe(200);
+    });
+
+    // workerd's own HTTP server asks for a Host in every version
+    const hostless = name === 'workerd' ? 400 : 200;
+    test.each(['GET /healthz', 'HEAD /healthz', 'GET /readyz'])(
+      `answers %s of HTTP/1.0 without a Host: ${hostless}`,
+      async (asked) => {
+        const socket = connect(Number(new URL(url).port), '127.0.0.1');
+        socket.write(`${asked} HTTP/1.0\r\n\r\n`);
+        expect(await text(socket)).toMatch(new RegExp(`^HTTP/1\\.[01] ${hostless} `));
+      },
+    );
 
     test('is ready, has a page to try it, and describes itself', async () => {
       const [ready, page, document] = await Promise.all(

@@ -144,6 +144,8 @@ describe('what is refused', () => {
     ['more classes than there are', '/v1/classify?top=1000001', post('c'), 400, 'TOP'],
     ['as many in JSON', '/v1/classify', json({ images: ['Yw=='], top: 1_000_001 }), 400, 'TOP'],
     ['classes without a number', '/v1/classify?top=', post('c'), 400, 'TOP'],
+    ['classes twice', '/v1/classify?top=1&top=2', post('c'), 400, 'QUERY'],
+    ['another query', '/v1/classify?topk=1', post('c'), 400, 'QUERY'],
     ['classes as text', '/v1/classify', json({ images: ['Yw=='], top: '1' }), 400, 'TOP'],
     ['classes that are null', '/v1/classify', json({ images: ['Yw=='], top: null }), 400, 'TOP'],
     ['no JSON', '/v1/classify', json('{"images":['), 400, 'JSON'],
@@ -221,6 +223,49 @@ function held() {
 }
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+describe('an encoding', () => {
+  const unread = (headers: Record<string, string>): RequestInit => {
+    const body = new ReadableStream(
+      { pull: jest.fn<() => void>(() => expect(true).toBe(false)) },
+      { highWaterMark: 0 },
+    );
+    return { method: 'POST', body, headers, duplex: 'half' } as RequestInit;
+  };
+
+  test.each(['gzip', 'GZIP', 'br', 'x-own', 'identity, gzip', 'gzip, identity', 'identity;q=1', '*'])(
+    'of the content, %s, is 415 before the body is read',
+    async (encoding) => {
+      const service = app();
+      const answer = await service.request('/v1/classify', unread({ 'content-encoding': encoding }));
+      expect([answer.status, answer.headers.get('accept-encoding'), await answer.json()]).toMatchObject([
+        415,
+        'identity',
+        {
+          code: 'CONTENT_ENCODING',
+          detail: expect.stringMatching(/^content-encoding: expected identity, found "/),
+        },
+      ]);
+    },
+  );
+
+  test.each(['gzip, chunked', 'deflate'])(
+    'of the transfer, %s, is 501 before the body is read',
+    async (coding) => {
+      const answer = await app().request('/v1/classify', unread({ 'transfer-encoding': coding }));
+      expect([answer.status, await answer.json()]).toMatchObject([501, { code: 'TRANSFER_ENCODING' }]);
+    },
+  );
+
+  test.each([
+    { 'content-encoding': 'identity' },
+    { 'content-encoding': 'Identity , identity' },
+    { 'content-encoding': '' },
+    { 'transfer-encoding': 'Chunked' },
+  ] as Record<string, string>[])('that changes nothing, %j, is taken', async (headers) => {
+    expect((await app().request('/v1/classify', post('c', headers))).status).toBe(200);
+  });
+});
 
 describe('what is too much', () => {
   test('is sent away at once, before its body is read, and there is room again after', async () => {
@@ -466,6 +511,11 @@ describe('around it', () => {
     expect(answers).toEqual([
       expect.objectContaining({ id, route: '/healthz', status: 200, ms: expect.any(Number) }),
     ]);
+  });
+
+  test('a path without a host, as Bun gives it of HTTP/1.0, is the same path', async () => {
+    const request = Object.create(new Request('http://here/healthz'), { url: { value: '/healthz?x' } });
+    expect((await app().fetch(request)).status).toBe(200);
   });
 
   test('a page under a strict policy, whose parts are there', async () => {

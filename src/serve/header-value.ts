@@ -1,0 +1,35 @@
+/** A value of a header with its parameters, their names in lower case. */
+export interface HeaderValue {
+  readonly value: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+const PARAMETER =
+  /;[ \t]*(?:([!#$%&'*+.^\w`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^";]*)))?(?=;|$)/y;
+
+/**
+ * Reads `value; name=token; name="quoted"`. Unquoted values may have spaces inside, as some clients send them.
+ *
+ * @param unquote makes of what is between quotes what it means
+ * @returns undefined where the text has another form, or a parameter twice
+ */
+export function parseHeaderValue(
+  text: string,
+  unquote: (quoted: string) => string = (quoted) => quoted.replace(/\\(.)/g, '$1'),
+): HeaderValue | undefined {
+  const value = text.split(';', 1)[0]!;
+  const parameters = new Map<string, string>();
+  let at = value.length;
+  while (at < text.length) {
+    PARAMETER.lastIndex = at;
+    const match = PARAMETER.exec(text);
+    if (match === null) return undefined;
+    at = PARAMETER.lastIndex;
+    const [, name, quoted, token = ''] = match;
+    if (name === undefined) continue;
+    const key = name.toLowerCase();
+    if (parameters.has(key)) return undefined;
+    parameters.set(key, quoted === undefined ? token.trim() : unquote(quoted));
+  }
+  return { value: value.trim().toLowerCase(), parameters };
+}
