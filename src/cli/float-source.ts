@@ -66,11 +66,13 @@ interface Place {
  * Reads a float checkpoint: a file, or the index of several; a folder with the weights and their configs, as timm, transformers and the Hugging Face hub
  * have them; the id of a model on the hub, or of one of its files. The configs that stand beside a file are its own.
  *
- * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`, `CHECKPOINT_EXTERNAL`, `CHECKPOINT_ADAPTER`; HubError
+ * @param arch the timm name that the caller gives: it goes before that of timm's config.json
+ * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`, `CHECKPOINT_EXTERNAL`, `CHECKPOINT_ADAPTER`; HubError;
+ *   UsageError `MODEL_OPTION` for `arch`
  */
-export async function readFloatSource(source: string): Promise<FloatSource> {
+export async function readFloatSource(source: string, arch?: string): Promise<FloatSource> {
   const hub = hubSource(source);
-  if (hub) return fromHub(hub, source);
+  if (hub) return fromHub(hub, source, arch);
   if (isUrl(source)) return readWeights([source], async () => []);
   const isFile = (await kind(source, 'a file, a folder or a model on the hub')) === 'file';
   const folder = isFile ? dirname(source) : source;
@@ -82,10 +84,14 @@ export async function readFloatSource(source: string): Promise<FloatSource> {
       found.map((name) => (isFile && name === basename(source) ? source : inside(folder, name))),
     fetchInside: (found) => filesInside(folder, found),
   };
-  return readPlace(place, source, isFile ? basename(source) : undefined);
+  return readPlace(place, source, arch, isFile ? basename(source) : undefined);
 }
 
-async function fromHub({ name, revision, file }: HubSource, source: string): Promise<FloatSource> {
+async function fromHub(
+  { name, revision, file }: HubSource,
+  source: string,
+  arch: string | undefined,
+): Promise<FloatSource> {
   const { openRepository } = await import('../hub/repository.js');
   const progress = downloadProgress(source);
   const onProgress = (loaded: number, total: number) => progress.update(loaded, total);
@@ -96,7 +102,7 @@ async function fromHub({ name, revision, file }: HubSource, source: string): Pro
   const { folder, fetch } = repository;
   const place = { folder, names: repository.files.map(({ path }) => path), fetch, fetchInside: fetch };
   try {
-    return await readPlace(place, source, file);
+    return await readPlace(place, source, arch, file);
   } finally {
     progress.stop();
   }
@@ -109,6 +115,7 @@ async function fromHub({ name, revision, file }: HubSource, source: string): Pro
 async function readPlace(
   { folder, names, fetch, fetchInside }: Place,
   source: string,
+  arch: string | undefined,
   named?: string,
 ): Promise<FloatSource> {
   const file = named ?? weightsOrIndex(names, source);
@@ -128,7 +135,7 @@ async function readPlace(
   const options = await folderConfig(
     place,
     own.map((name) => posix.basename(name)),
-    named !== undefined,
+    { arch, strays: named !== undefined },
   );
   if (named !== undefined && own.length > 0) note(`fqvit: ${path}: with ${configs.join(' and ')} beside it`);
   const files = [...weights.files, path, ...configs];
@@ -260,12 +267,12 @@ type Refuse = (message: string) => never;
 /**
  * What config.json and preprocessor_config.json tell of architecture and preprocessing; the library validates the values.
  *
- * @param strays whether config.json may be one of another program, which is not read
+ * @param options.strays whether these files may be those of another program, which are not read
  */
 async function folderConfig(
   folder: string,
   names: readonly string[],
-  strays: boolean,
+  { arch, strays }: { arch: string | undefined; strays: boolean },
 ): Promise<FloatModelOptions> {
   const [config, preprocessor] = await Promise.all(
     CONFIGS.map(async (name) => {
@@ -274,20 +281,30 @@ async function folderConfig(
       return jsonObject(await readText(path), path);
     }),
   );
-  if (config === undefined) return {};
+  if (config === undefined && preprocessor === undefined) return {};
   const [refuse, refusePreprocessor] = CONFIGS.map((name) => (message: string): never => {
     throw new CheckpointError('CHECKPOINT_CONFIG', `${join(folder, name)}: ${message}`);
   }) as [Refuse, Refuse];
-  // transformers' wrapper of timm's models has the keys of both
-  if (!isTransformersConfig(config) && !isTimmConfig(config)) {
-    const message = 'expected timm\'s "architecture" or transformers\' "model_type", found none of them';
-    if (!strays) return refuse(message);
-    warn(`${join(folder, 'config.json')}: ${message}: it is ignored`);
+  const ignore = (name: string, message: string, fail: Refuse) => {
+    if (!strays) fail(message);
+    warn(`${join(folder, name)}: ${message}: it is ignored`);
     return {};
+  };
+  if (config === undefined) {
+    return ignore(CONFIGS[1], 'expected a config.json beside it, found none', refusePreprocessor);
   }
-  const { warnings, ...translated } = isTransformersConfig(config)
+  // transformers' wrapper of timm's models has the keys of both
+  const isTransformers = isTransformersConfig(config);
+  if (!isTransformers && !isTimmConfig(config)) {
+    const message = 'expected timm\'s "architecture" or transformers\' "model_type", found none of them';
+    return ignore(CONFIGS[0], message, refuse);
+  }
+  const { warnings, ...translated } = isTransformers
     ? transformersConfig(config, preprocessor, refuse, refusePreprocessor)
-    : timmConfig(config, refuse);
+    : timmConfig(config, refuse, arch);
+  if (!isTransformers && preprocessor !== undefined) {
+    warn(`${join(folder, CONFIGS[1])} is ignored: timm's config.json says how photos are prepared`);
+  }
   for (const warning of warnings) warn(warning);
   return translated;
 }

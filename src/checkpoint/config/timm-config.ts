@@ -35,11 +35,17 @@ export function isTimmConfig(config: Json): boolean {
   return typeof config.architecture === 'string';
 }
 
-/** As `transformersConfig`; `arch` is the name of which the file has the width. */
-export function timmConfig(json: Json, refuse: Refuse): TranslatedConfig & { arch?: string } {
-  const known = timmArchitecture(json.architecture as string, (message) =>
-    refuse(`architecture: ${message}`),
-  );
+/**
+ * As `transformersConfig`; the `arch` of the result is the name of which the file has the width.
+ *
+ * @param arch the caller's name, which goes before the file's
+ */
+export function timmConfig(json: Json, refuse: Refuse, arch?: string): TranslatedConfig & { arch?: string } {
+  const named = json.architecture as string;
+  const known =
+    arch === undefined
+      ? timmArchitecture(named, (message) => refuse(`architecture: ${message}`))
+      : timmArchitecture(arch);
   const isFlat = json.pretrained_cfg == null;
   const cfg = isFlat ? json : object(json.pretrained_cfg, 'pretrained_cfg', refuse);
   if (isFlat && json.model_args != null) refuse('model_args: expected pretrained_cfg beside it, found none');
@@ -59,7 +65,12 @@ export function timmConfig(json: Json, refuse: Refuse): TranslatedConfig & { arc
   const hasItsWidth = args.embed_dim == null || args.embed_dim === known.dim;
   return {
     config: Object.fromEntries(told),
-    warnings: ignoredKeys(ignored, 'config.json'),
+    warnings: [
+      ...ignoredKeys(ignored, 'config.json'),
+      ...(named.split('.')[0] === known.name || arch === undefined
+        ? []
+        : [`config.json names the architecture ${shown(named)}: --arch ${arch} goes before it`]),
+    ],
     ...(hasItsWidth ? { arch: known.name } : {}),
   };
 }

@@ -172,13 +172,9 @@ export default describeCommand({
     const force = args.force ?? false;
     const target = checkOutput(args.output, { force, inputs });
     const page = optional(args.report, (path) => checkOutput(path, { force, inputs, beside: target }));
-    const float = await readFloatSource(args.float);
+    const float = await readFloatSource(args.float, args.arch);
     for (const path of page === undefined ? [target] : [target, page]) expectNoInput(path, float.files);
-    const { arch = chosen.arch } = float.options;
-    if (chosen.arch !== undefined && chosen.arch.split('.')[0] !== arch) {
-      warn(`--arch ${chosen.arch} was overruled: config.json says ${arch}`);
-    }
-    const options = { ...float.options, ...chosen, arch, ...named };
+    const options = { ...float.options, ...chosen, ...named };
     const { quantize, readFloatModel } = await import('../../quantize/index.js');
     // Once more in `quantize`, but what was guessed is worth knowing before the wait.
     const source = readFloatModel(float.bytes, options);

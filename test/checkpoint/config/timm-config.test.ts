@@ -76,6 +76,17 @@ describe('the name', () => {
     expect(read({ architecture, pretrained_cfg: CFG }).config).toMatchObject(config);
   });
 
+  test("the caller's goes before it, with a warning", () => {
+    const fork = { architecture: 'my_vit', pretrained_cfg: CFG };
+    const { config, arch, warnings } = timmConfig(fork, refuse, 'vit_base_patch16_gap_224');
+    expect(config).toMatchObject({ num_heads: 16, global_pool: 'avg' });
+    expect(arch).toBe('vit_base_patch16_gap_224');
+    expect(warnings).toEqual([
+      'config.json names the architecture "my_vit": --arch vit_base_patch16_gap_224 goes before it',
+    ]);
+    expect(() => timmConfig(fork, refuse, 'resnet50')).toThrow('arch: expected a ViT, DeiT or Swin of timm');
+  });
+
   test.each([
     ['vit_base_patch16_rpn_224', /architecture: .* it has a LayerNorm after each branch/],
     ['eva02_base_patch14_224', /architecture: .* it has rotary position embeddings/],
