@@ -16,6 +16,8 @@ export interface FloatContainer {
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The metadata string `fqvit` of a safetensors file. */
   readonly fqvit?: string | undefined;
+  /** What a PyTorch checkpoint says that its model is. */
+  readonly arch?: string | undefined;
   /** What an ONNX graph tells, as a config. */
   readonly config?: Readonly<Record<string, unknown>>;
 }

@@ -16,7 +16,7 @@ import { canonicalNames } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
-import { type KnownArchitecture, tagsDiffer, timmArchitecture } from './timm-architectures.js';
+import { isTimmName, type KnownArchitecture, tagsDiffer, timmArchitecture } from './timm-architectures.js';
 import { asFloat32 } from './typed-views.js';
 
 export type { FloatArchitecture } from './float-family.js';
@@ -119,7 +119,7 @@ export function readFloatModel(bytes: FloatFile, options: FloatModelOptions = {}
 export function floatModelOf(
   container: FloatContainer,
   options: FloatModelOptions,
-  arch = knownArchitecture(options.arch),
+  given = knownArchitecture(options.arch),
 ): FloatModel {
   const file = options.file ?? 'checkpoint';
   const { fqvit } = container;
@@ -131,6 +131,8 @@ export function floatModelOf(
   }
   const warnings: string[] = [];
   const config = mergedConfig(container, options, file, warnings);
+  const isTold = given !== undefined || config.architecture !== undefined;
+  const arch = isTold ? given : archOfFile(container, file, warnings);
   const { weights } = options;
   const named = canonicalNames(container.tensors, { file, weights, nested: container.nested });
   warnings.push(...named.warnings);
@@ -148,7 +150,7 @@ export function floatModelOf(
     mean: config.mean ?? prepared.mean ?? FAMILY_PIXELS[family].mean,
     std: config.std ?? prepared.std ?? FAMILY_PIXELS[family].std,
   };
-  if (arch && config.mean === undefined && tagsDiffer(options.arch!)) {
+  if (arch && config.mean === undefined && tagsDiffer(options.arch ?? arch.name)) {
     warnings.push(
       `the pretrained tags of ${arch.name} prepare photos differently: those of its first one are taken; --arch NAME.TAG names another`,
     );
@@ -185,6 +187,23 @@ function knownArchitecture(arch: string | undefined): KnownArchitecture | undefi
   if (arch === undefined) return undefined;
   if (typeof arch === 'string') return timmArchitecture(arch);
   throw new UsageError('MODEL_OPTION', `arch: expected a timm name, found ${shown(arch)}`);
+}
+
+/** The name that timm's training script saves; other scripts may mean something else by that key. */
+function archOfFile(
+  { arch }: FloatContainer,
+  file: string,
+  warnings: string[],
+): KnownArchitecture | undefined {
+  if (arch === undefined) return undefined;
+  if (!isTimmName(arch)) {
+    warnings.push(`the file says ${shown(arch)} of its architecture, which is no timm name: it is ignored`);
+    return undefined;
+  }
+  warnings.push(`the file says that it is ${shown(arch)}, a timm name`);
+  return timmArchitecture(arch, (message) => {
+    throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: arch: ${message}`);
+  });
 }
 
 /** The options go before the config that the caller gives, and this before the one in the file. */

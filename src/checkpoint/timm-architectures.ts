@@ -87,6 +87,12 @@ export function timmArchitecture(
   );
 }
 
+/** Whether timm has a name, read or refused; tags are not looked at. */
+export function isTimmName(name: string): boolean {
+  const [base = ''] = name.split('.', 1);
+  return REASONS.has(base) || [TIMM_NAMES, TIMM_ALIASES].some((table) => Object.hasOwn(table, base));
+}
+
 function refuseArch(message: string): never {
   throw new UsageError('MODEL_OPTION', `arch: ${message}`);
 }

@@ -9,6 +9,7 @@ import { UsageError } from '../../src/errors.js';
 import { describeWithShared, readShared } from '../support/shared.js';
 import { refusal, refusedAfterDamage } from './raw-file.js';
 import { TINY, type TinySizes, tinyFile, tinyShapes, zeros } from './tiny-float.js';
+import { savedNested, text } from './torch/raw-torch.js';
 
 const config = { num_heads: 2, architecture: 'deit' };
 
@@ -331,6 +332,32 @@ describe('what shapes cannot tell', () => {
       expect(() => unnamed({ dim: 256, mlpDim: 512, grid: 4 })).toThrow(
         'the number of heads is not in the file: expected --heads, --arch or num_heads in the config (dim 256)',
       );
+    });
+  });
+
+  describe('the name that a training script saves', () => {
+    const trained = (arch: string) =>
+      savedNested({ state_dict: zeros(tinyShapes({ dim: 192, mlpDim: 64 })) }, { arch: text(arch) });
+
+    test('of timm', () => {
+      const { architecture, preprocessing, warnings } = readFloatModel(trained('vit_tiny_patch16_224'));
+      expect(architecture).toMatchObject({ family: 'vit', heads: 3 });
+      expect(preprocessing).toMatchObject({ cropPct: 0.9, mean: [0.5, 0.5, 0.5] });
+      expect(warnings[0]).toBe('the file says that it is "vit_tiny_patch16_224", a timm name');
+    });
+
+    test('of a model that is not supported', () => {
+      expect(() => readFloatModel(trained('vit_base_patch16_rpn_224'))).toThrow(
+        'checkpoint: arch: vit_base_patch16_rpn_224 is not supported: it has a LayerNorm after each branch',
+      );
+    });
+
+    test('of something else, or where the caller says it', () => {
+      expect(readFloatModel(trained('resnet50')).warnings[0]).toMatch(
+        /"resnet50" .* no timm name: it is ignored/,
+      );
+      const { warnings } = readFloatModel(trained('resnet50'), { arch: 'vit_tiny_patch16_224' });
+      expect(warnings.join()).not.toContain('resnet50');
     });
   });
 

@@ -20,7 +20,8 @@ const ALLOWANCE_FACTOR = 4;
  *
  * @param bytes the whole file; the tensors are views on it unless they are stored otherwise than row by row
  * @param options.file how messages name the file
- * @returns the tensors by name, in the order of the file, and the keys of the dictionaries that hold some
+ * @returns the tensors by name, in the order of the file; the keys of the dictionaries that hold some; `arch`, the name of the model in
+ *   what timm's training script saves
  * @throws CheckpointError
  *   `CHECKPOINT_GLOBAL` the pickle names something outside a short allow-list; nothing was read of the tensors;
  *   `CHECKPOINT_TRUNCATED`, `CHECKPOINT_TRAILING` the file ends before or after what it promises;
@@ -31,7 +32,7 @@ const ALLOWANCE_FACTOR = 4;
 export function readTorch(
   bytes: Uint8Array,
   options: { file: string },
-): { tensors: ReadonlyMap<string, Tensor>; nested: ReadonlySet<string> } {
+): { tensors: ReadonlyMap<string, Tensor>; nested: ReadonlySet<string>; arch: string | undefined } {
   const { file } = options;
   const allocate = allocator(SMALL_ALLOWANCE + ALLOWANCE_FACTOR * bytes.length, file);
   const { root, storageBytes } = isZip(bytes, file)
@@ -40,7 +41,8 @@ export function readTorch(
   const source = { file, storageBytes, allocate };
   const { stored, nested } = findTensors(root, file);
   const tensors = new Map([...stored].map(([name, one]) => [name, readTensor(name, one, source)]));
-  return { tensors, nested };
+  const arch = root instanceof Map ? root.get('arch') : undefined;
+  return { tensors, nested, arch: typeof arch === 'string' ? arch : undefined };
 }
 
 /** By the first bytes: `PK` of a ZIP archive, or the first opcode of a pickle. */

@@ -177,8 +177,11 @@ export function saved(tensors: readonly Tensor[]): Uint8Array {
   return savedNested({ model: tensors });
 }
 
-/** As `saved`, of several state dicts. */
-export function savedNested(dicts: Readonly<Record<string, readonly Tensor[]>>): Uint8Array {
+/** As `saved`, of several state dicts, and what stands beside them. */
+export function savedNested(
+  dicts: Readonly<Record<string, readonly Tensor[]>>,
+  others: Readonly<Record<string, Uint8Array>> = {},
+): Uint8Array {
   const storages: Uint8Array[] = [];
   const stateDict = (tensors: readonly Tensor[]) => {
     const state = tensors.map(({ name, shape, data }) => {
@@ -190,6 +193,6 @@ export function savedNested(dicts: Readonly<Record<string, readonly Tensor[]>>):
     return dictionary(Object.fromEntries(state));
   };
   const root = Object.entries(dicts).map(([key, tensors]) => [key, stateDict(tensors)] as const);
-  const entries = archive(pickled(dictionary(Object.fromEntries(root))), {});
+  const entries = archive(pickled(dictionary({ ...others, ...Object.fromEntries(root) })), {});
   return zip([...entries, ...storages.map((data, i) => ({ name: `archive/data/${i}`, data }))]);
 }
