@@ -47,7 +47,7 @@ function precision({ mAP, classes, reference }: MultiLabelReport): EvaluationTab
     nearness: reference
       ? nearness(
           reference,
-          'of decisions alike: each class of each image, there from 50 % on',
+          'of decisions alike: each class of each image, there above 50 %',
           'mean over them, float against integer',
         )
       : [],

@@ -61,7 +61,7 @@ export interface PrecisionReport {
 
 /**
  * Of a multi-label model. `agreement`: percentage of decisions, a class of an image each, that both models make alike, the class being there
- * from a half on; `kl`: KL(float ‖ integer) of such a decision in nats, the mean over classes and images.
+ * above one half; `kl`: KL(float ‖ integer) of such a decision in nats, the mean over classes and images.
  */
 export interface MultiLabelReport extends Evaluation<'sigmoid', MeanPrecision, Nearness>, MeanPrecision {
   /** Each class that is in some image, by its index. */

@@ -174,7 +174,7 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
   const kl = `${agreement.kl.toFixed(4)} nats`;
   if (agreement.output === 'sigmoid') {
     return [
-      ['Same decision', percent(agreement.agreement), 'of each class of each photo, there from 50 % on'],
+      ['Same decision', percent(agreement.agreement), 'of each class of each photo, there above 50 %'],
       ['Mean KL', kl, 'KL(float ‖ integer) of each class, there or not'],
     ];
   }

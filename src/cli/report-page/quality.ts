@@ -60,7 +60,7 @@ export interface ClassAgreement {
   readonly differences: readonly Difference[];
 }
 
-/** Of a multi-label model: of each class of each photo, there from one half on. */
+/** Of a multi-label model: of each class of each photo, there above one half. */
 export interface DecisionAgreement extends Nearness {
   readonly output: 'sigmoid';
 }
