@@ -169,7 +169,7 @@ export class Model {
     const { top = 5 } = options;
     checkTop(top);
     this.#expectClasses();
-    return predictEach(images, (image) => this.logits(image, options), this.info.labels, top);
+    return predictEach(images, (image) => this.logits(image, options), this.info, top);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { floatModule } from '#runtime/float-wasm';
 import type { FloatArchitecture } from './checkpoint/float-family.js';
 import { type FloatModelOptions, type FloatPreprocessing, readFloatModel } from './checkpoint/float-model.js';
+import type { Output } from './checkpoint/output.js';
 import type { ClassifyOptions } from './classify.js';
 import { frozen } from './frozen.js';
 import { type ImageSource, readPixels } from './image/source.js';
@@ -24,6 +25,8 @@ export interface FloatInfo {
   readonly labels: readonly string[];
   /** Which of several models in the file this is. */
   readonly weights?: string;
+  /** What the logits mean; of a backbone, which has none, it says nothing. */
+  readonly output: Output;
   /** What was guessed or ignored, a sentence each. */
   readonly warnings: readonly string[];
   /** Size of the checkpoint. */
@@ -85,7 +88,7 @@ export class FloatClassifier {
     const { top = 5 } = options;
     checkTop(top);
     this.#running();
-    return predictEach(images, (image) => this.logits(image, options), this.info.labels, top);
+    return predictEach(images, (image) => this.logits(image, options), this.info, top);
   }
 
   /** The logits of an image, Float32Array `[classes]`. */

@@ -1,4 +1,5 @@
 export type { Architecture, SwinArchitecture, VitArchitecture } from './checkpoint/architecture.js';
+export type { Output } from './checkpoint/output.js';
 export {
   type AttentionMap,
   type AttentionOptions,

@@ -1,15 +1,18 @@
+import type { Output } from './checkpoint/output.js';
 import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
 import type { ImageSource } from './image/source.js';
 import { breathe } from './platform/breathe.js';
-import { probabilities, ranked } from './rank.js';
+import { probabilities, ranked, sigmoids } from './rank.js';
 
 export interface Prediction {
   /** Class index. */
   readonly index: number;
   readonly label: string;
-  /** Softmax of the logits, 0..1. */
+  /** 0..1: softmax of the logits; of a multi-label model (`info.output` is `sigmoid`) the sigmoid of this one. A regression model has none. */
   readonly probability: number;
+  /** Of a regression model (`info.output` is `value`) alone, and in place of `probability`: its output as it is. */
+  readonly value?: number;
 }
 
 /**
@@ -20,10 +23,10 @@ export interface Prediction {
 export async function predictEach(
   images: ImageSource | readonly ImageSource[],
   logitsOf: (image: ImageSource) => Promise<Float32Array>,
-  labels: readonly string[],
+  model: Answering,
   top: number,
 ): Promise<Prediction[] | Prediction[][]> {
-  const predict = async (image: ImageSource) => predictions(await logitsOf(image), labels, top);
+  const predict = async (image: ImageSource) => predictions(await logitsOf(image), model, top);
   if (!Array.isArray(images)) return predict(images as ImageSource);
   const all: Prediction[][] = [];
   for (const image of images) {
@@ -33,9 +36,19 @@ export async function predictEach(
   return all;
 }
 
-function predictions(logits: Float32Array, labels: readonly string[], top: number): Prediction[] {
-  const p = probabilities(logits);
-  return ranked(logits, top).map((index) => ({ index, label: labels[index]!, probability: p[index]! }));
+/** Of what its logits mean. */
+interface Answering {
+  readonly labels: readonly string[];
+  readonly output: Output;
+}
+
+function predictions(logits: Float32Array, { labels, output }: Answering, top: number): Prediction[] {
+  const best = ranked(logits, top);
+  const labelled = (index: number) => ({ index, label: labels[index]! });
+  if (output === 'value')
+    return best.map((index) => ({ ...labelled(index), value: logits[index]! }) as Prediction);
+  const p = (output === 'softmax' ? probabilities : sigmoids)(logits);
+  return best.map((index) => ({ ...labelled(index), probability: p[index]! }));
 }
 
 /** @throws UsageError `TOP` */

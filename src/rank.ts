@@ -10,6 +10,11 @@ export function probabilities(logits: ArrayLike<number>): Float64Array {
   return logProbabilities(logits).map(Math.exp);
 }
 
+/** Sigmoid of each logit. */
+export function sigmoids(logits: ArrayLike<number>): Float64Array {
+  return Float64Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
+}
+
 /** Logarithms of the softmax of logits: finite even where the probability is too small for a number. */
 export function logProbabilities(logits: ArrayLike<number>): Float64Array {
   let max = -Infinity;

@@ -1,6 +1,6 @@
 // The page: photos go to the worker, what it finds is shown. `render` shows the whole state and changes only what differs.
 import { SIDE, VIRIDIS } from './attention.js';
-import { capital, megabytes, milliseconds, percent, plain, TIERS } from './words.js';
+import { capital, figure, megabytes, milliseconds, percent, plain, TIERS } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const stage = $('stage');
@@ -222,16 +222,20 @@ function render() {
 function answer({ classes }, error) {
   if (error) return plain(error);
   if (!selected) return 'No photo yet';
-  if (classes) return `${capital(classes[0].label)}, ${percent(classes[0].probability)}`;
+  if (classes) return `${capital(classes[0].label)}, ${figure(classes[0])}`;
   return loading === undefined ? 'Looking …' : 'Loading the model …';
 }
 
 function detail({ classes }, error) {
   if (error) return error.message;
   if (!model) return '';
-  const { length } = model.labels;
+  const { labels, output } = model;
+  const { length } = labels;
+  if (output === 'value') return 'A number that the model reads off the photo, and no class.';
   if (!classes)
-    return selected || length > MOST_LABELS ? '' : `It knows ${length} things: ${model.labels.join(', ')}.`;
+    return selected || length > MOST_LABELS ? '' : `It knows ${length} things: ${labels.join(', ')}.`;
+  if (output === 'sigmoid')
+    return `The likeliest of the ${length} things that it knows. Each is there or not, whatever the others are.`;
   return `${classes[0].probability < 0.5 ? 'It is not sure. This is the' : 'The'} likeliest of the ${length} things that it knows.`;
 }
 
@@ -293,12 +297,12 @@ function renderClasses(classes) {
     const { label: name = '–', probability = 0 } = classes[i] ?? {};
     label.textContent = name;
     bar.querySelector('.filled').style.width = percent(probability).replace(' ', '');
-    value.textContent = classes[i] ? percent(probability) : '';
+    value.textContent = classes[i] ? figure(classes[i]) : '';
   }
 }
 
 function renderComparison({ classes, float }) {
-  const told = (best) => (best ? `${best.label}, ${percent(best.probability)}` : '–');
+  const told = (best) => (best ? `${best.label}, ${figure(best)}` : '–');
   const ms = (value) => (value === undefined ? '–' : milliseconds(value));
   const size = (value) => (value === undefined ? '–' : megabytes(value));
   const { floatInfo, floatMs } = model ?? {};
@@ -333,7 +337,7 @@ const MOST_LABELS = 20;
 
 function renderModel() {
   if (!model) return;
-  const { labels, architecture, choice } = model;
+  const { labels, output, architecture, choice } = model;
   const select = $('model');
   if (loading === undefined) {
     let own = select.querySelector('.own');
@@ -348,8 +352,11 @@ function renderModel() {
     'knows',
     labels.length > MOST_LABELS
       ? `It knows ${labels.length} things and nothing else. Of a photo it sees the middle at ${imageSize}×${imageSize} pixels. Some of them:`
-      : `It knows these ${labels.length} things and nothing else: a photo of anything else gets one of their names all the same, now and then with confidence. Of a photo it sees the middle at ${imageSize}×${imageSize} pixels, so it is often wrong where the thing is small.`,
+      : `It knows these ${labels.length} things and nothing else${output === 'softmax' ? ': a photo of anything else gets one of their names all the same, now and then with confidence' : ''}. Of a photo it sees the middle at ${imageSize}×${imageSize} pixels, so it is often wrong where the thing is small.`,
   );
+  const isValue = output === 'value';
+  text('classes-caption', isValue ? 'Its value' : 'Likeliest classes');
+  text('classes-figure', isValue ? 'Value' : 'Probability');
   if ($('labels').dataset.of === labels.join()) return;
   $('labels').dataset.of = labels.join();
   $('labels').replaceChildren(
@@ -368,8 +375,9 @@ function renderList() {
     list.replaceChildren(...items);
   for (const { item, found } of photos) {
     item.firstChild.setAttribute('aria-current', item === selected.item);
-    const told = found.error ? 'not readable' : (found.classes?.[0].label ?? '…');
-    item.firstChild.lastChild.textContent = told;
+    const [first] = found.classes ?? [];
+    const told = first?.value === undefined ? (first?.label ?? '…') : figure(first);
+    item.firstChild.lastChild.textContent = found.error ? 'not readable' : told;
   }
 }
 

@@ -31,6 +31,9 @@ export function plain({ code, name, message = '' }) {
 }
 
 export const percent = (probability) => `${(100 * probability).toFixed(1)} %`;
+/** How sure a model is of a class, or what a regression model says. */
+export const figure = ({ probability, value }) =>
+  value === undefined ? percent(probability) : String(Number(value.toPrecision(6)));
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 1)} MB`;
 export const milliseconds = (ms) => `${ms.toFixed(ms < 100 ? 1 : 0)} ms`;
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

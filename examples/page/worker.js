@@ -15,8 +15,8 @@ const calls = {
     float?.dispose();
     model = next;
     float = undefined;
-    const { architecture, labels, tier, bytes, memoryBytes } = model.info;
-    return { architecture, labels, tier, bytes, memoryBytes };
+    const { architecture, labels, output, tier, bytes, memoryBytes } = model.info;
+    return { architecture, labels, output, tier, bytes, memoryBytes };
   },
 
   classify: (photo) => model.classify(photo, { top: 5 }),

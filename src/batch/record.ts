@@ -1,5 +1,6 @@
 /** What a batch says of an image, and the line of it in a file. */
 
+import type { Output } from '../checkpoint/output.js';
 import { FqvitError, UsageError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
 import { plainJson } from '../platform/plain.js';
@@ -47,12 +48,13 @@ export function jsonLine(record: ImageRecord): string {
 }
 
 /** The first line of a CSV (RFC 4180 but for its line feeds). @param classes that a record may have */
-export function csvHeader(classes: number): string {
+export function csvHeader(classes: number, output: Output): string {
+  const answer = output === 'value' ? 'value' : 'probability';
   return csvRow([
     'index',
     'file',
     'error',
-    ...numbers(classes).flatMap((n) => [`label_${n}`, `probability_${n}`]),
+    ...numbers(classes).flatMap((n) => [`label_${n}`, `${answer}_${n}`]),
   ]);
 }
 
@@ -67,7 +69,7 @@ export function csvLine(record: ImageRecord, classes: number): string {
     index,
     file,
     '',
-    ...record.predictions.flatMap(({ label, probability }) => [label, probability]),
+    ...record.predictions.flatMap(({ label, probability, value = probability }) => [label, value]),
   ]);
 }
 

@@ -1,3 +1,4 @@
+import type { Output as Meaning } from '../checkpoint/output.js';
 import type { Prediction } from '../predict.js';
 import { Done } from './done.js';
 import { FileOutput, type Output, StandardOutput } from './output.js';
@@ -15,6 +16,8 @@ export interface BatchOptions {
   classify(file: string): Promise<Prediction[]>;
   /** Of an image. */
   classes: number;
+  /** Of its logits. */
+  meaning: Meaning;
   atOnce: number;
   /** Told before the first image: what is there already. */
   onStart(there: Counts): void;
@@ -32,8 +35,8 @@ export interface Counts {
  * @throws FqvitError `RESUME`, `OUTPUT`; as `images` and `recordOf`
  */
 export async function runBatch(options: BatchOptions): Promise<void> {
-  const { task, output: path, images, classify, classes, atOnce } = options;
-  const header = task.format === 'csv' ? csvHeader(classes) : '';
+  const { task, output: path, images, classify, classes, meaning, atOnce } = options;
+  const header = task.format === 'csv' ? csvHeader(classes, meaning) : '';
   const done = await doneBefore(options, header);
   options.onStart({ images: done.count, refused: done.refused });
   const output = await openOutput(options, done.bytes);

@@ -6,6 +6,7 @@
 import { isWnid } from '../labels/wnids.js';
 import { type Family, GELUS, type Gelu } from './architecture.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
+import { OUTPUTS, type Output } from './output.js';
 import { shown } from './shown.js';
 
 /** Red, green, blue. */
@@ -41,8 +42,8 @@ export interface FloatConfig {
   labels?: readonly string[];
   /** WordNet ids of the classes. */
   wnids?: readonly string[];
-  /** What the logits are made into: probabilities of one class, of each class apart, or the value itself. */
-  output?: 'softmax' | 'sigmoid' | 'value';
+  /** What the logits mean. */
+  output?: Output;
 }
 
 /** A value's check, and what a message says was expected. */
@@ -85,15 +86,12 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
     (value) => isTriple(value) && value.every((v) => v !== 0 && within(v, 0, 1)),
     'three numbers above 0 and at most 1',
   ],
-  output: [
-    (value) => value === 'softmax' || value === 'sigmoid' || value === 'value',
-    '"softmax", "sigmoid" or "value"',
-  ],
   labels: [
     (value) => Array.isArray(value) && value.every((v) => typeof v === 'string'),
     'an array of strings',
   ],
   wnids: [(value) => Array.isArray(value) && value.every(isWnid), 'an array of WordNet ids like n01440764'],
+  output: [(value) => OUTPUTS.includes(value as Output), '"softmax", "sigmoid" or "value"'],
 };
 
 const KEYS = Object.keys(RULES) as (keyof FloatConfig)[];

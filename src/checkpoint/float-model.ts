@@ -13,6 +13,7 @@ import { readVit } from './float-vit.js';
 import { folded } from './fold.js';
 import { type ModelPreprocessing, saysInteger } from './integer-description.js';
 import { canonicalNames } from './naming-schemes.js';
+import { type Output, outputsOf } from './output.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
@@ -43,6 +44,8 @@ export interface FloatModel {
   readonly wnids?: readonly string[];
   /** Which of several models in the file this is, as `FloatModelOptions.weights` names it. */
   readonly weights?: string;
+  /** What the logits mean; of a backbone, which has none, it says nothing. */
+  readonly output: Output;
   /** What was guessed or ignored, a sentence each. */
   readonly warnings: readonly string[];
   /** By timm's names or, of a Swin, by Microsoft's, in the order of the forward pass. */
@@ -75,6 +78,8 @@ export interface FloatModelOptions {
   labels?: readonly string[] | undefined;
   /** WordNet ids of the classes of `labels`, as many: `evaluate` on ImageNet's folders needs them. */
   wnids?: readonly string[] | undefined;
+  /** What the logits mean; default `softmax`, of one output `sigmoid`. */
+  output?: Output | undefined;
 }
 
 const IMAGENET_PIXELS = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
@@ -178,6 +183,7 @@ export function floatModelOf(
     labels,
     ...(config.wnids ? { wnids: config.wnids } : {}),
     ...(named.weights === undefined ? {} : { weights: named.weights }),
+    output: outputOf(config, classes, file, warnings),
     warnings,
     tensors: folded(finite, (imageSize / patchSize) ** 2),
   };
@@ -226,9 +232,9 @@ function mergedConfig(
     const names = source.unknown.slice(0, 5).map(quoted).join(', ');
     warnings.push(`the config has ${source.unknown.length} unknown keys, which were ignored: ${names}`);
   }
-  const { imageSize, cropPct, mean, std, labels, wnids, heads } = options;
+  const { imageSize, cropPct, mean, std, labels, wnids, heads, output } = options;
   const given = validateConfig(
-    { image_size: imageSize, crop_pct: cropPct, mean, std, labels, wnids, num_heads: heads },
+    { image_size: imageSize, crop_pct: cropPct, mean, std, labels, wnids, num_heads: heads, output },
     (message) => {
       throw new UsageError('MODEL_OPTION', `option ${message}`);
     },
@@ -239,6 +245,24 @@ function mergedConfig(
   const named = configs.reverse().find((config) => config?.labels ?? config?.wnids);
   return { ...merged, ...(named?.wnids ? { wnids: named.wnids } : {}) };
 }
+
+/** A backbone has no logits, whatever its config says of them. */
+function outputOf({ output }: FloatConfig, classes: number, file: string, warnings: string[]): Output {
+  const possible = outputsOf(classes);
+  if (classes === 0 || output === undefined) {
+    if (classes === 1) warnings.push(ONE_OUTPUT);
+    return possible[0]!;
+  }
+  if (possible.includes(output)) return output;
+  const head = classes === 1 ? 'one logit' : `${classes} logits`;
+  throw new CheckpointError(
+    'CHECKPOINT_CONFIG',
+    `${file}: output: expected ${possible.join(' or ')} for a head of ${head}, found ${output}`,
+  );
+}
+
+const ONE_OUTPUT =
+  'the head has one output and nothing says what it means: it is taken for the logit of a class (output "sigmoid"), not for a number (output "value")';
 
 function finiteTensor(tensor: Tensor, file: string): FloatTensor {
   const data = asFloat32(tensor, { file });

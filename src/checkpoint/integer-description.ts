@@ -13,6 +13,7 @@ import {
 import type { Rgb } from './float-config.js';
 import { highestCode, integerLayout, STEP_RANGES } from './integer-layout.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
+import { type Output, outputsOf } from './output.js';
 import { quantizeCommand } from './quantize-command.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
@@ -125,6 +126,8 @@ export interface Description {
   readonly labels: readonly string[];
   /** WordNet ids of the classes, where they are known. */
   readonly wnids?: readonly string[];
+  /** What the logits mean; of a backbone, which has none, it says nothing. */
+  readonly output: Output;
   readonly recipe: Recipe;
   /** By the name of the tensor behind which the quantiser stands. */
   readonly quantizers: ReadonlyMap<string, QuantizerScale>;
@@ -209,6 +212,7 @@ function checkDescription(json: unknown, file: string): Description {
   const labels = root.strings('labels', architecture.classes);
   const wnids =
     root.value('wnids') === undefined ? {} : { wnids: root.strings('wnids', architecture.classes) };
+  const output = checkOutput(root, architecture.classes);
   const recipe = checkRecipe(root.child('recipe'));
   const layout = integerLayout({ architecture, recipe });
   const quantizers = root.child('quantizers');
@@ -222,6 +226,7 @@ function checkDescription(json: unknown, file: string): Description {
     'preprocessing',
     'labels',
     'wnids',
+    'output',
     'recipe',
     'quantizers',
     'steps',
@@ -233,6 +238,7 @@ function checkDescription(json: unknown, file: string): Description {
     preprocessing,
     labels,
     ...wnids,
+    output,
     recipe,
     quantizers: new Map(
       layout.quantizers.map((name) => [
@@ -352,6 +358,14 @@ function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
     mean: p.triple('mean'),
     std,
   };
+}
+
+function checkOutput(root: Checked, classes: number): Output {
+  const outputs = outputsOf(classes);
+  const output = root.value('output') as Output | undefined;
+  if (output === undefined) return outputs[0]!;
+  if (!outputs.includes(output)) root.fail('output', `${outputs.join(' or ')} for ${classes} classes`);
+  return output;
 }
 
 function checkRecipe(r: Checked): Recipe {

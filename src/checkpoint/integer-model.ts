@@ -54,6 +54,7 @@ export function writeIntegerModel({ tensors, ...description }: IntegerModel): Ui
   });
   const json = {
     ...description,
+    output: description.output === 'softmax' ? undefined : description.output,
     quantizers: Object.fromEntries(description.quantizers),
     steps: Object.fromEntries(description.steps),
   };

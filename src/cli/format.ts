@@ -49,6 +49,11 @@ export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
+/** What a regression model says: six figures are more than its 256 steps can tell apart. */
+export function formatValue(value: number): string {
+  return String(Number(value.toPrecision(6)));
+}
+
 /** A bar of at most `width` cells, to an eighth of a cell. */
 export function bar(fraction: number, width: number): string {
   const eighths = Math.round(Math.min(Math.max(fraction, 0), 1) * width * 8);

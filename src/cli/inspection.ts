@@ -89,7 +89,7 @@ export function inspectCheckpoint(
 function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
   const checkpoint = readIntegerModel(bytes, { file });
   const plan = planIntegerModel(checkpoint);
-  const { format, version, architecture, preprocessing, labels, wnids, recipe, steps } = checkpoint;
+  const { format, version, architecture, preprocessing, labels, wnids, output, recipe, steps } = checkpoint;
   const tensors = integerLayout(checkpoint).tensors.map(({ name, dtype, shape, bits }) => {
     const { byteLength: size, BYTES_PER_ELEMENT: width } = checkpoint.tensors.get(name)!;
     return { name, dtype, shape, bytes: size, bits: bits ?? 8 * width };
@@ -107,6 +107,7 @@ function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
     preprocessing,
     labels,
     ...(wnids ? { wnids } : {}),
+    output,
     recipe,
     tensors,
     quantizers: [...checkpoint.quantizers].map(([name, quantizer]) => ({

@@ -1,41 +1,85 @@
+import type { Output } from '../checkpoint/output.js';
 import { FqvitError } from '../errors.js';
+import type { LabelledImage } from '../quantize/index.js';
 import { readText } from './files.js';
-import { shown } from './values.js';
+import { decimal, shown } from './values.js';
 
-export interface LabelledFile {
+export interface LabelledFile extends Pick<LabelledImage, 'class' | 'value'> {
   readonly file: string;
-  /** Index of the true class. */
-  readonly class: number;
-  /** Where the row stands, from 1. */
+  /** Where its first row stands, from 1. */
   readonly line: number;
 }
 
-/** A file name, in quotes (a quote doubled) where it has a comma or quote in it, then the class. */
-const ROW = /^(?:"((?:[^"]|"")*)"|([^",]+)),(\d{1,9})$/;
+/** A file name, in quotes (a quote doubled) where it has a comma or quote in it, then what is true of it. */
+const ROW = /^(?:"((?:[^"]|"")*)"|([^",]+)),([^",]*)$/;
+
+const INDICES = /^(\d{1,9}( +\d{1,9})*)?$/;
+
+/** What messages call a row, by what the logits of the model mean. */
+const ROWS: Readonly<Record<Output, string>> = {
+  softmax: 'FILE,CLASS with the index of a class',
+  sigmoid: 'FILE,CLASSES with indices of classes and spaces between',
+  value: 'FILE,VALUE with a number',
+};
+
+/** The model whose labels they are. */
+interface Labelled {
+  readonly output: Output;
+  /** How many. */
+  readonly classes: number;
+}
 
 /**
- * Reads a table with the header `file,class`; empty lines are left out.
+ * Reads a table with the header `file,class` or, for a regression model, `file,value`; empty lines are left out. For a multi-label
+ * model a file may have several classes, in one row or in several, or none.
  *
  * @throws FqvitError `LABELS` for the first line that is not as it should be; RuntimeError `SOURCE`
  */
-export async function readLabelsCsv(path: string, classes: number): Promise<LabelledFile[]> {
+export async function readLabelsCsv(path: string, model: Labelled): Promise<LabelledFile[]> {
   const [header = '', ...lines] = (await readText(path)).split(/\r?\n/);
-  if (header.trim() !== 'file,class') {
-    throw refusal(path, 1, 'the header file,class', header === '' ? 'none' : shown(header));
+  const expected = model.output === 'value' ? 'file,value' : 'file,class';
+  if (header.trim() !== expected) {
+    throw refusal(path, 1, `the header ${expected}`, header === '' ? 'none' : shown(header));
   }
-  const rows: LabelledFile[] = [];
+  const rows = new Map<string, LabelledFile>();
   for (const [i, text] of lines.entries()) {
     if (text.trim() === '') continue;
-    const line = i + 2;
-    const [, inQuotes, bare, index] = ROW.exec(text) ?? [];
-    const file = inQuotes?.replaceAll('""', '"') ?? bare;
-    if (!file || file.includes('\0'))
-      throw refusal(path, line, 'FILE,CLASS with the index of a class', shown(text));
-    if (Number(index) >= classes) throw refusal(path, line, `a class from 0 to ${classes - 1}`, index!);
-    rows.push({ file, class: Number(index), line });
+    const row = readRow(text, model, path, i + 2);
+    const { file } = row;
+    const before = rows.get(file);
+    if (before && model.output !== 'sigmoid') {
+      throw refusal(path, row.line, 'each file once', `${shown(file)} again, after line ${before.line}`);
+    }
+    rows.set(file, before ? { ...before, class: [before.class!, row.class!].flat() } : row);
   }
-  if (rows.length === 0) throw refusal(path, 2, 'at least one row FILE,CLASS', 'none');
-  return rows;
+  if (rows.size === 0) throw refusal(path, 2, `at least one row ${ROWS[model.output].split(' ')[0]}`, 'none');
+  return [...rows.values()];
+}
+
+function readRow(text: string, { output, classes }: Labelled, path: string, line: number): LabelledFile {
+  const [, inQuotes, bare, cell = ''] = ROW.exec(text) ?? [];
+  const file = inQuotes?.replaceAll('""', '"') ?? bare;
+  if (!file || file.includes('\0')) throw refusal(path, line, ROWS[output], shown(text));
+  if (output === 'value') {
+    const value = decimal(cell.trim());
+    if (!Number.isFinite(value)) throw refusal(path, line, ROWS.value, shown(text));
+    return { file, value, line };
+  }
+  const indices = cell.trim().split(/ +/).filter(Boolean);
+  const isEmpty = output === 'softmax' && indices.length === 0;
+  if (!INDICES.test(cell.trim()) || isEmpty) throw refusal(path, line, ROWS[output], shown(text));
+  const beyond = indices.find((index) => Number(index) >= classes);
+  if (beyond !== undefined) throw refusal(path, line, range(classes), beyond);
+  if (output === 'sigmoid') return { file, class: indices.map(Number), line };
+  if (indices.length > 1)
+    throw refusal(path, line, 'one class, as the model has one of all (softmax)', shown(text));
+  return { file, class: Number(indices[0]), line };
+}
+
+function range(classes: number): string {
+  return classes === 1
+    ? 'class 0 where it is there and nothing where not'
+    : `a class from 0 to ${classes - 1}`;
 }
 
 function refusal(path: string, line: number, expected: string, found: string): FqvitError {

@@ -55,7 +55,8 @@ export function optional<T>(text: string | undefined, read: (text: string) => T)
   return text === undefined ? undefined : read(text);
 }
 
-function decimal(text: string): number {
+/** NaN for what is no number. */
+export function decimal(text: string): number {
   return NUMBER.test(text) ? Number(text) : Number.NaN;
 }
 

@@ -30,19 +30,21 @@ export type { IntegerModel } from '../checkpoint/integer-model.js';
 export { parseLabels } from '../labels/parse.js';
 export type { Labels } from '../labels/wnids.js';
 export type { CalibrationProgress } from './calibrate.js';
-export {
-  type ClassReport,
-  type EvaluateOptions,
-  type EvaluationReport,
-  evaluate,
-  type LabelledImage,
-} from './evaluate.js';
+export { type EvaluateOptions, evaluate, type LabelledImage } from './evaluate.js';
 export {
   type LayerError,
   type LayerErrorsOptions,
   type LayerKind,
   layerErrors,
 } from './layer-errors.js';
+export type {
+  ClassificationReport,
+  ClassReport,
+  EvaluationReport,
+  MultiLabelReport,
+  PrecisionReport,
+  ValueReport,
+} from './measures.js';
 
 export interface QuantizeOptions extends MethodOptions, FloatModelOptions {
   /**

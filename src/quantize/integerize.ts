@@ -83,6 +83,7 @@ class Integerizer {
       preprocessing: this.model.preprocessing,
       labels: this.model.labels,
       ...(this.model.wnids ? { wnids: this.model.wnids } : {}),
+      output: this.model.output,
       recipe: this.recipe,
       quantizers: new Map(layout.quantizers.map((name) => [name, this.#scales.get(name)!])),
       steps: this.#steps,

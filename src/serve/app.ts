@@ -17,7 +17,7 @@ import { PAGE, SCRIPT, STYLE } from './try-page.js';
 
 /** What answers: a `Pool` or a `Model`. */
 export interface Classifier {
-  readonly info: Pick<ModelInfo, 'architecture' | 'labels' | 'bytes' | 'tier'>;
+  readonly info: Pick<ModelInfo, 'architecture' | 'labels' | 'output' | 'bytes' | 'tier'>;
   classify(image: Uint8Array, options: ClassifierOptions): Promise<Prediction[]>;
 }
 
@@ -194,10 +194,12 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
 
   app.get('/v1/models', async (c) => {
     const classifier = await model();
-    const { architecture, labels, bytes, tier } = classifier.info;
+    const { architecture, labels, output, bytes, tier } = classifier.info;
     const { name, imageSize, classes } = architecture;
     return c.json({
-      models: [{ id: nameOf(classifier), architecture: name, imageSize, classes, bytes, tier, labels }],
+      models: [
+        { id: nameOf(classifier), architecture: name, imageSize, classes, output, bytes, tier, labels },
+      ],
     });
   });
   app.get('/healthz', (c) => c.json({ status: 'ok' }));

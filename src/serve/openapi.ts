@@ -1,3 +1,4 @@
+import { OUTPUTS } from '../checkpoint/output.js';
 import { IMAGE_TYPES, MAX_TOP } from './images.js';
 
 interface Shape {
@@ -142,7 +143,12 @@ const SCHEMAS = {
     },
     oneOf: [{ required: ['predictions'] }, { required: ['error'] }],
   },
-  Prediction: object({ index: count, label: text, probability: { type: 'number', minimum: 0, maximum: 1 } }),
+  Prediction: {
+    oneOf: [
+      object({ index: count, label: text, probability: { type: 'number', minimum: 0, maximum: 1 } }),
+      object({ index: count, label: text, value: { type: 'number', description: 'Of a regression model' } }),
+    ],
+  },
   Models: object({
     models: {
       type: 'array',
@@ -151,6 +157,11 @@ const SCHEMAS = {
         architecture: text,
         imageSize: count,
         classes: count,
+        output: {
+          enum: OUTPUTS,
+          description:
+            'Probabilities of all classes sum to 1; each class has its own, from 0 to 1; one value that is none',
+        },
         bytes: count,
         tier: text,
         labels: { type: 'array', items: text },

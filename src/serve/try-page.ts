@@ -70,12 +70,16 @@ function figure(file, { predictions, error }) {
   image.src = URL.createObjectURL(file);
   image.alt = file.name;
   image.addEventListener('error', () => image.remove());
-  const rows = (predictions ?? []).map(({ label, probability }) => {
+  const rows = (predictions ?? []).map(({ label, probability, value }) => {
     const head = element('th', label);
     head.scope = 'row';
-    return element('tr', head, element('td', (100 * probability).toFixed(1) + ' %'));
+    return element('tr', head, element('td', shown(probability, value)));
   });
   return element('figure', image, error ? element('p', error.message) : element('table', ...rows));
+}
+
+function shown(probability, value) {
+  return value === undefined ? (100 * probability).toFixed(1) + ' %' : Number(value.toPrecision(6));
 }
 
 function element(name, ...children) {

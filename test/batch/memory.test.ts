@@ -40,7 +40,7 @@ test('an output of 100,000 lines, 43 MB, begun, cut and gone on with', () => {
     const run = async (continues) => {
       const counts = { before: 0, computed: 0 };
       await runBatch({
-        task, output, continues, images: images(), classify: async () => answer, classes: 5, atOnce: 6,
+        task, output, continues, images: images(), classify: async () => answer, classes: 5, meaning: 'softmax', atOnce: 6,
         onStart: ({ images }) => { counts.before = images; },
         onRecord: () => { counts.computed++; },
       });

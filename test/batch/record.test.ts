@@ -19,7 +19,7 @@ test('a line of JSON', () => {
 });
 
 test('a row of CSV: as many fields as its header, quoted where it must be', () => {
-  expect(csvHeader(2)).toBe('index,file,error,label_1,probability_1,label_2,probability_2\n');
+  expect(csvHeader(2, 'softmax')).toBe('index,file,error,label_1,probability_1,label_2,probability_2\n');
   expect(csvLine(answered, 2)).toBe('0,a.jpg,,cat,0.75,"dog, ""big""",0.25\n');
   expect(csvLine(refused, 2)).toBe('1,"b,\n""c"".jpg",IMAGE_EMPTY: it is empty,,,,\n');
 });
@@ -56,4 +56,14 @@ test('what is wrong with an image is its record, what is wrong with the call is 
   });
   await expect(throwing(new UsageError('TOP', 'top'))).rejects.toThrow('top');
   await expect(throwing(new TypeError('a fault'))).rejects.toThrow('a fault');
+});
+
+test('a regression model has a value in place of the probability', () => {
+  const record = { index: 0, file: 'a.jpg', predictions: [{ index: 0, label: 'age', value: 31.5 }] as never };
+  expect(csvHeader(1, 'value') + csvLine(record, 1)).toBe(
+    'index,file,error,label_1,value_1\n0,a.jpg,,age,31.5\n',
+  );
+  expect(jsonLine(record)).toBe(
+    '{"index":0,"file":"a.jpg","predictions":[{"index":0,"label":"age","value":31.5}]}\n',
+  );
 });

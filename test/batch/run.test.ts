@@ -52,6 +52,7 @@ async function run(task: Task, files: readonly string[] = FILES, options: Partia
     images: listed(files),
     classify,
     classes: 1,
+    meaning: 'softmax',
     atOnce: 4,
     onStart: (counts) => {
       there = counts;

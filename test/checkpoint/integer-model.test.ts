@@ -317,6 +317,15 @@ describe('a description that is wrong in one place', () => {
     ['an object', ['labels'], { length: 3 }, 'expected a list of strings, found an object'],
     ['WordNet ids too few', ['wnids'], ['n01440764'], 'description.wnids: expected 3 wnids', 'found 1'],
     ['WordNet ids that are numbers', ['wnids'], [1, 2, 3], 'description.wnids: expected a list of strings'],
+    [
+      'unknown',
+      ['output'],
+      'logistic',
+      'description.output: expected softmax or sigmoid for 3 classes',
+      'found "logistic"',
+    ],
+    ['of a regression', ['output'], 'value', 'description.output: expected softmax or sigmoid for 3 classes'],
+    ['null', ['output'], null, 'description.output: expected softmax or sigmoid', 'found null'],
   ])('labels: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { load } from '../../src/index.js';
-import { evaluate, readFloatModel } from '../../src/quantize/index.js';
+import { type ClassificationReport, evaluate, readFloatModel } from '../../src/quantize/index.js';
 import { tinyModel } from '../support/tiny-model.js';
 import { fqvit, type Run, Scratch, withInteger } from './support.js';
 
@@ -34,13 +34,14 @@ function evaluation(...options: string[]): Promise<Run> {
 test('--json: the numbers of the library', async () => {
   const { code, stdout, stderr } = await evaluation('--reference', float, '--json');
   expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('warning') });
-  const expected = await evaluate(
+  const expected = (await evaluate(
     await load(integer),
     rows.map((row) => ({ ...row, image: scratch.at(`photos/${row.image}`) })),
     { reference: readFloatModel(tinyModel()) },
-  );
+  )) as ClassificationReport;
   const { top1, top5, agreement, kl } = expected.reference!;
   expect(JSON.parse(stdout)).toEqual({
+    output: 'softmax',
     images: 6,
     top1: expected.top1,
     top5: 100,
@@ -164,6 +165,149 @@ describe('a table that is refused', () => {
     const run = await fqvit(['eval', integer, '--images', photos, '--labels', table, '--json']);
     expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
     expect(run.stderr.startsWith(`fqvit: LABELS: ${table}:${line}: expected`)).toBe(true);
+  });
+});
+
+describe('what the logits mean', () => {
+  let several: string;
+  let value: string;
+  beforeAll(async () => {
+    const quantized = async (name: string, file: string, ...options: string[]) => {
+      const args = ['quantize', file, '--calibration', photos, '--method', 'minmax', '-o', scratch.at(name)];
+      const run = await fqvit([...args, ...options]);
+      expect({ code: run.code, stderr: run.stderr }).toMatchObject({ code: 0 });
+      return { path: scratch.at(name), run };
+    };
+    const made = await quantized('several.safetensors', float, '--logits', 'sigmoid');
+    expect(made.run.stdout).toMatch(/^logits +each class by itself \(sigmoid\)$/m);
+    several = made.path;
+    const config = { num_heads: 2, crop_pct: 1, labels: ['age'] };
+    const one = scratch.write('one.safetensors', tinyModel(config, { classes: 1 }));
+    value = (await quantized('value.safetensors', one, '--logits', 'value')).path;
+  });
+  const evaluated = (model: string, table: string, ...options: string[]) =>
+    fqvit(['eval', model, '--images', photos, '--labels', scratch.write('table.csv', table), ...options]);
+
+  test('several classes of a file, in a row or in several, or none', async () => {
+    const inRows = csv(['even/0.png,0 2', 'odd/1.png,', 'even/2.png,1', 'odd/3.png,2']);
+    const repeated = csv(['even/0.png,2', 'odd/1.png,', 'even/2.png,1', 'odd/3.png,2', 'even/0.png,0']);
+    const expected = await evaluate(await load(several), [
+      { image: scratch.at('photos/even/0.png'), class: [0, 2] },
+      { image: scratch.at('photos/odd/1.png'), class: [] },
+      { image: scratch.at('photos/even/2.png'), class: 1 },
+      { image: scratch.at('photos/odd/3.png'), class: [2] },
+    ]);
+    for (const table of [inRows, repeated]) {
+      const { code, stdout } = await evaluated(several, table, '--json');
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toEqual({ ...expected, msPerImage: expect.any(Number) });
+    }
+    expect(expected).toMatchObject({
+      output: 'sigmoid',
+      images: 4,
+      classes: [{ index: 0, images: 1 }, {}, {}],
+    });
+  });
+
+  test('mAP for people, beside the float model', async () => {
+    const { code, stdout, stderr } = await evaluated(
+      several,
+      csv(['even/0.png,0 2', 'odd/1.png,1']),
+      ...['--reference', float],
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('warning') });
+    expect(stdout).toMatch(/^ +mAP +ms\/image$/m);
+    expect(stdout).toMatch(/^integer +\d+\.\d\d % +\d+\.\d\d$/m);
+    expect(stdout).toMatch(/^float +\d+\.\d\d % +\d+\.\d\d$/m);
+    expect(stdout).toMatch(/^class +images +AP +float$/m);
+    expect(stdout).toMatch(/^blue +1 +\d+\.\d % +\d+\.\d %$/m);
+    expect(stdout).toMatch(/^agreement +\d+\.\d\d % of decisions alike/m);
+    expect(stdout).not.toMatch(/top-1/);
+  });
+
+  test('a regression: its errors, and no classes', async () => {
+    const table = ['file,value', 'even/0.png,1.5', 'odd/1.png,-2e-1', ''].join('\n');
+    const { code, stdout } = await evaluated(value, table, '--reference', scratch.at('one.safetensors'));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ +MAE +RMSE +ms\/image$/m);
+    expect(stdout).toMatch(/^integer +[\d.e-]+ +[\d.e-]+ +\d+\.\d\d$/m);
+    expect(stdout).toMatch(/^difference +[\d.e-]+ between the models, mean$/m);
+    const report = JSON.parse((await evaluated(value, table, '--json')).stdout);
+    expect(report).toEqual({
+      ...{ output: 'value', images: 2 },
+      ...{ mae: expect.any(Number), rmse: expect.any(Number), msPerImage: expect.any(Number) },
+    });
+  });
+
+  test('a regression has no subfolders named as classes', async () => {
+    const run = await fqvit(['eval', value, '--images', photos]);
+    expect(run).toMatchObject({ code: 1, stdout: '' });
+    expect(run.stderr).toMatch(/LABELS: .*expected --labels with the header file,value/);
+  });
+
+  test.each([
+    [
+      'two classes for one of all',
+      () => integer,
+      csv(['even/0.png,0', 'odd/1.png,0 2']),
+      3,
+      /one class, as the model/,
+    ],
+    [
+      'two rows for one of all',
+      () => integer,
+      csv(['a.png,0', 'b.png,1', 'a.png,2']),
+      4,
+      /each file once, found "a.png" again, after line 2/,
+    ],
+    [
+      'no class for one of all',
+      () => integer,
+      csv(['even/0.png,']),
+      2,
+      /expected FILE,CLASS with the index of a class/,
+    ],
+    ['a class beyond', () => several, csv(['even/0.png,0 3']), 2, /expected a class from 0 to 2, found 3/],
+    ['another separator', () => several, csv(['even/0.png,0;2']), 2, /indices of classes and spaces between/],
+    [
+      'classes of a regression',
+      () => value,
+      csv(['even/0.png,0']),
+      1,
+      /expected the header file,value, found "file,class"/,
+    ],
+    ['values of classes', () => several, 'file,value\neven/0.png,0\n', 1, /expected the header file,class/],
+    ['no number', () => value, 'file,value\neven/0.png,old\n', 2, /expected FILE,VALUE with a number/],
+    [
+      'an infinite one',
+      () => value,
+      'file,value\neven/0.png,1e999\n',
+      2,
+      /expected FILE,VALUE with a number/,
+    ],
+  ])('%s: refused by the line', async (_, model, table, line, message) => {
+    const run = await evaluated(model(), table);
+    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
+    expect(run.stderr).toContain(`fqvit: LABELS: ${scratch.at('table.csv')}:${line}: expected`);
+  });
+
+  test('classify and batch show them', async () => {
+    const photo = scratch.at('photos/even/0.png');
+    const shown = await fqvit(['classify', photo, '--model', value]);
+    expect(shown.stdout).toMatch(/\)\n -?[\d.e-]+ +age\n$/);
+    const [{ predictions }] = JSON.parse(
+      (await fqvit(['classify', photo, '--model', value, '--json'])).stdout,
+    );
+    expect(predictions).toEqual([{ index: 0, label: 'age', value: expect.any(Number) }]);
+    const list = await fqvit(['batch', photos, '-o', '-', '--format', 'csv', '--model', value]);
+    expect(list.stdout).toMatch(/^index,file,error,label_1,value_1\n0,.*,,age,-?[\d.e-]+\n/);
+    const each = JSON.parse((await fqvit(['classify', photo, '--model', several, '--json'])).stdout);
+    const model = await load(several);
+    const logits = await model.logits(photo);
+    for (const { index, probability } of each[0].predictions)
+      expect(probability).toBeCloseTo(1 / (1 + Math.exp(-logits[index]!)), 12);
+    expect((await fqvit(['inspect', several])).stdout).toMatch(/^logits +each class by itself/m);
+    expect(JSON.parse((await fqvit(['inspect', several, '--json'])).stdout).output).toBe('sigmoid');
   });
 });
 

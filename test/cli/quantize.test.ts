@@ -60,6 +60,7 @@ describe('a checkpoint', () => {
       source: { file: float, bytes: tinyModel().length, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
       architecture: expect.objectContaining({ family: 'deit', imageSize: 16, dim: 16, heads: 2, classes: 3 }),
       preprocessing: expect.objectContaining({ imageSize: 16, cropPct: 1 }),
+      output: 'softmax',
       recipe: expect.objectContaining({ calibrationImages: 4, seed: 7 }),
       images: 4,
       skipped: [],

@@ -175,6 +175,7 @@ function surroundings(imageSize: number): Omit<FloatModel, 'architecture' | 'ten
       std: [0.5, 0.25, 0.2],
     },
     labels: [],
+    output: 'softmax',
     warnings: [],
   };
 }

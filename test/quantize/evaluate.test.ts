@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import type { Output } from '../../src/checkpoint/output.js';
 import { load, type Model } from '../../src/classify.js';
 import { CheckpointError, ImageError, UsageError } from '../../src/errors.js';
 import { FloatRunner } from '../../src/models/float.js';
 import { evaluate, type LabelledImage } from '../../src/quantize/evaluate.js';
+import type { ClassificationReport, MultiLabelReport, ValueReport } from '../../src/quantize/measures.js';
 import { logProbabilities, probabilities } from '../../src/rank.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
@@ -13,9 +15,10 @@ const CLASSES = 7;
 const reference = tinyFloat({ classes: CLASSES });
 
 /** A model that answers with what `logits` says for the picture of this number. */
-function model(logits: (picture: number) => ArrayLike<number>): Model {
+function model(logits: (picture: number) => ArrayLike<number>, output: Output = 'softmax'): Model {
   return {
     info: {
+      output,
       architecture: { classes: CLASSES, imageSize: 8 },
       preprocessing: { imageSize: 8, cropPct: 1, interpolation: 'bicubic' },
     },
@@ -47,7 +50,14 @@ describe('accuracy', () => {
       { index: 5, images: 1, top1: 0 },
       { index: 6, images: 3, top1: 100 },
     ];
-    expect(report).toEqual({ images: 8, top1: 37.5, top5: 75, classes, msPerImage: expect.any(Number) });
+    expect(report).toEqual({
+      output: 'softmax',
+      images: 8,
+      top1: 37.5,
+      top5: 75,
+      classes,
+      msPerImage: expect.any(Number),
+    });
     expect(report.msPerImage).toBeGreaterThanOrEqual(0);
     expect(report).not.toHaveProperty('reference');
   });
@@ -81,7 +91,7 @@ describe('against a float model', () => {
     float = images.map(({ image }) => runner.run([(image as { data: Uint8Array }).data])[0]!);
   });
   const compare = async (logits: (picture: number) => ArrayLike<number>) => {
-    const report = await evaluate(model(logits), images, { reference });
+    const report = (await evaluate(model(logits), images, { reference })) as ClassificationReport;
     return report.reference!;
   };
 
@@ -95,11 +105,11 @@ describe('against a float model', () => {
   test('the accuracy is that of the float model', async () => {
     const best = float.map((logits) => logits.indexOf(Math.max(...logits)));
     const wrong = best.map((index, n) => (n === 0 ? (index + 1) % CLASSES : index));
-    const report = await evaluate(
+    const report = (await evaluate(
       model(() => [9, 0, 0, 0, 0, 0, 0]),
       labelled(...wrong),
       { reference },
-    );
+    )) as ClassificationReport;
     expect(report.reference).toMatchObject({ top1: 75 });
     expect(report.top1).toBe(25 * wrong.filter((index) => index === 0).length);
   });
@@ -139,6 +149,125 @@ describe('against a float model', () => {
   });
 });
 
+describe('a multi-label model', () => {
+  /** Logits of picture n: ties, and a class that is nowhere. */
+  const logits = (n: number) => Array.from({ length: CLASSES }, (_, c) => ((n * 5 + c * 3) % 7) - 3);
+  const images = [[0], [2], [], [0], 2, [], [0, 0], [2]].map(
+    (truth, n): LabelledImage => ({ image: picture(n), class: truth }),
+  );
+
+  test('mean average precision of the classes that are there, as scikit-learn 1.9.1', async () => {
+    expect(await evaluate(model(logits, 'sigmoid'), images)).toEqual({
+      output: 'sigmoid',
+      images: 8,
+      mAP: expect.closeTo(47.083333333333336, 10),
+      classes: [
+        { index: 0, images: 3, ap: expect.closeTo(30.277777777777775, 10) },
+        { index: 2, images: 3, ap: expect.closeTo(63.888888888888886, 10) },
+      ],
+      msPerImage: expect.any(Number),
+    });
+  });
+
+  test('against float: decisions alike, and the KL of each class, there or not', async () => {
+    const runner = await FloatRunner.create(reference, { wasm: await readWasm('float') });
+    const float = images.map(({ image }) => runner.run([(image as { data: Uint8Array }).data])[0]!);
+    const same = await evaluate(
+      model((n) => float[n]!, 'sigmoid'),
+      images,
+      { reference },
+    );
+    expect(same.reference).toMatchObject({ mAP: (same as MultiLabelReport).mAP, agreement: 100, kl: 0 });
+
+    const report = (await evaluate(model(logits, 'sigmoid'), images, { reference })) as MultiLabelReport;
+    const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+    let alike = 0;
+    let kl = 0;
+    for (const [n, one] of float.entries()) {
+      for (const [c, logit] of logits(n).entries()) {
+        const [p, q] = [sigmoid(one[c]!), sigmoid(logit)];
+        if (p > 0.5 === q > 0.5) alike++;
+        kl += p * Math.log(p / q) + (1 - p) * Math.log((1 - p) / (1 - q));
+      }
+    }
+    const decisions = images.length * CLASSES;
+    expect(report.reference!.agreement).toBeCloseTo((100 * alike) / decisions, 10);
+    expect(report.reference!.kl).toBeCloseTo(kl / decisions, 10);
+    expect(alike).toBeLessThan(decisions);
+    expect(report.classes.every(({ referenceAp }) => referenceAp! > 0)).toBe(true);
+  });
+
+  test('is not measured without a single class, nor with one that it does not have', async () => {
+    const several = model(logits, 'sigmoid');
+    const none = images.map(({ image }) => ({ image, class: [] }));
+    expect(await refusal(evaluate(several, none), UsageError, 'EVALUATION')).toMatch(
+      /a class in at least one/,
+    );
+    const beyond = [{ image: picture(0), class: [0, 7] }];
+    expect(await refusal(evaluate(several, beyond), UsageError, 'EVALUATION')).toBe(
+      'evaluate: image 0: expected a class from 0 to 6, found 0,7',
+    );
+  });
+
+  test('several classes are refused where the model has one of all', async () => {
+    const run = evaluate(model(logits), images);
+    expect(await refusal(run, UsageError, 'EVALUATION')).toMatch(
+      /^evaluate: image 0: expected a class from 0/,
+    );
+  });
+});
+
+describe('a regression model', () => {
+  const one = tinyFloat({ classes: 1, config: { output: 'value' } });
+  const regression = (value: (n: number) => number) => {
+    const made = model((n) => [value(n)], 'value');
+    return {
+      ...made,
+      info: { ...made.info, architecture: { classes: 1, imageSize: 8 } },
+    } as unknown as Model;
+  };
+  const images = [1, -2, 0.5, 4].map((value, n): LabelledImage => ({ image: picture(n), value }));
+
+  test('mean absolute error and root of the mean squared error', async () => {
+    // off by 1, 0, -2, 1
+    const report = await evaluate(
+      regression((n) => [2, -2, -1.5, 5][n]!),
+      images,
+    );
+    expect(report).toEqual({
+      output: 'value',
+      images: 4,
+      mae: 1,
+      rmse: Math.sqrt(1.5),
+      msPerImage: expect.any(Number),
+    });
+  });
+
+  test('against float: the mean distance', async () => {
+    const runner = await FloatRunner.create(one, { wasm: await readWasm('float') });
+    const float = images.map(({ image }) => runner.run([(image as { data: Uint8Array }).data])[0]![0]!);
+    const report = await evaluate(
+      regression((n) => float[n]! + (n % 2 ? 3 : -1)),
+      images,
+      { reference: one },
+    );
+    const { difference, mae } = (report as ValueReport).reference!;
+    expect(difference).toBeCloseTo(2, 5);
+    const errors = float.map((value, n) => Math.abs(value - images[n]!.value!));
+    expect(mae).toBeCloseTo(errors.reduce((a, b) => a + b) / 4, 6);
+  });
+
+  test.each([undefined, Number.NaN, Infinity])('value %p is refused', async (value) => {
+    const run = evaluate(
+      regression(() => 0),
+      [{ image: picture(0), value: value as number }],
+    );
+    expect(await refusal(run, UsageError, 'EVALUATION')).toContain(
+      'image 0: expected a value, a finite number',
+    );
+  });
+});
+
 test('a real model: the numbers of the library calls', async () => {
   const integer = await load(tinyIntegerFile({ classes: CLASSES, config: { crop_pct: 1 } }));
   const images = labelled(0, 1, 2, 3, 4, 5);
@@ -147,7 +276,8 @@ test('a real model: the numbers of the library calls', async () => {
     const [best] = await integer.classify(image, { top: 1 });
     if (best!.index === truth) right++;
   }
-  expect((await evaluate(integer, images, { reference })).top1).toBeCloseTo((100 * right) / 6, 10);
+  const { top1 } = (await evaluate(integer, images, { reference })) as ClassificationReport;
+  expect(top1).toBeCloseTo((100 * right) / 6, 10);
   expect(await integer.classify(images[0]!.image)).toHaveLength(5);
 });
 

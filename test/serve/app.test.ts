@@ -6,6 +6,7 @@ import { tinyIntegerFile } from '../support/tiny-integer.js';
 const info = {
   architecture: { name: 'vit_tiny', imageSize: 8, classes: 2 } as Classifier['info']['architecture'],
   labels: ['cat', 'dog'],
+  output: 'softmax',
   bytes: 1234,
   tier: 'simd',
 } as const;
@@ -464,6 +465,7 @@ describe('the model', () => {
           architecture: 'vit_tiny',
           imageSize: 8,
           classes: 2,
+          output: 'softmax',
           bytes: 1234,
           tier: 'simd',
           labels: ['cat', 'dog'],
@@ -526,6 +528,27 @@ describe('around it', () => {
       expect((await app().request(`/${path}`)).status).toBe(200);
     }
     expect(text).not.toMatch(/<style|style=|<script>/);
+  });
+
+  test('a regression answers with its value, and says what it is', async () => {
+    const predictions = [{ index: 0, label: 'age', value: 31.5 }];
+    const regression = {
+      info: { ...info, output: 'value' as const, labels: ['age'] },
+      classify: async () => predictions as never,
+    };
+    const service = app({}, regression);
+    const answer = await service.request('/v1/classify', post('c'));
+    expect(await answer.json()).toMatchObject({ results: [{ predictions }] });
+    expect(await (await service.request('/v1/models')).json()).toMatchObject({
+      models: [{ output: 'value' }],
+    });
+    const { components } = (await (await service.request('/openapi.json')).json()) as {
+      components: { schemas: { Prediction: { oneOf: { required: string[] }[] } } };
+    };
+    expect(components.schemas.Prediction.oneOf.map(({ required }) => required)).toEqual([
+      ['index', 'label', 'probability'],
+      ['index', 'label', 'value'],
+    ]);
   });
 
   test('the document names the paths, the limits and the token', async () => {

@@ -77,7 +77,7 @@ export default describeCommand({
       target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images, args.model ?? ''] });
     const total = await countOf(images);
     const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers);
-    const { labels } = pool.info;
+    const { labels, output: meaning } = pool.info;
     checkClasses(labels.length);
     const task: Task = {
       fqvit: version(),
@@ -97,6 +97,7 @@ export default describeCommand({
         images: list,
         classify: (file) => pool.classify(file, limits),
         classes: Math.min(limits.top, labels.length),
+        meaning,
         atOnce: PER_WORKER * pool.info.workers,
         onStart: (there) => {
           if (isBundled) noteBundled(source, labels);

@@ -1,7 +1,7 @@
 import type { Prediction } from '../../predict.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
-import { bar, columns, formatDuration, plain } from '../format.js';
+import { bar, columns, formatDuration, formatValue, plain } from '../format.js';
 import { IMAGE_ARGUMENT, MODEL_OPTION, noteBundled, openModel } from '../image-command.js';
 import { EXIT, print, printJson } from '../report.js';
 import { integerOption, THREADS_OPTION } from '../values.js';
@@ -19,7 +19,8 @@ export default describeCommand({
     threads: THREADS_OPTION,
     json: {
       type: 'boolean',
-      description: 'Print JSON: [{file, model, predictions: [{index, label, probability}], ms}]',
+      description:
+        'Print JSON: [{file, model, predictions: [{index, label, probability}], ms}]; of a regression value in place of probability',
     },
   },
   repeats: true,
@@ -48,10 +49,10 @@ export default describeCommand({
 });
 
 function block({ file, result, ms }: Timed<Prediction[]>): string {
-  const rows = result.map(({ label, probability }) => [
-    ` ${(100 * probability).toFixed(1)} %`,
-    bar(probability, BAR_CELLS).padEnd(BAR_CELLS),
-    plain(label),
-  ]);
+  const rows = result.map(({ label, probability, value }) =>
+    value === undefined
+      ? [` ${(100 * probability).toFixed(1)} %`, bar(probability, BAR_CELLS).padEnd(BAR_CELLS), plain(label)]
+      : [` ${formatValue(value)}`, plain(label)],
+  );
   return [`${plain(file)}  (${formatDuration(ms)})`, ...columns(rows, [0])].join('\n');
 }

@@ -4,8 +4,10 @@ import { FqvitError, UsageError } from '../../errors.js';
 import { shownSource } from '../../platform/address.js';
 import { inside } from '../../platform/inside.js';
 import { systemReason } from '../../platform/system-reason.js';
+import { checkClasses } from '../../predict.js';
 import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
 import { describeCommand } from '../command.js';
+import { evaluationTables } from '../evaluation-tables.js';
 import { expectFolder } from '../files.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, plain, plural } from '../format.js';
@@ -22,7 +24,7 @@ const CLASSES_SHOWN = 20;
 
 export default describeCommand({
   name: 'eval',
-  summary: 'measure accuracy on labelled photos, and agreement with the float model',
+  summary: 'measure accuracy (or mAP, or error) on labelled photos, and agreement with the float model',
   usage: 'M --images DIR [--labels CSV] [OPTIONS]',
   args: {
     m: {
@@ -35,7 +37,7 @@ export default describeCommand({
       type: 'string',
       valueHint: 'CSV',
       description:
-        'Table with the header file,class: a path in DIR and the index of its class (default: subfolders of DIR named as the classes, or by their WordNet ids)',
+        'Table with the header file,class: a path in DIR and the index of its class; of a multi-label model any number of them with spaces between (cat.jpg,3 7) or in several rows; of a regression file,value (default: subfolders of DIR named as the classes, or by their WordNet ids)',
     },
     reference: {
       type: 'string',
@@ -50,13 +52,13 @@ export default describeCommand({
     limit: {
       type: 'string',
       valueHint: 'N',
-      description: 'Only the first N rows of CSV, or of subfolders N photos, from all classes alike',
+      description: 'Only the first N photos of CSV, or of subfolders N, from all classes alike',
     },
     threads: THREADS_OPTION,
     json: {
       type: 'boolean',
       description:
-        'Print JSON: {images, top1, top5, classes, reference: {top1, top5, agreement, kl}, msPerImage}',
+        'Print JSON: {output, images, top1, top5, classes, reference: {top1, top5, agreement, kl}, msPerImage}; of a multi-label model mAP, of a regression mae and rmse in place of top1 and top5',
     },
   },
   examples: [
@@ -69,6 +71,7 @@ export default describeCommand({
     const limit = optional(limitText, (n) => integerOption('limit', n, 1));
     await expectFolder(folder);
     const model = await loadModel(modelPath(m), threadCount);
+    checkClasses(model.info.architecture.classes);
     const rows =
       labels === undefined
         ? (await photosOfFolders(folder, model)).slice(0, limit)
@@ -84,7 +87,7 @@ export default describeCommand({
     try {
       report = await evaluate(
         model,
-        rows.map(({ file, class: truth }) => ({ image: inside(folder, file), class: truth })),
+        rows.map(({ file, ...truth }) => ({ image: inside(folder, file), ...truth })),
         { reference, onProgress: progress.update },
       );
     } finally {
@@ -96,7 +99,13 @@ export default describeCommand({
   },
 });
 
-async function photosOfFolders(folder: string, { info }: Model): Promise<{ file: string; class: number }[]> {
+async function photosOfFolders(folder: string, { info }: Model): Promise<Omit<LabelledFile, 'line'>[]> {
+  if (info.output === 'value') {
+    throw new FqvitError(
+      'LABELS',
+      `${folder}: expected --labels with the header file,value for a regression model, found none`,
+    );
+  }
   const { photos, warnings } = await labelsOfFolders(folder, info);
   for (const warning of warnings) warn(warning);
   return photos;
@@ -108,7 +117,9 @@ async function labelsOfTable(
   { info }: Model,
   limit: number | undefined,
 ): Promise<LabelledFile[]> {
-  const rows = (await readLabelsCsv(labels, info.architecture.classes)).slice(0, limit);
+  const { output, architecture } = info;
+  const { classes } = architecture;
+  const rows = (await readLabelsCsv(labels, { output, classes })).slice(0, limit);
   for (const row of rows) await expectImage(folder, row, labels);
   return rows;
 }
@@ -141,6 +152,7 @@ async function readReference(
     // what the tensors of the family do not tell
     ...(a.family === 'swin' ? { image_size: a.imageSize } : { num_heads: a.heads }),
     ...(isMean ? { global_pool: 'avg' } : {}),
+    output: info.output,
   };
   const config = { ...(options.config as object | undefined), ...told };
   const { externalFiles } = options;
@@ -157,35 +169,21 @@ async function readReference(
 }
 
 function printReport(name: string, { info }: Model, report: EvaluationReport): void {
-  const row = (name: string, { top1, top5, msPerImage }: Score) => [
-    name,
-    `${top1.toFixed(2)} %`,
-    `${top5.toFixed(2)} %`,
-    msPerImage.toFixed(2),
-  ];
-  const { reference } = report;
+  const { images, msPerImage, reference } = report;
+  const tables = evaluationTables(report);
+  const times = ['ms/image', msPerImage.toFixed(2), reference?.msPerImage.toFixed(2) ?? ''];
+  const names = ['', 'integer', 'float'];
   print(`${plain(shownSource(name))}: ${plain(info.architecture.name)}, ${describeMethod(info.recipe)}`);
-  print(`${plural(report.images, 'image')}\n`);
-  const rows = [['', 'top-1', 'top-5', 'ms/image'], row('integer', report)];
-  if (reference) rows.push(row('float', reference));
+  print(`${plural(images, 'image')}\n`);
+  const rows = tables.figures.map((figures, i) => [names[i]!, ...figures, times[i]!]);
   for (const line of columns(rows, [1, 2, 3])) print(line);
-  if (report.classes.length <= CLASSES_SHOWN) printClasses(report, info.labels);
-  if (!reference) return;
-  print(`\nagreement  ${reference.agreement.toFixed(2)} % of images in the same class`);
-  print(`KL         ${reference.kl.toFixed(4)} nats (mean, float against integer)`);
+  const [head, ...classes] = tables.classes;
+  if (head !== undefined && classes.length <= CLASSES_SHOWN) {
+    const labels = (report.output === 'value' ? [] : report.classes).map(({ index }) => info.labels[index]!);
+    print('');
+    const named = classes.map((cells, i) => [plain(labels[i]!), ...cells]);
+    for (const line of columns([['class', ...head], ...named], [1, 2, 3])) print(line);
+  }
+  if (tables.nearness.length > 0) print('');
+  for (const line of columns(tables.nearness)) print(line);
 }
-
-function printClasses({ classes, reference }: EvaluationReport, labels: readonly string[]): void {
-  const percent = (value = 0) => `${value.toFixed(1)} %`;
-  const head = ['class', 'images', 'top-1', ...(reference ? ['float'] : [])];
-  const rows = classes.map(({ index, images, top1, referenceTop1 }) => [
-    plain(labels[index]!),
-    String(images),
-    percent(top1),
-    ...(reference ? [percent(referenceTop1)] : []),
-  ]);
-  print('');
-  for (const line of columns([head, ...rows], [1, 2, 3])) print(line);
-}
-
-type Score = Pick<EvaluationReport, 'top1' | 'top5' | 'msPerImage'>;

@@ -4,6 +4,7 @@ import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatCount, plain, plural } from '../format.js';
 import type { FloatReport, IntegerReport, QuantizerReport, TensorReport } from '../inspection.js';
+import { MEANINGS } from '../meaning.js';
 import { modelPath } from '../model-source.js';
 import { describePreprocessing } from '../preprocessing.js';
 import { describeMethod } from '../recipe.js';
@@ -73,7 +74,7 @@ function integerSummary(report: IntegerReport): Row[] {
     ['file', report.file],
     ['kind', `integer checkpoint (${report.format} version ${report.version})`],
     ...architectureRows(report.architecture, report.preprocessing),
-    ['labels', labelList(report.labels)],
+    ...answerRows(report),
     ['method', describeMethod(recipe)],
     [
       'calibration',
@@ -101,7 +102,7 @@ function floatSummary(report: FloatReport): Row[] {
     ['kind', 'float checkpoint'],
     ...architectureRows(report.architecture, report.preprocessing),
     ...(report.weights === undefined ? [] : [['weights', report.weights]]),
-    ['labels', labelList(report.labels)],
+    ...answerRows(report),
     ['parameters', formatCount(report.parameters)],
     ['size', formatBytes(report.bytes)],
     ['tensors', `${report.tensors.length} (${dtypeTotals(report.tensors)})`],
@@ -115,6 +116,11 @@ function architectureRows(a: Architecture, p: ModelPreprocessing): Row[] {
     ...(a.family === 'swin' ? [['maps', mapSizes(a)]] : []),
     ['preprocessing', describePreprocessing(p)],
   ];
+}
+
+function answerRows({ labels, output }: IntegerReport | FloatReport): Row[] {
+  const list: Row = ['labels', labelList(labels)];
+  return labels.length === 0 ? [list] : [list, ['logits', MEANINGS[output]]];
 }
 
 function blockSizes(a: Architecture): string {

@@ -1,5 +1,6 @@
 import type { ArgsDef, ParsedArgs } from 'citty';
 import type { Recipe } from '../../checkpoint/integer-description.js';
+import { OUTPUTS, type Output } from '../../checkpoint/output.js';
 import { QuantizeError } from '../../errors.js';
 import { parseLabels } from '../../labels/parse.js';
 import { shownSource } from '../../platform/address.js';
@@ -18,8 +19,9 @@ import {
 import { describeCommand } from '../command.js';
 import { readText } from '../files.js';
 import { readFloatSource } from '../float-source.js';
-import { columns, formatBytes, formatDuration, plain, plural } from '../format.js';
+import { columns, formatBytes, formatDuration, formatValue, plain, plural } from '../format.js';
 import { listImages } from '../image-folder.js';
+import { MEANINGS } from '../meaning.js';
 import { checkOutput, expectNoInput, writeOutput } from '../output-file.js';
 import { describePreprocessing } from '../preprocessing.js';
 import { startProgress } from '../progress.js';
@@ -142,6 +144,13 @@ const ARGS = {
     description:
       'Class names: JSON or a Python dict or list (names by index, id2label, …), lines with an index (0:daisy) or a WordNet id, or one name a line',
   },
+  logits: {
+    type: 'enum',
+    options: [...OUTPUTS],
+    valueHint: 'MEANING',
+    description:
+      'softmax: one class of all; sigmoid: each class by itself (multi-label); value: a number (regression). Default: what a config says, else softmax, of one output sigmoid',
+  },
   json: { type: 'boolean', description: 'Print the summary as JSON' },
 } as const satisfies ArgsDef;
 
@@ -229,6 +238,7 @@ function chosenOptions(args: ParsedArgs<typeof ARGS>): QuantizeOptions {
     cropPct: optional(args.crop, (f) => fractionOption('crop', f)),
     mean: optional(args.mean, (rgb) => tripleOption('mean', rgb)),
     std: optional(args.std, (rgb) => tripleOption('std', rgb, { positive: true })),
+    output: OUTPUTS.find((output) => output === args.logits),
     ...(args.arch === undefined ? {} : { arch: args.arch }),
     ...(args.weights === undefined ? {} : { weights: args.weights }),
   };
@@ -265,13 +275,14 @@ async function calibrationList(folder: string, wanted: number | undefined): Prom
 }
 
 function json({ args, warnings, floatBytes, result, report, ms }: Summary) {
-  const { architecture, preprocessing, recipe } = result.model;
+  const { architecture, preprocessing, output, recipe } = result.model;
   return {
     file: args.output,
     bytes: result.bytes.length,
     source: { file: shownSource(args.float), bytes: floatBytes, sha256: recipe.sourceSha256 },
     architecture,
     preprocessing,
+    output,
     recipe,
     images: recipe.calibrationImages,
     skipped: result.skipped.map(({ image, error: { code, message } }) => ({
@@ -286,18 +297,19 @@ function json({ args, warnings, floatBytes, result, report, ms }: Summary) {
 }
 
 function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
-  const { architecture, preprocessing, recipe } = result.model;
+  const { architecture, preprocessing, labels, output, recipe } = result.model;
   const { skipped } = result;
   const ratio = (floatBytes / result.bytes.length).toFixed(1);
   const rows = [
     ['model', architecture.name],
+    ...(labels.length > 0 ? [['logits', MEANINGS[output]]] : []),
     ['preprocessing', describePreprocessing(preprocessing)],
     ['float', `${formatBytes(floatBytes)}, ${shownSource(args.float)}`],
     ['integer', `${formatBytes(result.bytes.length)}, ${args.output} (${ratio} times smaller)`],
     ['method', describeMethod(recipe)],
     ['images', describeImages(recipe, skipped.length)],
     ['time', formatDuration(ms)],
-    ...(report ? [['report', `${args.report}${agreementOf(report)}`]] : []),
+    ...(report ? [['report', `${args.report}${agreementOf(report, output)}`]] : []),
   ];
   for (const line of columns(rows)) print(plain(line));
   for (const { error } of skipped.slice(0, SKIPPED_SHOWN)) note(`fqvit: skipped: ${error.message}`);
@@ -311,8 +323,13 @@ function describeImages({ calibrationImages, calibration }: Recipe, skipped: num
     : `${calibrationImages} used, ${skipped} skipped`;
 }
 
-function agreementOf({ agreement, photos, seen }: ReportSummary): string {
-  if (agreement === undefined || photos === undefined) return '';
-  const which = seen ? ' that calibrated' : '';
-  return ` (${agreement.toFixed(1)} % of ${plural(photos, 'photo')}${which} in the same class as float)`;
+function agreementOf({ agreement, difference, photos, seen }: ReportSummary, output: Output): string {
+  if (photos === undefined) return '';
+  const on = `${plural(photos, 'photo')}${seen ? ' that calibrated' : ''}`;
+  if (difference !== undefined) return ` (${formatValue(difference)} from float on average, on ${on})`;
+  if (agreement === undefined) return '';
+  const share = `${agreement.toFixed(1)} %`;
+  return output === 'softmax'
+    ? ` (${share} of ${on} in the same class as float)`
+    : ` (${share} of decisions as float, on ${on})`;
 }

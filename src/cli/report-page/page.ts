@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { pooledTokens } from '../../checkpoint/architecture.js';
 import { EXACT, LAYER_KINDS, type LayerError, type LayerKind } from '../../quantize/layer-errors.js';
-import { formatBytes, formatCount, plural } from '../format.js';
+import { formatBytes, formatCount, formatValue, plural } from '../format.js';
+import { MEANINGS } from '../meaning.js';
 import { describeMethod } from '../recipe.js';
 import type { Assets } from './assets.js';
 import { Html, html } from './html.js';
@@ -96,10 +97,15 @@ function tiles({ sourceBytes, result }: PageSource, quality: Quality | undefined
   const ratio = (sourceBytes / result.bytes.length).toFixed(1);
   const list: [string, string][] = [[`${ratio} times smaller`, formatBytes(result.bytes.length)]];
   if (agreement) {
-    list.push(
-      ['same class as float', percent(agreement.same / photos)],
-      ['mean KL from float, nats', agreement.kl.toFixed(4)],
-    );
+    if (agreement.output === 'value')
+      list.push(['mean distance from float', formatValue(agreement.difference)]);
+    else
+      list.push(
+        agreement.output === 'softmax'
+          ? ['same class as float', percent(agreement.same / photos)]
+          : ['same decisions as float', percent(agreement.agreement)],
+        ['mean KL from float, nats', agreement.kl.toFixed(4)],
+      );
   }
   const last = quality?.layers.at(-1);
   if (last) list.push([`error of the ${agreement ? 'logits' : 'features'}`, percent(last.error)]);
@@ -107,7 +113,7 @@ function tiles({ sourceBytes, result }: PageSource, quality: Quality | undefined
 }
 
 function facts({ source, sourceBytes, output, images, result }: PageSource): Html {
-  const { architecture, recipe } = result.model;
+  const { architecture, output: meaning, recipe } = result.model;
   const { skipped } = result;
   const unread = skipped.length > 0 ? `, ${skipped.length} could not be read` : '';
   const calibration =
@@ -119,6 +125,7 @@ function facts({ source, sourceBytes, output, images, result }: PageSource): Htm
       'Model',
       `${shortened(architecture.name)}, ${architecture.imageSize}×${architecture.imageSize} pixels, ${architecture.classes === 0 ? 'a backbone' : `${formatCount(architecture.classes)} classes`}`,
     ],
+    ...(architecture.classes === 0 ? [] : [['Logits', MEANINGS[meaning]] as const]),
     ['Method', describeMethod(recipe)],
     ['Calibration', calibration],
     ['Float', `${shortened(source)}, ${formatBytes(sourceBytes)}`],
@@ -149,15 +156,37 @@ function photosParagraph({ photos, available, seen, unreadable }: Quality): Html
     : html`<p>Measured on ${count} of the calibration folder, none of which calibrated${some}.${lost}</p>`;
 }
 
-function agreementTable({ same, kl, margins }: Agreement, photos: number): Html {
+type FigureRow = [term: string, figure: string, what: string];
+
+function agreementTable(agreement: Agreement, photos: number): Html {
+  const rows = agreementRows(agreement, photos);
+  return html`<dl>${rows.map(([term, figure, what]) => html`<dt>${term}</dt><dd><b>${figure}</b> <span class="dim">${what}</span></dd>`)}</dl>`;
+}
+
+function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
+  if (agreement.output === 'value') {
+    const what = "between the two models' values";
+    return [
+      ['Mean distance', formatValue(agreement.difference), what],
+      ['Largest distance', formatValue(agreement.largest), what],
+    ];
+  }
+  const kl = `${agreement.kl.toFixed(4)} nats`;
+  if (agreement.output === 'sigmoid') {
+    return [
+      ['Same decision', percent(agreement.agreement), 'of each class of each photo, there above 50 %'],
+      ['Mean KL', kl, 'KL(float ‖ integer) of each class, there or not'],
+    ];
+  }
+  const { same, margins } = agreement;
   const [low, high] = interval(same, photos);
-  const rows: [string, string, string][] = [
+  const rows: FigureRow[] = [
     [
       'Same class',
       percent(same / photos),
       `${formatCount(same)} of ${formatCount(photos)}; 95 % interval ${percent(low)} to ${percent(high)}`,
     ],
-    ['Mean KL', `${kl.toFixed(4)} nats`, 'KL(float ‖ integer) of the class distributions'],
+    ['Mean KL', kl, 'KL(float ‖ integer) of the class distributions'],
   ];
   if (margins.same !== undefined) rows.push(['Margin, same class', percent(margins.same), MARGIN]);
   if (margins.different !== undefined)
@@ -166,7 +195,7 @@ function agreementTable({ same, kl, margins }: Agreement, photos: number): Html 
       percent(margins.different),
       `${MARGIN} where the integer model says another`,
     ]);
-  return html`<dl>${rows.map(([term, figure, what]) => html`<dt>${term}</dt><dd><b>${figure}</b> <span class="dim">${what}</span></dd>`)}</dl>`;
+  return rows;
 }
 
 const MARGIN = "median distance between the float model's first and second probability";
@@ -233,8 +262,9 @@ interface Pair {
 }
 
 function differencesSection({ result }: PageSource, quality: Quality | undefined): Html {
-  const differences = quality?.agreement?.differences ?? [];
-  if (differences.length === 0) return html``;
+  const { agreement } = quality ?? {};
+  if (agreement?.output !== 'softmax' || agreement.differences.length === 0) return html``;
+  const { differences } = agreement;
   const pairs = pairsOf(differences);
   const shown = pairs.slice(0, PAIRS_SHOWN);
   const label = (index: number) => shortened(result.model.labels[index]!);

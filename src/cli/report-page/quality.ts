@@ -2,6 +2,7 @@ import { relative, sep } from 'node:path';
 import { floatModule } from '#runtime/float-wasm';
 import type { FloatModel } from '../../checkpoint/float-model.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import type { Output } from '../../checkpoint/output.js';
 import { load } from '../../classify.js';
 import { ImageError, RuntimeError } from '../../errors.js';
 import { readPixels } from '../../image/source.js';
@@ -10,7 +11,8 @@ import { breathe } from '../../platform/breathe.js';
 import { drawOrder } from '../../quantize/draw.js';
 import type { Quantized } from '../../quantize/index.js';
 import { type LayerError, layerErrors } from '../../quantize/layer-errors.js';
-import { divergence, logProbabilities, ranked } from '../../rank.js';
+import { meanNearness, type Nearness, nearness } from '../../quantize/nearness.js';
+import { probabilities, ranked } from '../../rank.js';
 import { startProgress } from '../progress.js';
 import { thumbnail } from './thumbnail.js';
 
@@ -44,7 +46,11 @@ export interface Quality {
   readonly measured: number;
 }
 
-export interface Agreement {
+/** How near the answers are, by what the logits mean. */
+export type Agreement = ClassAgreement | DecisionAgreement | ValueAgreement;
+
+export interface ClassAgreement {
+  readonly output: 'softmax';
   /** Photos on which both models name the same class. */
   readonly same: number;
   /** Mean KL(float ‖ integer) of the class distributions, in nats. */
@@ -52,6 +58,19 @@ export interface Agreement {
   /** Median of the distance between the probabilities of the float model's first two classes, where both agree and where not. */
   readonly margins: { readonly same?: number; readonly different?: number };
   readonly differences: readonly Difference[];
+}
+
+/** Of a multi-label model: of each class of each photo, there above one half. */
+export interface DecisionAgreement extends Nearness {
+  readonly output: 'sigmoid';
+}
+
+/** Of a regression model, in the unit of its value. */
+export interface ValueAgreement {
+  readonly output: 'value';
+  /** Mean and largest distance between the values of the models. */
+  readonly difference: number;
+  readonly largest: number;
 }
 
 /** A photo of which the models say different things. */
@@ -109,8 +128,9 @@ async function compare(
   photos: readonly string[],
 ): Promise<{ read: string[]; unreadable: number; agreement: Agreement }> {
   const { imageSize, classes } = reference.architecture;
+  const { output } = result.model;
   const read: string[] = [];
-  const scores: Score[] = [];
+  const answers: Answers[] = [];
   const differences: Difference[] = [];
   let unreadable = 0;
   const model = await load(result.bytes);
@@ -129,14 +149,14 @@ async function compare(
       }
       read.push(photo);
       if (classes === 0) continue;
-      const score = scoreOf(float.run([pixels])[0]!, model.logitsOfPixels(pixels));
-      scores.push(score);
-      if (score.float.index === score.integer.index) continue;
+      const both = { float: float.run([pixels])[0]!, integer: model.logitsOfPixels(pixels) };
+      answers.push(both);
+      const named = { float: choice(both.float), integer: choice(both.integer) };
+      if (output !== 'softmax' || named.float.index === named.integer.index) continue;
       differences.push({
         photo: relative(folder, photo).split(sep).join('/'),
         thumbnail: await thumbnail(pixels, imageSize),
-        float: score.float,
-        integer: score.integer,
+        ...named,
       });
     }
     progress.update(wanted, wanted);
@@ -145,7 +165,7 @@ async function compare(
     float.dispose();
     model.dispose();
   }
-  return { read, unreadable, agreement: agreementOf(scores, differences) };
+  return { read, unreadable, agreement: agreementOf(output, answers, differences) };
 }
 
 /** Undefined where it cannot be read; whatever else fails is no fault of the photo. */
@@ -159,44 +179,55 @@ async function readable(photo: string, { preprocessing }: IntegerModel): Promise
   }
 }
 
-/** Of one photo. */
-interface Score {
-  readonly float: Choice;
-  readonly integer: Choice;
-  readonly kl: number;
-  readonly margin: number;
+/** The logits of both models for one photo. */
+interface Answers {
+  readonly float: Float32Array;
+  readonly integer: Float32Array;
 }
 
-function scoreOf(floatLogits: Float32Array, integerLogits: Float32Array): Score {
-  const p = logProbabilities(floatLogits);
-  const q = logProbabilities(integerLogits);
-  const [first, second] = ranked(floatLogits, 2) as [number, number | undefined];
-  const [best] = ranked(integerLogits, 1) as [number];
-  const runnerUp = second === undefined ? 0 : Math.exp(p[second]!);
-  return {
-    float: { index: first, probability: Math.exp(p[first]!) },
-    integer: { index: best, probability: Math.exp(q[best]!) },
-    kl: divergence(p, q),
-    margin: Math.exp(p[first]!) - runnerUp,
-  };
+function choice(logits: Float32Array): Choice {
+  const [index] = ranked(logits, 1) as [number];
+  return { index, probability: probabilities(logits)[index]! };
 }
 
-function agreementOf(scores: readonly Score[], differences: readonly Difference[]): Agreement {
-  const isSame = ({ float, integer }: Score) => float.index === integer.index;
-  const same = scores.filter(isSame);
-  const different = scores.filter((score) => !isSame(score));
+function agreementOf(
+  output: Output,
+  answers: readonly Answers[],
+  differences: readonly Difference[],
+): Agreement {
+  if (output === 'value') {
+    const distances = answers.map(({ float, integer }) => Math.abs(float[0]! - integer[0]!));
+    const sum = distances.reduce((total, distance) => total + distance, 0);
+    return { output, difference: sum / distances.length, largest: Math.max(...distances) };
+  }
+  const near = answers.map(({ float, integer }) => nearness(float, integer, output));
+  const mean = meanNearness(near);
+  if (output === 'sigmoid') return { output, ...mean };
+  const margins = answers.map(({ float }, i) => ({
+    isSame: near[i]!.agreement === 1,
+    margin: margin(float),
+  }));
+  const [same, different] = [true, false].map((wanted) => margins.filter(({ isSame }) => isSame === wanted));
   return {
-    same: same.length,
-    kl: scores.reduce((sum, { kl }) => sum + kl, 0) / scores.length,
+    output,
+    same: same!.length,
+    kl: mean.kl,
     margins: {
-      ...(same.length > 0 ? { same: medianMargin(same) } : {}),
-      ...(different.length > 0 ? { different: medianMargin(different) } : {}),
+      ...(same!.length > 0 ? { same: medianMargin(same!) } : {}),
+      ...(different!.length > 0 ? { different: medianMargin(different!) } : {}),
     },
     differences,
   };
 }
 
-function medianMargin(scores: readonly Score[]): number {
+/** Between the probabilities of the first two classes. */
+function margin(logits: Float32Array): number {
+  const p = probabilities(logits);
+  const [first, second] = ranked(p, 2) as [number, number];
+  return p[first]! - p[second]!;
+}
+
+function medianMargin(scores: readonly { margin: number }[]): number {
   const sorted = scores.map(({ margin }) => margin).sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)]!;
 }

@@ -3,16 +3,18 @@ import { writeOutput } from '../output-file.js';
 import { warn } from '../report.js';
 import { readAssets } from './assets.js';
 import { type PageSource, renderPage, worstLayers } from './page.js';
-import { measureQuality, type Quality } from './quality.js';
+import { type Agreement, measureQuality, type Quality } from './quality.js';
 
 /** The figures of the page for the summary: none without photos, no agreement of a backbone. */
 export interface ReportSummary {
   readonly photos?: number;
   /** The photos have calibrated too. */
   readonly seen?: boolean;
-  /** Percent of the photos. */
+  /** Percent of the photos with the same class; of a multi-label model, of the decisions about a class of a photo. */
   readonly agreement?: number;
   readonly kl?: number;
+  /** Of a regression model: mean distance between the values of the models. */
+  readonly difference?: number;
   readonly worst?: readonly Pick<LayerError, 'name' | 'error' | 'growth'>[];
 }
 
@@ -37,11 +39,20 @@ export async function writeReport(
   }
 }
 
+function agreementFigures(
+  agreement: Agreement,
+  photos: number,
+): Pick<ReportSummary, 'agreement' | 'kl' | 'difference'> {
+  if (agreement.output === 'value') return { difference: agreement.difference };
+  const share = agreement.output === 'softmax' ? agreement.same / photos : agreement.agreement;
+  return { agreement: 100 * share, kl: agreement.kl };
+}
+
 function summaryOf({ photos, seen, agreement, layers }: Quality): ReportSummary {
   return {
     photos,
     seen,
-    ...(agreement ? { agreement: (100 * agreement.same) / photos, kl: agreement.kl } : {}),
+    ...(agreement ? agreementFigures(agreement, photos) : {}),
     worst: worstLayers(layers, ({ error }) => error).map(({ name, error, growth }) => ({
       name,
       error,

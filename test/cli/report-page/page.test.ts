@@ -9,10 +9,21 @@ import { readSafetensors, writeSafetensors } from '../../../src/checkpoint/safet
 import { load } from '../../../src/classify.js';
 import { interval } from '../../../src/cli/report-page/interval.js';
 import { type PageSource, renderPage } from '../../../src/cli/report-page/page.js';
-import { measureQuality, type Quality } from '../../../src/cli/report-page/quality.js';
+import {
+  type ClassAgreement,
+  measureQuality,
+  type Quality,
+  type ValueAgreement,
+} from '../../../src/cli/report-page/quality.js';
 import { partSizes } from '../../../src/cli/report-page/sizes.js';
 import { drawOrder } from '../../../src/quantize/draw.js';
-import { evaluate, type QuantizeOptions, quantize } from '../../../src/quantize/index.js';
+import {
+  type ClassificationReport,
+  evaluate,
+  type QuantizeOptions,
+  quantize,
+  type ValueReport,
+} from '../../../src/quantize/index.js';
 import { noiseImage, rgbPng } from '../../image/support.js';
 import { tinyFloatFile, tinySwin, tinySwinFile, tinySwinInteger } from '../../support/tiny-integer.js';
 import { Scratch } from '../support.js';
@@ -42,14 +53,14 @@ async function made(
 }
 
 let source: PageSource;
-let quality: Quality;
+let quality: Quality & { agreement: ClassAgreement };
 let page: string;
 let elements: Element[];
 beforeAll(async () => {
   // measured against another model of its shape, so that there are differences
   const other = readFloatModel(tinyFloatFile({ seed: 5, config: { crop_pct: 1 } }), { labels: LABELS });
   source = { ...(await made()), float: other };
-  quality = (await measureQuality(source))!;
+  quality = (await measureQuality(source)) as typeof quality;
   page = renderPage(source, quality, ASSETS);
   elements = elementsOf(page);
 });
@@ -61,7 +72,7 @@ const all = (name: string) => elements.filter((element) => element.name === name
 
 describe('the page', () => {
   test('hostile labels, file names and paths are text', () => {
-    expect(quality.agreement!.differences.length).toBeGreaterThan(0);
+    expect(quality.agreement.differences.length).toBeGreaterThan(0);
     expect(all('script').map(({ inner }) => inner)).toEqual([ASSETS.plotter, ASSETS.script]);
     for (const { attributes } of elements)
       for (const name of attributes.keys()) expect(name).not.toMatch(/^on/);
@@ -119,10 +130,10 @@ describe('the page', () => {
 
   test('its figures', () => {
     const { agreement, photos: compared } = quality;
-    shows(page, `${agreement!.same} of ${compared}; 95 % interval`);
-    const percent = (100 * agreement!.same) / compared;
+    shows(page, `${agreement.same} of ${compared}; 95 % interval`);
+    const percent = (100 * agreement.same) / compared;
     shows(page, `<b>${percent.toFixed(percent === 100 || percent === 0 ? 0 : 1)} %</b>same class as float`);
-    shows(page, `<b>${agreement!.kl.toFixed(4)}</b>mean KL from float, nats`);
+    shows(page, `<b>${agreement.kl.toFixed(4)}</b>mean KL from float, nats`);
     shows(page, 'Measured on 8 photos of the calibration folder, none of which calibrated.');
     shows(page, '<dd>4 photos of 12, seed 0</dd>');
   });
@@ -159,7 +170,7 @@ describe('the page', () => {
     const result = { ...source.result, model: { ...source.result.model, labels } };
     const long = renderPage(
       { ...source, result },
-      { ...quality, agreement: { ...quality.agreement!, differences } },
+      { ...quality, agreement: { ...quality.agreement, differences } },
       ASSETS,
     );
     elementsOf(long);
@@ -174,16 +185,49 @@ describe('quality', () => {
     const unseen = drawOrder(photos, 0).slice(4);
     const model = await load(source.result.bytes);
     const labelled = unseen.map((image) => ({ image, class: 0 }));
-    const { reference } = await evaluate(model, labelled, { reference: source.float });
+    const report = await evaluate(model, labelled, { reference: source.float });
+    const { reference } = report as ClassificationReport;
     expect(quality).toMatchObject({ photos: 8, available: 8, seen: false, unreadable: 0, measured: 8 });
-    expect((100 * quality.agreement!.same) / 8).toBeCloseTo(reference!.agreement, 10);
-    expect(quality.agreement!.kl).toBeCloseTo(reference!.kl, 10);
-    for (const { photo, float, integer } of quality.agreement!.differences) {
+    expect((100 * quality.agreement.same) / 8).toBeCloseTo(reference!.agreement, 10);
+    expect(quality.agreement.kl).toBeCloseTo(reference!.kl, 10);
+    for (const { photo, float, integer } of quality.agreement.differences) {
       const [best] = await model.classify(join(folder, photo), { top: 1 });
       expect(integer).toEqual({ index: best!.index, probability: expect.closeTo(best!.probability, 6) });
       expect(float.index).not.toBe(integer.index);
     }
     model.dispose();
+  });
+
+  test('of a multi-label model: decisions, and no confused classes', async () => {
+    const several = await made({ calibrationImages: 4, output: 'sigmoid' });
+    const measured = (await measureQuality(several))!;
+    expect(measured.agreement).toEqual({
+      output: 'sigmoid',
+      agreement: expect.any(Number),
+      kl: expect.any(Number),
+    });
+    const shown = renderPage(several, measured, ASSETS);
+    shows(shown, '</b>same decisions as float');
+    shows(shown, '<dt>Logits</dt><dd>each class by itself (sigmoid)</dd>');
+    for (const absent of ['Confused classes', 'Margin', 'Same class'])
+      expect(shown.includes(absent)).toBe(false);
+  });
+
+  test('of a regression model: the distance of the values', async () => {
+    const float = tinyFloatFile({ classes: 1, config: { crop_pct: 1 } });
+    const one = await made({ calibrationImages: 4, output: 'value', labels: ['age'] }, float);
+    const measured = (await measureQuality(one))!;
+    const model = await load(one.result.bytes);
+    const images = drawOrder(photos, 0)
+      .slice(4)
+      .map((image) => ({ image, value: 0 }));
+    const { reference } = (await evaluate(model, images, { reference: one.float })) as ValueReport;
+    const { difference, largest } = measured.agreement as ValueAgreement;
+    expect(difference).toBeCloseTo(reference!.difference, 10);
+    expect(largest).toBeGreaterThanOrEqual(difference);
+    const shown = renderPage(one, measured, ASSETS);
+    shows(shown, '</b>mean distance from float');
+    for (const absent of ['Mean KL', 'Confused classes']) expect(shown.includes(absent)).toBe(false);
   });
 
   test('where all photos calibrated, on these, and the page says so', async () => {

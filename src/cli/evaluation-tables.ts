@@ -1,0 +1,81 @@
+import type {
+  ClassificationReport,
+  EvaluationReport,
+  MultiLabelReport,
+  ValueReport,
+} from '../quantize/index.js';
+import { formatValue } from './format.js';
+
+type Row = readonly string[];
+
+/** What `fqvit eval` says beside the time, as rows of tables; heads first. */
+export interface EvaluationTables {
+  /** Of the integer model and, where there is one, of the float model. */
+  readonly figures: readonly Row[];
+  /** What goes behind the name of each class; none for a regression. */
+  readonly classes: readonly Row[];
+  /** How near the models are to each other, without a head. */
+  readonly nearness: readonly Row[];
+}
+
+export function evaluationTables(report: EvaluationReport): EvaluationTables {
+  if (report.output === 'softmax') return accuracy(report);
+  return report.output === 'sigmoid' ? precision(report) : errors(report);
+}
+
+function accuracy({ top1, top5, classes, reference }: ClassificationReport): EvaluationTables {
+  const row = (of: { top1: number; top5: number }) => [percent(of.top1, 2), percent(of.top5, 2)];
+  return {
+    figures: [['top-1', 'top-5'], row({ top1, top5 }), ...(reference ? [row(reference)] : [])],
+    classes: [
+      ['images', 'top-1', ...(reference ? ['float'] : [])],
+      ...classes.map((one) => [String(one.images), ...percents(one.top1, one.referenceTop1)]),
+    ],
+    nearness: reference
+      ? nearness(reference, 'of images in the same class', 'mean, float against integer')
+      : [],
+  };
+}
+
+function precision({ mAP, classes, reference }: MultiLabelReport): EvaluationTables {
+  return {
+    figures: [['mAP'], [percent(mAP, 2)], ...(reference ? [[percent(reference.mAP, 2)]] : [])],
+    classes: [
+      ['images', 'AP', ...(reference ? ['float'] : [])],
+      ...classes.map((one) => [String(one.images), ...percents(one.ap, one.referenceAp)]),
+    ],
+    nearness: reference
+      ? nearness(
+          reference,
+          'of decisions alike: each class of each image, there above 50 %',
+          'mean over them, float against integer',
+        )
+      : [],
+  };
+}
+
+function errors({ mae, rmse, reference }: ValueReport): EvaluationTables {
+  const row = (of: { mae: number; rmse: number }) => [formatValue(of.mae), formatValue(of.rmse)];
+  return {
+    figures: [['MAE', 'RMSE'], row({ mae, rmse }), ...(reference ? [row(reference)] : [])],
+    classes: [],
+    nearness: reference
+      ? [['difference', `${formatValue(reference.difference)} between the models, mean`]]
+      : [],
+  };
+}
+
+function nearness({ agreement, kl }: { agreement: number; kl: number }, what: string, mean: string): Row[] {
+  return [
+    ['agreement', `${percent(agreement, 2)} ${what}`],
+    ['KL', `${kl.toFixed(4)} nats (${mean})`],
+  ];
+}
+
+function percents(...values: readonly (number | undefined)[]): string[] {
+  return values.filter((value) => value !== undefined).map((value) => percent(value, 1));
+}
+
+function percent(value: number, digits: number): string {
+  return `${value.toFixed(digits)} %`;
+}

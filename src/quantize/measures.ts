@@ -1,0 +1,256 @@
+/** What `evaluate` says of a model, by what its logits mean. */
+
+import type { Output } from '../checkpoint/output.js';
+import { ranked } from '../rank.js';
+import { averagePrecision } from './average-precision.js';
+import { meanNearness, type Nearness, nearness } from './nearness.js';
+
+interface Timed {
+  /** Median time of a forward pass, pixels to logits. */
+  readonly msPerImage: number;
+}
+
+interface Evaluation<Kind extends Output, Figures, Near> extends Timed {
+  /** What the logits mean, and so which figures there are. */
+  readonly output: Kind;
+  readonly images: number;
+  /** Of the float model on the same images, and how near the integer model is to it. */
+  readonly reference?: Figures & Near & Timed;
+}
+
+/** Percentages, 0..100. */
+interface Top {
+  readonly top1: number;
+  readonly top5: number;
+}
+
+/** The images of one class. */
+export interface ClassReport {
+  /** Of the class. */
+  readonly index: number;
+  readonly images: number;
+  /** Percentages, 0..100, of the integer model and of the float reference. */
+  readonly top1: number;
+  readonly referenceTop1?: number;
+}
+
+/**
+ * Of a model whose classes exclude one another. `agreement`: percentage of images on which both models name the same class; `kl`: mean
+ * KL(float ‖ integer) of the class distributions, in nats.
+ */
+export interface ClassificationReport extends Evaluation<'softmax', Top, Nearness>, Top {
+  /** Each class that there are images of, by its index. */
+  readonly classes: readonly ClassReport[];
+}
+
+/** Percentages, 0..100. */
+interface MeanPrecision {
+  /** Mean of the average precision of the classes that are in some image. */
+  readonly mAP: number;
+}
+
+/** One class, and the images that it is in. */
+export interface PrecisionReport {
+  /** Of the class. */
+  readonly index: number;
+  readonly images: number;
+  /** Average precision, percentages, 0..100, of the integer model and of the float reference. */
+  readonly ap: number;
+  readonly referenceAp?: number;
+}
+
+/**
+ * Of a multi-label model. `agreement`: percentage of decisions, a class of an image each, that both models make alike, the class being there
+ * above one half; `kl`: KL(float ‖ integer) of such a decision in nats, the mean over classes and images.
+ */
+export interface MultiLabelReport extends Evaluation<'sigmoid', MeanPrecision, Nearness>, MeanPrecision {
+  /** Each class that is in some image, by its index. */
+  readonly classes: readonly PrecisionReport[];
+}
+
+/** In the unit of the values. */
+interface Distances {
+  /** Mean absolute error. */
+  readonly mae: number;
+  /** Root of the mean squared error. */
+  readonly rmse: number;
+}
+
+/** Of a regression model. `difference`: mean distance between the values of the two models. */
+export interface ValueReport
+  extends Evaluation<'value', Distances, { readonly difference: number }>,
+    Distances {}
+
+export type EvaluationReport = ClassificationReport | MultiLabelReport | ValueReport;
+
+/** Medians, in ms. */
+export interface Times {
+  readonly integer: number;
+  readonly float: number;
+}
+
+export interface Measure {
+  /** @param float the logits of the reference, where there is one */
+  add(integer: Float32Array, float: Float32Array | undefined): void;
+  /** Of all images. */
+  report(times: Times): EvaluationReport;
+}
+
+/** The true classes of each image, or its true value. */
+export interface Truth {
+  readonly classes: readonly number[];
+  readonly value: number;
+}
+
+/** @param truths of the images, in the order in which they will be added */
+export function measureOf(output: Output, truths: readonly Truth[]): Measure {
+  if (output === 'value') return new Errors(truths.map(({ value }) => value));
+  const classes = truths.map(({ classes: of }) => of);
+  return output === 'softmax' ? new Accuracy(classes) : new Precision(classes);
+}
+
+/** The images of each class that is there. */
+function countByClass(truths: readonly (readonly number[])[]): [index: number, images: number][] {
+  const counts = new Map<number, number>();
+  for (const index of truths.flat()) counts.set(index, (counts.get(index) ?? 0) + 1);
+  return [...counts].sort(([a], [b]) => a - b);
+}
+
+/** How often the true class comes first, and is among the first five. */
+class Accuracy implements Measure {
+  readonly #integer = new TopCount();
+  readonly #float = new TopCount();
+  readonly #near: Nearness[] = [];
+  #added = 0;
+
+  constructor(private readonly truths: readonly (readonly number[])[]) {}
+
+  add(integer: Float32Array, float: Float32Array | undefined): void {
+    const [truth] = this.truths[this.#added++]! as [number];
+    this.#integer.add(truth, integer);
+    if (float === undefined) return;
+    this.#float.add(truth, float);
+    this.#near.push(nearness(float, integer, 'softmax'));
+  }
+
+  report({ integer: msPerImage, float }: Times): ClassificationReport {
+    const { length: images } = this.truths;
+    const hasFloat = this.#near.length > 0;
+    const classes = countByClass(this.truths).map(([index, count]) => ({
+      index,
+      images: count,
+      top1: (100 * this.#integer.right(index)) / count,
+      ...(hasFloat ? { referenceTop1: (100 * this.#float.right(index)) / count } : {}),
+    }));
+    const report = {
+      output: 'softmax',
+      images,
+      ...this.#integer.percentages(images),
+      classes,
+      msPerImage,
+    } as const;
+    if (!hasFloat) return report;
+    const reference = { ...this.#float.percentages(images), ...inPercent(this.#near), msPerImage: float };
+    return { ...report, reference };
+  }
+}
+
+class TopCount {
+  #top5 = 0;
+  /** Images whose best class is the true one, by class. */
+  readonly #right = new Map<number, number>();
+
+  add(truth: number, logits: Float32Array): void {
+    const best = ranked(logits, 5);
+    if (best[0] === truth) this.#right.set(truth, this.right(truth) + 1);
+    if (best.includes(truth)) this.#top5++;
+  }
+
+  right(truth: number): number {
+    return this.#right.get(truth) ?? 0;
+  }
+
+  percentages(images: number): { top1: number; top5: number } {
+    const right = [...this.#right.values()].reduce((sum, count) => sum + count, 0);
+    return { top1: (100 * right) / images, top5: (100 * this.#top5) / images };
+  }
+}
+
+/** How well the logits of each class order the images: all of them are kept. */
+class Precision implements Measure {
+  readonly #integer: Float32Array[] = [];
+  readonly #float: Float32Array[] = [];
+
+  constructor(private readonly truths: readonly (readonly number[])[]) {}
+
+  add(integer: Float32Array, float: Float32Array | undefined): void {
+    this.#integer.push(integer);
+    if (float !== undefined) this.#float.push(float);
+  }
+
+  report({ integer: msPerImage, float }: Times): MultiLabelReport {
+    const hasFloat = this.#float.length > 0;
+    const classes = countByClass(this.truths).map(([index, count]) => ({
+      index,
+      images: count,
+      ap: this.#precision(this.#integer, index),
+      ...(hasFloat ? { referenceAp: this.#precision(this.#float, index) } : {}),
+    }));
+    const { length: images } = this.truths;
+    const mAP = mean(classes.map(({ ap }) => ap));
+    const report = { output: 'sigmoid', images, mAP, classes, msPerImage } as const;
+    if (!hasFloat) return report;
+    const near = inPercent(this.#float.map((logits, i) => nearness(logits, this.#integer[i]!, 'sigmoid')));
+    const referenceMap = mean(classes.map(({ referenceAp }) => referenceAp!));
+    return { ...report, reference: { mAP: referenceMap, ...near, msPerImage: float } };
+  }
+
+  #precision(logits: readonly Float32Array[], index: number): number {
+    const scores = logits.map((one) => one[index]!);
+    return (
+      100 *
+      averagePrecision(
+        scores,
+        this.truths.map((classes) => classes.includes(index)),
+      )
+    );
+  }
+}
+
+/** How far the values are from the true ones. */
+class Errors implements Measure {
+  readonly #integer: number[] = [];
+  readonly #float: number[] = [];
+
+  constructor(private readonly truths: readonly number[]) {}
+
+  add([integer]: Float32Array, float: Float32Array | undefined): void {
+    this.#integer.push(integer!);
+    if (float !== undefined) this.#float.push(float[0]!);
+  }
+
+  report({ integer: msPerImage, float }: Times): ValueReport {
+    const { length: images } = this.truths;
+    const report = { output: 'value', images, ...distances(this.#integer, this.truths), msPerImage } as const;
+    if (this.#float.length === 0) return report;
+    const { mae: difference } = distances(this.#integer, this.#float);
+    return {
+      ...report,
+      reference: { ...distances(this.#float, this.truths), difference, msPerImage: float },
+    };
+  }
+}
+
+function distances(values: readonly number[], expected: readonly number[]): Distances {
+  const each = values.map((value, i) => Math.abs(value - expected[i]!));
+  return { mae: mean(each), rmse: Math.sqrt(mean(each.map((distance) => distance ** 2))) };
+}
+
+function inPercent(all: readonly Nearness[]): Nearness {
+  const { agreement, kl } = meanNearness(all);
+  return { agreement: 100 * agreement, kl };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,36 @@
+import type { Output } from '../checkpoint/output.js';
+import { divergence, logProbabilities, ranked } from '../rank.js';
+
+/** How near an integer model is to its float model, on one image or in the mean of several. */
+export interface Nearness {
+  /** 0..1. `softmax`: whether both name the same class; `sigmoid`: classes that both have on the same side of one half. */
+  readonly agreement: number;
+  /** KL(float ‖ integer) in nats. `softmax`: of the distribution over classes; `sigmoid`: of that of each class, the mean of them. */
+  readonly kl: number;
+}
+
+/** Of the logits of one image. */
+export function nearness(
+  float: Float32Array,
+  integer: Float32Array,
+  output: Exclude<Output, 'value'>,
+): Nearness {
+  if (output === 'softmax') {
+    const isSame = ranked(float, 1)[0] === ranked(integer, 1)[0];
+    return {
+      agreement: isSame ? 1 : 0,
+      kl: divergence(logProbabilities(float), logProbabilities(integer)),
+    };
+  }
+  const each = Array.from(float, (logit, i) => ({
+    agreement: logit > 0 === integer[i]! > 0 ? 1 : 0,
+    // of a class that is there or not: the softmax of its logit beside 0
+    kl: divergence(logProbabilities([logit, 0]), logProbabilities([integer[i]!, 0])),
+  }));
+  return meanNearness(each);
+}
+
+export function meanNearness(all: readonly Nearness[]): Nearness {
+  const mean = (of: (one: Nearness) => number) => all.reduce((sum, one) => sum + of(one), 0) / all.length;
+  return { agreement: mean(({ agreement }) => agreement), kl: mean(({ kl }) => kl) };
+}
