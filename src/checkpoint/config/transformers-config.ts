@@ -216,7 +216,12 @@ function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
       'size: expected { height, width } of a square or a crop after it, found { shortest_edge } and no crop',
     );
   }
-  const { squash: isSquareCrop, length: size } = lengthOf(json.crop_size ?? 224, 'crop_size', true, refuse);
+  const { squash: isSquareCrop, length: size } = lengthOf(
+    json.crop_size ?? usual.cropSize,
+    'crop_size',
+    true,
+    refuse,
+  );
   if (isSquareCrop && size <= resized) return { squash, resized, size };
   return refuse(
     `crop_size: expected a square of at most ${resized}, the size before the crop, found ${shown(size)}`,

@@ -82,7 +82,9 @@ export interface Processor {
   readonly crop: boolean | undefined;
   /** Pillow's number of the filter. */
   readonly resample: number | undefined;
-  readonly size: number | undefined;
+  readonly size: object | undefined;
+  /** Undefined where the class has none of its own. */
+  readonly cropSize?: number;
 }
 
 const HALF = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const;
@@ -93,15 +95,19 @@ const CLIP = {
 
 /** By `image_processor_type` without `ImageProcessor`, `ImageProcessorFast`, `ImageProcessorPil` or `FeatureExtractor`. */
 export const PROCESSORS = {
-  ViT: { square: true, crop: false, resample: 2, size: 224, ...HALF },
-  DeiT: { square: true, crop: true, resample: 3, size: 256, ...HALF },
-  Bit: { square: false, crop: true, resample: 3, size: 224, ...CLIP },
-  CLIP: { square: false, crop: true, resample: 3, size: 224, ...CLIP },
-  ViTHybrid: { square: false, crop: true, resample: 3, size: 224, ...CLIP },
-  ConvNext: { square: false, crop: false, resample: undefined, size: 384, ...HALF },
-  Beit: { square: true, crop: undefined, resample: 3, size: undefined, ...HALF },
-  Siglip: { square: false, crop: false, resample: 3, size: 224, ...HALF },
+  ViT: { square: true, crop: false, resample: 2, size: squareOf(224), ...HALF },
+  DeiT: { square: true, crop: true, resample: 3, size: squareOf(256), cropSize: 224, ...HALF },
+  Bit: { square: false, crop: true, resample: 3, size: { shortest_edge: 224 }, cropSize: 224, ...CLIP },
+  CLIP: { square: false, crop: true, resample: 3, size: { shortest_edge: 224 }, cropSize: 224, ...CLIP },
+  ViTHybrid: { square: false, crop: true, resample: 3, size: { shortest_edge: 224 }, cropSize: 224, ...CLIP },
+  ConvNext: { square: false, crop: false, resample: undefined, size: { shortest_edge: 384 }, ...HALF },
+  Beit: { square: true, crop: undefined, resample: 3, size: undefined, cropSize: 224, ...HALF },
+  Siglip: { square: false, crop: false, resample: 3, size: squareOf(224), ...HALF },
 } satisfies Readonly<Record<string, Processor>>;
+
+function squareOf(side: number) {
+  return { height: side, width: side };
+}
 
 export const TRANSFORMERS_CONFIG: VerdictTable = {
   title: 'config.json of transformers',

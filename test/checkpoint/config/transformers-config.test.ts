@@ -134,6 +134,7 @@ describe('how photos are prepared', () => {
       1,
       'squash',
     ],
+    ["SigLIP's own size is a square", { image_processor_type: 'SiglipImageProcessor' }, 1, 'squash'],
     [
       'what the class does where the file is silent',
       { image_processor_type: 'DeiTImageProcessor' },
@@ -224,6 +225,7 @@ describe('how photos are prepared', () => {
     [{ image_processor_type: 'ImageGPTImageProcessor' }, 'image_processor_type: expected one of'],
     [{ size: { shortest_edge: 224 } }, 'size: expected { height, width } of a square or a crop after it'],
     [{ size: { shortest_edge: 224, longest_edge: 500 } }, 'size: expected a number'],
+    [{ do_center_crop: true }, 'crop_size: expected a number, { height, width } of a square'],
     [{ size: [224, 192] }, 'size: expected a number'],
     [{ crop_pct: 0.9 }, 'crop_pct: expected a ConvNextImageProcessor, found 0.9'],
     [{ do_rescale: null }, 'do_rescale: expected true or false, found null'],
