@@ -16,12 +16,13 @@ export function readSharedJson<T>(path: string): T {
 /**
  * A suite that needs the reference data: where it is absent, it is one skipped test whose name counts what was skipped.
  * @param count tests in the suite
+ * @param path what of the data it needs
  */
-export function describeWithShared(name: string, count: number, suite: () => void): void {
-  if (existsSync(shared)) {
+export function describeWithShared(name: string, count: number, suite: () => void, path = ''): void {
+  if (existsSync(`${shared}${path}`)) {
     describe(name, suite);
     return;
   }
-  console.warn(`SKIPPED ${count} tests (${name}): ../shared is absent`);
+  console.warn(`SKIPPED ${count} tests (${name}): ../shared/${path} is absent`);
   test.skip(name, () => {});
 }
