@@ -51,12 +51,12 @@ function sinc(x: number): number {
 }
 
 /**
- * Pillow's antialiased `Image.resize`, bit for bit: its 8-bit fixed-point path in `libImaging/Resample.c`
- * (`ImagingResample`), horizontal pass first, each rounded to 8 bits. A pass that would not change the size is left out.
+ * The `Image.resize` of Pillow 13.0, bit for bit: its 8-bit fixed-point path in `libImaging/Resample.c` (`ImagingResampleInner`), two
+ * passes, each rounded and clipped to 8 bits. A pass that would not change the size is left out.
  *
- * This is what Pillow 3.3 to 12.1 give. Later ones run the vertical pass first where they expect it to be faster
- * (12.2: pictures more than 100 times as high as wide; 13.0: whenever the height shrinks much more than the
- * width), which changes some bytes; accuracies of published models were measured with the earlier order.
+ * The horizontal pass comes first, unless the picture loses more than twice as many rows as columns. The order decides
+ * some bytes. Pillow 3.3 to 12.1 always run the horizontal pass first, and 12.2 and 12.3 unless the picture is more than 100 times as
+ * high as wide, so tall pictures differ there: by up to 35 of 255 in noise with Lanczos, 18 with bicubic, 1 with bilinear.
  *
  * @param image `[h, w, 3]`
  * @param width pixels in a row of the result, at least 1
@@ -92,19 +92,39 @@ export function resizeRegion(
   const rows =
     height === image.height ? undefined : weigh(image.height, height, region.top, region.height, filter);
 
-  // The rows of the source that the second pass will read.
-  const firstRow = rows === undefined ? region.top : rows.start[0]!;
-  const rowCount =
-    rows === undefined
-      ? region.height
-      : rows.start[region.height - 1]! + rows.count[region.height - 1]! - firstRow;
-
+  const [firstRow, rowCount] = rows === undefined ? [region.top, region.height] : inputs(rows);
+  const { width: outWidth, height: outHeight } = region;
+  if (columns !== undefined && rows !== undefined && verticalFirst(image, width, height)) {
+    const [firstColumn, columnCount] = inputs(columns);
+    const cut = copyColumns(image, firstColumn, columnCount, firstRow, rowCount);
+    const down = {
+      width: columnCount,
+      height: outHeight,
+      data: resizeRows(cut, columnCount, rows, firstRow),
+    };
+    return {
+      width: outWidth,
+      height: outHeight,
+      data: resizeColumns(down, columns, firstColumn, 0, outHeight),
+    };
+  }
   const across =
     columns === undefined
-      ? copyColumns(image, region.left, region.width, firstRow, rowCount)
-      : resizeColumns(image, columns, firstRow, rowCount);
-  const data = rows === undefined ? across : resizeRows(across, region.width, rows, firstRow);
-  return { width: region.width, height: region.height, data };
+      ? copyColumns(image, region.left, outWidth, firstRow, rowCount)
+      : resizeColumns(image, columns, 0, firstRow, rowCount);
+  const data = rows === undefined ? across : resizeRows(across, outWidth, rows, firstRow);
+  return { width: outWidth, height: outHeight, data };
+}
+
+/** Which pass Pillow 13 runs first; it goes by the whole picture, not by the region that is wanted of it. */
+function verticalFirst(image: RgbImage, width: number, height: number): boolean {
+  return image.height - height > Math.max(0, 2 * (image.width - width));
+}
+
+/** The part of the source that a pass reads: its first row or column, and how many. */
+function inputs({ start, count }: Weights): [first: number, length: number] {
+  const last = start.length - 1;
+  return [start[0]!, start[last]! + count[last]! - start[0]!];
 }
 
 /** Pillow's nearest neighbour: `ImagingScaleAffine` of `libImaging/Geometry.c`. */
@@ -197,8 +217,14 @@ function weigh(
   return { start, count, coefficients, taps };
 }
 
-/** The horizontal pass over `rowCount` rows from `firstRow`; `[rowCount, outputs, 3]`. */
-function resizeColumns(image: RgbImage, columns: Weights, firstRow: number, rowCount: number): Uint8Array {
+/** The horizontal pass over `rowCount` rows from `firstRow`, whose first column is column `firstColumn` of the source; `[rowCount, outputs, 3]`. */
+function resizeColumns(
+  image: RgbImage,
+  columns: Weights,
+  firstColumn: number,
+  firstRow: number,
+  rowCount: number,
+): Uint8Array {
   const { start, count, coefficients, taps } = columns;
   const { data: source, width } = image;
   const outputs = start.length;
@@ -210,7 +236,7 @@ function resizeColumns(image: RgbImage, columns: Weights, firstRow: number, rowC
     for (let x = 0; x < outputs; x++) {
       const first = x * taps;
       const last = first + count[x]!;
-      let from = row + start[x]! * 3;
+      let from = row + (start[x]! - firstColumn) * 3;
       let r = HALF;
       let g = HALF;
       let b = HALF;
@@ -230,7 +256,7 @@ function resizeColumns(image: RgbImage, columns: Weights, firstRow: number, rowC
   return new Uint8Array(out.buffer);
 }
 
-/** What the horizontal pass gives where the width stays; `[rowCount, width, 3]`. */
+/** A part of the picture as it is; `[rowCount, width, 3]`. */
 function copyColumns(
   image: RgbImage,
   left: number,
