@@ -3,39 +3,104 @@ import { be16, be32, hasText, le16, le32 } from './bytes.js';
 /** How the stored pixels have to be turned to stand upright: TIFF 6.0, tag 274. 1 is "as they are". */
 export type Orientation = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
 
+/** The blocks of a file that may say its orientation. */
+export interface Metadata {
+  /** TIFF, also behind `Exif\0\0`. */
+  exif?: Uint8Array | undefined;
+  /** XML. */
+  xmp?: Uint8Array | undefined;
+}
+
 const ORIENTATION_TAG = 0x0112;
-const TYPE_SHORT = 3;
-const TYPE_LONG = 4;
 const ENTRY_BYTES = 12;
+/** Bytes of one value, by TIFF type; entries of other types are passed over. */
+const UNIT_BYTES = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8];
+
+/** The headers that Pillow takes for a TIFF's: the first of each order is the specification's. */
+const LITTLE = ['II*\0', 'II\0*'];
+const BIG = ['MM\0*', 'MM*\0', 'MM\0+'];
 
 /**
- * Reads the orientation from an EXIF block: JPEG's APP1 (with its `Exif\0\0`), PNG's eXIf, WebP's EXIF chunk.
- *
- * Only the first directory is read, each of its entries at most once, and no other offset is followed: a block
- * that loops or points outside itself costs no more than a sound one. Nonsense means 1, never an error.
- *
- * @param exif the block, or nothing
+ * The orientation that Pillow's `ImageOps.exif_transpose` goes by: the one in EXIF, or where EXIF says none, XMP's. Where Pillow cannot
+ * read the EXIF block, which most of its readers answer with an exception, the picture stays as it is.
  */
-export function exifOrientation(exif: Uint8Array | undefined): Orientation {
-  if (exif === undefined) return 1;
-  const tiff = hasText(exif, 0, 'Exif\0') ? exif.subarray(6) : exif;
-  if (tiff.length < 8) return 1;
-  const little = hasText(tiff, 0, 'II*\0');
-  if (!little && !hasText(tiff, 0, 'MM\0*')) return 1;
+export function orientationOf({ exif, xmp }: Metadata): Orientation {
+  const value = (exif && exifOrientation(exif)) ?? (xmp && xmpOrientation(xmp)) ?? 1;
+  return Number.isInteger(value) && value >= 1 && value <= 8 ? (value as Orientation) : 1;
+}
+
+/**
+ * The value of the tag, whatever it is; 1 if the block is no TIFF; nothing if it has no such tag.
+ *
+ * Only the first directory is read, each of its entries at most once, and no other directory is followed: a block that loops or
+ * points outside itself costs no more than a sound one. As in Pillow, an entry whose value lies outside ends the directory.
+ */
+function exifOrientation(exif: Uint8Array): number | undefined {
+  let tiff = exif;
+  for (let i = 0; i < 2 && hasText(tiff, 0, 'Exif\0\0'); i++) tiff = tiff.subarray(6);
+  if (tiff.length === 0) return undefined;
+  const little = LITTLE.some((header) => hasText(tiff, 0, header));
+  if (tiff.length < 8 || !(little || BIG.some((header) => hasText(tiff, 0, header)))) return 1;
   const u16 = little ? le16 : be16;
   const u32 = little ? le32 : be32;
 
   const directory = u32(tiff, 4);
-  if (directory < 8 || directory + 2 > tiff.length) return 1;
+  if (directory + 2 > tiff.length) return undefined;
   const entries = u16(tiff, directory);
+  const seen = new Set<number>();
+  let outside = 0;
   for (let i = 0; i < entries; i++) {
     const at = directory + 2 + i * ENTRY_BYTES;
-    if (at + ENTRY_BYTES > tiff.length) return 1;
-    if (u16(tiff, at) !== ORIENTATION_TAG) continue;
+    if (at + ENTRY_BYTES > tiff.length) return undefined;
+    const tag = u16(tiff, at);
     const type = u16(tiff, at + 2);
-    if ((type !== TYPE_SHORT && type !== TYPE_LONG) || u32(tiff, at + 4) !== 1) return 1;
-    const value = type === TYPE_SHORT ? u16(tiff, at + 8) : u32(tiff, at + 8);
-    return value >= 1 && value <= 8 ? (value as Orientation) : 1;
+    const size = u32(tiff, at + 4) * (UNIT_BYTES[type] ?? 0);
+    if (seen.has(tag) || size === 0) continue;
+    let value = at + 8;
+    if (size > 4) {
+      outside += size;
+      if (outside > tiff.length) continue;
+      value = u32(tiff, at + 8);
+      if (value + size > tiff.length) return undefined;
+    }
+    if (tag === ORIENTATION_TAG) return readValue(tiff, value, type, little);
+    seen.add(tag);
   }
-  return 1;
+  return undefined;
+}
+
+/** The first number of the entry; 1 for types that hold none. */
+function readValue(tiff: Uint8Array, at: number, type: number, little: boolean): number {
+  const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.length);
+  switch (type) {
+    case 3:
+      return view.getUint16(at, little);
+    case 4:
+    case 13:
+      return view.getUint32(at, little);
+    case 5:
+      return view.getUint32(at, little) / view.getUint32(at + 4, little);
+    case 6:
+      return view.getInt8(at);
+    case 8:
+      return view.getInt16(at, little);
+    case 9:
+      return view.getInt32(at, little);
+    case 10:
+      return view.getInt32(at, little) / view.getInt32(at + 4, little);
+    case 11:
+      return view.getFloat32(at, little);
+    case 12:
+      return view.getFloat64(at, little);
+    case 16:
+      return Number(view.getBigUint64(at, little));
+    default:
+      return 1;
+  }
+}
+
+/** Pillow's pattern; ASCII, so it finds the same in any encoding that extends ASCII. */
+function xmpOrientation(xmp: Uint8Array): number | undefined {
+  const found = /tiff:Orientation(?:="|>)([0-9])/.exec(new TextDecoder().decode(xmp));
+  return found === null ? undefined : Number(found[1]);
 }

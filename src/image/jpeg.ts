@@ -1,6 +1,6 @@
 import { ImageError } from '../errors.js';
 import { type Codec, CodecFailure, type Decoded } from './codec.js';
-import { exifOrientation } from './exif.js';
+import { orientationOf } from './exif.js';
 import { readJpegStructure } from './jpeg-structure.js';
 import type { ImageContext } from './limits.js';
 import { dropAlpha } from './rgb.js';
@@ -36,7 +36,7 @@ export async function decodeJpeg(
       `${file}: the JPEG header says ${width}×${height}, ${decoded.width}×${decoded.height} came out`,
     );
   for (const warning of decoded.warnings) checkWarning(warning, file);
-  return { image: dropAlpha(decoded), orientation: exifOrientation(exif) };
+  return { image: dropAlpha(decoded), orientation: orientationOf({ exif }) };
 }
 
 /** What libjpeg's last words mean. */

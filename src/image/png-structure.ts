@@ -1,7 +1,9 @@
 import { ImageError } from '../errors.js';
 import { be32, textAt } from './bytes.js';
 import { crc32 } from './crc32.js';
+import type { Metadata } from './exif.js';
 import { checkDimensions, type ImageContext } from './limits.js';
+import { PngText } from './png-text.js';
 
 /** Samples in a pixel by colour type (PNG specification, 11.2.2): 0 grey, 2 RGB, 3 palette, 4 grey + alpha, 6 RGBA. */
 export const SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
@@ -30,60 +32,47 @@ export interface PngStructure {
   header: PngHeader;
   /** RGB triples, for colour type 3. */
   palette: Uint8Array;
-  /** The payloads of all IDAT chunks, joined: one zlib stream. */
+  /** The payloads of the IDAT chunks, joined: one zlib stream. */
   compressed: Uint8Array;
-  /** The payload of the eXIf chunk. */
-  exif?: Uint8Array;
+  metadata: Metadata;
 }
 
 const SIGNATURE_BYTES = 8;
-/** Length, type and CRC around every payload. */
-const CHUNK_OVERHEAD = 12;
+/** Length and type before every payload. */
+const CHUNK_HEADER = 8;
+const CRC_BYTES = 4;
 /** libpng's own limit; it keeps a row within some megabytes. */
 const MAX_SIDE = 1_000_000;
 
 /**
- * Walks through all chunks up to IEND and checks the CRC of each. Ancillary chunks other than eXIf are skipped, so
- * gamma and colour profiles are ignored, as Pillow does. Bytes after IEND are left alone.
+ * Walks through the chunks as Pillow 13 does.
  *
- * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before IEND; `IMAGE_TOO_LARGE`; `IMAGE_DAMAGED` for a
- *   wrong CRC or chunks that contradict each other; `IMAGE_UNSUPPORTED` for Apple's CgBI and unknown critical chunks
+ * Before the pixels each chunk has to be whole and have the right CRC. The pixels are the first run of IDAT chunks, whose CRCs do not
+ * count, since their stream has a checksum of its own; it may also end with the file. What comes behind them may say the orientation: chunks
+ * up to IEND, or up to what cannot be a chunk, whole but of any CRC. Other ancillary chunks are skipped, so gamma and colour profiles are ignored.
+ *
+ * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before the pixels or inside a chunk behind them; `IMAGE_TOO_LARGE`; `IMAGE_DAMAGED` for a
+ *   wrong CRC or chunks that contradict each other; `IMAGE_UNSUPPORTED` for Apple's CgBI, unknown critical chunks and texts that are too long
  */
 export function readPngStructure(bytes: Uint8Array, context: ImageContext): PngStructure {
   const { file } = context;
-  let header: PngHeader | undefined;
-  let palette = new Uint8Array(0);
-  let exif: Uint8Array | undefined;
+  const text = new PngText(file);
   const idat = new Joined(bytes.length);
+  let palette = new Uint8Array(0);
 
-  let at = SIGNATURE_BYTES;
+  let chunk = checkedChunk(bytes, SIGNATURE_BYTES, file);
+  const header = readHeader(chunk.type, chunk.payload, context);
   for (;;) {
-    const length = at + CHUNK_OVERHEAD > bytes.length ? 0 : be32(bytes, at);
-    if (at + CHUNK_OVERHEAD + length > bytes.length)
-      throw new ImageError(
-        'IMAGE_TRUNCATED',
-        `${file}: expected a PNG that ends with IEND, the file ends after ${bytes.length} bytes inside the chunk at ${at}`,
-      );
-    const type = textAt(bytes, at + 4, 4);
-    const payload = bytes.subarray(at + 8, at + 8 + length);
-    const stored = be32(bytes, at + 8 + length);
-    const actual = crc32(bytes, at + 4, at + 8 + length);
-    if (stored !== actual)
-      throw new ImageError(
-        'IMAGE_DAMAGED',
-        `${file}: the ${type} chunk at byte ${at} is damaged: expected CRC ${stored.toString(16)}, found ${actual.toString(16)}`,
-      );
-    if (header === undefined) header = readHeader(type, payload, context);
-    else if (type === 'PLTE') palette = new Uint8Array(payload);
-    else if (type === 'IDAT') idat.add(payload);
-    else if (type === 'eXIf') exif ??= payload;
-    else if (type === 'IEND') break;
-    else if ((bytes[at + 4]! & 0x20) === 0)
-      throw new ImageError(
-        'IMAGE_UNSUPPORTED',
-        `${file}: expected the critical PNG chunks IHDR, PLTE, IDAT and IEND, found ${type} at byte ${at}`,
-      );
-    at += CHUNK_OVERHEAD + length;
+    chunk = checkedChunk(bytes, chunk.next, file);
+    if (chunk.type === 'IDAT' || chunk.type === 'IEND') break;
+    if (chunk.type === 'PLTE') palette = new Uint8Array(chunk.payload);
+    else readOther(chunk, text, file);
+  }
+  let behind: Chunk | undefined = chunk;
+  for (; behind?.type === 'IDAT'; behind = chunkAt(bytes, behind.next)) idat.add(behind.payload);
+  for (; behind !== undefined && behind.type !== 'IEND'; behind = chunkAt(bytes, behind.next)) {
+    if (behind.next - CRC_BYTES > bytes.length) throw truncated(bytes, behind.at, file);
+    if (behind.type !== 'IDAT' && behind.type !== 'PLTE') readOther(behind, text, file);
   }
 
   if (header.colourType === 3 && (palette.length === 0 || palette.length % 3 !== 0 || palette.length > 768))
@@ -91,8 +80,65 @@ export function readPngStructure(bytes: Uint8Array, context: ImageContext): PngS
       'IMAGE_DAMAGED',
       `${file}: expected a PNG palette of 1 to 256 colours, found ${palette.length} bytes`,
     );
-  const structure = { header, palette, compressed: idat.bytes };
-  return exif === undefined ? structure : { ...structure, exif };
+  return { header, palette, compressed: idat.bytes, metadata: text.metadata };
+}
+
+/** A chunk that may have lost its end. */
+interface Chunk {
+  at: number;
+  /** Four letters, digits or underscores, as Pillow has it. */
+  type: string;
+  payload: Uint8Array;
+  /** Where the next one begins, if this one is whole. */
+  next: number;
+}
+
+/** The chunk at a byte, or nothing if its length and type are not there. */
+function chunkAt(bytes: Uint8Array, at: number): Chunk | undefined {
+  if (at + CHUNK_HEADER > bytes.length) return undefined;
+  const type = textAt(bytes, at + 4, 4);
+  if (!/^\w{4}$/.test(type)) return undefined;
+  const end = at + CHUNK_HEADER + be32(bytes, at);
+  return { at, type, payload: bytes.subarray(at + CHUNK_HEADER, end), next: end + CRC_BYTES };
+}
+
+/** A chunk that has to be there. The CRC of IDAT does not count, and its end may be missing. */
+function checkedChunk(bytes: Uint8Array, at: number, file: string): Chunk {
+  const chunk = chunkAt(bytes, at);
+  if (chunk?.type === 'IDAT') return chunk;
+  if (at + CHUNK_HEADER > bytes.length || (chunk !== undefined && chunk.next > bytes.length))
+    throw truncated(bytes, at, file);
+  if (chunk === undefined)
+    throw new ImageError(
+      'IMAGE_DAMAGED',
+      `${file}: expected a PNG chunk at byte ${at}, found the type "${textAt(bytes, at + 4, 4)}"`,
+    );
+  const end = chunk.next - CRC_BYTES;
+  const stored = be32(bytes, end);
+  const actual = crc32(bytes, at + 4, end);
+  if (stored !== actual)
+    throw new ImageError(
+      'IMAGE_DAMAGED',
+      `${file}: the ${chunk.type} chunk at byte ${at} is damaged: expected CRC ${stored.toString(16)}, found ${actual.toString(16)}`,
+    );
+  return chunk;
+}
+
+/** What may say the orientation is read, other ancillary chunks are skipped. */
+function readOther({ at, type, payload }: Chunk, text: PngText, file: string): void {
+  if (/^[A-Z]/.test(type))
+    throw new ImageError(
+      'IMAGE_UNSUPPORTED',
+      `${file}: expected the critical PNG chunks IHDR, PLTE, IDAT and IEND, found ${type} at byte ${at}`,
+    );
+  text.read(type, payload);
+}
+
+function truncated(bytes: Uint8Array, at: number, file: string): ImageError {
+  return new ImageError(
+    'IMAGE_TRUNCATED',
+    `${file}: expected a PNG that ends with IEND, the file ends after ${bytes.length} bytes inside the chunk at ${at}`,
+  );
 }
 
 function readHeader(type: string, payload: Uint8Array, context: ImageContext): PngHeader {

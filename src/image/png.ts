@@ -1,6 +1,6 @@
-import type { Unzlib } from 'fflate';
 import { ImageError } from '../errors.js';
-import { exifOrientation } from './exif.js';
+import { orientationOf } from './exif.js';
+import { InflateError, Inflater } from './inflate.js';
 import type { ImageContext } from './limits.js';
 import { writeRow } from './png-pixels.js';
 import { type PngHeader, type PngStructure, readPngStructure, SAMPLES } from './png-structure.js';
@@ -31,33 +31,24 @@ const WHOLE = [{ x: 0, y: 0, dx: 1, dy: 1 }];
 
 /** Deflate's best: 258 bytes from 2 bits, so no stream grows by more than this. */
 const MAX_INFLATION = 1032;
-/** Compressed bytes inflated at once: at most 16 MB come out before they are looked at. */
-const SLICE = 16 * 1024;
-/** A stored deflate block has at most 65,535 bytes: more input than this without output is no deflate any more. */
-const STALLED = 128 * 1024;
 
 /**
  * Decodes a PNG: every colour type and bit depth, interlaced or not. Of an animated PNG, its still picture.
  *
- * Rows are unfiltered and written as they come out of the inflater, so beside the result only two rows and some
- * megabytes of buffers are held, and the first byte more than the header announces ends it.
+ * Rows are unfiltered and written as they come out of the inflater, so beside the result only two rows and 128 KiB are held.
+ * Each pixel has to come from data; more data than the header announces is left alone, as is a missing checksum, but not a wrong one.
  *
  * @throws {ImageError} what {@link readPngStructure} throws; `IMAGE_TRUNCATED` if there are fewer pixels than the
- *   header says; `IMAGE_DAMAGED` if there are more or they are nonsense
+ *   header says; `IMAGE_DAMAGED` if they are nonsense
  */
-export async function decodePng(bytes: Uint8Array, context: ImageContext): Promise<StoredImage> {
+export function decodePng(bytes: Uint8Array, context: ImageContext): StoredImage {
   const structure = readPngStructure(bytes, context);
-  const { Unzlib } = await import('fflate');
   const { width, height } = structure.header;
-  const data = readPixels(structure, Unzlib, context.file);
-  return { image: { width, height, data }, orientation: exifOrientation(structure.exif) };
+  const data = readPixels(structure, context.file);
+  return { image: { width, height, data }, orientation: orientationOf(structure.metadata) };
 }
 
-function readPixels(
-  { header, palette, compressed }: PngStructure,
-  Inflater: typeof Unzlib,
-  file: string,
-): Uint8Array {
+function readPixels({ header, palette, compressed }: PngStructure, file: string): Uint8Array {
   const passes = passesOf(header);
   const announced = passes.reduce((sum, pass) => sum + pass.height * (1 + rowBytes(header, pass)), 0);
   if (compressed.length * MAX_INFLATION < announced)
@@ -68,24 +59,16 @@ function readPixels(
 
   const out = new Uint8Array(header.width * header.height * 3);
   const rows = new Rows(header, passes, palette, out, file);
-  let lastOutput = 0;
-  let at = 0;
-  const inflater = new Inflater((chunk) => {
-    if (chunk.length > 0) lastOutput = at;
-    rows.write(chunk);
-  });
-  for (; at < compressed.length && !rows.complete; at += SLICE) {
-    try {
-      inflater.push(compressed.subarray(at, at + SLICE));
-    } catch (cause) {
-      if (cause instanceof ImageError) throw cause;
-      throw new ImageError(
-        'IMAGE_DAMAGED',
-        `${file}: the PNG pixels cannot be inflated after ${rows.read} of ${announced} bytes: ${(cause as Error).message}`,
-        { cause },
-      );
-    }
-    if (at - lastOutput > STALLED) break;
+  const inflater = new Inflater(compressed, announced);
+  try {
+    for (let run = inflater.next(); run.length > 0; run = inflater.next()) rows.write(run);
+  } catch (cause) {
+    if (!(cause instanceof InflateError)) throw cause;
+    throw new ImageError(
+      'IMAGE_DAMAGED',
+      `${file}: the PNG pixels cannot be inflated after ${rows.read} of ${announced} bytes: ${cause.message}`,
+      { cause },
+    );
   }
   if (!rows.complete)
     throw new ImageError(
@@ -143,11 +126,6 @@ class Rows {
 
   write(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.length; ) {
-      if (this.complete)
-        throw new ImageError(
-          'IMAGE_DAMAGED',
-          `${this.#file}: expected ${this.read} bytes of PNG pixels, the compressed data goes on`,
-        );
       const taken = Math.min(this.#row.length - this.#filled, chunk.length - at);
       this.#row.set(chunk.subarray(at, at + taken), this.#filled);
       this.#filled += taken;

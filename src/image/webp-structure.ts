@@ -1,24 +1,30 @@
 import { ImageError } from '../errors.js';
 import { hasText, le16, le32, textAt } from './bytes.js';
+import type { Metadata } from './exif.js';
 import { checkDimensions, type ImageContext } from './limits.js';
 
 /** What the chunks of a WebP say, read without decoding a pixel. */
 export interface WebpStructure {
   width: number;
   height: number;
-  /** The payload of the EXIF chunk. */
-  exif?: Uint8Array;
+  metadata: Metadata;
 }
 
 const CHUNK_HEADER = 8;
-/** VP8X flag: animated (WebP container specification, "Extended File Format"). */
+/** VP8X flags (WebP container specification, "Extended File Format"). */
 const ANIMATION = 0x02;
+const XMP = 0x04;
+const EXIF = 0x08;
+
+/** The chunks that pixels or their orientation come from. */
+const KNOWN = ['VP8 ', 'VP8L', 'ALPH', 'EXIF', 'XMP '];
 
 /**
- * Walks through the RIFF chunks.
+ * Walks through the RIFF chunks. Metadata counts where VP8X announces it, as in libwebp and so in Pillow; of several chunks, the first.
+ * Bytes behind the end that RIFF announces are left alone.
  *
  * @throws {ImageError} `IMAGE_TRUNCATED` if the file is shorter than its header says; `IMAGE_TOO_LARGE`;
- *   `IMAGE_UNSUPPORTED` for an animation; `IMAGE_DAMAGED` if there is no picture in it
+ *   `IMAGE_UNSUPPORTED` for an animation; `IMAGE_DAMAGED` if there is no picture in it, or a chunk that is longer than the file says
  */
 export function readWebpStructure(bytes: Uint8Array, context: ImageContext): WebpStructure {
   const { file } = context;
@@ -26,12 +32,18 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
   const end = bytes.length < 12 ? Number.POSITIVE_INFINITY : 8 + le32(bytes, 4);
   let size: { width: number; height: number } | undefined;
   let picture = false;
-  let exif: Uint8Array | undefined;
+  let flags = 0;
+  const metadata: Metadata = {};
 
   for (let at = 12; at + CHUNK_HEADER <= Math.min(end, bytes.length); ) {
     const kind = textAt(bytes, at, 4);
     const length = le32(bytes, at + 4);
     const payload = bytes.subarray(at + CHUNK_HEADER, at + CHUNK_HEADER + length);
+    if (end <= bytes.length && at + CHUNK_HEADER + length > end && KNOWN.includes(kind))
+      throw new ImageError(
+        'IMAGE_DAMAGED',
+        `${file}: expected the ${kind} chunk of the WebP to end within its ${end} bytes, it ends at ${at + CHUNK_HEADER + length}`,
+      );
     const animated =
       kind === 'ANIM' || kind === 'ANMF' || (kind === 'VP8X' && (payload[0]! & ANIMATION) !== 0);
     if (animated)
@@ -40,10 +52,12 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
       // The canvas comes first and has to be as large as the picture, which the decoder checks.
       const read = readSize(kind, payload, file);
       checkDimensions(read.width, read.height, context);
+      if (kind === 'VP8X') flags ||= size === undefined ? payload[0]! : 0;
+      else picture = true;
       size ??= read;
-      picture ||= kind !== 'VP8X';
     }
-    if (kind === 'EXIF') exif ??= payload;
+    if (kind === 'EXIF' && flags & EXIF) metadata.exif ??= payload;
+    if (kind === 'XMP ' && flags & XMP) metadata.xmp ??= payload;
     at += CHUNK_HEADER + length + (length & 1);
   }
   if (end > bytes.length)
@@ -53,7 +67,7 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
     );
   if (size === undefined || !picture)
     throw new ImageError('IMAGE_DAMAGED', `${file}: expected a VP8 or VP8L chunk in the WebP, found none`);
-  return exif === undefined ? size : { ...size, exif };
+  return { ...size, metadata };
 }
 
 function readSize(kind: string, payload: Uint8Array, file: string): { width: number; height: number } {

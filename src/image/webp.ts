@@ -1,6 +1,6 @@
 import { ImageError } from '../errors.js';
 import { type Codec, CodecFailure, type Decoded } from './codec.js';
-import { exifOrientation } from './exif.js';
+import { orientationOf } from './exif.js';
 import type { ImageContext } from './limits.js';
 import { dropAlpha } from './rgb.js';
 import type { StoredImage } from './types.js';
@@ -17,7 +17,7 @@ export async function decodeWebp(
   context: ImageContext,
 ): Promise<StoredImage> {
   const { file } = context;
-  const { width, height, exif } = readWebpStructure(bytes, context);
+  const { width, height, metadata } = readWebpStructure(bytes, context);
   let decoded: Decoded;
   try {
     decoded = await codec.decode(bytes);
@@ -30,5 +30,5 @@ export async function decodeWebp(
       'IMAGE_DAMAGED',
       `${file}: the WebP header says ${width}×${height}, ${decoded.width}×${decoded.height} came out`,
     );
-  return { image: dropAlpha(decoded), orientation: exifOrientation(exif) };
+  return { image: dropAlpha(decoded), orientation: orientationOf(metadata) };
 }

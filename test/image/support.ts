@@ -17,6 +17,8 @@ const DATA = new URL('../../../shared/data/', import.meta.url);
 export interface Expected {
   pillow: string;
   decoded: Record<string, { width: number; height: number; sha256: string }>;
+  /** The lengths at which Pillow reads a file that was cut there. */
+  beginnings: Record<string, number[]>;
   oriented: { width: number; height: number; data: number[] }[];
   resized: { from: [number, number]; to: [number, number]; filter: Interpolation; sha256: string }[];
   preprocessed: {
