@@ -32,3 +32,31 @@ export function textAt(bytes: Uint8Array, at: number, length: number): string {
     text += byte < 32 || byte > 126 ? '?' : String.fromCharCode(byte);
   return text;
 }
+
+/** Joins byte runs; a single run is not copied. Takes no more memory than the file, however many runs there are. */
+export class Joined {
+  readonly #capacity: number;
+  #first: Uint8Array | undefined;
+  #all: Uint8Array | undefined;
+  #length = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  add(run: Uint8Array): void {
+    if (this.#first === undefined) this.#first = run;
+    else {
+      if (this.#all === undefined) {
+        this.#all = new Uint8Array(this.#capacity);
+        this.#all.set(this.#first);
+      }
+      this.#all.set(run, this.#length);
+    }
+    this.#length += run.length;
+  }
+
+  get bytes(): Uint8Array {
+    return (this.#all ?? this.#first ?? new Uint8Array(0)).subarray(0, this.#length);
+  }
+}

@@ -1,5 +1,6 @@
 import { ImageError } from '../errors.js';
-import { be16, hasText } from './bytes.js';
+import { be16, hasText, Joined } from './bytes.js';
+import type { Metadata } from './exif.js';
 import { checkDimensions, type ImageContext } from './limits.js';
 
 /** What the segments of a JPEG say, read without decoding a pixel. */
@@ -7,20 +8,45 @@ export interface JpegStructure {
   /** Stored pixels in a row, before any orientation. */
   width: number;
   height: number;
-  /** 1 (grey) or 3 (YCbCr or RGB). */
-  components: number;
-  /** The payload of the first EXIF segment, beginning with `Exif\0`. */
-  exif?: Uint8Array;
+  components: Component[];
+  progressive: boolean;
+  metadata: Metadata;
+  /** The scans that make the picture. */
+  scans: number;
+  /** The file up to the end of the last of these scans, closed with an end-of-image marker. */
+  picture: Uint8Array;
+  /** Whether that marker is the file's own. */
+  closed: boolean;
+}
+
+/** A colour. */
+export interface Component {
+  id: number;
+  /** Sampling factors. */
+  across: number;
+  down: number;
+}
+
+/** A marker and its segment. */
+export interface Segment {
+  marker: number;
+  /** Without its length. */
+  payload: Uint8Array;
+  /** After the header of a scan, its entropy-coded bytes, with stuffed zeros and restart markers. */
+  coded: Uint8Array;
+  /** Where the segment and these bytes end in the file. */
+  end: number;
 }
 
 // Markers (the byte after 0xFF): ITU-T T.81, table B.1.
 const TEM = 0x01;
-const RST0 = 0xd0;
+export const RST0 = 0xd0;
 const RST7 = 0xd7;
 const SOI = 0xd8;
 const EOI = 0xd9;
-const SOS = 0xda;
+export const SOS = 0xda;
 const APP1 = 0xe1;
+const SOF2 = 0xc2;
 /** SOF0 baseline, SOF1 extended, SOF2 progressive: what the decoder can do. */
 const DECODED_FRAMES = [0xc0, 0xc1, 0xc2];
 const REFUSED_FRAMES: Record<number, string> = {
@@ -36,58 +62,51 @@ const REFUSED_FRAMES: Record<number, string> = {
   207: 'hierarchical JPEG',
 };
 
+const EXIF = 'Exif\0\0';
+const XMP = 'http://ns.adobe.com/xap/1.0/\0';
+
+/** Where one of the first coefficients has not come in full, libjpeg makes up detail from the blocks around; the others it takes for 0. */
+const SMOOTHED = 9;
+
 /** Encoders write about 10 scans. Each costs a pass over the picture, so thousands would cost minutes. */
 const MAX_SCANS = 100;
 
 /**
- * Walks through all segments up to the end-of-image marker, as the decoder itself does not mind when they end early.
+ * Walks through the segments up to the end-of-image marker, or to the end of the scan with which every coefficient of the picture has come
+ * in full: what is behind that, or is missing there, changes no pixel. The decoder itself does not mind when a picture ends early.
  *
- * A thumbnail inside a segment is skipped with its segment, so its own end-of-image marker does not count, and
- * bytes after the end of the image (other pictures, makers' notes) are left alone. Linear in the size of the file.
+ * A thumbnail inside a segment is skipped with its segment, so its own end-of-image marker does not count. Linear in the size of the file.
  *
- * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before the image does or has less than one bit for an
+ * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before the picture does, lacks a colour or has less than one bit for an
  *   8×8 block; `IMAGE_TOO_LARGE`; `IMAGE_UNSUPPORTED` for CMYK, YCCK, 12-bit, lossless, hierarchical or arithmetic
  *   coding; `IMAGE_DAMAGED` for segments that contradict each other.
  */
 export function readJpegStructure(bytes: Uint8Array, context: ImageContext): JpegStructure {
   const { file } = context;
-  let at = 2;
   let frame: Frame | undefined;
-  let exif: Uint8Array | undefined;
+  /** The lowest bit that has come of each of the 64 coefficients of each component; above 13: none. */
+  let bits = new Uint8Array(0);
+  const exif = new Joined(bytes.length);
+  let xmp: Uint8Array | undefined;
   let scans = 0;
   let codedBytes = 0;
+  let end = 0;
+  let closed = false;
 
-  for (;;) {
-    // Between segments the decoder, too, skips what is no marker, and fill bytes (0xFF 0xFF).
-    at = bytes.indexOf(0xff, at);
-    while (at >= 0 && bytes[at + 1] === 0xff) at++;
-    const marker = at < 0 ? undefined : bytes[at + 1];
-    if (marker === undefined) throw truncated(file, bytes, scans);
-    at += 2;
-    if (marker === EOI) break;
-    if (marker === 0 || marker === TEM || (marker >= RST0 && marker <= RST7)) continue;
-    if (marker === SOI)
-      throw new ImageError(
-        'IMAGE_DAMAGED',
-        `${file}: a second JPEG begins inside the first, at byte ${at - 2}`,
-      );
-
-    const length = at + 2 > bytes.length ? 0 : be16(bytes, at);
-    if (at + Math.max(length, 2) > bytes.length) throw truncated(file, bytes, scans);
-    if (length < 2)
-      throw new ImageError(
-        'IMAGE_DAMAGED',
-        `${file}: expected a JPEG segment of at least 2 bytes at byte ${at}, found ${length}`,
-      );
-    const payload = bytes.subarray(at + 2, at + length);
-    at += length;
-
+  for (const { marker, payload, coded, end: segmentEnd } of segments(bytes, file)) {
+    if (marker === EOI) {
+      closed = true;
+      break;
+    }
     if (isFrame(marker)) {
       if (frame !== undefined)
         throw new ImageError('IMAGE_DAMAGED', `${file}: expected one JPEG frame header, found two`);
       frame = readFrame(marker, payload, context);
-    } else if (marker === APP1 && exif === undefined && hasText(payload, 0, 'Exif\0')) {
-      exif = payload;
+      bits = new Uint8Array(64 * frame.components.length).fill(255);
+    } else if (marker === APP1 && scans === 0) {
+      // As in Pillow: EXIF may be spread over several segments, of XMP the last counts.
+      if (hasText(payload, 0, EXIF)) exif.add(payload.subarray(EXIF.length));
+      if (hasText(payload, 0, XMP)) xmp = payload.subarray(XMP.length);
     } else if (marker === SOS) {
       if (frame === undefined)
         throw new ImageError('IMAGE_DAMAGED', `${file}: the JPEG has pixels before its frame header`);
@@ -96,15 +115,27 @@ export function readJpegStructure(bytes: Uint8Array, context: ImageContext): Jpe
           'IMAGE_UNSUPPORTED',
           `${file}: expected a JPEG of at most ${MAX_SCANS} scans, found more`,
         );
-      const end = endOfScan(bytes, at);
-      if (end < 0) throw truncated(file, bytes, scans);
-      codedBytes += end - at;
-      at = end;
+      codedBytes += coded.length;
+      end = segmentEnd;
+      const scan = readScan(payload, frame.components, frame.progressive, file);
+      for (const { component } of scan.parts)
+        bits.fill(scan.low, 64 * component + scan.first, 64 * component + scan.last + 1);
+      if (bits.every((low) => low === 0)) {
+        closed = bytes[end] === 0xff && bytes[end + 1] === EOI;
+        break;
+      }
     }
   }
 
-  if (frame === undefined || scans === 0)
-    throw new ImageError('IMAGE_TRUNCATED', `${file}: the JPEG ends at byte ${at} without any pixels`);
+  const whole = bits.every((low, i) => low === 0 || (closed && i % 64 > SMOOTHED));
+  if (frame === undefined || scans === 0 || !whole)
+    throw new ImageError(
+      'IMAGE_TRUNCATED',
+      closed
+        ? `${file}: the JPEG ends without ${scans === 0 ? 'any' : 'all of its'} pixels`
+        : `${file}: expected the JPEG end-of-image marker, the file ends after ${bytes.length} bytes ` +
+            (scans === 0 ? 'before any pixels' : `inside or after scan ${scans}`),
+    );
   // Every block takes at least one Huffman code, and the shortest code is one bit.
   if (codedBytes * 8 < frame.blocks)
     throw new ImageError(
@@ -112,14 +143,108 @@ export function readJpegStructure(bytes: Uint8Array, context: ImageContext): Jpe
       `${file}: expected at least ${Math.ceil(frame.blocks / 8)} bytes of pixels for ${frame.width}×${frame.height}, ` +
         `found ${codedBytes}`,
     );
-  const { width, height, components } = frame;
-  return exif === undefined ? { width, height, components } : { width, height, components, exif };
+  let picture = bytes.subarray(0, end + 2);
+  if (picture[end] !== 0xff || picture[end + 1] !== EOI) {
+    picture = new Uint8Array(end + 2);
+    picture.set(bytes.subarray(0, end));
+    picture.set([0xff, EOI], end);
+  }
+  const { width, height, components, progressive } = frame;
+  const metadata = { exif: exif.bytes, xmp };
+  return { width, height, components, progressive, metadata, scans, picture, closed };
+}
+
+/**
+ * The segments of a JPEG up to its end-of-image marker, or as far as the file goes.
+ *
+ * @throws {ImageError} `IMAGE_TRUNCATED` for a segment that is cut, `IMAGE_DAMAGED` for one that cannot be
+ */
+export function* segments(bytes: Uint8Array, file: string): Generator<Segment> {
+  for (let at = 2; ; ) {
+    // Between segments the decoder, too, skips what is no marker, and fill bytes (0xFF 0xFF).
+    at = bytes.indexOf(0xff, at);
+    while (at >= 0 && bytes[at + 1] === 0xff) at++;
+    const marker = at < 0 ? undefined : bytes[at + 1];
+    if (marker === undefined) return;
+    at += 2;
+    if (marker === 0 || marker === TEM || (marker >= RST0 && marker <= RST7)) continue;
+    if (marker === SOI)
+      throw new ImageError(
+        'IMAGE_DAMAGED',
+        `${file}: a second JPEG begins inside the first, at byte ${at - 2}`,
+      );
+    const length = marker === EOI ? 0 : at + 2 > bytes.length ? 2 : be16(bytes, at);
+    if (at + length > bytes.length)
+      throw new ImageError(
+        'IMAGE_TRUNCATED',
+        `${file}: expected a JPEG segment of ${length} bytes at byte ${at}, the file ends after ${bytes.length}`,
+      );
+    if (length < 2 && marker !== EOI)
+      throw new ImageError(
+        'IMAGE_DAMAGED',
+        `${file}: expected a JPEG segment of at least 2 bytes at byte ${at}, found ${length}`,
+      );
+    const payload = bytes.subarray(at + 2, at + length);
+    const end = marker === SOS ? endOfScan(bytes, at + length) : at + length;
+    yield { marker, payload, coded: bytes.subarray(at + length, end), end };
+    if (marker === EOI) return;
+    at = end;
+  }
+}
+
+/** The header of a scan: which coefficients it has of which components, and how deep. */
+export interface Scan {
+  /** For each component: its number in the frame, and its tables. */
+  parts: { component: number; dc: number; ac: number }[];
+  /** The first and last coefficient, 0 to 63. */
+  first: number;
+  last: number;
+  /** The lowest bit that has come before, or 0; the lowest that comes now. */
+  high: number;
+  low: number;
+}
+
+/** T.81, B.2.3. Sequential frames have whole coefficients, whatever the header says. */
+export function readScan(
+  payload: Uint8Array,
+  components: Component[],
+  progressive: boolean,
+  file: string,
+): Scan {
+  const count = payload[0] ?? 0;
+  const parts: Scan['parts'] = [];
+  for (let i = 0; i < Math.min(count, 4); i++) {
+    // Components may share an identifier; libjpeg takes them in turn.
+    const component = components.findIndex(
+      ({ id }, n) => id === payload[1 + 2 * i] && !parts.some((part) => part.component === n),
+    );
+    const tables = payload[2 + 2 * i]!;
+    parts.push({ component, dc: tables >> 4, ac: tables & 15 });
+  }
+  const at = 1 + 2 * count;
+  const [first, last, bits] = progressive ? [payload[at]!, payload[at + 1]!, payload[at + 2]!] : [0, 63, 0];
+  if (
+    payload.length !== at + 3 ||
+    count === 0 ||
+    count > components.length ||
+    parts.some(({ component }) => component < 0) ||
+    first > last ||
+    last > 63 ||
+    // In a progressive frame, DC comes alone, AC of one component at a time.
+    (progressive && (first === 0 ? last > 0 : count > 1))
+  )
+    throw new ImageError(
+      'IMAGE_DAMAGED',
+      `${file}: expected the header of a JPEG scan, found one that fits no frame`,
+    );
+  return { parts, first, last, high: bits >> 4, low: bits & 15 };
 }
 
 interface Frame {
   width: number;
   height: number;
-  components: number;
+  components: Component[];
+  progressive: boolean;
   /** 8×8 blocks in all components together, counted the way that gives the fewest. */
   blocks: number;
 }
@@ -147,43 +272,46 @@ function readFrame(marker: number, payload: Uint8Array, context: ImageContext): 
   if (components === 4) throw unsupported(file, 'CMYK or YCCK JPEG');
   if (components !== 1 && components !== 3) throw unsupported(file, `JPEG with ${components} components`);
 
-  const sampling = Array.from({ length: components }, (_, i) => payload[7 + i * 3]!);
-  const across = sampling.map((s) => s >> 4);
-  const down = sampling.map((s) => s & 15);
-  if ([...across, ...down].some((factor) => factor < 1 || factor > 4))
+  const colours = Array.from({ length: components }, (_, i) => {
+    const factors = payload[7 + i * 3]!;
+    return { id: payload[6 + i * 3]!, across: factors >> 4, down: factors & 15 };
+  });
+  if (colours.some(({ across, down }) => Math.min(across, down) < 1 || Math.max(across, down) > 4))
     throw new ImageError(
       'IMAGE_DAMAGED',
-      `${file}: expected JPEG sampling factors of 1 to 4, found ${across.join()}×${down.join()}`,
+      `${file}: expected JPEG sampling factors of 1 to 4, found ${colours.map(({ across, down }) => `${across}×${down}`).join()}`,
     );
-  const blocks = sampling.reduce(
-    (sum, _, i) =>
-      sum +
-      Math.ceil((width * across[i]!) / (8 * Math.max(...across))) *
-        Math.ceil((height * down[i]!) / (8 * Math.max(...down))),
-    0,
-  );
-  return { width, height, components, blocks };
+  const blocks = colours.reduce((sum, colour) => {
+    const [across, down] = blocksOf(width, height, colour, colours);
+    return sum + across * down;
+  }, 0);
+  return { width, height, components: colours, progressive: marker === SOF2, blocks };
 }
 
-/** Where the marker after the entropy-coded bytes stands; stuffed zeros and restarts belong to them. -1: nowhere. */
+/** 8×8 blocks of a component that has a scan to itself, in a row and in a column. */
+export function blocksOf(
+  width: number,
+  height: number,
+  { across, down }: Component,
+  components: Component[],
+): [across: number, down: number] {
+  return [
+    Math.ceil((width * across) / (8 * Math.max(...components.map((one) => one.across)))),
+    Math.ceil((height * down) / (8 * Math.max(...components.map((one) => one.down)))),
+  ];
+}
+
+/** Where the marker after the entropy-coded bytes stands, or the file ends; stuffed zeros and restarts belong to them. */
 function endOfScan(bytes: Uint8Array, from: number): number {
   let at = from;
   for (;;) {
     at = bytes.indexOf(0xff, at);
-    if (at < 0 || at + 1 >= bytes.length) return -1;
-    const next = bytes[at + 1]!;
+    if (at < 0) return bytes.length;
+    const next = bytes[at + 1];
     if (next === 0xff) at += 1;
-    else if (next === 0 || (next >= RST0 && next <= RST7)) at += 2;
+    else if (next === 0 || (next !== undefined && next >= RST0 && next <= RST7)) at += 2;
     else return at;
   }
-}
-
-function truncated(file: string, bytes: Uint8Array, scans: number): ImageError {
-  return new ImageError(
-    'IMAGE_TRUNCATED',
-    `${file}: expected the JPEG end-of-image marker, the file ends after ${bytes.length} bytes ` +
-      (scans === 0 ? 'before any pixels' : `inside or after scan ${scans}`),
-  );
 }
 
 function unsupported(file: string, found: string): ImageError {

@@ -1,6 +1,7 @@
 import { ImageError } from '../errors.js';
 import { type Codec, CodecFailure, type Decoded } from './codec.js';
 import { orientationOf } from './exif.js';
+import { checkScans } from './jpeg-scans.js';
 import { readJpegStructure } from './jpeg-structure.js';
 import type { ImageContext } from './limits.js';
 import { dropAlpha } from './rgb.js';
@@ -11,6 +12,8 @@ import type { StoredImage } from './types.js';
  * Pillow's bytes; only where the chroma is halved vertically alone (4:4:0) they differ, by up to 2. A grey file gives
  * three equal channels. Embedded colour profiles are ignored, as Pillow does.
  *
+ * What counts is that every pixel came from data, not how the file ends: the end-of-image marker may be missing, and anything may follow.
+ *
  * @throws {ImageError} what {@link readJpegStructure} throws; `IMAGE_TRUNCATED` or `IMAGE_DAMAGED` if the decoder
  *   had to make up pixels or gave up
  */
@@ -20,10 +23,12 @@ export async function decodeJpeg(
   context: ImageContext,
 ): Promise<StoredImage> {
   const { file } = context;
-  const { width, height, exif } = readJpegStructure(bytes, context);
+  const structure = readJpegStructure(bytes, context);
+  const { width, height, picture, closed, metadata } = structure;
+  if (!closed) checkScans(structure, file);
   let decoded: Decoded;
   try {
-    decoded = await codec.decode(bytes, false);
+    decoded = await codec.decode(picture, false);
   } catch (cause) {
     if (!(cause instanceof CodecFailure)) throw cause;
     throw new ImageError(refusalCode(cause.detail), `${file}: the JPEG cannot be decoded: ${cause.detail}`, {
@@ -36,7 +41,9 @@ export async function decodeJpeg(
       `${file}: the JPEG header says ${width}×${height}, ${decoded.width}×${decoded.height} came out`,
     );
   for (const warning of decoded.warnings) checkWarning(warning, file);
-  return { image: dropAlpha(decoded), orientation: orientationOf({ exif }) };
+  // A harmless warning hides all that come after it.
+  if (closed && decoded.warnings.length > 0) checkScans(structure, file);
+  return { image: dropAlpha(decoded), orientation: orientationOf(metadata) };
 }
 
 /** What libjpeg's last words mean. */

@@ -1,5 +1,5 @@
 import { ImageError } from '../errors.js';
-import { be32, textAt } from './bytes.js';
+import { be32, Joined, textAt } from './bytes.js';
 import { crc32 } from './crc32.js';
 import type { Metadata } from './exif.js';
 import { checkDimensions, type ImageContext } from './limits.js';
@@ -179,32 +179,4 @@ function readHeader(type: string, payload: Uint8Array, context: ImageContext): P
       `${file}: expected PNG compression 0, filter 0 and interlace 0 or 1, found ${compression}, ${filter} and ${interlace}`,
     );
   return { width, height, bitDepth, colourType, interlaced: interlace === 1 };
-}
-
-/** Joins byte runs; a single run is not copied. Takes no more memory than the file, however many runs there are. */
-class Joined {
-  readonly #capacity: number;
-  #first: Uint8Array | undefined;
-  #all: Uint8Array | undefined;
-  #length = 0;
-
-  constructor(capacity: number) {
-    this.#capacity = capacity;
-  }
-
-  add(run: Uint8Array): void {
-    if (this.#first === undefined) this.#first = run;
-    else {
-      if (this.#all === undefined) {
-        this.#all = new Uint8Array(this.#capacity);
-        this.#all.set(this.#first);
-      }
-      this.#all.set(run, this.#length);
-    }
-    this.#length += run.length;
-  }
-
-  get bytes(): Uint8Array {
-    return (this.#all ?? this.#first ?? new Uint8Array(0)).subarray(0, this.#length);
-  }
 }

@@ -16,9 +16,6 @@ const ANIMATION = 0x02;
 const XMP = 0x04;
 const EXIF = 0x08;
 
-/** The chunks that pixels or their orientation come from. */
-const KNOWN = ['VP8 ', 'VP8L', 'ALPH', 'EXIF', 'XMP '];
-
 /**
  * Walks through the RIFF chunks. Metadata counts where VP8X announces it, as in libwebp and so in Pillow; of several chunks, the first.
  * Bytes behind the end that RIFF announces are left alone.
@@ -39,7 +36,9 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
     const kind = textAt(bytes, at, 4);
     const length = le32(bytes, at + 4);
     const payload = bytes.subarray(at + CHUNK_HEADER, at + CHUNK_HEADER + length);
-    if (end <= bytes.length && at + CHUNK_HEADER + length > end && KNOWN.includes(kind))
+    const needed =
+      kind === 'EXIF' ? flags & EXIF : kind === 'XMP ' ? flags & XMP : /^(VP8[ L]|ALPH)$/.test(kind);
+    if (end <= bytes.length && at + CHUNK_HEADER + length > end && needed)
       throw new ImageError(
         'IMAGE_DAMAGED',
         `${file}: expected the ${kind} chunk of the WebP to end within its ${end} bytes, it ends at ${at + CHUNK_HEADER + length}`,
@@ -56,8 +55,8 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
       else picture = true;
       size ??= read;
     }
-    if (kind === 'EXIF' && flags & EXIF) metadata.exif ??= payload;
-    if (kind === 'XMP ' && flags & XMP) metadata.xmp ??= payload;
+    if (kind === 'EXIF' && needed) metadata.exif ??= payload;
+    if (kind === 'XMP ' && needed) metadata.xmp ??= payload;
     at += CHUNK_HEADER + length + (length & 1);
   }
   if (end > bytes.length)

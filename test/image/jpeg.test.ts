@@ -50,22 +50,105 @@ describe('JPEG', () => {
     expect(await decodeImage(join(plain, noise(1000, 3)))).toEqual(image);
     expect(await decodeImage(join(plain, fixture('444.jpg')))).toEqual(image);
     // The thumbnail's end-of-image marker is not the picture's.
-    await refusal(withSegments(plain, exif).subarray(0, -2), 'IMAGE_TRUNCATED');
+    await refusal(withSegments(plain, exif).subarray(0, -30), 'IMAGE_TRUNCATED');
     // Fill bytes before a marker, and surplus bytes before the end, are common and harmless.
     expect(await decodeImage(join(plain.subarray(0, -2), [0xff, 0xff], EOI))).toEqual(image);
     expect(await decodeImage(join(plain.subarray(0, -2), [0, 0, 0], EOI))).toEqual(image);
   });
 });
 
+const kinds = [
+  '420.jpg',
+  'progressive.jpg',
+  'progressive-restarts.jpg',
+  'grey.jpg',
+  'grey-progressive.jpg',
+  'exif-6.jpg',
+];
+
+describe('a JPEG without its end', () => {
+  test('the trailer of some phones: the pixels of the same file with the marker', async () => {
+    const phone = fixture('no-end.jpg');
+    const trailer = Buffer.from(phone).indexOf('Image_UTC_Data') - 8;
+    expect(await decodeImage(phone)).toEqual(await decodeImage(join(phone.subarray(0, trailer), EOI)));
+  });
+
+  test.each(kinds)('%s, with and without trailers that look like markers', async (name) => {
+    const bytes = fixture(name);
+    const image = await decodeImage(bytes);
+    const open = bytes.subarray(0, -2);
+    const trailers = [
+      [],
+      [0xff],
+      [0xff, 0xff],
+      noise(300, 1),
+      new Uint8Array(3000),
+      fixture('444.jpg'),
+      ...[0xc0, 0xc4, 0xd0, 0xd8, 0xd9, 0xda, 0xdb, 0xe1].map((marker) =>
+        join('SEF', [0xff, marker], noise(40, marker)),
+      ),
+    ];
+    for (const trailer of trailers) expect(await decodeImage(join(open, trailer))).toEqual(image);
+  });
+
+  test('restart markers, sampling factors of one component alone', async () => {
+    const image = await decodeImage(flatJpeg(40, 40));
+    expect(await decodeImage(flatJpeg(40, 40, true).subarray(0, -2))).toEqual(image);
+    const factors = jpegSegment(0xc0, [8, 0, 17, 0, 17, 1, 1, 0x21, 0]);
+    const flat = join(SOI, DQT, factors, DHT, SOS, [0, 0, 0x3f]);
+    expect(await decodeImage(flat)).toEqual(await decodeImage(join(flat, EOI)));
+  });
+
+  test('a scan for each component: all have to be there', async () => {
+    const scan = (id: number) => join(jpegSegment(0xda, [1, id, 0, 0, 63, 0]), [0]);
+    const start = join(SOI, DQT, sof(16, 16, 3), DHT);
+    const image = { width: 16, height: 16, data: new Uint8Array(768).fill(128) };
+    expect(await decodeImage(join(start, scan(1), scan(2), scan(3), EOI))).toEqual(image);
+    await refusal(join(start, scan(1), scan(2), EOI), 'IMAGE_TRUNCATED');
+    await refusal(join(start, scan(1), scan(2), scan(2), EOI), 'IMAGE_TRUNCATED');
+    await refusal(join(start, scan(1), scan(2)), 'IMAGE_TRUNCATED');
+  });
+
+  test.each(kinds)('%s whose last scan lacks half and more, with a trailer', async (name) => {
+    const bytes = fixture(name);
+    const last = Buffer.from(bytes).lastIndexOf(Buffer.from([0xff, 0xda])) + 10;
+    for (let length = last; length < (last + bytes.length) / 2; length++)
+      for (const trailer of [new Uint8Array(8), join('SEFH', noise(5, length))])
+        await expect(decodeImage(join(bytes.subarray(0, length), trailer))).rejects.toMatchObject({
+          code: expect.stringMatching(/^IMAGE_(TRUNCATED|DAMAGED)$/),
+        });
+  });
+});
+
 describe('JPEGs that are refused', () => {
-  test.each(['420.jpg', 'progressive.jpg', 'grey.jpg', 'exif-6.jpg'])(
-    'every beginning of %s',
-    async (name) => {
+  test.each(kinds)('every beginning of %s that lacks pixels', async (name) => {
+    const bytes = fixture(name);
+    const image = await decodeImage(bytes);
+    for (let length = 1; length < bytes.length - 2; length++)
+      await refusal(bytes.subarray(0, length), 'IMAGE_TRUNCATED');
+    for (const length of [bytes.length - 2, bytes.length - 1])
+      expect(await decodeImage(bytes.subarray(0, length))).toEqual(image);
+  });
+
+  test('scans of a progressive one that are missing, closed again or not', async () => {
+    const bytes = fixture('progressive.jpg');
+    const starts = Array.from(bytes.keys()).filter((at) => bytes[at] === 0xff && bytes[at + 1] === 0xda);
+    expect(starts.length).toBeGreaterThan(5);
+    for (const at of starts) {
+      await refusal(bytes.subarray(0, at), 'IMAGE_TRUNCATED');
+      await refusal(join(bytes.subarray(0, at), EOI), 'IMAGE_TRUNCATED');
+    }
+  });
+
+  test('what libjpeg does not say, because it said something harmless before', async () => {
+    for (const name of ['420.jpg', 'progressive.jpg', 'progressive-restarts.jpg']) {
       const bytes = fixture(name);
-      for (let length = 1; length < bytes.length; length++)
-        await refusal(bytes.subarray(0, length), 'IMAGE_TRUNCATED');
-    },
-  );
+      const sos = Buffer.from(bytes).indexOf(Buffer.from([0xff, 0xda]));
+      const surplus = (part: Uint8Array) => join(part.subarray(0, sos), [1, 2, 3], part.subarray(sos));
+      expect(await decodeImage(surplus(bytes))).toEqual(await decodeImage(bytes));
+      await refusal(join(surplus(bytes.subarray(0, -12)), EOI), 'IMAGE_TRUNCATED');
+    }
+  });
 
   test('one that was cut and closed again', async () => {
     const bytes = fixture('444.jpg');
@@ -121,9 +204,10 @@ describe('JPEGs that are refused', () => {
   });
 
   test('more scans than any encoder writes', async () => {
-    const scans = Array.from({ length: 101 }, () => join(SOS, [0]));
-    expect(await refusal(join(SOI, DQT, sof(8, 8), DHT, ...scans, EOI), 'IMAGE_UNSUPPORTED')).toContain(
-      '100 scans',
-    );
+    const upperBits = join(jpegSegment(0xda, [1, 1, 0, 0, 0, 1]), [0]);
+    const scans = Array.from({ length: 101 }, () => upperBits);
+    expect(
+      await refusal(join(SOI, DQT, sof(8, 8, 1, 0xc2), DHT, ...scans, EOI), 'IMAGE_UNSUPPORTED'),
+    ).toContain('100 scans');
   });
 });

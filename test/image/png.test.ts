@@ -131,8 +131,8 @@ describe('PNGs that are refused', () => {
         refused++;
       }
     }
-    // But for the CRCs of IDAT and IEND and the length and type of IEND, all.
-    expect(refused).toBeGreaterThanOrEqual(good.length - 16);
+    // All but the CRCs of IDAT and IEND, the length and type of IEND, and a bit of IDAT's length that makes it longer.
+    expect(refused).toBe(good.length - 17);
   });
 
   test('a wrong CRC, naming the chunk', async () => {
@@ -153,8 +153,8 @@ describe('PNGs that are refused', () => {
   });
 
   test('a deflate stream that ends inside a row', async () => {
-    const rows = deflateSync(noise(7 * 28, 1)).subarray(0, 60);
-    await refusal(png(ihdr(9, 7), pngChunk('IDAT', rows)), 'IMAGE_TRUNCATED');
+    const rows = deflateSync(join(...Array.from({ length: 7 }, (_, y) => join([0], noise(27, y)))));
+    await refusal(png(ihdr(9, 7), pngChunk('IDAT', rows.subarray(0, 60))), 'IMAGE_TRUNCATED');
   });
 
   test('no pixels, no palette, no header, wrong fields', async () => {
