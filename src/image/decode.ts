@@ -22,9 +22,10 @@ export interface DecodeOptions {
 /**
  * Decodes a JPEG, PNG or WebP to RGB, whatever the file is called.
  *
- * Gives the bytes of Pillow's `ImageOps.exif_transpose(Image.open(file)).convert('RGB')`: alpha is dropped without
- * compositing, colour profiles are ignored. Exceptions: of 16-bit grey PNG the high byte of each sample is taken, as of all
- * other 16-bit PNGs; JPEGs with 4:4:0 chroma differ by up to 2; an orientation that stands only in XMP is not seen.
+ * Gives the bytes of Pillow 13.0's `ImageOps.exif_transpose(Image.open(file)).convert('RGB')`: alpha is dropped without
+ * compositing, colour profiles are ignored, the orientation is taken from wherever Pillow takes it. Exceptions: of 16-bit grey PNG the
+ * high byte of each sample is taken, as of all other 16-bit PNGs; JPEGs with 4:4:0 chroma differ by up to 2. Pillow fills in what is missing of some
+ * pictures; here each pixel has to come from data. How a file ends does not matter as long as all of them are there.
  *
  * @example
  * const image = await decodeImage(await readFile('cat.jpg'), { file: 'cat.jpg' });

@@ -1,0 +1,85 @@
+import { constants, deflateSync } from 'node:zlib';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { InflateError, Inflater } from '../../src/image/inflate.js';
+import { BOUND_MS, join, noise } from './support.js';
+
+/** All that an inflater gives, joined. */
+function inflate(bytes: Uint8Array, limit = 2 ** 30): Uint8Array {
+  const inflater = new Inflater(bytes, limit);
+  const runs: Uint8Array[] = [];
+  for (let run = inflater.next(); run.length > 0; run = inflater.next()) runs.push(run.slice());
+  return join(...runs);
+}
+
+const { Z_FIXED, Z_HUFFMAN_ONLY, Z_RLE, Z_DEFAULT_STRATEGY } = constants;
+const settings = fc.record({
+  level: fc.integer({ min: 0, max: 9 }),
+  strategy: fc.constantFrom(Z_FIXED, Z_HUFFMAN_ONLY, Z_RLE, Z_DEFAULT_STRATEGY),
+  windowBits: fc.integer({ min: 9, max: 15 }),
+});
+/** Few values, so that there are matches, and codes of all lengths. */
+const contents = fc
+  .tuple(fc.integer({ min: 0, max: 3000 }), fc.nat(), fc.constantFrom(1, 2, 60, 255))
+  .map(([length, seed, values]) => noise(length, seed).map((byte) => byte % values));
+
+describe('Inflater', () => {
+  test('gives back what zlib deflates, or its beginning', () => {
+    fc.assert(
+      fc.property(contents, settings, fc.nat(), (data, options, cut) => {
+        const stream = deflateSync(data, options);
+        const limit = cut % (data.length + 1);
+        expect(inflate(stream)).toEqual(data);
+        expect(inflate(stream, limit)).toEqual(data.subarray(0, limit));
+        // What comes behind the checksum, and behind the limit, is never looked at.
+        expect(inflate(join(stream, noise(20, 1)), data.length)).toEqual(data);
+      }),
+    );
+  });
+
+  test('megabytes, with matches that reach back across its buffers', () => {
+    const data = join(noise(33_000, 1), new Uint8Array(500_000).fill(7), noise(33_000, 1), noise(33_000, 1));
+    for (const level of [0, 1, 9])
+      expect(Buffer.compare(inflate(deflateSync(data, { level })), data)).toBe(0);
+  });
+
+  test('a wrong checksum is an error where it is reached, a missing one is none', () => {
+    const data = noise(500, 3);
+    const stream = deflateSync(data);
+    const wrong = join(stream.subarray(0, -1), [stream.at(-1)! ^ 1]);
+    expect(() => inflate(wrong)).toThrow(new InflateError('wrong checksum'));
+    expect(() => inflate(wrong, 500)).toThrow(new InflateError('wrong checksum'));
+    expect(inflate(wrong, 499)).toEqual(data.subarray(0, 499));
+    for (let missing = 1; missing <= 4; missing++)
+      expect(inflate(stream.subarray(0, -missing))).toEqual(data);
+  });
+
+  test('any beginning gives a beginning', () => {
+    const data = noise(300, 3).map((byte) => byte % 30);
+    for (const strategy of [Z_FIXED, Z_DEFAULT_STRATEGY]) {
+      const stream = deflateSync(data, { strategy });
+      for (let length = 0; length < stream.length; length++) {
+        const part = inflate(stream.subarray(0, length));
+        expect(part).toEqual(data.subarray(0, part.length));
+      }
+    }
+  });
+
+  test.each<[string, number[]]>([
+    ['no zlib header', [0x78, 0x9d]],
+    ['no zlib header', [0x78, 0x20]],
+    ['unknown kind of block', [0x78, 0x9c, 0x07]],
+    ['wrong length of a stored block', [0x78, 0x9c, 0x01, 1, 0, 0, 0]],
+    ['a distance beyond the beginning', [0x78, 0x9c, 0x03, 0x02]],
+    ['too many codes', [0x78, 0x9c, 0xfd, 0xff, 0xff]],
+    ['fewer codes than bits allow', [0x78, 0x9c, 0x05, 0, 0x02, 0, 0, 0, 0, 0, 0]],
+  ])('%s', (message, bytes) => {
+    expect(() => inflate(Uint8Array.from(bytes))).toThrow(new InflateError(message));
+  });
+
+  test('100,000 blocks that hold nothing take no time', () => {
+    const start = performance.now();
+    expect(inflate(join([0x78, 0x9c], ...new Array(100_000).fill([0, 0, 0, 0xff, 0xff])))).toHaveLength(0);
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+});
