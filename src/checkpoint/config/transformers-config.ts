@@ -177,7 +177,9 @@ function preprocessing(
   if (interpolation === undefined) refuse(`resample: expected 0, 1, 2 or 3, found ${shown(resample)}`);
   const seen = name === 'ConvNext' ? convNext(json, usual, refuse) : resizing(json, usual, refuse);
   if (!flag(json, 'do_resize', true, refuse)) {
-    if (seen.size !== seen.resized) refuse('do_resize: expected true before a crop, found false');
+    if (flag(json, 'do_center_crop', usual.crop, refuse)) {
+      refuse('do_resize: expected true before a crop, found false');
+    }
     warnings.push('preprocessor_config.json: do_resize is false; photos are resized all the same');
   }
   return {

@@ -233,6 +233,10 @@ describe('how photos are prepared', () => {
     [{ image_processor_type: 'BeitImageProcessor', size: 224 }, 'do_center_crop: expected true or false'],
     [{ image_processor_type: 'ConvNextImageProcessor', size: 224 }, 'resample: expected 0, 1, 2 or 3'],
     [
+      { do_resize: false, do_center_crop: true, size: 224, crop_size: 224 },
+      'do_resize: expected true before a crop',
+    ],
+    [
       { do_resize: false, do_center_crop: true, size: 256, crop_size: 224 },
       'do_resize: expected true before a crop',
     ],
