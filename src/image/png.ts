@@ -35,7 +35,7 @@ const MAX_INFLATION = 1032;
 /**
  * Decodes a PNG: every colour type and bit depth, interlaced or not. Of an animated PNG, its still picture.
  *
- * Rows are unfiltered and written as they come out of the inflater, so beside the result only two rows and 128 KiB are held.
+ * Rows are unfiltered and written as they come out of the inflater, so beside the result only two rows and 100 KiB are held.
  * Each pixel has to come from data; more data than the header announces is left alone, as is a missing checksum, but not a wrong one.
  *
  * @throws {ImageError} what {@link readPngStructure} throws; `IMAGE_TRUNCATED` if there are fewer pixels than the
