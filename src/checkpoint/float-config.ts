@@ -20,6 +20,10 @@ export interface FloatConfig {
   num_heads?: number;
   image_size?: number;
   patch_size?: number;
+  /** Of a Swin: tokens of a window's side. Only checked. */
+  window_size?: number;
+  /** 0 without a head. Only checked. */
+  num_classes?: number;
   layer_norm_eps?: number;
   /** Blocks; of a Swin those of each stage. Only checked: the tensors show it. */
   depth?: number | readonly number[];
@@ -66,6 +70,11 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
   num_heads: positiveInteger,
   image_size: positiveInteger,
   patch_size: positiveInteger,
+  window_size: positiveInteger,
+  num_classes: [
+    (value) => Number.isSafeInteger(value) && within(value, 0, 2 ** 20),
+    'an integer that is not negative',
+  ],
   layer_norm_eps: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
   depth: [
     (value) => [value].flat().length <= 2 ** 10 && [value].flat().every((one) => positiveInteger[0](one)),

@@ -53,7 +53,7 @@ export function readFloatContainer(
       tensors,
       config: {
         ...sizes,
-        ...(family === 'swin' ? { architecture: family } : {}),
+        ...(family === 'swin' ? { architecture: family } : { global_pool: 'token' }),
         activation: gelu === 'erf' ? 'exact' : gelu,
       },
     };

@@ -7,7 +7,7 @@ import { CheckpointError, UsageError } from '../errors.js';
 import type { Family } from './architecture.js';
 import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './float-config.js';
 import { type FloatContainer, readFloatContainer } from './float-container.js';
-import type { FloatArchitecture } from './float-family.js';
+import { type FloatArchitecture, refuseConfig } from './float-family.js';
 import { readSwin } from './float-swin.js';
 import { readVit } from './float-vit.js';
 import { folded } from './fold.js';
@@ -145,6 +145,9 @@ export function floatModelOf(
   const source = { file, tensors: named.own, named, config, arch, warnings };
   const { architecture, tensors, prepared } = read(source);
   const { family, imageSize, patchSize, classes } = architecture;
+  if (config.num_classes !== undefined && config.num_classes !== classes) {
+    refuseConfig(`num_classes: expected ${classes}, as the tensors have, found ${config.num_classes}`, file);
+  }
   const isSquash = config.crop_mode === undefined ? prepared.squash : config.crop_mode === 'squash';
   const preprocessing: FloatPreprocessing = {
     imageSize,
@@ -212,7 +215,31 @@ function archOfFile(
   });
 }
 
-/** The options go before the config that the caller gives, and this before the one in the file. */
+/** What an ONNX graph computes in one way only, whatever a config beside it says. */
+const COMPUTED = ['num_heads', 'layer_norm_eps', 'activation', 'global_pool'] as const;
+
+function expectSame(
+  key: (typeof COMPUTED)[number],
+  known: unknown,
+  other: unknown,
+  because: string,
+  refuse: (message: string) => never,
+): void {
+  const isSame =
+    typeof known === 'number' ? Math.fround(known) === Math.fround(Number(other)) : known === other;
+  if (known === undefined || other === undefined || isSame) return;
+  refuse(`${key}: expected ${shown(known)}, as ${because}, found ${shown(other)}`);
+}
+
+function refuseOption(message: string): never {
+  throw new UsageError('MODEL_OPTION', `option ${message}`);
+}
+
+/**
+ * The options go before the config that the caller gives, and this before the one in the file; what a graph computes goes before all.
+ *
+ * @throws CheckpointError `CHECKPOINT_CONFIG`; UsageError `MODEL_OPTION` also for heads that a config says otherwise
+ */
 function mergedConfig(
   inFile: FloatContainer,
   options: FloatModelOptions,
@@ -235,11 +262,15 @@ function mergedConfig(
   const { imageSize, cropPct, mean, std, labels, wnids, heads, output } = options;
   const given = validateConfig(
     { image_size: imageSize, crop_pct: cropPct, mean, std, labels, wnids, num_heads: heads, output },
-    (message) => {
-      throw new UsageError('MODEL_OPTION', `option ${message}`);
-    },
+    refuseOption,
   );
   const configs = [...sources.map((source) => source?.config), given.config];
+  const [, graph, ofCaller] = configs;
+  for (const key of COMPUTED)
+    expectSame(key, graph?.[key], ofCaller?.[key], 'the graph computes', refuser('config'));
+  for (const config of configs.slice(0, -1)) {
+    expectSame('num_heads', config?.num_heads, heads, 'the file and its config say', refuseOption);
+  }
   const { wnids: _, ...merged }: FloatConfig = Object.assign({}, ...configs);
   // They belong to the labels that they came with.
   const named = configs.reverse().find((config) => config?.labels ?? config?.wnids);

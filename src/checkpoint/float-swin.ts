@@ -58,6 +58,13 @@ export function readSwin(source: FloatSource): FloatReading {
   const imageSize = told ?? patchSize * windows[0]! * 2 ** (windows.length - 1);
   const family = 'swin';
   const window = windows[0]!;
+  // a window is no larger than the map
+  if (Math.min(config.window_size ?? window, imageSize / patchSize) !== window) {
+    refuseConfig(
+      `window_size: expected ${window}, for which the tables were trained, found ${config.window_size}; resampling them is not supported`,
+      file,
+    );
+  }
   const sizes = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window } as const;
   // An image size that was asked for is no difference from the name.
   checkNamed(source, { ...sizes, imageSize: (config.image_size && arch?.imageSize) ?? imageSize });

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { isTimmConfig, timmConfig } from '../checkpoint/config/timm-config.js';
 import { isTransformersConfig, transformersConfig } from '../checkpoint/config/transformers-config.js';
 import { externalNamesOf, readFloatContainer } from '../checkpoint/float-container.js';
@@ -33,7 +34,8 @@ export interface FloatSource {
   readonly options: FloatModelOptions;
 }
 
-const CONFIGS = ['config.json', 'preprocessor_config.json'] as const;
+/** What transformers 5 prefers to the second is a part of the third. */
+const CONFIGS = ['config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
 
 /** What the weights are called in a folder: the first that is there. */
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin'] as const;
@@ -265,7 +267,7 @@ function refuseIndex(index: string, message: string): never {
 type Refuse = (message: string) => never;
 
 /**
- * What config.json and preprocessor_config.json tell of architecture and preprocessing; the library validates the values.
+ * What config.json, preprocessor_config.json and processor_config.json tell of architecture and preprocessing; the library validates the values.
  *
  * @param options.strays whether these files may be those of another program, which are not read
  */
@@ -274,17 +276,27 @@ async function folderConfig(
   names: readonly string[],
   { arch, strays }: { arch: string | undefined; strays: boolean },
 ): Promise<FloatModelOptions> {
-  const [config, preprocessor] = await Promise.all(
+  const [config, apart, ofProcessor] = await Promise.all(
     CONFIGS.map(async (name) => {
       if (!names.includes(name)) return undefined;
       const path = inside(folder, name);
       return jsonObject(await readText(path), path);
     }),
   );
-  if (config === undefined && preprocessor === undefined) return {};
-  const [refuse, refusePreprocessor] = CONFIGS.map((name) => (message: string): never => {
+  const [refuse, refuseApart, refuseNested] = CONFIGS.map((name) => (message: string): never => {
     throw new CheckpointError('CHECKPOINT_CONFIG', `${join(folder, name)}: ${message}`);
-  }) as [Refuse, Refuse];
+  }) as [Refuse, Refuse, Refuse];
+  const nested = ofProcessor?.image_processor;
+  if (nested !== undefined && (typeof nested !== 'object' || nested === null)) {
+    refuseNested(`image_processor: expected an object, found ${shown(nested)}`);
+  }
+  if (nested !== undefined && apart !== undefined && !isDeepStrictEqual(nested, apart)) {
+    refuseNested(`image_processor: expected what ${CONFIGS[1]} says, found something else`);
+  }
+  const preprocessor = apart ?? (nested as typeof apart);
+  const refusePreprocessor =
+    nested === undefined ? refuseApart : (message: string) => refuseNested(`image_processor: ${message}`);
+  if (config === undefined && preprocessor === undefined) return {};
   const ignore = (name: string, message: string, fail: Refuse) => {
     if (!strays) fail(message);
     warn(`${join(folder, name)}: ${message}: it is ignored`);
@@ -303,7 +315,8 @@ async function folderConfig(
     ? transformersConfig(config, preprocessor, refuse, refusePreprocessor)
     : timmConfig(config, refuse, arch);
   if (!isTransformers && preprocessor !== undefined) {
-    warn(`${join(folder, CONFIGS[1])} is ignored: timm's config.json says how photos are prepared`);
+    const name = CONFIGS[apart === undefined ? 2 : 1];
+    warn(`${join(folder, name)} is ignored: timm's config.json says how photos are prepared`);
   }
   for (const warning of warnings) warn(warning);
   return translated;

@@ -7,6 +7,7 @@ import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkp
 import { KNOWN_ARCHITECTURES, timmArchitecture } from '../../src/checkpoint/timm-architectures.js';
 import { UsageError } from '../../src/errors.js';
 import { describeWithShared, readShared } from '../support/shared.js';
+import { exported } from './onnx/support.js';
 import { refusal, refusedAfterDamage } from './raw-file.js';
 import { TINY, type TinySizes, tinyFile, tinyShapes, zeros } from './tiny-float.js';
 import { savedNested, text } from './torch/raw-torch.js';
@@ -833,6 +834,11 @@ describe('a float model that cannot be used', () => {
         ['labels of numbers', { labels: [1, 2, 3] }, 'labels: expected an array of strings, found [1, 2, 3]'],
         ['patch_size of another model', { patch_size: 8 }, 'patch_size: expected 4'],
         [
+          'another number of classes',
+          { num_classes: 4 },
+          'num_classes: expected 3, as the tensors have, found 4',
+        ],
+        [
           'image_size no multiple of the patch',
           { image_size: 10 },
           'expected a multiple of the patch size 4, found 10',
@@ -910,11 +916,35 @@ describe('a float model that cannot be used', () => {
     ],
     ['mean', { mean: [0, 0, 2] }, 'option mean: expected three numbers from 0 to 1, found [0, 0, 2]'],
     ['std', { std: [0, 1, 1] }, 'option std: expected three numbers above 0 and at most 1'],
+    [
+      'heads that the config contradicts',
+      { heads: 1 },
+      'option num_heads: expected 2, as the file and its config say, found 1',
+    ],
     ['labels', { labels: [1] as unknown as string[] }, 'option labels: expected an array of strings'],
   ])('the option %s outside its range is a usage error', (_name, options, says) => {
     const call = () => readFloatModel(good, options);
     expect(call).toThrow(UsageError);
     expect(call).toThrow(says);
+  });
+
+  test('what an ONNX graph computes is no matter of a config', () => {
+    const onnx = exported('vit-transformers-11');
+    const read = (config: object, heads?: number) => readFloatModel(onnx, { config, heads });
+    const same = { num_heads: 2, layer_norm_eps: 1e-12, activation: 'exact', global_pool: 'token' };
+    expect(read(same, 2).architecture).toEqual(read({}).architecture);
+    for (const [other, found] of Object.entries({
+      num_heads: 4,
+      layer_norm_eps: 1e-6,
+      activation: 'tanh',
+      global_pool: 'avg',
+    })) {
+      const error = refusal(() => read({ ...same, [other]: found }));
+      expect(error.code).toBe('CHECKPOINT_CONFIG');
+      expect(error.message).toContain(`config: ${other}: expected `);
+      expect(error.message).toContain('as the graph computes');
+    }
+    expect(() => read({}, 1)).toThrow('option num_heads: expected 2');
   });
 
   test('a config of many unknown keys makes one short warning', () => {

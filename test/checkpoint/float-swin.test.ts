@@ -532,6 +532,13 @@ describe('a float Swin that cannot be used', () => {
       'num_heads: expected 2, as the first stage has, found 3',
     ],
     [
+      'windows of another model',
+      good,
+      { config: { window_size: 3 } },
+      'CHECKPOINT_CONFIG',
+      'window_size: expected 4, for which the tables were trained, found 3; resampling them is not supported',
+    ],
+    [
       'patch size of another model',
       good,
       { config: { patch_size: 4 } },

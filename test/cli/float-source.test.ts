@@ -85,6 +85,23 @@ describe('a folder of transformers', () => {
     expect(stderr).not.toContain('warning');
   });
 
+  test('the preprocessing that transformers 5 nests in processor_config.json', async () => {
+    const nested = { 'config.json': CONFIG, 'processor_config.json': { image_processor: PREPROCESSOR } };
+    const { preprocessing, stderr } = await quantized(
+      savedModel('nested', { 'model.safetensors': whole, ...nested }),
+    );
+    expect(preprocessing).toMatchObject({ cropPct: 0.8, mean: [0.4, 0.5, 0.6] });
+    expect(stderr).not.toContain('warning');
+    const wrong = { 'processor_config.json': { image_processor: { ...PREPROCESSOR, do_pad: true } } };
+    await expect(quantized(savedModel('nested', wrong))).rejects.toThrow(
+      'processor_config.json: image_processor: do_pad: expected false, found true',
+    );
+    const both = { ...wrong, 'preprocessor_config.json': PREPROCESSOR };
+    await expect(quantized(savedModel('nested', both))).rejects.toThrow(
+      'processor_config.json: image_processor: expected what preprocessor_config.json says',
+    );
+  });
+
   test('weights in several files', async () => {
     const half = Math.floor(tensors.length / 2);
     const parts = {

@@ -133,7 +133,7 @@ describe('a checkpoint', () => {
     scratch.write('swin/model.safetensors', tinySwinModel({ crop_pct: 1 }));
     const pretrained_cfg = { input_size: [3, 32, 32], interpolation: 'bilinear' };
     const architecture = 'swin_tiny_patch4_window7_224';
-    const model_args = { embed_dim: TINY_SWIN.dim };
+    const model_args = { embed_dim: TINY_SWIN.dim, patch_size: 2, window_size: 4 };
     scratch.write('swin/config.json', JSON.stringify({ architecture, model_args, pretrained_cfg }));
     const model = scratch.at('swin.st');
     const run = await fqvit(['quantize', scratch.at('swin'), '--calibration', photos, '-o', model]);
@@ -157,7 +157,7 @@ describe('a checkpoint', () => {
       'timm/config.json',
       JSON.stringify({
         architecture: 'deit_tiny_patch16_224',
-        model_args: { embed_dim: 16, num_heads: 2, patch_size: 8 },
+        model_args: { embed_dim: 16, num_heads: 2, patch_size: 8, img_size: 16 },
         num_classes: 3,
         pretrained_cfg: {
           crop_pct: 0.75,

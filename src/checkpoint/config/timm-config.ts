@@ -58,7 +58,8 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
   const config = {
     ...architecture(known, args, json.global_pool, inArgs, refuse),
     ...preprocessing(cfg, inCfg),
-    image_size: imageSize(args.img_size, cfg.input_size, inArgs, inCfg),
+    image_size: imageSize(args.img_size, cfg.input_size, inArgs, inCfg) ?? known.imageSize,
+    num_classes: classes(args.num_classes, json.num_classes ?? cfg.num_classes, refuse),
     ...labels(json, cfg, refuse),
   };
   const told = Object.entries(config).filter(([, value]) => value !== undefined);
@@ -84,11 +85,15 @@ function architecture(
 ): Readonly<Record<string, unknown>> {
   const isSwin = known.family === 'swin';
   const pool = pooling(args.global_pool, isSwin, inArgs);
-  const ofModel = pooling(topPool, isSwin, refuse);
-  if (pool !== undefined && ofModel !== undefined && pool !== ofModel) {
-    refuse(`global_pool: expected ${shown(pool)}, as model_args says, found ${shown(ofModel)}`);
+  const named = isSwin || known.pool?.startsWith('mean') ? 'avg' : 'token';
+  // timm writes it there and builds the model without it
+  const ofModel = pooling(topPool, isSwin, refuse) ?? pool ?? named;
+  if (ofModel !== (pool ?? named)) {
+    const source = pool === undefined ? `timm builds ${known.name}` : 'model_args says';
+    refuse(`global_pool: expected ${shown(pool ?? named)}, as ${source}, found ${shown(ofModel)}`);
   }
-  const named = known.family !== 'swin' && known.pool?.startsWith('mean') ? 'avg' : undefined;
+  // without a word of it, fc_norm shows that the head reads a mean
+  const isTold = pool !== undefined || topPool != null || named === 'avg' || args.fc_norm === true;
   // the tensors of a Swin show its heads
   const heads = args.num_heads ?? (isSwin ? undefined : known.heads);
   return {
@@ -96,10 +101,12 @@ function architecture(
     num_heads: Array.isArray(heads) ? heads[0] : heads,
     depth: args.depths ?? args.depth ?? undefined,
     qkv_bias: args.qkv_bias ?? undefined,
-    patch_size: args.patch_size == null ? undefined : square(args.patch_size, 'patch_size', inArgs),
+    // timm resamples the tensors of another size
+    patch_size: square(args.patch_size ?? known.patchSize, 'patch_size', inArgs),
+    window_size: isSwin ? square(args.window_size ?? known.window, 'window_size', inArgs) : undefined,
     activation: args.act_layer == null ? (known.gelu ?? 'exact') : activation(args.act_layer, inArgs),
     layer_norm_eps: args.norm_layer == null ? known.layerNormEps : namedNorm(args.norm_layer, inArgs),
-    ...(isSwin ? {} : { global_pool: pool ?? ofModel ?? named }),
+    global_pool: isSwin || !isTold ? undefined : ofModel,
   };
 }
 
@@ -141,6 +148,12 @@ function imageSize(ofModel: unknown, inputSize: unknown, inArgs: Refuse, inCfg: 
     if (ofModel == null) return height;
   }
   return ofModel == null ? undefined : square(ofModel, 'img_size', inArgs);
+}
+
+/** timm drops a head of another number of classes. */
+function classes(ofModel: unknown, ofWeights: unknown, refuse: Refuse): unknown {
+  if (ofModel == null || ofWeights == null || ofModel === ofWeights) return ofModel ?? ofWeights ?? undefined;
+  return refuse(`num_classes: expected ${shown(ofModel)}, as model_args says, found ${shown(ofWeights)}`);
 }
 
 function square(value: unknown, key: string, refuse: Refuse): unknown {

@@ -13,10 +13,14 @@ export const TIMM_CONFIG: VerdictTable = {
     },
     { keys: ['model_args'], applied: 'goes before what the name says; see below' },
     { keys: ['pretrained_cfg'], applied: 'see below' },
-    { keys: ['global_pool'], applied: 'token or avg; another pooling is refused' },
+    {
+      keys: ['global_pool'],
+      applied: 'must be what model_args says, or the name: timm builds the model without it',
+    },
     { keys: ['label_names', 'labels'], applied: 'the labels, unless they have descriptions' },
     { keys: ['label_descriptions'], applied: 'the labels, by label_names' },
-    { keys: ['num_classes', 'num_features'], harmless: 'the tensors show it' },
+    { keys: ['num_classes'], applied: 'checked against the head: timm drops one of another size' },
+    { keys: ['num_features'], harmless: 'the tensors show it' },
   ],
 };
 
@@ -32,13 +36,14 @@ export const PRETRAINED_CFG: VerdictTable = {
     { keys: ['crop_mode'], applied: 'center or squash; border is refused' },
     { keys: ['label_names', 'labels', 'label_descriptions'], applied: 'unless config.json has its own' },
     { keys: ['label_offset'], only: [0], because: 'leaving out the first classes' },
+    { keys: ['num_classes'], applied: 'as that of config.json, which goes before it' },
     { keys: ['architecture', 'tag'], harmless: 'config.json names the architecture' },
     {
       keys: ['test_input_size', 'min_input_size', 'test_crop_pct', 'pool_size', 'test_pool_size'],
       harmless: 'timm uses it only if asked to',
     },
     {
-      keys: ['fixed_input_size', 'num_classes', 'num_features', 'first_conv', 'classifier'],
+      keys: ['fixed_input_size', 'num_features', 'first_conv', 'classifier'],
       harmless: 'the tensors show it',
     },
     {
@@ -59,8 +64,11 @@ export const MODEL_ARGS: VerdictTable = {
     { keys: ['act_layer'], applied: 'gelu, gelu_tanh or quick_gelu' },
     { keys: ['norm_layer'], applied: 'layernorm, of epsilon 1e-6' },
     { keys: ['global_pool'], applied: 'token or avg; another pooling is refused' },
-    { keys: ['img_size'], applied: 'a number or two that are equal' },
-    { keys: ['patch_size'], applied: 'checked against the tensors' },
+    { keys: ['img_size'], applied: "a number or two that are equal; else input_size, else the name's" },
+    {
+      keys: ['patch_size', 'window_size', 'num_classes'],
+      applied: "checked against the tensors, also the name's: timm resamples those of another size",
+    },
     { keys: ['depth', 'depths', 'qkv_bias'], applied: 'checked against the tensors' },
     { keys: ['in_chans'], only: [3], because: 'another number of channels' },
     {
@@ -135,7 +143,7 @@ export const MODEL_ARGS: VerdictTable = {
           'fc_norm',
           'init_values',
         ],
-        ...['num_classes', 'window_size', 'distilled', 'num_reg_tokens', 'qkv_fused', 'use_fc_norm'],
+        ...['distilled', 'num_reg_tokens', 'qkv_fused', 'use_fc_norm'],
       ],
       harmless: 'the tensors show it, and timm does not load a file that contradicts it',
     },

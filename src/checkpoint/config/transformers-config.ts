@@ -74,7 +74,7 @@ export function transformersConfig(
     );
   }
   const prepared = preprocessor
-    ? preprocessing(preprocessor, type, imageSize, warnings, refusePreprocessor)
+    ? preprocessing(withClass(preprocessor, config), type, imageSize, warnings, refusePreprocessor)
     : {};
   if (preprocessor === undefined) {
     warnings.push(
@@ -89,10 +89,11 @@ export function transformersConfig(
     image_size: imageSize,
     patch_size: side(config.patch_size, 'patch_size', refuse),
     layer_norm_eps: eps,
+    global_pool: type.pool,
     activation: named(ACTIVATIONS, config.hidden_act ?? 'gelu', 'hidden_act', refuse),
     output:
       config.problem_type == null ? undefined : named(OUTPUTS, config.problem_type, 'problem_type', refuse),
-    labels: labels(config.id2label, warnings),
+    labels: labels(config.id2label, warnings, refuse),
     ...prepared,
   };
   const told = Object.entries(translated).filter(([, value]) => value !== undefined);
@@ -128,8 +129,9 @@ function modelType({ model_type: name, architectures }: Json, refuse: Refuse): M
 }
 
 /** `id2label` in the order of its numbers; undefined where they have gaps, or are the placeholders LABEL_0, LABEL_1, … */
-function labels(value: unknown, warnings: string[]): readonly unknown[] | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
+function labels(value: unknown, warnings: string[], refuse: Refuse): readonly unknown[] | undefined {
+  if (value == null) return undefined;
+  if (typeof value !== 'object') return refuse(`id2label: expected an object, found ${shown(value)}`);
   const list = new Map(Object.entries(value));
   const found = Array.from({ length: list.size }, (_, index) => list.get(String(index)));
   if (found.some((label) => typeof label !== 'string')) {
@@ -145,6 +147,14 @@ function side(value: unknown, key: string, refuse: Refuse): unknown {
   return value.length === 2 && value[0] === value[1]
     ? value[0]
     : refuse(`${key}: expected a number or two that are equal, found ${shown(value)}`);
+}
+
+/** config.json names the class of the other file where that does not. */
+function withClass(preprocessor: Json, { image_processor_type: name }: Json): Json {
+  const { image_processor_type: own, feature_extractor_type: older } = preprocessor;
+  return name == null || own != null || older != null
+    ? preprocessor
+    : { ...preprocessor, image_processor_type: name };
 }
 
 /** The class that prepares photos: the file's, or that of the model type. */

@@ -11,11 +11,20 @@ export interface ModelType {
   readonly layerNormEps: number;
   readonly imageSize: number;
   readonly heads?: number;
+  /** What the classifier of a ViT reads: the class token, or the mean of the patches. */
+  readonly pool?: 'token' | 'avg';
   /** The image processor that the model type has. */
   readonly processor: keyof typeof PROCESSORS;
 }
 
-const VIT = { family: 'vit', layerNormEps: 1e-12, imageSize: 224, heads: 12, processor: 'ViT' } as const;
+const VIT = {
+  family: 'vit',
+  layerNormEps: 1e-12,
+  imageSize: 224,
+  heads: 12,
+  pool: 'token',
+  processor: 'ViT',
+} as const;
 
 /** By `model_type`. */
 export const MODEL_TYPES: Readonly<Record<string, ModelType>> = {
@@ -45,7 +54,7 @@ export const MODEL_TYPES: Readonly<Record<string, ModelType>> = {
   },
   vit_mae: { ...VIT, classes: ['ViTMAEModel', 'ViTMAEForPreTraining'] },
   vit_msn: { ...VIT, layerNormEps: 1e-6, classes: ['ViTMSNForImageClassification', 'ViTMSNModel'] },
-  ijepa: { ...VIT, classes: ['IJepaForImageClassification', 'IJepaModel'] },
+  ijepa: { ...VIT, pool: 'avg', classes: ['IJepaForImageClassification', 'IJepaModel'] },
 };
 
 /** Classes and model types that are refused, by what they compute that fqvit does not. */
@@ -138,6 +147,10 @@ export const TRANSFORMERS_CONFIG: VerdictTable = {
     {
       keys: ['problem_type'],
       applied: 'softmax, sigmoid (multi_label_classification) or value (regression)',
+    },
+    {
+      keys: ['image_processor_type'],
+      applied: 'the class that prepares photos, where preprocessor_config.json names none',
     },
     { keys: ['num_labels'], harmless: 'the classifier shows it' },
     { keys: ['num_channels'], only: [3], because: 'another number of channels' },

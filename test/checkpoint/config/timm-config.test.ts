@@ -40,6 +40,8 @@ test('as timm writes it', () => {
       activation: 'exact',
       global_pool: 'token',
       image_size: 32,
+      patch_size: 16,
+      num_classes: 3,
       labels: ['a', 'b', 'c'],
     },
     arch: 'vit_tiny_patch16_224',
@@ -115,6 +117,11 @@ describe('model_args go before the name', () => {
       { depth: 4, qkv_bias: false },
     ],
     [{ norm_layer: 'layernorm' }, { layer_norm_eps: 1e-6 }],
+    [
+      { patch_size: 8, num_classes: 3 },
+      { patch_size: 8, num_classes: 3 },
+    ],
+    [{ fc_norm: true }, { global_pool: 'token' }],
     [{ drop_path_rate: 0.1, pool_include_prefix: false, in_chans: 3, pre_norm: null }, { num_heads: 3 }],
   ])('%j', (args, config) => {
     expect(withArgs(args).config).toMatchObject(config);
@@ -146,6 +153,23 @@ describe('model_args go before the name', () => {
     expect(() => withArgs({ global_pool: 'avg' }, { global_pool: 'token' })).toThrow(
       'global_pool: expected "avg", as model_args says, found "token"',
     );
+    expect(() => read({ ...NEW, global_pool: 'avg' })).toThrow(
+      'global_pool: expected "token", as timm builds vit_tiny_patch16_224, found "avg"',
+    );
+  });
+
+  test('and against the number of classes beside them', () => {
+    expect(() => withArgs({ num_classes: 5 })).toThrow(
+      'num_classes: expected 5, as model_args says, found 3',
+    );
+  });
+
+  test('the name says the rest', () => {
+    const { input_size: _, ...cfg } = CFG;
+    const swin = { architecture: 'swin_base_patch4_window12_384', pretrained_cfg: cfg };
+    const sizes = { image_size: 384, patch_size: 4, window_size: 12 };
+    expect(read(swin).config).toMatchObject(sizes);
+    expect(read({ ...swin, model_args: { window_size: [8, 8] } }).config).toMatchObject({ window_size: 8 });
   });
 });
 

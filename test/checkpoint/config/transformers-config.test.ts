@@ -38,6 +38,7 @@ describe('the model', () => {
       patch_size: 16,
       layer_norm_eps: 1e-12,
       activation: 'exact',
+      global_pool: 'token',
       labels: ['cat', 'dog'],
       crop_pct: 1,
       crop_mode: 'squash',
@@ -46,6 +47,12 @@ describe('the model', () => {
       std: [0.5, 0.5, 0.5],
     });
     expect(warnings).toEqual([]);
+  });
+
+  test('only an I-JEPA reads the mean of the patches', () => {
+    const pool = (model_type: string) =>
+      read({ ...VIT, model_type, layer_norm_eps: null }).config.global_pool;
+    expect(['deit', 'vit_msn', 'ijepa', 'swin'].map(pool)).toEqual(['token', 'token', 'avg', undefined]);
   });
 
   test.each([
@@ -67,7 +74,17 @@ describe('the model', () => {
     expect(() => read({ ...VIT, ...change }, SQUASHED)).toThrow(message);
   });
 
+  test('config.json names the image processor where the other file does not', () => {
+    const vit = { ...VIT, image_processor_type: 'BitImageProcessor' };
+    const sized = { size: { shortest_edge: 256 }, crop_size: 224 };
+    expect(read(vit, sized).config).toMatchObject({ crop_pct: 0.875, interpolation: 'bicubic' });
+    expect(() => read(vit, { ...sized, image_processor_type: 'ViTImageProcessor' })).toThrow(
+      'size: expected',
+    );
+  });
+
   test('labels that are placeholders, or have gaps', () => {
+    expect(() => read({ ...VIT, id2label: 'names.txt' }, SQUASHED)).toThrow('id2label: expected an object');
     expect(
       read({ ...VIT, id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } }, SQUASHED).config.labels,
     ).toBeUndefined();
