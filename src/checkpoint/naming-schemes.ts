@@ -55,7 +55,7 @@ interface NamedOptions {
  * one layer, and the model then has none.
  *
  * @throws CheckpointError `CHECKPOINT_SCHEME` where the names are of no scheme that is known, or say one thing twice;
- *   `CHECKPOINT_WEIGHTS` where several models are complete; `CHECKPOINT_ADAPTER` where there are weights of an adapter
+ *   `CHECKPOINT_EXTRA` where a layer may stand behind the head; `CHECKPOINT_WEIGHTS` where several models are complete; `CHECKPOINT_ADAPTER` where there are weights of an adapter
  * @throws UsageError `MODEL_OPTION` where `weights` names none of the models
  */
 export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: NamedOptions): NamedTensors {
@@ -102,6 +102,12 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
       (!hasHead && scheme.headModules.has(local.split('.', 1)[0]!));
     (isLeft ? left : unknown).push(name);
   }
+  refuseSecondHead(
+    found.get('head.weight'),
+    left.filter((name) => !name.startsWith(space)),
+    tensors,
+    file,
+  );
   if (left.length > 0) {
     const headless = hasHead ? '' : '; there is no head in it: it gives features and no classes';
     warnings.push(`tensors beside the model are left out (${left.length}): ${listed(left)}${headless}`);
@@ -115,6 +121,26 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     return used ?? (pair ? before + pair.spelled(canonical) : canonical);
   };
   return { family: scheme.family, tensors: found, own, unknown, spelled, weights, warnings };
+}
+
+/** A layer around the model that takes as many numbers as the head gives: `Linear(1000, n)` behind a whole classifier. */
+function refuseSecondHead(
+  head: Tensor | undefined,
+  around: readonly string[],
+  tensors: ReadonlyMap<string, Tensor>,
+  file: string,
+): void {
+  const classes = head?.shape[0];
+  const second = around.find((name) => {
+    const { shape } = tensors.get(name)!;
+    return name.endsWith('weight') && shape.length === 2 && shape[1] === classes && !TRAINING.test(name);
+  });
+  if (second === undefined) return;
+  throw new CheckpointError(
+    'CHECKPOINT_EXTRA',
+    `${file}: expected the logits from ${quoted(head!.name)}, found a layer that reads as many numbers, ${quoted(second)}: ` +
+      'a layer behind the head is not supported',
+  );
 }
 
 interface Choice {

@@ -106,6 +106,18 @@ describe('what is left over', () => {
     expect(model.warnings).toEqual([`tensors beside the model are left out (${left.length}): ${list}`]);
   });
 
+  test('but a layer that reads the logits is refused', () => {
+    const layer = (name: string, columns: number) => zeros(new Map([[name, [5, columns]]]));
+    expect(() => read(file(behind('model.', VIT), layer('fc.weight', 3)))).toThrow(
+      expect.objectContaining({
+        code: 'CHECKPOINT_EXTRA',
+        message: expect.stringMatching(/the logits from "model\.head\.weight", found .* "fc\.weight"/),
+      }),
+    );
+    expect(read(file(behind('model.', VIT), layer('loss.weight', 3))).architecture.classes).toBe(3);
+    expect(read(file(behind('model.', VIT), layer('text.weight', 7))).architecture.classes).toBe(3);
+  });
+
   test('the first few are named, and how many there are', () => {
     const many = ofNames(...Array.from({ length: 9 }, (_, i) => `queue.${i}`));
     expect(read(file(behind('net.', VIT), many)).warnings).toEqual([
