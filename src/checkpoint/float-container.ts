@@ -18,6 +18,8 @@ export interface FloatContainer {
   readonly fqvit?: string | undefined;
   /** What a PyTorch checkpoint says that its model is. */
   readonly arch?: string | undefined;
+  /** And what the training script was called with. */
+  readonly args?: Readonly<Record<string, unknown>> | undefined;
   /** What an ONNX graph tells, as a config. */
   readonly config?: Readonly<Record<string, unknown>>;
 }

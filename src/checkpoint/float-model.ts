@@ -5,6 +5,7 @@
 
 import { CheckpointError, UsageError } from '../errors.js';
 import type { Family } from './architecture.js';
+import { timmTraining } from './config/timm-config.js';
 import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './float-config.js';
 import { type FloatContainer, readFloatContainer } from './float-container.js';
 import { type FloatArchitecture, refuseConfig } from './float-family.js';
@@ -215,6 +216,15 @@ function archOfFile(
   });
 }
 
+/** What timm's training script was called with. */
+function trainingConfig(
+  { arch, args }: FloatContainer,
+  refuse: (message: string) => never,
+): ReturnType<typeof validateConfig> | undefined {
+  const isTimm = arch !== undefined && args?.model === arch && isTimmName(arch);
+  return isTimm ? validateConfig(timmTraining(args, refuse), refuse) : undefined;
+}
+
 /** What an ONNX graph computes in one way only, whatever a config beside it says. */
 const COMPUTED = ['num_heads', 'layer_norm_eps', 'activation', 'global_pool'] as const;
 
@@ -252,6 +262,7 @@ function mergedConfig(
   const sources = [
     inFile.fqvit === undefined ? undefined : parseConfig(inFile.fqvit, refuser('metadata "fqvit"')),
     inFile.config === undefined ? undefined : validateConfig(inFile.config, refuser('graph')),
+    trainingConfig(inFile, refuser('args')),
     options.config === undefined ? undefined : validateConfig(options.config, refuser('config')),
   ];
   for (const source of sources) {
@@ -265,7 +276,7 @@ function mergedConfig(
     refuseOption,
   );
   const configs = [...sources.map((source) => source?.config), given.config];
-  const [, graph, ofCaller] = configs;
+  const [, graph, , ofCaller] = configs;
   for (const key of COMPUTED)
     expectSame(key, graph?.[key], ofCaller?.[key], 'the graph computes', refuser('config'));
   for (const config of configs.slice(0, -1)) {

@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, posix, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual } from 'node:util';
 import { isTimmConfig, timmConfig } from '../checkpoint/config/timm-config.js';
 import { isTransformersConfig, transformersConfig } from '../checkpoint/config/transformers-config.js';
 import { externalNamesOf, readFloatContainer } from '../checkpoint/float-container.js';
@@ -287,10 +286,10 @@ async function folderConfig(
     throw new CheckpointError('CHECKPOINT_CONFIG', `${join(folder, name)}: ${message}`);
   }) as [Refuse, Refuse, Refuse];
   const nested = ofProcessor?.image_processor;
-  if (nested !== undefined && (typeof nested !== 'object' || nested === null)) {
+  if (nested !== undefined && !isObject(nested)) {
     refuseNested(`image_processor: expected an object, found ${shown(nested)}`);
   }
-  if (nested !== undefined && apart !== undefined && !isDeepStrictEqual(nested, apart)) {
+  if (nested !== undefined && apart !== undefined && !isSame(nested, apart)) {
     refuseNested(`image_processor: expected what ${CONFIGS[1]} says, found something else`);
   }
   const preprocessor = apart ?? (nested as typeof apart);
@@ -322,10 +321,25 @@ async function folderConfig(
   return translated;
 }
 
+/** Of JSON as deep as these files are; what lies deeper is not the same. */
+function isSame(one: unknown, other: unknown, depth = 3): boolean {
+  if (typeof one !== 'object' || typeof other !== 'object' || !one || !other || depth === 0)
+    return one === other;
+  const [entries, others] = [Object.entries(one), new Map(Object.entries(other))];
+  return (
+    entries.length === others.size &&
+    entries.every(([key, value]) => others.has(key) && isSame(value, others.get(key), depth - 1))
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function jsonObject(text: string, path: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+    if (isObject(value)) return value;
   } catch {
     // Refused below.
   }

@@ -10,7 +10,7 @@ import { describeWithShared, readShared } from '../support/shared.js';
 import { exported } from './onnx/support.js';
 import { refusal, refusedAfterDamage } from './raw-file.js';
 import { TINY, type TinySizes, tinyFile, tinyShapes, zeros } from './tiny-float.js';
-import { savedNested, text } from './torch/raw-torch.js';
+import { bytesOf, dictionary, int, savedNested, text } from './torch/raw-torch.js';
 
 const config = { num_heads: 2, architecture: 'deit' };
 
@@ -345,6 +345,26 @@ describe('what shapes cannot tell', () => {
       expect(architecture).toMatchObject({ family: 'vit', heads: 3 });
       expect(preprocessing).toMatchObject({ cropPct: 0.9, mean: [0.5, 0.5, 0.5] });
       expect(warnings[0]).toBe('the file says that it is "vit_tiny_patch16_224", a timm name');
+    });
+
+    test('and what that was called with', () => {
+      const name = 'vit_tiny_patch16_224';
+      const called = (args: Record<string, Uint8Array>) =>
+        savedNested(
+          { state_dict: zeros(tinyShapes({ dim: 192, mlpDim: 64, patchSize: 16 })) },
+          { arch: text(name), args: dictionary({ model: text(name), gp: bytesOf('N'), ...args }) },
+        );
+      const kwargs = dictionary({ num_heads: int(6), act_layer: text('quick_gelu') });
+      for (const arch of [undefined, name, 'deit_tiny_patch16_224']) {
+        const { architecture } = readFloatModel(called({ model_kwargs: kwargs }), { arch });
+        expect(architecture).toMatchObject({ heads: 6, gelu: 'quick' });
+      }
+      const { preprocessing } = readFloatModel(called({ interpolation: text('bilinear') }));
+      expect(preprocessing).toMatchObject({ interpolation: 'bilinear', cropPct: 0.9 });
+      expect(() => readFloatModel(called({ gp: text('max') }))).toThrow(
+        'args: model_kwargs: global_pool: expected "token" or "avg", found "max"',
+      );
+      expect(readFloatModel(called({ gp: text('max'), model: text('mine') })).architecture.heads).toBe(3);
     });
 
     test('of a model that is not supported', () => {

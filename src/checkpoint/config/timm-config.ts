@@ -76,6 +76,31 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
   };
 }
 
+/**
+ * What timm's training script was called with, where that is not as the name of its model says.
+ *
+ * @param args as its checkpoints have them: those of `train.py`, with the name in `model`
+ */
+export function timmTraining(
+  args: Json,
+  refuse: Refuse,
+): Readonly<Partial<Record<keyof FloatConfig, unknown>>> {
+  const known = timmArchitecture(args.model as string, (message) => refuse(`model: ${message}`));
+  const inModel = (message: string) => refuse(`model_kwargs: ${message}`);
+  const ofModel = object(args.model_kwargs ?? {}, 'model_kwargs', refuse);
+  judge(ofModel, MODEL_ARGS, inModel);
+  const pool = args.gp ?? ofModel.global_pool;
+  const asNamed: Json = architecture(known, {}, undefined, inModel, refuse);
+  const asBuilt = architecture(known, { ...ofModel, global_pool: pool }, undefined, inModel, refuse);
+  const size = args.input_size == null ? args.img_size : undefined;
+  const told = {
+    ...Object.fromEntries(Object.entries(asBuilt).filter(([key, value]) => value !== asNamed[key])),
+    image_size: imageSize(size, args.input_size, refuse, refuse),
+    ...Object.fromEntries(Object.keys(DEFAULTS).map((key) => [key, args[key] || undefined])),
+  };
+  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined));
+}
+
 function architecture(
   known: KnownArchitecture,
   args: Json,

@@ -46,6 +46,11 @@ export class UnsupportedTensor {
   constructor(readonly kind: string) {}
 }
 
+/** `argparse.Namespace`: what a training script was called with. */
+export class Namespace {
+  attributes: ReadonlyMap<string, unknown> = new Map();
+}
+
 type Call = (args: readonly unknown[]) => unknown;
 
 /** A name on the allow-list. */
@@ -110,7 +115,6 @@ const INERT_NAMES = [
   'numpy.dtype',
   'numpy.ndarray',
   '_codecs.encode',
-  'argparse.Namespace',
   'collections.Counter',
   'torch.Size',
   'torch.device',
@@ -160,6 +164,7 @@ export const ALLOWED_GLOBALS: ReadonlyMap<string, Global> = new Map(
   [
     ...INERT_NAMES.map((name) => new Global(name, () => INERT)),
     ...DICTIONARIES.map((name) => new Global(name, makeDictionary)),
+    new Global('argparse.Namespace', () => new Namespace()),
     ...Object.entries(REBUILDERS).map(([name, call]) => new Global(name, call)),
     ...Object.entries(UNSUPPORTED).map(([name, kind]) => new Global(name, () => new UnsupportedTensor(kind))),
     ...ELEMENTS.flatMap(([name, storage, bytes, dtype]) => {

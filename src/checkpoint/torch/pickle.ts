@@ -9,7 +9,15 @@
 
 import { CheckpointError } from '../../errors.js';
 import { quoted } from '../safetensors-header.js';
-import { ALLOWED_GLOBALS, Global, INERT, StoredTensor, TensorStorage, UnsupportedTensor } from './globals.js';
+import {
+  ALLOWED_GLOBALS,
+  Global,
+  INERT,
+  Namespace,
+  StoredTensor,
+  TensorStorage,
+  UnsupportedTensor,
+} from './globals.js';
 
 /** A pickle that was read. */
 export interface Pickle {
@@ -237,8 +245,7 @@ class PickleMachine {
         if (this.#top() !== INERT) this.#refuse('expected a set to add items to');
         break;
       case OP.BUILD:
-        this.#pop();
-        this.#checkTakesState();
+        this.#setState(this.#pop());
         break;
       case OP.BINPUT:
         this.#memoise(this.#uint8());
@@ -319,15 +326,17 @@ class PickleMachine {
     return global.call(args) ?? this.#refuse(`expected other arguments for ${global.name}`);
   }
 
-  /** State is attributes: no object here has any that matter. */
-  #checkTakesState(): void {
+  /** State is attributes: only those of a namespace matter. */
+  #setState(state: unknown): void {
     const target = this.#top();
     const takes =
       target === INERT ||
+      target instanceof Namespace ||
       target instanceof Map ||
       target instanceof StoredTensor ||
       target instanceof UnsupportedTensor;
     if (!takes) this.#refuse('expected an object that takes a state');
+    if (target instanceof Namespace && state instanceof Map) target.attributes = state;
   }
 
   /** `('storage', class, key, location, count)`; the legacy form adds a view, which no release since 0.4 writes. */

@@ -3,6 +3,7 @@
 import { CheckpointError } from '../../errors.js';
 import type { Tensor } from '../safetensors.js';
 import { readArchive } from './archive.js';
+import { Namespace } from './globals.js';
 import { readLegacy } from './legacy.js';
 import { findTensors } from './state-dict.js';
 import { readTensor } from './tensors.js';
@@ -21,7 +22,7 @@ const ALLOWANCE_FACTOR = 4;
  * @param bytes the whole file; the tensors are views on it unless they are stored otherwise than row by row
  * @param options.file how messages name the file
  * @returns the tensors by name, in the order of the file; the keys of the dictionaries that hold some; `arch`, the name of the model in
- *   what timm's training script saves
+ *   what timm's training script saves, and `args`, what that was called with
  * @throws CheckpointError
  *   `CHECKPOINT_GLOBAL` the pickle names something outside a short allow-list; nothing was read of the tensors;
  *   `CHECKPOINT_TRUNCATED`, `CHECKPOINT_TRAILING` the file ends before or after what it promises;
@@ -32,7 +33,12 @@ const ALLOWANCE_FACTOR = 4;
 export function readTorch(
   bytes: Uint8Array,
   options: { file: string },
-): { tensors: ReadonlyMap<string, Tensor>; nested: ReadonlySet<string>; arch: string | undefined } {
+): {
+  tensors: ReadonlyMap<string, Tensor>;
+  nested: ReadonlySet<string>;
+  arch: string | undefined;
+  args: Readonly<Record<string, unknown>> | undefined;
+} {
   const { file } = options;
   const allocate = allocator(SMALL_ALLOWANCE + ALLOWANCE_FACTOR * bytes.length, file);
   const { root, storageBytes } = isZip(bytes, file)
@@ -42,7 +48,18 @@ export function readTorch(
   const { stored, nested } = findTensors(root, file);
   const tensors = new Map([...stored].map(([name, one]) => [name, readTensor(name, one, source)]));
   const arch = root instanceof Map ? root.get('arch') : undefined;
-  return { tensors, nested, arch: typeof arch === 'string' ? arch : undefined };
+  if (typeof arch !== 'string') return { tensors, nested, arch: undefined, args: undefined };
+  return { tensors, nested, arch, args: argumentsOf(root as ReadonlyMap<string, unknown>) };
+}
+
+/** What the script was called with, as JSON has it; dictionaries in it too, but not those in them. */
+function argumentsOf(root: ReadonlyMap<string, unknown>): Readonly<Record<string, unknown>> | undefined {
+  const args = root.get('args');
+  const attributes = args instanceof Namespace ? args.attributes : args;
+  if (!(attributes instanceof Map)) return undefined;
+  return Object.fromEntries(
+    [...attributes].map(([name, value]) => [name, value instanceof Map ? Object.fromEntries(value) : value]),
+  );
 }
 
 /** By the first bytes: `PK` of a ZIP archive, or the first opcode of a pickle. */

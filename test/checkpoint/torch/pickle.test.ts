@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { INERT } from '../../../src/checkpoint/torch/globals.js';
+import { INERT, Namespace } from '../../../src/checkpoint/torch/globals.js';
 import { readPickle } from '../../../src/checkpoint/torch/pickle.js';
 import { CheckpointError } from '../../../src/errors.js';
 import { refusal } from '../raw-file.js';
@@ -14,6 +14,7 @@ const ORDERED_DICT = global('collections', 'OrderedDict');
 const NAMESPACE = global('argparse', 'Namespace');
 
 describe('values', () => {
+  const trained = Object.assign(new Namespace(), { attributes: new Map([['lr', 1]]) });
   const cases: [what: string, opcodes: Uint8Array, value: unknown][] = [
     ['None', bytesOf('N'), null],
     ['True', bytesOf(0x88), true],
@@ -68,7 +69,7 @@ describe('values', () => {
       bytesOf(global('collections', 'defaultdict'), tuple(global('__builtin__', 'list')), 'R'),
       new Map(),
     ],
-    ['Namespace', bytesOf(NAMESPACE, ')', 0x81, dictionary({ lr: int(1) }), 'b'), INERT],
+    ['Namespace', bytesOf(NAMESPACE, ')', 0x81, dictionary({ lr: int(1) }), 'b'), trained],
     ['STACK_GLOBAL', bytesOf(text('torch'), text('Size'), 0x93, tuple(tuple(int(1))), 'R'), INERT],
   ];
   test.each(cases)('%s', (_what, opcodes, value) => {

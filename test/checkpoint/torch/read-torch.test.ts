@@ -131,6 +131,19 @@ describe('where tensors are', () => {
     expect([...nested]).toEqual(['ema', 'state.model']);
   });
 
+  test('what a training script was called with, beside the name of its model', () => {
+    const attributes = dictionary({ gp: text('avg'), model_kwargs: dictionary({ num_heads: int(4) }) });
+    const namespace = bytesOf(global('argparse', 'Namespace'), ')', 0x81, attributes, 'b');
+    const read = (entries: Record<string, Uint8Array>) =>
+      readTorch(zip(archive(pickled(dictionary({ a: tensor(), ...entries })))), { file: 'model.pth' });
+    const args = { gp: 'avg', model_kwargs: { num_heads: 4 } };
+    const arch = text('vit');
+    expect(read({ arch, args: namespace })).toMatchObject({ arch: 'vit', args });
+    expect(read({ arch, args: attributes }).args).toEqual(args);
+    expect(read({ arch, args: int(1) }).args).toBeUndefined();
+    expect(read({ args: namespace }).args).toBeUndefined();
+  });
+
   test('one name for two tensors, or a long one in many dictionaries, is refused', () => {
     const error = refusal(() => namesOf(dictionary({ a: named('b'), 'a.b': tensor() })));
     expect(error.code).toBe('CHECKPOINT_FORMAT');
