@@ -48,7 +48,9 @@ test('a server that sends a byte now and then without an end', async () => {
   });
   await expect(readBytes(`${server.url}/a?s3cret`, { silenceMs: 100 })).rejects.toMatchObject({
     code: 'SOURCE',
-    message: expect.stringMatching(/^http:\/\/[\d.:]+\/a: expected all bytes, found \d+ and then less than 1 kB\/s$/),
+    message: expect.stringMatching(
+      /^http:\/\/[\d.:]+\/a: expected all bytes, found \d+ and then less than 1 kB\/s$/,
+    ),
   });
   server.close();
 });
