@@ -26,3 +26,11 @@ export function shownSource(source: string | URL): string {
 export function withShownAddresses(text: string): string {
   return text.replace(/\b(?:[a-z][a-z\d+.-]+:\/\/|https?:[\\/])[^\s"'`<>()]+/gi, shownSource);
 }
+
+/** What is wrong with the address of a service, which may hold a password: it is not repeated. Undefined where nothing is. */
+export function endpointFault(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) return 'something else';
+  if (url.username || url.password) return 'one with a user name or password';
+  return url.search || url.hash ? 'one with "?" or "#"' : undefined;
+}
