@@ -1,3 +1,4 @@
+import { normalize } from 'node:path';
 import type { Output } from '../checkpoint/output.js';
 import { FqvitError } from '../errors.js';
 import type { LabelledImage } from '../quantize/index.js';
@@ -45,10 +46,10 @@ export async function readLabelsCsv(path: string, model: Labelled): Promise<Labe
   for (const [i, text] of lines.entries()) {
     if (text.trim() === '') continue;
     const row = readRow(text, model, path, i + 2);
-    const { file } = row;
+    const file = normalize(row.file);
     const before = rows.get(file);
     if (before && model.output !== 'sigmoid') {
-      throw refusal(path, row.line, 'each file once', `${shown(file)} again, after line ${before.line}`);
+      throw refusal(path, row.line, 'each file once', `${shown(row.file)} again, after line ${before.line}`);
     }
     rows.set(file, before ? { ...before, class: [before.class!, row.class!].flat() } : row);
   }

@@ -26,7 +26,7 @@ export function withQueueLibraries<T>(load: () => Promise<T>): Promise<T> {
   return withLibraries('queue', PACKAGES, load);
 }
 
-/** Opens a queue for `use`. @throws as `openQueue`, `redisAddress` and `use`; UsageError `LIBRARY` */
+/** Opens a queue for `use`. @throws as `openQueue`, `redisAddress` and `use`; UsageError `LIBRARY`, `QUEUE_OTHER` */
 export async function withQueue<T>(
   name: string,
   redis: string | undefined,
@@ -40,6 +40,7 @@ export async function withQueue<T>(
     say: (message) => note(`fqvit: ${message}`),
   });
   try {
+    await queue.expectParts();
     return await use(queue);
   } catch (error) {
     throw typedRefusal(error);

@@ -178,7 +178,7 @@ async function* readParts(
     if (response.body === null) return;
     const reader = response.body.getReader();
     for (;;) {
-      const { done, value } = await watch.within(reader.read());
+      const { done, value } = await watch.part(reader.read());
       if (done) return;
       yield value;
     }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { HubError } from '../errors.js';
+import { endpointFault } from '../platform/address.js';
 
 export interface Token {
   readonly value: string;
@@ -36,17 +37,8 @@ export async function readSettings(env: NodeJS.ProcessEnv): Promise<HubSettings>
   };
 }
 
-/** The value may hold a password, so messages do not repeat it. */
 function checkEndpoint(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const found =
-    url === undefined || !/^https?:$/.test(url.protocol)
-      ? 'something else'
-      : url.username || url.password
-        ? 'one with a user name or password'
-        : url.search || url.hash
-          ? 'one with "?" or "#"'
-          : undefined;
+  const found = endpointFault(text);
   if (found === undefined) return text.replace(/\/+$/, '');
   throw new HubError('HUB_ENDPOINT', `HF_ENDPOINT: expected an http or https address, found ${found}`);
 }

@@ -55,6 +55,13 @@ export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
   expectLines(lines, refuse);
   const labels = ofTable(lines, refuse) ?? ofIndexed(lines, refuse);
   if (labels) return labels;
+  if (lines.length > 1 && lines.every(({ text }) => /^[+-]?\d+(?:\.\d*)?\s*[,;:\t]/.test(text))) {
+    refuse(
+      lines[0]!.line,
+      'an index in digits, or names',
+      `other numbers, ${shown(lines[0]!.text)}${AS_LIST}`,
+    );
+  }
   const names = unquoted(lines, refuse);
   expectUnnumbered(names, refuse);
   const split = wnidsOf(names, refuse);

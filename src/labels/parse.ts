@@ -42,5 +42,9 @@ export function parseLabels(text: string, file = 'labels'): Labels {
     if (label.trim() === '') refuseFile('a name', `none for class ${index}`);
     if (label.length > MAX_LABEL) refuseFile(`names of at most ${MAX_LABEL} characters`, quoted(label));
   }
+  const { wnids = [] } = found;
+  const first = new Map(wnids.map((wnid, index) => [wnid, index] as const).reverse());
+  const twice = wnids.findIndex((wnid, index) => first.get(wnid) !== index);
+  if (twice >= 0) refuseFile('every WordNet id once', `${wnids[twice]} again, for class ${twice}`);
   return found;
 }

@@ -10,7 +10,7 @@ import { reasonOf, Watch } from './watch.js';
 export const SILENCE_MS = 30_000;
 
 /**
- * @throws RuntimeError `SOURCE` where nothing answers, or not with 2xx, or nothing more comes for `silenceMs`; UsageError `PROXY`;
+ * @throws RuntimeError `SOURCE` where nothing answers, or not with a whole 2xx, nothing more comes for `silenceMs`, or for long less than 1 kB/s; UsageError `PROXY`;
  *   the reason of `signal`
  */
 export async function readUrl(url: string, options: ReadOptions): Promise<NamedBytes> {
@@ -50,7 +50,8 @@ export async function readResponse(
     throw new RuntimeError('SOURCE', `${name}: expected an unread response, found one that has been read`);
   }
   try {
-    if (!response.ok) {
+    // nobody asked for a part
+    if (!response.ok || response.status === 206) {
       throw new RuntimeError('SOURCE', `${name}: expected status 200, found ${response.status}`);
     }
     // Of a compressed answer the header counts what came over the wire.
@@ -84,7 +85,7 @@ export async function collect(
   try {
     for (;;) {
       const reading = reader.read();
-      const { done, value } = await (watch?.within(reading) ?? reading).catch((cause: unknown) => {
+      const { done, value } = await (watch?.part(reading) ?? reading).catch((cause: unknown) => {
         signal?.throwIfAborted();
         const found = `${loaded} and then ${watch?.reason(cause) ?? reasonOf(cause)}`;
         throw unreadable(name, `${total ?? 'all'} bytes`, cause, found);

@@ -1,6 +1,7 @@
+import { Readable } from 'node:stream';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { FqvitError, UsageError } from '../errors.js';
-import { withShownAddresses } from '../platform/address.js';
+import { endpointFault, withShownAddresses } from '../platform/address.js';
 import { proxyVariable } from '../platform/proxy.js';
 import type { PartOutput } from './work.js';
 
@@ -9,11 +10,17 @@ const TRIES = 5;
 /** Of a connection, and of silence on one. */
 const [CONNECTION_MS, SILENCE_MS] = [5000, 10_000];
 
+/** Of all tries, and a millisecond more for each byte of the part. */
+const WHOLE_MS = 120_000;
+
+/** What answers a PUT is a short document. */
+const MAX_ANSWER_BYTES = 2 ** 20;
+
 /**
  * Parts in S3 or what is like it; who and where the environment says, as to Amazon's own tools.
  *
  * @param target `s3://BUCKET/PREFIX`
- * @throws UsageError `OUTPUT`
+ * @throws UsageError `OUTPUT`, also for AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL that is no address
  */
 export function openBucket(target: string, env: NodeJS.ProcessEnv): PartOutput {
   const [, bucket, prefix = ''] = /^s3:\/\/([a-z0-9][a-z0-9.-]+)(?:\/(.*))?$/.exec(target) ?? [];
@@ -23,8 +30,13 @@ export function openBucket(target: string, env: NodeJS.ProcessEnv): PartOutput {
       'option --output: expected s3://BUCKET or s3://BUCKET/PREFIX, found another s3:',
     );
   }
+  const variable = ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'].find((name) => env[name]);
+  const fault = variable && endpointFault(env[variable]!);
+  if (fault !== undefined) {
+    throw new UsageError('OUTPUT', `${variable}: expected an http or https address, found ${fault}`);
+  }
   // other services than Amazon's need not have a host name for each bucket
-  const forcePathStyle = Boolean(env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL);
+  const forcePathStyle = variable !== undefined;
   const client = new S3Client({
     forcePathStyle,
     maxAttempts: TRIES,
@@ -33,12 +45,22 @@ export function openBucket(target: string, env: NodeJS.ProcessEnv): PartOutput {
       socketTimeout: SILENCE_MS,
     },
   });
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const response = result.response as { body: AsyncIterable<Uint8Array> };
+      response.body = Readable.from(limited(response.body));
+      return result;
+    },
+    { step: 'deserialize', priority: 'low' },
+  );
   const folder = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
   return {
     async write(name, bytes) {
       const object = { Bucket: bucket, Key: folder + name, ContentType: 'application/x-ndjson' };
       try {
-        await client.send(new PutObjectCommand({ ...object, Body: bytes }));
+        const abortSignal = AbortSignal.timeout(WHOLE_MS + bytes.length);
+        await client.send(new PutObjectCommand({ ...object, Body: bytes }), { abortSignal });
       } catch (cause) {
         throw new FqvitError(
           'OUTPUT',
@@ -48,6 +70,15 @@ export function openBucket(target: string, env: NodeJS.ProcessEnv): PartOutput {
       }
     },
   };
+}
+
+async function* limited(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let length = 0;
+  for await (const part of body) {
+    length += part.length;
+    if (length > MAX_ANSWER_BYTES) throw new Error(`an answer of more than ${MAX_ANSWER_BYTES} bytes`);
+    yield part;
+  }
 }
 
 function reason(error: unknown, env: NodeJS.ProcessEnv): string {

@@ -1,7 +1,7 @@
 import { type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FqvitError, UsageError } from '../errors.js';
-import { type PartData, type PartResult, partName } from './part.js';
+import { isPartName, type PartData, type PartResult, partName } from './part.js';
 import { type Connection, type ConnectOptions, connectRedis } from './redis.js';
 import type { RedisAddress } from './redis-address.js';
 import { isRefusal } from './refusal.js';
@@ -71,6 +71,18 @@ export class PartQueue {
   ) {
     this.client = connection.client;
     this.#facts = jobs.toKey('fqvit');
+  }
+
+  /** @throws UsageError `QUEUE_OTHER` where another program has jobs in it, which are not ours to do or to remove */
+  async expectParts(): Promise<void> {
+    for (const job of await this.jobs.getJobs(undefined, 0, 0)) if (job) this.expectPart(job.id);
+  }
+
+  /** @throws UsageError `QUEUE_OTHER` */
+  expectPart(id: string | undefined): void {
+    if (isPartName(id)) return;
+    const message = `queue ${this.name}: expected parts of fqvit, found a job of another program`;
+    throw new UsageError('QUEUE_OTHER', message);
   }
 
   /**

@@ -30,6 +30,11 @@ export function partName(number: number): string {
   );
 }
 
+/** Whether the id of a job is one of ours: other programs have queues in the same Redis. */
+export function isPartName(id: string | undefined): boolean {
+  return id !== undefined && /^part-\d{6}$/.test(id);
+}
+
 /** The list in parts of `size` images. */
 export async function* partsOf(
   list: AsyncIterable<string>,

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
 import { type RedisAddress, redisEndpoint } from './redis-address.js';
-import { redisReply } from './refusal.js';
+import { isRefusal, redisReply } from './refusal.js';
 
 export interface ConnectOptions {
   /** Wait for a Redis that is not there yet. */
@@ -20,34 +20,36 @@ export interface Connection {
 
 const LONGEST_PAUSE_MS = 2000;
 
-/** Of a connection and of the first reply on it. */
-const FIRST_REPLY_MS = 4000;
+/** Of a connection, and from there until Redis takes commands. */
+const READY_MS = 4000;
 
-/** Of any other reply: longer than BullMQ lets Redis wait for a job (10 s). */
+/** Of a reply: longer than BullMQ lets Redis wait for a job (10 s). */
 const SILENCE_MS = 30_000;
 
 /**
  * A connection that comes back by itself. What was asked of it meanwhile waits.
  *
- * @throws RuntimeError `REDIS` where there is none, it says nothing for 4 s or it does not let one in; the reason of `signal`
+ * @throws RuntimeError `REDIS` where there is none, it is not ready within 4 s, it does not let one in or is no Redis; the reason of `signal`
  */
 export async function connectRedis(
   { url, name }: RedisAddress,
   { isPatient, signal, say }: ConnectOptions,
 ): Promise<Connection> {
   let isClosed = false;
+  const endpoint = redisEndpoint(url);
   const client = new Redis({
-    ...redisEndpoint(url),
-    connectTimeout: FIRST_REPLY_MS,
+    ...endpoint,
+    connectTimeout: READY_MS,
     socketTimeout: SILENCE_MS,
     maxRetriesPerRequest: null,
     retryStrategy: (attempt) => (isClosed ? null : Math.min(100 * 2 ** attempt, LONGEST_PAUSE_MS)),
   });
+  // an error that nobody listens to would end the process, and one reply may have several
+  client.on('error', () => {});
   try {
-    await firstReady(client, name, isPatient, say, signal);
+    await firstReady(client, endpoint.password, name, isPatient, say, signal);
   } catch (error) {
     client.disconnect();
-    client.on('error', () => {}); // there is nobody left to be told
     throw error;
   }
   tellAbsence(client, name, say);
@@ -60,6 +62,7 @@ export async function connectRedis(
 
 function firstReady(
   client: Redis,
+  password: string | undefined,
   name: string,
   isPatient: boolean,
   say: ConnectOptions['say'],
@@ -67,22 +70,24 @@ function firstReady(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let isWaiting = false;
-    let silence: NodeJS.Timeout | undefined;
+    let waiting: NodeJS.Timeout | undefined;
     const connected = () => {
-      clearTimeout(silence);
-      silence = setTimeout(silent, FIRST_REPLY_MS);
-      client.stream.once('data', () => clearTimeout(silence));
+      clearTimeout(waiting);
+      waiting = setTimeout(late, READY_MS);
     };
-    const silent = () => {
-      failed(Object.assign(new Error('silence'), { code: 'ETIMEDOUT' }));
+    const late = () => {
+      failed(Object.assign(new Error('late'), { code: 'ETIMEDOUT' }));
       if (isPatient) client.disconnect(true);
     };
     const failed = (error: NodeJS.ErrnoException) => {
-      clearTimeout(silence);
+      clearTimeout(waiting);
       const isAway = error.code !== undefined;
       if (!isAway || !isPatient) {
-        const expected = isAway ? 'a connection' : 'to be let in';
-        const found = isAway ? systemReason(error) : redisReply(error);
+        const [expected, found] = isAway
+          ? ['a connection', systemReason(error)]
+          : isRefusal(error)
+            ? ['to be let in', redisReply(error, password)]
+            : ['the replies of Redis', 'others'];
         settle(() => reject(new RuntimeError('REDIS', `${name}: expected ${expected}, found ${found}`)));
         return;
       }
@@ -94,7 +99,7 @@ function firstReady(
     const aborted = () => settle(() => reject(signal!.reason));
     const ready = () => settle(resolve);
     const settle = (then: () => void) => {
-      clearTimeout(silence);
+      clearTimeout(waiting);
       client.off('connect', connected).off('close', closed);
       client.off('error', failed).off('ready', ready).off('end', ended);
       signal?.removeEventListener('abort', aborted);
@@ -110,7 +115,6 @@ function firstReady(
 /** Once for each time that it goes away. */
 function tellAbsence(client: Redis, name: string, say: ConnectOptions['say']): void {
   let isAway = false;
-  client.on('error', () => {}); // a failed attempt, after which comes the next
   client.on('reconnecting', () => {
     if (!isAway) say(`${name} is away: waiting for it`);
     isAway = true;

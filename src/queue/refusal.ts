@@ -5,9 +5,12 @@ export function isRefusal(error: unknown): error is Error {
   return (error as Error).name === 'ReplyError';
 }
 
-/** What Redis says, without the arguments of the command, a password among them, that it may repeat. */
-export function redisReply({ message }: Error): string {
-  return message.replace(/,? with args.*/s, '');
+const LONGEST = 200;
+
+/** What Redis says, without the arguments of the command and without the password, which it may repeat. */
+export function redisReply({ message }: Error, password?: string): string {
+  const reply = message.replace(/,? with args.*/s, '');
+  return (password ? reply.replaceAll(password, '…') : reply).slice(0, LONGEST);
 }
 
 /** As RuntimeError `REDIS` what is a refusal; anything else as it is. */

@@ -91,6 +91,7 @@ async function part(
   { model, classify, output }: WorkOptions,
   signal: AbortSignal,
 ): Promise<PartResult> {
+  queue.expectPart(id);
   await queue.agree('model', model);
   const { first, top, files } = data;
   const records = await Promise.all(

@@ -126,6 +126,17 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
       ...(problem?.status === 500 ? { error: c.error } : {}),
     });
   });
+  // Deno and Bun make it a part of the address, where a "/" or "?" in it would be another path
+  app.use(async (c, next) => {
+    if (!/^[\w.:[\]-]*$/.test(c.req.header('host') ?? '')) {
+      throw new Problem(
+        400,
+        'REQUEST',
+        'request: expected a name or address and a port as Host, found another',
+      );
+    }
+    await next();
+  });
   const refuse = (c: Context<Env>, problem: Problem) => {
     c.set('problem', problem);
     return problem.toResponse();

@@ -261,6 +261,13 @@ describe('what the logits mean', () => {
       /each file once, found "a.png" again, after line 2/,
     ],
     [
+      'two names of one file',
+      () => integer,
+      csv(['a.png,0', './even//../a.png,2']),
+      3,
+      /each file once, found ".\/even\/\/..\/a.png" again, after line 2/,
+    ],
+    [
       'no class for one of all',
       () => integer,
       csv(['even/0.png,']),

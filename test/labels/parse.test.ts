@@ -66,6 +66,21 @@ describe('one name a line', () => {
     ['numbers in quotes', '"0","cat"\n"1","dog"', /found numbered lines/],
     ['quotes with escapes', String.raw`'a',${'\n'}'it\'s',${'\n'}'c'`, /found names in quotes, "'a'"/],
     ['numbered words', 'class 0: cat\nclass 1: dog\nclass 2: cow', /found numbered lines/],
+    [
+      'numbers of pandas',
+      '0.0,cat\n1.0,dog',
+      /^labels:1: expected an index in digits, or names, found other numbers/,
+    ],
+    [
+      'an index below 0',
+      '-1,none\n0,cat',
+      /^labels:1: expected an index in digits, or names, found other numbers/,
+    ],
+    [
+      'a WordNet id of two classes',
+      'n01440764 tench\nn01440764 goldfish',
+      /^labels: expected every WordNet id once, found n01440764 again, for class 1$/,
+    ],
     ['an endless line', `a\n${'b'.repeat(3000)}`, /^labels:2: expected lines of at most 2000 characters/],
     ['lines without end', 'a\n'.repeat(200_000), /expected at most 131072 lines, found 200000/],
   ])('%s is refused', (_, text, message) => {

@@ -14,6 +14,10 @@ test.each([
   ['s3://key:s3cret@bucket/a?s3cret', 's3://bucket/a'],
   ['hf://owner/name@v1/a.safetensors', 'hf://owner/name@v1/a.safetensors'],
   ['data:image/png;base64,s3cret', 'data URL'],
+  ['data:x.png', 'data:x.png'],
+  ['https:/me:s3cret@h.example/a?s3cret', 'https:/h.example/a'],
+  ['https:\\\\h.example\\a?s3cret', 'https:\\\\h.example\\a'],
+  ['photos/https:/h.example/a@b.png?X-Amz-Signature=s3cret', 'photos/https:/h.example/a@b.png'],
   ['a?b#c@d.png', 'a?b#c@d.png'],
   ['http:x.png', 'http:x.png'],
   ['./http:x.png', './http:x.png'],
@@ -29,6 +33,20 @@ test('addresses inside what an engine says', () => {
   expect(withShownAddresses(said)).toBe(
     'error sending request for url (http://127.0.0.1:1/a): refused, "https://x/"',
   );
+});
+
+test.each([
+  ['https://h.example/a', true],
+  ['data:,a', true],
+  ['data:image/png;base64,AA', true],
+  ['blob:nodedata:1', true],
+  ['blob:https://h.example/1', true],
+  ['blob:null/1', true],
+  ['data:x.png', false],
+  ['blob:x.png', false],
+  ['https:/h.example/a', false],
+])('whether %s is an address: %s', (source, is) => {
+  expect(isAddress(source)).toBe(is);
 });
 
 test.each([

@@ -40,6 +40,31 @@ test('a server that stops in the middle; one that goes on slowly is waited for',
   server.close();
 });
 
+test('a server that sends a byte now and then without an end', async () => {
+  const server = await serve((_, response) => {
+    response.writeHead(200);
+    const timer = setInterval(() => response.write('a'), 20);
+    response.once('close', () => clearInterval(timer));
+  });
+  await expect(readBytes(`${server.url}/a?s3cret`, { silenceMs: 100 })).rejects.toMatchObject({
+    code: 'SOURCE',
+    message: expect.stringMatching(
+      /^http:\/\/[\d.:]+\/a: expected all bytes, found \d+ and then less than 1 kB\/s$/,
+    ),
+  });
+  server.close();
+});
+
+test('a part that nobody asked for', async () => {
+  const server = await serve((_, response) => {
+    response.writeHead(206, { 'content-range': 'bytes 0-4/10' }).end('12345');
+  });
+  await expect(readBytes(`${server.url}/a`)).rejects.toMatchObject({
+    message: `${server.url}/a: expected status 200, found 206`,
+  });
+  server.close();
+});
+
 test('user and password are refused and not repeated; a query is sent and not repeated', async () => {
   await expect(readBytes(`http://me:s3cret@${host}/a`)).rejects.toMatchObject({
     code: 'SOURCE',

@@ -136,6 +136,29 @@ describe('a peer that is no Redis', () => {
         }),
       /expected to be let in, found ERR unknown command 'AUTH'\n$/,
     ],
+    [
+      'repeats the password in words of its own',
+      (socket: Socket) =>
+        void socket.on('data', (data) => {
+          for (const _ of String(data).matchAll(/^\*/gm)) socket.write('-ERR no AUTH s3cret here\r\n');
+        }),
+      /expected to be let in, found ERR no AUTH … here\n$/,
+    ],
+    [
+      'replies twice',
+      (socket: Socket) => void socket.on('data', () => socket.write('+s3cret\r\n'.repeat(20))),
+      /expected the replies of Redis, found others\n$/,
+    ],
+    [
+      'speaks HTTP',
+      (socket: Socket) => void socket.on('data', () => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n')),
+      /expected the replies of Redis, found others\n$/,
+    ],
+    [
+      'does not end its first reply',
+      (socket: Socket) => void setInterval(() => socket.write('+'), 500).unref(),
+      /expected a connection, found no answer in time \(ETIMEDOUT\)\n$/,
+    ],
   ])('it %s', async (_, answer, message) => {
     const { code, stderr } = await against(answer, 'enqueue', scratch.path);
     expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);

@@ -212,6 +212,28 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     expect((await status(queue)).parts).toBe(2);
   });
 
+  test('a queue of another program is left alone', async () => {
+    const name = 'theirs';
+    const { hostname: host, port } = new URL(redis.url);
+    const theirs = new Queue(name, { connection: { host, port: Number(port) } });
+    await theirs.add('mail', { to: 'a@b' });
+    const refused = {
+      code: 2,
+      stderr: expect.stringMatching(
+        /QUEUE_OTHER: queue theirs: expected parts of fqvit, found a job of another/,
+      ),
+    };
+    for (const args of [
+      ['work', '-o', scratch.path, '--queue', name],
+      ['enqueue', listFile(10), '--queue', name],
+      ['queue', name, '--remove'],
+    ]) {
+      expect(await fqvit([...args, '--redis', redis.url])).toMatchObject(refused);
+    }
+    expect(await theirs.getJobCounts()).toMatchObject({ waiting: 1, failed: 0 });
+    await theirs.close();
+  });
+
   test('a queue has results of one model', async () => {
     const [queue, output] = [newQueue(), newOutput()];
     await enqueue(listFile(10), queue);

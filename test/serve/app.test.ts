@@ -520,6 +520,18 @@ describe('around it', () => {
     expect((await app().fetch(request)).status).toBe(200);
   });
 
+  test.each(['a/v1/models?', 'a b', 'u:p@h', 'a\\b', 'a#', 'ü'])('the Host %j is refused', async (host) => {
+    const answers: Answer[] = [];
+    const service = app({ onAnswer: (one) => answers.push(one) });
+    const answer = await service.request('/healthz', { headers: { host } });
+    expect([answer.status, await answer.json()]).toEqual([400, expect.objectContaining({ code: 'REQUEST' })]);
+    expect(answers).toEqual([expect.objectContaining({ status: 400, code: 'REQUEST' })]);
+  });
+
+  test.each(['a', 'a.example:80', '[::1]:8080', 'my_host-1', ''])('the Host %j is taken', async (host) => {
+    expect((await app().request('/healthz', { headers: { host } })).status).toBe(200);
+  });
+
   test('a page under a strict policy, whose parts are there', async () => {
     const page = await app().request('/');
     expect(page.headers.get('content-security-policy')).toMatch(/default-src 'none'/);

@@ -132,7 +132,10 @@ async function expectImage(folder: string, { file, line }: LabelledFile, labels:
     (cause: unknown) => systemReason(cause),
   );
   if (found === undefined) return;
-  throw new FqvitError('LABELS', `${labels}:${line}: expected a photo at ${path}, found ${found}`);
+  throw new FqvitError(
+    'LABELS',
+    `${labels}:${line}: expected a photo at ${shownSource(path)}, found ${found}`,
+  );
 }
 
 /** With the preprocessing of the integer model, whose pixels it gets. */
