@@ -1,0 +1,117 @@
+// One model: made by the library, read by us, held against each other.
+import { execFile } from 'node:child_process';
+import { readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+/** Largest difference of a logit, as a part of their deviation. */
+export const TOLERANCE = 1e-3;
+
+/** What moves the logits less than this is no difference that comparing them shows. */
+export const VISIBLE = 2e-3;
+
+/** A tensor that moves them less is one that nothing reads; rounding alone moves them by up to 1e-4. */
+const NO_INFLUENCE = 2e-4;
+
+/** torchvision resizes bytes with its own fixed point. */
+const TORCHVISION_LEVELS = 2;
+
+const reader = join(dirname(fileURLToPath(import.meta.url)), 'read.mjs');
+const run = promisify(execFile);
+
+/**
+ * @returns { verdict: 'equal' | 'WRONG' | 'refused' | 'CRASH' | 'library', … }
+ */
+export async function compare(library, request, folder, { probe = true, timeout = 300_000 } = {}) {
+  let made;
+  try {
+    made = await library.ask('make', { ...request, folder });
+  } catch (error) {
+    return { verdict: 'library', reason: error.message };
+  }
+  const found = await read(folder, made.photos, timeout);
+  if (found.refused) return { verdict: 'refused', code: found.refused.code, message: found.refused.message.replaceAll(folder, '') };
+  if (found.crash) return { verdict: 'CRASH', reason: found.crash };
+  if (made.expected === undefined) return compareProcessor(found, made, folder, request);
+  if (made.expected.length === 0) return { verdict: 'WRONG', reason: 'read, and is a model for another task' };
+  const faults = [...faultsOfValues(found, made), ...faultsOfPreprocessing(found, made, folder)];
+  const difference = largestDifference(found.values, made);
+  const shown = { difference, warnings: found.warnings, magnified: made.magnified };
+  if (faults.length > 0) return { verdict: 'WRONG', reason: faults.join('; '), ...shown };
+  return { verdict: 'equal', ...shown, ...(probe ? await probed(library) : {}) };
+}
+
+async function read(folder, photos, timeout) {
+  try {
+    const { stdout } = await run(process.execPath, [reader, folder, JSON.stringify(photos)], { timeout, maxBuffer: 2 ** 28 });
+    return JSON.parse(stdout.trim().split('\n').at(-1));
+  } catch (error) {
+    return { crash: error.killed ? `no answer within ${timeout / 1000} s` : String(error.stderr ?? error).slice(-1000) };
+  }
+}
+
+function largestDifference(values, { expected, deviation }) {
+  if (values.length !== expected.length) return Number.NaN;
+  return values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0) / deviation;
+}
+
+function faultsOfValues({ values }, made) {
+  if (values.length !== made.expected.length) return [`${values.length} values instead of ${made.expected.length}`];
+  const difference = largestDifference(values, made);
+  return difference <= TOLERANCE ? [] : [`logits differ by ${difference.toPrecision(2)} deviations`];
+}
+
+function faultsOfPreprocessing({ preprocessing }, { mean, std, photos, levels = 0 }, folder) {
+  const faults = [];
+  const far = (one, other) => one.some((value, i) => Math.abs(value - other[i]) > 1e-6);
+  if (far(preprocessing.mean, mean)) faults.push(`mean ${preprocessing.mean} instead of ${mean}`);
+  if (far(preprocessing.std, std)) faults.push(`std ${preprocessing.std} instead of ${std}`);
+  for (const { photo } of photos) {
+    const [one, other] = ['found', 'expected'].map((kind) => readFileSync(join(folder, `${photo}.${kind}`)));
+    if (one.length !== other.length) {
+      faults.push(`photo ${photo}: ${one.length} bytes instead of ${other.length}`);
+      continue;
+    }
+    const most = one.reduce((far, value, i) => Math.max(far, Math.abs(value - other[i])), 0);
+    if (most > levels) faults.push(`photo ${photo}: differs by ${most} levels`);
+  }
+  return faults;
+}
+
+/** The values that the processor gives, against those that the model would see of us. */
+function compareProcessor({ preprocessing: { mean, std }, warnings }, { photos, side }, folder, { name }) {
+  const faults = [];
+  const levels = name.includes('(pil)') ? 0.01 : TORCHVISION_LEVELS;
+  let difference = 0;
+  for (const { photo, shape } of photos) {
+    if (shape.join() !== `3,${side},${side}`) return { verdict: 'unfit', reason: `the library's own pixels are ${shape}`, warnings };
+    const found = readFileSync(join(folder, `${photo}.found`));
+    const bytes = readFileSync(join(folder, `${photo}.expected`));
+    const expected = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+    let most = 0;
+    for (let i = 0; i < found.length; i++) {
+      const channel = i % 3;
+      const value = (found[i] / 255 - mean[channel]) / std[channel];
+      const other = expected[channel * side ** 2 + Math.floor(i / 3)];
+      most = Math.max(most, Math.abs(value - other) * std[channel] * 255);
+    }
+    if (found.length !== expected.length) most = Number.POSITIVE_INFINITY;
+    if (!(most <= levels)) faults.push(`photo ${photo}: differs by ${most.toPrecision(2)} levels`);
+    difference = Math.max(difference, most);
+  }
+  return { verdict: faults.length > 0 ? 'WRONG' : 'equal', reason: faults.join('; '), difference, warnings };
+}
+
+/** What is not tested by the comparison, and the least that is. */
+async function probed(library) {
+  const effects = Object.entries(await library.ask('probe'));
+  const read = effects.filter(([name, effect]) => !(name.startsWith('tensor ') && effect < NO_INFLUENCE));
+  const blind = read.filter(([, effect]) => !(effect >= VISIBLE)).map(([name, effect]) => `${name}: ${effect.toPrecision(2)}`);
+  const least = read.reduce((less, one) => (one[1] < less[1] ? one : less), ['none', Number.POSITIVE_INFINITY]);
+  return { probes: read.length, blind, least: `${least[0]}: ${least[1].toPrecision(2)}` };
+}
+
+export function forget(folder) {
+  rmSync(folder, { recursive: true, force: true });
+}
