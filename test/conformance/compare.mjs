@@ -1,9 +1,6 @@
 // One model: made by the library, read by us, held against each other.
-import { execFile } from 'node:child_process';
-import { readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** Largest difference of a logit, as a part of their deviation. */
 export const TOLERANCE = 1e-3;
@@ -17,21 +14,18 @@ const NO_INFLUENCE = 2e-4;
 /** torchvision resizes bytes with its own fixed point. */
 const TORCHVISION_LEVELS = 2;
 
-const reader = join(dirname(fileURLToPath(import.meta.url)), 'read.mjs');
-const run = promisify(execFile);
-
 /**
  * @returns { verdict: 'equal' | 'WRONG' | 'refused' | 'CRASH' | 'library', … }
  */
-export async function compare(library, request, folder, { probe = true, timeout = 300_000 } = {}) {
+export async function compare({ library, reader }, request, folder, probe) {
   let made;
   try {
     made = await library.ask('make', { ...request, folder });
   } catch (error) {
     return { verdict: 'library', reason: error.message };
   }
-  const found = await read(folder, made.photos, timeout);
-  if (found.refused) return { verdict: 'refused', code: found.refused.code, message: found.refused.message.replaceAll(folder, '') };
+  const found = await reader.read(folder, made.photos);
+  if (found.refused) return refusal(found.refused, folder);
   if (found.crash) return { verdict: 'CRASH', reason: found.crash };
   if (made.expected === undefined) return compareProcessor(found, made, folder, request);
   if (made.expected.length === 0) return { verdict: 'WRONG', reason: 'read, and is a model for another task' };
@@ -42,13 +36,15 @@ export async function compare(library, request, folder, { probe = true, timeout 
   return { verdict: 'equal', ...shown, ...(probe ? await probed(library) : {}) };
 }
 
-async function read(folder, photos, timeout) {
-  try {
-    const { stdout } = await run(process.execPath, [reader, folder, JSON.stringify(photos)], { timeout, maxBuffer: 2 ** 28 });
-    return JSON.parse(stdout.trim().split('\n').at(-1));
-  } catch (error) {
-    return { crash: error.killed ? `no answer within ${timeout / 1000} s` : String(error.stderr ?? error).slice(-1000) };
-  }
+/** The verdict where the config alone decides it: then no weights are made. */
+export async function refusedByConfig({ library, reader }, { name, form }, folder) {
+  await library.ask('config', { name, form, folder });
+  const { refused } = await reader.read(folder);
+  return refused?.code === 'CHECKPOINT_CONFIG' && refusal(refused, folder);
+}
+
+function refusal({ code, message }, folder) {
+  return { verdict: 'refused', code, message: message.replaceAll(`${folder}/`, '') };
 }
 
 function largestDifference(values, { expected, deviation }) {
@@ -110,8 +106,4 @@ async function probed(library) {
   const blind = read.filter(([, effect]) => !(effect >= VISIBLE)).map(([name, effect]) => `${name}: ${effect.toPrecision(2)}`);
   const least = read.reduce((less, one) => (one[1] < less[1] ? one : less), ['none', Number.POSITIVE_INFINITY]);
   return { probes: read.length, blind, least: `${least[0]}: ${least[1].toPrecision(2)}` };
-}
-
-export function forget(folder) {
-  rmSync(folder, { recursive: true, force: true });
 }

@@ -60,6 +60,22 @@ def model_class(library):
     return TransformersModel
 
 
+def config(name, form, folder):
+    """Writes the config of a model of timm beside no weights."""
+    from timm_models import write_config
+
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    write_config(name, folder, form)
+
+
+def versions():
+    import timm
+    import transformers
+
+    return {"torch": torch.__version__.split("+")[0], "timm": timm.__version__, "transformers": transformers.__version__}
+
+
 def write(folder, name, data):
     with open(os.path.join(folder, name), "wb") as file:
         file.write(data)
@@ -81,6 +97,10 @@ def answer(request):
         return list_names(**request)
     if operation == "make":
         return make(**request)
+    if operation == "config":
+        return config(**request)
+    if operation == "versions":
+        return versions()
     if operation == "probe":
         return measure(current.model, current.run)
     raise ValueError(operation)

@@ -5,8 +5,10 @@ import os
 
 import timm
 import torch
+from safetensors.torch import save_file
 from timm.data import create_transform, resolve_data_config
-from timm.models import is_model_pretrained, save_for_hf
+from timm.models import save_for_hf
+from timm.models._hub import save_config_for_hf
 
 from pictures import picture
 from randomise import magnify, randomise
@@ -30,18 +32,40 @@ def names():
     ]
 
 
+def without_values(name: str, **arguments):
+    with torch.device("meta"):
+        return timm.create_model(name, **arguments)
+
+
 def shallow(name: str):
     if "swin" in name:
         return timm.create_model(name, depths=(2, 2, 2, 2)).eval()
-    model = timm.create_model(name, depth=2)
-    if model.num_features > WIDE:
-        model = timm.create_model(name, depth=1)
-    return model.eval()
+    depth = 2 if without_values(name).num_features <= WIDE else 1
+    return timm.create_model(name, depth=depth).eval()
+
+
+def write_config(name: str, folder: str, form: str):
+    """The config of a model beside a file without tensors: what is refused by its config needs no weights."""
+    save_config_for_hf(without_values(name), os.path.join(folder, "config.json"))
+    write_form(folder, form)
+    save_file({}, os.path.join(folder, "model.safetensors"))
+
+
+def write_form(folder: str, form: str):
+    """`saved`, as timm writes it now; `hub`, without the arguments that the name implies, as most of the hub has it."""
+    if form == "saved":
+        return
+    path = os.path.join(folder, "config.json")
+    with open(path) as file:
+        config = json.load(file)
+    args = config.pop("model_args", {})
+    depth = {key: args[key] for key in ("depth", "depths") if key in args}
+    with open(path, "w") as file:
+        json.dump({**config, "model_args": depth}, file)
 
 
 class TimmModel:
     def __init__(self, name: str, folder: str, form: str):
-        """form: `saved`, as timm writes it now; `hub`, without arguments that the name implies, as most of the hub has it."""
         self.model = shallow(name)
         randomise(self.model, name)
         self.config = resolve_data_config({}, pretrained_cfg=self.model.pretrained_cfg)
@@ -52,22 +76,11 @@ class TimmModel:
         self.input = ((self.pixels / 255 - mean) / std).permute(2, 0, 1)[None].contiguous()
         self.magnified = magnify(self.model, self.run)
         save_for_hf(self.model, folder, safe_serialization=True)
-        self.write_form(folder, form)
+        write_form(folder, form)
 
     def run(self):
         with torch.inference_mode():
             return self.model(self.input)[0].clone()
-
-    def write_form(self, folder: str, form: str):
-        if form == "saved":
-            return
-        path = os.path.join(folder, "config.json")
-        with open(path) as file:
-            config = json.load(file)
-        args = config.pop("model_args", {})
-        depth = {key: args[key] for key in ("depth", "depths") if key in args}
-        with open(path, "w") as file:
-            json.dump({**config, "model_args": depth}, file)
 
     def transform(self):
         """From a picture to the bytes that are then normalised."""
