@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Largest difference of a logit, as a part of their deviation. */
-export const TOLERANCE = 1e-3;
+const TOLERANCE = 1e-3;
 
 /** What moves the logits less than this is no difference that comparing them shows. */
-export const VISIBLE = 2e-3;
+const VISIBLE = 2e-3;
 
 /** A tensor that moves them less is one that nothing reads; rounding alone moves them by up to 1e-4. */
 const NO_INFLUENCE = 2e-4;
@@ -15,7 +15,10 @@ const NO_INFLUENCE = 2e-4;
 const TORCHVISION_LEVELS = 2;
 
 /**
- * @returns { verdict: 'equal' | 'WRONG' | 'refused' | 'CRASH' | 'library', … }
+ * Has the library make a model in `folder`, reads it, and holds the one against the other.
+ *
+ * @returns { verdict, reason, … }: `equal`; `WRONG`; `refused`, with code and message; `CRASH`, an error that is none of ours; `unfit`, a processor
+ *   whose pixels the library's own model does not take; `library`, where the library fails
  */
 export async function compare({ library, reader }, request, folder, probe) {
   let made;
@@ -28,7 +31,8 @@ export async function compare({ library, reader }, request, folder, probe) {
   if (found.refused) return refusal(found.refused, folder);
   if (found.crash) return { verdict: 'CRASH', reason: found.crash };
   if (made.expected === undefined) return compareProcessor(found, made, folder, request);
-  if (made.expected.length === 0) return { verdict: 'WRONG', reason: 'read, and is a model for another task' };
+  if (made.expected.length === 0)
+    return { verdict: 'WRONG', reason: 'read, and is a model for another task' };
   const faults = [...faultsOfValues(found, made), ...faultsOfPreprocessing(found, made, folder)];
   const difference = largestDifference(found.values, made);
   const shown = { difference, warnings: found.warnings, magnified: made.magnified };
@@ -53,7 +57,8 @@ function largestDifference(values, { expected, deviation }) {
 }
 
 function faultsOfValues({ values }, made) {
-  if (values.length !== made.expected.length) return [`${values.length} values instead of ${made.expected.length}`];
+  if (values.length !== made.expected.length)
+    return [`${values.length} values instead of ${made.expected.length}`];
   const difference = largestDifference(values, made);
   return difference <= TOLERANCE ? [] : [`logits differ by ${difference.toPrecision(2)} deviations`];
 }
@@ -81,7 +86,8 @@ function compareProcessor({ preprocessing: { mean, std }, warnings }, { photos, 
   const levels = name.includes('(pil)') ? 0.01 : TORCHVISION_LEVELS;
   let difference = 0;
   for (const { photo, shape } of photos) {
-    if (shape.join() !== `3,${side},${side}`) return { verdict: 'unfit', reason: `the library's own pixels are ${shape}`, warnings };
+    if (shape.join() !== `3,${side},${side}`)
+      return { verdict: 'unfit', reason: `the library's own pixels are ${shape}`, warnings };
     const found = readFileSync(join(folder, `${photo}.found`));
     const bytes = readFileSync(join(folder, `${photo}.expected`));
     const expected = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
@@ -99,11 +105,12 @@ function compareProcessor({ preprocessing: { mean, std }, warnings }, { photos, 
   return { verdict: faults.length > 0 ? 'WRONG' : 'equal', reason: faults.join('; '), difference, warnings };
 }
 
-/** What is not tested by the comparison, and the least that is. */
+/** What the comparison does not show of the model, and the least that it does. */
 async function probed(library) {
   const effects = Object.entries(await library.ask('probe'));
-  const read = effects.filter(([name, effect]) => !(name.startsWith('tensor ') && effect < NO_INFLUENCE));
-  const blind = read.filter(([, effect]) => !(effect >= VISIBLE)).map(([name, effect]) => `${name}: ${effect.toPrecision(2)}`);
-  const least = read.reduce((less, one) => (one[1] < less[1] ? one : less), ['none', Number.POSITIVE_INFINITY]);
-  return { probes: read.length, blind, least: `${least[0]}: ${least[1].toPrecision(2)}` };
+  const isUnread = ([name, effect]) => name.startsWith('tensor ') && effect < NO_INFLUENCE;
+  const read = effects.filter((one) => !isUnread(one)).sort(([, a], [, b]) => a - b);
+  const text = ([name, effect]) => `${name}: ${effect.toPrecision(2)}`;
+  const blind = read.filter(([, effect]) => !(effect >= VISIBLE)).map(text);
+  return { probes: read.length, blind, least: read.slice(0, 1).map(text).join() };
 }

@@ -49,7 +49,9 @@ export class Library {
 
   /** What `serve.py` answers; throws what it says went wrong. */
   async ask(op, request = {}) {
-    const { ok, error } = (await this.#process.request({ op, ...request }, 1800)) ?? { error: 'Python ended' };
+    const { ok, error } = (await this.#process.request({ op, ...request }, 1800)) ?? {
+      error: 'Python ended',
+    };
     if (error !== undefined) throw new Error(error);
     return ok;
   }

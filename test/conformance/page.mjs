@@ -100,7 +100,12 @@ function processorSection(results, transformers, old) {
   ];
   for (const [module, list] of grouped(results, ({ module }) => module)) {
     lines.push('', `### ${module}`, '');
-    const shown = (name) => name.replace('ImageProcessor', '').replace(/^(.*) \((\w+)\): (.*)$/, '$3 ($1, $2)').replace('( ', '(').replace('(, ', '(');
+    const shown = (name) =>
+      name
+        .replace('ImageProcessor', '')
+        .replace(/^(.*) \((\w+)\): (.*)$/, '$3 ($1, $2)')
+        .replace('( ', '(')
+        .replace('(, ', '(');
     lines.push(...byReason(bothVersions(list, { old, shown })));
   }
   return lines;
@@ -111,7 +116,10 @@ function bothVersions(results, { old, shown }) {
   return [...grouped(results, ({ name }) => name)].flatMap(([name, list]) => {
     const verdicts = grouped(list, (one) => `${one.verdict} ${reasonOf(one)}`);
     if (verdicts.size === 1) return [{ ...list[0], shown: shown(name) }];
-    return list.map((one) => ({ ...one, shown: `${shown(name)} (${one.library.endsWith('-4') ? old : 'transformers 5'})` }));
+    return list.map((one) => ({
+      ...one,
+      shown: `${shown(name)} (${one.library.endsWith('-4') ? old : 'transformers 5'})`,
+    }));
   });
 }
 
@@ -138,11 +146,15 @@ function reasonOf({ verdict, message = '', reason = '' }) {
 }
 
 function worstOf(list) {
-  return list.reduce((worst, one) => (VERDICTS.indexOf(one.verdict) > VERDICTS.indexOf(worst.verdict) ? one : worst));
+  return list.reduce((worst, one) =>
+    VERDICTS.indexOf(one.verdict) > VERDICTS.indexOf(worst.verdict) ? one : worst,
+  );
 }
 
 function counts(verdicts) {
-  const list = [...grouped(verdicts, (one) => one)].sort(([a], [b]) => VERDICTS.indexOf(a) - VERDICTS.indexOf(b));
+  const list = [...grouped(verdicts, (one) => one)].sort(
+    ([a], [b]) => VERDICTS.indexOf(a) - VERDICTS.indexOf(b),
+  );
   if (!verdicts.includes('WRONG')) list.push(['WRONG', []]);
   return list.map(([verdict, { length }]) => `${length} ${verdict}`).join(', ');
 }

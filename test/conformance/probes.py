@@ -59,18 +59,38 @@ def neutral(parameter, key):
     return parameter.flatten().roll(1).reshape(parameter.shape)
 
 
+def has_later(key, keys):
+    """Whether a later block or stage has the same part: one stands for all."""
+    before, zero, after = key.rpartition(".0.")
+    return zero != "" and f"{before}.1.{after}" in keys
+
+
+def of_decoder(name):
+    """What a masked autoencoder is trained with, and features do not depend on."""
+    return name.startswith("decoder")
+
+
 def probes(model):
     """(name, context in which the thing is wrong) of all that a reader can do wrongly."""
-    for key, parameter in model.named_parameters():
+    parameters = dict(model.named_parameters())
+    modules = dict(model.named_modules())
+    for key, parameter in parameters.items():
         # what is added to all scores of a query cancels in the softmax
-        if parameter.is_floating_point() and not re.search(r"\.(k|key|k_proj)\.bias$", key):
+        cancels = re.search(r"\.(k|key|k_proj)\.bias$", key)
+        if parameter.is_floating_point() and not (cancels or of_decoder(key) or has_later(key, parameters)):
             yield f"tensor {key}", lambda p=parameter, k=key: parameter_as(p, neutral(p.detach(), k))
-    for key, module in model.named_modules():
+    for key, module in modules.items():
+        if of_decoder(key) or has_later(key, modules):
+            continue
         for attribute in ("eps", "variance_epsilon"):
             eps = getattr(module, attribute, None)
             if isinstance(eps, float):
                 wrong = max(10 * eps, 1e-6)
                 yield f"{key}.{attribute} {wrong:.0e}", lambda m=module, a=attribute, e=wrong: changed(m, **{a: e})
+        shift = getattr(module, "shift_size", 0)
+        if shift not in (0, (0, 0)):
+            none = (0, 0) if isinstance(shift, tuple) else 0
+            yield f"{key}.shift_size", lambda m=module, n=none: changed(m, shift_size=n)
         values = twice_the_heads(module)
         if values:
             yield f"{key}.num_heads", lambda m=module, v=values: changed(m, **v)

@@ -32,7 +32,10 @@ async function read(folder, photos) {
   for (const { photo, size } of photos) {
     const [width, height] = size;
     const data = new Uint8Array(readFileSync(join(folder, `${photo}.rgb`)));
-    writeFileSync(join(folder, `${photo}.found`), await readPixels({ width, height, data }, preprocessing, {}));
+    writeFileSync(
+      join(folder, `${photo}.found`),
+      await readPixels({ width, height, data }, preprocessing, {}),
+    );
   }
   const pixels = join(folder, 'pixels.bin');
   if (!existsSync(pixels)) return { preprocessing, warnings };

@@ -1,11 +1,19 @@
 // `npm run conformance [-- OPTIONS]`: holds every model and image processor of timm and transformers that is a ViT against what we make of it,
 // and writes docs/models.md. What a run has found it keeps in .conformance/, for as long as neither the build nor the checks change.
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { compare, refusedByConfig } from './compare.mjs';
 import { environment } from './environment.mjs';
 import { Library, Reader } from './library.mjs';
@@ -27,6 +35,7 @@ const { values: options } = parseArgs({
   },
 });
 
+setup();
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const work = process.env.FQVIT_CONFORMANCE_FOLDER ?? join(root, '.conformance');
 mkdirSync(work, { recursive: true });
@@ -44,7 +53,9 @@ for (const library of options.library) await runLibrary(library);
 const all = [...known.values()];
 const bad = all.filter(({ verdict, blind = [] }) => ['WRONG', 'CRASH'].includes(verdict) || blind.length > 0);
 for (const { key, verdict, reason, blind } of bad) {
-  console.log(`${key}: ${verdict} ${reason ?? ''}${blind?.length ? `, does not show ${blind.join(', ')}` : ''}`);
+  console.log(
+    `${key}: ${verdict} ${reason ?? ''}${blind?.length ? `, does not show ${blind.join(', ')}` : ''}`,
+  );
 }
 console.log(`${all.length} compared, ${bad.length} to look at`);
 if (options.only === undefined && LIBRARIES.every((name) => name in versions)) {

@@ -102,7 +102,7 @@ def answer(request):
     if operation == "versions":
         return versions()
     if operation == "probe":
-        return measure(current.model, current.run)
+        return measure(current.model, current.run) if current.probed else {}
     raise ValueError(operation)
 
 

@@ -65,6 +65,8 @@ def write_form(folder: str, form: str):
 
 
 class TimmModel:
+    probed = True
+
     def __init__(self, name: str, folder: str, form: str):
         self.model = shallow(name)
         randomise(self.model, name)

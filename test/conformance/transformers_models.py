@@ -167,6 +167,8 @@ def built(cls, changes):
 
 
 class TransformersModel:
+    probed = True
+
     def __init__(self, name: str, folder: str, form: str):
         cls_name, _, variant = name.partition(" ")
         cls = getattr(transformers, cls_name)
@@ -194,6 +196,7 @@ class TransformersModel:
         self.model.float()  # computed as we do
         self.mask(0.0)
         if "Backbone" in cls_name:
+            self.probed = False  # as of the same model without "Backbone"
             self.model = getattr(transformers, cls_name.replace("Backbone", "Model")).from_pretrained(folder).eval()
         processor = {
             "image_processor_type": "ViTImageProcessor",
