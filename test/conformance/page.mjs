@@ -89,25 +89,26 @@ function modelSection(results, transformers, old) {
 }
 
 function processorSection(results, transformers, old) {
+  const verdicts = VERDICTS.filter((verdict) => results.some((one) => one.verdict === verdict));
   const lines = [
     '',
     '## Image processors of transformers',
     ...paragraphs(
-      `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends (Pillow, and torchvision, whose resize differs by up to two levels of 256): ` +
-        `${counts(results.map(({ verdict }) => verdict))}. Compared are the values that the model sees of four photos. *unfit*: the library's own pixels do not have the size that the model takes, and it stops; ` +
-        'we give the model the same part of the photo at its own size, with a warning.',
+      `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends: Pillow, and torchvision, whose resize ` +
+        `differs by one level of 256. Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
+        "*unfit*: the library's own pixels do not have the size that the model takes, and it stops; we give the model the same part of the photo at its own size, with a warning. " +
+        '*library*: the library has no such class or backend, or fails.',
     ),
+    '',
+    `| class | ${verdicts.join(' | ')} |`,
+    `| --- ${'| --- '.repeat(verdicts.length)}|`,
   ];
   for (const [module, list] of grouped(results, ({ module }) => module)) {
-    lines.push('', `### ${module}`, '');
-    const shown = (name) =>
-      name
-        .replace('ImageProcessor', '')
-        .replace(/^(.*) \((\w+)\): (.*)$/, '$3 ($1, $2)')
-        .replace('( ', '(')
-        .replace('(, ', '(');
-    lines.push(...byReason(bothVersions(list, { old, shown })));
+    const count = (verdict) => list.filter((one) => one.verdict === verdict).length;
+    lines.push(`| ${module} | ${verdicts.map(count).join(' | ')} |`);
   }
+  const wrong = results.filter(({ verdict }) => ['WRONG', 'CRASH'].includes(verdict));
+  if (wrong.length > 0) lines.push('', ...byReason(wrong.map((one) => ({ ...one, shown: one.key }))));
   return lines;
 }
 
@@ -141,6 +142,7 @@ function reasonOf({ verdict, message = '', reason = '' }) {
     .split('\n')[0]
     .replace(/^(config\.json|model\.safetensors): /, '')
     .replace(/^architecture: .* is not supported: /, '')
+    .replace(/, found (?!nothing|other).*$/, '')
     .replace(/\b(the) \d+ (tensors) .*$/, '$1 $2 of a model that is read')
     .replaceAll('|', '\\|');
 }

@@ -66,7 +66,7 @@ COMMON = {
     "do_crop_margin": {"do_crop_margin": True},
 }
 SIZES = {
-    "size absent": {},
+    "size absent": {"side": 224},
     "size 32": {"size": SIDE},
     "size square": {"size": SQUARE},
     "size short": {"size": SHORT},
@@ -80,7 +80,8 @@ SIZES = {
     "size oblong, cropped": {"size": {"height": 36, "width": 40}, "do_center_crop": True, "crop_size": SQUARE},
     "size 40, not cropped": {"size": 40, "do_center_crop": False},
     "size smaller than crop": {"size": {"height": 24, "width": 24}, "do_center_crop": True, "crop_size": SQUARE},
-    "crop absent": {"size": SHORT, "do_center_crop": True},
+    "crop absent": {"size": {"shortest_edge": 256}, "do_center_crop": True, "side": 224},
+    "size and crop absent": {"do_center_crop": True, "side": 224},
     "crop oblong": {"size": {"shortest_edge": 40}, "do_center_crop": True, "crop_size": {"height": SIDE, "width": 40}},
     "crop_pct 0.9": {"size": SHORT, "crop_pct": 0.9},
     "crop_pct 0.9 of 384": {"size": {"shortest_edge": 384}, "crop_pct": 0.9, "side": 384},

@@ -85,7 +85,7 @@ BEIT = {
     "use_relative_position_bias=True": {"use_relative_position_bias": True},
     "use_shared_relative_position_bias=True": {"use_shared_relative_position_bias": True},
     "layer_scale_init_value=0.0": {"layer_scale_init_value": 0.0},
-    "plain": {"use_absolute_position_embeddings": True, "layer_scale_init_value": 0.0, "use_mean_pooling": False},
+    "as a ViT": {"use_absolute_position_embeddings": True, "layer_scale_init_value": 0.0, "use_mean_pooling": False},
 }
 SOME = {key: VIT[key] for key in ("hidden_act=gelu_new", "hidden_act=relu", "layer_norm_eps=1e-05", "qkv_bias=False")}
 
