@@ -14,6 +14,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { setup } from '../../scripts/setup.mjs';
 import { compare, refusedByConfig } from './compare.mjs';
 import { environment } from './environment.mjs';
 import { Library, Reader } from './library.mjs';
