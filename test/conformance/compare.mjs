@@ -12,7 +12,7 @@ const VISIBLE = 2e-3;
 const NO_INFLUENCE = 2e-4;
 
 /** torchvision resizes bytes with its own fixed point. */
-const TORCHVISION_LEVELS = 1.001;
+const TORCHVISION_LEVELS = 2.001;
 
 /**
  * Has the library make a model in `folder`, reads it, and holds the one against the other.

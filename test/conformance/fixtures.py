@@ -56,7 +56,6 @@ TRANSFORMERS = {
     "transformers-swin": ("SwinForImageClassification", HF_SWIN),
     "transformers-dinov2": ("Dinov2Model", DINO),
     "transformers-dinov2-registers": ("Dinov2WithRegistersModel", {**DINO, "num_register_tokens": 2}),
-    "transformers-dinov2-classes": ("Dinov2ForImageClassification", DINO),
     "transformers-mae": ("ViTMAEModel", HF),
     "transformers-msn": ("ViTMSNForImageClassification", HF),
     "transformers-ijepa": ("IJepaForImageClassification", HF),

@@ -61,7 +61,8 @@ describe.each(readdirSync(FIXTURES))('%s', (kind) => {
     expect(largest / deviation).toBeLessThanOrEqual(1e-3);
   });
 
-  (photo === undefined ? test.skip : test)('prepares a photo as the library', async () => {
+  if (photo === undefined) return;
+  test('prepares a photo as the library', async () => {
     const { preprocessing } = await read(kind, expected);
     const pixels = await readPixels({ width: 37, height: 23, data: pattern(37, 23) }, preprocessing, {});
     expect(Buffer.from(pixels).toString('base64')).toBe(photo);

@@ -95,7 +95,7 @@ function processorSection(results, transformers, old) {
     '## Image processors of transformers',
     ...paragraphs(
       `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends: Pillow, and torchvision, whose resize ` +
-        `differs by one level of 256. Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
+        `differs by up to two levels of 256. Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
         "*unfit*: the library's own pixels do not have the size that the model takes, and it stops; we give the model the same part of the photo at its own size, with a warning. " +
         '*library*: the library has no such class or backend, or fails.',
     ),
