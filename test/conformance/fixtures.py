@@ -17,7 +17,11 @@ from PIL import Image
 from timm.data import create_transform, resolve_data_config
 from timm.models import save_for_hf
 
+from probes import measure
 from randomise import magnify, randomise
+
+# As in compare.mjs: what comparing shows, and what nothing reads.
+VISIBLE, UNREAD = 2e-3, 2e-4
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
 CLASSES = 4
@@ -88,6 +92,7 @@ def result_of(model, size, mean, std):
     inputs = ((pixels - torch.tensor(mean)) / torch.tensor(std)).permute(2, 0, 1)[None]
 
     def run():
+        torch.manual_seed(0)  # a masked autoencoder shuffles the patches
         with torch.inference_mode():
             output = model(inputs)
         if isinstance(output, torch.Tensor):
@@ -103,6 +108,10 @@ def sixteen_bits(model, name, run):
     randomise(model, name)
     magnify(model, run)
     model.half().float()
+    effects = measure(model, run)
+    blind = {name: effect for name, effect in effects.items() if UNREAD < effect < VISIBLE}
+    if blind:
+        raise ValueError(f"{name}: the logits do not show {blind}")
     return run()
 
 

@@ -88,8 +88,8 @@ def probes(model):
                 wrong = max(10 * eps, 1e-6)
                 yield f"{key}.{attribute} {wrong:.0e}", lambda m=module, a=attribute, e=wrong: changed(m, **{a: e})
         shift = getattr(module, "shift_size", 0)
-        if shift not in (0, (0, 0)):
-            none = (0, 0) if isinstance(shift, tuple) else 0
+        none = 0 if isinstance(shift, int) else type(shift)((0, 0))
+        if shift != none:
             yield f"{key}.shift_size", lambda m=module, n=none: changed(m, shift_size=n)
         values = twice_the_heads(module)
         if values:

@@ -15,7 +15,7 @@ STREAM = 0.02
 # Layers that write to the residual stream.
 TO_STREAM = re.compile(
     r"(patch_embed|embeddings?|embeds?|attn\.proj|self_attn\.(proj|o_proj|out_proj)|attention\.(output|o_proj|out_proj)|"
-    r"attention\.projection|fc2|w3|mlp\.down_proj|mlp\.weights_out|output\.dense|reduction|downsample|neck)"
+    r"attention\.projection|conv_proj|self_attention\.out_proj|features\.0\.0|mlp\.3|fc2|w3|mlp\.down_proj|mlp\.weights_out|output\.dense|reduction|downsample|neck)"
 )
 TOKEN = re.compile(r"(pos_embed|token|position_embedding|embed)[^.]*$|position_embeddings\.weight$")
 
