@@ -76,7 +76,9 @@ async function runLibrary(name) {
     const partners = { library: one, reader: new Reader() };
     const folder = join(work, `model-${process.pid}-${n}`);
     for (let job = todo.shift(); job !== undefined; job = todo.shift()) {
-      for (const result of await verdicts(partners, name, job, folder)) say(++done, total, result);
+      const results = await verdicts(partners, name, job, folder);
+      done++;
+      for (const result of results) say(done, total, result);
     }
     rmSync(folder, { recursive: true, force: true });
     one.close();
