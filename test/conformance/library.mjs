@@ -1,0 +1,77 @@
+// Processes that answer a line of JSON with a line of JSON: the library in Python, and our reader.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const beside = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+class Process {
+  #start;
+  #process;
+  #lines;
+
+  constructor(command, args, env = {}) {
+    this.#start = () => {
+      this.#process = spawn(command, args, {
+        env: { ...process.env, ...env },
+        stdio: ['pipe', 'pipe', 'ignore'],
+      });
+      this.#process.stdin.on('error', () => {}); // it has ended: its answer does not come either
+      this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+    };
+  }
+
+  /** @returns undefined where the process ends, or has no answer in time; the next request starts another */
+  async request(message, seconds) {
+    if (this.#process === undefined) this.#start();
+    const timer = setTimeout(() => this.#process.kill('SIGKILL'), 1000 * seconds);
+    this.#process.stdin.write(`${JSON.stringify(message)}\n`);
+    const { value, done } = await this.#lines.next();
+    clearTimeout(timer);
+    if (!done) return JSON.parse(value);
+    this.#process = undefined;
+    return undefined;
+  }
+
+  close() {
+    this.#process?.stdin.end();
+  }
+}
+
+/** Makes models and says what is expected of them. */
+export class Library {
+  #process;
+
+  /** @param python { command, env } of an environment */
+  constructor({ command, env }) {
+    this.#process = new Process(command, [beside('serve.py')], env);
+  }
+
+  /** What `serve.py` answers; throws what it says went wrong. */
+  async ask(op, request = {}) {
+    const { ok, error } = (await this.#process.request({ op, ...request }, 1800)) ?? {
+      error: 'Python ended',
+    };
+    if (error !== undefined) throw new Error(error);
+    return ok;
+  }
+
+  close() {
+    this.#process.close();
+  }
+}
+
+/** Reads folders as we do. */
+export class Reader {
+  #process = new Process(process.execPath, [beside('read.mjs')]);
+
+  /** What `read.mjs` answers. */
+  async read(folder, photos = []) {
+    const answer = await this.#process.request({ folder, photos }, 300);
+    return answer ?? { crash: 'the process ended, or gave no answer within 300 s' };
+  }
+
+  close() {
+    this.#process.close();
+  }
+}

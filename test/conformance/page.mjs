@@ -1,0 +1,188 @@
+// docs/models.md: what a run has found, for people.
+
+/** Columns of text; a line of a list on a phone. */
+const WIDTH = 110;
+
+/** Best first: a model has the verdict of its worst form. */
+const VERDICTS = ['equal', 'unfit', 'refused', 'library', 'WRONG', 'CRASH'];
+
+/**
+ * @param results what `run.mjs` has found
+ * @param versions of each library, its packages
+ */
+export function page(results, versions) {
+  const timm = results.filter(({ library }) => library === 'timm');
+  const models = results.filter(({ library }) => library.startsWith('transformers'));
+  const processors = results.filter(({ library }) => library.startsWith('processors'));
+  const { torch, timm: timmVersion, transformers } = versions.timm;
+  const old = versions['transformers-4'].transformers;
+  return `${[
+    '# Models that are read',
+    ...intro(timmVersion, transformers, old, torch),
+    ...timmSection(timm),
+    ...modelSection(models, transformers, old),
+    ...processorSection(processors, transformers, old),
+  ].join('\n')}\n`;
+}
+
+function intro(timm, transformers, old, torch) {
+  return paragraphs(
+    `Every model of timm's ViT modules and every ViT-like class of transformers, and whether we read it. \`npm run conformance\` writes this page: the library ` +
+      `builds the model with the name's own width, heads, patch, image size and layers, but with two blocks a stage (one where it is wider than 1100) and random weights; it saves the folder; we read that folder as ` +
+      '`fqvit quantize` does, and both compute the same picture in float32.',
+    '**equal**: the largest difference is at most 1e-3 of the deviation of the logits, and photos come out of our resize and crop as the same bytes. ' +
+      '**refused**: a typed error says what is not supported. **WRONG** would be a model that is read and gives other logits; there must be none.',
+    `The weights are made so that mistakes show. The head's bias cancels all but a 60th of the logits, and the residual stream is so small that the epsilon of every LayerNorm counts. ` +
+      'For each equal model the run then changes one thing at a time - every tensor as if nobody read it, the number of heads, the kind of GELU, each epsilon, the pooling - and asks that each moves the logits by ' +
+      'at least 2e-3 of their deviation.',
+    `timm ${timm}, transformers ${transformers} and ${old}, torch ${torch}.`,
+  );
+}
+
+function timmSection(results) {
+  const names = [...grouped(results, ({ model }) => model)].map(([model, list]) => ({
+    model,
+    module: list[0].module,
+    tags: list.filter(({ name }) => name !== model),
+    worst: worstOf(list),
+  }));
+  const tags = names.flatMap((one) => one.tags);
+  const lines = [
+    '',
+    '## timm',
+    ...paragraphs(
+      `${names.length} names: ${counts(names.map(({ worst }) => worst.verdict))}. Each is saved by \`save_for_hf\` and read twice, with the \`model_args\` that timm writes now and, as most of the hub has it, without. ` +
+        `Of the names that are read, every pretrained tag too (${tags.length}: ${counts(tags.map(({ verdict }) => verdict))}), each with its own classes, mean, deviation, crop and interpolation, on photos of four shapes.`,
+    ),
+    '',
+    '| module | names | equal | refused |',
+    '| --- | --- | --- | --- |',
+  ];
+  const modules = grouped(names, ({ module }) => module);
+  for (const [module, list] of modules) {
+    const count = (verdict) => list.filter(({ worst }) => worst.verdict === verdict).length;
+    lines.push(`| ${module} | ${list.length} | ${count('equal')} | ${count('refused')} |`);
+  }
+  for (const [module, list] of modules) {
+    lines.push('', `### ${module}`, '');
+    lines.push(...byReason(list.map(({ model, worst }) => ({ ...worst, shown: model }))));
+  }
+  return lines;
+}
+
+function modelSection(results, transformers, old) {
+  const lines = [
+    '',
+    '## transformers',
+    ...paragraphs(
+      `Small models of each class, saved by \`save_pretrained\` of ${transformers} and of ${old}, plain and with one setting of the config changed: ` +
+        `${counts(results.map(({ verdict }) => verdict))}. A class without a head is compared by its features: the class token or, of classes without one, the mean. ` +
+        '*library*: the library itself cannot build or run it.',
+    ),
+  ];
+  for (const [module, list] of grouped(results, ({ module }) => module)) {
+    lines.push('', `### ${module}`, '');
+    const shown = (name) => name.slice(module.length + 1) || 'plain';
+    lines.push(...byReason(bothVersions(list, { old, shown })));
+  }
+  return lines;
+}
+
+function processorSection(results, transformers, old) {
+  const verdicts = VERDICTS.filter((verdict) => results.some((one) => one.verdict === verdict));
+  const lines = [
+    '',
+    '## Image processors of transformers',
+    ...paragraphs(
+      `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends: Pillow, and torchvision, whose resize ` +
+        `differs by up to two levels of 256. Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
+        "*unfit*: the library's own pixels do not have the size that the model takes, and it stops; we give the model the same part of the photo at its own size, with a warning. " +
+        '*library*: the library has no such class or backend, or fails.',
+    ),
+    '',
+    `| class | ${verdicts.join(' | ')} |`,
+    `| --- ${'| --- '.repeat(verdicts.length)}|`,
+  ];
+  for (const [module, list] of grouped(results, ({ module }) => module)) {
+    const count = (verdict) => list.filter((one) => one.verdict === verdict).length;
+    lines.push(`| ${module} | ${verdicts.map(count).join(' | ')} |`);
+  }
+  const wrong = results.filter(({ verdict }) => ['WRONG', 'CRASH'].includes(verdict));
+  if (wrong.length > 0) lines.push('', ...byReason(wrong.map((one) => ({ ...one, shown: one.key }))));
+  return lines;
+}
+
+/** One entry a name where both versions agree, else one each. */
+function bothVersions(results, { old, shown }) {
+  return [...grouped(results, ({ name }) => name)].flatMap(([name, list]) => {
+    const verdicts = grouped(list, (one) => `${one.verdict} ${reasonOf(one)}`);
+    if (verdicts.size === 1) return [{ ...list[0], shown: shown(name) }];
+    return list.map((one) => ({
+      ...one,
+      shown: `${shown(name)} (${one.library.endsWith('-4') ? old : 'transformers 5'})`,
+    }));
+  });
+}
+
+/** A line for each verdict and reason, with the names that have it. */
+function byReason(entries) {
+  const groups = [...grouped(entries, (one) => `${VERDICTS.indexOf(one.verdict)} ${reasonOf(one)}`)];
+  groups.sort(([a, one], [b, other]) => a[0].localeCompare(b[0]) || other.length - one.length);
+  return groups.flatMap(([, list]) => {
+    const reason = reasonOf(list[0]);
+    const names = list.map(({ shown }) => shown).join(', ');
+    return wrapped(`- **${list[0].verdict}**${reason ? ` (${reason})` : ''}: ${names}`, '  ');
+  });
+}
+
+/** Why, without what differs from name to name. */
+function reasonOf({ verdict, message = '', reason = '' }) {
+  const text = verdict === 'refused' ? message : verdict === 'equal' ? '' : reason;
+  return text
+    .split('\n')[0]
+    .replace(/^(config\.json|model\.safetensors): /, '')
+    .replace(/^architecture: .* is not supported: /, '')
+    .replace(/, found (?!nothing|other).*$/, '')
+    .replace(/\b(the) \d+ (tensors) .*$/, '$1 $2 of a model that is read')
+    .replaceAll('|', '\\|');
+}
+
+function worstOf(list) {
+  return list.reduce((worst, one) =>
+    VERDICTS.indexOf(one.verdict) > VERDICTS.indexOf(worst.verdict) ? one : worst,
+  );
+}
+
+function counts(verdicts) {
+  const list = [...grouped(verdicts, (one) => one)].sort(
+    ([a], [b]) => VERDICTS.indexOf(a) - VERDICTS.indexOf(b),
+  );
+  if (!verdicts.includes('WRONG')) list.push(['WRONG', []]);
+  return list.map(([verdict, { length }]) => `${length} ${verdict}`).join(', ');
+}
+
+export function grouped(list, keyOf) {
+  const groups = new Map();
+  for (const one of list) {
+    const key = keyOf(one);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(one);
+  }
+  return groups;
+}
+
+function paragraphs(...texts) {
+  return texts.flatMap((text) => ['', ...wrapped(text)]);
+}
+
+function wrapped(text, indent = '') {
+  const lines = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > WIDTH) {
+      lines.push(line);
+      line = indent + word;
+    } else line += line === '' ? word : ` ${word}`;
+  }
+  return [...lines, line];
+}
