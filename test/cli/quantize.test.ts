@@ -247,7 +247,7 @@ describe('without photos', () => {
     expect(run).toMatchObject({ code: 0 });
     expect(run.stdout).toMatch(/images +8 synthetic pictures/);
     expect(run.stderr).toMatch(
-      /^fqvit: warning: calibrating on synthetic pictures: with --calibration and photos/,
+      /^fqvit: warning: calibrating on synthetic pictures; for better accuracy pass --calibration DIR/,
     );
     expect(run.stderr).toMatch(/\ncalibrating 8\/8 images, /);
     expect((await fqvit(['inspect', output])).stdout).toMatch(/calibration +8 synthetic pictures, seed 0/);

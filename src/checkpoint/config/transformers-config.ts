@@ -78,7 +78,7 @@ export function transformersConfig(
     : {};
   if (preprocessor === undefined) {
     warnings.push(
-      `there is no preprocessor_config.json: photos are prepared as is usual for a ${type.family}`,
+      `there is no preprocessor_config.json: photos are prepared as usual for a ${type.family}; --crop, --mean and --std change that`,
     );
   }
   const translated = {
