@@ -7,7 +7,7 @@ import { decimal, shown } from './values.js';
 
 export interface LabelledFile extends Pick<LabelledImage, 'class' | 'value'> {
   readonly file: string;
-  /** Where its first row stands, from 1. */
+  /** Line of its first row, from 1. */
   readonly line: number;
 }
 
@@ -23,7 +23,7 @@ const ROWS: Readonly<Record<Output, string>> = {
   value: 'FILE,VALUE with a number',
 };
 
-/** The model whose labels they are. */
+/** The model to which the labels belong. */
 interface Labelled {
   readonly output: Output;
   /** Their number. */

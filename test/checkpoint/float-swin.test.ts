@@ -322,7 +322,7 @@ describe('a float Swin that cannot be used', () => {
       changed((shapes) => shapes.set('head.fc.weight', [3, 32]).set('head.fc.bias', [3])),
       {},
       'CHECKPOINT_SCHEME',
-      'expected one tensor that is head.bias, found "head.bias" and "head.fc.bias"',
+      'expected one tensor for head.bias, found "head.bias" and "head.fc.bias"',
     ],
     [
       'position embeddings of another kind',
