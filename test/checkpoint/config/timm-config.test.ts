@@ -142,7 +142,7 @@ describe('model_args go before the name', () => {
     [{ pre_norm: true }, 'pre_norm: expected false, found true'],
     [{ in_chans: 1 }, 'in_chans: expected 3, found 1'],
     [{ qk_norm: true }, 'qk_norm: expected false'],
-    [{ block_fn: 'ResPostBlock' }, 'block_fn: expected nothing, found "ResPostBlock"'],
+    [{ block_fn: 'ResPostBlock' }, 'block_fn: expected null, found "ResPostBlock"'],
     [{ img_size: [64, 32] }, 'img_size: expected one number or two equal numbers'],
     [{ a_new_one: 1 }, 'model_args: a_new_one: expected a known key, found 1'],
   ])('%j is refused', (args, message) => {
