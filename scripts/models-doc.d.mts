@@ -1,0 +1,1 @@
+export function modelsPage(names: typeof import('../src/checkpoint/timm-names.js')): string;
