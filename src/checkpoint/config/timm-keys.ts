@@ -37,7 +37,10 @@ export const PRETRAINED_CFG: VerdictTable = {
       applied: "used as given; timm's defaults if absent",
     },
     { keys: ['crop_mode'], applied: 'center or squash; border is refused' },
-    { keys: ['label_names', 'labels', 'label_descriptions'], applied: 'used unless the top level of config.json has its own' },
+    {
+      keys: ['label_names', 'labels', 'label_descriptions'],
+      applied: 'used unless the top level of config.json has its own',
+    },
     { keys: ['label_offset'], only: [0], because: 'dropping the first classes' },
     { keys: ['num_classes'], applied: 'as at the top level of config.json, which takes precedence' },
     { keys: ['architecture', 'tag'], harmless: 'the top level of config.json names the architecture' },
@@ -67,10 +70,14 @@ export const MODEL_ARGS: VerdictTable = {
     { keys: ['act_layer'], applied: 'gelu, gelu_tanh or quick_gelu' },
     { keys: ['norm_layer'], applied: 'layernorm, with epsilon 1e-6' },
     { keys: ['global_pool'], applied: 'token or avg; any other pooling is refused' },
-    { keys: ['img_size'], applied: 'one number, or two equal numbers; default: input_size, else the size of the name' },
+    {
+      keys: ['img_size'],
+      applied: 'one number, or two equal numbers; default: input_size, else the size of the name',
+    },
     {
       keys: ['patch_size', 'window_size', 'num_classes'],
-      applied: 'must agree with the tensors, as must the values of the name: timm resamples tensors of another size',
+      applied:
+        'must agree with the tensors, as must the values of the name: timm resamples tensors of another size',
     },
     { keys: ['depth', 'depths', 'qkv_bias'], applied: 'checked against the tensors' },
     { keys: ['in_chans'], only: [3], because: 'another number of channels' },

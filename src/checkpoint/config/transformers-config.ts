@@ -135,7 +135,7 @@ function labels(value: unknown, warnings: string[], refuse: Refuse): readonly un
   const list = new Map(Object.entries(value));
   const found = Array.from({ length: list.size }, (_, index) => list.get(String(index)));
   if (found.some((label) => typeof label !== 'string')) {
-    warnings.push('id2label: expected a name for each number from 0, found gaps; it is ignored');
+    warnings.push('id2label: expected a name for each number from 0, found gaps: it is ignored');
     return undefined;
   }
   return found.every((label, index) => label === `LABEL_${index}`) ? undefined : found;
