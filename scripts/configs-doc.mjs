@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url';
 
 const INTRODUCTION = `# What fqvit reads in a config
 
-This page tells you what becomes of each key in the \`config.json\` or \`preprocessor_config.json\` of a model.
+This page says how fqvit treats each key in the \`config.json\` and \`preprocessor_config.json\` of a model.
 
 A key is **applied**, it is **harmless**, or **only** some of its values are accepted. \`null\` and an absent
-key mean the library's default. A value that changes the answer and cannot be applied is refused by name.
-Keys that the library does not know either are ignored with a warning, except \`do_…: true\` and keys of
-\`model_args\`, which are refused.
+key mean the library's default. fqvit refuses a value that changes the answer and that it cannot apply, and
+names it. It ignores unknown keys with a warning, as the library does, except \`do_…: true\` and keys of
+\`model_args\`, which it refuses.
 
 \`node scripts/configs-doc.mjs\` generates this page from the tables in \`src/checkpoint/config\`.
 \`scripts/library_keys.py\` lists the keys that timm and transformers know; a test compares the two.
@@ -30,7 +30,7 @@ function row({ keys, applied, harmless, only, because }) {
 
 const list = (table) => Object.entries(table).map(([name, reason]) => `| \`${name}\` | ${escaped(reason)} |`);
 
-/** The page about these tables, and the classes and model types that are refused. */
+/** The page: these tables, and the classes and model types that are refused. */
 export function configsPage(tables, unsupported) {
   const sections = tables.map(
     ({ title, verdicts }) =>

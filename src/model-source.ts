@@ -8,7 +8,7 @@ import { checkReadOptions, type NamedBytes, type ReadOptions } from './platform/
 import { sha256 } from './platform/sha256.js';
 
 export interface ModelReadOptions extends ReadOptions {
-  /** What is worth knowing though the model can be had. */
+  /** Called for non-fatal problems. */
   onWarning?: ((message: string) => void) | undefined;
   /** Of the model: anything else is refused, and what comes from afar is kept. */
   sha256?: string | undefined;

@@ -28,7 +28,7 @@ export function walkImages(folder: string): AsyncGenerator<string> {
 
 async function* visit(root: string, below: string, visited: Set<string>): AsyncGenerator<string> {
   const folder = join(root, below);
-  // latin1: every byte counts, also of what is not UTF-8
+  // latin1 keeps every byte, also of names that are not UTF-8
   const real = await realpath(folder, 'latin1').catch((cause: unknown) => {
     throw unreadable(folder, cause);
   });
@@ -69,10 +69,10 @@ async function names(folder: string): Promise<string[]> {
   return found.sort();
 }
 
-/** What stands in a string for bytes that are no UTF-8; a name may have it too. */
+/** The replacement character for bytes that are not UTF-8; a valid name may contain it too. */
 export const REPLACEMENT = '\ufffd';
 
-/** @throws RuntimeError `SOURCE` where one of these names in a folder stands for other bytes */
+/** @throws RuntimeError `SOURCE` if one of these names is not UTF-8 on disk */
 export async function expectUtf8(folder: string, doubtful: ReadonlySet<string>): Promise<void> {
   const names = await readdir(folder, 'buffer');
   const [first, ...others] = names.filter((name) => !isUtf8(name) && doubtful.has(name.toString()));

@@ -1,6 +1,6 @@
 /**
- * What the tensors of a float model do not tell: a JSON object that a checkpoint may carry as the metadata string
- * `fqvit`, or that a caller hands over. All of its keys are optional.
+ * What the tensors of a float model do not show: a JSON object, which a checkpoint may hold as the metadata string
+ * `fqvit` and a caller may pass. All of its keys are optional.
  */
 
 import { isWnid } from '../labels/wnids.js';
@@ -16,7 +16,7 @@ export type Rgb = readonly [number, number, number];
 export interface FloatConfig {
   architecture?: Family;
   name?: string;
-  /** Of a Swin: those of its first stage. */
+  /** Heads of each block; for a Swin, of its first stage. */
   num_heads?: number;
   image_size?: number;
   patch_size?: number;
@@ -25,7 +25,7 @@ export interface FloatConfig {
   /** 0 without a head. Only checked. */
   num_classes?: number;
   layer_norm_eps?: number;
-  /** Blocks; of a Swin those of each stage. Only checked: the tensors show it. */
+  /** Number of blocks; for a Swin, of each stage. Only checked: the tensors show it. */
   depth?: number | readonly number[];
   /** Whether query, key and value have biases. Only checked. */
   qkv_bias?: boolean;
@@ -34,9 +34,9 @@ export interface FloatConfig {
   /** Which GELU. */
   activation?: Gelu;
   crop_pct?: number;
-  /** What is resized before the crop: the short side, or both to the same length. */
+  /** What is resized before the crop: the short side (`center`), or both sides to one length (`squash`). */
   crop_mode?: 'center' | 'squash';
-  /** Where the crop begins in an odd margin: at the even half (torchvision, timm), or the lower one (transformers). */
+  /** How an odd margin is halved: to the even half (torchvision, timm), or down (transformers). */
   crop_rounding?: 'even' | 'down';
   interpolation?: Interpolation;
   /** Of pixels in 0..1. */

@@ -1,4 +1,4 @@
-/** What the readers of DeiT and ViT and of Swin share: what they are given, what they give, and checks. */
+/** What the readers of ViT (DeiT too) and Swin share: their input, their output, and checks. */
 
 import { CheckpointError } from '../errors.js';
 import type { Architecture, Gelu } from './architecture.js';
@@ -18,7 +18,7 @@ import {
 /** The shape of a float model. */
 export type FloatArchitecture = Architecture & { readonly layerNormEps: number };
 
-/** A float checkpoint, its family known and no more. */
+/** A float checkpoint of which only the family is known. */
 export interface FloatSource {
   /** How messages name the file. */
   readonly file: string;
@@ -26,7 +26,7 @@ export interface FloatSource {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly named: NamedTensors;
   readonly config: FloatConfig;
-  /** What the caller named. */
+  /** The architecture of the timm name that the caller or the file gives. */
   readonly arch: KnownArchitecture | undefined;
   /** Readers add theirs. */
   readonly warnings: string[];
@@ -43,7 +43,7 @@ export interface FloatReading {
 /** The integer kernels step through dim, a head and the MLP by eight elements. */
 const CHANNEL_STEP = 8;
 
-/** As the architecture has it: left out where it is the exact one. */
+/** The architecture's `gelu`, which is absent for the exact one. */
 export function geluOf(activation: Gelu = 'exact'): Pick<Architecture, 'gelu'> {
   return activation === 'exact' ? {} : { gelu: activation };
 }
@@ -76,7 +76,7 @@ export function refuseShape({ name, shape }: Tensor, expected: string, file: str
  * A size of the model that one axis of a tensor tells.
  *
  * @param form what each axis of the tensor means, for messages
- * @param least what there must be one of
+ * @param least what there must be at least one of
  */
 export function sizeOf(
   tensor: Tensor,
@@ -104,7 +104,7 @@ export function checkShapes(
   }
 }
 
-/** Libraries ignore the blocks and biases that a config does not ask for: the file and its config must agree on them. */
+/** File and config must agree on blocks and biases: libraries drop those that the config does not ask for. */
 export function checkParts(
   { config, file }: FloatSource,
   depth: number | readonly number[],
@@ -118,7 +118,7 @@ export function checkParts(
   }
 }
 
-/** What a config says of patches and image must be possible with these patches. */
+/** Refuses a patch or image size in the config that does not fit the tensors. */
 export function checkPatches(patchSize: number, { patch_size, image_size }: FloatConfig, file: string): void {
   if (patch_size !== undefined && patch_size !== patchSize) {
     refuseConfig(
@@ -131,14 +131,19 @@ export function checkPatches(patchSize: number, { patch_size, image_size }: Floa
   }
 }
 
-/** Holds the sizes against a timm name: it must have the same dim, and other differences are a warning. */
+/** Compares the sizes with those of the timm name: another dim is refused, other differences are a warning. */
 export function checkNamed({ arch, file, warnings }: FloatSource, sizes: NamedSizes): void {
   if (!arch) return;
   const [expected, found] = [arch, sizes].map(listSizes);
   if (expected === found) return;
-  const difference = `--arch ${arch.name}: expected ${expected}, found ${found}`;
-  if (arch.dim !== sizes.dim) throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: ${difference}`);
-  warnings.push(`${difference}: the sizes of the file are used`);
+  if (arch.dim !== sizes.dim) {
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `${file}: expected the sizes of ${arch.name}, ${expected}, found ${found}; ` +
+        "timm's save_for_hf writes a config.json that describes a model of other sizes",
+    );
+  }
+  warnings.push(`${arch.name} has ${expected}; the file has ${found}, and its sizes are used`);
 }
 
 /** @param place the file, and the stage if there are several */

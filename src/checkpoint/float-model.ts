@@ -47,13 +47,13 @@ export interface FloatModel {
   readonly weights?: string;
   /** What the logits mean; of a backbone, which has none, it says nothing. */
   readonly output: Output;
-  /** What was guessed or ignored, a sentence each. */
+  /** What was guessed or ignored, one sentence each. */
   readonly warnings: readonly string[];
   /** By timm's names or, of a Swin, by Microsoft's, in the order of the forward pass. */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
 }
 
-/** What a caller knows better than the file. */
+/** What the caller says; it goes before what the file says. */
 export interface FloatModelOptions {
   /** How messages name the file; `checkpoint` if left out. */
   file?: string | undefined;
@@ -161,7 +161,7 @@ export function floatModelOf(
   };
   if (arch && config.mean === undefined && tagsDiffer(options.arch ?? arch.name)) {
     warnings.push(
-      `the pretrained tags of ${arch.name} prepare photos differently: those of its first one are taken; --arch NAME.TAG names another`,
+      `the pretrained tags of ${arch.name} prepare photos differently: the first tag is taken; --arch NAME.TAG names another`,
     );
   }
   const labels = config.labels ?? Array.from({ length: classes }, (_, index) => `class ${index}`);
@@ -199,7 +199,7 @@ function knownArchitecture(arch: string | undefined): KnownArchitecture | undefi
   throw new UsageError('MODEL_OPTION', `arch: expected a timm name, found ${shown(arch)}`);
 }
 
-/** The name that timm's training script saves; other scripts may mean something else by that key. */
+/** The name that timm's training script saves under `arch`; other scripts use that key for other things. */
 function archOfFile(
   { arch }: FloatContainer,
   file: string,
@@ -207,10 +207,12 @@ function archOfFile(
 ): KnownArchitecture | undefined {
   if (arch === undefined) return undefined;
   if (!isTimmName(arch)) {
-    warnings.push(`the file says ${shown(arch)} of its architecture, which is no timm name: it is ignored`);
+    warnings.push(`the file's "arch" is ${shown(arch)}, which is not a timm name: it is ignored`);
     return undefined;
   }
-  warnings.push(`the file says that it is ${shown(arch)}, a timm name`);
+  warnings.push(
+    `the file's "arch" is ${shown(arch)}: it is read as timm's model of that name; --arch names another`,
+  );
   return timmArchitecture(arch, (message) => {
     throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: arch: ${message}`);
   });
@@ -246,7 +248,7 @@ function refuseOption(message: string): never {
 }
 
 /**
- * The options go before the config that the caller gives, and this before the one in the file; what a graph computes goes before all.
+ * Options override the caller's config, which overrides the config in the file; what a graph computes overrides all.
  *
  * @throws CheckpointError `CHECKPOINT_CONFIG`; UsageError `MODEL_OPTION` also for heads that a config says otherwise
  */
@@ -283,12 +285,12 @@ function mergedConfig(
     expectSame('num_heads', config?.num_heads, heads, 'the file and its config say', refuseOption);
   }
   const { wnids: _, ...merged }: FloatConfig = Object.assign({}, ...configs);
-  // They belong to the labels that they came with.
+  // WordNet ids belong to the labels that they came with.
   const named = configs.reverse().find((config) => config?.labels ?? config?.wnids);
   return { ...merged, ...(named?.wnids ? { wnids: named.wnids } : {}) };
 }
 
-/** A backbone has no logits, whatever its config says of them. */
+/** What the logits mean. A backbone has none, whatever its config says. */
 function outputOf({ output }: FloatConfig, classes: number, file: string, warnings: string[]): Output {
   const possible = outputsOf(classes);
   if (classes === 0 || output === undefined) {
@@ -299,12 +301,12 @@ function outputOf({ output }: FloatConfig, classes: number, file: string, warnin
   const head = classes === 1 ? 'one logit' : `${classes} logits`;
   throw new CheckpointError(
     'CHECKPOINT_CONFIG',
-    `${file}: output: expected ${possible.join(' or ')} for a head of ${head}, found ${output}`,
+    `${file}: output (--logits): expected ${possible.join(' or ')} for a head of ${head}, found ${output}`,
   );
 }
 
 const ONE_OUTPUT =
-  'the head has one output and nothing says what it means: it is taken for the logit of a class (output "sigmoid"), not for a number (output "value")';
+  'the head has one output and nothing says what it means: it is read as the logit of a class (sigmoid); --logits value reads it as a number';
 
 function finiteTensor(tensor: Tensor, file: string): FloatTensor {
   const data = asFloat32(tensor, { file });

@@ -31,8 +31,8 @@ import { type VitParts, type VitSizes, vitNames, vitParts, vitShape } from './vi
 const LAYER_NORM_EPS = 1e-6;
 
 /**
- * Reads a DeiT or ViT. The tensors tell all sizes but the heads; these, the family, the activation and the epsilon come from the
- * config, then from a timm name. Where neither says the heads or the activation, they are those of the published models with such tensors.
+ * Reads a DeiT or ViT. The tensors show all sizes except the number of heads. Heads, family, activation and epsilon come from the
+ * config, else from the timm name; heads and activation else from the published models with the same tensors.
  */
 export function readVit(source: FloatSource): FloatReading {
   const { config, arch, file, warnings } = source;
@@ -66,11 +66,11 @@ export function readVit(source: FloatSource): FloatReading {
   }
   if (config.architecture === undefined && !arch) {
     warnings.push(
-      'neither the file nor --arch says whether this is a DeiT or a ViT, which differ in preprocessing: ' +
-        'DeiT is assumed; for a ViT pass --arch, for example vit_tiny_patch16_224',
+      'neither the file nor --arch says whether this is a DeiT or a ViT, which prepare photos differently: DeiT is assumed; ' +
+        'for a ViT pass --arch, for example vit_tiny_patch16_224, or --crop, --mean and --std',
     );
   } else if (arch && arch.family !== family) {
-    warnings.push(`--arch ${arch.name} was overruled: the config says ${family}`);
+    warnings.push(`the config says ${family}, which overrules ${arch.name}`);
   }
   const alike = arch ? [] : lookAlikes(shape);
   if (config.num_heads === undefined || config.activation === undefined) refuseSameTensors(alike, file);
@@ -100,7 +100,7 @@ export function readVit(source: FloatSource): FloatReading {
 
 type VitSizesOf = Parameters<typeof listSizes>[0] & { heads: number; gelu?: Gelu };
 
-/** The architecture that the caller named, where the file has its sizes; else a published one that has them all. */
+/** The named architecture if the file has its sizes, else the published one that does. */
 function namedLike(arch: KnownArchitecture | undefined, sizes: VitSizesOf): KnownArchitecture | undefined {
   const same = (other: KnownArchitecture) =>
     other.family === sizes.family &&
@@ -110,7 +110,7 @@ function namedLike(arch: KnownArchitecture | undefined, sizes: VitSizesOf): Know
   return arch && same(arch) ? arch : KNOWN_ARCHITECTURES.find(same);
 }
 
-/** Reads the sizes off the tensors that show them, then holds every tensor against them. */
+/** Reads the sizes off some tensors, then checks the shape of every tensor against them. */
 function checkedSizes(tensors: ReadonlyMap<string, Tensor>, file: string): VitSizes {
   const size = (name: string, axis: number, form: readonly string[], least: string) =>
     sizeOf(tensors.get(name)!, axis, form, least, file);
@@ -127,8 +127,8 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, file: string): VitSi
 }
 
 /**
- * How many of the tokens before the patches have a position embedding: none, those that are no registers, or all. What remains must
- * be a square number of patches, that of the image size where it is known.
+ * How many of the tokens before the patches have a position embedding: none, all but the registers, or all. The other rows must
+ * be a square number of patches, and fit the image size if it is known.
  */
 function embeddedTokens(
   position: Tensor,
@@ -160,13 +160,13 @@ function embeddedTokens(
   if (named >= 0) return fitting[named]!;
   if (fitting.length === 1) return fitting[0]!;
   return refuseConfig(
-    `image_size: pos_embed has ${rows} rows, which are those of an image of ${sizes.join(' or of ')} pixels: ` +
+    `image_size: pos_embed has ${rows} rows, which fit images of ${sizes.join(' or ')} pixels: ` +
       'expected the config, --arch or --image-size to say which',
     file,
   );
 }
 
-/** What the tensors tell of it, and timm's `global_pool`. */
+/** What the head reads, by the config, the timm name and the tensors. */
 function poolOf({ config, arch, file }: FloatSource, { tokens, norm, heads }: VitParts): VitPool {
   const hasClass = tokens.includes('cls_token');
   const namesMean = arch?.family !== 'swin' && arch?.pool?.startsWith('mean');
@@ -184,18 +184,18 @@ function poolOf({ config, arch, file }: FloatSource, { tokens, norm, heads }: Vi
   return norm === 'fc_norm' ? 'mean-before-norm' : 'mean';
 }
 
-/** Tensors that are also those of a model that computes something else need a name. */
+/** Refuses unnamed tensors that could also belong to a model that is not supported. */
 function refuseSameTensors(alike: readonly LookAlike[], file: string): void {
   const other = alike.find(({ refused }) => refused !== undefined);
   if (!other) return;
   throw new CheckpointError(
     'CHECKPOINT_ARCHITECTURE',
-    `${file}: expected a config or --arch to say what this is: its tensors are also those of timm's ${other.name}, ` +
-      `which is not supported as it has ${other.refused}`,
+    `${file}: expected a config or --arch to say which model this is: timm's ${other.name} has the same tensors ` +
+      `and is not supported: it has ${other.refused}`,
   );
 }
 
-/** Those of the published models with such tensors, where they agree. */
+/** The heads of the published models with the same tensors, if they agree. */
 function headsOf(alike: readonly LookAlike[], dim: number, { file, warnings }: FloatSource): number {
   const choices = [...new Set(alike.map(({ heads }) => heads))];
   if (choices.length > 1) {
@@ -209,7 +209,7 @@ function headsOf(alike: readonly LookAlike[], dim: number, { file, warnings }: F
   if (heads === undefined) {
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
-      `${file}: the number of heads is not in the file: expected --heads, --arch or num_heads in the config (dim ${dim})`,
+      `${file}: the number of heads is not in the file (dim ${dim}): expected --heads, --arch or num_heads in a config`,
     );
   }
   if (choices.length === 0) {
@@ -220,7 +220,7 @@ function headsOf(alike: readonly LookAlike[], dim: number, { file, warnings }: F
   return heads;
 }
 
-/** As `headsOf`, of the GELU. */
+/** The GELU of the published models with the same tensors, if they agree. */
 function activationOf(alike: readonly LookAlike[], { file, warnings }: FloatSource): Gelu {
   const choices = [...new Set(alike.map(({ gelu = 'exact' }) => gelu))];
   const [activation = 'exact', other] = choices;

@@ -1,5 +1,5 @@
 /**
- * A pattern of tensor names: `{i}` and `{j}` stand for a number, `{2i+1}` for one that follows from it, a final `*` for `weight` or
+ * A pattern of tensor names: `{i}` and `{j}` stand for a number, `{2i+1}` for one computed from it, a final `*` for `weight` or
  * `bias`.
  */
 export class NameTemplate {
@@ -28,7 +28,7 @@ export class NameTemplate {
     return key.includes('*') ? ['weight', 'bias'].map((parameter) => key.replace('*', parameter)) : [key];
   }
 
-  /** A name with `#` for its numbers, by which the templates that it may fit are found. */
+  /** A name with `#` for its numbers: the key for looking up templates that may fit. */
   static keyOf(name: string): string {
     return name.replace(/\d+/g, '#');
   }

@@ -1,4 +1,4 @@
-/** A file's tensors by canonical names: of which model in it, under which prefix, and what is left over. */
+/** Chooses one model in a file and gives its tensors canonical names. */
 
 import { CheckpointError, UsageError } from '../errors.js';
 import type { Tensor } from './safetensors.js';
@@ -7,56 +7,57 @@ import { isHead, SCHEMES } from './scheme-table.js';
 import { shown } from './shown.js';
 import { findWeightSets, hasStem, type WeightSet } from './weight-sets.js';
 
-/** Where training scripts keep the weights of a model, in the order in which timm looks (`load_state_dict`): averaged ones first. */
+/** Keys under which training scripts save weights, in timm's order (`load_state_dict`): averaged weights first. */
 const TIMM_KEYS = ['state_dict_ema', 'model_ema', 'state_dict', 'model'];
 
 /** Modules inside a model that only training reads. */
 const TRAINING = /^(criterion|\w*loss\w*|\w*metrics?|n_averaged)(\.|$)/;
 
-/** Parameters of an adapter, which change those of another file. */
+/** Parameters of an adapter, which changes the weights of another file. */
 const ADAPTER = /(^|\.)(lora|ia3|hada|lokr|oft|boft|vera)_\w+(\.|$)/;
 
-/** Each name of a file is held against the prefixes of all. */
+/** Bounds the work: each name is compared with the prefix of every model. */
 const MAX_SETS = 100;
 
-/** As many names as a message lists. */
+/** Number of names that a message lists. */
 const LISTED = 5;
 
 /** A file's tensors under canonical names. */
 export interface NamedTensors {
   readonly family: 'vit' | 'swin';
-  /** Each still has the file's own name in it. */
+  /** By canonical names; each tensor keeps the file's name. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** All that stand in the backbone's module, buffers too, by the file's names without the prefix. */
+  /** All tensors under the backbone's prefix, buffers too, by the file's names without it. */
   readonly own: ReadonlyMap<string, Tensor>;
   /** The tensors in the model whose names the scheme does not know. */
   readonly unknown: readonly string[];
-  /** A canonical name as the file has it or would have it. */
+  /** The name that the file has, or would have, for a canonical one. */
   readonly spelled: (canonical: string) => string;
   /** Which of several models this is. */
   readonly weights: string | undefined;
-  /** A sentence each. */
+  /** One sentence each. */
   readonly warnings: readonly string[];
 }
 
 interface NamedOptions {
   readonly file: string;
-  /** Which model, where there are several. */
+  /** Which model, if there are several. */
   readonly weights?: string | undefined;
-  /** Names of dictionaries of a PyTorch checkpoint, which stand before those of the tensors in them. */
+  /** Keys of nested dictionaries in a PyTorch checkpoint; they are prefixes of the names of the tensors in them. */
   readonly nested?: ReadonlySet<string> | undefined;
 }
 
 /**
  * Finds a model among the tensors and translates its names.
  *
- * What is inside the model (all that begins as its backbone and its head do) must be known: anything else could change what it computes,
- * and is `unknown`, but for what only training reads. What is outside is left out and named in a warning; so is a head that is more than
- * one layer, and the model then has none.
+ * Every tensor inside the model (with the prefix of its backbone or head) must be known, as it could change what the model computes:
+ * others are `unknown`, except those that only training reads. Tensors outside are left out with a warning; so is a head of more than
+ * one layer, and the model then has no head.
  *
- * @throws CheckpointError `CHECKPOINT_SCHEME` where the names are of no scheme that is known, or say one thing twice;
- *   `CHECKPOINT_EXTRA` where a layer may stand behind the head; `CHECKPOINT_WEIGHTS` where several models are complete; `CHECKPOINT_ADAPTER` where there are weights of an adapter
- * @throws UsageError `MODEL_OPTION` where `weights` names none of the models
+ * @throws CheckpointError `CHECKPOINT_SCHEME` for names of no known scheme, or two tensors with one canonical name;
+ *   `CHECKPOINT_EXTRA` for what may be a layer after the head; `CHECKPOINT_WEIGHTS` for several complete models; `CHECKPOINT_ADAPTER`
+ *   for weights of an adapter
+ * @throws UsageError `MODEL_OPTION` if `weights` names none of the models
  */
 export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: NamedOptions): NamedTensors {
   const { file } = options;
@@ -75,7 +76,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     const [canonical, one, other] = twins;
     throw new CheckpointError(
       'CHECKPOINT_SCHEME',
-      `${file}: expected one tensor that is ${canonical}, found ${quoted(one)} and ${quoted(other)}`,
+      `${file}: expected one tensor for ${canonical}, found ${quoted(one)} and ${quoted(other)}`,
     );
   }
   const found = new Map<string, Tensor>();
@@ -91,7 +92,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     if (inner !== undefined) own.set(inner, tensor);
     if (taken.has(name) || (inner !== undefined && scheme.buffers.test(inner))) continue;
     const local = name.startsWith(space) ? name.slice(space.length) : undefined;
-    // Around this model another may stand: inside this one, only what is deeper is another's.
+    // Another model may enclose this one: inside this one, only deeper prefixes belong to others.
     const isOthers = (other: string) =>
       name.startsWith(other) && (local === undefined || !space.startsWith(other));
     if (ofOthers.some(isOthers)) continue;
@@ -109,8 +110,8 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     file,
   );
   if (left.length > 0) {
-    const headless = hasHead ? '' : '; there is no head in it: it gives features and no classes';
-    warnings.push(`tensors beside the model are left out (${left.length}): ${listed(left)}${headless}`);
+    const headless = hasHead ? '' : '; the model has no head, so it gives features and no classes';
+    warnings.push(`tensors outside the model are left out (${left.length}): ${listed(left)}${headless}`);
   }
   const spelled = (canonical: string) => {
     const used = set.tensors.get(canonical)?.name;
@@ -147,11 +148,11 @@ interface Choice {
   readonly set: WeightSet;
   /** Other complete models. */
   readonly others: readonly WeightSet[];
-  /** The name of this one, where there are others. */
+  /** The name of this one, if there are others. */
   readonly weights: string | undefined;
 }
 
-/** The one complete model, or the one that the caller or timm's convention takes of several; where none is complete, the one that comes closest. */
+/** The one complete model; of several, the one that the caller or timm's convention chooses; of none, the closest to complete. */
 function chosenSet(
   names: readonly string[],
   { file, weights, nested }: NamedOptions,
@@ -201,20 +202,20 @@ function chosenSet(
   if (preferred.length === 1 && sets.every((set) => keyOf(set) !== undefined)) {
     const taken = choice(preferred[0]!);
     warnings.push(
-      `the file holds ${sets.length} models, ${list}: the weights of ${quoted(taken.weights!)} are taken, as timm does; --weights takes others`,
+      `the file holds ${sets.length} models, ${list}: the weights of ${quoted(taken.weights!)} are used, as in timm; --weights chooses others`,
     );
     return taken;
   }
   throw new CheckpointError(
     'CHECKPOINT_WEIGHTS',
-    `${file}: expected one complete model, found ${sets.length}: ${list}; --weights takes one of them`,
+    `${file}: expected one complete model, found ${sets.length}: ${list}; choose one with --weights`,
   );
 }
 
-/** Names that a set lacks or has too many: what tells Microsoft's Swin from timm's. */
+/** Missing and surplus names; they tell Microsoft's Swin from timm's. */
 const faults = ({ lacking, surplus }: WeightSet) => lacking + surplus;
 
-/** What stands before all names of a set, `.` for nothing; where this is not unique, what stands before those of the backbone. */
+/** The prefix of all names of a set, `.` for none; if it is not unique, the prefix of the backbone. */
 function labelsOf(sets: readonly WeightSet[]): Map<WeightSet, string> {
   const spaces = new Set(sets.map(({ space }) => space));
   return new Map(

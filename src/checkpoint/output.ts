@@ -1,12 +1,12 @@
 export const OUTPUTS = ['softmax', 'sigmoid', 'value'] as const;
 
 /**
- * What logits mean. `softmax`: one of the classes is right, and their probabilities sum to 1. `sigmoid`: each class is there or not,
- * whatever the others are. `value`: the one logit is the answer itself, a real number.
+ * What the logits mean. `softmax`: exactly one class is right, and the probabilities sum to 1. `sigmoid`: multi-label, each class has a
+ * probability of its own. `value`: regression, the one logit is the answer.
  */
 export type Output = (typeof OUTPUTS)[number];
 
-/** What so many logits can mean; the first where nothing says it. */
+/** What this many logits can mean; the first is the default. */
 export function outputsOf(classes: number): readonly Output[] {
   return classes === 1 ? ['sigmoid', 'value'] : ['softmax', 'sigmoid'];
 }

@@ -1,21 +1,21 @@
 /**
- * How libraries name the tensors of vision transformers. Canonical names are timm's of a DeiT or ViT and Microsoft's of a Swin, both
- * with `attn.q`, `attn.k` and `attn.v` where the three are apart.
+ * How libraries name the tensors of vision transformers. Canonical names are timm's for DeiT and ViT and Microsoft's for Swin, both
+ * with `attn.q`, `attn.k` and `attn.v` if the three are separate.
  */
 
 import { NameTemplate } from './name-template.js';
 
-/** A canonical name and the file's, as templates. */
+/** A canonical name and the library's name, as templates. */
 type NamePair = readonly [canonical: string, spelled: string];
 
 interface SchemeNames {
   readonly title: string;
   readonly family: 'vit' | 'swin';
-  /** Modules in which the library's own classifiers hold the backbone: the head stands beside them. */
+  /** Modules that hold the backbone in the library's classifiers; the head is next to them. */
   readonly roots?: readonly string[];
   readonly backbone: readonly NamePair[];
   readonly head: readonly NamePair[];
-  /** What is there beside the weights and computes nothing: indices, masks. */
+  /** Tensors that are not weights and compute nothing: indices, masks. */
   readonly buffers: RegExp;
   /** Modules that a classifier does not run: decoders, poolers. */
   readonly unused?: RegExp;
@@ -23,15 +23,15 @@ interface SchemeNames {
 
 export interface Scheme extends Omit<SchemeNames, 'backbone' | 'head'> {
   readonly pairs: readonly Pair[];
-  /** First parts of the names of heads. */
+  /** The first parts of the head's names. */
   readonly headModules: ReadonlySet<string>;
 }
 
-/** A canonical name and the file's behind any prefix. */
+/** Translates between a canonical name and the library's name without prefix. */
 export class Pair {
   readonly #canonical: NameTemplate;
   readonly #spelled: NameTemplate;
-  /** Of the file's names: see `NameTemplate.keyOf`. */
+  /** Keys of the library's names: see `NameTemplate.keyOf`. */
   readonly keys: readonly string[];
 
   constructor([canonical, spelled]: NamePair) {
@@ -40,18 +40,18 @@ export class Pair {
     this.keys = this.#spelled.keys;
   }
 
-  /** The canonical form of the file's name; undefined where it is another tensor. */
+  /** The canonical form of a library's name; undefined if it is another tensor. */
   canonical(name: string): string | undefined {
     return this.#spelled.translate(name, this.#canonical);
   }
 
-  /** And back. */
+  /** The library's name of a canonical one; undefined if it is another tensor. */
   spelled(canonical: string): string | undefined {
     return this.#canonical.translate(canonical, this.#spelled);
   }
 }
 
-/** Whether a canonical name is one of a head. */
+/** Whether a canonical name belongs to a head. */
 export function isHead(canonical: string): boolean {
   return /^head(_dist)?\./.test(canonical);
 }
@@ -64,7 +64,7 @@ function scheme({ backbone, head, ...rest }: SchemeNames): Scheme {
   };
 }
 
-/** Names that are the canonical ones. */
+/** Pairs for names that are already canonical. */
 const asTheyAre = (...names: string[]): NamePair[] => names.map((name) => [name, name]);
 
 /** The blocks of timm and of Microsoft. */
@@ -99,7 +99,7 @@ const huggingFaceAttention = (self: string) => ({
 const HUGGING_FACE_NORMS = { 'norm1.*': 'layernorm_before.*', 'norm2.*': 'layernorm_after.*' };
 const HUGGING_FACE_MLP = { 'mlp.fc1.*': 'intermediate.dense.*', 'mlp.fc2.*': 'output.dense.*' };
 
-/** Transformers 5 has these in memory and `state_dict()`; `save_pretrained` still writes the older ones. */
+/** The names of transformers 5 in `state_dict()`; `save_pretrained` still writes the older ones. */
 const HUGGING_FACE_5_ATTENTION = {
   'attn.q.*': 'attention.q_proj.*',
   'attn.k.*': 'attention.k_proj.*',
@@ -109,7 +109,7 @@ const HUGGING_FACE_5_ATTENTION = {
 
 const PLAIN_MLP = { 'mlp.fc1.*': 'mlp.fc1.*', 'mlp.fc2.*': 'mlp.fc2.*' };
 
-/** @param downsample where the patch merging behind a stage is */
+/** @param downsample the module of the patch merging after a stage */
 const swinScheme = (title: string, downsample: string): Scheme =>
   scheme({
     title,

@@ -1,6 +1,6 @@
 /**
- * What a timm name says that tensors cannot: heads, activation, epsilon, the order of a block, a Swin's image size, how photos are
- * prepared. The table is generated from timm itself (`timm-names.ts`).
+ * What a timm name adds to the tensors: heads, activation, epsilon, block order, a Swin's image size, preprocessing. The table is
+ * generated from timm (`timm-names.ts`).
  */
 
 import { UsageError } from '../errors.js';
@@ -19,7 +19,7 @@ import {
 
 /** How photos are prepared. */
 export interface Preparation {
-  /** The side of the centre crop as a part of the resized short side. */
+  /** Side of the centre crop, as a part of the resized short side. */
   readonly cropPct: number;
   readonly interpolation: Interpolation;
   readonly squash?: boolean;
@@ -28,42 +28,42 @@ export interface Preparation {
 }
 
 interface Traits {
-  /** Of LayerNorm, where it is not the family's own. */
+  /** Epsilon of LayerNorm, if it differs from the family's. */
   readonly layerNormEps?: number;
 }
 
 type VitSizes = Omit<VitArchitecture, 'name' | 'classes'> & Traits;
 type SwinSizes = Omit<SwinArchitecture, 'name' | 'classes'> & Traits;
 
-/** A row of the table: an architecture, and which preparation each pretrained tag has. The first tag is the default. */
+/** A row of the table: an architecture, and the preparation of each pretrained tag. The first tag is the default. */
 export type TimmRow = (VitSizes | SwinSizes) & { readonly tags: Readonly<Record<string, number>> };
 
 /** An architecture that has a timm name. */
 export type KnownArchitecture = (VitSizes | SwinSizes) & Preparation & { readonly name: string };
 
-/** The sizes that a file and a name can be compared by. */
+/** The sizes by which a file is compared with a name. */
 export type NamedSizes =
   | Omit<VitArchitecture, 'name' | 'classes' | 'heads'>
   | Omit<SwinArchitecture, 'name' | 'classes'>;
 
-/** The crop of a family where its name says nothing else: DeiT as its authors evaluate (timm: 0.9), others as timm. */
+/** The default crop of a family: DeiT as its authors evaluate it (timm: 0.9), others as timm. */
 export const FAMILY_CROP: Readonly<Record<Family, number>> = { deit: 0.875, vit: 0.9, swin: 0.9 };
 
 const REASONS: ReadonlyMap<string, string> = new Map(
   Object.entries(TIMM_REFUSED).flatMap(([reason, names]) => names.map((name) => [name, reason] as const)),
 );
 
-/** Every name that is read. */
+/** Every supported name. */
 export const KNOWN_NAMES: readonly string[] = Object.keys(TIMM_NAMES);
 
-/** Every architecture whose name is read, prepared as its default tag says. */
+/** Every supported architecture, with the preparation of its default tag. */
 export const KNOWN_ARCHITECTURES: readonly KnownArchitecture[] = KNOWN_NAMES.map((name) => known(name));
 
 /**
  * The architecture of a timm name.
  *
- * @param name with a pretrained tag, as in `vit_base_patch16_224.augreg_in1k`, or without; names of earlier versions too
- * @param refuse throws; it is given what was expected and what was found. Default: a UsageError `MODEL_OPTION` about the option `arch`
+ * @param name with a pretrained tag, as in `vit_base_patch16_224.augreg_in1k`, or without; names of earlier timm versions work too
+ * @param refuse throws, with what was expected and what was found. Default: a UsageError `MODEL_OPTION` about the option `arch`
  */
 export function timmArchitecture(
   name: string,
@@ -87,7 +87,7 @@ export function timmArchitecture(
   );
 }
 
-/** Whether timm has a name, read or refused; tags are not looked at. */
+/** Whether timm has this name, supported or not; the tag is not checked. */
 export function isTimmName(name: string): boolean {
   const [base = ''] = name.split('.', 1);
   return REASONS.has(base) || [TIMM_NAMES, TIMM_ALIASES].some((table) => Object.hasOwn(table, base));
@@ -97,10 +97,10 @@ function refuseArch(message: string): never {
   throw new UsageError('MODEL_OPTION', `arch: ${message}`);
 }
 
-/** As many names as a message lists. */
+/** Number of names that a message lists. */
 const LISTED = 6;
 
-/** Names that begin as a wrong one does: there are too many to list them all. */
+/** The names that share the longest start with a wrong one: there are too many to list them all. */
 function nearNames(name: string): string {
   const common = (other: string) => {
     let length = 0;
@@ -114,7 +114,7 @@ function nearNames(name: string): string {
 function known(name: string, tag?: string): KnownArchitecture {
   const { tags, ...sizes } = TIMM_NAMES[name]!;
   const preparation = TIMM_PREPARATIONS[tag === undefined ? Object.values(tags)[0]! : tags[tag]!]!;
-  // The paper's crop, which is DeiT's own; a tag is timm's.
+  // Without a tag, DeiT has its authors' crop; a tag is timm's.
   const isOfPaper = tag === undefined && name.startsWith('deit_');
   return { name, ...sizes, ...preparation, ...(isOfPaper ? { cropPct: FAMILY_CROP.deit } : {}) };
 }
@@ -128,7 +128,7 @@ function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-/** The sizes as a message shows them; equal sizes, equal text. */
+/** The sizes for a message; the text is equal if and only if the sizes are. */
 export function listSizes(sizes: NamedSizes): string {
   const { imageSize, patchSize, dim, mlpDim } = sizes;
   const start = `image ${imageSize}, patch ${patchSize}`;
@@ -140,12 +140,12 @@ export function listSizes(sizes: NamedSizes): string {
   return `${start}, window ${sizes.window}, dim ${dim}, depths ${depths}, heads ${heads}, MLP ${mlpDim}`;
 }
 
-/** A name whose tensors have the names and shapes of a file. */
+/** A timm model whose tensors have the names and shapes of a file. */
 export interface LookAlike {
   readonly name: string;
   readonly heads: number;
   readonly gelu: VitArchitecture['gelu'];
-  /** Why it is not supported. */
+  /** Why it is not supported; undefined if it is. */
   readonly refused: string | undefined;
 }
 
@@ -154,7 +154,7 @@ type VitShape = Pick<
   'imageSize' | 'patchSize' | 'dim' | 'depth' | 'mlpDim' | 'prefix' | 'pool'
 >;
 
-/** The names of timm that a ViT with these tensors could have; those of its image size, if any has it. */
+/** The timm models that have the tensors of this ViT; only those of its image size, if there are any. */
 export function lookAlikes(shape: VitShape): LookAlike[] {
   const rows = Object.entries({ ...TIMM_NAMES, ...TIMM_SAME_TENSORS });
   const alike = rows.flatMap(([name, row]) =>
@@ -169,14 +169,14 @@ export function lookAlikes(shape: VitShape): LookAlike[] {
   }));
 }
 
-/** What tensors show of a ViT but for its image size. */
+/** What tensors show of a ViT, except its image size. */
 function vitKey({ patchSize, dim, depth, mlpDim, prefix = 1, pool }: VitShape): string {
-  // A class token and a mean behind the last LayerNorm have the same tensors.
+  // Pooling by class token and by a mean after the last LayerNorm have the same tensors.
   const shownPool = pool === 'mean' ? 'token' : (pool ?? 'token');
   return [patchSize, dim, depth, mlpDim, prefix, shownPool].join();
 }
 
-/** The number of heads that published DeiTs and ViTs of this width have, 64 channels each; undefined for other widths. */
+/** The heads of published DeiTs and ViTs of this width, 64 channels each; undefined for other widths. */
 export function headsOfWidth(dim: number): number | undefined {
   return [192, 384, 768, 1024].includes(dim) ? dim / 64 : undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The models in a file. A checkpoint may hold one under any prefix, several (weights and their average, student and teacher), and what
- * else a training run leaves beside them.
+ * The models in a file. A checkpoint may hold one model under any prefix, or several (weights and their average, student and teacher),
+ * and other tensors of a training run.
  */
 
 import { attentionParts } from './common-names.js';
@@ -9,20 +9,20 @@ import { isHead, type Pair, SCHEMES, type Scheme } from './scheme-table.js';
 import { swinDepths, swinNames } from './swin-names.js';
 import { vitNames, vitParts } from './vit-names.js';
 
-/** Tensors that stand under one prefix by the names of one scheme. */
+/** Tensors under one prefix, named by one scheme. */
 export interface WeightSet {
   readonly scheme: Scheme;
-  /** What stands before the names of the backbone, with its last point. */
+  /** The prefix of the backbone's names, with its final dot. */
   readonly prefix: string;
-  /** And before those of the head. */
+  /** The prefix of the head's names. */
   readonly headPrefix: string;
-  /** What stands before all names of the set, the shorter of the two where there is a head. */
+  /** The prefix of all names of the set: the shorter of the two if there is a head. */
   readonly space: string;
   /** By canonical names. */
   readonly tensors: ReadonlyMap<string, Found>;
-  /** Names of two tensors that mean one thing, and its canonical name. */
+  /** Two tensors with the same canonical name, after that name. */
   readonly twins: readonly [canonical: string, one: string, other: string] | undefined;
-  /** Tensors that a backbone of these parts has and this one lacks, and the other way round. */
+  /** How many tensors of such a backbone are missing here, and how many are here that it does not have. */
   readonly lacking: number;
   readonly surplus: number;
 }
@@ -37,10 +37,10 @@ interface Group {
   twins?: WeightSet['twins'];
 }
 
-/** Every model has one, whatever the library. */
+/** Every model has this tensor, whatever the library. */
 const STEM = 'patch_embed.proj.weight';
 
-/** By the key of a name without its prefix. */
+/** The pairs by the key (`NameTemplate.keyOf`) of a name without its prefix. */
 const TABLE = new Map<string, { scheme: Scheme; pair: Pair }[]>();
 for (const scheme of SCHEMES) {
   for (const pair of scheme.pairs) {
@@ -48,12 +48,12 @@ for (const scheme of SCHEMES) {
   }
 }
 
-/** A scheme's longest name has so many parts. */
+/** The number of parts of the longest name of any scheme. */
 const MAX_PARTS = Math.max(...[...TABLE.keys()].map((key) => key.split('.').length));
 
 /**
- * Finds everything that has a stem or a block of a known scheme, whatever stands before it. A name is looked up by each of its last parts
- * at most once, so that time grows with the length of all names together.
+ * Finds everything that has a stem or a block of a known scheme, under any prefix. Each ending of a name is looked up at most once, so
+ * the time is linear in the total length of the names.
  */
 export function findWeightSets(names: readonly string[]): WeightSet[] {
   return [...groups(names)].flatMap(([scheme, ofScheme]) =>
@@ -63,7 +63,7 @@ export function findWeightSets(names: readonly string[]): WeightSet[] {
   );
 }
 
-/** By scheme and prefix. */
+/** The tensors by scheme and prefix. */
 function groups(names: readonly string[]): Map<Scheme, Map<string, Group>> {
   const found = new Map<Scheme, Map<string, Group>>(SCHEMES.map((scheme) => [scheme, new Map()]));
   for (const name of names) {
@@ -85,7 +85,7 @@ function groups(names: readonly string[]): Map<Scheme, Map<string, Group>> {
   return found;
 }
 
-/** Where the part begins that ends before the point at `begin - 1`. */
+/** Where the part begins that ends before the dot at `begin - 1`. */
 function partBefore(name: string, begin: number): number {
   return begin > 1 ? name.lastIndexOf('.', begin - 2) + 1 : 0;
 }
@@ -97,7 +97,7 @@ function add(group: Group, canonical: string, found: Found): void {
 }
 
 /**
- * Hugging Face's classifiers have the head beside the module of the backbone, and ViT-MSN, as transformers 5 saves it, its blocks too.
+ * Hugging Face's classifiers have the head next to the backbone's module; ViT-MSN, as transformers 5 saves it, has the blocks there too.
  */
 function weightSet(
   scheme: Scheme,
@@ -134,7 +134,7 @@ export const hasStem = ({ tensors }: Pick<WeightSet, 'tensors'>) => tensors.has(
 
 const hasBlock = ({ tensors }: Group) => [...tensors.keys()].some(isBlock);
 
-/** The canonical names that must be there beside these, but for a head. */
+/** The canonical names of a whole backbone with the parts of these, without a head. */
 function backbone({ family }: Scheme, names: readonly string[]): string[] {
   return family === 'swin'
     ? swinNames({ depths: swinDepths(names), attention: attentionParts(names), hasHead: false })

@@ -12,7 +12,7 @@ export interface Timed<Result> {
 }
 
 /**
- * What `run` makes of each image, shown as it comes. An image that cannot be read is reported and left out: the others are not its fault.
+ * Runs on each image and shows each result at once. An image that cannot be read is reported and left out.
  */
 export async function eachImage<Result>(
   files: readonly string[],
@@ -22,7 +22,7 @@ export async function eachImage<Result>(
   const results: Timed<Result>[] = [];
   for (const file of files) {
     try {
-      await expectFile(file);
+      await expectFile(file, 'name the photos in it, or classify them with fqvit batch');
       const start = performance.now();
       const result = await run(file);
       const ms = Math.round((performance.now() - start) * 100) / 100;

@@ -8,13 +8,13 @@ import { formatValue } from './format.js';
 
 type Row = readonly string[];
 
-/** What `fqvit eval` says beside the time, as rows of tables; heads first. */
+/** The tables that `fqvit eval` prints, without the times; header rows first. */
 export interface EvaluationTables {
-  /** Of the integer model and, where there is one, of the float model. */
+  /** Figures of the integer model and, if there is a reference, of the float model. */
   readonly figures: readonly Row[];
-  /** What goes behind the name of each class; none for a regression. */
+  /** The cells after the name of each class; none for a regression. */
   readonly classes: readonly Row[];
-  /** How near the models are to each other, without a head. */
+  /** Agreement of the two models, without a header. */
   readonly nearness: readonly Row[];
 }
 

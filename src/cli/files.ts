@@ -5,15 +5,21 @@ import { readBytes } from '../platform/bytes.js';
 import { pathReason } from '../platform/system-reason.js';
 import { shown } from './values.js';
 
-/** What is not a path on this machine. */
+/** Whether this is an address and not a path. */
 export function isUrl(source: string): boolean {
   return isAddress(source) || /^file:\//i.test(source);
 }
 
-/** `a file` where there should be one; pipes and devices count. @throws RuntimeError `SOURCE` */
-export async function expectFile(path: string): Promise<void> {
+/**
+ * Refuses a path that is no file; pipes and devices count as files.
+ *
+ * @param hint what to do with a folder
+ * @throws RuntimeError `SOURCE`
+ */
+export async function expectFile(path: string, hint?: string): Promise<void> {
   if (isUrl(path)) return;
-  if ((await kind(path, 'a file')) === 'folder') throw source(path, 'a file', 'a folder');
+  if ((await kind(path, 'a file')) === 'file') return;
+  throw source(path, 'a file', hint === undefined ? 'a folder' : `a folder: ${hint}`);
 }
 
 /** @throws RuntimeError `SOURCE` */

@@ -39,14 +39,14 @@ const CONFIGS = ['config.json', 'preprocessor_config.json', 'processor_config.js
 /** What the weights are called in a folder: the first that is there. */
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin'] as const;
 
-/** Other names for them. */
+/** Other names of weight files. */
 const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;
 
-/** What a training run keeps beside the weights to go on. */
+/** What a training run saves next to the weights in order to resume. */
 const TRAINING_FILE =
   /(^|\/)(optimizer|(lr_)?scheduler|scaler|sampler|training_args|rng_state|random_states)\w*\.\w+$/;
 
-/** What PEFT saves: changes to the weights of another model. */
+/** What PEFT saves: changes to another model's weights. */
 const ADAPTER_FILE = /^adapter_(config\.json|model\.\w+)$/;
 
 /** WebAssembly has no more memory. */
@@ -64,10 +64,10 @@ interface Place {
 }
 
 /**
- * Reads a float checkpoint: a file, or the index of several; a folder with the weights and their configs, as timm, transformers and the Hugging Face hub
- * have them; the id of a model on the hub, or of one of its files. The configs that stand beside a file are its own.
+ * Reads a float checkpoint: a file, or the index of several; a folder with weights and configs, as timm, transformers and the Hugging Face hub
+ * lay it out; the id of a model on the hub, or of one of its files. Configs next to a file apply to it.
  *
- * @param arch the timm name that the caller gives: it goes before that of timm's config.json
+ * @param arch the caller's timm name, which overrides that of timm's config.json
  * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`, `CHECKPOINT_EXTERNAL`, `CHECKPOINT_ADAPTER`; HubError;
  *   UsageError `MODEL_OPTION` for `arch`
  */
@@ -110,8 +110,8 @@ async function fromHub(
 }
 
 /**
- * @param source how messages name it
- * @param named the file with the weights where the caller names it
+ * @param source its name in messages
+ * @param named the weights file, if the caller names it
  */
 async function readPlace(
   { folder, names, fetch, fetchInside }: Place,
@@ -128,7 +128,7 @@ async function readPlace(
   const weights = await readWeights(paths, (found) => fetchInside(beside(found)));
   if (map) checkShards(map, weights, path);
   if (isInteger(weights)) return weights;
-  // Of a file in a folder of its own, the configs in that folder; else those of the model.
+  // Configs in the file's own folder, else those of the model.
   const present = (all: readonly string[]) => all.filter((name) => names.includes(name));
   const own = present(beside(['config.json'])).length > 0 ? present(beside(CONFIGS)) : present(CONFIGS);
   const configs = await fetch(own);
@@ -143,7 +143,7 @@ async function readPlace(
   return { ...weights, files, options: { ...weights.options, ...options } };
 }
 
-/** A checkpoint that says all of itself. */
+/** Whether it is an integer checkpoint, which needs no config. */
 function isInteger({ bytes, path }: FloatSource): boolean {
   if (!(bytes instanceof Uint8Array) || isTorch(bytes) || isOnnx(bytes)) return false;
   const { fqvit } = readSafetensors(bytes, { file: path }).metadata;
@@ -198,9 +198,9 @@ async function filesInside(folder: string, names: readonly string[]): Promise<st
 }
 
 /**
- * The file with the weights, or the index of several; of another name only where there is one.
+ * The weights file, or the index of several. A file of another name counts only if it is the only one.
  *
- * @throws CheckpointError `CHECKPOINT_ADAPTER`; RuntimeError `SOURCE` where there is none, or a choice
+ * @throws CheckpointError `CHECKPOINT_ADAPTER`; RuntimeError `SOURCE` for none or several
  */
 function weightsOrIndex(names: readonly string[], place: string): string {
   const adapter = names.find((name) => ADAPTER_FILE.test(name));
@@ -242,7 +242,7 @@ async function shards(index: string): Promise<Map<string, Set<string>>> {
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Holds the tensors of every part against the index. @throws CheckpointError `CHECKPOINT_INDEX` */
+/** Checks the tensors of every part against the index. @throws CheckpointError `CHECKPOINT_INDEX` */
 function checkShards(
   map: ReadonlyMap<string, ReadonlySet<string>>,
   { bytes, files }: FloatSource,
@@ -266,9 +266,9 @@ function refuseIndex(index: string, message: string): never {
 type Refuse = (message: string) => never;
 
 /**
- * What config.json, preprocessor_config.json and processor_config.json tell of architecture and preprocessing; the library validates the values.
+ * Reads architecture and preprocessing from config.json, preprocessor_config.json and processor_config.json; the library validates the values.
  *
- * @param options.strays whether these files may be those of another program, which are not read
+ * @param options.strays whether these files may belong to another program and are then ignored
  */
 async function folderConfig(
   folder: string,
@@ -304,7 +304,7 @@ async function folderConfig(
   if (config === undefined) {
     return ignore(CONFIGS[1], 'expected a config.json beside it, found none', refusePreprocessor);
   }
-  // transformers' wrapper of timm's models has the keys of both
+  // transformers' wrapper of timm's models has both keys
   const isTransformers = isTransformersConfig(config);
   if (!isTransformers && !isTimmConfig(config)) {
     const message = 'expected timm\'s "architecture" or transformers\' "model_type", found none of them';

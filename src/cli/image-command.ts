@@ -1,4 +1,4 @@
-/** What the commands that run a model on photos have in common. */
+/** What the commands that run a model on photos share. */
 
 import type { Model } from '../classify.js';
 import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
@@ -64,7 +64,7 @@ function pathOf(named: string | undefined): Opened & { readonly path: string } {
   return { path, source: shownSource(named ?? DEFAULT_MODEL), isBundled: path !== named };
 }
 
-/** So that nobody is misled by what a bundled model says of a photo of something else. */
+/** Says which classes a bundled model knows, as it names one of them for any photo. */
 export function noteBundled(name: string, labels: readonly string[]): void {
   note(
     `fqvit: ${name} knows only ${labels.length} classes (${labels.join(', ')}) and takes everything for one of them. ` +

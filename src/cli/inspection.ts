@@ -1,5 +1,5 @@
 import { readFloatContainer } from '../checkpoint/float-container.js';
-import { type FloatModel, floatModelOf } from '../checkpoint/float-model.js';
+import { type FloatModel, type FloatModelOptions, floatModelOf } from '../checkpoint/float-model.js';
 import {
   type Description,
   type QuantizerScale,
@@ -72,18 +72,18 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
 /**
  * What a checkpoint holds.
  *
- * @param weights which model of a float one
+ * @param given what the caller says of a float checkpoint: which of its models, its timm name, its heads
  * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
  */
 export function inspectCheckpoint(
   { bytes, size, path, options }: FloatSource,
-  weights: string | undefined,
+  given: Pick<FloatModelOptions, 'weights' | 'arch' | 'heads'>,
 ): IntegerReport | FloatReport {
   const container = readFloatContainer(bytes, { ...options, file: path });
   const { tensors, fqvit } = container;
   return bytes instanceof Uint8Array && fqvit !== undefined && saysInteger(fqvit)
     ? inspectInteger(bytes, path)
-    : inspectFloat(tensors, floatModelOf(container, { ...options, weights }), path, size);
+    : inspectFloat(tensors, floatModelOf(container, { ...options, ...given }), path, size);
 }
 
 function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {

@@ -7,26 +7,26 @@ import { decimal, shown } from './values.js';
 
 export interface LabelledFile extends Pick<LabelledImage, 'class' | 'value'> {
   readonly file: string;
-  /** Where its first row stands, from 1. */
+  /** Line of its first row, from 1. */
   readonly line: number;
 }
 
-/** A file name, in quotes (a quote doubled) where it has a comma or quote in it, then what is true of it. */
+/** A file name, quoted (quotes doubled) if it has a comma or quote in it, then its class, classes or value. */
 const ROW = /^(?:"((?:[^"]|"")*)"|([^",]+)),([^",]*)$/;
 
 const INDICES = /^(\d{1,9}( +\d{1,9})*)?$/;
 
-/** What messages call a row, by what the logits of the model mean. */
+/** The form of a row, for messages, by what the logits mean. */
 const ROWS: Readonly<Record<Output, string>> = {
   softmax: 'FILE,CLASS with the index of a class',
-  sigmoid: 'FILE,CLASSES with indices of classes and spaces between',
+  sigmoid: 'FILE,CLASSES with indices of classes, separated by spaces',
   value: 'FILE,VALUE with a number',
 };
 
-/** The model whose labels they are. */
+/** The model to which the labels belong. */
 interface Labelled {
   readonly output: Output;
-  /** How many. */
+  /** Their number. */
   readonly classes: number;
 }
 
@@ -73,13 +73,13 @@ function readRow(text: string, { output, classes }: Labelled, path: string, line
   if (beyond !== undefined) throw refusal(path, line, range(classes), beyond);
   if (output === 'sigmoid') return { file, class: indices.map(Number), line };
   if (indices.length > 1)
-    throw refusal(path, line, 'one class, as the model has one of all (softmax)', shown(text));
+    throw refusal(path, line, 'one class, as the model is not multi-label (softmax)', shown(text));
   return { file, class: Number(indices[0]), line };
 }
 
 function range(classes: number): string {
   return classes === 1
-    ? 'class 0 where it is there and nothing where not'
+    ? 'class 0 for photos that have it, nothing for others'
     : `a class from 0 to ${classes - 1}`;
 }
 

@@ -5,10 +5,10 @@ import { leadingWnid } from '../labels/wnids.js';
 import { folderEntries, listImages } from './image-folder.js';
 import { shown } from './values.js';
 
-/** Names that a message lists. */
+/** Number of names that a message lists. */
 const NAMES_SHOWN = 10;
 
-/** A photo and the index of the class that its folder stands for. */
+/** A photo and the class index of its folder. */
 interface SortedPhoto {
   readonly file: string;
   readonly class: number;
@@ -24,11 +24,11 @@ interface Classes {
  * The photos of a folder that has a subfolder for each class (`beagle/1.jpg`, `pug/a/7.jpg`): the first of every class, then the
  * second of every class, and so on, so that any number of them has all classes in it.
  *
- * A folder is matched to a class by WordNet id, else by label, else by label without regard to case and to `_`, `-` and space, else by
- * one of the label's comma-separated names. Where that leaves a folder without a class, the sorted folders are the classes, if they are as
- * many and no match says otherwise.
+ * A folder is matched to a class by WordNet id, else by label, else by label ignoring case, `_`, `-` and space, else by one of
+ * the label's comma-separated names. If a folder then has no class, the sorted folders are the classes, provided that there are as many
+ * and no match contradicts it.
  *
- * @returns the photos, and warnings, a sentence each
+ * @returns the photos, and warnings, one sentence each
  * @throws FqvitError `LABELS` for folders that are not the classes of the model, and photos outside of them; as `listImages` for each folder
  */
 export async function labelsOfFolders(
@@ -77,7 +77,7 @@ function matchFolders(
   return { matched, warnings };
 }
 
-/** Sorted folders as the classes, as torchvision's ImageFolder and timm number them. */
+/** Takes the sorted folders as the classes, as torchvision's ImageFolder and timm number them. */
 function inOrder(
   folder: string,
   names: readonly string[],
@@ -115,7 +115,7 @@ function inOrder(
   };
 }
 
-/** Finds the classes that a folder may stand for, by the closest kind of match that there is. */
+/** Finds the classes that a folder's name may mean, by the closest kind of match. */
 function candidatesOf({ labels, wnids }: Classes): (name: string) => readonly number[] {
   const ids = index(labels.map((label, at) => [wnids?.[at] ?? leadingWnid(label)]));
   const exact = index(labels.map((label) => [label.normalize()]));
@@ -128,10 +128,10 @@ function candidatesOf({ labels, wnids }: Classes): (name: string) => readonly nu
   };
 }
 
-/** Of a WordNet id that no class has, though classes have ids: sorted folders cannot be the classes either. */
+/** For a WordNet id that no class has although classes have ids: then sorted folders cannot be the classes either. */
 const NEVER: readonly number[] = [];
 
-/** Positions by key. */
+/** Positions of each key. */
 function index(keys: readonly (readonly (string | undefined)[])[]): Map<string, number[]> {
   const found = new Map<string, number[]>();
   for (const [at, all] of keys.entries()) {
@@ -145,7 +145,7 @@ function index(keys: readonly (readonly (string | undefined)[])[]): Map<string, 
   return found;
 }
 
-/** In one Unicode form, as file systems differ in theirs; without case, and with a space for what joins words or no file name may have. */
+/** Normalises Unicode (file systems differ) and case, and replaces word separators and characters not allowed in file names by a space. */
 function folded(name: string): string {
   return name
     .normalize()

@@ -52,7 +52,8 @@ export async function loadPool(
 
 async function opened<T>(source: string, open: (options: Options) => Promise<T>): Promise<T> {
   if (hubSource(source) === undefined) {
-    await expectFile(source).catch((error) => {
+    const hint = `\`fqvit quantize ${source} -o OUT\` makes an integer checkpoint of a float model`;
+    await expectFile(source, hint).catch((error) => {
       throw withBundledName(error, source);
     });
   }

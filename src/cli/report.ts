@@ -22,7 +22,7 @@ export function printJson(value: unknown): void {
   print(plainJson(JSON.stringify(value, null, 2)));
 }
 
-/** A message on stderr: one line, whatever names are in it. */
+/** Prints a message to stderr on one line, whatever names it contains. */
 export function note(message: string): void {
   process.stderr.write(`${plain(message)}\n`);
 }

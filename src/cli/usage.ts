@@ -60,7 +60,7 @@ function optionForm(name: string, def: ArgDef): string {
 }
 
 function describe(def: ArgDef): string {
-  const choices = def.type === 'enum' && def.options ? `: ${def.options.join(', ')}` : '';
+  const choices = def.type === 'enum' && def.options ? `; one of ${def.options.join(', ')}` : '';
   const fallback = def.default === undefined ? '' : ` (default ${def.default})`;
   const required = 'required' in def && def.required ? ' (required)' : '';
   return `${def.description ?? ''}${choices}${fallback}${required}`;

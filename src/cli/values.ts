@@ -55,7 +55,7 @@ export function optional<T>(text: string | undefined, read: (text: string) => T)
   return text === undefined ? undefined : read(text);
 }
 
-/** NaN for what is no number. */
+/** The number in a text; NaN for other text. */
 export function decimal(text: string): number {
   return NUMBER.test(text) ? Number(text) : Number.NaN;
 }

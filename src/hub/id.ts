@@ -18,13 +18,13 @@ export interface HubSource extends HubId {
 
 const SCHEME = 'hf://';
 
-/** The address of a page of the hub: the way behind its name. */
+/** The path of a page on the hub. */
 const PAGE = /^https?:\/\/(?:(?:www\.)?huggingface|hf)\.co\/([^?#]+?)\/?(?:[?#].*)?$/is;
 
 /** Of a model's page: `owner/name`, `owner/name/tree/REVISION`, `owner/name/blob/REVISION/FILE`. */
 const MODEL_PAGE = /^([^/]+\/[^/]+)(?:\/tree\/([^/]+)|\/blob\/([^/]+\/.+))?$/s;
 
-/** What the hub has beside models: with what its addresses begin. */
+/** How addresses of other things on the hub begin. */
 const OTHERS: ReadonlyMap<string, string> = new Map([
   ['datasets', 'a dataset'],
   ['spaces', 'a space'],
@@ -78,7 +78,7 @@ function expectModel(way: string, address: string): void {
   );
 }
 
-/** What is behind "?" may be a secret. */
+/** Without what follows "?", which may be a secret. */
 const shownAddress = (address: string) => shown(address.replace(/[?#].*$/s, ''));
 
 export function parseHubId(text: string): HubId | undefined {

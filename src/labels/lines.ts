@@ -1,4 +1,4 @@
-/** The labels in lines of text: with an index, with a WordNet id, in columns with a header, or one name a line. */
+/** Labels in lines of text: with an index, with a WordNet id, in columns with a header, or one name a line. */
 
 import { shown } from '../checkpoint/shown.js';
 import type { RefuseLine } from './literal.js';
@@ -15,33 +15,33 @@ interface Line {
 interface Numbered extends Line {
   readonly index: number;
   readonly name: string;
-  /** Whether more than a space stands between both: names may begin or end with a number, as "747 jet". */
+  /** Whether more than a space separates index and name: names may begin or end with a number, as "747 jet". */
   readonly isTable: boolean;
 }
 
-const AS_LIST = '; names that are meant to be so can stand in a JSON list';
+const AS_LIST = '; if these are names, write them as a JSON list';
 
-/** Longer than any label; bounds the work on one. */
+/** Longer than any label; bounds the work on one line. */
 const MAX_LINE = 2000;
 
 /** More than the 100,000 classes that a head may have. */
 const MAX_LINES = 2 ** 17;
 
-/** What begins a file of another form. */
+/** How files of other forms begin. */
 const OTHER_FILES: readonly [RegExp, string][] = [
-  [/^<(?:!doctype|\?xml|html)/i, 'a page of HTML or XML'],
+  [/^<(?:!doctype|\?xml|html)/i, 'HTML or XML'],
   [/^version https:\/\/git-lfs/, 'a pointer of Git LFS: fetch the file itself'],
   [/^(?:---|%YAML)/, 'YAML'],
 ];
 
-/** What a line of code or of YAML is known by. */
+/** Lines of code or YAML. */
 const OTHER_LINE = /^[\]})]|[[{(]$|^[A-Za-z_]\w*:(?:$|\s*[[{'"])/;
 
 const SEPARATOR = `(?:[:;,|=]|->|=>)`;
 const FIRST = new RegExp(String.raw`^(\d{1,9})(\s*${SEPARATOR}\s*|[.)]\s+|\s+-\s+|\s+)(\S.*)$`);
 const BEFORE_LAST = new RegExp(String.raw`(?:${SEPARATOR}|\s-)$`);
 
-/** Names of a table of which at least this part differ: of "1 star", "2 stars", "3 stars" the numbers are part of the names. */
+/** The part of names that must differ in a table: in "1 star", "2 stars", "3 stars" the numbers belong to the names. */
 const MOST = 0.9;
 
 export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
@@ -72,7 +72,7 @@ export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
   return split;
 }
 
-/** @throws for blank lines between others, and for lines of another form */
+/** @throws for blank lines between others, and lines of another form */
 function expectLines(lines: readonly Line[], refuse: RefuseLine): void {
   for (const { text, line } of lines) {
     if (text.length > MAX_LINE) refuse(line, `lines of at most ${MAX_LINE} characters`, shown(text));
@@ -88,7 +88,7 @@ function expectLines(lines: readonly Line[], refuse: RefuseLine): void {
   }
 }
 
-/** A table whose header has known names; undefined for other lines. */
+/** The labels of a table whose header has known names; undefined for other lines. */
 function ofTable([header, ...rows]: readonly Line[], refuse: RefuseLine): Labels | undefined {
   const comma = [',', '\t', ';'].find((one) => header?.text.includes(one));
   if (header === undefined || comma === undefined || rows.length === 0) return undefined;
@@ -110,7 +110,7 @@ function ofTable([header, ...rows]: readonly Line[], refuse: RefuseLine): Labels
   );
 }
 
-/** Lines that all have an index; undefined where they have none. */
+/** The labels of lines that all have an index; undefined if not all have one. */
 function ofIndexed(lines: readonly Line[], refuse: RefuseLine): Labels | undefined {
   const ways = [first, last].map((way) => lines.map(way));
   for (const way of ways) {
@@ -145,7 +145,7 @@ function ofIndexed(lines: readonly Line[], refuse: RefuseLine): Labels | undefin
       refuse(
         rows[0]!.line,
         'names, or an index and a name',
-        `what may be both, ${shown(rows[0]!.text)}: write 0:name, or a JSON list`,
+        `lines that can be read as both, ${shown(rows[0]!.text)}: write 0:name, or a JSON list`,
       );
     }
     return named(rows, refuse);
@@ -184,7 +184,7 @@ function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
     refuse(
       rows[0]!.line,
       'an index and a name',
-      `more columns, ${shown(rows[0]!.text)}; a table of them needs a header with index and label`,
+      `more columns, ${shown(rows[0]!.text)}; add a header with the columns index and label`,
     );
   }
   expectOneColumn(labels, rows, refuse);
@@ -195,7 +195,7 @@ function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
   );
 }
 
-/** @throws for lines that count from 0 or 1 in a form of their own, as "[0] cat" or "n02119789 1 kit_fox" */
+/** @throws for lines that are numbered from 0 or 1 in another form, as "[0] cat" or "n02119789 1 kit_fox" */
 function expectUnnumbered(lines: readonly Line[], refuse: RefuseLine): void {
   if (lines.length < 2 || lines.every(({ text }) => /^\d+\.\S/.test(text))) return;
   for (const from of [0, 1]) {
@@ -206,7 +206,7 @@ function expectUnnumbered(lines: readonly Line[], refuse: RefuseLine): void {
   }
 }
 
-/** The text without this number; undefined where it is not in it. */
+/** The text without this number; undefined if the text does not contain it. */
 function without(text: string, wanted: number): string | undefined {
   const number = [...text.matchAll(/\d+/g)].find(
     ([digits]) => digits.length < 10 && Number(digits) === wanted,
@@ -224,7 +224,7 @@ function wnidsOf(lines: readonly Line[], refuse: RefuseLine): Labels {
   return splitWnids(names, (expected, found) => refuse(lines[0]!.line, expected, found));
 }
 
-/** Without the quotes and commas of code and CSV. @throws for single quotes around most of the names */
+/** The lines without the quotes and commas of code and CSV. @throws for single quotes around most of the names */
 function unquoted(lines: readonly Line[], refuse: RefuseLine): Line[] {
   const isListed = lines.length > 1 && lines.slice(0, -1).every(({ text }) => text.endsWith(','));
   const texts = lines.map(({ text }) => (isListed ? text.replace(/,$/, '').trimEnd() : text));
@@ -240,7 +240,7 @@ function unquoted(lines: readonly Line[], refuse: RefuseLine): Line[] {
   });
 }
 
-/** Of a row of CSV or TSV. */
+/** The cells of a row of CSV or TSV. */
 function cells(text: string, comma: string): string[] {
   const found: string[] = [];
   let at = 0;

@@ -1,14 +1,14 @@
 /**
- * JSON, and the literals of Python and JavaScript that label files are written in: `{0: 'tench', 1: "cat",}`, `CLASSES = ('a', 'b')`,
- * `export const NAMES = {…};`, comments among them. Nothing is evaluated.
+ * Parses JSON and the Python and JavaScript literals that label files use: `{0: 'tench', 1: "cat",}`, `CLASSES = ('a', 'b')`,
+ * `export const NAMES = {…};`, also with comments. Nothing is evaluated.
  */
 
 import { quoted } from '../checkpoint/safetensors-header.js';
 
-/** Of a dict or an object the keys are text: `0` and `'0'` are the same key. */
+/** Keys of dicts and objects are strings: `0` and `'0'` are the same key. */
 export type Literal = string | number | boolean | null | Literal[] | { [key: string]: Literal };
 
-/** Throws: where, what was expected and what was found. */
+/** Throws, with the line, what was expected and what was found. */
 export type RefuseLine = (line: number, expected: string, found: string) => never;
 
 /** Deeper than any config of transformers. */
@@ -26,11 +26,11 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 const BLANK = /\s+|#[^\n]*|\/\/[^\n]*|\/\*[\s\S]*?\*\//y;
 
-/** What may stand before the bracket: `NAMES =`, `NAMES: dict[int, str] =`, `export const NAMES =`, `module.exports =`. */
+/** What may precede the bracket: `NAMES =`, `NAMES: dict[int, str] =`, `export const NAMES =`, `module.exports =`. */
 const ASSIGNMENT =
   /(?:export +default|(?:(?:export +)?(?:const|let|var) +)?[A-Za-z_$][\w.$]{0,60}(?: *:[\w[\], .<>]{1,60})?\s{0,9}=)\s{0,9}(?=[[{(])/y;
 
-/** The value of a file that is one literal; undefined for another text. */
+/** The value of a text that is one literal; undefined for other text. */
 export function parseLiteral(text: string, refuse: RefuseLine): Literal | undefined {
   return new Parser(text, refuse).file();
 }

@@ -5,26 +5,26 @@ import { parseLiteral } from './literal.js';
 import { labelsOfValue } from './values.js';
 import type { Labels } from './wnids.js';
 
-/** Ten times the longest that is shared, the names of ImageNet-21k as JSON. */
+/** Ten times the longest published list, the names of ImageNet-21k as JSON. */
 const MAX_CHARACTERS = 2 ** 24;
 
-/** As long as a definition of WordNet; a page or a program in one line is longer. */
+/** Fits a definition of WordNet, but not a page or a program in one line. */
 const MAX_LABEL = 1000;
 
 /**
- * The labels in the text of a label file, in the order of the classes:
+ * Reads the labels of a label file, in the order of the classes:
  *
  * - JSON, or a dict, list or tuple of Python: names in order, names by index (`{0: 'tench'}`), indices by name, pairs of WordNet id and
  *   name by index, objects with an index and a name; a config with `id2label` or `label_names`;
  * - lines with an index: `0:tench`, `0<tab>tench`, `0,tench`, `0 tench`, `tench,0`; a CSV or TSV with a header;
  * - lines with a WordNet id: `n01440764 tench`, or the id alone;
- * - one name a line, if the lines have no other form.
+ * - one name a line, if the lines have none of these forms.
  *
  * ```ts
  * await quantize(bytes, photos, { ...parseLabels(await readFile('labels.txt', 'utf8')) });
  * ```
  *
- * @param file how messages name the text
+ * @param file name of the text in messages
  * @throws FqvitError `LABELS` for another form, indices that are not 0 to n - 1, and empty names
  */
 export function parseLabels(text: string, file = 'labels'): Labels {

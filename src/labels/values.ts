@@ -1,14 +1,14 @@
-/** The labels in a value of JSON or Python, in the forms in which models and data sets are shared. */
+/** Labels in a JSON or Python value, in the forms that published models and data sets use. */
 
 import { shown } from '../checkpoint/shown.js';
 import { isWnid, type Labels, splitWnids } from './wnids.js';
 
-/** Throws; it is given what was expected and what was found. */
+/** Throws, with what was expected and what was found. */
 export type Refuse = (expected: string, found: string) => never;
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Keys of an object that describes one class, and headers of a column; pandas writes none above its index. */
+/** Names of the index, as a key of an object about one class or as a column; pandas leaves the header of its index empty. */
 export const INDEX_KEYS = [
   'index',
   'idx',
@@ -22,17 +22,17 @@ export const INDEX_KEYS = [
 ];
 export const NAME_KEYS = ['label', 'name', 'class', 'classname', 'labelname', 'displayname', 'title'];
 
-/** Whether it is one of these, written as class_id, ClassId or "class id". */
+/** Whether a key is one of these, as class_id, ClassId or "class id". */
 export function isKey(key: string, keys: readonly string[]): boolean {
   return keys.includes(key.toLowerCase().replaceAll(/[\s_-]/g, ''));
 }
 
-/** Keys under which a config or a data set has its labels; more than one must agree. `label2id` loses one of two classes of one name. */
+/** Keys for the labels in a config or a data set; if there are several, they must agree. `label2id` is not among them: it loses one of two classes with one name. */
 const WRAPPERS = ['id2label', 'label_names', 'labels', 'class_names', 'classes', 'names', 'categories'];
 
 const FORMS = 'a list of names, names by index, indices by name, or a config with id2label or label_names';
 
-/** What is said of one class. */
+/** One class. */
 interface Entry {
   readonly index?: number;
   readonly name: string;
@@ -40,8 +40,8 @@ interface Entry {
 }
 
 /**
- * The labels of a list (of names, or of objects with index and name), of an object (names by index, indices by name, names by WordNet
- * id) or of a config that has one of them.
+ * The labels in a list (names, or objects with index and name), in an object (names by index, indices by name, names by WordNet id),
+ * or in a config that has one of these.
  */
 export function labelsOfValue(value: unknown, refuse: Refuse): Labels {
   if (Array.isArray(value)) return ofList(value, refuse);
@@ -96,7 +96,7 @@ function ofObject(object: Json, refuse: Refuse): Labels {
   return ofConfig(object, refuse);
 }
 
-/** Objects are not ordered, so only the order that data sets have by custom: that of the ids. */
+/** Objects have no order, so the ids must be in ascending order, as data sets number their classes. */
 function byWnid(entries: readonly [string, unknown][], refuse: Refuse): Labels {
   const late = entries.findIndex(([key], at) => at > 0 && key < entries[at - 1]![0]);
   if (late >= 0) {
@@ -128,7 +128,7 @@ function ofConfig(object: Json, refuse: Refuse): Labels {
   return labels;
 }
 
-/** timm's: the descriptions of the names are the labels; names that are WordNet ids are kept beside them. */
+/** timm's form: the descriptions of the names are the labels; names that are WordNet ids are kept with them. */
 function described(named: Labels, descriptions: unknown, refuse: Refuse): Labels {
   const { labels } = named;
   if (typeof descriptions !== 'object' || descriptions === null) return named;
@@ -139,10 +139,10 @@ function described(named: Labels, descriptions: unknown, refuse: Refuse): Labels
   return { labels: texts as string[], ...(labels.every(isWnid) ? { wnids: labels } : {}) };
 }
 
-/** An index, what is said of its class, and how a message names the place. */
+/** An index, its class, and the place for messages. */
 type Row = [index: number, entry: Entry, place: string];
 
-/** In the order of the indices, which must be 0 to n - 1, each once. */
+/** The labels in the order of their indices, which must be 0 to n - 1, each once. */
 export function numbered(rows: readonly Row[], refuse: Refuse): Labels {
   const found: Entry[] = [];
   const expected = `every index from 0 to ${rows.length - 1} once`;
@@ -170,7 +170,7 @@ function inOrder(entries: readonly Entry[], refuse: Refuse): Labels {
   return splitWnids(labels, refuse);
 }
 
-/** A name, a pair of WordNet id and name, or an object with a name and perhaps an index and a WordNet id. */
+/** A name, a pair of WordNet id and name, or an object with a name and optionally an index and a WordNet id. */
 function entry(value: unknown, place: string, refuse: Refuse): Entry {
   if (typeof value === 'string') return { name: value };
   if (Array.isArray(value)) {
@@ -182,7 +182,7 @@ function entry(value: unknown, place: string, refuse: Refuse): Entry {
   return row ?? refuse('strings, or objects with an index and a name', `${json(value)} at ${place}`);
 }
 
-/** Undefined where there is not one name, or more than one index or WordNet id. */
+/** One class from an object; undefined unless it has exactly one name and at most one index and WordNet id. */
 export function entryOf(object: Json): Entry | undefined {
   const values = (known: readonly string[]) =>
     Object.entries(object).flatMap(([key, value]) => (isKey(key, known) ? [value] : []));
@@ -208,13 +208,13 @@ export function entryOf(object: Json): Entry | undefined {
   return { name, ...(index === undefined ? {} : { index }), ...(wnid === undefined ? {} : { wnid }) };
 }
 
-/** Also as WordNet's own site writes it: 01440764-n. */
+/** Also in the form of WordNet's site: 01440764-n. */
 function wnidOf(value: unknown): string | undefined {
   if (isWnid(value)) return value;
   return typeof value === 'string' && /^\d{8}-n$/.test(value) ? `n${value.slice(0, 8)}` : undefined;
 }
 
-/** A number of an index, or its digits. */
+/** Whether it is an index: a number, or its digits. */
 function isInteger(value: unknown): boolean {
   return typeof value === 'string'
     ? /^\d{1,9}$/.test(value)

@@ -1,29 +1,29 @@
 import { shown } from '../checkpoint/shown.js';
 
-/** The names of the classes, in their order. */
+/** The names of the classes, in order. */
 export interface Labels {
   readonly labels: readonly string[];
-  /** WordNet ids of the classes, where there are some beside the names. */
+  /** WordNet ids of the classes, if the labels have both ids and names. */
   readonly wnids?: readonly string[];
 }
 
-/** A WordNet id, and what follows it in `n01440764 tench`, `n01440764_tench` or `n02085620-Chihuahua`. */
+/** A WordNet id and the name after it, as in `n01440764 tench`, `n01440764_tench` or `n02085620-Chihuahua`. */
 const WNID = /^(n\d{8})(?:[\s,:;|_-]+(\S[\s\S]*))?$/;
 
-/** Whether it is a WordNet id, as ImageNet calls its folders: n01440764. */
+/** Whether it is a WordNet id, as in the folder names of ImageNet: n01440764. */
 export function isWnid(value: unknown): value is string {
   return typeof value === 'string' && /^n\d{8}$/.test(value);
 }
 
-/** The WordNet id with which a name begins. */
+/** The WordNet id at the start of a name. */
 export function leadingWnid(name: string): string | undefined {
   return WNID.exec(name)?.[1];
 }
 
 /**
- * Names that begin with a WordNet id, parted into both; other names as they are.
+ * Splits names that begin with a WordNet id into ids and names; leaves other names unchanged.
  *
- * @param refuse throws for ids before some of the names
+ * @param refuse throws if only some of the names have ids
  */
 export function splitWnids(
   names: readonly string[],

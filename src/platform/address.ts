@@ -1,6 +1,6 @@
 const DATA = /^data:[^,]*,/i;
 
-/** What is fetched and no path. `http:x.png`, `data:x.png` and `blob:x.png` are names that a file may have. */
+/** Whether a source is fetched, and not a path. `http:x.png`, `data:x.png` and `blob:x.png` are valid file names. */
 export function isAddress(source: string): boolean {
   return /^(https?:\/\/|blob:([a-z]+:|null\/))/i.test(source) || DATA.test(source);
 }
@@ -9,8 +9,7 @@ export function isAddress(source: string): boolean {
 const SECRETS = /(https?:[\\/]+)(?:[^\\/?#]*@)?([^?#]*).*$/is;
 
 /**
- * A source as messages, records and logs show it: an address without user, query and fragment, which may hold secrets; a path as it
- * is.
+ * A source for messages, records and logs: an address without user, query and fragment, which may hold secrets; a path unchanged.
  */
 export function shownSource(source: string | URL): string {
   const text = String(source);
@@ -22,7 +21,7 @@ export function shownSource(source: string | URL): string {
   return username || password || search || hash ? `${protocol}//${host}${pathname}` : text;
 }
 
-/** A text of somebody else, as the reason of an engine, with its addresses as `shownSource` gives them. */
+/** A foreign text, as an engine's error message, with its addresses shortened by `shownSource`. */
 export function withShownAddresses(text: string): string {
   return text.replace(/\b(?:[a-z][a-z\d+.-]+:\/\/|https?:[\\/])[^\s"'`<>()]+/gi, shownSource);
 }

@@ -1,4 +1,4 @@
-/** `fetch`, which the engine takes through its proxies itself. */
+/** `fetch`: the engine applies its own proxies. */
 export function request(url: string | URL, init: RequestInit): Promise<Response> {
   return fetch(url, init);
 }

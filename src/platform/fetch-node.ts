@@ -4,7 +4,7 @@ import { type HttpProxy, proxyFor, proxyVariable } from './proxy.js';
 import { reasonOf } from './watch.js';
 
 /**
- * `fetch`, through the proxies that the environment names: Node's own takes none, those of Deno and Bun do.
+ * `fetch` through the proxies that the environment names: Deno's and Bun's `fetch` use them, Node's does not.
  *
  * @throws UsageError `PROXY`; else as `fetch`
  */
@@ -32,14 +32,14 @@ type Undici = Pick<typeof import('undici'), 'Agent' | 'Dispatcher' | 'ProxyAgent
 
 let dispatcher: Dispatcher | undefined;
 
-/** What a proxy refuses with, as undici tells it. */
+/** The status with which a proxy refuses, from undici's message. */
 function proxyStatus(error: Error | undefined): string | undefined {
   const told = (error?.cause as Error | undefined)?.message ?? error?.message ?? '';
   const status = /^Proxy .*\((\d{3})\)/.exec(told)?.[1];
   return status && `status ${status}`;
 }
 
-/** False too where nothing may be known of it. */
+/** Whether the environment names a proxy; false if it may not be read. */
 function namesProxy(env: NodeJS.ProcessEnv): boolean {
   try {
     return proxyVariable(env) !== undefined;
@@ -48,7 +48,7 @@ function namesProxy(env: NodeJS.ProcessEnv): boolean {
   }
 }
 
-/** @returns undefined where there is none and no need of it */
+/** @returns undefined if it is missing and no proxy needs it */
 async function library(proxy: HttpProxy | undefined): Promise<Undici | undefined> {
   try {
     return await import('undici');
@@ -62,7 +62,7 @@ async function library(proxy: HttpProxy | undefined): Promise<Undici | undefined
   }
 }
 
-/** Sends each request, those that redirects lead to as well, the way that the environment says for its address. */
+/** Chooses the proxy for each request by its address, redirects included. */
 function byOrigin({ Agent, Dispatcher, ProxyAgent }: Undici): Dispatcher {
   const agents = new Map<string, Dispatcher>();
   const agentOf = (proxy: HttpProxy | undefined): Dispatcher => {
@@ -70,7 +70,7 @@ function byOrigin({ Agent, Dispatcher, ProxyAgent }: Undici): Dispatcher {
     const known = agents.get(key);
     if (known !== undefined) return known;
     const token = proxy?.authorization === undefined ? {} : { token: proxy.authorization };
-    // as proxies expect it: a tunnel for https alone
+    // as proxies expect: a tunnel only for https
     const agent =
       proxy === undefined ? new Agent() : new ProxyAgent({ uri: proxy.url, proxyTunnel: false, ...token });
     agents.set(key, agent);

@@ -1,7 +1,7 @@
-/** What a terminal obeys or what turns or breaks a line: control characters, marks of direction, separators, halves of pairs. */
+/** Characters that control a terminal or change the direction or end of a line: control characters, direction marks, line separators, lone surrogates. */
 const UNSAFE = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
 
-/** A text from elsewhere on one line of a terminal: `\x1b`, `\x202e`; a tab becomes a space. */
+/** A foreign text, safe on one line of a terminal: such characters become `\x1b`, `\x202e`; a tab becomes a space. */
 export function plain(text: string): string {
   return text.replace(UNSAFE, (character) => {
     if (character === '\t') return ' ';
@@ -9,7 +9,7 @@ export function plain(text: string): string {
   });
 }
 
-/** JSON that means the same, with such characters inside strings as `\u009b`. */
+/** Equivalent JSON, with such characters in strings escaped as `\u009b`. */
 export function plainJson(json: string): string {
   return json.replace(UNSAFE, (character) =>
     character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

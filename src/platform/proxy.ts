@@ -1,4 +1,4 @@
-/** What the environment says about proxies, as curl and the hub's Python tools read it. */
+/** Reads the proxy variables of the environment as curl and the hub's Python tools do. */
 
 import { BlockList, isIP } from 'node:net';
 import { UsageError } from '../errors.js';
@@ -6,19 +6,19 @@ import { UsageError } from '../errors.js';
 export interface HttpProxy {
   /** Without user and password. */
   readonly url: string;
-  /** Of the header `proxy-authorization`. */
+  /** Value of the header `proxy-authorization`. */
   readonly authorization: string | undefined;
-  /** The variable that names it: what messages say. */
+  /** The variable that names the proxy, for messages. */
   readonly variable: string;
 }
 
 const PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 
 /**
- * The proxy for an address: of `http_proxy` or `https_proxy`, in either case of letters, unless `no_proxy` has its host. An empty
+ * The proxy for an address: from `http_proxy` or `https_proxy`, in lower or upper case, unless `no_proxy` contains its host. An empty
  * variable counts as absent.
  *
- * @throws UsageError `PROXY`, which repeats nothing of the variable
+ * @throws UsageError `PROXY`, without the variable's value, which may hold a password
  */
 export function proxyFor({ protocol, hostname, port }: URL, env: NodeJS.ProcessEnv): HttpProxy | undefined {
   if (!(protocol in PORTS)) return undefined;
@@ -28,7 +28,7 @@ export function proxyFor({ protocol, hostname, port }: URL, env: NodeJS.ProcessE
   return isExcepted(host, port || PORTS[protocol]!, env) ? undefined : parse(env[variable]!, variable);
 }
 
-/** The variable that names a proxy for anything, where there is one. */
+/** A variable that names a proxy, if any does. */
 export function proxyVariable(env: NodeJS.ProcessEnv): string | undefined {
   return named('https_proxy', env) ?? named('http_proxy', env);
 }
@@ -48,7 +48,7 @@ function parse(value: string, variable: string): HttpProxy {
     );
   };
   if (url === undefined) return refuse('something else');
-  if (/^socks/.test(url.protocol)) return refuse('a SOCKS proxy, which fqvit does not take');
+  if (/^socks/.test(url.protocol)) return refuse('a SOCKS proxy, which fqvit does not support');
   if (!(url.protocol in PORTS)) return refuse('something else');
   if (url.pathname !== '/' || url.search || url.hash) return refuse('one with a path, "?" or "#"');
   const { username, password } = url;
@@ -58,13 +58,13 @@ function parse(value: string, variable: string): HttpProxy {
     const authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
     return { url: url.origin, authorization, variable };
   } catch {
-    return refuse('a user or password with "%" and no two hexadecimal digits behind it');
+    return refuse('a user or password with "%" but no two hexadecimal digits after it');
   }
 }
 
 /**
- * Whether `no_proxy` has a host: entries with commas or spaces between, each a name, which stands for those below it too (also
- * written `.name` or `*.name`), an IP address or a block of them (`10.0.0.0/8`), also with a port behind it; `*` is all.
+ * Whether `no_proxy` contains a host. Entries are separated by commas or spaces. Each is a name, which includes its subdomains (also
+ * written `.name` or `*.name`), an IP address or a block (`10.0.0.0/8`), optionally with a port; `*` is every host.
  */
 function isExcepted(host: string, port: string, env: NodeJS.ProcessEnv): boolean {
   const variable = named('no_proxy', env);
@@ -85,7 +85,7 @@ function isInBlock(host: string, entry: string, variable: string): boolean {
   if (isIP(net) === 0 || prefix === '' || Number(prefix) > bits) {
     throw new UsageError(
       'PROXY',
-      `${variable}: expected hosts and blocks such as 10.0.0.0/8, found a "/" with something else around it`,
+      `${variable}: expected hosts and blocks such as 10.0.0.0/8, found another entry with a "/"`,
     );
   }
   if (isIP(host) !== isIP(net)) return false;

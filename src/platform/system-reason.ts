@@ -17,19 +17,19 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'a name that nobody has',
 };
 
-/** What the system said, in words where they are known. */
+/** The system's error, in words if they are known. */
 export function systemReason(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   const words = code === undefined ? undefined : REASONS[code];
   return words === undefined ? String(code ?? error) : `${words} (${code})`;
 }
 
-/** As `systemReason`, of a path: what it is where it is none, or none that can be had. */
+/** As `systemReason`, for a path; it also explains addresses and names that are not UTF-8. */
 export function pathReason(path: string, error: unknown): string {
   const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(path)?.[1];
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return systemReason(error);
   if (scheme !== undefined) return `an address of ${scheme.toLowerCase()}:, from which nothing is read here`;
-  // so Node gives arguments whose bytes are not UTF-8
+  // Node decodes arguments that are not UTF-8 like this
   if (path.includes('\ufffd'))
     return `${systemReason(error)}; it has U+FFFD, which stands for bytes that are not UTF-8`;
   return systemReason(error);

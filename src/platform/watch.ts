@@ -1,9 +1,9 @@
 import { withShownAddresses } from './address.js';
 
-/** So many silences in all may a request take, and a millisecond more for each byte: an answer of single bytes has an end too. */
+/** A request may take this many silences in all, plus a millisecond for each byte, so that a trickling answer ends too. */
 const SILENCES = 10;
 
-/** Ends a request when the caller wishes, when nothing has come for too long, or when it comes at less than 1 kB/s for long. */
+/** Ends a request when the caller aborts it, when nothing arrives for too long, or when it stays below 1 kB/s for long. */
 export class Watch {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
@@ -42,7 +42,7 @@ export class Watch {
     }
   }
 
-  /** A part of the body, by its next bytes. */
+  /** The next part of the body. */
   async part(
     reading: Promise<ReadableStreamReadResult<Uint8Array>>,
   ): Promise<ReadableStreamReadResult<Uint8Array>> {
@@ -51,19 +51,19 @@ export class Watch {
     return part;
   }
 
-  /** Why what was waited for has failed. */
+  /** Why a wait has failed. */
   reason(cause: unknown): string {
     return this.#expired ?? reasonOf(cause);
   }
 
-  /** Of a request that has been answered whole nothing is left to end. */
+  /** Releases everything, also after a complete answer. */
   end(): void {
     this.#outer?.removeEventListener('abort', this.#stop);
     this.#stop();
   }
 }
 
-/** Why a request has failed: the system's code says more than the exception around it (`fetch failed`). */
+/** Why a request has failed: the system's code says more than the exception's `fetch failed`. */
 export function reasonOf(cause: unknown): string {
   const { code, cause: inner } = (cause ?? {}) as {
     code?: unknown;

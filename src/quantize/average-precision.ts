@@ -1,8 +1,8 @@
 /**
- * Average precision, as scikit-learn's `average_precision_score` has it: the sum over thresholds of (Rₙ - Rₙ₋₁)·Pₙ, recall and precision at the
- * n-th distinct score from above; equal scores are one threshold, and nothing is interpolated.
+ * Average precision, as scikit-learn's `average_precision_score`: the sum over thresholds of (Rₙ - Rₙ₋₁)·Pₙ, with recall and precision at
+ * the n-th highest distinct score. Equal scores share one threshold; nothing is interpolated.
  *
- * @param isPositive of each score
+ * @param isPositive whether each score's item is a positive
  * @returns 0..1; NaN without a positive
  */
 export function averagePrecision(scores: ArrayLike<number>, isPositive: readonly boolean[]): number {

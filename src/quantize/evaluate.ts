@@ -23,11 +23,11 @@ export interface EvaluateOptions {
 }
 
 /**
- * Measures an integer model on labelled images and, with a reference, its agreement with the float model: accuracy, of a multi-label
- * model mean average precision, of a regression the error.
+ * Measures an integer model on labelled images: accuracy, for a multi-label model mean average precision, for a regression the error.
+ * With a reference, it also measures the agreement with the float model.
  *
- * @throws ImageError for the first image that cannot be read: a figure over part of a set would mislead
- * @throws UsageError `EVALUATION` for no images at all, a class that the model does not have, no class in any image
+ * @throws ImageError for the first image that cannot be read: figures over part of a set would mislead
+ * @throws UsageError `EVALUATION` for no images, a class that the model does not have, or no class in any image
  * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model that has other classes or another image size
  */
 export async function evaluate(

@@ -1,4 +1,4 @@
-/** What `evaluate` says of a model, by what its logits mean. */
+/** The result of `evaluate`, by what the logits mean. */
 
 import type { Output } from '../checkpoint/output.js';
 import { ranked } from '../rank.js';
@@ -11,10 +11,10 @@ interface Timed {
 }
 
 interface Evaluation<Kind extends Output, Figures, Near> extends Timed {
-  /** What the logits mean, and so which figures there are. */
+  /** What the logits mean; it decides which figures there are. */
   readonly output: Kind;
   readonly images: number;
-  /** Of the float model on the same images, and how near the integer model is to it. */
+  /** The float model on the same images, and how closely the integer model agrees with it. */
   readonly reference?: Figures & Near & Timed;
 }
 
@@ -35,21 +35,21 @@ export interface ClassReport {
 }
 
 /**
- * Of a model whose classes exclude one another. `agreement`: percentage of images on which both models name the same class; `kl`: mean
+ * For a single-label model. `agreement`: percentage of images on which both models name the same class; `kl`: mean
  * KL(float ‖ integer) of the class distributions, in nats.
  */
 export interface ClassificationReport extends Evaluation<'softmax', Top, Nearness>, Top {
-  /** Each class that there are images of, by its index. */
+  /** Each class with images, by index. */
   readonly classes: readonly ClassReport[];
 }
 
 /** Percentages, 0..100. */
 interface MeanPrecision {
-  /** Mean of the average precision of the classes that are in some image. */
+  /** Mean average precision over the classes that occur. */
   readonly mAP: number;
 }
 
-/** One class, and the images that it is in. */
+/** One class, and the images that contain it. */
 export interface PrecisionReport {
   /** Of the class. */
   readonly index: number;
@@ -60,11 +60,11 @@ export interface PrecisionReport {
 }
 
 /**
- * Of a multi-label model. `agreement`: percentage of decisions, a class of an image each, that both models make alike, the class being there
- * above one half; `kl`: KL(float ‖ integer) of such a decision in nats, the mean over classes and images.
+ * For a multi-label model. `agreement`: percentage of decisions (is this class in this image, probability above one half) that both models
+ * share; `kl`: KL(float ‖ integer) of such a decision in nats, averaged over classes and images.
  */
 export interface MultiLabelReport extends Evaluation<'sigmoid', MeanPrecision, Nearness>, MeanPrecision {
-  /** Each class that is in some image, by its index. */
+  /** Each class that occurs, by index. */
   readonly classes: readonly PrecisionReport[];
 }
 
@@ -76,7 +76,7 @@ interface Distances {
   readonly rmse: number;
 }
 
-/** Of a regression model. `difference`: mean distance between the values of the two models. */
+/** For a regression model. `difference`: mean distance between the values of the two models. */
 export interface ValueReport
   extends Evaluation<'value', Distances, { readonly difference: number }>,
     Distances {}
@@ -109,14 +109,14 @@ export function measureOf(output: Output, truths: readonly Truth[]): Measure {
   return output === 'softmax' ? new Accuracy(classes) : new Precision(classes);
 }
 
-/** The images of each class that is there. */
+/** The images of each class that occurs. */
 function countByClass(truths: readonly (readonly number[])[]): [index: number, images: number][] {
   const counts = new Map<number, number>();
   for (const index of truths.flat()) counts.set(index, (counts.get(index) ?? 0) + 1);
   return [...counts].sort(([a], [b]) => a - b);
 }
 
-/** How often the true class comes first, and is among the first five. */
+/** Counts how often the true class is first, and among the first five. */
 class Accuracy implements Measure {
   readonly #integer = new TopCount();
   readonly #float = new TopCount();
@@ -157,7 +157,7 @@ class Accuracy implements Measure {
 
 class TopCount {
   #top5 = 0;
-  /** Images whose best class is the true one, by class. */
+  /** Correctly classified images, by class. */
   readonly #right = new Map<number, number>();
 
   add(truth: number, logits: Float32Array): void {
@@ -176,7 +176,7 @@ class TopCount {
   }
 }
 
-/** How well the logits of each class order the images: all of them are kept. */
+/** Ranks the images by the logits of each class; keeps all logits. */
 class Precision implements Measure {
   readonly #integer: Float32Array[] = [];
   readonly #float: Float32Array[] = [];
@@ -217,7 +217,7 @@ class Precision implements Measure {
   }
 }
 
-/** How far the values are from the true ones. */
+/** Measures the distance of the values from the true ones. */
 class Errors implements Measure {
   readonly #integer: number[] = [];
   readonly #float: number[] = [];

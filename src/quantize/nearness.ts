@@ -1,7 +1,7 @@
 import type { Output } from '../checkpoint/output.js';
 import { divergence, logProbabilities, ranked } from '../rank.js';
 
-/** How near an integer model is to its float model, on one image or in the mean of several. */
+/** How closely an integer model agrees with its float model, on one image or averaged over several. */
 export interface Nearness {
   /** 0..1. `softmax`: whether both name the same class; `sigmoid`: classes that both have on the same side of one half. */
   readonly agreement: number;
@@ -24,7 +24,7 @@ export function nearness(
   }
   const each = Array.from(float, (logit, i) => ({
     agreement: logit > 0 === integer[i]! > 0 ? 1 : 0,
-    // of a class that is there or not: the softmax of its logit beside 0
+    // a sigmoid is the softmax of the logit and 0
     kl: divergence(logProbabilities([logit, 0]), logProbabilities([integer[i]!, 0])),
   }));
   return meanNearness(each);

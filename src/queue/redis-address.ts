@@ -8,7 +8,7 @@ export interface RedisAddress {
   readonly name: string;
 }
 
-/** What an address says, for the client. */
+/** The parts of an address, for the client. */
 export interface RedisEndpoint {
   readonly host: string;
   readonly port: number;
@@ -29,8 +29,8 @@ const FAMILIES: ReadonlyMap<string, RedisEndpoint['family']> = new Map([
 ]);
 
 /**
- * The address that `--redis` gives, else `REDIS_URL`, else Redis on this machine. Only one that is right as a whole is named: of any
- * other no part need be what it seems.
+ * The address from `--redis`, else `REDIS_URL`, else Redis on this machine. Messages repeat only a valid address: in any other, a part
+ * that looks like a host may be a password.
  *
  * @throws UsageError `REDIS_URL`, which repeats nothing of it
  */
@@ -51,7 +51,7 @@ export function redisAddress(given: string | undefined, env: NodeJS.ProcessEnv):
 
 class Fault extends Error {}
 
-/** Reads an address that `redisAddress` has let pass. */
+/** Parses an address that `redisAddress` has accepted. */
 export function redisEndpoint(text: string): RedisEndpoint {
   const scheme = /^([a-z][a-z\d+.-]*):/i.exec(text)?.[1]?.toLowerCase();
   if (/[\s\p{Cc}]/u.test(text)) throw new Fault('white space or control characters in it');
@@ -90,7 +90,7 @@ export function redisEndpoint(text: string): RedisEndpoint {
   };
 }
 
-/** The only parameter that there is: `?family=6`. */
+/** The only parameter: `?family=6`. */
 function familyOf(parameters: URLSearchParams): RedisEndpoint['family'] {
   const [first, ...others] = [...parameters];
   if (first === undefined) return 0;

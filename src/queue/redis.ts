@@ -29,7 +29,7 @@ const SILENCE_MS = 30_000;
 /**
  * A connection that comes back by itself. What was asked of it meanwhile waits.
  *
- * @throws RuntimeError `REDIS` where there is none, it is not ready within 4 s, it does not let one in or is no Redis; the reason of `signal`
+ * @throws RuntimeError `REDIS` if there is none, it is not ready within 4 s, it refuses the login or is not Redis; the reason of `signal`
  */
 export async function connectRedis(
   { url, name }: RedisAddress,

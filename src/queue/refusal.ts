@@ -7,7 +7,7 @@ export function isRefusal(error: unknown): error is Error {
 
 const LONGEST = 200;
 
-/** What Redis says, without the arguments of the command and without the password, which it may repeat. */
+/** What Redis says, without the command's arguments and the password, which it may repeat. */
 export function redisReply({ message }: Error, password?: string): string {
   const reply = message.replace(/,? with args.*/s, '');
   return (password ? reply.replaceAll(password, '…') : reply).slice(0, LONGEST);

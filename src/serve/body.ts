@@ -3,7 +3,7 @@ import { joined } from '../platform/joined.js';
 import { Problem } from './problem.js';
 
 /**
- * Refuses a body that would have to be decoded before it is what its type says.
+ * Refuses an encoded body: only its content type is applied.
  *
  * @throws Problem 415 `CONTENT_ENCODING`, 501 `TRANSFER_ENCODING`
  */
@@ -20,7 +20,7 @@ export function refuseCodings(headers: Headers): void {
   }
 }
 
-/** In lower case; a list may have empty elements. */
+/** The codings in lower case; empty list elements are skipped. */
 function codings(headers: Headers, name: string): string[] {
   const list = (headers.get(name) ?? '').split(',');
   return list.map((coding) => coding.trim().toLowerCase()).filter((coding) => coding !== '');

@@ -7,18 +7,18 @@ import { Problem } from './problem.js';
 /** One part of a form. */
 export interface Part {
   readonly name: string;
-  /** Of a file; undefined where the part is a text. */
+  /** The name of a file; undefined for a text. */
   readonly filename: string | undefined;
   readonly bytes: Uint8Array;
 }
 
 /**
- * The parts of a `multipart/form-data` body, whatever the runtime: names in quotes or bare, `filename*`, text before and after the parts.
- * What a reader could take in two ways is refused: lines that end without CR, folded headers, parts without a name, encoded or nested ones.
+ * Reads the parts of a `multipart/form-data` body, alike in every runtime: quoted and bare names, `filename*`, text before and after the
+ * parts. It refuses what could be read in two ways: lines that end without CR, folded headers, and parts that are nameless, encoded or nested.
  *
  * @param type the parsed `content-type`
- * @param most parts that are taken
- * @returns undefined where there are more
+ * @param most the largest number of parts
+ * @returns undefined if there are more
  * @throws Problem 400 `FORM`
  */
 export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Part[] | undefined {
@@ -75,9 +75,9 @@ const BAD_HEADERS = {
 } as const;
 
 /**
- * The body from its first delimiter to its last, each of which has to be a line of its own: the parser would take anything behind it.
+ * The body from its first delimiter to its last. Each must be a line of its own: the parser accepts anything after a delimiter.
  *
- * @returns undefined where there are more than `most` parts
+ * @returns undefined if there are more than `most` parts
  */
 function framed(
   body: Uint8Array,
@@ -96,13 +96,17 @@ function framed(
     if (!rest.startsWith('\r\n')) break;
     if (++parts > most) return undefined;
   }
-  throw refused('body', 'multipart/form-data to its end', 'something else or a part of it');
+  throw refused(
+    'body',
+    'parts between boundary lines, with CR LF line ends and a last boundary',
+    'another form',
+  );
 }
 
 const DASH = 45;
 const NONE = -1;
 
-/** Where the next line begins: behind CR LF, as no other ends a line of a form. */
+/** Start of the next line: after CR LF, the only line end of a form. */
 function nextLine(body: Uint8Array, from: number): number {
   for (let at = from; ; ) {
     at = body.indexOf(10, at) + 1;
@@ -111,7 +115,7 @@ function nextLine(body: Uint8Array, from: number): number {
   }
 }
 
-/** @throws Problem 400 `FORM` for whatever would have to be applied to the body of the part, or names it in two ways */
+/** The name of a part. @throws Problem 400 `FORM` for an encoded or nested part, and for two names */
 function nameOf({ headers }: PartInfo): Pick<Part, 'name' | 'filename'> {
   for (const name of ['content-disposition', 'content-type', ...ENCODINGS]) {
     const value = headers[name];
@@ -139,17 +143,17 @@ function nameOf({ headers }: PartInfo): Pick<Part, 'name' | 'filename'> {
   return { name, filename: parameter(disposition, 'filename') };
 }
 
-/** Headers that say what a body has to be decoded by. */
+/** Headers that name an encoding of the body. */
 const ENCODINGS = ['content-transfer-encoding', 'content-encoding'];
 
-/** As clients write what is in a name: browsers `%22`, others `\"`; a backslash before another character is one of the name. */
+/** Decodes a quoted name: browsers write `%22` for a quote, other clients `\"`; any other backslash belongs to the name. */
 function unquoted(quoted: string): string {
   return quoted.replace(/\\(["\\])|%(22|0d|0a)/gi, (_, escaped: string | undefined, code: string) =>
     escaped === undefined ? String.fromCharCode(Number.parseInt(code, 16)) : escaped,
   );
 }
 
-/** A parameter, or its extended form of RFC 8187, which goes before it. @throws Problem 400 `FORM` */
+/** A parameter; its extended form of RFC 8187 takes precedence. @throws Problem 400 `FORM` */
 function parameter({ parameters }: HeaderValue, key: string): string | undefined {
   if ([...parameters.keys()].some((other) => other.startsWith(`${key}*`) && other !== `${key}*`)) {
     throw refused('part', `${key} as one parameter`, 'pieces of it');

@@ -1,4 +1,4 @@
-/** A value of a header with its parameters, their names in lower case. */
+/** A header's value and its parameters, whose names are in lower case. */
 export interface HeaderValue {
   readonly value: string;
   readonly parameters: ReadonlyMap<string, string>;
@@ -8,10 +8,10 @@ const PARAMETER =
   /;[ \t]*(?:([!#$%&'*+.^\w`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^";]*)))?(?=;|$)/y;
 
 /**
- * Reads `value; name=token; name="quoted"`. Unquoted values may have spaces inside, as some clients send them.
+ * Reads `value; name=token; name="quoted"`. Unquoted values may contain spaces, as some clients send them.
  *
- * @param unquote makes of what is between quotes what it means
- * @returns undefined where the text has another form, or a parameter twice
+ * @param unquote decodes the text between quotes
+ * @returns undefined if the text has another form or repeats a parameter
  */
 export function parseHeaderValue(
   text: string,

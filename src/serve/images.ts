@@ -88,7 +88,7 @@ function readJson(body: Uint8Array, maxImages: number): Asked {
     throw new Problem(400, 'IMAGES', `images: expected a list, found ${shown(images)}`);
   if (typeof top === 'string') throw new Problem(400, 'TOP', `top: expected an integer, found ${shown(top)}`);
   const posted = some(images, maxImages).map((text, i) => ({ source: fromText(text, `images[${i}]`) }));
-  // JSON.parse takes the last of members of one name; in this flat document quotes before a colon end a name
+  // JSON.parse silently keeps the last of repeated members; in this flat document a quote before a colon ends a name
   if (text.match(/(?<!\\)"\s*:/g)!.length !== Object.keys(document).length) {
     throw new Problem(400, 'JSON', 'body: expected each member once, found one twice');
   }

@@ -36,7 +36,7 @@ export async function listen(
       requestTimeout: timeoutMs,
       headersTimeout: Math.min(timeoutMs, 10_000),
       connectionsCheckingInterval: 1000,
-      requireHostHeader: false, // Node's own refusal is no problem document
+      requireHostHeader: false, // Node's refusal is not a problem document
     },
     // HTTP/1.0 has no Host, and nothing here depends on its name
     limited(withHost(getRequestListener(app.fetch, { errorHandler, hostname: 'localhost' }))),
@@ -94,7 +94,7 @@ const PARSER_FAULTS: Readonly<Record<string, readonly [status: number, found: st
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'a part of one'],
 };
 
-/** Refuses requests without one Host; those of HTTP/1.0, as load balancers send them to check health, need none. */
+/** Refuses requests without exactly one Host, except in HTTP/1.0, which health checks of load balancers use. */
 function withHost(answer: RequestListener): RequestListener {
   return (request, response) => {
     const hosts = request.headersDistinct.host?.length ?? 0;

@@ -208,7 +208,9 @@ describe('what shapes cannot tell', () => {
     // a DeiT-Tiny has 3
     expect(architecture).toMatchObject({ family: 'deit', name: 'deit_custom', heads: 6 });
     expect(preprocessing.mean).toEqual([0.485, 0.456, 0.406]);
-    expect(warnings).toEqual([expect.stringContaining('--arch vit_tiny_patch16_224 was overruled')]);
+    expect(warnings).toEqual([
+      expect.stringContaining('the config says deit, which overrules vit_tiny_patch16_224'),
+    ]);
   });
 
   test('arch tells family and heads of a model that differs from it in all but dim, with a warning', () => {
@@ -224,7 +226,7 @@ describe('what shapes cannot tell', () => {
     expect(preprocessing).toMatchObject({ imageSize: 8, cropPct: 0.9 });
     expect(warnings).toEqual([
       expect.stringMatching(
-        /^--arch vit_tiny_patch16_224: expected image 224, .*, found image 8, .*sizes of the file/,
+        /^vit_tiny_patch16_224 has image 224, .*; the file has image 8, .*, and its sizes are used$/,
       ),
     ]);
   });
@@ -246,12 +248,12 @@ describe('what shapes cannot tell', () => {
     expect(other.architecture).toEqual(architecture);
     expect(other.warnings).toEqual([
       expect.stringMatching(
-        /: expected .*, MLP 768, found .*, MLP 768, a second head for distillation: the sizes/,
+        / has .*, MLP 768; the file has .*, MLP 768, a second head for distillation, and its sizes/,
       ),
     ]);
     const plain = readFloatModel(deitTiny, { arch: name });
     expect(plain.architecture).toMatchObject({ name: 'deit_tiny_patch16_224', heads: 3 });
-    expect(plain.warnings).toEqual([expect.stringContaining(`--arch ${name}: expected`)]);
+    expect(plain.warnings).toEqual([expect.stringContaining(`${name} has `)]);
     // As in Hugging Face's DeiTForImageClassification.
     expect(readFloatModel(oneHead).architecture).toMatchObject({ name: 'deit_tiny_patch16_224', prefix: 2 });
   });
@@ -310,9 +312,9 @@ describe('what shapes cannot tell', () => {
       expect(architecture).toMatchObject({ heads: 16, name: 'vit_base_patch16_gap_224', pool: 'mean' });
     });
 
-    test('tensors that a model has too which is not supported need a name', () => {
+    test('tensors that an unsupported model also has need a name', () => {
       const message =
-        /its tensors are also those of timm's vit_base_patch16_rpn_224, which is not supported as it has a LayerNorm after/;
+        /timm's vit_base_patch16_rpn_224 has the same tensors and is not supported: it has a LayerNorm after/;
       expect(() => unnamed(BASE, {}, 'fc_norm')).toThrow(message);
       expect(() => unnamed(BASE, { num_heads: 12 }, 'fc_norm')).toThrow(message);
       expect(unnamed(BASE, { num_heads: 12, activation: 'exact' }, 'fc_norm').architecture).toMatchObject({
@@ -331,7 +333,7 @@ describe('what shapes cannot tell', () => {
 
     test('sizes that no published model has need the heads', () => {
       expect(() => unnamed({ dim: 256, mlpDim: 512, grid: 4 })).toThrow(
-        'the number of heads is not in the file: expected --heads, --arch or num_heads in the config (dim 256)',
+        'the number of heads is not in the file (dim 256): expected --heads, --arch or num_heads in a config',
       );
     });
   });
@@ -344,7 +346,9 @@ describe('what shapes cannot tell', () => {
       const { architecture, preprocessing, warnings } = readFloatModel(trained('vit_tiny_patch16_224'));
       expect(architecture).toMatchObject({ family: 'vit', heads: 3 });
       expect(preprocessing).toMatchObject({ cropPct: 0.9, mean: [0.5, 0.5, 0.5] });
-      expect(warnings[0]).toBe('the file says that it is "vit_tiny_patch16_224", a timm name');
+      expect(warnings[0]).toBe(
+        'the file\'s "arch" is "vit_tiny_patch16_224": it is read as timm\'s model of that name; --arch names another',
+      );
     });
 
     test('and what that was called with', () => {
@@ -375,7 +379,7 @@ describe('what shapes cannot tell', () => {
 
     test('of something else, or where the caller says it', () => {
       expect(readFloatModel(trained('resnet50')).warnings[0]).toMatch(
-        /"resnet50" .* no timm name: it is ignored/,
+        /"resnet50", which is not a timm name: it is ignored/,
       );
       const { warnings } = readFloatModel(trained('resnet50'), { arch: 'vit_tiny_patch16_224' });
       expect(warnings.join()).not.toContain('resnet50');
@@ -740,7 +744,7 @@ describe('a float model that cannot be used', () => {
       'divides dim 16, found 3',
     ],
     [
-      'heads that nothing tells',
+      'an unknown number of heads',
       tinyFile({}),
       {},
       'CHECKPOINT_ARCHITECTURE',
@@ -754,7 +758,7 @@ describe('a float model that cannot be used', () => {
       good,
       { arch: 'deit_tiny_patch16_224' },
       'CHECKPOINT_ARCHITECTURE',
-      '--arch deit_tiny_patch16_224: expected image 224, patch 16, dim 192, depth 12, MLP 768',
+      'expected the sizes of deit_tiny_patch16_224, image 224, patch 16, dim 192, depth 12, MLP 768',
       'found image 8, patch 4, dim 16, depth 2, MLP 32',
     ],
     [

@@ -197,7 +197,7 @@ describe('the image size of a Swin', () => {
     const wide = { dim: 96, heads: [3, 6], mlpDim: 384 };
     const arch = 'swin_tiny_patch4_window7_224';
     const difference = expect.stringMatching(
-      /^--arch swin_tiny.*: expected image 224, patch 4, window 7, dim 96, depths \[2, 2, 6, 2\], heads \[3, 6, 12, 24\], MLP 384, found image .*: the sizes of the file are used$/,
+      /^swin_tiny.* has image 224, patch 4, window 7, dim 96, depths \[2, 2, 6, 2\], heads \[3, 6, 12, 24\], MLP 384; the file has image .*, and its sizes are used$/,
     );
     expect(read(plain({ ...wide, window: 7, imageSize: 112 }), { arch })).toEqual([224, [difference]]);
     expect(read(plain(wide, tinySwinBuffers({ imageSize: 80 })), { arch })).toEqual([224, [difference]]);
@@ -322,7 +322,7 @@ describe('a float Swin that cannot be used', () => {
       changed((shapes) => shapes.set('head.fc.weight', [3, 32]).set('head.fc.bias', [3])),
       {},
       'CHECKPOINT_SCHEME',
-      'expected one tensor that is head.bias, found "head.bias" and "head.fc.bias"',
+      'expected one tensor for head.bias, found "head.bias" and "head.fc.bias"',
     ],
     [
       'position embeddings of another kind',
@@ -557,7 +557,7 @@ describe('a float Swin that cannot be used', () => {
       good,
       { arch: 'swin_base_patch4_window12_384' },
       'CHECKPOINT_ARCHITECTURE',
-      '--arch swin_base_patch4_window12_384: expected image 384, patch 4, window 12, dim 128, depths [2, 2, 18, 2]',
+      'expected the sizes of swin_base_patch4_window12_384, image 384, patch 4, window 12, dim 128, depths [2, 2, 18, 2]',
       'found image 384, patch 2, window 4, dim 16, depths [2, 2], heads [2, 4], MLP 32',
     ],
     ['labels too few', good, { labels: ['a'] }, 'CHECKPOINT_LABELS', 'as head.weight has rows, found 1'],

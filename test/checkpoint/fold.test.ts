@@ -149,7 +149,7 @@ describe('what is stored apart becomes one', () => {
   test('positions that two image sizes explain need the image size', () => {
     const tensors = variant((shapes) => shapes.set('reg_token', [1, 2, C]).set('pos_embed', [1, PATCHES, C]));
     expect(() => read(tensors)).toThrow(
-      /image_size: pos_embed has 4 rows, which are those of an image of 8 or of 4/,
+      /image_size: pos_embed has 4 rows, which fit images of 8 or 4 pixels/,
     );
     expect(read(tensors, { image_size: 4 }).architecture.imageSize).toBe(4);
     expect(read(tensors, { image_size: 8 }).architecture.imageSize).toBe(8);

@@ -47,7 +47,7 @@ describe.each([
       const other = [...renamed(tensorsOf(file), renaming), ...ofNames(extra)];
       expect(content(readFloatModel(writeSafetensors(other, metadata)))).toEqual({
         ...expected,
-        warnings: list ? [`tensors beside the model are left out (${left.length}): ${list}`] : [],
+        warnings: list ? [`tensors outside the model are left out (${left.length}): ${list}`] : [],
       });
     },
   );
@@ -76,7 +76,7 @@ test('one tensor under two names', () => {
     expect.objectContaining({
       code: 'CHECKPOINT_SCHEME',
       message: expect.stringMatching(
-        /expected one tensor that is head\.weight, found "head\.(fc\.)?weight" and "head/,
+        /expected one tensor for head\.weight, found "head\.(fc\.)?weight" and "head/,
       ),
     }),
   );

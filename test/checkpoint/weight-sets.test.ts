@@ -103,7 +103,7 @@ describe('what is left over', () => {
     const model = read(file(tensors));
     expect(content(model)).toEqual(one);
     const list = left.map((name) => `"${name}"`).join(', ');
-    expect(model.warnings).toEqual([`tensors beside the model are left out (${left.length}): ${list}`]);
+    expect(model.warnings).toEqual([`tensors outside the model are left out (${left.length}): ${list}`]);
   });
 
   test('but a layer that reads the logits is refused', () => {
@@ -121,7 +121,7 @@ describe('what is left over', () => {
   test('the first few are named, and how many there are', () => {
     const many = ofNames(...Array.from({ length: 9 }, (_, i) => `queue.${i}`));
     expect(read(file(behind('net.', VIT), many)).warnings).toEqual([
-      'tensors beside the model are left out (9): "queue.0", "queue.1", "queue.2", "queue.3", "queue.4", ...',
+      'tensors outside the model are left out (9): "queue.0", "queue.1", "queue.2", "queue.3", "queue.4", ...',
     ]);
   });
 
@@ -140,12 +140,12 @@ describe('what is left over', () => {
     const model = read(file(tensors));
     expect(model.architecture.classes).toBe(0);
     expect(model.warnings).toEqual([
-      `tensors beside the model are left out (1): "${left}"; there is no head in it: it gives features and no classes`,
+      `tensors outside the model are left out (1): "${left}"; the model has no head, so it gives features and no classes`,
     ]);
     expect(() => readFloatModel(file(tensors), { config, labels: ['a', 'b', 'c'] })).toThrow(
       expect.objectContaining({
         code: 'CHECKPOINT_LABELS',
-        message: expect.stringContaining(`found 3; tensors beside the model are left out (1): "${left}"`),
+        message: expect.stringContaining(`found 3; tensors outside the model are left out (1): "${left}"`),
       }),
     );
   });
@@ -249,7 +249,7 @@ describe('several models in a file', () => {
       expect(model.warnings).toEqual([
         expect.stringMatching(
           new RegExp(
-            `the file holds 2 models, .*: the weights of "${first}" are taken, as timm does; --weights`,
+            `the file holds 2 models, .*: the weights of "${first}" are used, as in timm; --weights`,
           ),
         ),
       ]);

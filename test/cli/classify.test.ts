@@ -62,7 +62,9 @@ test('bad images among good ones: each is named on stderr, the others are classi
   const lines = stderr.trimEnd().split('\n');
   expect(lines).toHaveLength(4);
   expect(lines[0]).toMatch(/^fqvit: IMAGE_\w+: .*empty\.jpg: /);
-  expect(lines[1]).toBe(`fqvit: SOURCE: ${scratch.path}: expected a file, found a folder`);
+  expect(lines[1]).toBe(
+    `fqvit: SOURCE: ${scratch.path}: expected a file, found a folder: name the photos in it, or classify them with fqvit batch`,
+  );
   expect(lines[2]).toMatch(
     /^fqvit: SOURCE: .*nowhere\.png: expected a file, found nothing of that name \(ENOENT\)$/,
   );
@@ -93,7 +95,11 @@ describe('the model', () => {
   test.each([
     ['a float checkpoint', 'float.safetensors', /^fqvit: MODEL_KIND: .*float\.safetensors: .*/],
     ['a photo', 'photo.png', /^fqvit: CHECKPOINT_\w+: .*photo\.png: not a safetensors file/],
-    ['a folder', 'photos', /^fqvit: SOURCE: .*photos: expected a file, found a folder\n$/],
+    [
+      'a folder',
+      'photos',
+      /^fqvit: SOURCE: .*photos: expected a file, found a folder: `fqvit quantize .*photos -o OUT`.*\n$/,
+    ],
     ['nothing', 'nowhere', /^fqvit: SOURCE: .*nowhere: expected a file, found nothing of that name/],
   ])('%s', async (_, name, message) => {
     const run = await fqvit(['classify', photo, '--model', scratch.at(name)]);

@@ -179,7 +179,7 @@ describe('what the logits mean', () => {
       return { path: scratch.at(name), run };
     };
     const made = await quantized('several.safetensors', float, '--logits', 'sigmoid');
-    expect(made.run.stdout).toMatch(/^logits +each class by itself \(sigmoid\)$/m);
+    expect(made.run.stdout).toMatch(/^logits +multi-label classification \(sigmoid\)$/m);
     several = made.path;
     const config = { num_heads: 2, crop_pct: 1, labels: ['age'] };
     const one = scratch.write('one.safetensors', tinyModel(config, { classes: 1 }));
@@ -242,19 +242,19 @@ describe('what the logits mean', () => {
   test('a regression has no subfolders named as classes', async () => {
     const run = await fqvit(['eval', value, '--images', photos]);
     expect(run).toMatchObject({ code: 1, stdout: '' });
-    expect(run.stderr).toMatch(/LABELS: .*expected --labels with the header file,value/);
+    expect(run.stderr).toMatch(/LABELS: .*expected --labels CSV with the header file,value/);
   });
 
   test.each([
     [
-      'two classes for one of all',
+      'two classes where the model is single-label',
       () => integer,
       csv(['even/0.png,0', 'odd/1.png,0 2']),
       3,
       /one class, as the model/,
     ],
     [
-      'two rows for one of all',
+      'two rows of one photo where the model is single-label',
       () => integer,
       csv(['a.png,0', 'b.png,1', 'a.png,2']),
       4,
@@ -268,14 +268,20 @@ describe('what the logits mean', () => {
       /each file once, found ".\/even\/\/..\/a.png" again, after line 2/,
     ],
     [
-      'no class for one of all',
+      'no class where the model is single-label',
       () => integer,
       csv(['even/0.png,']),
       2,
       /expected FILE,CLASS with the index of a class/,
     ],
     ['a class beyond', () => several, csv(['even/0.png,0 3']), 2, /expected a class from 0 to 2, found 3/],
-    ['another separator', () => several, csv(['even/0.png,0;2']), 2, /indices of classes and spaces between/],
+    [
+      'another separator',
+      () => several,
+      csv(['even/0.png,0;2']),
+      2,
+      /indices of classes, separated by spaces/,
+    ],
     [
       'classes of a regression',
       () => value,
@@ -313,7 +319,7 @@ describe('what the logits mean', () => {
     const logits = await model.logits(photo);
     for (const { index, probability } of each[0].predictions)
       expect(probability).toBeCloseTo(1 / (1 + Math.exp(-logits[index]!)), 12);
-    expect((await fqvit(['inspect', several])).stdout).toMatch(/^logits +each class by itself/m);
+    expect((await fqvit(['inspect', several])).stdout).toMatch(/^logits +multi-label classification/m);
     expect(JSON.parse((await fqvit(['inspect', several, '--json'])).stdout).output).toBe('sigmoid');
   });
 });
@@ -342,7 +348,10 @@ test('a photo that cannot be read ends it with one line', async () => {
 
 test('folders and files in the wrong places', async () => {
   for (const [args, message] of [
-    [[scratch.path, '--images', photos, '--labels', labels], /: expected a file, found a folder/],
+    [
+      [scratch.path, '--images', photos, '--labels', labels],
+      /: expected a file, found a folder: `fqvit quantize /,
+    ],
     [[integer, '--images', labels, '--labels', labels], /labels\.csv: expected a folder, found a file/],
     [[integer, '--images', photos, '--labels', photos], /photos: expected a file, found a folder/],
     [[integer, '--images', photos, '--labels', integer], /integer\.safetensors: expected UTF-8 text/],

@@ -94,7 +94,7 @@ describe('a checkpoint', () => {
       ...['--arch', 'vit_tiny_patch16_224', '--crop', '0.5', '--mean', '0.1,0.2,0.3', '--std', '.4, 5e-1, 1'],
     ]);
     expect(run).toMatchObject({ code: 0 });
-    expect(run.stderr).toMatch(/^fqvit: warning: --arch vit_tiny_patch16_224: expected image 224/);
+    expect(run.stderr).toMatch(/^fqvit: warning: vit_tiny_patch16_224 has image 224/);
     expect(readIntegerModel(scratch.read('options.safetensors'))).toMatchObject({
       architecture: { family: 'vit', heads: 3 },
       preprocessing: { cropPct: 0.5, mean: [0.1, 0.2, 0.3], std: [0.4, 0.5, 1] },
@@ -247,7 +247,7 @@ describe('without photos', () => {
     expect(run).toMatchObject({ code: 0 });
     expect(run.stdout).toMatch(/images +8 synthetic pictures/);
     expect(run.stderr).toMatch(
-      /^fqvit: warning: calibrating on synthetic pictures: with --calibration and photos/,
+      /^fqvit: warning: calibrating on synthetic pictures; for better accuracy pass --calibration DIR/,
     );
     expect(run.stderr).toMatch(/\ncalibrating 8\/8 images, /);
     expect((await fqvit(['inspect', output])).stdout).toMatch(/calibration +8 synthetic pictures, seed 0/);

@@ -196,7 +196,7 @@ describe('several models in a file', () => {
   test('averaged weights are taken, which is said; --weights takes the others', async () => {
     const stderr = await expectUsual(source);
     expect(stderr).toMatch(
-      /warning: .*"state_dict", "state_dict_ema": the weights of "state_dict_ema" are taken/,
+      /warning: .*"state_dict", "state_dict_ema": the weights of "state_dict_ema" are used/,
     );
     await expectUsual(source, '--weights', 'state_dict_ema');
     const raw = await quantized(source, '--weights', 'state_dict');

@@ -209,7 +209,7 @@ describe('a multi-label model', () => {
     );
   });
 
-  test('several classes are refused where the model has one of all', async () => {
+  test('several classes are refused where the model is single-label', async () => {
     const run = evaluate(model(logits), images);
     expect(await refusal(run, UsageError, 'EVALUATION')).toMatch(
       /^evaluate: image 0: expected a class from 0/,

@@ -102,13 +102,13 @@ test.each<[string, number[], unknown, string]>([
     'softmax over one output',
     [1],
     'softmax',
-    'output: expected sigmoid or value for a head of one logit, found softmax',
+    'output (--logits): expected sigmoid or value for a head of one logit, found softmax',
   ],
   [
     'a regression with several',
     [1, 2],
     'value',
-    'output: expected softmax or sigmoid for a head of 2 logits, found value',
+    'output (--logits): expected softmax or sigmoid for a head of 2 logits, found value',
   ],
   ['another word', [1, 2], 'logistic', 'output: expected "softmax", "sigmoid" or "value", found "logistic"'],
 ])('%s is refused by name', async (_, logits, output, says) => {

@@ -1,4 +1,4 @@
-/** What timm's `config.json` says: of a folder as `save_for_hf` writes it, and the flat form before 0.9. The verdict on each key stands in `timm-keys.ts`. */
+/** Reads timm's `config.json`, as `save_for_hf` writes it and in the flat form before 0.9. `timm-keys.ts` has the verdict on each key. */
 
 import { isWnid } from '../../labels/wnids.js';
 import type { FloatConfig } from '../float-config.js';
@@ -11,7 +11,7 @@ import { ignoredKeys, judge } from './verdicts.js';
 type Json = Readonly<Record<string, unknown>>;
 type Refuse = (message: string) => never;
 
-/** timm's own where pretrained_cfg says nothing (`PretrainedCfg`). */
+/** timm's defaults for pretrained_cfg (`PretrainedCfg`). */
 const DEFAULTS = {
   crop_pct: 0.875,
   interpolation: 'bicubic',
@@ -27,18 +27,18 @@ const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']
   quick_gelu: 'quick',
 };
 
-/** LayerNorm's epsilon where model_args names it by `layernorm`. */
+/** Epsilon of the LayerNorm that model_args calls `layernorm`. */
 const NAMED_LAYER_NORM_EPS = 1e-6;
 
-/** Whether a config.json is one of timm. */
+/** Whether a config.json comes from timm. */
 export function isTimmConfig(config: Json): boolean {
   return typeof config.architecture === 'string';
 }
 
 /**
- * As `transformersConfig`; the `arch` of the result is the name of which the file has the width.
+ * As `transformersConfig`. The result has `arch`, the timm name, if the file has the width of that name.
  *
- * @param arch the caller's name, which goes before the file's
+ * @param arch the caller's name, which overrides the file's
  */
 export function timmConfig(json: Json, refuse: Refuse, arch?: string): TranslatedConfig & { arch?: string } {
   const named = json.architecture as string;
@@ -70,7 +70,7 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
       ...ignoredKeys(ignored, 'config.json'),
       ...(named.split('.')[0] === known.name || arch === undefined
         ? []
-        : [`config.json names the architecture ${shown(named)}: --arch ${arch} goes before it`]),
+        : [`config.json names the architecture ${shown(named)}: --arch ${arch} overrides it`]),
     ],
     ...(hasItsWidth ? { arch: known.name } : {}),
   };
@@ -135,7 +135,7 @@ function architecture(
   };
 }
 
-/** @returns undefined where nothing is said */
+/** @returns undefined if it is not given */
 function pooling(value: unknown, isSwin: boolean, refuse: Refuse): unknown {
   if (value == null) return undefined;
   const choices = isSwin ? ['avg'] : ['token', 'avg'];
@@ -155,7 +155,7 @@ function namedNorm(value: unknown, refuse: Refuse): number {
 }
 
 function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unknown>> {
-  // timm takes what is false, 0 or empty for absent
+  // timm treats false, 0 and empty values as absent
   const told = Object.entries(DEFAULTS).map(([key, usual]) => [key, cfg[key] || usual]);
   const prepared = Object.fromEntries(told);
   const mode = prepared.crop_mode;
@@ -163,7 +163,7 @@ function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unkno
   return refuse(`crop_mode: expected "center" or "squash", found ${shown(mode)}`);
 }
 
-/** Pixels of a side: of model_args, else `input_size` [3, S, S]. */
+/** Side in pixels: from model_args, else from `input_size` [3, S, S]. */
 function imageSize(ofModel: unknown, inputSize: unknown, inArgs: Refuse, inCfg: Refuse): unknown {
   if (inputSize != null) {
     const [channels, height, width] = Array.isArray(inputSize) && inputSize.length === 3 ? inputSize : [];
@@ -184,10 +184,10 @@ function classes(ofModel: unknown, ofWeights: unknown, refuse: Refuse): unknown 
 function square(value: unknown, key: string, refuse: Refuse): unknown {
   if (!Array.isArray(value)) return value;
   if (value.length === 2 && value[0] === value[1]) return value[0];
-  return refuse(`${key}: expected a number or two that are equal, found ${shown(value)}`);
+  return refuse(`${key}: expected one number or two equal numbers, found ${shown(value)}`);
 }
 
-/** The descriptions of `label_names`, or the names themselves; names that are WordNet ids are kept beside their descriptions. */
+/** The descriptions of `label_names`, else the names themselves; names that are WordNet ids are kept with their descriptions. */
 function labels(json: Json, cfg: Json, refuse: Refuse): { labels?: unknown; wnids?: unknown } {
   const names = json.label_names ?? json.labels ?? cfg.label_names ?? cfg.labels;
   const descriptions = json.label_descriptions ?? cfg.label_descriptions;
@@ -200,12 +200,12 @@ function labels(json: Json, cfg: Json, refuse: Refuse): { labels?: unknown; wnid
   const described = object(descriptions, 'label_descriptions', refuse);
   const texts = list.map((name) => {
     if (typeof name === 'string' && Object.hasOwn(described, name)) return described[name];
-    return refuse(`label_descriptions: expected one of each of label_names, found none of ${shown(name)}`);
+    return refuse(`label_descriptions: expected one for each of label_names, found none for ${shown(name)}`);
   });
   return { labels: texts, ...(list.every(isWnid) ? { wnids: list } : {}) };
 }
 
-/** Names by the numbers of their classes. */
+/** Names from an object with class numbers as keys. */
 function numbered(names: Json, refuse: Refuse): unknown[] {
   const list = Array.from({ length: Object.keys(names).length }, (_, index) => names[String(index)]);
   if (list.every((name) => name !== undefined)) return list;
@@ -217,7 +217,7 @@ function object(value: unknown, key: string, refuse: Refuse): Json {
   return refuse(`${key}: expected an object, found ${shown(value)}`);
 }
 
-/** A flat config without the keys that are no part of pretrained_cfg. */
+/** A flat config, reduced to the keys of pretrained_cfg. */
 function omit(json: Json, { verdicts }: typeof TIMM_CONFIG): Json {
   const keys = new Set(verdicts.flatMap((verdict) => verdict.keys));
   return Object.fromEntries(Object.entries(json).filter(([key]) => !keys.has(key)));

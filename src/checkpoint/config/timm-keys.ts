@@ -1,4 +1,4 @@
-/** Verdicts on the config.json that timm writes (1.0.31), and on its flat form before 0.9. */
+/** Verdicts on the config.json of timm 1.0.31, and on the flat form of versions before 0.9. */
 
 import type { VerdictTable } from './verdicts.js';
 
@@ -9,17 +9,17 @@ export const TIMM_CONFIG: VerdictTable = {
     {
       keys: ['architecture'],
       applied:
-        'heads, activation, epsilon, pooling, order of the block; a name that is not supported is refused',
+        'decides heads, activation, epsilon, pooling and block order; a name that is not supported is refused',
     },
-    { keys: ['model_args'], applied: 'goes before what the name says; see below' },
+    { keys: ['model_args'], applied: 'overrides what the name says; see below' },
     { keys: ['pretrained_cfg'], applied: 'see below' },
     {
       keys: ['global_pool'],
-      applied: 'must be what model_args says, or the name: timm builds the model without it',
+      applied: 'must agree with model_args, else with the name: timm builds the model from those',
     },
-    { keys: ['label_names', 'labels'], applied: 'the labels, unless they have descriptions' },
-    { keys: ['label_descriptions'], applied: 'the labels, by label_names' },
-    { keys: ['num_classes'], applied: 'checked against the head: timm drops one of another size' },
+    { keys: ['label_names', 'labels'], applied: 'the labels, unless `label_descriptions` describes them' },
+    { keys: ['label_descriptions'], applied: 'the labels, for the names in `label_names`' },
+    { keys: ['num_classes'], applied: 'must agree with the head: timm drops a head of another size' },
     { keys: ['num_features'], harmless: 'the tensors show it' },
   ],
 };
@@ -28,19 +28,25 @@ export const PRETRAINED_CFG: VerdictTable = {
   title: "timm's pretrained_cfg, or the flat form",
   others: 'ignored',
   verdicts: [
-    { keys: ['input_size'], applied: '3 channels and a square; checked against the positions of a ViT' },
+    {
+      keys: ['input_size'],
+      applied: '3 channels and a square; checked against the position embeddings of a ViT',
+    },
     {
       keys: ['crop_pct', 'interpolation', 'mean', 'std'],
-      applied: "as they are; timm's defaults where they are absent",
+      applied: "used as given; timm's defaults if absent",
     },
     { keys: ['crop_mode'], applied: 'center or squash; border is refused' },
-    { keys: ['label_names', 'labels', 'label_descriptions'], applied: 'unless config.json has its own' },
-    { keys: ['label_offset'], only: [0], because: 'leaving out the first classes' },
-    { keys: ['num_classes'], applied: 'as that of config.json, which goes before it' },
-    { keys: ['architecture', 'tag'], harmless: 'config.json names the architecture' },
+    {
+      keys: ['label_names', 'labels', 'label_descriptions'],
+      applied: 'used unless the top level of config.json has its own',
+    },
+    { keys: ['label_offset'], only: [0], because: 'dropping the first classes' },
+    { keys: ['num_classes'], applied: 'as at the top level of config.json, which takes precedence' },
+    { keys: ['architecture', 'tag'], harmless: 'the top level of config.json names the architecture' },
     {
       keys: ['test_input_size', 'min_input_size', 'test_crop_pct', 'pool_size', 'test_pool_size'],
-      harmless: 'timm uses it only if asked to',
+      harmless: 'timm uses it only on request',
     },
     {
       keys: ['fixed_input_size', 'num_features', 'first_conv', 'classifier'],
@@ -51,7 +57,7 @@ export const PRETRAINED_CFG: VerdictTable = {
         ...['url', 'file', 'state_dict', 'hf_hub_id', 'hf_hub_filename', 'source', 'custom_load', 'license'],
         ...['description', 'origin_url', 'paper_name', 'paper_ids', 'notes'],
       ],
-      harmless: 'where the weights came from',
+      harmless: 'only says where the weights come from',
     },
   ],
 };
@@ -62,19 +68,23 @@ export const MODEL_ARGS: VerdictTable = {
   verdicts: [
     { keys: ['num_heads'], applied: 'heads of each block' },
     { keys: ['act_layer'], applied: 'gelu, gelu_tanh or quick_gelu' },
-    { keys: ['norm_layer'], applied: 'layernorm, of epsilon 1e-6' },
-    { keys: ['global_pool'], applied: 'token or avg; another pooling is refused' },
-    { keys: ['img_size'], applied: "a number or two that are equal; else input_size, else the name's" },
+    { keys: ['norm_layer'], applied: 'layernorm, with epsilon 1e-6' },
+    { keys: ['global_pool'], applied: 'token or avg; any other pooling is refused' },
+    {
+      keys: ['img_size'],
+      applied: 'one number, or two equal numbers; default: input_size, else the size of the name',
+    },
     {
       keys: ['patch_size', 'window_size', 'num_classes'],
-      applied: "checked against the tensors, also the name's: timm resamples those of another size",
+      applied:
+        'must agree with the tensors, as must the values of the name: timm resamples tensors of another size',
     },
     { keys: ['depth', 'depths', 'qkv_bias'], applied: 'checked against the tensors' },
     { keys: ['in_chans'], only: [3], because: 'another number of channels' },
     {
       keys: ['pool_include_prefix'],
       only: [false],
-      because: 'a mean that takes in the class token and registers',
+      because: 'a mean that includes the class token and registers',
     },
     {
       keys: ['pre_norm', 'use_pre_transformer_norm'],
@@ -100,8 +110,8 @@ export const MODEL_ARGS: VerdictTable = {
       because: 'a LayerNorm inside attention and MLP',
     },
     { keys: ['attn_type'], only: ['eva'], because: 'another attention' },
-    { keys: ['num_kv_heads'], only: [], because: 'fewer heads of key and value' },
-    { keys: ['attn_only_layer_scale'], only: [false], because: 'LayerScale of attention alone' },
+    { keys: ['num_kv_heads'], only: [], because: 'fewer heads for key and value' },
+    { keys: ['attn_only_layer_scale'], only: [false], because: 'LayerScale on attention only' },
     {
       keys: [
         ...[
@@ -114,7 +124,7 @@ export const MODEL_ARGS: VerdictTable = {
         ...['rope_rescale_coords', 'rope_rotate_half', 'rope_shift_coords', 'rope_temperature'],
         ...['ref_feat_shape', 'attn_pool_mlp_ratio', 'attn_pool_num_heads', 'swiglu_align_to'],
       ],
-      harmless: 'of rotary positions, attention pooling and SwiGLU, which are refused',
+      harmless: 'concerns only rotary positions, attention pooling and SwiGLU, which are refused',
     },
     {
       keys: ['qk_norm', 'scale_attn_norm', 'scale_mlp_norm'],
@@ -129,7 +139,7 @@ export const MODEL_ARGS: VerdictTable = {
       only: [],
       because: 'another block, MLP or patch embedding',
     },
-    { keys: ['head_dim'], only: [], because: 'heads of another width' },
+    { keys: ['head_dim'], only: [], because: 'another head width' },
     { keys: ['always_partition'], only: [false], because: 'windows larger than the map' },
     { keys: ['use_naflex'], only: [false], because: 'photos of any aspect ratio (NaFlex)' },
     {
@@ -145,11 +155,11 @@ export const MODEL_ARGS: VerdictTable = {
         ],
         ...['distilled', 'num_reg_tokens', 'qkv_fused', 'use_fc_norm'],
       ],
-      harmless: 'the tensors show it, and timm does not load a file that contradicts it',
+      harmless: 'the tensors show it; timm refuses a file that contradicts it',
     },
     {
       keys: ['dynamic_img_size', 'dynamic_img_pad', 'strict_img_size'],
-      harmless: 'no photo has another size',
+      harmless: 'all photos have the same size after preprocessing',
     },
     {
       keys: [
@@ -157,7 +167,7 @@ export const MODEL_ARGS: VerdictTable = {
         ...['drop_path_rate', 'weight_init', 'fix_init', 'head_init_scale', 'pretrained', 'device'],
         ...['dtype'],
       ],
-      harmless: 'of training only',
+      harmless: 'for training only',
     },
   ],
 };

@@ -1,6 +1,6 @@
 /**
- * What a model of transformers says beside its weights: `config.json` and `preprocessor_config.json`, in all the forms that they have had.
- * The verdict on each key stands in `transformers-keys.ts`.
+ * Reads the `config.json` and `preprocessor_config.json` of transformers, in all their forms.
+ * `transformers-keys.ts` has the verdict on each key.
  */
 
 import type { FloatConfig } from '../float-config.js';
@@ -37,24 +37,24 @@ const OUTPUTS: Readonly<Record<string, NonNullable<FloatConfig['output']>>> = {
   regression: 'value',
 };
 
-/** Whether a config.json is one of transformers. */
+/** Whether a config.json comes from transformers. */
 export function isTransformersConfig(config: Json): boolean {
   return 'model_type' in config;
 }
 
 export interface TranslatedConfig {
-  /** Keys of `FloatConfig`, to be validated as any other config. */
+  /** Keys of `FloatConfig`, not yet validated. */
   readonly config: Readonly<Partial<Record<keyof FloatConfig, unknown>>>;
-  /** A sentence each. */
+  /** One sentence each. */
   readonly warnings: readonly string[];
 }
 
 /**
  * Translates both files.
  *
- * @param preprocessor of `preprocessor_config.json`; undefined where there is none
- * @param refuse throws; it is given which key, what was expected and what was found
- * @param refusePreprocessor the same, about the other file
+ * @param preprocessor `preprocessor_config.json`; undefined if there is none
+ * @param refuse throws, with the key, what was expected and what was found
+ * @param refusePreprocessor the same, for `preprocessor_config.json`
  */
 export function transformersConfig(
   config: Json,
@@ -78,7 +78,7 @@ export function transformersConfig(
     : {};
   if (preprocessor === undefined) {
     warnings.push(
-      `there is no preprocessor_config.json: photos are prepared as is usual for a ${type.family}`,
+      `there is no preprocessor_config.json: photos are prepared as usual for a ${type.family}; --crop, --mean and --std change that`,
     );
   }
   const translated = {
@@ -100,7 +100,7 @@ export function transformersConfig(
   return { config: Object.fromEntries(told), warnings };
 }
 
-/** What a table has under a name of the file, which may be anything. */
+/** The table's entry for a name from the file, which may be any value. */
 function named<T>(table: Readonly<Record<string, T>>, name: unknown, key: string, refuse: Refuse): T {
   return (
     own(table, name) ??
@@ -112,7 +112,7 @@ function own<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefine
   return typeof name === 'string' && Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-/** The model type, after its classes: a class may compute something else than its type's others. */
+/** The model type. Its classes are checked too: some compute something else than the others of their type. */
 function modelType({ model_type: name, architectures }: Json, refuse: Refuse): ModelType {
   const unsupported = own(UNSUPPORTED, name);
   if (unsupported !== undefined) refuse(`model_type: ${shown(name)} is not supported: it has ${unsupported}`);
@@ -128,7 +128,7 @@ function modelType({ model_type: name, architectures }: Json, refuse: Refuse): M
   return type;
 }
 
-/** `id2label` in the order of its numbers; undefined where they have gaps, or are the placeholders LABEL_0, LABEL_1, … */
+/** `id2label` in the order of its numbers; undefined if these have gaps or the labels are placeholders (LABEL_0, LABEL_1, …). */
 function labels(value: unknown, warnings: string[], refuse: Refuse): readonly unknown[] | undefined {
   if (value == null) return undefined;
   if (typeof value !== 'object') return refuse(`id2label: expected an object, found ${shown(value)}`);
@@ -141,15 +141,15 @@ function labels(value: unknown, warnings: string[], refuse: Refuse): readonly un
   return found.every((label, index) => label === `LABEL_${index}`) ? undefined : found;
 }
 
-/** A number, or two that are equal. */
+/** One number, or two equal numbers. */
 function side(value: unknown, key: string, refuse: Refuse): unknown {
   if (!Array.isArray(value)) return value;
   return value.length === 2 && value[0] === value[1]
     ? value[0]
-    : refuse(`${key}: expected a number or two that are equal, found ${shown(value)}`);
+    : refuse(`${key}: expected one number or two equal numbers, found ${shown(value)}`);
 }
 
-/** config.json names the class of the other file where that does not. */
+/** config.json may name the image processor if preprocessor_config.json does not. */
 function withClass(preprocessor: Json, { image_processor_type: name }: Json): Json {
   const { image_processor_type: own, feature_extractor_type: older } = preprocessor;
   return name == null || own != null || older != null
@@ -157,7 +157,7 @@ function withClass(preprocessor: Json, { image_processor_type: name }: Json): Js
     : { ...preprocessor, image_processor_type: name };
 }
 
-/** The class that prepares photos: the file's, or that of the model type. */
+/** The class that prepares photos: the file's, else the model type's. */
 function processorOf(json: Json, type: ModelType, refuse: Refuse): { name: string; usual: Processor } {
   const key = json.image_processor_type == null ? 'feature_extractor_type' : 'image_processor_type';
   const found = json[key];
@@ -190,7 +190,7 @@ function preprocessing(
     if (flag(json, 'do_center_crop', usual.crop, refuse)) {
       refuse('do_resize: expected true before a crop, found false');
     }
-    warnings.push('preprocessor_config.json: do_resize is false; photos are resized all the same');
+    warnings.push('preprocessor_config.json: do_resize is false; photos are resized anyway');
   }
   return {
     ...fitted(seen, type, imageSize, warnings),
@@ -199,7 +199,7 @@ function preprocessing(
   };
 }
 
-/** true or false; null where that is the same as false in every version of transformers. */
+/** true or false; null is accepted if every version of transformers reads it as false. */
 function flag(json: Json, key: string, usual: boolean | undefined, refuse: Refuse): boolean {
   const value = json[key] === null && usual === false ? false : (json[key] ?? usual);
   if (typeof value !== 'boolean' || (json[key] === null && usual !== false)) {
@@ -208,15 +208,15 @@ function flag(json: Json, key: string, usual: boolean | undefined, refuse: Refus
   return value;
 }
 
-/** What a photo is resized to, and the side of the centre that the model sees. */
+/** The size to which a photo is resized, and the side of the centre crop. */
 interface Seen {
-  /** Both sides have this length, and not the short one alone. */
+  /** Whether both sides get this length, not only the short one. */
   readonly squash: boolean;
   readonly resized: number;
   readonly size: number;
 }
 
-/** The resize and centre crop of all classes but ConvNext's. */
+/** Resize and centre crop of all classes except ConvNext's. */
 function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
   if (json.crop_pct != null)
     refuse(`crop_pct: expected a ConvNextImageProcessor, found ${shown(json.crop_pct)}`);
@@ -240,7 +240,7 @@ function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
   );
 }
 
-/** ConvNext's: below 384 pixels the short side and a crop, which is `size` and the part `crop_pct` of it; a square from there up. */
+/** ConvNext's: below 384 pixels the short side becomes `size / crop_pct` and the crop `size`; from 384 up both sides become `size`. */
 function convNext(json: Json, usual: Processor, refuse: Refuse): Seen {
   if (flag(json, 'do_center_crop', false, refuse))
     refuse('do_center_crop: expected false of a ConvNextImageProcessor, found true');
@@ -255,7 +255,7 @@ function convNext(json: Json, usual: Processor, refuse: Refuse): Seen {
   return { squash: false, resized: Math.trunc(size / (part as number)), size };
 }
 
-/** { height, width } of a square, { shortest_edge }, or one number, which is either. */
+/** { height, width } of a square, { shortest_edge }, or one number, which can mean either. */
 function lengthOf(
   value: unknown,
   key: string,
@@ -287,14 +287,14 @@ function lengthOf(
   );
 }
 
-/** A size as it may stand in a message: of an object its keys too. */
+/** A size for a message; objects with their keys. */
 function found(size: unknown): string {
   if (typeof size !== 'object' || size === null || Array.isArray(size)) return shown(size);
   const entries = Object.entries(size).slice(0, 4);
   return `{ ${entries.map(([key, value]) => `${shown(key)}: ${shown(value)}`).join(', ')} }`;
 }
 
-/** The same part of the photo, at the model's own size where the crop has another; a Swin takes photos of any size. */
+/** The same part of the photo at the model's own size, if the crop has another size; a Swin takes any size. */
 function fitted(
   { squash, resized, size }: Seen,
   { family }: ModelType,
@@ -308,7 +308,7 @@ function fitted(
       ? `${size} pixels, as transformers does`
       : `${imageSize}, of the same part of the photo`;
     warnings.push(
-      `preprocessor_config.json prepares photos of ${size} pixels for a model of ${shown(imageSize)}: it gets ${taken}`,
+      `preprocessor_config.json prepares photos of ${size} pixels for a model of ${shown(imageSize)}: the model gets ${taken}`,
     );
   }
   const part = exactCrop(own, size / resized);
@@ -321,14 +321,14 @@ function fitted(
   };
 }
 
-/** A part of which `floor(size / part)` is the nearest integer to the real quotient: 224 / 248 must give 248. */
+/** A part for which `floor(size / part)` is the nearest integer to the real quotient: 224 / 248 must give 248. */
 function exactCrop(size: number, part: number): number {
   const resized = Math.round(size / part);
   const exact = size / resized;
   return Math.floor(size / exact) === resized ? exact : size / (resized + 0.25);
 }
 
-/** Mean and deviation of pixels in 0..1, whatever the processor multiplies them by first. */
+/** Mean and standard deviation for pixels in 0..1, whatever factor the processor applies first. */
 function normalisation(json: Json, usual: Processor, refuse: Refuse): { mean: unknown; std: unknown } {
   const factor = flag(json, 'do_rescale', true, refuse) ? (json.rescale_factor ?? 1 / 255) : 1;
   const unit = typeof factor === 'number' ? 255 * factor : Number.NaN;

@@ -1,19 +1,19 @@
-/** Verdicts on config.json and preprocessor_config.json of transformers (4.57 and 5.23), and what its classes do. */
+/** Verdicts on config.json and preprocessor_config.json of transformers (4.57 and 5.23), and the defaults of its classes. */
 
 import type { Family } from '../architecture.js';
 import type { VerdictTable } from './verdicts.js';
 
-/** What transformers does with a model type that is read, where its config.json leaves it open. */
+/** The defaults of transformers for a supported model type. */
 export interface ModelType {
   readonly family: Family;
-  /** Classes that a config may name. */
+  /** Classes that `architectures` may name. */
   readonly classes: readonly string[];
   readonly layerNormEps: number;
   readonly imageSize: number;
   readonly heads?: number;
   /** What the classifier of a ViT reads: the class token, or the mean of the patches. */
   readonly pool?: 'token' | 'avg';
-  /** The image processor that the model type has. */
+  /** The image processor of the model type. */
   readonly processor: keyof typeof PROCESSORS;
 }
 
@@ -57,11 +57,11 @@ export const MODEL_TYPES: Readonly<Record<string, ModelType>> = {
   ijepa: { ...VIT, pool: 'avg', classes: ['IJepaForImageClassification', 'IJepaModel'] },
 };
 
-/** Classes and model types that are refused, by what they compute that fqvit does not. */
+/** Classes and model types that are refused, with what they have that fqvit does not support. */
 export const UNSUPPORTED: Readonly<Record<string, string>> = {
-  Dinov2ForImageClassification: 'a head that reads the class token beside the mean of the patches',
+  Dinov2ForImageClassification: 'a head that reads both the class token and the mean of the patches',
   Dinov2WithRegistersForImageClassification:
-    'a head that reads the class token beside the mean of the patches',
+    'a head that reads both the class token and the mean of the patches',
   beit: 'relative positions in attention',
   'data2vec-vision': 'relative positions in attention',
   swinv2: "Swin V2's cosine attention and continuous position bias",
@@ -74,25 +74,25 @@ export const UNSUPPORTED: Readonly<Record<string, string>> = {
   siglip_vision_model: 'attention pooling',
   siglip2: 'attention pooling',
   'vit-hybrid': 'a convolutional stem',
-  donut_swin: 'no classifier, but features for a decoder',
-  'donut-swin': 'no classifier, but features for a decoder',
-  timm_wrapper: "timm's own names inside transformers: give the folder that timm saved",
-  vitdet: 'relative positions in windows of a ViT',
+  donut_swin: 'no classifier: its features feed a decoder',
+  'donut-swin': 'no classifier: its features feed a decoder',
+  timm_wrapper: "timm's names inside transformers: use the folder that timm saved",
+  vitdet: 'windowed attention with relative positions',
   dpt: 'a head that predicts depth or segments',
 };
 
-/** What an image processor does where its file leaves it open. */
+/** The defaults of an image processor. */
 export interface Processor {
-  /** `size` as one number: a square, or the short side. */
+  /** Whether one number as `size` means a square, not the short side. */
   readonly square: boolean;
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  // undefined where versions of transformers differ
+  // undefined if versions of transformers differ
   readonly crop: boolean | undefined;
   /** Pillow's number of the filter. */
   readonly resample: number | undefined;
   readonly size: object | undefined;
-  /** Undefined where the class has none of its own. */
+  /** Undefined if the class has none. */
   readonly cropSize?: number;
 }
 
@@ -122,59 +122,66 @@ export const TRANSFORMERS_CONFIG: VerdictTable = {
   title: 'config.json of transformers',
   others: 'ignored',
   verdicts: [
-    { keys: ['model_type'], applied: 'the family; another architecture is refused by what it computes' },
+    { keys: ['model_type'], applied: 'the family; a type that is not supported is refused, with the reason' },
     { keys: ['architectures'], applied: 'a class whose head is not supported is refused' },
     {
       keys: ['num_attention_heads', 'num_heads'],
-      applied: 'heads of each block; of a Swin checked against the tensors',
+      applied: 'heads of each block; checked against the tensors of a Swin',
     },
     {
       keys: ['num_hidden_layers', 'depths'],
-      applied: 'must agree with the tensors: transformers leaves out further blocks',
+      applied: 'must agree with the tensors: transformers drops further blocks',
     },
-    { keys: ['qkv_bias'], applied: 'must agree with the tensors: transformers leaves out biases' },
-    { keys: ['image_size', 'patch_size'], applied: 'a number or two that are equal' },
+    {
+      keys: ['qkv_bias'],
+      applied: 'must agree with the tensors: transformers drops the biases if it is false',
+    },
+    { keys: ['image_size', 'patch_size'], applied: 'one number, or two equal numbers' },
     {
       keys: ['layer_norm_eps'],
       applied:
-        'of every LayerNorm; of a Swin only 1e-5, as transformers applies another value to some of them only',
+        'epsilon of every LayerNorm; a Swin must have 1e-5, as transformers applies another value to only some of its LayerNorms',
     },
     {
       keys: ['hidden_act'],
       applied: 'gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh or quick_gelu',
     },
-    { keys: ['id2label'], applied: 'the labels; placeholders (LABEL_0) are none' },
+    { keys: ['id2label'], applied: 'the labels; placeholders (LABEL_0, LABEL_1, …) do not count' },
     {
       keys: ['problem_type'],
-      applied: 'softmax, sigmoid (multi_label_classification) or value (regression)',
+      applied:
+        'what the logits mean: softmax (single_label_classification), sigmoid (multi_label_classification) or value (regression)',
     },
     {
       keys: ['image_processor_type'],
-      applied: 'the class that prepares photos, where preprocessor_config.json names none',
+      applied: 'the class that prepares photos, if preprocessor_config.json names none',
     },
-    { keys: ['num_labels'], harmless: 'the classifier shows it' },
+    { keys: ['num_labels'], harmless: 'the tensors show it' },
     { keys: ['num_channels'], only: [3], because: 'another number of channels' },
-    { keys: ['pruned_heads'], only: [{}, []], because: 'removing heads' },
-    { keys: ['quantization_config'], only: [], because: 'reading weights that are quantised' },
-    { keys: ['auto_map'], only: [{}], because: "running the repository's own code" },
-    { keys: ['use_absolute_embeddings'], only: [false], because: 'a Swin with absolute positions' },
+    { keys: ['pruned_heads'], only: [{}, []], because: 'pruned heads' },
+    { keys: ['quantization_config'], only: [], because: 'quantised weights' },
+    { keys: ['auto_map'], only: [{}], because: "code from the model's repository" },
+    { keys: ['use_absolute_embeddings'], only: [false], because: 'a Swin with absolute position embeddings' },
     { keys: ['use_swiglu_ffn'], only: [false], because: 'SwiGLU' },
     {
       keys: ['is_decoder', 'add_cross_attention', 'is_encoder_decoder'],
       only: [false],
       because: 'a decoder',
     },
-    { keys: ['apply_layernorm', 'reshape_hidden_states'], harmless: 'of the feature maps of a backbone' },
+    {
+      keys: ['apply_layernorm', 'reshape_hidden_states'],
+      harmless: 'concerns only the feature maps of a backbone',
+    },
     {
       keys: ['out_features', 'out_indices', 'stage_names', '_out_features', '_out_indices'],
-      harmless: 'which feature maps of a backbone are returned',
+      harmless: 'concerns only which feature maps a backbone returns',
     },
     {
       keys: [
         ...['hidden_size', 'intermediate_size', 'embed_dim', 'mlp_ratio', 'window_size', 'num_layers'],
         ...['num_register_tokens', 'layerscale_value', 'patch_norm', 'path_norm'],
       ],
-      harmless: 'the tensors show it, and transformers does not load a file that contradicts it',
+      harmless: 'the tensors show it; transformers refuses a file that contradicts it',
     },
     { keys: ['label2id'], harmless: 'id2label says the same' },
     { keys: ['pooler_output_size', 'pooler_act'], harmless: 'no classifier reads the pooler' },
@@ -192,7 +199,7 @@ export const TRANSFORMERS_CONFIG: VerdictTable = {
         ],
         ...['problem', 'loss_type'],
       ],
-      harmless: 'of training only',
+      harmless: 'for training only',
     },
     {
       keys: [
@@ -212,7 +219,7 @@ export const TRANSFORMERS_CONFIG: VerdictTable = {
         ],
         ...['use_cache', 'name_or_path', '_experts_implementation'],
       ],
-      harmless: 'how transformers runs it, with the same result',
+      harmless: 'changes how transformers runs the model, not the result',
     },
     {
       keys: [
@@ -241,7 +248,7 @@ export const TRANSFORMERS_CONFIG: VerdictTable = {
         ],
         ...['tokenizer_class', 'top_k', 'top_p', 'typical_p'],
       ],
-      harmless: 'of models that generate text; transformers 4 writes it for every model',
+      harmless: 'for text generation; transformers 4 writes it for every model',
     },
   ],
 };
@@ -253,48 +260,48 @@ export const PREPROCESSOR_CONFIG: VerdictTable = {
     {
       keys: ['image_processor_type', 'feature_extractor_type'],
       applied:
-        'the class decides what the other keys mean: ViT, DeiT, Bit, CLIP, ViTHybrid, ConvNext, Beit or Siglip',
+        'the class, which decides what the other keys mean: ViT, DeiT, Bit, CLIP, ViTHybrid, ConvNext, Beit or Siglip',
     },
     {
       keys: ['size'],
       applied:
-        'a square { height, width }, or { shortest_edge } and then a crop; one number is either, by class',
+        'a square { height, width }, or { shortest_edge } followed by a crop; the class decides which of them one number means',
     },
     {
       keys: ['crop_size', 'do_center_crop'],
-      applied: 'the centre crop; the part that it leaves before it is rounded down',
+      applied: 'the centre crop; its top and left offsets are rounded down',
     },
     {
       keys: ['crop_pct'],
       applied:
-        "ConvNext's: below 384 pixels, `size` is a crop of that part; from 384 pixels up it is a square",
+        'ConvNext only: below 384 pixels, the short side is resized to `size` / `crop_pct` and cropped to `size`; from 384 up, the photo is resized to a square',
     },
-    { keys: ['resample'], applied: '0, 1, 2 or 3: nearest, Lanczos, bilinear, bicubic' },
+    { keys: ['resample'], applied: '0 (nearest), 1 (Lanczos), 2 (bilinear) or 3 (bicubic)' },
     {
       keys: ['do_resize'],
       applied: 'false is refused before a crop; elsewhere photos of another size are resized, with a warning',
     },
     {
       keys: ['do_rescale', 'rescale_factor', 'do_normalize', 'image_mean', 'image_std'],
-      applied: 'mean and deviation of the pixels',
+      applied: 'scale, mean and standard deviation of the pixels',
     },
     { keys: ['rescale_offset'], only: [false], because: 'subtracting 1 from the pixels' },
-    { keys: ['default_to_square'], applied: 'what one number as `size` means' },
+    { keys: ['default_to_square'], applied: 'whether one number as `size` means a square' },
     {
       keys: ['do_pad', 'do_thumbnail', 'do_align_long_axis', 'do_align_axis'],
       only: [false],
-      because: 'padding or turning photos',
+      because: 'padding or rotating photos',
     },
-    { keys: ['do_grayscale'], only: [false], because: 'photos without colours' },
-    { keys: ['do_flip_channel_order'], only: [false], because: 'blue before red' },
-    { keys: ['do_color_quantize'], only: [false], because: 'photos of few colours' },
-    { keys: ['do_crop_margin'], only: [false], because: 'cutting margins off' },
+    { keys: ['do_grayscale'], only: [false], because: 'greyscale photos' },
+    { keys: ['do_flip_channel_order'], only: [false], because: 'BGR channel order' },
+    { keys: ['do_color_quantize'], only: [false], because: 'colour quantisation' },
+    { keys: ['do_crop_margin'], only: [false], because: 'cropping margins' },
     { keys: ['use_square_size'], only: [false], because: "KOSMOS-2's square size" },
     { keys: ['pad_size', 'size_divisor', 'max_image_size'], only: [], because: 'padding photos' },
-    { keys: ['auto_map'], only: [{}], because: "running the repository's own code" },
-    { keys: ['do_convert_rgb'], harmless: 'photos are RGB in any case' },
-    { keys: ['do_reduce_labels', 'reduce_labels'], harmless: 'of segmentation maps' },
-    { keys: ['include_top'], only: [false], because: 'dividing by the deviation a second time' },
+    { keys: ['auto_map'], only: [{}], because: "code from the model's repository" },
+    { keys: ['do_convert_rgb'], harmless: 'photos are always converted to RGB' },
+    { keys: ['do_reduce_labels', 'reduce_labels'], harmless: 'concerns only segmentation maps' },
+    { keys: ['include_top'], only: [false], because: 'dividing by the standard deviation a second time' },
     {
       keys: [
         ...[
@@ -307,7 +314,7 @@ export const PREPROCESSOR_CONFIG: VerdictTable = {
         ],
         ...['disable_grouping', 'image_seq_length', '_valid_processor_keys', 'num_channels'],
       ],
-      harmless: 'what arrays look like, not what is in them',
+      harmless: 'changes the form of the arrays, not their content',
     },
   ],
 };

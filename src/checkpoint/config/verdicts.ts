@@ -1,6 +1,6 @@
 /**
- * What becomes of each key of a config: it is applied, it is harmless, or only some of its values are accepted. The tables beside this file
- * hold a verdict for every key that timm and transformers write; docs/configs.md is generated from them.
+ * How each key of a config is treated: it is applied, it is harmless, or only some of its values are accepted. The tables next to this
+ * file hold a verdict for every key that timm and transformers write; docs/configs.md is generated from them.
  */
 
 import { shown } from '../shown.js';
@@ -11,9 +11,9 @@ export type Verdict = {
   | { /** How. */ readonly applied: string }
   | { /** Why. */ readonly harmless: string }
   | {
-      /** The values that change nothing; null and an absent key are among them. */
+      /** The values that change nothing, besides null and an absent key. */
       readonly only: readonly unknown[];
-      /** What any other value would ask for. */
+      /** What any other value asks for. */
       readonly because: string;
     }
 );
@@ -23,15 +23,15 @@ export interface VerdictTable {
   /** How docs and messages name it. */
   readonly title: string;
   readonly verdicts: readonly Verdict[];
-  /** A key without a verdict: refused where its library would not ignore it. */
+  /** What becomes of a key without a verdict: `refused` if the library does not ignore it. */
   readonly others: 'ignored' | 'refused';
 }
 
 /**
- * Holds an object against its table.
+ * Checks an object against its table.
  *
- * @param refuse throws; it is given the key, what was expected and what was found
- * @returns the keys that have no verdict, where those are ignored: the library that defines the file ignores them too
+ * @param refuse throws, with the key, what was expected and what was found
+ * @returns the keys without a verdict, which the library ignores too
  */
 export function judge(
   json: Readonly<Record<string, unknown>>,
@@ -45,32 +45,32 @@ export function judge(
   for (const [key, value] of Object.entries(json)) {
     const verdict = verdicts.get(key);
     if (verdict === undefined) {
-      // Something to be done to photos or weights, by a name that a later version may have brought.
+      // A later version may have brought a new step under such a name.
       if (table.others === 'refused' || (key.startsWith('do_') && value !== false && value !== null)) {
-        refuse(`${key}: expected a key that is known, found ${shown(value)}`);
+        refuse(`${key}: expected a known key, found ${shown(value)}`);
       }
       unknown.push(key);
     } else if ('only' in verdict && value !== null && !verdict.only.some((one) => isEqual(one, value))) {
       const values = verdict.only.map((one) => (typeof one === 'object' ? JSON.stringify(one) : shown(one)));
       refuse(
-        `${key}: expected ${values.length > 0 ? values.join(' or ') : 'nothing'}, found ${shown(value)}: ` +
-          `${verdict.because} is not supported`,
+        `${key}: expected ${values.length > 0 ? values.join(' or ') : 'null'}, found ${shown(value)}: ` +
+          `fqvit does not support ${verdict.because}`,
       );
     }
   }
   return unknown;
 }
 
-/** Of the values that tables list: plain ones and empty objects and arrays. */
+/** Equality for the values in the tables: plain ones, and empty objects and arrays. */
 function isEqual(listed: unknown, value: unknown): boolean {
   if (typeof listed !== 'object' || typeof value !== 'object' || value === null) return listed === value;
   return Array.isArray(listed) === Array.isArray(value) && Object.keys(value).length === 0;
 }
 
-/** A warning about keys that were ignored, if there are any. */
+/** A warning about ignored keys, if there are any. */
 export function ignoredKeys(keys: readonly string[], title: string): string[] {
   if (keys.length === 0) return [];
   const names = keys.slice(0, 5).map(shown).join(', ');
   const more = keys.length > 5 ? ` and ${keys.length - 5} more` : '';
-  return [`${title}: keys that are not known were ignored: ${names}${more}`];
+  return [`${title}: unknown keys were ignored: ${names}${more}`];
 }

@@ -33,7 +33,7 @@ export default describeCommand({
       valueHint: 'OUT',
       required: true,
       description:
-        'File for a line of each image; - for stdout. OUT.unfinished lies beside it until it is whole',
+        'File with a line for each image; - for stdout. OUT.unfinished exists next to it until it is complete',
     },
     model: MODEL_OPTION,
     top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes of each image, best first' },
@@ -42,11 +42,11 @@ export default describeCommand({
       options: ['jsonl', 'csv'],
       valueHint: 'FORMAT',
       default: 'jsonl',
-      description: 'Of OUT',
+      description: 'Format of OUT',
     },
     workers: WORKERS_OPTION,
-    unordered: { type: 'boolean', description: 'Write lines as they come, not in the order of the list' },
-    overwrite: { type: 'boolean', description: 'Replace OUT if it is finished or of another command' },
+    unordered: { type: 'boolean', description: 'Write lines as they are done, not in the order of the list' },
+    overwrite: { type: 'boolean', description: 'Replace OUT if it is complete or from another command' },
     'max-pixels': {
       type: 'string',
       valueHint: 'N',

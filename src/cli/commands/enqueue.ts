@@ -22,7 +22,7 @@ export default describeCommand({
     },
     queue: QUEUE_OPTION,
     redis: REDIS_OPTION,
-    'job-size': { type: 'string', valueHint: 'N', default: '200', description: 'Photos of a job' },
+    'job-size': { type: 'string', valueHint: 'N', default: '200', description: 'Photos in a job' },
     top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes of a photo, best first' },
   },
   examples: [

@@ -24,7 +24,8 @@ const CLASSES_SHOWN = 20;
 
 export default describeCommand({
   name: 'eval',
-  summary: 'measure accuracy (or mAP, or error) on labelled photos, and agreement with the float model',
+  summary:
+    'measure accuracy (multi-label: mAP; regression: error) on labelled photos, and agreement with the float model',
   usage: 'M --images DIR [--labels CSV] [OPTIONS]',
   args: {
     m: {
@@ -37,7 +38,7 @@ export default describeCommand({
       type: 'string',
       valueHint: 'CSV',
       description:
-        'Table with the header file,class: a path in DIR and the index of its class; of a multi-label model any number of them with spaces between (cat.jpg,3 7) or in several rows; of a regression file,value (default: subfolders of DIR named as the classes, or by their WordNet ids)',
+        'Table with the header file,class: a path in DIR and the index of its class (cat.jpg,3). For a multi-label model: all its classes, separated by spaces (cat.jpg,3 7), or none. For a regression model: file,value. Default: subfolders of DIR, named by class or WordNet id',
     },
     reference: {
       type: 'string',
@@ -47,24 +48,26 @@ export default describeCommand({
     weights: {
       type: 'string',
       valueHint: 'NAME',
-      description: 'Which model, where FLOAT holds several (default: the one that M was made from)',
+      description: 'Which model, if FLOAT holds several (default: the one that M was made from)',
     },
     limit: {
       type: 'string',
       valueHint: 'N',
-      description: 'Only the first N photos of CSV, or of subfolders N, from all classes alike',
+      description: 'Only the first N photos of CSV; of subfolders N in all, equally from each',
     },
     threads: THREADS_OPTION,
     json: {
       type: 'boolean',
       description:
-        'Print JSON: {output, images, top1, top5, classes, reference: {top1, top5, agreement, kl}, msPerImage}; of a multi-label model mAP, of a regression mae and rmse in place of top1 and top5',
+        'Print JSON: {output, images, top1, top5, classes, reference: {top1, top5, agreement, kl}, msPerImage}; instead of top1 and top5 mAP (multi-label), or mae and rmse (regression)',
     },
   },
   examples: [
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
     'fqvit eval deit_cifar10 --images cifar10/test/   # with cifar10/test/cat/1.jpg, cifar10/test/ship/7.jpg, …',
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
+    'fqvit eval tags.int8.safetensors --images photos/ --labels tags.csv   # multi-label: file,class and rows like cat.jpg,3 7',
+    'fqvit eval age.int8.safetensors --images photos/ --labels ages.csv   # regression: file,value and rows like anna.jpg,31.5',
   ],
   async run({ m, images: folder, labels, reference: source, limit: limitText, threads, json, weights }) {
     const threadCount = threadsOption(threads);
@@ -103,7 +106,7 @@ async function photosOfFolders(folder: string, { info }: Model): Promise<Omit<La
   if (info.output === 'value') {
     throw new FqvitError(
       'LABELS',
-      `${folder}: expected --labels with the header file,value for a regression model, found none`,
+      `${folder}: expected --labels CSV with the header file,value, as the model is a regression, found no --labels`,
     );
   }
   const { photos, warnings } = await labelsOfFolders(folder, info);
@@ -124,7 +127,7 @@ async function labelsOfTable(
   return rows;
 }
 
-/** Before the work, and by its line: a missing photo should not end an hour of it. */
+/** Checked before the work, so that a missing photo does not end an evaluation halfway. */
 async function expectImage(folder: string, { file, line }: LabelledFile, labels: string): Promise<void> {
   const path = inside(folder, file);
   const found = await stat(path).then(
@@ -138,7 +141,7 @@ async function expectImage(folder: string, { file, line }: LabelledFile, labels:
   );
 }
 
-/** With the preprocessing of the integer model, whose pixels it gets. */
+/** The float model, with the preprocessing of the integer one: both read the same pixels. */
 async function readReference(
   source: string,
   weights: string | undefined,
@@ -152,7 +155,7 @@ async function readReference(
   const told = {
     architecture: a.family,
     activation: a.gelu ?? 'exact',
-    // what the tensors of the family do not tell
+    // what the tensors of the family do not show
     ...(a.family === 'swin' ? { image_size: a.imageSize } : { num_heads: a.heads }),
     ...(isMean ? { global_pool: 'avg' } : {}),
     output: info.output,
@@ -160,14 +163,14 @@ async function readReference(
   const config = { ...(options.config as object | undefined), ...told };
   const { externalFiles } = options;
   const isSource = (await sourceSha256(bytes, externalFiles)) === info.recipe.sourceSha256;
+  if (!isSource) {
+    warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
+  }
   const reference = readFloatModel(bytes, {
     ...{ file: path, externalFiles, config, mean, std },
     weights: weights ?? (isSource ? info.recipe.weights : undefined),
   });
   for (const warning of reference.warnings) warn(warning);
-  if (!isSource) {
-    warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
-  }
   return reference;
 }
 

@@ -9,6 +9,7 @@ import { modelPath } from '../model-source.js';
 import { describePreprocessing } from '../preprocessing.js';
 import { describeMethod } from '../recipe.js';
 import { print, printJson, warn } from '../report.js';
+import { integerOption } from '../values.js';
 
 const LABELS_SHOWN = 5;
 
@@ -32,8 +33,14 @@ export default describeCommand({
     weights: {
       type: 'string',
       valueHint: 'NAME',
-      description: 'Which model, where a float checkpoint holds several',
+      description: 'Which model, if a float checkpoint holds several',
     },
+    arch: {
+      type: 'string',
+      valueHint: 'NAME',
+      description: 'timm name of a float checkpoint, as for quantize',
+    },
+    heads: { type: 'string', valueHint: 'N', description: 'Heads of a float checkpoint, as for quantize' },
     tensors: { type: 'boolean', description: 'List every tensor, quantiser and step as well' },
     json: { type: 'boolean', description: 'Print all of it as JSON' },
   },
@@ -42,17 +49,25 @@ export default describeCommand({
     'fqvit inspect swin_tiny.int8.safetensors --plan',
     'fqvit inspect deit_tiny.int8.safetensors --tensors | less',
     'fqvit inspect deit_tiny.safetensors --json',
+    'fqvit inspect last.ckpt --weights state_dict.model --arch vit_tiny_patch16_224   # what quantize would read',
   ],
-  async run({ m, plan, weights, tensors, json }) {
+  async run({ m, plan, weights, arch, heads, tensors, json }) {
     const path = modelPath(m);
-    const source = await readFloatSource(path);
+    const given = {
+      ...(weights === undefined ? {} : { weights }),
+      ...(arch === undefined ? {} : { arch }),
+      ...(heads === undefined ? {} : { heads: integerOption('heads', heads, 1) }),
+    };
+    const source = await readFloatSource(path, arch);
     const { inspectCheckpoint } = await import('../inspection.js');
-    const report = inspectCheckpoint(source, weights);
+    const report = inspectCheckpoint(source, given);
     if (report.kind === 'float') {
       for (const warning of report.warnings) warn(warning);
       if (plan) warn('--plan: expected an integer checkpoint, found a float one: it is ignored');
-    } else if (weights !== undefined) {
-      warn('--weights: expected a float checkpoint, found an integer one: it is ignored');
+    } else {
+      for (const option of Object.keys(given)) {
+        warn(`--${option}: expected a float checkpoint, found an integer one: it is ignored`);
+      }
     }
     if (json) return printJson(report);
     const summary = report.kind === 'integer' ? integerSummary(report) : floatSummary(report);
@@ -60,7 +75,9 @@ export default describeCommand({
     if (plan && report.kind === 'integer') printPlan(report);
     if (tensors) printTables(report);
     if (report.kind === 'float') {
-      print(`\nMake it an integer checkpoint: fqvit quantize ${plain(path)} [--calibration DIR] -o OUT`);
+      const options = Object.entries(given).map(([name, value]) => ` --${name} ${value}`);
+      const command = plain(`fqvit quantize ${path}${options.join('')} [--calibration DIR] -o OUT`);
+      print(`\nMake it an integer checkpoint: ${command}`);
     } else if (!plan && !tensors) {
       print('\n--plan lists every step of a forward pass, --tensors every tensor and quantiser.');
     }
@@ -112,7 +129,10 @@ function floatSummary(report: FloatReport): Row[] {
 function architectureRows(a: Architecture, p: ModelPreprocessing): Row[] {
   return [
     ['architecture', `${a.name} (${a.family})`],
-    ['sizes', `image ${a.imageSize}, patch ${a.patchSize}, ${blockSizes(a)}, ${a.classes} classes`],
+    [
+      'sizes',
+      `image ${a.imageSize}, patch ${a.patchSize}, ${blockSizes(a)}, ${a.classes} ${a.classes === 1 ? 'class' : 'classes'}`,
+    ],
     ...(a.family === 'swin' ? [['maps', mapSizes(a)]] : []),
     ['preprocessing', describePreprocessing(p)],
   ];

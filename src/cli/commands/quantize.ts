@@ -35,7 +35,7 @@ import { fractionOption, integerOption, optional, tripleOption } from '../values
 const SKIPPED_SHOWN = 10;
 
 const SYNTHETIC =
-  'calibrating on synthetic pictures: with --calibration and photos like those to be classified the result comes closer to the float model';
+  'calibrating on synthetic pictures; for better accuracy pass --calibration DIR with photos like those you will classify';
 
 /** What the progress of each phase says, and what it counts. */
 const PHASES = {
@@ -49,13 +49,13 @@ const ARGS = {
     type: 'positional',
     required: true,
     description:
-      'DeiT, ViT or Swin: a .safetensors, .pth, .bin or .onnx file, a folder of transformers or timm, or a model on the Hugging Face hub: owner/name[@revision]',
+      'DeiT, ViT or Swin: a .safetensors, .pth, .pt, .ckpt, .bin or .onnx file, a folder of transformers or timm, or a model on the Hugging Face hub: owner/name[@revision]',
   },
   calibration: {
     type: 'string',
     valueHint: 'DIR',
     description:
-      'Folder of photos like those to be classified, searched with its subfolders (default: synthetic pictures, which come less close to float)',
+      'Folder of photos like those you will classify, searched with its subfolders (default: synthetic pictures, which give a less accurate model)',
   },
   output: {
     type: 'string',
@@ -69,87 +69,103 @@ const ARGS = {
     valueHint: 'FILE',
     description: 'Write an HTML page about the result: agreement with float, error of every layer, sizes',
   },
-  force: { type: 'boolean', description: 'Replace OUT and FILE if they are there' },
+  force: { type: 'boolean', description: 'Replace OUT and FILE if they exist' },
   method: {
     type: 'enum',
     options: [...METHODS],
     valueHint: 'METHOD',
     description:
-      "best (default): closest to float as a rule; fq: the FQ-ViT paper's own; the others: the paper's baselines",
+      "best (default): as a rule closest to float; fq: the method of the FQ-ViT paper; the others: the paper's baselines",
   },
   observer: {
     type: 'enum',
     options: [...OBSERVER_NAMES],
     valueHint: 'OBSERVER',
-    description: 'How fq finds the range of an activation (default minmax); asks for fq',
+    description: 'How --method fq finds the range of an activation (default minmax); for fq only',
   },
   'attention-bits': {
     type: 'enum',
     options: ATTENTION_BITS.map(String),
     valueHint: 'BITS',
-    description: 'Of attention codes (default 4 for fq, 7 for best, 8 for the others)',
+    description: 'Bits of attention codes (default 4 for fq, 7 for best, 8 for the others)',
   },
   'weight-bits': {
     type: 'enum',
     options: WEIGHT_BITS.map(String),
     default: '8',
     valueHint: 'BITS',
-    description: 'Of weights inside the blocks; 4 halves the file. Patch embedding and head keep at least 7',
+    description:
+      'Bits of the weights inside the blocks; 4 halves the file. Patch embedding and head keep at least 7',
   },
   'activation-bits': {
     type: 'enum',
     options: ACTIVATION_BITS.map(String),
     default: '8',
     valueHint: 'BITS',
-    description: 'Of the codes that these layers read',
+    description: 'Bits of the activations that the layers of the blocks read',
   },
   'calibration-images': {
     type: 'string',
     valueHint: 'N',
-    description: `Photos to calibrate on (default: ${DEFAULT_IMAGES}, or all that there are; ${DEFAULT_SYNTHETIC} synthetic pictures)`,
+    description: `Photos to calibrate on (default: ${DEFAULT_IMAGES}, or all if there are fewer; ${DEFAULT_SYNTHETIC} synthetic pictures)`,
   },
-  seed: { type: 'string', valueHint: 'N', default: '0', description: 'Picks the photos, or the pictures' },
+  seed: {
+    type: 'string',
+    valueHint: 'N',
+    default: '0',
+    description: 'Picks the photos, or draws the synthetic pictures',
+  },
   arch: {
     type: 'string',
     valueHint: 'NAME',
     description:
-      'timm name, for what the file does not tell: vit_base_patch16_224, or with a pretrained tag vit_base_patch16_224.dino',
+      'timm name of a file without a config: vit_base_patch16_224, or with its pretrained tag vit_base_patch16_224.dino',
   },
   heads: {
     type: 'string',
     valueHint: 'N',
-    description: 'Heads of each block, where neither the file nor --arch tells; of a Swin only checked',
+    description: 'Heads of each block, if neither the file nor --arch says it; only checked for a Swin',
   },
   weights: {
     type: 'string',
     valueHint: 'NAME',
     description:
-      'Which model, where FLOAT holds several: state_dict, model_ema, student (default: averaged weights, as timm takes them)',
+      'Which model, if FLOAT holds several, by the start of its tensor names: state_dict, model_ema, student, or . for none (default: averaged weights first, where timm has a rule; else refused with the names)',
   },
   'image-size': {
     type: 'string',
     valueHint: 'N',
-    description: 'Pixels of a side: any that the windows of a Swin fit; of a DeiT or ViT only checked',
+    description:
+      'Side of the input in pixels: any that the windows of a Swin fit; only checked for a DeiT or ViT',
   },
   crop: {
     type: 'string',
     valueHint: 'F',
-    description: 'Part of the short side that the centre crop keeps',
+    description:
+      'Centre crop: the part of the short side that it keeps, as 0.875 (default: of the config, else of --arch)',
   },
-  mean: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
-  std: { type: 'string', valueHint: 'R,G,B', description: 'Of pixels in 0..1' },
+  mean: {
+    type: 'string',
+    valueHint: 'R,G,B',
+    description: 'Mean of pixels from 0 to 1, as 0.485,0.456,0.406 (default as for --crop)',
+  },
+  std: {
+    type: 'string',
+    valueHint: 'R,G,B',
+    description: 'Standard deviation of the same pixels, as 0.229,0.224,0.225',
+  },
   labels: {
     type: 'string',
     valueHint: 'FILE',
     description:
-      'Class names: JSON or a Python dict or list (names by index, id2label, …), lines with an index (0:daisy) or a WordNet id, or one name a line',
+      'Class names: a JSON or Python dict or list (names by index, id2label, …), lines with an index (0:daisy) or a WordNet id, or one name a line in the order of the classes',
   },
   logits: {
     type: 'enum',
     options: [...OUTPUTS],
     valueHint: 'MEANING',
     description:
-      'softmax: one class of all; sigmoid: each class by itself (multi-label); value: a number (regression). Default: what a config says, else softmax, of one output sigmoid',
+      'What the logits mean. softmax: single-label; sigmoid: multi-label; value: regression, one output. Default: what the config says, else softmax, or sigmoid for one output',
   },
   json: { type: 'boolean', description: 'Print the summary as JSON' },
 } as const satisfies ArgsDef;
@@ -165,6 +181,9 @@ export default describeCommand({
     'fqvit quantize swin_tiny.safetensors --labels names.txt --calibration photos/ -o swin_tiny.int8.safetensors',
     'fqvit quantize google/vit-base-patch16-224 --calibration photos/ -o vit.int8.safetensors',
     'fqvit quantize facebook/deit-tiny-patch16-224 -o deit_tiny.int8.safetensors   # without photos: less close to float',
+    "fqvit quantize finetuned/ --calibration photos/ -o flowers.safetensors   # a folder that timm's save_for_hf or save_pretrained wrote",
+    'fqvit quantize last.ckpt --weights state_dict.ema_model --arch vit_tiny_patch16_224 --labels class_to_idx.json -o flowers.safetensors',
+    'fqvit quantize tags.pth --arch vit_tiny_patch16_224 --logits sigmoid --labels tags.txt -o tags.safetensors   # multi-label',
     'fqvit quantize deit_tiny.safetensors --weight-bits 4 --calibration photos/ -o deit_tiny.int4.safetensors',
     'fqvit quantize deit_tiny.safetensors --calibration photos/ --calibration-images 256 --report deit_tiny.html -o deit_tiny.int8.safetensors',
     'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
@@ -185,7 +204,7 @@ export default describeCommand({
     for (const path of page === undefined ? [target] : [target, page]) expectNoInput(path, float.files);
     const options = { ...float.options, ...chosen, ...named };
     const { quantize, readFloatModel } = await import('../../quantize/index.js');
-    // Once more in `quantize`, but what was guessed is worth knowing before the wait.
+    // `quantize` reads it again; this shows what was guessed before the wait.
     const source = readFloatModel(float.bytes, options);
     const guesses = warnings(source, photos !== undefined);
     for (const warning of guesses) warn(warning);

@@ -17,7 +17,7 @@ export default describeCommand({
   usage: '[OPTIONS]',
   args: {
     model: MODEL_OPTION,
-    port: { type: 'string', valueHint: 'N', default: '8080', description: 'Port; 0 for any that is free' },
+    port: { type: 'string', valueHint: 'N', default: '8080', description: 'Port; 0 for any free one' },
     host: {
       type: 'string',
       valueHint: 'ADDRESS',
@@ -29,7 +29,7 @@ export default describeCommand({
       type: 'string',
       valueHint: 'N',
       default: '128',
-      description: 'Images that may be on their way in or wait; above it the answer is 503 at once',
+      description: 'Images in transfer or waiting; above it the answer is 503 at once',
     },
     'max-body': { type: 'string', valueHint: 'BYTES', default: '10485760', description: 'Largest body' },
     'max-pixels': { type: 'string', valueHint: 'N', default: '50000000', description: 'Largest image' },
@@ -38,20 +38,20 @@ export default describeCommand({
       type: 'string',
       valueHint: 'MS',
       default: '30000',
-      description: 'Longest time for a request; its body has half of it',
+      description: 'Longest time for a request, half of it for the body',
     },
     grace: {
       type: 'string',
       valueHint: 'MS',
       default: '10000',
-      description: 'Longest wait for the requests that are there when SIGTERM or Ctrl-C comes',
+      description: 'Longest wait for running requests after SIGTERM or Ctrl-C',
     },
     token: {
       type: 'string',
       valueHint: 'SECRET',
       description: 'Bearer token that clients have to send (default: the variable FQVIT_TOKEN, else none)',
     },
-    'allow-url': { type: 'boolean', description: 'Fetch images from public addresses that clients name' },
+    'allow-url': { type: 'boolean', description: 'Fetch images from public addresses that clients send' },
     'log-level': {
       type: 'enum',
       options: LEVELS,

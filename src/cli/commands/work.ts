@@ -35,7 +35,7 @@ export default describeCommand({
       type: 'string',
       valueHint: 'SECONDS',
       default: '30',
-      description: 'How long a job stays with a worker that is not heard of',
+      description: 'How long a silent worker keeps its job',
     },
   },
   examples: [

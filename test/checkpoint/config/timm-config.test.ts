@@ -78,13 +78,13 @@ describe('the name', () => {
     expect(read({ architecture, pretrained_cfg: CFG }).config).toMatchObject(config);
   });
 
-  test("the caller's goes before it, with a warning", () => {
+  test("the caller's name overrides it, with a warning", () => {
     const fork = { architecture: 'my_vit', pretrained_cfg: CFG };
     const { config, arch, warnings } = timmConfig(fork, refuse, 'vit_base_patch16_gap_224');
     expect(config).toMatchObject({ num_heads: 16, global_pool: 'avg' });
     expect(arch).toBe('vit_base_patch16_gap_224');
     expect(warnings).toEqual([
-      'config.json names the architecture "my_vit": --arch vit_base_patch16_gap_224 goes before it',
+      'config.json names the architecture "my_vit": --arch vit_base_patch16_gap_224 overrides it',
     ]);
     expect(() => timmConfig(fork, refuse, 'resnet50')).toThrow('arch: expected a ViT, DeiT or Swin of timm');
   });
@@ -142,9 +142,9 @@ describe('model_args go before the name', () => {
     [{ pre_norm: true }, 'pre_norm: expected false, found true'],
     [{ in_chans: 1 }, 'in_chans: expected 3, found 1'],
     [{ qk_norm: true }, 'qk_norm: expected false'],
-    [{ block_fn: 'ResPostBlock' }, 'block_fn: expected nothing, found "ResPostBlock"'],
-    [{ img_size: [64, 32] }, 'img_size: expected a number or two that are equal'],
-    [{ a_new_one: 1 }, 'model_args: a_new_one: expected a key that is known, found 1'],
+    [{ block_fn: 'ResPostBlock' }, 'block_fn: expected null, found "ResPostBlock"'],
+    [{ img_size: [64, 32] }, 'img_size: expected one number or two equal numbers'],
+    [{ a_new_one: 1 }, 'model_args: a_new_one: expected a known key, found 1'],
   ])('%j is refused', (args, message) => {
     expect(() => withArgs(args)).toThrow(message);
   });
@@ -189,7 +189,10 @@ test.each([
   [{ model_args: 3 }, 'model_args: expected an object'],
   [{ pretrained_cfg: null, model_args: { depth: 1 } }, 'model_args: expected pretrained_cfg beside it'],
   [{ label_descriptions: { a: 'b' } }, 'label_descriptions: expected label_names'],
-  [{ label_names: ['a'], label_descriptions: {} }, 'label_descriptions: expected one of each of label_names'],
+  [
+    { label_names: ['a'], label_descriptions: {} },
+    'label_descriptions: expected one for each of label_names',
+  ],
   [{ label_names: { 0: 'a', 2: 'c' } }, 'label_names: expected a name for each number from 0, found gaps'],
 ])('%j is refused', (change, message) => {
   expect(() => read({ ...NEW, ...change })).toThrow(message);
@@ -218,7 +221,7 @@ describe('labels', () => {
 
 test('keys that neither knows are named', () => {
   expect(read({ ...NEW, my_notes: 1, pretrained_cfg: { ...CFG, my_tag: 2 } }).warnings).toEqual([
-    'config.json: keys that are not known were ignored: "my_tag", "my_notes"',
+    'config.json: unknown keys were ignored: "my_tag", "my_notes"',
   ]);
 });
 

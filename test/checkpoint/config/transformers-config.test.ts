@@ -69,7 +69,7 @@ describe('the model', () => {
       'model_type: expected one of vit, deit, swin, dinov2, dinov2_with_registers, vit_mae, vit_msn, ijepa, found "resnet"',
     ],
     [{ hidden_act: 'relu' }, 'hidden_act: expected one of gelu, '],
-    [{ image_size: [224, 192] }, 'image_size: expected a number or two that are equal, found [224, 192]'],
+    [{ image_size: [224, 192] }, 'image_size: expected one number or two equal numbers, found [224, 192]'],
   ])('%j is refused', (change, message) => {
     expect(() => read({ ...VIT, ...change }, SQUASHED)).toThrow(message);
   });
@@ -233,12 +233,15 @@ describe('how photos are prepared', () => {
   });
 
   test.each([
-    [{ do_flip_channel_order: true }, 'do_flip_channel_order: expected false, found true: blue before red'],
+    [
+      { do_flip_channel_order: true },
+      'do_flip_channel_order: expected false, found true: fqvit does not support BGR channel order',
+    ],
     [{ rescale_offset: true }, 'rescale_offset: expected false, found true'],
     [{ do_pad: true }, 'do_pad: expected false, found true'],
     [{ do_grayscale: true }, 'do_grayscale: expected false, found true'],
-    [{ do_something_new: true }, 'do_something_new: expected a key that is known, found true'],
-    [{ do_something_new: 1 }, 'do_something_new: expected a key that is known, found 1'],
+    [{ do_something_new: true }, 'do_something_new: expected a known key, found true'],
+    [{ do_something_new: 1 }, 'do_something_new: expected a known key, found 1'],
     [{ image_processor_type: 'ImageGPTImageProcessor' }, 'image_processor_type: expected one of'],
     [{ size: { shortest_edge: 224 } }, 'size: expected { height, width } of a square or a crop after it'],
     [{ size: { shortest_edge: 224, longest_edge: 500 } }, 'size: expected a number'],

@@ -208,7 +208,7 @@ describe('quality', () => {
     });
     const shown = renderPage(several, measured, ASSETS);
     shows(shown, '</b>same decisions as float');
-    shows(shown, '<dt>Logits</dt><dd>each class by itself (sigmoid)</dd>');
+    shows(shown, '<dt>Logits</dt><dd>multi-label classification (sigmoid)</dd>');
     for (const absent of ['Confused classes', 'Margin', 'Same class'])
       expect(shown.includes(absent)).toBe(false);
   });
