@@ -17,6 +17,7 @@ import { parseArgs } from 'node:util';
 import { setup } from '../../scripts/setup.mjs';
 import { compare, refusedByConfig } from './compare.mjs';
 import { environment } from './environment.mjs';
+import { keysWithoutVerdict } from './keys.mjs';
 import { Library, Reader } from './library.mjs';
 import { page } from './page.mjs';
 
@@ -58,11 +59,15 @@ for (const { key, verdict, reason, blind } of bad) {
     `${key}: ${verdict} ${reason ?? ''}${blind?.length ? `, does not show ${blind.join(', ')}` : ''}`,
   );
 }
-console.log(`${all.length} compared, ${bad.length} to look at`);
+const unjudged = ['transformers', 'transformers-4']
+  .filter((name) => options.library.includes(name))
+  .flatMap((name) => keysWithoutVerdict(environment(work, name)));
+for (const key of unjudged) console.log(`${key}: no verdict in src/checkpoint/config`);
+console.log(`${all.length} compared, ${bad.length + unjudged.length} to look at`);
 if (options.only === undefined && LIBRARIES.every((name) => name in versions)) {
   writeFileSync(join(root, 'docs/models.md'), page(all, versions));
 }
-process.exit(bad.length > 0 ? 1 : 0);
+process.exit(bad.length + unjudged.length > 0 ? 1 : 0);
 
 async function runLibrary(name) {
   const python = environment(work, name);
