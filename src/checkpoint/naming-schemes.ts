@@ -1,6 +1,7 @@
 /** Chooses one model in a file and gives its tensors canonical names. */
 
 import { CheckpointError, UsageError } from '../errors.js';
+import { missingOperation } from './missing-operations.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { isHead, SCHEMES } from './scheme-table.js';
@@ -247,15 +248,21 @@ export function takeTensors(
   file: string,
 ): Map<string, Tensor> {
   const wanted = new Set(names);
-  const missing = names.filter((name) => !tensors.has(name)).map(spelled);
+  const absent = names.filter((name) => !tensors.has(name));
+  const missing = absent.map(spelled);
   const unused = [...tensors].flatMap(([name, tensor]) => (wanted.has(name) ? [] : [tensor.name]));
   const extra = [...unused, ...unknown];
   const faults: string[] = [];
   if (missing.length > 0) faults.push(`${missing.length} missing: ${listed(missing)}`);
   if (extra.length > 0) faults.push(`${extra.length} not expected: ${listed(extra)}`);
   if (faults.length > 0) {
+    const code = missing.length > 0 ? 'CHECKPOINT_MISSING' : 'CHECKPOINT_EXTRA';
+    const operation = missingOperation(unknown, absent, (name) => tensors.has(name));
+    if (operation !== undefined) {
+      throw new CheckpointError(code, `${file}: this model is not supported: it has ${operation}`);
+    }
     throw new CheckpointError(
-      missing.length > 0 ? 'CHECKPOINT_MISSING' : 'CHECKPOINT_EXTRA',
+      code,
       `${file}: expected the ${names.length} tensors of ${model}, found ${tensors.size + unknown.length}; ${faults.join('; ')}`,
     );
   }

@@ -329,7 +329,7 @@ describe('a float Swin that cannot be used', () => {
       changed((shapes) => shapes.set('absolute_pos_embed', [1, 64, 16])),
       {},
       'CHECKPOINT_EXTRA',
-      '1 not expected: "absolute_pos_embed"',
+      'absolute position embeddings of a Swin, as tensor "absolute_pos_embed" shows',
     ],
     ...['layers.999999999.blocks.0.norm1.weight', 'layers.1.blocks.99999999999999999999.norm1.weight'].map(
       (name): (typeof cases)[number] => [

@@ -1,0 +1,49 @@
+/** What a model computes that fqvit does not, told by tensors that a DeiT, ViT or Swin does not have. */
+
+/** A pattern of names, without prefixes and numbers of blocks, and what it shows. */
+const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
+  [/\b(norm_pre|ln_pre|pre_layrnorm|pre_layernorm)\./, 'a LayerNorm before the first block (pre-norm)'],
+  [/\bmlp\.(fc1_[gx]|w12|w[123]|weights_in|gate_proj)\b/, 'SwiGLU'],
+  [/\b(rope|rope_embeddings|rotary_emb\w*)\b/, 'rotary position embeddings (RoPE)'],
+  [
+    /\b(logit_scale|cpb_mlp|continuous_position_bias_mlp|meta_mlp)\b/,
+    "Swin V2's cosine attention and continuous position bias",
+  ],
+  [/\b(rel_pos\w*|relative_position_bias\w*)\b/, 'relative positions in attention'],
+  [/\b(attn_pool|attentional_pool|attention_pool)\b|\bhead\.(probe|attention)\b/, 'attention pooling'],
+  [/\blambda_[qk]\d\b/, 'differential attention'],
+  [/\b(q_norm|k_norm|query_norm|key_norm)\b/, 'a norm of query and key'],
+  [/\b(attn|mlp)\.(norm|sub_norm|inner_attn_ln|ffn_ln)\b/, 'a LayerNorm inside attention and MLP'],
+  [
+    /\b(attns|ffns)\.\d+\.|\bblocks\.\d+\.in_(proj|norm)\b/,
+    'attention and MLP side by side (parallel blocks)',
+  ],
+  [/\bpatch_embed\.(backbone|conv\w*|stem)\b/, 'a convolutional stem'],
+  [/\b(absolute_pos_embed|position_embeddings)\b/, 'absolute position embeddings of a Swin'],
+];
+
+/**
+ * The operation that the first of these tensors shows that shows one.
+ *
+ * @param unknown names that no DeiT, ViT or Swin has
+ * @param missing names that it lacks, in canonical form
+ * @param present whether the file has a tensor, by its canonical name
+ */
+export function missingOperation(
+  unknown: readonly string[],
+  missing: readonly string[],
+  present: (canonical: string) => boolean,
+): string | undefined {
+  for (const [pattern, operation] of OPERATIONS) {
+    const name = unknown.find((one) => pattern.test(one));
+    if (name !== undefined) return `${operation}, as tensor ${JSON.stringify(name)} shows`;
+  }
+  const lacks = (name: string) => missing.includes(name);
+  if (lacks('blocks.0.norm1.bias') && present('blocks.0.norm1.weight'))
+    return 'RMSNorm, as its norms have no bias';
+  if (lacks('norm.weight') && lacks('norm.bias')) return 'no LayerNorm after the last block';
+  if (lacks('pos_embed') && missing.length === 1) {
+    return 'no position embeddings, or rotary ones (RoPE), as there is no pos_embed';
+  }
+  return undefined;
+}
