@@ -123,7 +123,7 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, file: string): VitSi
     classes: tensors.has('head.weight') ? size('head.weight', 0, ['classes', 'dim'], 'class') : 0,
   };
   const { shape } = tensors.get('blocks.0.mlp.fc2.weight')!;
-  if (2 * (shape[1] ?? 0) === sizes.mlpDim) {
+  if (shape[0] === sizes.dim && 2 * (shape[1] ?? 0) === sizes.mlpDim) {
     throw new CheckpointError(
       'CHECKPOINT_SHAPE',
       `${file}: this model is not supported: it has SwiGLU, as mlp.fc1 is twice as wide as mlp.fc2`,

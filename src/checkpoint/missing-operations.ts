@@ -38,12 +38,14 @@ export function missingOperation(
     const name = unknown.find((one) => pattern.test(one));
     if (name !== undefined) return `${operation}, as tensor ${JSON.stringify(name)} shows`;
   }
-  const lacks = (name: string) => missing.includes(name);
-  if (lacks('blocks.0.norm1.bias') && present('blocks.0.norm1.weight'))
+  // Nothing else may be missing: a damaged file lacks other tensors too.
+  const isNormBias = (name: string) => /(^|\.)(fc_)?norm\d?\.bias$/.test(name);
+  if (missing.length > 2 && missing.every(isNormBias) && !present('blocks.0.norm2.bias')) {
     return 'RMSNorm, as its norms have no bias';
-  if (lacks('norm.weight') && lacks('norm.bias')) return 'no LayerNorm after the last block';
-  if (lacks('pos_embed') && missing.length === 1) {
-    return 'no position embeddings, or rotary ones (RoPE), as there is no pos_embed';
+  }
+  if (missing.join() === 'norm.weight,norm.bias') return 'no LayerNorm after the last block';
+  if (missing.join() === 'pos_embed' && unknown.some((name) => name.endsWith('.gamma_1'))) {
+    return 'rotary position embeddings (RoPE), as there is no pos_embed';
   }
   return undefined;
 }

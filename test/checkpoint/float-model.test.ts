@@ -581,10 +581,10 @@ describe('a float model that cannot be used', () => {
     ],
     [
       'tensor too many',
-      changed((shapes) => shapes.set('blocks.0.attn.q_norm.weight', [16])),
+      changed((shapes) => shapes.set('blocks.0.attn.extra.weight', [16])),
       {},
       'CHECKPOINT_EXTRA',
-      'found 33; 1 not expected: "blocks.0.attn.q_norm.weight"',
+      'found 33; 1 not expected: "blocks.0.attn.extra.weight"',
     ],
     [
       'half a LayerScale',

@@ -49,7 +49,11 @@ describe('a refusal names the operation and not what is left over', () => {
       (shapes) => shapes.set('rope.freqs', [2, 2, 8]),
       'rotary position embeddings (RoPE), as tensor "rope.freqs" shows',
     ],
-    ['vit_small_patch16_dinov3', (shapes) => shapes.delete('pos_embed'), 'or rotary ones (RoPE)'],
+    [
+      'vit_small_patch16_dinov3',
+      (shapes) => shapes.set('blocks.0.gamma_1', [C]).delete('pos_embed'),
+      'rotary position embeddings (RoPE), as there is no pos_embed',
+    ],
     [
       'vit_base_patch16_siglip_224',
       (shapes) => shapes.set('attn_pool.latent', [1, 1, C]),
