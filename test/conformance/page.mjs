@@ -4,7 +4,7 @@
 const WIDTH = 110;
 
 /** Best first: a model has the verdict of its worst form. */
-const VERDICTS = ['equal', 'unfit', 'refused', 'library', 'WRONG', 'CRASH'];
+const VERDICTS = ['equal', 'torchvision', 'unfit', 'refused', 'library', 'WRONG', 'CRASH'];
 
 /**
  * @param results what `run.mjs` has found
@@ -94,10 +94,11 @@ function processorSection(results, transformers, old) {
     '',
     '## Image processors of transformers',
     ...paragraphs(
-      `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends: Pillow, and torchvision, whose resize ` +
-        `differs by up to two levels of 256. Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
+      `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends, Pillow and torchvision. ` +
+        `Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
         "*unfit*: the library's own pixels do not have the size that the model takes, and it stops; we give the model the same part of the photo at its own size, with a warning. " +
-        '*library*: the library has no such class or backend, or fails.',
+        '*library*: the library has no such class or backend, or fails. ' +
+        `*torchvision*: the same class with Pillow gives our pixels; torchvision, whose resize is another one and always begins with the width, differs by up to ${Math.round(farthest(results))} levels of 256.`,
     ),
     '',
     `| class | ${verdicts.join(' | ')} |`,
@@ -110,6 +111,13 @@ function processorSection(results, transformers, old) {
   const wrong = results.filter(({ verdict }) => ['WRONG', 'CRASH'].includes(verdict));
   if (wrong.length > 0) lines.push('', ...byReason(wrong.map((one) => ({ ...one, shown: one.key }))));
   return lines;
+}
+
+function farthest(results) {
+  return Math.max(
+    0,
+    ...results.filter(({ verdict }) => verdict === 'torchvision').map(({ difference }) => difference),
+  );
 }
 
 /** One entry a name where both versions agree, else one each. */
@@ -185,4 +193,15 @@ function wrapped(text, indent = '') {
     } else line += line === '' ? word : ` ${word}`;
   }
   return [...lines, line];
+}
+
+/** Where only torchvision's own resize differs: the same class with Pillow does not. */
+export function judged(results) {
+  const wrong = new Set(results.filter(({ verdict }) => verdict === 'WRONG').map(({ key }) => key));
+  const twin = (key) => key.replace('(torchvision)', '(pil)');
+  return results.map((result) =>
+    wrong.has(result.key) && twin(result.key) !== result.key && !wrong.has(twin(result.key))
+      ? { ...result, verdict: 'torchvision' }
+      : result,
+  );
 }

@@ -19,7 +19,7 @@ import { compare, refusedByConfig } from './compare.mjs';
 import { environment } from './environment.mjs';
 import { keysWithoutVerdict } from './keys.mjs';
 import { Library, Reader } from './library.mjs';
-import { page } from './page.mjs';
+import { judged, page } from './page.mjs';
 
 /** Models of two versions, and the image processors of both. */
 const LIBRARIES = ['timm', 'transformers', 'transformers-4', 'processors', 'processors-4'];
@@ -52,7 +52,7 @@ const versions = {};
 
 for (const library of options.library) await runLibrary(library);
 
-const all = [...known.values()];
+const all = judged([...known.values()]);
 const bad = all.filter(({ verdict, blind = [] }) => ['WRONG', 'CRASH'].includes(verdict) || blind.length > 0);
 for (const { key, verdict, reason, blind } of bad) {
   console.log(
