@@ -1,6 +1,7 @@
 // One model: made by the library, read by us, held against each other.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LibraryError } from './library.mjs';
 
 /** Largest difference of a logit, as a part of their deviation. */
 const TOLERANCE = 1e-3;
@@ -25,6 +26,7 @@ export async function compare({ library, reader }, request, folder, probe) {
   try {
     made = await library.ask('make', { ...request, folder });
   } catch (error) {
+    if (!(error instanceof LibraryError)) throw error;
     return { verdict: 'library', reason: error.message };
   }
   const found = await reader.read(folder, made.photos);

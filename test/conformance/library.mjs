@@ -38,6 +38,9 @@ class Process {
   }
 }
 
+/** What the library itself refuses or fails at. */
+export class LibraryError extends Error {}
+
 /** Makes models and says what is expected of them. */
 export class Library {
   #process;
@@ -47,13 +50,12 @@ export class Library {
     this.#process = new Process(command, [beside('serve.py')], env);
   }
 
-  /** What `serve.py` answers; throws what it says went wrong. */
+  /** What `serve.py` answers. @throws LibraryError what it says went wrong */
   async ask(op, request = {}) {
-    const { ok, error } = (await this.#process.request({ op, ...request }, 1800)) ?? {
-      error: 'Python ended',
-    };
-    if (error !== undefined) throw new Error(error);
-    return ok;
+    const answer = await this.#process.request({ op, ...request }, 1800);
+    if (answer === undefined) throw new Error('Python ended, or gave no answer within 1800 s');
+    if (answer.error !== undefined) throw new LibraryError(answer.error);
+    return answer.ok;
   }
 
   close() {

@@ -53,7 +53,10 @@ const versions = {};
 for (const library of options.library) await runLibrary(library);
 
 const all = judged([...known.values()]);
-const bad = all.filter(({ verdict, blind = [] }) => ['WRONG', 'CRASH'].includes(verdict) || blind.length > 0);
+const bad = all.filter(
+  ({ library, verdict, blind = [] }) =>
+    ['WRONG', 'CRASH'].includes(verdict) || blind.length > 0 || (library === 'timm' && verdict === 'library'),
+);
 for (const { key, verdict, reason, blind } of bad) {
   console.log(
     `${key}: ${verdict} ${reason ?? ''}${blind?.length ? `, does not show ${blind.join(', ')}` : ''}`,
