@@ -218,7 +218,7 @@ function archOfFile(
   });
 }
 
-/** What timm's training script was called with. */
+/** The arguments of timm's training script, as a config. */
 function trainingConfig(
   { arch, args }: FloatContainer,
   refuse: (message: string) => never,
@@ -227,7 +227,7 @@ function trainingConfig(
   return isTimm ? validateConfig(timmTraining(args, refuse), refuse) : undefined;
 }
 
-/** What an ONNX graph computes in one way only, whatever a config beside it says. */
+/** Keys that an ONNX graph decides; a config next to it must agree. */
 const COMPUTED = ['num_heads', 'layer_norm_eps', 'activation', 'global_pool'] as const;
 
 function expectSame(

@@ -1,6 +1,6 @@
-/** What a model computes that fqvit does not, told by tensors that a DeiT, ViT or Swin does not have. */
+/** Names an unsupported operation by the tensors that give it away. */
 
-/** A pattern of names, without prefixes and numbers of blocks, and what it shows. */
+/** Patterns of tensor names, and the operation that each shows. */
 const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
   [/\b(norm_pre|ln_pre|pre_layrnorm|pre_layernorm)\./, 'a LayerNorm before the first block (pre-norm)'],
   [/\bmlp\.(fc1_[gx]|w12|w[123]|weights_in|gate_proj)\b/, 'SwiGLU'],
@@ -23,10 +23,10 @@ const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
 ];
 
 /**
- * The operation that the first of these tensors shows that shows one.
+ * The operation that a model has and fqvit lacks; undefined if the tensors show none.
  *
- * @param unknown names that no DeiT, ViT or Swin has
- * @param missing names that it lacks, in canonical form
+ * @param unknown names of tensors that no DeiT, ViT or Swin has
+ * @param missing canonical names of tensors that the file lacks
  * @param present whether the file has a tensor, by its canonical name
  */
 export function missingOperation(
@@ -38,7 +38,7 @@ export function missingOperation(
     const name = unknown.find((one) => pattern.test(one));
     if (name !== undefined) return `${operation}, as tensor ${JSON.stringify(name)} shows`;
   }
-  // Nothing else may be missing: a damaged file lacks other tensors too.
+  // Only if nothing else is missing: a damaged file lacks other tensors too.
   const isNormBias = (name: string) => /(^|\.)(fc_)?norm\d?\.bias$/.test(name);
   if (missing.length > 2 && missing.every(isNormBias) && !present('blocks.0.norm2.bias')) {
     return 'RMSNorm, as its norms have no bias';

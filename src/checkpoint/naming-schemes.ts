@@ -125,7 +125,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
   return { family: scheme.family, tensors: found, own, unknown, spelled, weights, warnings };
 }
 
-/** A layer around the model that takes as many numbers as the head gives: `Linear(1000, n)` behind a whole classifier. */
+/** Refuses a layer after the model that reads its logits, such as `Linear(1000, n)` after a whole classifier. */
 function refuseSecondHead(
   head: Tensor | undefined,
   around: readonly string[],

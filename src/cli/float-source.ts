@@ -321,7 +321,7 @@ async function folderConfig(
   return translated;
 }
 
-/** Of JSON as deep as these files are; what lies deeper is not the same. */
+/** Compares JSON values to the depth that these files have; deeper values count as different. */
 function isSame(one: unknown, other: unknown, depth = 3): boolean {
   if (typeof one !== 'object' || typeof other !== 'object' || !one || !other || depth === 0)
     return one === other;

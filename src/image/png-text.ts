@@ -1,4 +1,5 @@
 import { ImageError } from '../errors.js';
+import { joined } from '../platform/joined.js';
 import { textAt } from './bytes.js';
 import type { Metadata } from './exif.js';
 import { InflateError, Inflater } from './inflate.js';
@@ -86,13 +87,7 @@ export class PngText {
     }
     if (length === MAX_TEXT)
       throw this.#tooMuch(`texts with EXIF or XMP of less than ${MAX_TEXT} bytes, found a longer one`);
-    const text = new Uint8Array(length);
-    let at = 0;
-    for (const run of runs) {
-      text.set(run, at);
-      at += run.length;
-    }
-    return text;
+    return joined(runs, length);
   }
 
   #tooMuch(expected: string): ImageError {

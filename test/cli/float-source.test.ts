@@ -1,23 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { exported, outside } from '../checkpoint/onnx/support.js';
-import { renamed, VIT_RENAMINGS } from '../checkpoint/renamed.js';
 import { FakeHub } from '../hub/server.js';
-import { tinyModel } from '../support/tiny-model.js';
 import { fqvit, Scratch } from './support.js';
+import { CONFIG, tensors } from './transformers-model.js';
 
 const scratch = new Scratch();
 const { photos } = scratch.fill();
-const CONFIG = {
-  model_type: 'vit',
-  image_size: 16,
-  patch_size: 8,
-  num_attention_heads: 2,
-  layer_norm_eps: 1e-6,
-  id2label: { 0: 'red', 1: 'green', 2: 'blue' },
-};
 const PREPROCESSOR = {
   size: 20,
   crop_size: 16,
@@ -26,10 +17,6 @@ const PREPROCESSOR = {
   image_mean: [0.4, 0.5, 0.6],
   image_std: [0.2, 0.2, 0.2],
 };
-const tensors: Tensor[] = renamed(
-  readSafetensors(tinyModel()).tensors.values(),
-  VIT_RENAMINGS['Hugging Face ViT'],
-);
 const whole = writeSafetensors(tensors, { format: 'pt' });
 
 /** What transformers saves. */

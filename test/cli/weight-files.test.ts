@@ -8,23 +8,12 @@ import { saved, savedNested } from '../checkpoint/torch/raw-torch.js';
 import { FakeHub } from '../hub/server.js';
 import { tinyModel } from '../support/tiny-model.js';
 import { fqvit, Scratch } from './support.js';
+import { CONFIG, tensors } from './transformers-model.js';
 
 const scratch = new Scratch();
 const { photos } = scratch.fill();
-const CONFIG = {
-  model_type: 'vit',
-  image_size: 16,
-  patch_size: 8,
-  num_attention_heads: 2,
-  layer_norm_eps: 1e-6,
-  id2label: { 0: 'red', 1: 'green', 2: 'blue' },
-};
 const PREPROCESSOR = { size: 16, resample: 3, image_mean: [0.4, 0.5, 0.6], image_std: [0.2, 0.2, 0.2] };
 const configs = { 'config.json': CONFIG, 'preprocessor_config.json': PREPROCESSOR };
-const tensors: Tensor[] = renamed(
-  readSafetensors(tinyModel()).tensors.values(),
-  VIT_RENAMINGS['Hugging Face ViT'],
-);
 const whole = writeSafetensors(tensors, {});
 const pickled = saved(tensors);
 const junk = new Uint8Array(5);

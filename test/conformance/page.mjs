@@ -126,10 +126,8 @@ function bothVersions(results, { old, shown }) {
   return [...grouped(results, ({ name }) => name)].flatMap(([name, list]) => {
     const verdicts = grouped(list, (one) => `${one.verdict} ${reasonOf(one)}`);
     if (verdicts.size === 1) return [{ ...list[0], shown: shown(name) }];
-    return list.map((one) => ({
-      ...one,
-      shown: `${shown(name)} (${one.library.endsWith('-4') ? old : 'transformers 5'})`,
-    }));
+    const version = ({ library }) => (library.endsWith('-4') ? old : 'transformers 5');
+    return list.map((one) => ({ ...one, shown: `${shown(name)} (${version(one)})` }));
   });
 }
 

@@ -50,7 +50,8 @@ const build = digest(
 const known = earlier();
 const versions = {};
 
-for (const library of options.library) await runLibrary(library);
+const { library: libraries } = options;
+for (const name of libraries) await runLibrary(name);
 
 const all = judged([...known.values()]);
 const bad = all.filter(
@@ -63,7 +64,7 @@ for (const { key, verdict, reason, blind } of bad) {
   );
 }
 const unjudged = ['transformers', 'transformers-4']
-  .filter((name) => options.library.includes(name))
+  .filter((name) => libraries.includes(name))
   .flatMap((name) => keysWithoutVerdict(environment(work, name)));
 for (const key of unjudged) console.log(`${key}: no verdict in src/checkpoint/config`);
 console.log(`${all.length} compared, ${bad.length + unjudged.length} to look at`);

@@ -6,10 +6,8 @@ import { shown } from '../shown.js';
 import { type KnownArchitecture, timmArchitecture } from '../timm-architectures.js';
 import { MODEL_ARGS, PRETRAINED_CFG, TIMM_CONFIG } from './timm-keys.js';
 import type { TranslatedConfig } from './transformers-config.js';
+import { type Json, type Refuse, side, told } from './values.js';
 import { ignoredKeys, judge } from './verdicts.js';
-
-type Json = Readonly<Record<string, unknown>>;
-type Refuse = (message: string) => never;
 
 /** timm's defaults for pretrained_cfg (`PretrainedCfg`). */
 const DEFAULTS = {
@@ -62,10 +60,9 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
     num_classes: classes(args.num_classes, json.num_classes ?? cfg.num_classes, refuse),
     ...labels(json, cfg, refuse),
   };
-  const told = Object.entries(config).filter(([, value]) => value !== undefined);
   const hasItsWidth = args.embed_dim == null || args.embed_dim === known.dim;
   return {
-    config: Object.fromEntries(told),
+    config: told(config),
     warnings: [
       ...ignoredKeys(ignored, 'config.json'),
       ...(named.split('.')[0] === known.name || arch === undefined
@@ -77,9 +74,9 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
 }
 
 /**
- * What timm's training script was called with, where that is not as the name of its model says.
+ * The arguments of timm's training script that differ from what the name of its model says.
  *
- * @param args as its checkpoints have them: those of `train.py`, with the name in `model`
+ * @param args those that `train.py` saves in its checkpoints, with the name in `model`
  */
 export function timmTraining(
   args: Json,
@@ -93,12 +90,11 @@ export function timmTraining(
   const asNamed: Json = architecture(known, {}, undefined, inModel, refuse);
   const asBuilt = architecture(known, { ...ofModel, global_pool: pool }, undefined, inModel, refuse);
   const size = args.input_size == null ? args.img_size : undefined;
-  const told = {
+  return told({
     ...Object.fromEntries(Object.entries(asBuilt).filter(([key, value]) => value !== asNamed[key])),
     image_size: imageSize(size, args.input_size, refuse, refuse),
     ...Object.fromEntries(Object.keys(DEFAULTS).map((key) => [key, args[key] || undefined])),
-  };
-  return Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined));
+  });
 }
 
 function architecture(
@@ -111,13 +107,13 @@ function architecture(
   const isSwin = known.family === 'swin';
   const pool = pooling(args.global_pool, isSwin, inArgs);
   const named = isSwin || known.pool?.startsWith('mean') ? 'avg' : 'token';
-  // timm writes it there and builds the model without it
+  // timm writes the top-level key but does not build the model from it
   const ofModel = pooling(topPool, isSwin, refuse) ?? pool ?? named;
   if (ofModel !== (pool ?? named)) {
     const source = pool === undefined ? `timm builds ${known.name}` : 'model_args says';
     refuse(`global_pool: expected ${shown(pool ?? named)}, as ${source}, found ${shown(ofModel)}`);
   }
-  // without a word of it, fc_norm shows that the head reads a mean
+  // if nothing says the pooling, fc_norm in the tensors shows a mean
   const isTold = pool !== undefined || topPool != null || named === 'avg' || args.fc_norm === true;
   // the tensors of a Swin show its heads
   const heads = args.num_heads ?? (isSwin ? undefined : known.heads);
@@ -126,9 +122,9 @@ function architecture(
     num_heads: Array.isArray(heads) ? heads[0] : heads,
     depth: args.depths ?? args.depth ?? undefined,
     qkv_bias: args.qkv_bias ?? undefined,
-    // timm resamples the tensors of another size
-    patch_size: square(args.patch_size ?? known.patchSize, 'patch_size', inArgs),
-    window_size: isSwin ? square(args.window_size ?? known.window, 'window_size', inArgs) : undefined,
+    // timm would resample tensors of another size
+    patch_size: side(args.patch_size ?? known.patchSize, 'patch_size', inArgs),
+    window_size: isSwin ? side(args.window_size ?? known.window, 'window_size', inArgs) : undefined,
     activation: args.act_layer == null ? (known.gelu ?? 'exact') : activation(args.act_layer, inArgs),
     layer_norm_eps: args.norm_layer == null ? known.layerNormEps : namedNorm(args.norm_layer, inArgs),
     global_pool: isSwin || !isTold ? undefined : ofModel,
@@ -156,8 +152,9 @@ function namedNorm(value: unknown, refuse: Refuse): number {
 
 function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unknown>> {
   // timm treats false, 0 and empty values as absent
-  const told = Object.entries(DEFAULTS).map(([key, usual]) => [key, cfg[key] || usual]);
-  const prepared = Object.fromEntries(told);
+  const prepared = Object.fromEntries(
+    Object.entries(DEFAULTS).map(([key, usual]) => [key, cfg[key] || usual]),
+  );
   const mode = prepared.crop_mode;
   if (mode === 'center' || mode === 'squash') return prepared;
   return refuse(`crop_mode: expected "center" or "squash", found ${shown(mode)}`);
@@ -172,19 +169,13 @@ function imageSize(ofModel: unknown, inputSize: unknown, inArgs: Refuse, inCfg: 
     }
     if (ofModel == null) return height;
   }
-  return ofModel == null ? undefined : square(ofModel, 'img_size', inArgs);
+  return ofModel == null ? undefined : side(ofModel, 'img_size', inArgs);
 }
 
-/** timm drops a head of another number of classes. */
+/** timm drops a head with another number of classes, so the two must agree. */
 function classes(ofModel: unknown, ofWeights: unknown, refuse: Refuse): unknown {
   if (ofModel == null || ofWeights == null || ofModel === ofWeights) return ofModel ?? ofWeights ?? undefined;
   return refuse(`num_classes: expected ${shown(ofModel)}, as model_args says, found ${shown(ofWeights)}`);
-}
-
-function square(value: unknown, key: string, refuse: Refuse): unknown {
-  if (!Array.isArray(value)) return value;
-  if (value.length === 2 && value[0] === value[1]) return value[0];
-  return refuse(`${key}: expected one number or two equal numbers, found ${shown(value)}`);
 }
 
 /** The descriptions of `label_names`, else the names themselves; names that are WordNet ids are kept with their descriptions. */

@@ -15,10 +15,8 @@ import {
   TRANSFORMERS_CONFIG,
   UNSUPPORTED,
 } from './transformers-keys.js';
+import { type Json, type Refuse, side, told } from './values.js';
 import { ignoredKeys, judge } from './verdicts.js';
-
-type Json = Readonly<Record<string, unknown>>;
-type Refuse = (message: string) => never;
 
 /** Functions of transformers' `ACT2FN` that are GELUs. */
 const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']>>> = {
@@ -96,8 +94,7 @@ export function transformersConfig(
     labels: labels(config.id2label, warnings, refuse),
     ...prepared,
   };
-  const told = Object.entries(translated).filter(([, value]) => value !== undefined);
-  return { config: Object.fromEntries(told), warnings };
+  return { config: told(translated), warnings };
 }
 
 /** The table's entry for a name from the file, which may be any value. */
@@ -139,14 +136,6 @@ function labels(value: unknown, warnings: string[], refuse: Refuse): readonly un
     return undefined;
   }
   return found.every((label, index) => label === `LABEL_${index}`) ? undefined : found;
-}
-
-/** One number, or two equal numbers. */
-function side(value: unknown, key: string, refuse: Refuse): unknown {
-  if (!Array.isArray(value)) return value;
-  return value.length === 2 && value[0] === value[1]
-    ? value[0]
-    : refuse(`${key}: expected one number or two equal numbers, found ${shown(value)}`);
 }
 
 /** config.json may name the image processor if preprocessor_config.json does not. */

@@ -52,7 +52,7 @@ export function readTorch(
   return { tensors, nested, arch, args: argumentsOf(root as ReadonlyMap<string, unknown>) };
 }
 
-/** What the script was called with, as JSON has it; dictionaries in it too, but not those in them. */
+/** The script's arguments as plain objects, two levels deep. */
 function argumentsOf(root: ReadonlyMap<string, unknown>): Readonly<Record<string, unknown>> | undefined {
   const args = root.get('args');
   const attributes = args instanceof Namespace ? args.attributes : args;
