@@ -69,7 +69,7 @@ await bundle(
   },
   { dir: 'dist/browser', format: 'esm', minify: true, chunkFileNames: '[name].js' },
 );
-for (const name of [...MODULES, 'mozjpeg_dec', 'webp_dec'])
+for (const name of [...MODULES, 'jpeg', 'webp'])
   copyFileSync(`wasm/${name}.wasm`, `dist/browser/${name}.wasm`);
 // npm does it where the package is installed; in a clone `npx fqvit` runs the file as it is
 chmodSync('dist/cli/main.js', 0o755);

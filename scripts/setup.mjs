@@ -34,7 +34,7 @@ export function setup() {
     return inputs.some((input) => newest(input) > built);
   };
   const kernels = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'];
-  const modules = [...kernels.map((name) => `fqvit.${name}`), 'mozjpeg_dec', 'webp_dec'];
+  const modules = [...kernels.map((name) => `fqvit.${name}`), 'jpeg', 'webp'];
   if (
     stale(
       modules.map((name) => `wasm/${name}.wasm`),

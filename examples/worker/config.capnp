@@ -14,7 +14,7 @@ const worker :Workerd.Worker = (
     (name = "fqvit.relaxed.wasm", wasm = embed "dist/fqvit.relaxed.wasm"),
     (name = "fqvit.scalar.wasm", wasm = embed "dist/fqvit.scalar.wasm"),
     (name = "fqvit.simd.wasm", wasm = embed "dist/fqvit.simd.wasm"),
-    (name = "mozjpeg_dec.wasm", wasm = embed "dist/mozjpeg_dec.wasm"),
-    (name = "webp_dec.wasm", wasm = embed "dist/webp_dec.wasm"),
+    (name = "jpeg.wasm", wasm = embed "dist/jpeg.wasm"),
+    (name = "webp.wasm", wasm = embed "dist/webp.wasm"),
   ],
 );

@@ -2,9 +2,9 @@ import { RuntimeError } from '../errors.js';
 
 /** Gives the compiled decoders; how depends on the platform (files, fetch, static imports). */
 export interface CodecModules {
-  /** `@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm` */
+  /** `wasm/jpeg.wasm` */
   jpeg(): Promise<WebAssembly.Module>;
-  /** `@jsquash/webp/codec/dec/webp_dec.wasm` */
+  /** `wasm/webp.wasm` */
   webp(): Promise<WebAssembly.Module>;
 }
 
@@ -14,17 +14,15 @@ export interface ImageCodecs {
   webp: Codec;
 }
 
-/** RGBA pixels as a decoder gives them, and what it had to say about the file. */
+/** RGB pixels as a decoder gives them, and what it had to say about the file. */
 export interface Decoded {
-  width: number;
-  height: number;
-  /** `[height, width, 4]`. */
-  data: Uint8ClampedArray;
-  /** Lines that the decoder printed: libjpeg prints the first warning of a file. */
-  warnings: string[];
+  /** `[height, width, 3]`. */
+  data: Uint8Array;
+  /** The first warning of libjpeg; empty if there was none. */
+  warning: string;
 }
 
-/** A decoder that threw or gave nothing. `detail` is what it printed last, or how it died. */
+/** A decoder that gave up. `detail` is what it said last, or how it died. */
 export class CodecFailure extends Error {
   override name = 'CodecFailure';
   constructor(
@@ -33,107 +31,161 @@ export class CodecFailure extends Error {
   ) {
     super(detail, options);
   }
+
+  /** Whether the picture needs more memory than it may take or the machine has; else its bytes are at fault. */
+  get outOfMemory(): boolean {
+    return /^(out of memory|insufficient memory)/i.test(this.detail);
+  }
 }
 
-/** The parts of an Emscripten module that are used here. */
-interface EmscriptenModule {
-  decode(
-    bytes: Uint8Array,
-    ...rest: unknown[]
-  ): { width: number; height: number; data: Uint8ClampedArray } | null;
-  HEAPU8: Uint8Array;
+/** What codecs/jpeg.c and codecs/webp.c export. */
+interface CodecExports {
+  alloc(length: number): number;
+  free(pointer: number): void;
+  decode(pointer: number, length: number, width: number, height: number): number | undefined;
+  /** Where the warning stands whose length `decode` has given. */
+  warning?(): number;
+  /** major · 1,000,000 + minor · 1,000 + patch of the library inside. */
+  version(): number;
 }
-type EmscriptenFactory = (options: object) => Promise<EmscriptenModule>;
 
-/** Linear memory never shrinks: an instance that a large picture has blown up is not kept. */
+const PAGE = 2 ** 16;
+/** What the modules are linked with: scripts/build-codecs.mjs. */
+const INITIAL_BYTES = 2 ** 20;
+/** Linear memory never shrinks: what a large picture has blown up is not kept. */
 const KEEP_BYTES = 64 * 2 ** 20;
+/** No picture of 100 million pixels needs more. */
+const DEFAULT_MAX_BYTES = 2 ** 30;
+
+/** A decoder and its memory. After anything has been thrown, nobody knows the state of either: it is not used again. */
+class Instance {
+  readonly #memory: WebAssembly.Memory;
+  readonly #exports: CodecExports;
+  /** What the module has given of the picture. */
+  #data: Uint8Array = new Uint8Array(0);
+  #filled = 0;
+
+  constructor(
+    module: WebAssembly.Module,
+    readonly maxBytes: number,
+  ) {
+    this.#memory = new WebAssembly.Memory({ initial: INITIAL_BYTES / PAGE, maximum: maxBytes / PAGE });
+    const fail = (at: number, length: number) => {
+      throw new CodecFailure(this.#text(at, length));
+    };
+    const emit = (at: number, length: number) => {
+      this.#data.set(this.#view(at, length), this.#filled);
+      this.#filled += length;
+    };
+    const imports = { env: { memory: this.#memory, fail, emit } };
+    this.#exports = new WebAssembly.Instance(module, imports).exports as unknown as CodecExports;
+  }
+
+  get bytes(): number {
+    return this.#memory.buffer.byteLength;
+  }
+
+  get version(): number {
+    return this.#exports.version();
+  }
+
+  /** Fills `data` with the rows of the picture; gives the first warning, empty if there was none. */
+  decode(bytes: Uint8Array, width: number, height: number, data: Uint8Array): string {
+    this.#data = data;
+    this.#filled = 0;
+    const input = this.#exports.alloc(bytes.length);
+    this.#view(input, bytes.length).set(bytes);
+    const warned = this.#exports.decode(input, bytes.length, width, height) ?? 0;
+    if (this.#filled !== data.length) throw new CodecFailure('the picture is incomplete');
+    this.#exports.free(input);
+    this.#data = new Uint8Array(0);
+    return warned === 0 ? '' : this.#text(this.#exports.warning!(), warned);
+  }
+
+  #view(at: number, length: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, at >>> 0, length >>> 0);
+  }
+
+  #text(at: number, length: number): string {
+    return String.fromCharCode(...this.#view(at, length));
+  }
+}
 
 /**
- * A WebAssembly decoder that is instantiated on first use and thrown away when it throws: what such a call had
- * allocated is never freed, and after some 300 of them the instance would die. A new one takes 3 ms.
+ * A WebAssembly decoder that is compiled on first use. Its instance is kept for the next picture only if it is small and had nothing
+ * to say against the last one: a refusal, a warning or a trap leaves it in a state that nobody knows. A new one takes some 0.1 ms.
  */
 export class Codec {
-  readonly #factory: () => Promise<{ default: unknown }>;
-  readonly #module: () => Promise<WebAssembly.Module>;
-  #compiled: Promise<WebAssembly.Module> | undefined;
-  #starting: Promise<void> | undefined;
-  #instance: EmscriptenModule | undefined;
-  #printed: string[] = [];
+  readonly #load: () => Promise<WebAssembly.Module>;
+  #module: Promise<WebAssembly.Module> | undefined;
+  #kept: Instance | undefined;
 
-  constructor(factory: () => Promise<{ default: unknown }>, module: () => Promise<WebAssembly.Module>) {
-    this.#factory = factory;
-    this.#module = module;
+  constructor(load: () => Promise<WebAssembly.Module>) {
+    this.#load = load;
   }
 
   /**
    * Decodes one file. Safe to call again before an earlier call has ended.
    *
-   * @param options further arguments of the codec's own `decode`
+   * @param width as the file's header says; the decoder fails where it reads another size
+   * @param maxBytes of memory that the decoder may take for the file and its own work; 64 MiB are always granted
    * @throws {CodecFailure} if the decoder refuses the bytes; {@link RuntimeError} `CODEC_MISSING` if there is none
    */
-  async decode(bytes: Uint8Array, ...options: unknown[]): Promise<Decoded> {
-    while (this.#instance === undefined) {
-      this.#starting ??= this.#start().finally(() => {
-        this.#starting = undefined;
-      });
-      await this.#starting;
-    }
+  async decode(
+    bytes: Uint8Array,
+    width: number,
+    height: number,
+    maxBytes: number = DEFAULT_MAX_BYTES,
+  ): Promise<Decoded> {
+    const module = await this.#compiled();
     // Nothing is awaited from here on, so no other call can come between.
-    const instance = this.#instance;
-    this.#instance = undefined;
-    this.#printed = [];
-    let image: ReturnType<EmscriptenModule['decode']>;
-    try {
-      image = instance.decode(bytes, ...options);
-    } catch (cause) {
-      throw new CodecFailure(this.#printed.at(-1) ?? describe(cause), { cause });
-    }
-    if (instance.HEAPU8.length <= KEEP_BYTES) this.#instance = instance;
-    if (image === null) throw new CodecFailure('no picture came out');
-    return { width: image.width, height: image.height, data: image.data, warnings: this.#printed };
+    const data = orFailure(() => new Uint8Array(width * height * 3), OUT_OF_MEMORY);
+    const instance = this.#take(module, Math.max(KEEP_BYTES, Math.ceil(maxBytes / PAGE) * PAGE));
+    const warning = orFailure(() => instance.decode(bytes, width, height, data));
+    if (warning === '' && instance.bytes <= KEEP_BYTES) this.#kept = instance;
+    return { data, warning };
   }
 
-  async #start(): Promise<void> {
-    try {
-      this.#compiled ??= this.#module();
-      const [{ default: factory }, module] = await Promise.all([this.#factory(), this.#compiled]);
-      const print = (line: string) => this.#printed.push(line);
-      this.#instance = await (factory as EmscriptenFactory)({
-        noInitialRun: true,
-        print,
-        printErr: print,
-        instantiateWasm(imports: WebAssembly.Imports, receive: (instance: WebAssembly.Instance) => void) {
-          const instance = new WebAssembly.Instance(module, imports);
-          receive(instance);
-          return instance.exports;
-        },
-      });
-    } catch (cause) {
-      this.#compiled = undefined;
-      throw new RuntimeError('CODEC_MISSING', `image decoder: cannot be loaded: ${describe(cause)}`, {
-        cause,
-      });
-    }
+  /** The version of the library inside, as its sources say: `3.1.3`. */
+  async version(): Promise<string> {
+    const { version } = this.#take(await this.#compiled(), KEEP_BYTES);
+    return `${Math.floor(version / 1e6)}.${Math.floor(version / 1e3) % 1e3}.${version % 1e3}`;
+  }
+
+  #take(module: WebAssembly.Module, maxBytes: number): Instance {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept?.maxBytes === maxBytes) return kept;
+    return orFailure(() => new Instance(module, maxBytes), OUT_OF_MEMORY);
+  }
+
+  #compiled(): Promise<WebAssembly.Module> {
+    this.#module ??= this.#load().catch((cause) => {
+      this.#module = undefined;
+      const message = `image decoder: cannot be loaded: ${describe(cause)}`;
+      throw new RuntimeError('CODEC_MISSING', message, { cause });
+    });
+    return this.#module;
   }
 }
 
 /** The decoders over compiled modules that the platform provides. Nothing is loaded before the first picture. */
 export function createImageCodecs(modules: CodecModules): ImageCodecs {
-  return {
-    jpeg: new Codec(
-      () => import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js'),
-      () => modules.jpeg(),
-    ),
-    webp: new Codec(
-      () => import('@jsquash/webp/codec/dec/webp_dec.js'),
-      () => modules.webp(),
-    ),
-  };
+  return { jpeg: new Codec(() => modules.jpeg()), webp: new Codec(() => modules.webp()) };
 }
 
-/** Emscripten throws numbers (C++ exceptions) and objects that are no errors (`ExitStatus`). */
+const OUT_OF_MEMORY = 'out of memory';
+
+/** Engines throw errors of their own: for memory that there is not, and when a decoder traps. */
+function orFailure<T>(work: () => T, detail?: string): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof CodecFailure) throw cause;
+    throw new CodecFailure(detail ?? describe(cause), { cause });
+  }
+}
+
 function describe(thrown: unknown): string {
-  if (typeof thrown === 'number') return 'the decoder ran out of memory';
-  const message = (thrown as { message?: unknown } | undefined)?.message;
-  return typeof message === 'string' ? message : String(thrown);
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -4,6 +4,6 @@ import { createImageCodecs } from './codec.js';
 
 /** The decoders that calls share when none are given to them, each fetched on first use. */
 export const sharedCodecs = createImageCodecs({
-  jpeg: async () => compile(await fetchWasm(new URL('../../wasm/mozjpeg_dec.wasm', import.meta.url))),
-  webp: async () => compile(await fetchWasm(new URL('../../wasm/webp_dec.wasm', import.meta.url))),
+  jpeg: async () => compile(await fetchWasm(new URL('../../wasm/jpeg.wasm', import.meta.url))),
+  webp: async () => compile(await fetchWasm(new URL('../../wasm/webp.wasm', import.meta.url))),
 });

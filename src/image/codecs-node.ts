@@ -7,8 +7,8 @@ async function compile(file: string): Promise<WebAssembly.Module> {
 
 /** The decoders as files of the package: Node, Deno and Bun. */
 export const nodeCodecModules: CodecModules = {
-  jpeg: () => compile('mozjpeg_dec.wasm'),
-  webp: () => compile('webp_dec.wasm'),
+  jpeg: () => compile('jpeg.wasm'),
+  webp: () => compile('webp.wasm'),
 };
 
 /** The decoders that calls share when none are given to them. */

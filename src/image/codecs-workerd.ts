@@ -1,5 +1,5 @@
-import jpeg from '../../wasm/mozjpeg_dec.wasm';
-import webp from '../../wasm/webp_dec.wasm';
+import jpeg from '../../wasm/jpeg.wasm';
+import webp from '../../wasm/webp.wasm';
 import { createImageCodecs } from './codec.js';
 
 /** The decoders that calls share when none are given to them, compiled when the worker is deployed. */

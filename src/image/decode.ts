@@ -23,8 +23,8 @@ export interface DecodeOptions {
  * Decodes a JPEG, PNG or WebP to RGB, whatever the file is called.
  *
  * Gives the bytes of Pillow 13.0's `ImageOps.exif_transpose(Image.open(file)).convert('RGB')`: alpha is dropped without
- * compositing, colour profiles are ignored, the orientation is taken from wherever Pillow takes it. Exceptions: of 16-bit grey PNG the
- * high byte of each sample is taken, as of all other 16-bit PNGs; JPEGs with 4:4:0 chroma differ by up to 2. Pillow fills in what is missing of some
+ * compositing, colour profiles are ignored, the orientation is taken from wherever Pillow takes it. Exception: of 16-bit grey PNG the
+ * high byte of each sample is taken, as of all other 16-bit PNGs. Pillow fills in what is missing of some
  * pictures; here each pixel has to come from data. How a file ends does not matter as long as all of them are there.
  *
  * @example

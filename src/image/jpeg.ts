@@ -4,13 +4,11 @@ import { orientationOf } from './exif.js';
 import { checkScans } from './jpeg-scans.js';
 import { readJpegStructure } from './jpeg-structure.js';
 import type { ImageContext } from './limits.js';
-import { dropAlpha } from './rgb.js';
 import type { StoredImage } from './types.js';
 
 /**
- * Decodes a JPEG with mozjpeg at libjpeg-turbo's defaults (accurate integer DCT, fancy upsampling), which gives
- * Pillow's bytes; only where the chroma is halved vertically alone (4:4:0) they differ, by up to 2. A grey file gives
- * three equal channels. Embedded colour profiles are ignored, as Pillow does.
+ * Decodes a JPEG with libjpeg-turbo at its defaults (accurate integer DCT, fancy upsampling), which gives Pillow's
+ * bytes. A grey file gives three equal channels. Embedded colour profiles are ignored, as Pillow does.
  *
  * What counts is that every pixel came from data, not how the file ends: the end-of-image marker may be missing, and anything may follow.
  *
@@ -28,28 +26,22 @@ export async function decodeJpeg(
   if (!closed) checkScans(structure, file);
   let decoded: Decoded;
   try {
-    decoded = await codec.decode(picture, false);
+    decoded = await codec.decode(picture, width, height);
   } catch (cause) {
     if (!(cause instanceof CodecFailure)) throw cause;
-    throw new ImageError(refusalCode(cause.detail), `${file}: the JPEG cannot be decoded: ${cause.detail}`, {
-      cause,
-    });
+    throw new ImageError(refusalCode(cause), `${file}: the JPEG cannot be decoded: ${cause.detail}`, { cause });
   }
-  if (decoded.width !== width || decoded.height !== height)
-    throw new ImageError(
-      'IMAGE_DAMAGED',
-      `${file}: the JPEG header says ${width}×${height}, ${decoded.width}×${decoded.height} came out`,
-    );
-  for (const warning of decoded.warnings) checkWarning(warning, file);
+  const { data, warning } = decoded;
+  checkWarning(warning, file);
   // A harmless warning hides all that come after it.
-  if (closed && decoded.warnings.length > 0) checkScans(structure, file);
-  return { image: dropAlpha(decoded), orientation: orientationOf(metadata) };
+  if (closed && warning !== '') checkScans(structure, file);
+  return { image: { width, height, data }, orientation: orientationOf(metadata) };
 }
 
 /** What libjpeg's last words mean. */
-function refusalCode(words: string): string {
-  if (/memory|maximum supported/i.test(words)) return 'IMAGE_TOO_LARGE';
-  return /not implemented|unsupported/i.test(words) ? 'IMAGE_UNSUPPORTED' : 'IMAGE_DAMAGED';
+function refusalCode({ outOfMemory, detail }: CodecFailure): string {
+  if (outOfMemory || /maximum supported/i.test(detail)) return 'IMAGE_TOO_LARGE';
+  return /not implemented|unsupported/i.test(detail) ? 'IMAGE_UNSUPPORTED' : 'IMAGE_DAMAGED';
 }
 
 /**
