@@ -1,4 +1,6 @@
 /* What CMake would write. */
+#define PACKAGE_NAME "libjpeg-turbo"
+#define VERSION ""
 #define BUILD ""
 #define HIDDEN
 #define INLINE inline __attribute__((always_inline))

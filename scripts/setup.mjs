@@ -34,11 +34,11 @@ export function setup() {
     return inputs.some((input) => newest(input) > built);
   };
   const kernels = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'];
-  const modules = [...kernels.map((name) => `fqvit.${name}`), 'jpeg', 'webp'];
+  const modules = [...kernels.map((name) => `fqvit.${name}`), 'jpeg', 'jpeg-encode', 'webp'];
   if (
     stale(
       modules.map((name) => `wasm/${name}.wasm`),
-      ['assembly', 'asconfig.json', 'scripts/copy-codecs.mjs'],
+      ['assembly', 'asconfig.json', 'codecs', 'scripts/copy-codecs.mjs'],
     )
   )
     npm('run', '--silent', 'build:wasm');

@@ -1,13 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import encode, { init } from '@jsquash/jpeg/encode.js';
 import { resize } from '../../image/resize.js';
 
 /** Pixels of a side. */
 const SIDE = 96;
 const QUALITY = 70;
 
-let ready: Promise<void> | undefined;
+/** What codecs/jpeg-encode.c exports. */
+interface EncoderExports {
+  alloc(length: number): number;
+  encode(pointer: number, width: number, height: number, quality: number): void;
+}
+
+let compiled: Promise<WebAssembly.Module> | undefined;
 
 /**
  * A small JPEG of what a model saw, as a data URL of some 4 kB.
@@ -15,25 +19,29 @@ let ready: Promise<void> | undefined;
  * @param pixels uint8 `[side, side, 3]`
  */
 export async function thumbnail(pixels: Uint8Array, side: number): Promise<string> {
-  ready ??= start();
-  await ready;
+  compiled ??= readFile(new URL('../../../wasm/jpeg-encode.wasm', import.meta.url)).then((bytes) =>
+    WebAssembly.compile(bytes),
+  );
   const size = Math.min(side, SIDE);
   const { data } = resize({ width: side, height: side, data: pixels }, size, size, 'bilinear');
-  const image = { width: size, height: size, data: withAlpha(data), colorSpace: 'srgb' as const };
-  const jpeg = await encode(image as ImageData, { quality: QUALITY });
+  const jpeg = encode(await compiled, data, size);
   return `data:image/jpeg;base64,${Buffer.from(jpeg).toString('base64')}`;
 }
 
-async function start(): Promise<void> {
-  const path = createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm');
-  const module = await WebAssembly.compile(await readFile(path));
-  // its types leave out that the module may come first
-  await (init as (module: unknown) => Promise<void>)(module);
-}
-
-function withAlpha(rgb: Uint8Array): Uint8ClampedArray {
-  const rgba = new Uint8ClampedArray((rgb.length / 3) * 4).fill(255);
-  for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4)
-    rgba.set(rgb.subarray(from, from + 3), to);
-  return rgba;
+function encode(module: WebAssembly.Module, rgb: Uint8Array, size: number): Uint8Array {
+  const memory = new WebAssembly.Memory({ initial: 16, maximum: 64 });
+  const view = (at: number, length: number) => new Uint8Array(memory.buffer, at, length);
+  let jpeg = new Uint8Array(0);
+  const emit = (at: number, length: number) => {
+    jpeg = view(at, length).slice();
+  };
+  const fail = (at: number, length: number) => {
+    throw new Error(String.fromCharCode(...view(at, length)));
+  };
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, emit, fail } });
+  const { alloc, encode } = exports as unknown as EncoderExports;
+  const pixels = alloc(rgb.length);
+  view(pixels, rgb.length).set(rgb);
+  encode(pixels, size, size, QUALITY);
+  return jpeg;
 }
