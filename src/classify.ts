@@ -181,7 +181,7 @@ export class Model {
    */
   async features(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
     const pixels = await this.#pixels(image, options);
-    return this.#features(await this.#runInSlices(pixels, this.#featuresName, options));
+    return this.#features(await this.#runInSlices(pixels, this.#featuresName, options.signal));
   }
 
   /** As `features`, of pixels that are already resized and cropped. */
@@ -235,7 +235,7 @@ export class Model {
   /** The integers behind the logits, uint8 `[classes]`: equal to the bit on every engine and tier. */
   async codes(image: ImageSource, options: ClassifyOptions = {}): Promise<Uint8Array> {
     this.#expectClasses();
-    return this.#runInSlices(await this.#pixels(image, options), 'logits', options);
+    return this.#runInSlices(await this.#pixels(image, options), 'logits', options.signal);
   }
 
   /** As `codes`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */
@@ -249,7 +249,12 @@ export class Model {
     return this.#dequantise(this.codesOfPixels(pixels), 'logits');
   }
 
-  /** Gives the memory back; calls after it throw UsageError `DISPOSED`. */
+  /** @internal As `logits`, of pixels that are already resized and cropped. */
+  async logitsInSlices(pixels: Uint8Array, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#dequantise(await this.#runInSlices(pixels, 'logits', signal), 'logits');
+  }
+
+  /** Gives the memory back; calls that have no answer yet and those after it throw UsageError `DISPOSED`. */
   dispose(): void {
     this.#runner?.dispose();
     this.#runner = undefined;
@@ -269,7 +274,7 @@ export class Model {
     return runner.run(pixels, output);
   }
 
-  #runInSlices(pixels: Uint8Array, output: string, { signal }: ClassifyOptions): Promise<Uint8Array> {
+  #runInSlices(pixels: Uint8Array, output: string, signal?: AbortSignal): Promise<Uint8Array> {
     return this.#running().runInSlices(pixels, output, signal);
   }
 

@@ -7,6 +7,17 @@ const SLICE_MS = 50;
 /** A forward pass: it yields between kernel calls. Left by `return()`, it tidies up. */
 export type Pass<Result> = Generator<void, Result>;
 
+/** Multiply-accumulates of a kernel call: some 10 ms. */
+const CALL_MACS = 2 ** 28;
+/** An element of a softmax or GELU takes as long as so many of them. */
+export const ELEMENT_MACS = 64;
+
+/** Rows in groups so small that a kernel call over each is short. The first row of each is a multiple of 8. */
+export function* rowGroups(rows: number, macs: number): Generator<readonly [from: number, count: number]> {
+  const most = 8 * Math.max(1, Math.floor(CALL_MACS / macs / 8));
+  for (let from = 0; from < rows; from += most) yield [from, Math.min(most, rows - from)];
+}
+
 interface Waiting {
   readonly begin: () => Pass<unknown>;
   readonly signal: AbortSignal | undefined;
