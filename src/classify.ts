@@ -138,7 +138,10 @@ function threadCount({ threads = 1 }: LoadOptions): number {
   return availableThreads(threads);
 }
 
-/** A loaded model. It owns its memory until `dispose()`. Calls may overlap: each image is computed in one piece. */
+/**
+ * A loaded model. It owns its memory until `dispose()`. Calls may overlap: their images are computed one after the other. Where an image
+ * takes long, timers and signals are handled meanwhile, and an abort ends it; the calls `…OfPixels` compute it in one piece.
+ */
 export class Model {
   readonly info: ModelInfo;
   #runner: IntegerRunner | undefined;
@@ -177,14 +180,13 @@ export class Model {
    * distillation token where there is one), or the mean of the patches. A backbone without a head has nothing else.
    */
   async features(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
-    return this.featuresOfPixels(await this.#pixels(image, options));
+    const pixels = await this.#pixels(image, options);
+    return this.#features(await this.#runInSlices(pixels, this.#featuresName, options.signal));
   }
 
   /** As `features`, of pixels that are already resized and cropped. */
   featuresOfPixels(pixels: Uint8Array): Float32Array {
-    const name = featuresName(this.info.architecture);
-    const values = this.#dequantise(this.#run(pixels, name), name);
-    return meanOfTokens(values, this.info.architecture);
+    return this.#features(this.#run(pixels, this.#featuresName));
   }
 
   /**
@@ -206,7 +208,9 @@ export class Model {
       throw new UsageError('ATTENTION', 'model: expected a DeiT or ViT, found a Swin: it has no class token');
     }
     const pixels = await this.#pixels(image, options);
-    const weights = attentionMap(this.#running(), architecture, pixels, method);
+    const runner = this.#running();
+    const pass = () => attentionMap(runner, architecture, pixels, method);
+    const weights = await runner.inSlices(pass, options.signal);
     return { side: architecture.imageSize / architecture.patchSize, weights };
   }
 
@@ -231,7 +235,7 @@ export class Model {
   /** The integers behind the logits, uint8 `[classes]`: equal to the bit on every engine and tier. */
   async codes(image: ImageSource, options: ClassifyOptions = {}): Promise<Uint8Array> {
     this.#expectClasses();
-    return this.codesOfPixels(await this.#pixels(image, options));
+    return this.#runInSlices(await this.#pixels(image, options), 'logits', options.signal);
   }
 
   /** As `codes`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */
@@ -245,7 +249,12 @@ export class Model {
     return this.#dequantise(this.codesOfPixels(pixels), 'logits');
   }
 
-  /** Gives the memory back; calls after it throw UsageError `DISPOSED`. */
+  /** @internal As `logits`, of pixels that are already resized and cropped. */
+  async logitsInSlices(pixels: Uint8Array, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#dequantise(await this.#runInSlices(pixels, 'logits', signal), 'logits');
+  }
+
+  /** Gives the memory back; calls that have no answer yet and those after it throw UsageError `DISPOSED`. */
   dispose(): void {
     this.#runner?.dispose();
     this.#runner = undefined;
@@ -263,6 +272,18 @@ export class Model {
     const runner = this.#running();
     checkPixels(pixels, this.info.preprocessing.imageSize);
     return runner.run(pixels, output);
+  }
+
+  #runInSlices(pixels: Uint8Array, output: string, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#running().runInSlices(pixels, output, signal);
+  }
+
+  get #featuresName(): string {
+    return featuresName(this.info.architecture);
+  }
+
+  #features(codes: Uint8Array): Float32Array {
+    return meanOfTokens(this.#dequantise(codes, this.#featuresName), this.info.architecture);
   }
 
   #expectClasses(): void {

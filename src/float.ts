@@ -60,7 +60,7 @@ export async function loadFloat(
   return new FloatClassifier(runner, bytes.length);
 }
 
-/** A loaded float model: the calls of the integer `Model`, in float32. It owns its memory until `dispose()`. */
+/** A loaded float model: the calls of the integer `Model`, in float32, and as there they may overlap. It owns its memory until `dispose()`. */
 export class FloatClassifier {
   readonly info: FloatInfo;
   #runner: FloatRunner | undefined;
@@ -96,8 +96,8 @@ export class FloatClassifier {
     this.#running();
     checkSignal(options.signal);
     const pixels = await readPixels(image, this.info.preprocessing, options);
-    options.signal?.throwIfAborted();
-    return this.logitsOfPixels(pixels);
+    const [logits] = await this.#running().runInSlices([pixels], { signal: options.signal });
+    return logits!;
   }
 
   /** As `logits`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */

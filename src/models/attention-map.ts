@@ -1,6 +1,7 @@
 import { pooledTokens, tokenCount, type VitArchitecture } from '../checkpoint/architecture.js';
 import { attentionValues } from '../checkpoint/attention-values.js';
 import type { IntegerRunner } from './integer.js';
+import type { Pass } from './passes.js';
 
 /**
  * Where the features of an image come from: `last`, the attention of the last block; `rollout`, that of all blocks one after the other
@@ -16,16 +17,16 @@ export type AttentionMethod = (typeof ATTENTION_METHODS)[number];
  * @param pixels uint8 `[imageSize, imageSize, 3]`
  * @returns f32 `[patches]`, row by row from the top; at least 0, their sum 1
  */
-export function attentionMap(
+export function* attentionMap(
   runner: IntegerRunner,
   architecture: VitArchitecture,
   pixels: Uint8Array,
   method: AttentionMethod,
-): Float32Array {
+): Pass<Float32Array> {
   const { depth, heads, prefix = 1 } = architecture;
   const tokens = tokenCount(architecture);
   const matrices: Float64Array[] = [];
-  runner.trace(pixels, (output) => {
+  yield* runner.trace(pixels, (output) => {
     const block = /^blocks\.(\d+)\.attn\.softmax$/.exec(output)?.[1];
     if (block === undefined || (method === 'last' && Number(block) < depth - 1)) return;
     const values = attentionValues(runner.description, output);
@@ -37,7 +38,10 @@ export function attentionMap(
   let row = meanOfRows(last, from, to, tokens);
   if (method === 'rollout') {
     row = besides(row, from, to);
-    for (const matrix of matrices.reverse()) row = through(row, matrix, tokens);
+    for (const matrix of matrices.reverse()) {
+      row = through(row, matrix, tokens);
+      yield;
+    }
   }
   return Float32Array.from(normalised(row.subarray(prefix)));
 }

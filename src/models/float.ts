@@ -8,6 +8,7 @@ import { type Emit, type FloatNetwork, FloatPass } from './float/pass.js';
 import { type FloatPlan, planFloat } from './float/plan.js';
 import { FloatSwin } from './float/swin.js';
 import { FloatVit } from './float/vit.js';
+import { type Pass, Passes } from './passes.js';
 
 /**
  * Sees a tensor of the whole batch.
@@ -50,6 +51,7 @@ export class FloatRunner {
   readonly batchSize: number;
   readonly #network: FloatNetwork;
   readonly #plan: FloatPlan;
+  readonly #passes = new Passes();
   #workspace: FloatWorkspace | undefined;
 
   private constructor(model: FloatModel, network: FloatNetwork, plan: FloatPlan, workspace: FloatWorkspace) {
@@ -102,6 +104,7 @@ export class FloatRunner {
 
   /** Lets go of the memory. */
   dispose(): void {
+    this.#passes.end();
     this.#workspace = undefined;
   }
 
@@ -116,6 +119,23 @@ export class FloatRunner {
    * @throws RuntimeError `DISPOSED` after `dispose`.
    */
   run(pixels: readonly Uint8Array[], observe?: ObserveTensor): Float32Array[] {
+    return this.#passes.now(() => this.#pass(pixels, observe));
+  }
+
+  /**
+   * As `run`, in slices, after the calls before.
+   *
+   * @param observe sees them again from the first where `run` was called meanwhile
+   * @throws the reason of `signal`; UsageError `DISPOSED` when it is disposed meanwhile
+   */
+  runInSlices(
+    pixels: readonly Uint8Array[],
+    { observe, signal }: { observe?: ObserveTensor | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<Float32Array[]> {
+    return this.#passes.run(() => this.#pass(pixels, observe), signal);
+  }
+
+  *#pass(pixels: readonly Uint8Array[], observe: ObserveTensor | undefined): Pass<Float32Array[]> {
     const { workspace } = this;
     const { buffer } = workspace.memory;
     const { classes, layerNormEps, gelu = 'exact' } = this.model.architecture;
@@ -125,8 +145,9 @@ export class FloatRunner {
       observe &&
       ((name, address, shape) =>
         observe(name, new Float32Array(buffer, address, elements(shape)), shape, address));
-    const pass = new FloatPass(workspace, this.#plan, pixels.length, layerNormEps, gelu, emit);
-    this.#network.forward(pass);
+    yield* this.#network.forward(
+      new FloatPass(workspace, this.#plan, pixels.length, layerNormEps, gelu, emit),
+    );
     return pixels.map((_, b) => new Float32Array(buffer, logits + 4 * b * classes, classes).slice());
   }
 

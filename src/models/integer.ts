@@ -3,10 +3,11 @@ import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { Turn } from '../runtime/turn.js';
-import { execute, link, type Program } from './integer/calls.js';
+import { link, type Program } from './integer/calls.js';
 import type { Buffer, Lane, ModelPlan, PlanStep } from './integer/plan.js';
 import { planSwin } from './integer/swin.js';
 import { planVit } from './integer/vit.js';
+import { type Pass, Passes } from './passes.js';
 
 export type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
 
@@ -33,6 +34,7 @@ export interface Joined extends Lane {
 export class IntegerRunner {
   readonly steps: readonly PlanStep[];
   readonly buffers: ReadonlyMap<string, Buffer>;
+  readonly #passes: Passes;
 
   private constructor(
     readonly description: Description,
@@ -41,10 +43,11 @@ export class IntegerRunner {
     plan: ModelPlan,
     private readonly program: Program,
     private readonly team: Team | undefined,
-    private readonly turn: Turn | undefined,
+    turn: Turn | undefined,
   ) {
     this.steps = plan.steps;
     this.buffers = plan.buffers;
+    this.#passes = new Passes(turn && ((slice) => turn.run(slice)));
   }
 
   /**
@@ -84,16 +87,38 @@ export class IntegerRunner {
    * @returns its codes, uint8 `[classes]` or `[features]`
    */
   run(pixels: Uint8Array, output = 'logits'): Uint8Array {
-    return this.turn?.run(() => this.pass(pixels, output)) ?? this.pass(pixels, output);
+    return this.#passes.now(() => this.#pass(pixels, output));
   }
 
-  private pass(pixels: Uint8Array, output: string): Uint8Array {
+  /**
+   * As `run`, in slices, after the calls before.
+   *
+   * @throws the reason of `signal`; UsageError `DISPOSED` when it is disposed meanwhile
+   */
+  runInSlices(pixels: Uint8Array, output: string, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#passes.run(() => this.#pass(pixels, output), signal);
+  }
+
+  *#pass(pixels: Uint8Array, output: string): Pass<Uint8Array> {
+    const { program, team } = this;
     this.write('pixels', pixels);
-    this.team?.begin();
+    team?.begin();
+    const [barrier, barrierOperands] = program.at(-1)!;
+    let barriers = 0;
+    let isPaused = false;
     try {
-      execute(this.program);
+      for (const [i, [kernel, operands]] of program.entries()) {
+        kernel(...operands);
+        if (kernel === barrier) barriers++;
+        if (i === program.length - 1) break;
+        isPaused = true;
+        yield;
+        isPaused = false;
+      }
     } catch (cause) {
-      throw this.team?.fault(cause) ?? cause;
+      throw team?.fault(cause) ?? cause;
+    } finally {
+      if (isPaused) team?.leave(barriers, () => barrier(...barrierOperands));
     }
     return this.read(output);
   }
@@ -103,16 +128,23 @@ export class IntegerRunner {
    *
    * @param seen is told the name of what a step has made, which can be read until later steps need its memory
    */
-  trace(pixels: Uint8Array, seen: (output: string) => void): void {
+  *trace(pixels: Uint8Array, seen: (output: string) => void): Pass<void> {
     this.write('pixels', pixels);
     for (const { output, run } of this.steps) {
       run(this.kernels);
       seen(output);
+      yield;
     }
+  }
+
+  /** Runs a pass that is made of `trace`, as `runInSlices` does. */
+  inSlices<Result>(begin: () => Pass<Result>, signal?: AbortSignal): Promise<Result> {
+    return this.#passes.run(begin, signal);
   }
 
   /** Ends the threads; the runner cannot be used any more. */
   dispose(): void {
+    this.#passes.end();
     this.team?.end();
   }
 

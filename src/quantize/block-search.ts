@@ -4,7 +4,7 @@
  */
 
 import { type Family, pooledTokens } from '../checkpoint/architecture.js';
-import type { FloatRunner } from '../models/float.js';
+import type { FloatRunner, ObserveTensor } from '../models/float.js';
 import { breathe } from '../platform/breathe.js';
 import { CLASS_SHARE } from './moments.js';
 import type { Quantizer } from './observers.js';
@@ -19,7 +19,7 @@ export interface BlockSearchOptions {
   highest: (name: string) => number;
   /** After every run of the model over the images. */
   onRun?: () => void;
-  /** Looked at before every run. */
+  /** Ends it, also in the middle of a run. */
   signal?: AbortSignal | undefined;
 }
 
@@ -46,9 +46,8 @@ export async function searchBlocks(
   const pooled = pooledTokens(runner.model.architecture);
   const outputs = new Map<string, Float32Array>();
   const kinds = new Set<string>();
-  const run = async (observe: Parameters<FloatRunner['run']>[1]) => {
-    signal?.throwIfAborted();
-    runner.run(images, observe);
+  const run = async (observe: ObserveTensor) => {
+    await runner.runInSlices(images, { observe, signal });
     onRun?.();
     await breathe();
   };

@@ -3,7 +3,7 @@ import type { FloatModel } from '../checkpoint/float-model.js';
 import { isLinearInput } from '../checkpoint/integer-layout.js';
 import { QuantizeError } from '../errors.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
-import { FloatRunner } from '../models/float.js';
+import { FloatRunner, type ObserveTensor } from '../models/float.js';
 import { breathe } from '../platform/breathe.js';
 import { MomentSet, type Moments } from './moments.js';
 import {
@@ -37,7 +37,7 @@ export interface CalibrationRun {
   moments?: boolean;
   /** After every batch. */
   onProgress?: CalibrationProgress;
-  /** Looked at before every batch. */
+  /** Ends it, also in the middle of a batch. */
   signal?: AbortSignal;
 }
 
@@ -98,11 +98,12 @@ export async function calibrateEach(
     for await (const { batch, last } of batches(images, limit, runner.batchSize)) {
       signal?.throwIfAborted();
       done += batch.length;
-      runner.run(batch, (name, values, shape, address) => {
+      const observe: ObserveTensor = (name, values, shape, address) => {
         const tensor = { name, values, shape, address };
         for (const set of sets) set.observe(tensor, last);
         if (isLinearInput(name)) momentSet?.observe(tensor);
-      });
+      };
+      await runner.runInSlices(batch, { observe, signal });
       onProgress?.(done, limit, 'calibrating');
       await breathe();
     }

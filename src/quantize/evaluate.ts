@@ -45,8 +45,9 @@ export async function evaluate(
     for (const [i, { image }] of images.entries()) {
       signal?.throwIfAborted();
       const pixels = await readPixels(image, model.info.preprocessing, { signal });
-      const logits = integerClock.time(() => model.logitsOfPixels(pixels));
-      measure.add(logits, float && floatClock.time(() => float.run([pixels])[0]!));
+      const logits = await integerClock.time(() => model.logitsInSlices(pixels, signal));
+      const floats = float && (await floatClock.time(() => float.runInSlices([pixels], { signal })));
+      measure.add(logits, floats?.[0]);
       onProgress?.(i + 1, images.length);
       await breathe();
     }
@@ -96,9 +97,9 @@ function checkReference({ architecture }: FloatModel, { info }: Model): void {
 class Clock {
   readonly #ms: number[] = [];
 
-  time<T>(run: () => T): T {
+  async time<T>(run: () => Promise<T>): Promise<T> {
     const start = performance.now();
-    const result = run();
+    const result = await run();
     this.#ms.push(performance.now() - start);
     return result;
   }

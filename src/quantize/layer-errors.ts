@@ -6,7 +6,7 @@ import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model
 import { shown } from '../checkpoint/shown.js';
 import { CheckpointError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
-import { FloatRunner } from '../models/float.js';
+import { FloatRunner, type ObserveTensor } from '../models/float.js';
 import { IntegerRunner, type PlanStep } from '../models/integer.js';
 import { breathe } from '../platform/breathe.js';
 import { chooseTier } from '../runtime/tier.js';
@@ -96,7 +96,7 @@ export async function layerErrors(
     const comparison = new Comparison(model, runner, reference);
     for (const [i, image] of images.entries()) {
       signal?.throwIfAborted();
-      comparison.add(await readPixels(image, model.preprocessing, { signal }));
+      await comparison.add(await readPixels(image, model.preprocessing, { signal }), signal);
       onProgress?.(i + 1, images.length);
       await breathe();
     }
@@ -131,16 +131,17 @@ class Comparison {
   }
 
   /** Runs both models side by side: the integer one as far as the tensor that the float one shows. */
-  add(pixels: Uint8Array): void {
+  async add(pixels: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     const { runner } = this;
     const steps = runner.steps.values();
     runner.write('pixels', pixels);
-    this.reference.run([pixels], (tensor, values) => {
+    const observe: ObserveTensor = (tensor, values) => {
       const name = tensor.replace(/\.attn\.probs$/, '.attn.softmax');
       const parameter = this.#steps.has(name) ? undefined : this.model.tensors.get(name);
       if (parameter === undefined) runUntil(name, steps, runner);
       this.#compare(name, parameter ? (parameter as Uint8Array) : runner.read(name), values);
-    });
+    };
+    await this.reference.runInSlices([pixels], { observe, signal });
   }
 
   #compare(name: string, codes: Uint8Array, values: Float32Array): void {

@@ -1,7 +1,7 @@
 import { hasWorkers, startWorker } from '#runtime/start-worker';
 import { RuntimeError } from '../errors.js';
 import type { Call } from '../models/integer/calls.js';
-import { END, type WorkerHandle } from './worker-task.js';
+import { END, JOB_WORDS, STOP_WORD, type WorkerHandle } from './worker-task.js';
 
 /** More than any machine that this is for has cores. */
 export const MAX_THREADS = 64;
@@ -59,7 +59,7 @@ export class Team {
     );
     const workers = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failed = started.find((result) => result.status === 'rejected');
-    if (failed === undefined) return new Team(new Int32Array(memory.buffer, job, 1), workers, health);
+    if (failed === undefined) return new Team(new Int32Array(memory.buffer, job, JOB_WORDS), workers, health);
     for (const worker of workers) worker.terminate();
     throw new RuntimeError(
       'THREADS',
@@ -87,6 +87,19 @@ export class Team {
         cause,
       },
     );
+  }
+
+  /**
+   * Brings the workers back from the middle of a job: they stop where this thread does.
+   *
+   * @param passed barriers of the job that this thread has passed
+   * @param barrier passes another
+   */
+  leave(passed: number, barrier: () => void): void {
+    Atomics.store(this.job, STOP_WORD, passed + 1);
+    barrier();
+    barrier(); // behind which every worker has seen the word
+    Atomics.store(this.job, STOP_WORD, 0);
   }
 
   end(): void {

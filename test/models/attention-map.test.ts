@@ -87,7 +87,7 @@ function integerAttention(runner: IntegerRunner, pixels: Uint8Array): Matrix[] {
     return code > last ? 0 : 2 ** (-code / steps);
   };
   const matrices: Matrix[] = [];
-  runner.trace(pixels, (output) => {
+  const trace = runner.trace(pixels, (output) => {
     if (!output.endsWith('attn.softmax')) return;
     const { rows, columns } = runner.buffers.get(output)!;
     const codes = runner.read(output);
@@ -101,6 +101,7 @@ function integerAttention(runner: IntegerRunner, pixels: Uint8Array): Matrix[] {
     );
     matrices.push(summed.map((row) => row.map((value) => value / row.reduce((x, y) => x + y))));
   });
+  while (!trace.next().done);
   return matrices;
 }
 

@@ -22,7 +22,7 @@ function model(logits: (picture: number) => ArrayLike<number>, output: Output = 
       architecture: { classes: CLASSES, imageSize: 8 },
       preprocessing: { imageSize: 8, cropPct: 1, interpolation: 'bicubic' },
     },
-    logitsOfPixels: (pixels: Uint8Array) => Float32Array.from(logits(pixels[0]!)),
+    logitsInSlices: async (pixels: Uint8Array) => Float32Array.from(logits(pixels[0]!)),
   } as unknown as Model;
 }
 

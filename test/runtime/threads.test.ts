@@ -92,3 +92,43 @@ test('a process that does not dispose its model ends all the same', () => {
   });
   expect([status, stdout, stderr]).toEqual([0, '10\n', '']);
 });
+
+describe('a pass of two threads that takes long', () => {
+  const file = tinyIntegerFile({ grid: 32, patchSize: 1, dim: 64, mlpDim: 64, heads: 8, depth: 12 });
+  const image = (seed: number) => ({ width: 32, height: 32, data: randomPixels(32 * 32 * 3, seed) });
+  let one: Model;
+  let two: Model;
+
+  beforeAll(async () => {
+    [one, two] = await Promise.all([load(file), load(file, { threads: 2 })]);
+  });
+  afterAll(() => {
+    one.dispose();
+    two.dispose();
+  });
+
+  test('is aborted between steps; the threads are there for the next image', async () => {
+    const expected = await one.codes(image(1));
+    for (const ms of [0, 20, 60]) {
+      const signal = AbortSignal.timeout(ms);
+      await expect(two.codes(image(2), { signal })).rejects.toThrow('timeout');
+      expect(await two.codes(image(1))).toEqual(expected);
+    }
+  });
+
+  test('makes room for one in one piece, and begins again', async () => {
+    const images = [image(1), image(2)] as const;
+    const expected = [await one.codes(images[0]), one.codesOfPixels(images[1].data)];
+    const running = two.codes(images[0]);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(two.codesOfPixels(images[1].data)).toEqual(expected[1]);
+    expect(await running).toEqual(expected[0]);
+  });
+
+  test('ends with the model', async () => {
+    const model = await load(file, { threads: 2 });
+    const running = model.codes(image(1));
+    setTimeout(() => model.dispose(), 10);
+    await expect(running).rejects.toMatchObject({ code: 'DISPOSED' });
+  });
+});

@@ -149,7 +149,8 @@ async function compare(
       }
       read.push(photo);
       if (classes === 0) continue;
-      const both = { float: float.run([pixels])[0]!, integer: model.logitsOfPixels(pixels) };
+      const [answer] = await float.runInSlices([pixels]);
+      const both = { float: answer!, integer: await model.logitsInSlices(pixels) };
       answers.push(both);
       const named = { float: choice(both.float), integer: choice(both.integer) };
       if (output !== 'softmax' || named.float.index === named.integer.index) continue;

@@ -1,4 +1,5 @@
 import type { Gelu } from '../../checkpoint/architecture.js';
+import { ELEMENT_MACS, type Pass, rowGroups } from '../passes.js';
 import type { FloatKernels, FloatWorkspace } from './kernels.js';
 import type { BlockPlaces, LinearPlace, NormPlace } from './parameters.js';
 import type { FloatPlan, StageShape } from './plan.js';
@@ -12,7 +13,7 @@ export type Emit = (name: string, address: number, shape: readonly number[]) => 
 export interface FloatNetwork {
   readonly stages: readonly StageShape[];
   /** From normalised pixels in `wide` to the logits; every tensor behind a quantiser is shown in layer order. */
-  forward(pass: FloatPass): void;
+  forward(pass: FloatPass): Pass<void>;
 }
 
 /**
@@ -46,19 +47,24 @@ export class FloatPass {
   }
 
   /** The patch convolution of the pixels in `wide`: [B, patches, dim] in `normed`. */
-  embedPatches(patch: LinearPlace, imageSize: number, patchSize: number): void {
+  *embedPatches(patch: LinearPlace, imageSize: number, patchSize: number): Pass<void> {
     const { wide, square, normed } = this.plan;
     const imageBytes = 12 * imageSize ** 2;
     this.emit('input', wide, [this.batch, imageSize, imageSize, 3]);
     for (let b = 0; b < this.batch; b++) {
       this.kernels.gatherPatches(wide + b * imageBytes, imageSize, patchSize, square + b * imageBytes);
     }
-    this.linear(square, patch, normed, this.batch * (imageSize / patchSize) ** 2);
+    yield* this.linear(square, patch, normed, this.batch * (imageSize / patchSize) ** 2);
   }
 
   /** y = x·Wᵀ + bias over `rows` contiguous rows. */
-  linear(x: number, { inputs, outputs, panels, bias }: LinearPlace, y: number, rows: number): void {
-    this.kernels.gemm(x, inputs, panels, bias, y, outputs, rows, outputs, inputs, 1, this.#scratch);
+  *linear(x: number, { inputs, outputs, panels, bias }: LinearPlace, y: number, rows: number): Pass<void> {
+    const { kernels } = this;
+    for (const [from, count] of rowGroups(rows, inputs * outputs)) {
+      const [a, c] = [x + 4 * from * inputs, y + 4 * from * outputs];
+      kernels.gemm(a, inputs, panels, bias, c, outputs, count, outputs, inputs, 1, this.#scratch);
+      yield;
+    }
   }
 
   /** y = LayerNorm(x) over `rows` contiguous rows. */
@@ -67,28 +73,32 @@ export class FloatPass {
   }
 
   /** q·kᵀ d^-½ of every window and head, from `wide` to `square`: [B·W, heads, queries, N]. */
-  scores(stage: StageShape, queries = stage.tokens): void {
+  *scores(stage: StageShape, queries = stage.tokens): Pass<void> {
     const { dim, heads, tokens } = stage;
     const { panels } = this.plan;
     const headDim = dim / heads;
     const scale = headDim ** -0.5;
-    this.#eachHead(stage, queries, (q, out) => {
+    for (const { q, square: out } of this.#heads(stage, queries)) {
       this.kernels.packWeights(q + 4 * dim, 3 * dim, panels, tokens, headDim);
       this.kernels.gemm(q, 3 * dim, panels, 0, out, tokens, queries, tokens, headDim, scale, this.#scratch);
-    });
+      yield;
+    }
   }
 
   /** Scores -> probabilities, in `square`. */
-  softmax({ windows, heads, tokens }: StageShape, queries = tokens): void {
-    this.kernels.softmax(this.plan.square, this.batch * windows * heads * queries, tokens);
+  *softmax({ windows, heads, tokens }: StageShape, queries = tokens): Pass<void> {
+    for (const [from, count] of rowGroups(this.batch * windows * heads * queries, ELEMENT_MACS * tokens)) {
+      this.kernels.softmax(this.plan.square + 4 * from * tokens, count, tokens);
+      yield;
+    }
   }
 
   /** probabilities·v of every window and head, from `square` and `wide` to `normed`: [B·W, queries, C]. */
-  context(stage: StageShape, queries = stage.tokens): void {
+  *context(stage: StageShape, queries = stage.tokens): Pass<void> {
     const { dim, heads, tokens } = stage;
     const { panels } = this.plan;
     const headDim = dim / heads;
-    this.#eachHead(stage, queries, (q, probabilities, out) => {
+    for (const { q, square: probabilities, context: out } of this.#heads(stage, queries)) {
       this.kernels.packColumns(q + 8 * dim, 3 * dim, panels, headDim, tokens);
       this.kernels.gemm(
         probabilities,
@@ -103,39 +113,46 @@ export class FloatPass {
         1,
         this.#scratch,
       );
-    });
+      yield;
+    }
   }
 
   /** Addresses of q (k and v follow 4C and 8C bytes on), of the [queries, N] square and of the context of every head. */
-  #eachHead(
+  *#heads(
     { dim, heads, windows, tokens }: StageShape,
     queries: number,
-    visit: (q: number, square: number, context: number) => void,
-  ): void {
+  ): Generator<{ q: number; square: number; context: number }> {
     const { wide, square, normed } = this.plan;
     for (let w = 0; w < this.batch * windows; w++) {
       for (let h = 0; h < heads; h++) {
         const column = 4 * h * (dim / heads);
-        visit(
-          wide + 12 * w * tokens * dim + column,
-          square + 4 * (w * heads + h) * queries * tokens,
-          normed + 4 * w * queries * dim + column,
-        );
+        yield {
+          q: wide + 12 * w * tokens * dim + column,
+          square: square + 4 * (w * heads + h) * queries * tokens,
+          context: normed + 4 * w * queries * dim + column,
+        };
       }
     }
   }
 
   /** x + fc2(GELU(fc1(LayerNorm(x)))) of the residual stream. */
-  mlp({ norm2, fc1, fc2 }: BlockPlaces, name: string, { dim, mlpDim, windows, tokens }: StageShape): void {
+  *mlp(
+    { norm2, fc1, fc2 }: BlockPlaces,
+    name: string,
+    { dim, mlpDim, windows, tokens }: StageShape,
+  ): Pass<void> {
     const { stream, normed, branch, wide } = this.plan;
     const perImage = windows * tokens;
     const rows = this.batch * perImage;
     this.norm(stream, norm2, normed, rows);
     this.emit(`${name}.norm2.out`, normed, [this.batch, perImage, dim]);
-    this.linear(normed, fc1, wide, rows);
-    this.kernels[GELU_KERNELS[this.gelu]](wide, rows * mlpDim);
+    yield* this.linear(normed, fc1, wide, rows);
+    for (const [from, count] of rowGroups(rows, ELEMENT_MACS * mlpDim)) {
+      this.kernels[GELU_KERNELS[this.gelu]](wide + 4 * from * mlpDim, count * mlpDim);
+      yield;
+    }
     this.emit(`${name}.mlp.gelu.out`, wide, [this.batch, perImage, mlpDim]);
-    this.linear(wide, fc2, branch, rows);
+    yield* this.linear(wide, fc2, branch, rows);
     this.emit(`${name}.mlp.fc2.out`, branch, [this.batch, perImage, dim]);
     this.kernels.add(stream, branch, stream, rows * dim);
     this.emit(`${name}.residual2.out`, stream, [this.batch, perImage, dim]);

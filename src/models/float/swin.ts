@@ -4,6 +4,7 @@ import {
   type SwinStage,
   swinStages,
 } from '../../checkpoint/architecture.js';
+import type { Pass } from '../passes.js';
 import { windowEdge } from '../windows.js';
 import type { BlockPlaces, LinearPlace, NormPlace, ParameterPlan } from './parameters.js';
 import type { FloatNetwork, FloatPass } from './pass.js';
@@ -47,26 +48,26 @@ export class FloatSwin implements FloatNetwork {
     this.#head = classes > 0 ? parameters.linear('head', lastDim, classes) : undefined;
   }
 
-  forward(pass: FloatPass): void {
-    this.#stem(pass);
+  *forward(pass: FloatPass): Pass<void> {
+    yield* this.#stem(pass);
     for (const stage of this.stages) {
-      stage.blocks.forEach((block, n) => {
+      for (const [n, block] of stage.blocks.entries()) {
         const name = `${stage.name}.blocks.${n}`;
-        this.#attention(pass, block, name, stage, n % 2 === 1 ? stage.shift : 0);
-        pass.mlp(block, name, stage);
-      });
-      this.#merge(pass, stage);
+        yield* this.#attention(pass, block, name, stage, n % 2 === 1 ? stage.shift : 0);
+        yield* pass.mlp(block, name, stage);
+      }
+      yield* this.#merge(pass, stage);
     }
-    this.#tail(pass);
+    yield* this.#tail(pass);
   }
 
   /** Patch convolution and LayerNorm: from `wide` to the residual stream. */
-  #stem(pass: FloatPass): void {
+  *#stem(pass: FloatPass): Pass<void> {
     const { batch, emit } = pass;
     const { normed, stream } = pass.plan;
     const { imageSize, patchSize, dim } = this.#architecture;
     const patches = (imageSize / patchSize) ** 2;
-    pass.embedPatches(this.#patch, imageSize, patchSize);
+    yield* pass.embedPatches(this.#patch, imageSize, patchSize);
     emit('patch_embed.conv.out', normed, [batch, patches, dim]);
     pass.norm(normed, this.#patchNorm, stream, batch * patches);
     emit('stem.out', stream, [batch, patches, dim]);
@@ -76,13 +77,13 @@ export class FloatSwin implements FloatNetwork {
    * x + proj(softmax(q·kᵀ d^-½ + bias + mask)·v) with q, k, v of LayerNorm(x), in window order between the LayerNorm,
    * which reads the map in that order, and the addition, which writes it.
    */
-  #attention(
+  *#attention(
     pass: FloatPass,
     { norm1, qkv, table, bias, proj }: SwinBlockPlaces,
     name: string,
     stage: StagePlaces,
     shift: number,
-  ): void {
+  ): Pass<void> {
     const { kernels, batch, emit, eps } = pass;
     const { stream, normed, branch, wide, square } = pass.plan;
     const { dim, heads, side, window, windows, tokens } = stage;
@@ -91,19 +92,19 @@ export class FloatSwin implements FloatNetwork {
     const rows = all * tokens;
     kernels.layerNormWindows(stream, gamma, beta, normed, batch, side, window, shift, dim, eps);
     emit(`${name}.norm1.out`, normed, [all, tokens, dim]);
-    pass.linear(normed, qkv, wide, rows);
+    yield* pass.linear(normed, qkv, wide, rows);
     emit(`${name}.attn.qkv.out`, wide, [all, tokens, 3 * dim]);
-    pass.scores(stage);
+    yield* pass.scores(stage);
     emit(`${name}.attn.qk`, square, [all, heads, tokens, tokens]);
     emit(`${name}.attn.bias_table`, table, [1, biasRows(window), heads]);
     kernels.addRepeated(square, bias, all, heads * tokens ** 2);
     emit(`${name}.attn.scores`, square, [all, heads, tokens, tokens]);
     if (shift > 0) this.#mask(pass, stage);
-    pass.softmax(stage);
+    yield* pass.softmax(stage);
     emit(`${name}.attn.probs`, square, [all, heads, tokens, tokens]);
-    pass.context(stage);
+    yield* pass.context(stage);
     emit(`${name}.attn.context`, normed, [all, tokens, dim]);
-    pass.linear(normed, proj, branch, rows);
+    yield* pass.linear(normed, proj, branch, rows);
     emit(`${name}.attn.proj.out`, branch, [all, tokens, dim]);
     kernels.addWindows(stream, branch, batch, side, window, shift, dim);
     emit(`${name}.residual1.out`, stream, [batch, side ** 2, dim]);
@@ -125,7 +126,7 @@ export class FloatSwin implements FloatNetwork {
   }
 
   /** Patch merging: half the side, twice the channels. */
-  #merge(pass: FloatPass, { name, side, dim, merge }: StagePlaces): void {
+  *#merge(pass: FloatPass, { name, side, dim, merge }: StagePlaces): Pass<void> {
     if (merge === undefined) return;
     const { kernels, batch, emit, eps } = pass;
     const { stream, normed } = pass.plan;
@@ -133,12 +134,12 @@ export class FloatSwin implements FloatNetwork {
     const patches = (side / 2) ** 2;
     kernels.layerNormMerged(stream, gamma, beta, normed, batch, side, dim, eps);
     emit(`${name}.downsample.norm.out`, normed, [batch, patches, 4 * dim]);
-    pass.linear(normed, merge.reduction, stream, batch * patches);
+    yield* pass.linear(normed, merge.reduction, stream, batch * patches);
     emit(`${name}.downsample.reduction.out`, stream, [batch, patches, 2 * dim]);
   }
 
   /** LayerNorm of all tokens, their mean, then the head. */
-  #tail(pass: FloatPass): void {
+  *#tail(pass: FloatPass): Pass<void> {
     const { kernels, batch, emit } = pass;
     const { stream, normed, features, logits } = pass.plan;
     const { side, dim } = this.stages.at(-1)!;
@@ -147,7 +148,7 @@ export class FloatSwin implements FloatNetwork {
     kernels.meanRows(normed, features, batch, side ** 2, dim);
     emit('pooled', features, [batch, dim]);
     if (this.#head === undefined) return;
-    pass.linear(features, this.#head, logits, batch);
+    yield* pass.linear(features, this.#head, logits, batch);
     emit('logits', logits, [batch, this.#architecture.classes]);
   }
 }

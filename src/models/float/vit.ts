@@ -1,4 +1,5 @@
 import { pooledTokens, tokenCount, type VitArchitecture } from '../../checkpoint/architecture.js';
+import type { Pass } from '../passes.js';
 import type { BlockPlaces, LinearPlace, NormPlace, ParameterPlan } from './parameters.js';
 import type { FloatNetwork, FloatPass } from './pass.js';
 import type { StageShape } from './plan.js';
@@ -32,27 +33,27 @@ export class FloatVit implements FloatNetwork {
     this.#head = classes > 0 ? parameters.linear('head', this.#features, classes) : undefined;
   }
 
-  forward(pass: FloatPass): void {
+  *forward(pass: FloatPass): Pass<void> {
     const [stage] = this.stages;
     const last = this.#blocks.length - 1;
     const pooled = pooledTokens(this.#architecture);
     const kept = pass.observed || pooled === 0 ? stage.tokens : pooled;
-    this.#stem(pass, stage);
-    this.#blocks.forEach((block, n) => {
+    yield* this.#stem(pass, stage);
+    for (const [n, block] of this.#blocks.entries()) {
       const queries = n === last ? kept : stage.tokens;
-      this.#attention(pass, block, `blocks.${n}`, stage, queries);
-      pass.mlp(block, `blocks.${n}`, { ...stage, tokens: queries });
-    });
-    this.#tail(pass, kept);
+      yield* this.#attention(pass, block, `blocks.${n}`, stage, queries);
+      yield* pass.mlp(block, `blocks.${n}`, { ...stage, tokens: queries });
+    }
+    yield* this.#tail(pass, kept);
   }
 
   /** Patch convolution, tokens before the patches, position: from `wide` to the residual stream. */
-  #stem(pass: FloatPass, { tokens, dim }: StageShape): void {
+  *#stem(pass: FloatPass, { tokens, dim }: StageShape): Pass<void> {
     const { kernels, memory, batch, emit } = pass;
     const { normed, branch, stream } = pass.plan;
     const { imageSize, patchSize, prefix = 1 } = this.#architecture;
     const patches = tokens - prefix;
-    pass.embedPatches(this.#patch, imageSize, patchSize);
+    yield* pass.embedPatches(this.#patch, imageSize, patchSize);
     emit('patch_embed.out', normed, [batch, patches, dim]);
 
     const rowBytes = 4 * dim;
@@ -76,27 +77,27 @@ export class FloatVit implements FloatNetwork {
    * x + proj(softmax(q·kᵀ d^-½)·v) with q, k, v of LayerNorm(x), for the first `queries` tokens of every image: all or
    * those that the head reads, which alone make up the residual stream thereafter.
    */
-  #attention(
+  *#attention(
     pass: FloatPass,
     { norm1, qkv, proj }: BlockPlaces,
     name: string,
     stage: StageShape,
     queries: number,
-  ): void {
+  ): Pass<void> {
     const { kernels, batch, emit } = pass;
     const { stream, normed, branch, wide, square } = pass.plan;
     const { dim, heads, tokens } = stage;
     pass.norm(stream, norm1, normed, batch * tokens);
     emit(`${name}.norm1.out`, normed, [batch, tokens, dim]);
-    pass.linear(normed, qkv, wide, batch * tokens);
+    yield* pass.linear(normed, qkv, wide, batch * tokens);
     emit(`${name}.attn.qkv.out`, wide, [batch, tokens, 3 * dim]);
-    pass.scores(stage, queries);
+    yield* pass.scores(stage, queries);
     emit(`${name}.attn.scores`, square, [batch, heads, queries, tokens]);
-    pass.softmax(stage, queries);
+    yield* pass.softmax(stage, queries);
     emit(`${name}.attn.probs`, square, [batch, heads, queries, tokens]);
-    pass.context(stage, queries);
+    yield* pass.context(stage, queries);
     emit(`${name}.attn.context`, normed, [batch, queries, dim]);
-    pass.linear(normed, proj, branch, batch * queries);
+    yield* pass.linear(normed, proj, branch, batch * queries);
     emit(`${name}.attn.proj.out`, branch, [batch, queries, dim]);
     if (queries < tokens) keepTokens(pass, stage, queries);
     kernels.add(stream, branch, stream, batch * queries * dim);
@@ -104,7 +105,7 @@ export class FloatVit implements FloatNetwork {
   }
 
   /** LayerNorm of what the head reads, then the head; the residual stream has `tokens` tokens an image. */
-  #tail(pass: FloatPass, tokens: number): void {
+  *#tail(pass: FloatPass, tokens: number): Pass<void> {
     const { emit, batch } = pass;
     const { features, logits } = pass.plan;
     const { pool = 'token', classes, dim } = this.#architecture;
@@ -112,7 +113,7 @@ export class FloatVit implements FloatNetwork {
     else if (pool === 'mean-before-norm') this.#normOfMean(pass, tokens);
     else this.#normOfTokens(pass, tokens, this.#features / dim);
     if (this.#head === undefined) return;
-    pass.linear(features, this.#head, logits, batch);
+    yield* pass.linear(features, this.#head, logits, batch);
     emit('logits', logits, [batch, classes]);
   }
 
