@@ -26,7 +26,7 @@ export interface Preprocessing {
  * @param image `[height, width, 3]`, any size from 1×1
  * @returns uint8 `[imageSize, imageSize, 3]`, RGB interleaved
  * @throws {UsageError} `PREPROCESS_PARAMETER` for a size, crop or filter that cannot be
- * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size
+ * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size, `IMAGE_TOO_LARGE` (`resizeRegion`)
  */
 export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
   checkRgbImage(image);
@@ -60,7 +60,7 @@ export function seenPart(pictureWidth: number, pictureHeight: number, p: Preproc
 function place(pictureWidth: number, pictureHeight: number, p: Preprocessing) {
   const target = Math.floor(p.imageSize / p.cropPct);
   const [width, height] = p.squash ? [target, target] : shortSideTo(pictureWidth, pictureHeight, target);
-  const half = p.cropRounding ? (margin: number) => margin >> 1 : halfRoundedToEven;
+  const half = p.cropRounding ? (margin: number) => Math.floor(margin / 2) : halfRoundedToEven;
   return { width, height, left: half(width - p.imageSize), top: half(height - p.imageSize) };
 }
 

@@ -1,5 +1,5 @@
 import type { Interpolation } from '../checkpoint/interpolation.js';
-import { UsageError } from '../errors.js';
+import { ImageError, UsageError } from '../errors.js';
 import { checkRgbImage, type RgbImage } from './types.js';
 
 /** A rectangle of the resized picture, in its pixels. */
@@ -17,6 +17,12 @@ export interface Region {
  */
 const PRECISION_BITS = 32 - 8 - 2;
 const HALF = 1 << (PRECISION_BITS - 1);
+
+/**
+ * The most coefficients of an axis, 64 MB: they are some six for every pixel of a side that shrinks, so sides of millions of pixels are
+ * refused where both sides shrink to one length. A JPEG's longest side needs 400,000.
+ */
+const MAX_COEFFICIENTS = 2 ** 24;
 
 // Looking up a global is slow inside a `node:vm` context (Jest, sandboxes): with it a photo takes 0.5 s, not 5 ms.
 const { imul } = Math;
@@ -75,7 +81,8 @@ export function resize(image: RgbImage, width: number, height: number, filter: I
  *
  * @returns `[region.height, region.width, 3]`
  * @throws {UsageError} `RESIZE_SIZE` for sizes that are no positive integers or a region that is not inside
- * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size
+ * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size, `IMAGE_TOO_LARGE` for a side that is millions of
+ *   pixels long and shrinks
  */
 export function resizeRegion(
   image: RgbImage,
@@ -96,11 +103,10 @@ export function resizeRegion(
   const { width: outWidth, height: outHeight } = region;
   if (columns !== undefined && rows !== undefined && verticalFirst(image, width, height)) {
     const [firstColumn, columnCount] = inputs(columns);
-    const cut = copyColumns(image, firstColumn, columnCount, firstRow, rowCount);
     const down = {
       width: columnCount,
       height: outHeight,
-      data: resizeRows(cut, columnCount, rows, firstRow),
+      data: resizeRows(image, rows, 0, firstColumn, columnCount),
     };
     return {
       width: outWidth,
@@ -108,12 +114,20 @@ export function resizeRegion(
       data: resizeColumns(down, columns, firstColumn, 0, outHeight),
     };
   }
-  const across =
-    columns === undefined
-      ? copyColumns(image, region.left, outWidth, firstRow, rowCount)
-      : resizeColumns(image, columns, 0, firstRow, rowCount);
-  const data = rows === undefined ? across : resizeRows(across, outWidth, rows, firstRow);
-  return { width: outWidth, height: outHeight, data };
+  const size = { width: outWidth, height: outHeight };
+  if (columns === undefined) {
+    return {
+      ...size,
+      data:
+        rows === undefined
+          ? copyColumns(image, region.left, outWidth, firstRow, rowCount)
+          : resizeRows(image, rows, 0, region.left, outWidth),
+    };
+  }
+  const across = resizeColumns(image, columns, 0, firstRow, rowCount);
+  if (rows === undefined) return { ...size, data: across };
+  const strip = { width: outWidth, height: rowCount, data: across };
+  return { ...size, data: resizeRows(strip, rows, firstRow, 0, outWidth) };
 }
 
 /** Which pass Pillow 13 runs first; it goes by the whole picture, not by the region that is wanted of it. */
@@ -147,13 +161,33 @@ function nearestRegion(image: RgbImage, width: number, height: number, region: R
 /** The inputs that the outputs from `first` on take; their positions add up with the rounding that Pillow's have. */
 function nearest(inSize: number, outSize: number, first: number, outputs: number): Int32Array {
   const scale = inSize / outSize;
-  const inputs = new Int32Array(outputs);
-  let position = scale * 0.5;
-  for (let i = 0; i < first + outputs; i++) {
-    if (i >= first) inputs[i - first] = Math.min(Math.trunc(position), inSize - 1);
+  let position = sumOf(scale * 0.5, scale, first);
+  return Int32Array.from({ length: outputs }, () => {
+    const input = Math.min(Math.trunc(position), inSize - 1);
     position += scale;
+    return input;
+  });
+}
+
+/**
+ * What `sum` becomes when `step` has been added `times` times, each sum rounded; not by adding so often. Behind an addition that stays
+ * between two powers of two the rounding is the same in every further one that does: a tie was broken towards the even neighbour.
+ */
+function sumOf(sum: number, step: number, times: number): number {
+  for (let left = times; left > 0; left--) {
+    const next = sum + step;
+    const power = 2 ** Math.floor(Math.log2(next));
+    const stays = power <= sum && next < 2 * power;
+    sum = next;
+    if (!stays) continue;
+    const difference = next + step - next;
+    // the last two before the next power are added one by one: so near, the division may be a little off
+    const many = Math.min(left - 1, Math.floor((2 * power - next) / difference) - 2);
+    if (many < 1) continue;
+    sum += many * difference;
+    left -= many;
   }
-  return inputs;
+  return sum;
 }
 
 function checkRegion(width: number, height: number, { left, top, ...size }: Region): void {
@@ -192,7 +226,14 @@ function weigh(
   const filterScale = Math.max(scale, 1);
   const support = radius * filterScale;
   const shrink = 1 / filterScale;
-  const taps = Math.ceil(support) * 2 + 1;
+  const taps = Math.min(Math.ceil(support) * 2 + 1, inSize);
+  if (outputs * taps > MAX_COEFFICIENTS) {
+    throw new ImageError(
+      'IMAGE_TOO_LARGE',
+      `resize: expected at most ${MAX_COEFFICIENTS} coefficients, ` +
+        `found ${outputs} pixels × ${taps} from a side of ${inSize} to one of ${outSize}`,
+    );
+  }
   const start = new Int32Array(outputs);
   const count = new Int32Array(outputs);
   const coefficients = new Int32Array(outputs * taps);
@@ -272,24 +313,32 @@ function copyColumns(
   return out;
 }
 
-/** The vertical pass over `[rows, width, 3]`, whose first row is row `firstRow` of the source. */
-function resizeRows(source: Uint8Array, width: number, rows: Weights, firstRow: number): Uint8Array {
+/** The vertical pass over `width` columns from `left`; the image's first row is row `firstRow` of the source. `[outputs, width, 3]`. */
+function resizeRows(
+  image: RgbImage,
+  rows: Weights,
+  firstRow: number,
+  left: number,
+  width: number,
+): Uint8Array {
   const { start, count, coefficients, taps } = rows;
+  const { data: source } = image;
+  const below = image.width * 3;
   const stride = width * 3;
   const out = new Uint8ClampedArray(start.length * stride);
   const sums = new Int32Array(stride);
   for (let y = 0; y < start.length; y++) {
     sums.fill(HALF);
-    let from = (start[y]! - firstRow) * stride;
+    let from = (start[y]! - firstRow) * below + left * 3;
     // Two source rows at a time: 1.4 times as fast as one, as the sums are loaded and stored half as often.
     const last = y * taps + count[y]!;
     for (let k = y * taps; k < last; k += 2) {
       const c = coefficients[k]!;
-      const next = k + 1 < last ? from + stride : from;
+      const next = k + 1 < last ? from + below : from;
       const d = k + 1 < last ? coefficients[k + 1]! : 0;
       for (let x = 0; x < stride; x++)
         sums[x] = (sums[x]! + imul(source[from + x]!, c) + imul(source[next + x]!, d)) | 0;
-      from += 2 * stride;
+      from += 2 * below;
     }
     const to = y * stride;
     for (let x = 0; x < stride; x++) out[to + x] = sums[x]! >> PRECISION_BITS;
