@@ -6,6 +6,7 @@
 import { isWnid } from '../labels/wnids.js';
 import { type Family, GELUS, type Gelu } from './architecture.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
+import { LEAST_CROP, LIMITS } from './limits.js';
 import { OUTPUTS, type Output } from './output.js';
 import { shown } from './shown.js';
 
@@ -68,7 +69,10 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
     '1 to 100 letters, digits, "_", "." or "-"',
   ],
   num_heads: positiveInteger,
-  image_size: positiveInteger,
+  image_size: [
+    (value) => Number.isSafeInteger(value) && within(value, 1, LIMITS.imageSize),
+    `an integer from 1 to ${LIMITS.imageSize}`,
+  ],
   patch_size: positiveInteger,
   window_size: positiveInteger,
   num_classes: [
@@ -83,7 +87,7 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
   qkv_bias: [(value) => typeof value === 'boolean', 'true or false'],
   global_pool: [(value) => value === 'token' || value === 'avg', '"token" or "avg"'],
   activation: [(value) => GELUS.includes(value as Gelu), '"exact", "tanh" or "quick"'],
-  crop_pct: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
+  crop_pct: [(value) => within(value, LEAST_CROP, 1), `a number from ${LEAST_CROP} to 1`],
   interpolation: [
     (value) => INTERPOLATIONS.includes(value as Interpolation),
     '"nearest", "lanczos", "bilinear" or "bicubic"',

@@ -13,6 +13,7 @@ import { readSwin } from './float-swin.js';
 import { readVit } from './float-vit.js';
 import { folded } from './fold.js';
 import { type ModelPreprocessing, saysInteger } from './integer-description.js';
+import { workFault } from './limits.js';
 import { canonicalNames } from './naming-schemes.js';
 import { type Output, outputsOf } from './output.js';
 import type { Tensor } from './safetensors.js';
@@ -146,6 +147,8 @@ export function floatModelOf(
   const source = { file, tensors: named.own, named, config, arch, warnings };
   const { architecture, tensors, prepared } = read(source);
   const { family, imageSize, patchSize, classes } = architecture;
+  const fault = workFault(architecture);
+  if (fault !== undefined) throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: ${fault}`);
   if (config.num_classes !== undefined && config.num_classes !== classes) {
     refuseConfig(`num_classes: expected ${classes}, as the tensors have, found ${config.num_classes}`, file);
   }

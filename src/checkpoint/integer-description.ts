@@ -13,6 +13,7 @@ import {
 import type { Rgb } from './float-config.js';
 import { highestCode, integerLayout, STEP_RANGES } from './integer-layout.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
+import { LEAST_CROP, LIMITS, workFault } from './limits.js';
 import { type Output, outputsOf } from './output.js';
 import { quantizeCommand } from './quantize-command.js';
 import { quoted } from './safetensors-header.js';
@@ -27,25 +28,8 @@ export const VERSION = 1;
  */
 export const MAX_DESCRIPTION_CHARACTERS = 2 ** 24;
 
-/** Largest sizes that are accepted: far above every published model, and small enough that no product overflows. */
-const LIMITS = {
-  imageSize: 2048,
-  patchSize: 64,
-  dim: 4096,
-  depth: 256,
-  mlpDim: 16384,
-  classes: 100_000,
-  /** Of a DeiT or ViT. */
-  tokens: 4097,
-  /** Of them before the patches. */
-  prefix: 64,
-};
-
 /** Beyond this a dequantised code leaves the range of float32. */
 export const MAX_SCALE = 1e36;
-
-/** A picture is resized to imageSize / cropPct before it is cropped: at most a hundred times what the model sees. */
-const LEAST_CROP = 0.01;
 
 /** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
@@ -253,7 +237,9 @@ function checkDescription(json: unknown, file: string): Description {
 }
 
 function checkArchitecture(a: Checked): Architecture {
-  return a.oneOf('family', ['deit', 'vit', 'swin']) === 'swin' ? checkSwin(a) : checkVit(a);
+  const architecture = a.oneOf('family', ['deit', 'vit', 'swin']) === 'swin' ? checkSwin(a) : checkVit(a);
+  const fault = workFault(architecture);
+  return fault === undefined ? architecture : a.refuse(fault);
 }
 
 const COMMON_KEYS = ['family', 'name', 'imageSize', 'patchSize', 'dim', 'mlpDim', 'classes', 'gelu'];
@@ -431,6 +417,10 @@ class Checked {
       );
     }
     this.#object = json as Record<string, unknown>;
+  }
+
+  refuse(message: string): never {
+    throw new CheckpointError('MODEL_DESCRIPTION', `${this.file}: ${this.path}: ${message}`);
   }
 
   fail(key: string, expected: string): never {

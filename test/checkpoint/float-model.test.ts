@@ -838,8 +838,8 @@ describe('a float model that cannot be used', () => {
         ['num_heads 2.5', { num_heads: 2.5 }, 'num_heads: expected a positive integer, found 2.5'],
         ['num_heads a string', { num_heads: '2' }, 'num_heads: expected a positive integer, found "2"'],
         ['layer_norm_eps 0', { layer_norm_eps: 0 }, 'layer_norm_eps: expected a number above 0'],
-        ['crop_pct 0', { crop_pct: 0 }, 'crop_pct: expected a number above 0 and at most 1, found 0'],
-        ['crop_pct 1.1', { crop_pct: 1.1 }, 'crop_pct: expected a number above 0 and at most 1, found 1.1'],
+        ['crop_pct 0', { crop_pct: 0 }, 'crop_pct: expected a number from 0.01 to 1, found 0'],
+        ['crop_pct 1.1', { crop_pct: 1.1 }, 'crop_pct: expected a number from 0.01 to 1, found 1.1'],
         [
           'interpolation hamming',
           { interpolation: 'hamming' },
@@ -885,7 +885,7 @@ describe('a float model that cannot be used', () => {
       good,
       { config: { crop_pct: 2 } },
       'CHECKPOINT_CONFIG',
-      'config: crop_pct: expected a number above 0',
+      'config: crop_pct: expected a number from 0.01',
     ],
     [
       'image size of the caller',
@@ -931,13 +931,9 @@ describe('a float model that cannot be used', () => {
 
   test.each<[name: string, options: FloatModelOptions, says: string]>([
     ['arch', { arch: 'resnet50' }, 'expected a ViT, DeiT or Swin of timm'],
-    ['imageSize', { imageSize: -1 }, 'option image_size: expected a positive integer, found -1'],
-    ['cropPct', { cropPct: 87.5 }, 'option crop_pct: expected a number above 0 and at most 1, found 87.5'],
-    [
-      'cropPct NaN',
-      { cropPct: Number.NaN },
-      'option crop_pct: expected a number above 0 and at most 1, found NaN',
-    ],
+    ['imageSize', { imageSize: -1 }, 'option image_size: expected an integer from 1 to 2048, found -1'],
+    ['cropPct', { cropPct: 87.5 }, 'option crop_pct: expected a number from 0.01 to 1, found 87.5'],
+    ['cropPct NaN', { cropPct: Number.NaN }, 'option crop_pct: expected a number from 0.01 to 1, found NaN'],
     ['mean', { mean: [0, 0, 2] }, 'option mean: expected three numbers from 0 to 1, found [0, 0, 2]'],
     ['std', { std: [0, 1, 1] }, 'option std: expected three numbers above 0 and at most 1'],
     [

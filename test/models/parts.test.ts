@@ -42,14 +42,15 @@ describe('shareHeads', () => {
     heads: fc.integer({ min: 1, max: 7 }),
     rows: fc.integer({ min: 1, max: 30 }),
     parts: fc.integer({ min: 1, max: 12 }),
+    macs: fc.constantFrom(1, 2 ** 26, 2 ** 40),
   });
 
   test('every row of every head of every window once, tiles of four whole', () => {
     fc.assert(
-      fc.property(shapes, ({ windows, heads, rows, parts }) => {
+      fc.property(shapes, ({ windows, heads, rows, parts, macs }) => {
         const seen = new Uint8Array(windows * heads * rows);
         for (const part of partsOf(parts)) {
-          for (const { window, head, from, rows: some } of shareHeads(windows, heads, rows, part)) {
+          for (const { window, head, from, rows: some } of shareHeads(windows, heads, rows, part, macs)) {
             expect(some).toBeGreaterThan(0);
             expect([from % 4, from + some === rows || some % 4 === 0]).toEqual([0, true]);
             for (let row = from; row < from + some; row++) seen[(window * heads + head) * rows + row]!++;
@@ -65,9 +66,11 @@ describe('shareHeads', () => {
       fc.property(shapes, ({ windows, heads, rows, parts }) => {
         fc.pre(windows >= parts);
         for (const part of partsOf(parts))
-          for (const piece of shareHeads(windows, heads, rows, part))
+          for (const piece of shareHeads(windows, heads, rows, part, 1))
             expect(piece).toMatchObject({ from: 0, rows });
-        const of = partsOf(parts).map((part) => shareHeads(windows, heads, rows, part).map((p) => p.window));
+        const of = partsOf(parts).map((part) =>
+          shareHeads(windows, heads, rows, part, 1).map((p) => p.window),
+        );
         expect(new Set(of.flat()).size).toBe(of.reduce((sum, list) => sum + new Set(list).size, 0));
       }),
     );
@@ -146,6 +149,24 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
       expect(read(model, 'logits')).toEqual(logits);
     }
   });
+});
+
+test('layers that take long are cut into several calls of the same rows', async () => {
+  const model = tinyInteger({ grid: 48, patchSize: 1, dim: 256, mlpDim: 1024, heads: 2, depth: 2 });
+  const [whole, parts] = [
+    await loaded(planIntegerModel(model), 'simd'),
+    await loaded(planIntegerModel(model, 3), 'simd'),
+  ];
+  const callsOf = (plan: ModelPlan, name: string, count: number) => {
+    const { calls } = plan.steps.find(({ output }) => output === `blocks.0.${name}`)!;
+    return calls(plan.part(0, count)).length;
+  };
+  const cut = ['mlp.fc1.fine', 'mlp.fc2.out', 'attn.scores', 'attn.softmax', 'attn.context'];
+  expect(cut.map((name) => callsOf(whole.plan, name, 1))).toEqual([2, 2, 4, 2, 4]);
+  expect(cut.map((name) => callsOf(parts.plan, name, 3))).toEqual([1, 1, 1, 1, 1]);
+  forward(whole, 1, (indices) => indices);
+  forward(parts, 3, (indices) => indices);
+  expect(read(whole, 'logits')).toEqual(read(parts, 'logits'));
 });
 
 /** The plan of a DeiT or ViT whose last block computes all rows. */

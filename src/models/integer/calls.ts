@@ -1,4 +1,5 @@
 import type { IntegerKernels, ThreadKernels } from '../../runtime/kernels.js';
+import { rowGroups } from '../passes.js';
 
 /** A kernel and its operands. */
 export type Call = {
@@ -23,6 +24,11 @@ export function share(count: number, part: Part, group = 1): Range {
   return [edge(part.index), edge(part.index + 1)];
 }
 
+/** A range of rows in groups, each for a call of its own (`rowGroups`). @param macs of a row */
+export function inGroups([from, to]: Range, macs: number): Range[] {
+  return [...rowGroups(to - from, macs)].map(([first, count]) => [from + first, count]);
+}
+
 /** Rows of a head in a window that a part computes. */
 export interface HeadRows {
   readonly window: number;
@@ -34,8 +40,16 @@ export interface HeadRows {
 /**
  * The share of a part in the rows of all heads in all windows: whole windows where there are enough of them, else rows in
  * groups of four, since each head that is cut makes two threads pack its keys and values.
+ *
+ * @param macs of a row
  */
-export function shareHeads(windows: number, heads: number, rows: number, part: Part): HeadRows[] {
+export function shareHeads(
+  windows: number,
+  heads: number,
+  rows: number,
+  part: Part,
+  macs: number,
+): HeadRows[] {
   const isWhole = windows >= part.count;
   const groups = Math.ceil(rows / 4);
   const [first, last] = isWhole ? share(windows, part) : [0, windows];
@@ -45,7 +59,8 @@ export function shareHeads(windows: number, heads: number, rows: number, part: P
     for (let head = 0; head < heads; head++) {
       const start = Math.max(from - head * groups, 0) * 4;
       const end = Math.min(Math.min(to - head * groups, groups) * 4, rows);
-      if (start < end) list.push({ window, head, from: start, rows: end - start });
+      for (const [row, count] of inGroups([start, Math.max(start, end)], macs))
+        list.push({ window, head, from: row, rows: count });
     }
   }
   return list;

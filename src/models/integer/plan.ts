@@ -4,8 +4,9 @@ import { unpackNibbles } from '../../checkpoint/nibbles.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { barrierCall, TEAM_BYTES } from '../../runtime/threads.js';
+import { ELEMENT_MACS } from '../passes.js';
 import { arrange } from './arrange.js';
-import { type Call, execute, link, type Part, type Range, share, shareHeads } from './calls.js';
+import { type Call, execute, inGroups, link, type Part, type Range, share, shareHeads } from './calls.js';
 
 /** Where an activation lies: u8 codes `[rows, columns]`, `stride` bytes from row to row (u16 for `mlp.fc1.fine`). */
 export interface Buffer {
@@ -328,30 +329,28 @@ export class ModelPlan {
     const packed = Math.min(2 * columns * roundUp(rows, TILE), Math.max(LINEAR_CHUNK, 8 * columns));
     /** Rows `from` to `to` of outputs `at` to `end`. */
     const call = ([from, to]: Range, at: number, end: number, scratch: number): Call[] =>
-      from === to || at === end
+      at === end
         ? []
-        : [
-            [
-              kernel,
-              input.address + from * input.stride,
-              input.stride,
-              za,
-              aBits,
-              weight.address + (at / 8) * panelBytes(columns),
-              wBits,
-              bias.address + 4 * at,
-              multiplier.address + 4 * at,
-              left!,
-              right!,
-              output.address + size * (from * n + at),
-              n,
-              zo,
-              to - from,
-              end - at,
-              columns,
-              scratch,
-            ],
-          ];
+        : inGroups([from, to], (end - at) * columns).map(([row, count]) => [
+            kernel,
+            input.address + row * input.stride,
+            input.stride,
+            za,
+            aBits,
+            weight.address + (at / 8) * panelBytes(columns),
+            wBits,
+            bias.address + 4 * at,
+            multiplier.address + 4 * at,
+            left!,
+            right!,
+            output.address + size * (row * n + at),
+            n,
+            zo,
+            count,
+            end - at,
+            columns,
+            scratch,
+          ]);
     this.step(to, {
       kernel,
       reads: [from],
@@ -559,7 +558,7 @@ export class ModelPlan {
       macs: windows * heads * queries * tokens * d,
       scratchBytes: 2 * d * (roundUp(queries, TILE) + roundUp(tokens, 8)) + 64,
       calls: (part) =>
-        shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
+        shareHeads(windows, heads, queries, part, tokens * d).map(({ window, head, from, rows }) => {
           const tokensAt = qkv.address + window * tokens * qkv.stride + head * d;
           const to = out.address + ((window * heads + head) * queries + from) * stride;
           return [
@@ -623,12 +622,14 @@ export class ModelPlan {
           for (let w = first; w < last; w++)
             runs.push({ from: w * rows, to: (w + 1) * rows, kept: masks[w]?.address ?? 0 });
         }
-        return runs.map(({ from, to, kept }) => {
-          const [q, p, count] = [scores.address + from * stride, probs.address + from * stride, to - from];
-          return softmax === 'softmax_log2'
-            ? [softmax, q, stride, p, count, tokens, table.address, kept, part.scratch]
-            : [softmax, q, stride, p, count, tokens, table.address, levels ?? slope!, kept, part.scratch];
-        });
+        return runs.flatMap(({ from, to, kept }) =>
+          inGroups([from, to], ELEMENT_MACS * tokens).map(([row, count]): Call => {
+            const [q, p] = [scores.address + row * stride, probs.address + row * stride];
+            return softmax === 'softmax_log2'
+              ? [softmax, q, stride, p, count, tokens, table.address, kept, part.scratch]
+              : [softmax, q, stride, p, count, tokens, table.address, levels ?? slope!, kept, part.scratch];
+          }),
+        );
       },
     });
 
@@ -645,7 +646,7 @@ export class ModelPlan {
       macs: windows * heads * queries * tokens * d,
       scratchBytes: 2 * padded * (roundUp(queries, TILE) + d) + 64,
       calls: (part) =>
-        shareHeads(windows, heads, queries, part).map(({ window, head, from, rows }) => {
+        shareHeads(windows, heads, queries, part, tokens * d).map(({ window, head, from, rows }) => {
           const v = qkv.address + window * tokens * qkv.stride + 2 * dim + head * d;
           const to = context.address + (window * queries + from) * dim + head * d;
           return [
