@@ -1,9 +1,12 @@
 /** What the commands that run a model on photos share. */
 
+import { macsOf } from '../checkpoint/limits.js';
 import type { Model } from '../classify.js';
+import { ImageError, RuntimeError } from '../errors.js';
 import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
 import { shownSource } from '../platform/address.js';
-import type { Pool } from '../pool/index.js';
+import type { Pool, PoolCallOptions } from '../pool/index.js';
+import type { Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { loadModel, loadPool, modelPath } from './model-source.js';
 import { note } from './report.js';
@@ -21,6 +24,17 @@ export const WORKERS_OPTION = {
   type: 'string',
   valueHint: 'N',
   description: 'Images at a time, each on a thread of its own (default: as many as there are cores)',
+} as const;
+
+/** Seconds that an image has whatever the model, and multiply-accumulates of a second: a tenth of what a core does. */
+const LEAST_SECONDS = 60;
+const SLOW_MACS = 4e9;
+
+/** The option of commands that go on after an image which takes too long. */
+export const IMAGE_TIMEOUT_OPTION = {
+  type: 'string',
+  valueHint: 'SECONDS',
+  description: `Time for each image (default: ${LEAST_SECONDS}, and one more for each ${SLOW_MACS / 1e9} billion multiply-accumulates of the model)`,
 } as const;
 
 export const IMAGE_ARGUMENT = {
@@ -57,6 +71,28 @@ export async function openPool(
   const count = optional(workers, (text) => integerOption('workers', text, 1, MAX_THREADS));
   const { path, ...opened } = pathOf(named);
   return { ...opened, ...(await loadPool(path, count)) };
+}
+
+/** Seconds for an image; undefined where the model decides. @throws UsageError `OPTION` */
+export function imageTimeout(text: string | undefined): number | undefined {
+  return optional(text, (given) => integerOption('image-timeout', given, 1, 86_400));
+}
+
+/** As `Pool.classify` of one image, within the time for it. @throws what that throws, and ImageError `IMAGE_TIME` */
+export function classifyInTime(
+  pool: Pool,
+  seconds = Math.floor(LEAST_SECONDS + macsOf(pool.info.architecture) / SLOW_MACS),
+) {
+  const limitMs = 1000 * seconds;
+  return async (file: string, options: PoolCallOptions & { top?: number }): Promise<Prediction[]> => {
+    try {
+      return await pool.classify(file, { ...options, limitMs });
+    } catch (error) {
+      if (!(error instanceof RuntimeError && error.code === 'POOL_LIMIT')) throw error;
+      const message = `${shownSource(file)}: expected an answer within ${seconds} s, found none`;
+      throw new ImageError('IMAGE_TIME', message, { cause: error });
+    }
+  };
 }
 
 function pathOf(named: string | undefined): Opened & { readonly path: string } {

@@ -6,7 +6,15 @@ import { DEFAULT_MAX_PIXELS } from '../../image/limits.js';
 import { checkClasses } from '../../predict.js';
 import { BatchWatch } from '../batch-watch.js';
 import { describeCommand } from '../command.js';
-import { MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
+import {
+  classifyInTime,
+  IMAGE_TIMEOUT_OPTION,
+  imageTimeout,
+  MODEL_OPTION,
+  noteBundled,
+  openPool,
+  WORKERS_OPTION,
+} from '../image-command.js';
 import { checkOutput } from '../output-file.js';
 import { stopProgress } from '../progress.js';
 import { EXIT, printJson } from '../report.js';
@@ -45,6 +53,7 @@ export default describeCommand({
       description: 'Format of OUT',
     },
     workers: WORKERS_OPTION,
+    'image-timeout': IMAGE_TIMEOUT_OPTION,
     unordered: { type: 'boolean', description: 'Write lines as they are done, not in the order of the list' },
     overwrite: { type: 'boolean', description: 'Replace OUT if it is complete or from another command' },
     'max-pixels': {
@@ -73,6 +82,7 @@ export default describeCommand({
       top: integerOption('top', args.top, 1),
       maxPixels: integerOption('max-pixels', args['max-pixels'], 1),
     };
+    const seconds = imageTimeout(args['image-timeout']);
     const output =
       target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images, args.model ?? ''] });
     const total = await countOf(images);
@@ -89,13 +99,14 @@ export default describeCommand({
     };
     const watch = new BatchWatch(target, total);
     try {
+      const classify = classifyInTime(pool, seconds);
       const list = await begun(listOf(images));
       await runBatch({
         task,
         output,
         continues: output !== undefined && claim(output, task, args.overwrite === true),
         images: list,
-        classify: (file) => pool.classify(file, limits),
+        classify: (file) => classify(file, limits),
         classes: Math.min(limits.top, labels.length),
         meaning,
         atOnce: PER_WORKER * pool.info.workers,

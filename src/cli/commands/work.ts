@@ -4,7 +4,15 @@ import { openFolder } from '../../queue/folder.js';
 import type { PartOutput } from '../../queue/work.js';
 import { describeCommand } from '../command.js';
 import { formatDuration, plural } from '../format.js';
-import { MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
+import {
+  classifyInTime,
+  IMAGE_TIMEOUT_OPTION,
+  imageTimeout,
+  MODEL_OPTION,
+  noteBundled,
+  openPool,
+  WORKERS_OPTION,
+} from '../image-command.js';
 import { withLibraries } from '../library.js';
 import { QUEUE_OPTION, REDIS_OPTION, withQueue, withQueueLibraries } from '../queue-options.js';
 import { note } from '../report.js';
@@ -30,6 +38,7 @@ export default describeCommand({
       description: 'Where the parts go: a folder that all machines share, or s3://BUCKET/PREFIX',
     },
     workers: WORKERS_OPTION,
+    'image-timeout': IMAGE_TIMEOUT_OPTION,
     drain: { type: 'boolean', description: 'End when the whole list is done, instead of waiting for more' },
     lock: {
       type: 'string',
@@ -43,7 +52,8 @@ export default describeCommand({
     'fqvit work --queue july --model deit_tiny.int8.safetensors -o s3://bucket/july --drain',
     'cat results/july-part-*.jsonl   # all of it, in the order of the list',
   ],
-  async run({ queue: name, redis, model, output: target, workers, drain, lock }) {
+  async run({ queue: name, redis, model, output: target, workers, drain, lock, ...args }) {
+    const seconds = imageTimeout(args['image-timeout']);
     const lockMs = 1000 * integerOption('lock', lock, 1, 86_400);
     const output = await openOutput(target);
     const { work } = await withQueueLibraries(() => import('../../queue/work.js'));
@@ -55,10 +65,11 @@ export default describeCommand({
     const { signal } = interruption;
     const report = new Report();
     try {
+      const classify = classifyInTime(pool, seconds);
       await withQueue(name, redis, { isPatient: true, signal }, (queue) =>
         work(queue, {
           model: sha256,
-          classify: (file, options) => pool.classify(file, options),
+          classify,
           output,
           drain: drain === true,
           lockMs,
