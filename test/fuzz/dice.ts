@@ -62,9 +62,10 @@ export class Dice {
     return low + this.below(high - low + 1);
   }
 
-  /** True with this probability. */
+  /** True with this probability; where it is at least a half, the number 0 is true. */
   chance(probability: number): boolean {
-    return this.#draw() >= (1 - probability) * RANGE;
+    const drawn = this.#draw() / RANGE;
+    return probability >= 0.5 ? drawn < probability : drawn >= 1 - probability;
   }
 
   pick<T>(list: readonly T[]): T {
@@ -84,6 +85,12 @@ export class Dice {
       for (let i = 0; i < 4 && at + i < length; i++) bytes[at + i] = word >>> (8 * i);
     }
     return bytes;
+  }
+
+  /** Random bytes that are one decision. */
+  noise(length: number): Uint8Array {
+    const next = mulberry32(this.#draw());
+    return Uint8Array.from({ length }, next);
   }
 
   uint32(): number {

@@ -102,7 +102,7 @@ const isObject = (value: unknown) => typeof value === 'object' && value !== null
 export const configs: Target = {
   name: 'configs',
   about: 'config.json of timm and transformers, preprocessor_config.json',
-  inputs: 1500,
+  inputs: 600,
   codes: FLOAT_CODES,
   place: /^(fuzz\.bin|config\.json|preprocessor_config\.json|architecture|option \w+): /,
   make(dice) {
@@ -143,11 +143,9 @@ export const configs: Target = {
             refuser('preprocessor_config.json'),
           )
         : timmConfig(config, refuser('config.json'));
-    const { warnings, ...options } = translate();
-    expectThat(
-      JSON.stringify(translate()) === JSON.stringify({ ...options, warnings }),
-      'another config the second time',
-    );
+    const translated = translate();
+    expectThat(JSON.stringify(translate()) === JSON.stringify(translated), 'another config the second time');
+    const { warnings, ...options } = translated;
     expectThat(
       warnings.every((warning) => /^[^\p{Cc}]{1,2000}$/u.test(warning)),
       'a warning of more than a line',

@@ -93,7 +93,7 @@ function changedTensors(dice: Dice, tensors: Tensor[]): Tensor[] {
 export const floatCheckpoint: Target = {
   name: 'float-checkpoint',
   about: 'Float checkpoints in safetensors: names, config, values',
-  inputs: 500,
+  inputs: 400,
   codes: FLOAT_CODES,
   place: FLOAT_PLACE,
   make(dice) {
@@ -111,5 +111,5 @@ export const floatCheckpoint: Target = {
       { fqvit: config.replaceAll(/\p{Surrogate}/gu, '?') },
     );
   },
-  check: checkFloat,
+  check: (input) => checkFloat(input),
 };

@@ -273,7 +273,10 @@ export const http: Target = {
     return code;
   },
   async control() {
-    const { status } = await app.request('/v1/classify', { method: 'POST', body: 'photo' });
+    const { status } = await app.request('/v1/classify', {
+      method: 'POST',
+      body: encoded('photo') as BodyInit,
+    });
     expectThat(status === 200, `a sound request gets ${status}`);
   },
 };

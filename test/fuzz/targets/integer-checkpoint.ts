@@ -1,10 +1,9 @@
 /** Integer checkpoints: whatever is accepted is planned and runs, with the same codes on every tier. */
 
-import { setFlagsFromString } from 'node:v8';
 import type { Recipe } from '../../../src/checkpoint/integer-description.js';
 import { readSafetensors } from '../../../src/checkpoint/safetensors.js';
 import { load, type Model } from '../../../src/classify.js';
-import type { Tier } from '../../../src/runtime/kernels.js';
+import { readModule, TIERS } from '../../support/kernel-modules.js';
 import {
   EIGHTHS,
   RECIPE,
@@ -16,7 +15,6 @@ import {
   withTensors,
 } from '../../support/tiny-integer.js';
 import type { Dice } from '../dice.js';
-import { readModule } from '../modules.js';
 import { type Json, jsonText, mutatedJson, oddText } from '../mutate.js';
 import { expectThat, same, type Target } from '../target.js';
 import { CONTAINER_CODES, damaged } from './safetensors.js';
@@ -140,14 +138,7 @@ function changed(dice: Dice, file: Uint8Array): Uint8Array {
   }
 }
 
-/** Relaxed SIMD is behind a flag in Node 20. */
-function tiers(): readonly Tier[] {
-  const all: readonly Tier[] = ['scalar', 'simd', 'relaxed'];
-  if (!WebAssembly.validate(readModule('relaxed'))) setFlagsFromString('--experimental-wasm-relaxed-simd');
-  return all.filter((tier) => WebAssembly.validate(readModule(tier)));
-}
-
-const TIERS = tiers();
+const MODULES = new Map(TIERS.map((tier) => [tier, new WebAssembly.Module(readModule(tier))]));
 
 /** What a model makes of two pictures: the codes of its logits, else of its features. */
 function answers(model: Model, pictures: readonly Uint8Array[]): number[] {
@@ -165,7 +156,7 @@ function picture(side: number, seed: number): Uint8Array {
 export const integerCheckpoint: Target = {
   name: 'integer-checkpoint',
   about: 'Integer checkpoints: read, plan, run, tiers equal',
-  inputs: 250,
+  inputs: 200,
   codes: [
     ...CONTAINER_CODES,
     ...[
@@ -185,8 +176,8 @@ export const integerCheckpoint: Target = {
   },
   async check(input) {
     let expected: number[] | undefined;
-    for (const tier of TIERS) {
-      const model = await load(input, { tier });
+    for (const [tier, wasm] of MODULES) {
+      const model = await load(input, { tier, wasm });
       const { imageSize } = model.info.preprocessing;
       const pictures = [picture(imageSize, 1), new Uint8Array(imageSize * imageSize * 3).fill(255)];
       const found = answers(model, pictures);

@@ -195,7 +195,7 @@ function changedWire(dice: Dice, bytes: Uint8Array, depth: number): Uint8Array {
 export const onnx: Target = {
   name: 'onnx',
   about: 'ONNX models: graphs, attributes, tensors, protobuf',
-  inputs: 200,
+  inputs: 60,
   codes: FLOAT_CODES,
   place: /^fuzz\.bin: /,
   make(dice) {
@@ -207,5 +207,5 @@ export const onnx: Target = {
     for (let i = dice.between(1, 3); i > 0; i--) changeGraph(dice, graph);
     return written(graph);
   },
-  check: checkFloat,
+  check: (input) => checkFloat(input),
 };

@@ -286,5 +286,5 @@ export const pth: Target = {
   codes: FLOAT_CODES,
   place: /^fuzz\.bin(: |\/)/,
   make: (dice) => (dice.chance(0.97) ? fileOf(dice) : dice.pick(FILES)),
-  check: checkFloat,
+  check: (input) => checkFloat(input, { heads: 2 }),
 };

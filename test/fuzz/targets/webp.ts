@@ -43,7 +43,16 @@ function chunksOf(file: Uint8Array): Chunk[] {
   return chunks;
 }
 
-const NAMES = ['alpha-lossless', 'alpha-lossy', 'exif-5', 'lossless', 'lossy', 'animated'];
+const NAMES = [
+  'alpha-lossless',
+  'alpha-lossy',
+  'exif-5',
+  'lossless',
+  'lossy',
+  'lossy',
+  'lossless',
+  'animated',
+];
 const FILES = NAMES.map((name) => chunksOf(imageFixture(`${name}.webp`)));
 
 /** Least significant bit first. */
@@ -85,10 +94,10 @@ function completeLengths(dice: Dice, count: number, most: number): number[] {
 function codeLengths(dice: Dice, alphabet: number): number[] {
   const used = dice.pick([2, 3, 16, 40, Math.min(256, alphabet), alphabet]);
   const lengths = completeLengths(dice, Math.min(used, alphabet), 15);
-  if (dice.chance(0.15)) lengths[dice.below(lengths.length)] = dice.between(0, 15);
-  if (dice.chance(0.1)) lengths.fill(dice.between(9, 15), dice.below(lengths.length));
+  if (dice.chance(0.05)) lengths[dice.below(lengths.length)] = dice.between(0, 15);
+  if (dice.chance(0.04)) lengths.fill(dice.between(9, 15), dice.below(lengths.length));
   const spread = new Array<number>(alphabet).fill(0);
-  const step = Math.max(1, dice.chance(0.5) ? Math.floor(alphabet / lengths.length) : 1);
+  const step = Math.max(1, dice.chance(0.25) ? Math.floor(alphabet / lengths.length) : 1);
   for (const [i, length] of lengths.entries()) spread[(i * step) % alphabet] = length;
   return spread;
 }
@@ -122,7 +131,10 @@ function group(bits: Bits, dice: Dice, cacheSize: number): void {
 /** A lossless stream of random prefix codes over random bits. */
 function losslessDrawn(dice: Dice, header = true): Uint8Array {
   const bits = new Bits();
-  const [width, height] = [dice.between(1, 40), dice.between(1, 40)];
+  const [width, height] = dice.chance(0.8)
+    ? [dice.between(1, 12), dice.between(1, 12)]
+    : [dice.between(1, 80), 40];
+  const tail = () => dice.noise(dice.chance(0.9) ? width * height * 8 + 200 : dice.below(40));
   if (header) {
     bits.put(0x2f, 8);
     bits.put(width - 1, 14);
@@ -142,7 +154,7 @@ function losslessDrawn(dice: Dice, header = true): Uint8Array {
     bits.put(dice.below(kind === 3 ? 256 : 8), kind === 3 ? 8 : 3);
     bits.put(0, 1);
     group(bits, dice, 0);
-    return bits.done(dice.bytes(400));
+    return bits.done(tail());
   }
   bits.put(0, 1);
   const cacheBits = dice.chance(0.4) ? (dice.chance(0.9) ? dice.between(1, 11) : dice.between(0, 15)) : 0;
@@ -154,10 +166,10 @@ function losslessDrawn(dice: Dice, header = true): Uint8Array {
     bits.put(dice.below(8), 3);
     bits.put(0, 1);
     group(bits, dice, 0);
-    return bits.done(dice.bytes(600));
+    return bits.done(tail());
   }
   group(bits, dice, cacheBits > 0 ? 1 << cacheBits : 0);
-  return bits.done(dice.bytes(dice.pick([8, 400, 2000])));
+  return bits.done(tail());
 }
 
 /** The header of a lossy key frame, its partitions and their sizes. */
@@ -261,7 +273,7 @@ function announced(file: Uint8Array): [number, number] | undefined {
 export const webp: Target = {
   name: 'webp',
   about: 'WebP: chunks, prefix codes of VP8L (CVE-2023-4863), partitions of VP8, alpha',
-  inputs: 600,
+  inputs: 250,
   codes: IMAGE_CODES,
   place: IMAGE_PLACE,
   make(dice) {
