@@ -174,7 +174,8 @@ async function fuzz(target: Target, options: Options): Promise<Totals> {
 /** The numbers that an input was made from. */
 async function decisions(target: Target, seed: number, index: number): Promise<number[]> {
   const dice = Dice.of(seed, index);
-  await target.make(dice);
+  // A generator that throws is a finding of the worker.
+  await (async () => target.make(dice))().catch(() => {});
   return dice.drawn;
 }
 

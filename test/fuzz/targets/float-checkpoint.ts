@@ -63,7 +63,11 @@ function changedTensors(dice: Dice, tensors: Tensor[]): Tensor[] {
     case 5: {
       const dtype = dice.pick(['F16', 'BF16', 'F64', 'I64', 'I8', 'U8', 'BOOL'] as const);
       const bytes = { F16: 2, BF16: 2, F64: 8, I64: 8, I8: 1, U8: 1, BOOL: 1 }[dtype];
-      return replaced({ ...tensor, dtype, data: dice.bytes((tensor.data.length / 4) * bytes) });
+      return replaced({
+        ...tensor,
+        dtype,
+        data: dice.bytes(tensor.shape.reduce((product, n) => product * n, bytes)),
+      });
     }
     case 6: {
       const prefix = dice.pick([

@@ -153,6 +153,17 @@ function picture(side: number, seed: number): Uint8Array {
   return Uint8Array.from({ length: side * side * 3 }, (_, i) => Math.imul(i + seed, 2654435761) >>> 24);
 }
 
+async function checkAttention(model: Model, data: Uint8Array): Promise<void> {
+  const { family, imageSize, patchSize } = model.info.architecture;
+  if (family === 'swin') return;
+  const { side, weights } = await model.attention({ width: imageSize, height: imageSize, data });
+  expectThat(side === imageSize / patchSize && weights.length === side * side, `an attention map of ${side}`);
+  expectThat(
+    weights.every((weight) => weight >= 0 && Number.isFinite(weight)),
+    'an attention map with other numbers',
+  );
+}
+
 export const integerCheckpoint: Target = {
   name: 'integer-checkpoint',
   about: 'Integer checkpoints: read, plan, run, tiers equal',
@@ -181,8 +192,10 @@ export const integerCheckpoint: Target = {
       const { imageSize } = model.info.preprocessing;
       const pictures = [picture(imageSize, 1), new Uint8Array(imageSize * imageSize * 3).fill(255)];
       const found = answers(model, pictures);
-      if (tier === 'simd')
+      if (tier === 'simd') {
         expectThat(same(answers(model, pictures), found), 'another answer the second time');
+        await checkAttention(model, pictures[0]!);
+      }
       model.dispose();
       expected ??= found;
       expectThat(same(found, expected), `tiers differ: ${tier} and ${TIERS[0]}`);
