@@ -199,7 +199,13 @@ async function written(
       isOver,
     );
   }
-  let input = await target.make(Dice.replay(drawn));
+  let input: Uint8Array;
+  try {
+    input = await target.make(Dice.replay(drawn));
+  } catch (error) {
+    process.stderr.write(`the generator throws: ${(error as Error).stack}\n`);
+    return `${seed}:${index}`;
+  }
   const shows = async (bytes: number[]) =>
     isSame(await guarded.one({ kind: 'one', input: Uint8Array.from(bytes) }));
   const isAlone = await shows([...input]);

@@ -297,7 +297,8 @@ function changed(dice: Dice, segments: readonly Segment[]): Segment[] {
       return segments.filter(({ marker }) => marker !== EOI);
     case 12: {
       const scans = segments.filter(({ marker }) => marker === SOS);
-      const again = Array.from({ length: dice.pick([1, 3, 99, 101]) }, () => scans).flat();
+      const again = Array.from({ length: dice.pick([1, 3, 99, 101]) }, (_, i) => scans[i % scans.length]!);
+      if (scans.length === 0 || segments.length > 200) return [...segments];
       return [...segments.slice(0, -1), ...again, { marker: EOI, payload: NONE }];
     }
     default:

@@ -187,7 +187,7 @@ function changed(dice: Dice, chunks: Chunk[]): Chunk[] {
     case 7: {
       const payload = chunks[0]!.payload.slice();
       const field = dice.pick([0, 4, 8, 9, 10, 11, 12]);
-      if (field < 8) payload.set(be32(dice.oddInteger()), field % Math.max(1, payload.length - 3));
+      if (field < 8 && payload.length >= 8) payload.set(be32(dice.oddInteger()), field);
       else if (field < payload.length) payload[field] = dice.pick([0, 1, 2, 3, 4, 6, 8, 16, 255]);
       return [{ ...chunks[0]!, payload }, ...chunks.slice(1)];
     }

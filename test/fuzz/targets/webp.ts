@@ -76,24 +76,27 @@ class Bits {
 /** The order in which the lengths of code lengths are written (RFC 9649, 3.7.2.1.2). */
 const LENGTH_ORDER = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/** Lengths of a complete prefix code of `count` symbols, none above `most`: leaves are split until there are enough. */
-function completeLengths(dice: Dice, count: number, most: number): number[] {
-  const leaves = [0];
+/** The longest code of a symbol. */
+const MAX_LENGTH = 15;
+
+/** Lengths of a complete prefix code of `count` symbols: leaves are split until there are enough. */
+function completeLengths(dice: Dice, count: number): number[] {
+  const leaves = new Array<number>(MAX_LENGTH + 1).fill(0);
+  leaves[0] = 1;
   const isDeep = dice.chance(0.5);
-  while (leaves.length < count) {
-    const open = leaves.flatMap((length, i) => (length < most ? [i] : []));
-    const deepest = open.reduce((best, i) => (leaves[i]! > leaves[best]! ? i : best), open[0]!);
-    const at = isDeep && dice.chance(0.9) ? deepest : dice.pick(open);
-    leaves[at]!++;
-    leaves.push(leaves[at]!);
+  for (let n = 1; n < count; n++) {
+    const open = leaves.flatMap((some, length) => (some > 0 && length < MAX_LENGTH ? [length] : []));
+    const length = isDeep && n % 16 > 0 ? open.at(-1)! : dice.pick(open);
+    leaves[length]!--;
+    leaves[length + 1]! += 2;
   }
-  return leaves;
+  return leaves.flatMap((some, length) => new Array<number>(some).fill(length));
 }
 
 /** Code lengths of an alphabet: complete, or with a leaf too many or too few, which is what overflowed tables. */
 function codeLengths(dice: Dice, alphabet: number): number[] {
   const used = dice.pick([2, 3, 16, 40, Math.min(256, alphabet), alphabet]);
-  const lengths = completeLengths(dice, Math.min(used, alphabet), 15);
+  const lengths = completeLengths(dice, Math.min(used, alphabet, 2 ** MAX_LENGTH));
   if (dice.chance(0.05)) lengths[dice.below(lengths.length)] = dice.between(0, 15);
   if (dice.chance(0.04)) lengths.fill(dice.between(9, 15), dice.below(lengths.length));
   const spread = new Array<number>(alphabet).fill(0);
