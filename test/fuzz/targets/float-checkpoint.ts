@@ -30,6 +30,9 @@ function under(file: Uint8Array, renaming: Parameters<typeof renamed>[1]): Uint8
   return writeSafetensors(renamed(tensors.values(), renaming), metadata);
 }
 
+/** UTF-8 has no halves of pairs. */
+const noSurrogates = (text: string) => text.replaceAll(/\p{Surrogate}/gu, '');
+
 const ODD_FLOATS = [Number.NaN, Number.POSITIVE_INFINITY, 0, -0, 1e38, -3.4e38, 1e-45, 1, 65504];
 
 function changedTensors(dice: Dice, tensors: Tensor[]): Tensor[] {
@@ -49,7 +52,7 @@ function changedTensors(dice: Dice, tensors: Tensor[]): Tensor[] {
     case 2:
       return replaced({
         ...tensor,
-        name: mutatedText(dice, tensor.name, 1).replaceAll(/\p{Surrogate}/gu, ''),
+        name: noSurrogates(mutatedText(dice, tensor.name, 1)),
       });
     case 3:
       return replaced({ ...tensor, shape: [...tensor.shape].reverse() });
@@ -82,14 +85,17 @@ function changedTensors(dice: Dice, tensors: Tensor[]): Tensor[] {
       const all = dice.chance(0.5) ? tensors : [];
       const renamed = tensors.map((one) => ({
         ...one,
-        name: prefix.replaceAll(/\p{Surrogate}/gu, '') + one.name,
+        name: noSurrogates(prefix) + one.name,
       }));
       return [...all, ...renamed];
     }
     default:
       return [
         ...tensors,
-        { ...tensor, name: `${tensor.name}.${dice.pick(['gamma', 'extra', 'lora_A', 'weight_g'])}` },
+        {
+          ...tensor,
+          name: `${tensor.name}.${dice.pick(['gamma', 'extra', 'lora_A', 'weight_g', `mlp.w12.${noSurrogates(oddText(dice))}`])}`,
+        },
       ];
   }
 }
