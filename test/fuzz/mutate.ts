@@ -134,7 +134,7 @@ export function mutatedText(dice: Dice, text: string, count = dice.between(1, 4)
       case 7:
         result =
           before +
-          dice.pick([...'"\'{}[](),:;=|#\t\n\r\\ -'] as const).repeat(dice.pick([1, 2, 50, 1900])) +
+          dice.pick([...'"\'{}[](),:;=|#\t\n\r\\ -'] as const).repeat(dice.pick([1, 2, 50, 1900, 20_000])) +
           cut +
           after;
         break;

@@ -124,6 +124,9 @@ function oddOpcode(dice: Dice): Uint8Array {
   ])();
 }
 
+const repeated = (bytes: Uint8Array, count: number) =>
+  new Uint8Array(Buffer.alloc(bytes.length * count, bytes));
+
 /** Values that name themselves or each other, so that walking through them takes long or never ends. */
 function bomb(dice: Dice): Uint8Array {
   const count = dice.chance(0.99) ? dice.pick([3, 30, 100, 1000]) : 60_000;
@@ -132,22 +135,18 @@ function bomb(dice: Dice): Uint8Array {
     () => bytesOf(']q\x00', 'h\x00a'),
     () => bytesOf('}q\x00', text('a'), 'h\x00s'),
     // twice the one before
-    () => bytesOf('N', ...Array.from({ length: count }, () => bytesOf('q\x01h\x01', 0x86))),
-    () =>
-      bytesOf(
-        '}',
-        ...Array.from({ length: count }, () => bytesOf('q\x01}', text('a'), 'h\x01s', text('b'), 'h\x01s')),
-      ),
+    () => bytesOf('N', repeated(bytesOf('q\x01h\x01', 0x86), count)),
+    () => bytesOf('}', repeated(bytesOf('q\x01}', text('a'), 'h\x01s', text('b'), 'h\x01s'), count)),
     // deep
-    () => bytesOf('N', ...Array.from({ length: count * 10 }, () => bytesOf(0x85))),
+    () => bytesOf('N', repeated(bytesOf(0x85), count * 10)),
     () => bytesOf('('.repeat(count * 10), 't'.repeat(count * 10)),
-    () => bytesOf(']', ...Array.from({ length: count }, () => bytesOf('](]e'))),
+    () => bytesOf(']', repeated(bytesOf('](]e'), count)),
     // one tensor under many names
     () =>
       bytesOf(
         tensor(),
         'q\x020}',
-        ...Array.from({ length: count }, (_, i) => bytesOf(text(`t${i}`), 'h\x02s')),
+        joined(...Array.from({ length: Math.min(count, 1000) }, (_, i) => bytesOf(text(`t${i}`), 'h\x02s'))),
       ),
   ]);
   const value = build();
