@@ -73,10 +73,16 @@ export async function main(args: string[]): Promise<number> {
     console.error(`fuzz: expected a target of the list, found ${positionals[0]}\n\n${HELP}`);
     return 2;
   }
-  const number = (name: keyof typeof values, fallback: number) => Number(values[name] ?? fallback);
+  const numbers = ['seconds', 'inputs', 'seed', 'from', 'limit-ms', 'max-mb'] as const;
+  const wrong = numbers.find((name) => !/^\d+$/.test(values[name] ?? '0'));
+  if (wrong !== undefined) {
+    console.error(`fuzz: --${wrong}: expected an integer, found ${values[wrong]}`);
+    return 2;
+  }
+  const number = (name: (typeof numbers)[number], fallback: number) => Number(values[name] ?? fallback);
   const limits = { limitMs: number('limit-ms', 10_000), maxBytes: number('max-mb', 1500) * 2 ** 20 };
   const seed = number('seed', 1);
-  if (values.reproduce !== undefined) return reproduce(targets, values.reproduce as string, limits);
+  if (values.reproduce !== undefined) return reproduce(targets, values.reproduce, limits);
   process.once('SIGINT', () => {
     isStopped = true;
   });

@@ -1,5 +1,6 @@
 /** WebP: chunks, the prefix codes of VP8L (as in CVE-2023-4863), the partitions of VP8, alpha. */
 
+import { readFileSync } from 'node:fs';
 import type { Dice } from '../dice.js';
 import { encoded, joined, mutatedBytes } from '../mutate.js';
 import { expectThat, type Target } from '../target.js';
@@ -53,7 +54,14 @@ const NAMES = [
   'lossless',
   'animated',
 ];
-const FILES = NAMES.map((name) => chunksOf(imageFixture(`${name}.webp`)));
+const seed = (name: string) =>
+  new Uint8Array(readFileSync(new URL(`../seeds/webp/${name}.webp`, import.meta.url)));
+const FILES = [
+  ...NAMES.map((name) => imageFixture(`${name}.webp`)),
+  // The prefix codes that overflow libwebp before 1.3.2, and a sound picture next to them.
+  seed('cve-2023-4863-shape'),
+  seed('webp-control'),
+].map(chunksOf);
 
 /** Least significant bit first. */
 class Bits {
