@@ -1,5 +1,7 @@
 /** Names an unsupported operation by the tensors that give it away. */
 
+import { quoted } from './safetensors-header.js';
+
 /** Patterns of tensor names, and the operation that each shows. */
 const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
   [/\b(norm_pre|ln_pre|pre_layrnorm|pre_layernorm)\./, 'a LayerNorm before the first block (pre-norm)'],
@@ -36,7 +38,7 @@ export function missingOperation(
 ): string | undefined {
   for (const [pattern, operation] of OPERATIONS) {
     const name = unknown.find((one) => pattern.test(one));
-    if (name !== undefined) return `${operation}, as tensor ${JSON.stringify(name)} shows`;
+    if (name !== undefined) return `${operation}, as tensor ${quoted(name)} shows`;
   }
   // Only if nothing else is missing: a damaged file lacks other tensors too.
   const isNormBias = (name: string) => /(^|\.)(fc_)?norm\d?\.bias$/.test(name);

@@ -48,7 +48,7 @@ export function quoted(name: string): string {
 }
 
 /** Control and other invisible characters as escapes, so that a file cannot write to somebody's terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 

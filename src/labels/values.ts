@@ -1,5 +1,6 @@
 /** Labels in a JSON or Python value, in the forms that published models and data sets use. */
 
+import { printable } from '../checkpoint/safetensors-header.js';
 import { shown } from '../checkpoint/shown.js';
 import { isWnid, type Labels, splitWnids } from './wnids.js';
 
@@ -227,5 +228,7 @@ function keys(object: Json): string {
 }
 
 function json(value: unknown): string {
-  return typeof value === 'string' ? shown(value) : (JSON.stringify(value) ?? 'nothing').slice(0, 80);
+  return typeof value === 'string'
+    ? shown(value)
+    : printable((JSON.stringify(value) ?? 'nothing').slice(0, 80));
 }

@@ -44,10 +44,11 @@ export function judge(
   const unknown: string[] = [];
   for (const [key, value] of Object.entries(json)) {
     const verdict = verdicts.get(key);
+    const name = /^\w+$/.test(key) ? key : shown(key);
     if (verdict === undefined) {
       // A later version may have brought a new step under such a name.
       if (table.others === 'refused' || (key.startsWith('do_') && value !== false && value !== null)) {
-        refuse(`${key}: expected a known key, found ${shown(value)}`);
+        refuse(`${name}: expected a known key, found ${shown(value)}`);
       }
       unknown.push(key);
     } else if ('only' in verdict && value !== null && !verdict.only.some((one) => isEqual(one, value))) {
