@@ -1,25 +1,34 @@
-import { describe, expect, test } from '@jest/globals';
-import { createImageCodecs } from '../../src/image/codec.js';
+import { describe, expect, jest, test } from '@jest/globals';
+import { type Codec, CodecFailure, createImageCodecs } from '../../src/image/codec.js';
 import { nodeCodecModules } from '../../src/image/codecs-node.js';
 import { decodeImage } from '../../src/image/decode.js';
 import type { RgbImage } from '../../src/image/types.js';
-import { DHT, EOI, fixture, join, refusal, riff, SOI, SOS, sof } from './support.js';
+import { DHT, DQT, EOI, fixture, join, jpegSegment, refusal, riff, SOI, SOS, sof } from './support.js';
 
 /** Sound segments without a quantisation table: only the decoder finds out. */
 const noTables = join(SOI, sof(800, 800), DHT, SOS, new Uint8Array(5000), EOI);
 const badWebp = riff(['VP8L', join([0x2f, 7, 0, 0, 0], fixture('lossless.webp').subarray(40, 90))]);
 
+async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (const item of items) results.push(await work(item));
+  return results;
+}
+
 describe('the decoders', () => {
-  test('1000 damaged files in a row leave them working', async () => {
+  test('2000 damaged files in a row leave them working', async () => {
+    const attack = fixture('cve-2023-4863-shape.webp');
     const jpeg = fixture('420.jpg');
     const webp = fixture('lossy.webp');
     const expectedJpeg = await decodeImage(jpeg);
     const expectedWebp = await decodeImage(webp);
-    // mozjpeg throws, libwebp only gives nothing; an instance that is kept dies of 300 throws.
-    for (let i = 0; i < 1000; i++)
-      await expect(decodeImage(i % 5 < 2 ? noTables : badWebp)).rejects.toMatchObject({
-        code: 'IMAGE_DAMAGED',
-      });
+    const bad = [noTables, badWebp, attack, jpeg.subarray(0, -20)];
+    const codes = new Map<string, number>();
+    for (let i = 0; i < 2000; i++) {
+      const code = await decodeImage(bad[i % 4]!).then(String, (error) => error.code);
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+    expect(Object.fromEntries(codes)).toEqual({ IMAGE_DAMAGED: 1500, IMAGE_TRUNCATED: 500 });
     expect(await decodeImage(jpeg)).toEqual(expectedJpeg);
     expect(await decodeImage(webp)).toEqual(expectedWebp);
   });
@@ -35,6 +44,62 @@ describe('the decoders', () => {
       expect(await decodeImage(fixture(names[which]!), { codecs })).toEqual(alone[which]);
     });
     await Promise.all(work);
+  });
+
+  test('an instance serves the next picture, but not after a refusal or a warning', async () => {
+    const { Instance } = WebAssembly;
+    const start = (module: WebAssembly.Module, imports?: WebAssembly.Imports) =>
+      new Instance(module, imports);
+    const started = jest.spyOn(WebAssembly, 'Instance').mockImplementation(start);
+    const codecs = createImageCodecs(nodeCodecModules);
+    const instances = async (bytes: Uint8Array) => {
+      started.mockClear();
+      await decodeImage(bytes, { codecs }).catch(() => undefined);
+      return started.mock.calls.length;
+    };
+    try {
+      const jpeg = fixture('420.jpg');
+      const surplus = join(jpeg.subarray(0, -2), [0, 0, 0], EOI);
+      const cut = join(jpeg.subarray(0, -20), EOI);
+      const webp = fixture('lossy.webp');
+      const jpegs = [jpeg, fixture('444.jpg'), cut, jpeg, surplus, jpeg, noTables, jpeg, jpeg];
+      expect(await inTurn(jpegs, instances)).toEqual([1, 0, 0, 1, 0, 1, 0, 1, 0]);
+      const webps = [
+        webp,
+        fixture('lossless.webp'),
+        badWebp,
+        webp,
+        fixture('cve-2023-4863-shape.webp'),
+        webp,
+      ];
+      expect(await inTurn(webps, instances)).toEqual([1, 0, 0, 1, 0, 1]);
+    } finally {
+      started.mockRestore();
+    }
+  });
+
+  test('memory is bounded by what a call may take, and what does not fit is told apart from damage', async () => {
+    const { jpeg, webp } = createImageCodecs(nodeCodecModules);
+    // Progressive: 2 bytes a pixel for the coefficients, 72 MB; and the file itself counts.
+    const [width, height] = [6000, 6000];
+    const scan = join(jpegSegment(0xda, [1, 1, 0, 0, 0, 0]), new Uint8Array(70_400));
+    const progressive = join(SOI, DQT, sof(width, height, 1, 0xc2), DHT, scan, EOI);
+    for (const work of [
+      () => jpeg.decode(progressive, width, height, 1e6),
+      () => jpeg.decode(new Uint8Array(70e6), 8, 8, 1e6),
+      () => webp.decode(new Uint8Array(70e6), 8, 8, 1e6),
+    ])
+      await expect(work()).rejects.toMatchObject({ name: 'CodecFailure', outOfMemory: true });
+    expect((await jpeg.decode(progressive, width, height, 80e6)).data[0]).toBe(128);
+    await expect(webp.decode(badWebp, 8, 1)).rejects.toMatchObject({ outOfMemory: false });
+    await expect(jpeg.decode(fixture('420.jpg'), 8, 8)).rejects.toThrow('another size');
+    await expect(webp.decode(fixture('lossy.webp'), 8, 8)).rejects.toThrow('another size');
+  });
+
+  test('a picture that does not fit is too large, not damaged', async () => {
+    const full = { decode: () => Promise.reject(new CodecFailure('out of memory')) } as unknown as Codec;
+    for (const name of ['420.jpg', 'lossy.webp'])
+      await refusal(fixture(name), 'IMAGE_TOO_LARGE', { codecs: { jpeg: full, webp: full } });
   });
 
   test('nothing is loaded before it is needed, and each only once', async () => {

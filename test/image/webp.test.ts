@@ -44,6 +44,22 @@ describe('WebPs that are refused', () => {
     await refusal(riff(['VP8X', [0, 0, 0, 0, 9, 0, 0, 9, 0, 0]], ['VP8 ', lossy]), 'IMAGE_DAMAGED');
   });
 
+  test('Huffman tables of the kind of CVE-2023-4863: the next picture has its pixels', async () => {
+    const attack = fixture('cve-2023-4863-shape.webp');
+    const control = fixture('webp-control.webp');
+    const image = await decodeImage(control);
+    expect(await refusal(attack, 'IMAGE_DAMAGED')).toContain('the data are damaged');
+    expect(await decodeImage(control)).toEqual(image);
+    // The codes of the last table, which overflows, begin here: shorter and longer overflows, and none.
+    for (let at = 530; at < 560; at++)
+      for (let seed = 1; seed < 20; seed++) {
+        const bytes = new Uint8Array(attack);
+        bytes.set(noise(3, seed * 99 + at), at);
+        await decodeImage(bytes).catch((error) => expect(error).toMatchObject({ code: 'IMAGE_DAMAGED' }));
+      }
+    expect(await decodeImage(control)).toEqual(image);
+  });
+
   test('30000×30000 and 16384×16384 with little data, at once', async () => {
     const start = performance.now();
     const canvas = [0, 0, 0, 0, 0x2f, 0x75, 0, 0x2f, 0x75, 0];

@@ -65,8 +65,8 @@ describeWith('what is downloaded, gzipped', [ESBUILD], () => {
     const files = bundle(PAGE, []);
     const core = sum(atOnce(files, /entry\.js$/).map(({ size }) => size));
     const kernels = wasm('fqvit.simd');
-    const decoding = files.filter(({ path }) => !/webp_dec|worker/.test(path));
-    const pictures = sum(decoding.map(({ size }) => size)) + kernels + wasm('mozjpeg_dec');
+    const decoding = files.filter(({ path }) => !/worker/.test(path));
+    const pictures = sum(decoding.map(({ size }) => size)) + kernels + wasm('jpeg');
     console.info(
       `gzipped: ${core} bytes of JavaScript + ${kernels} of kernels for raw pixels; ${pictures} with JPEG and PNG`,
     );
@@ -79,10 +79,7 @@ describeWith('what is downloaded, gzipped', [ESBUILD], () => {
       ),
     ).toEqual([]);
     const first = atOnce(files, /entry\.js$/).flatMap((file) => file.inputs);
-    expect(first.filter((path) => /image\/(decode|png|jpeg|webp|codec)|jsquash|fflate/.test(path))).toEqual(
-      [],
-    );
-    expect(inputs.filter((path) => /mozjpeg_dec\.js|webp_dec\.js/.test(path))).toHaveLength(2);
+    expect(first.filter((path) => /image\/(decode|png|jpeg|webp|codec)|fflate/.test(path))).toEqual([]);
   });
 
   test('a worker with its model: at most 3 MB', () => {
