@@ -1,4 +1,3 @@
-import { countStates } from './inspection.js';
 import type { PartQueue } from './part-queue.js';
 import { Spool } from './spool.js';
 
@@ -33,8 +32,7 @@ export async function enqueue(
   const { list } = spool;
   try {
     await queue.claim(list, () => spool.batches());
-    const states = await queue.states(list);
-    if (countStates(states, '-', '!') > 0) await queue.reopen();
+    const states = await queue.reopen(list);
     let [seen, start, added] = [0, 0, 0];
     for await (const parts of spool.batches()) {
       added += await queue.add(list, start, parts, states);

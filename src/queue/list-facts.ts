@@ -47,13 +47,13 @@ export function storedList(
   if (sha256 === undefined || claimed > MAX_PARTS || claimed !== Math.ceil(all / jobSize)) {
     throw refused(queue, 'the digest and the counts of a list', list);
   }
-  for (const [what, found] of [
-    [claimed, parts],
-    [all, images],
-  ] as const) {
-    if (found !== undefined && found !== String(what)) throw refused(queue, `${what}`, found);
-  }
+  expectCount('parts', claimed, parts);
+  expectCount('images', all, images);
   return { sha256, parts: claimed, images: all, jobSize, isWhole };
+
+  function expectCount(what: string, expected: number, found: string | undefined): void {
+    if (found !== undefined && found !== String(expected)) throw refused(queue, `${what} ${expected}`, found);
+  }
 
   function count(text: string | undefined, most: number): number {
     const value = /^\d{1,12}$/.test(text ?? '') ? Number(text) : Number.NaN;

@@ -152,6 +152,7 @@ export class PartQueue {
    * @throws UsageError `QUEUE_OTHER` where it is another's; FqvitError `QUEUE_FACTS`
    */
   async claim(list: Required<ListFacts>, batches: () => AsyncIterable<readonly PartData[]>): Promise<void> {
+    if ((await this.#fact('list')) === claimOf(list)) return;
     const stored = await this.list();
     if (stored?.sha256 === undefined) {
       if (stored && (stored.parts !== list.parts || stored.images !== list.images)) {
@@ -213,9 +214,17 @@ export class PartQueue {
     return (await this.#inspect(list.parts)).states;
   }
 
-  /** The list is not whole, as long as somebody repairs it. */
-  async reopen(): Promise<void> {
-    await this.client.hdel(this.#facts, 'parts', 'images');
+  /**
+   * As `states`, for one who will add what is not there: a list that is said to be whole and is not, is no longer, until it is repaired.
+   */
+  async reopen(list: Required<ListFacts>): Promise<string> {
+    const [parts, images] = await this.client.hmget(this.#facts, 'parts', 'images');
+    const states = await this.states(list);
+    const isWhole = parts === String(list.parts) && images === String(list.images);
+    if (parts !== null && !(isWhole && /^[wacf]*$/.test(states))) {
+      await this.client.hdel(this.#facts, 'parts', 'images');
+    }
+    return states;
   }
 
   /**
@@ -303,9 +312,9 @@ export class PartQueue {
       if (failedReason === undefined) continue;
       const key = this.jobs.toKey(id);
       const transaction = this.client.multi().lrem(this.jobs.toKey('active'), 0, id).del(`${key}:lock`);
-      await all(
-        transaction.hset(key, { failedReason }).zadd(this.jobs.toKey('failed'), String(Date.now()), id),
-      );
+      // what can be read is no part of a list, so that it is repaired with the list
+      transaction.hset(key, { data: 'null', opts: '{}', failedReason });
+      await all(transaction.zadd(this.jobs.toKey('failed'), String(Date.now()), id));
     }
   }
 
@@ -315,7 +324,7 @@ export class PartQueue {
       return await this.jobs.getJob(id);
     } catch (cause) {
       if (!isUnreadable(cause)) throw cause;
-      const message = `${id}: expected a job in JSON, found other text; enqueue the list again to repair it`;
+      const message = 'job: expected JSON, found other text; enqueue the list again to repair it';
       throw new FqvitError('QUEUE_JOB', message, { cause });
     }
   }

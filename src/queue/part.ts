@@ -58,7 +58,7 @@ export function partData(id: string, data: unknown, list: ListFacts | undefined)
     if (isSo) return;
     throw new FqvitError(
       'QUEUE_JOB',
-      `${id}: expected ${expected}, found ${shown(found)}; enqueue the list again to repair it`,
+      `job: expected ${expected}, found ${shown(found)}; enqueue the list again to repair it`,
     );
   };
   const isObject = typeof data === 'object' && data !== null && !Array.isArray(data);
