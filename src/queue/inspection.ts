@@ -23,7 +23,7 @@ export const SETS = ['delayed', 'prioritized', 'waiting-children', 'completed', 
 
 /**
  * Atomic, as no sequence of commands would be: a job that moves on between two of them would look lost or doubled. A job is its hash and
- * its id in one of the lists; Redis may have dropped either. 5 ms for 5,000 parts.
+ * its id in one of the lists; Redis may have dropped either. Redis answers nobody else meanwhile: 10 ms for 5,000 parts, seconds for 10^6.
  */
 const SCRIPT = `
 local prefix, parts = ARGV[1], tonumber(ARGV[2])
@@ -43,11 +43,11 @@ set('w', 'delayed'); set('w', 'prioritized'); set('w', 'waiting-children'); set(
 for n = 1, parts do
   local key = prefix .. string.format('part-%06d', n - 1)
   local state = states[n]
-  if redis.call('HSTRLEN', key, 'data') == 0 then
-    state = (state or redis.call('EXISTS', key) == 1) and '!' or '-'
-  elseif state == 'c' then
+  if state == 'c' then
     local done = string.match(redis.call('HGET', key, 'returnvalue') or '', '^{"images":(%d+),"refused":%d+}$')
     if done then images = images + tonumber(done) else state = '!' end
+  elseif redis.call('HSTRLEN', key, 'data') == 0 then
+    state = (state or redis.call('EXISTS', key) == 1) and '!' or '-'
   end
   states[n] = state or '!'
 end
