@@ -1,6 +1,6 @@
 /** What the commands about queues have in common. */
 
-import type { PartQueue } from '../queue/part-queue.js';
+import type { PartQueue, QueueOptions } from '../queue/part-queue.js';
 import { redisAddress } from '../queue/redis-address.js';
 import { typedRefusal } from '../queue/refusal.js';
 import { withLibraries } from './library.js';
@@ -30,7 +30,7 @@ export function withQueueLibraries<T>(load: () => Promise<T>): Promise<T> {
 export async function withQueue<T>(
   name: string,
   redis: string | undefined,
-  options: { isPatient: boolean; signal?: AbortSignal },
+  options: Omit<QueueOptions, 'say'>,
   use: (queue: PartQueue) => Promise<T>,
 ): Promise<T> {
   const address = redisAddress(redis, process.env);

@@ -3,7 +3,7 @@ import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { FqvitError, UsageError } from '../errors.js';
 import { endpointFault, withShownAddresses } from '../platform/address.js';
 import { proxyVariable } from '../platform/proxy.js';
-import type { PartOutput } from './work.js';
+import type { PartOutput } from './output.js';
 
 const TRIES = 5;
 

@@ -1,5 +1,5 @@
-import { type PartData, partsOf } from './part.js';
 import type { PartQueue } from './part-queue.js';
+import { Spool } from './spool.js';
 
 export interface EnqueueOptions {
   /** Images of a job. */
@@ -16,32 +16,33 @@ export interface Enqueued {
   readonly added: number;
 }
 
-/** Jobs that are prepared at a time. */
-const JOBS_AT_ONCE = 20;
-
 /**
- * Puts an image list into a queue. What is there already, of a call that did not come to its end, is not added again.
+ * Puts an image list into a queue: reads it to its end, claims the queue for it, adds what is not there and counts what is. A part that
+ * is there stays as it is, done or not; one that was lost or damaged is put in again.
  *
- * @throws UsageError `QUEUE_OTHER` where something else is there, `QUEUE_PARTS`; RuntimeError `REDIS`; what the list throws
+ * @throws UsageError `QUEUE_OTHER` where something else is there, `QUEUE_PARTS`; FqvitError `QUEUE_LOST` where parts are lost meanwhile,
+ *   `QUEUE_FACTS`; RuntimeError `REDIS`, `REDIS_EVICTION`; as `Spool.of`
  */
 export async function enqueue(
   queue: PartQueue,
-  list: AsyncIterable<string>,
+  images: AsyncIterable<string>,
   { jobSize, top, onProgress }: EnqueueOptions,
 ): Promise<Enqueued> {
-  let [images, parts, added] = [0, 0, 0];
-  let ready: PartData[] = [];
-  const add = async () => {
-    added += await queue.add(parts, ready);
-    parts += ready.length;
-    ready = [];
-    onProgress?.(images);
-  };
-  for await (const part of partsOf(list, jobSize, top)) {
-    images += part.files.length;
-    if (ready.push(part) === JOBS_AT_ONCE) await add();
+  const spool = await Spool.of(images, jobSize, top);
+  const { list } = spool;
+  try {
+    await queue.claim(list, () => spool.batches());
+    const states = await queue.reopen(list);
+    let [seen, start, added] = [0, 0, 0];
+    for await (const parts of spool.batches()) {
+      added += await queue.add(list, start, parts, states);
+      start += parts.length;
+      for (const { files } of parts) seen += files.length;
+      onProgress?.(seen);
+    }
+    await queue.seal(list);
+    return { images: list.images, parts: list.parts, added };
+  } finally {
+    await spool.close();
   }
-  if (ready.length > 0) await add();
-  await queue.agreeOnEnd(parts, images);
-  return { images, parts, added };
 }

@@ -1,7 +1,11 @@
-import { type JobsOptions, Queue } from 'bullmq';
+import { type Job, type JobsOptions, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { FqvitError, UsageError } from '../errors.js';
-import { isPartName, type PartData, type PartResult, partName } from './part.js';
+import { expectNoEviction } from './eviction.js';
+import { countStates, type Inspection, inspect, LISTS, SETS } from './inspection.js';
+import { claimOf, type ListFacts, type StoredList, storedList } from './list-facts.js';
+import { missingParts, type PartOutput } from './output.js';
+import { isPartName, type PartData, type PartResult, partName, partNumber } from './part.js';
 import { type Connection, type ConnectOptions, connectRedis } from './redis.js';
 import type { RedisAddress } from './redis-address.js';
 import { isRefusal } from './refusal.js';
@@ -10,6 +14,8 @@ import { isRefusal } from './refusal.js';
 interface Facts {
   /** SHA-256 of the model whose results are in the parts. */
   model: string;
+  /** Whose parts are in the queue, or will be: as `claimOf` writes it. */
+  list: string;
   /** Known when the whole list is in the queue. */
   parts: string;
   images: string;
@@ -21,12 +27,28 @@ export interface QueueStatus {
   readonly isListed: boolean;
   /** Of the list, as far as it is in the queue. */
   readonly parts: number;
+  /** Parts of the list that are not in the queue, or damaged: still to come, or lost. */
+  readonly missing: number;
   readonly waiting: number;
   readonly active: number;
   readonly done: number;
   readonly failed: number;
   /** Why, of some. */
   readonly failures: readonly { readonly part: string; readonly reason: string }[];
+}
+
+/** How far a queue is, as little of it as can be asked for often. */
+export interface QueueProgress {
+  readonly list: StoredList | undefined;
+  /** Jobs in the queue, whatever has become of them. */
+  readonly stored: number;
+  /** Those that are neither done nor failed. */
+  readonly left: number;
+}
+
+export interface QueueOptions extends ConnectOptions {
+  /** For one who only takes things out of it: a Redis that may drop jobs will do. */
+  readonly mayEvict?: boolean;
 }
 
 const SHOWN_FAILURES = 5;
@@ -37,12 +59,12 @@ const JOB: JobsOptions = { attempts: 3, backoff: { type: 'exponential', delay: 1
 /**
  * Opens a queue, whether there is anything in it or not.
  *
- * @throws UsageError `QUEUE_NAME`; as `connectRedis`
+ * @throws UsageError `QUEUE_NAME`; RuntimeError `REDIS_EVICTION`; as `connectRedis`
  */
 export async function openQueue(
   name: string,
   address: RedisAddress,
-  options: ConnectOptions,
+  { mayEvict = false, ...options }: QueueOptions,
 ): Promise<PartQueue> {
   if (!/^[\w.-]{1,100}$/.test(name)) {
     throw new UsageError(
@@ -51,6 +73,16 @@ export async function openQueue(
     );
   }
   const connection = await connectRedis(address, options);
+  try {
+    if (!mayEvict && !(await expectNoEviction(connection.client))) {
+      options.say(
+        `warning: ${address.name} does not tell its maxmemory-policy: with any but noeviction it may drop jobs`,
+      );
+    }
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
   const jobs = new Queue<PartData, PartResult>(name, {
     connection: connection.client,
     skipMetasUpdate: true, // a look at a queue leaves nothing behind
@@ -63,6 +95,7 @@ export async function openQueue(
 export class PartQueue {
   readonly client: Redis;
   readonly #facts: string;
+  readonly #prefix: string;
 
   constructor(
     readonly name: string,
@@ -71,18 +104,24 @@ export class PartQueue {
   ) {
     this.client = connection.client;
     this.#facts = jobs.toKey('fqvit');
+    this.#prefix = jobs.toKey('');
   }
 
   /** @throws UsageError `QUEUE_OTHER` where another program has jobs in it, which are not ours to do or to remove */
   async expectParts(): Promise<void> {
-    for (const job of await this.jobs.getJobs(undefined, 0, 0)) if (job) this.expectPart(job.id);
+    if ((await this.#inspect(0)).foreign > 0) this.expectPart(undefined);
   }
 
   /** @throws UsageError `QUEUE_OTHER` */
-  expectPart(id: string | undefined): void {
+  expectPart(id: string | undefined): asserts id is string {
     if (isPartName(id)) return;
     const message = `queue ${this.name}: expected parts of fqvit, found a job of another program`;
     throw new UsageError('QUEUE_OTHER', message);
+  }
+
+  /** @throws RuntimeError `REDIS_EVICTION` */
+  async expectNoEviction(): Promise<void> {
+    await expectNoEviction(this.client);
   }
 
   /**
@@ -92,39 +131,151 @@ export class PartQueue {
    */
   async agree(fact: keyof Facts, value: string): Promise<void> {
     await this.client.hsetnx(this.#facts, fact, value);
-    const found = await this.fact(fact);
+    const found = await this.#fact(fact);
     if (found === value) return;
     throw new UsageError('QUEUE_OTHER', `queue ${this.name}: expected ${fact} ${found}, found ${value}`);
   }
 
-  fact(name: keyof Facts): Promise<string | null> {
+  #fact(name: keyof Facts): Promise<string | null> {
     return this.client.hget(this.#facts, name);
   }
 
-  /** @throws UsageError `QUEUE_OTHER` */
-  async agreeOnEnd(parts: number, images: number): Promise<void> {
-    await this.agree('parts', String(parts));
-    await this.agree('images', String(images));
+  /** The list that is in the queue, or that was claimed for it. @throws FqvitError `QUEUE_FACTS` */
+  async list(): Promise<StoredList | undefined> {
+    return storedList(this.name, await this.client.hgetall(this.#facts));
   }
 
   /**
-   * Adds the parts from number `start` on, but those that are there, whether they are done or not.
+   * Makes the queue that of a list, before any part of it is there.
    *
-   * @returns how many were added
-   * @throws UsageError `QUEUE_OTHER` where one is there with other images, and then adds none
+   * @param batches its parts, for a queue that has jobs and no claim
+   * @throws UsageError `QUEUE_OTHER` where it is another's; FqvitError `QUEUE_FACTS`
    */
-  async add(start: number, parts: readonly PartData[]): Promise<number> {
+  async claim(list: Required<ListFacts>, batches: () => AsyncIterable<readonly PartData[]>): Promise<void> {
+    if ((await this.#fact('list')) === claimOf(list)) return;
+    const stored = await this.list();
+    if (stored?.sha256 === undefined) {
+      if (stored && (stored.parts !== list.parts || stored.images !== list.images)) {
+        throw this.#other(stored, list);
+      }
+      await this.#expectSameJobs(list.parts, batches());
+      await this.client.hsetnx(this.#facts, 'list', claimOf(list));
+    }
+    await this.expectClaim(list);
+  }
+
+  /** @throws UsageError `QUEUE_OTHER` where the queue is another list's; FqvitError `QUEUE_LOST` where it is nobody's */
+  async expectClaim(list: Required<ListFacts>): Promise<void> {
+    if ((await this.#fact('list')) === claimOf(list)) return;
+    const stored = await this.list();
+    throw stored ? this.#other(stored, list) : this.lost('its list', 'none any more');
+  }
+
+  #other(stored: ListFacts, found: ListFacts): UsageError {
+    const shown = ({ parts, images, sha256 }: ListFacts) =>
+      `${images} images in ${parts} parts${sha256 ? ` (SHA-256 ${sha256.slice(0, 8)}…)` : ''}`;
+    return new UsageError(
+      'QUEUE_OTHER',
+      `queue ${this.name}: expected its list of ${shown(stored)}, found one of ${shown(found)}; another list, --job-size or --top needs another queue`,
+    );
+  }
+
+  /** Of jobs that were there before anybody claimed the queue. @throws UsageError `QUEUE_OTHER` */
+  async #expectSameJobs(parts: number, batches: AsyncIterable<readonly PartData[]>): Promise<void> {
+    const { states, others, other } = await this.#inspect(parts);
+    const refuse = (id: string | undefined) => {
+      const message = `queue ${this.name}: expected ${id} as it is there already, found another; another list, --job-size or --top needs another queue`;
+      throw new UsageError('QUEUE_OTHER', message);
+    };
+    if (others !== '') refuse(other);
+    if (!/[wacf]/.test(states)) return;
+    let number = 0;
+    for await (const batch of batches) {
+      const known = await this.#dataOf(batch.map((_, i) => partName(number + i)));
+      for (const [i, data] of batch.entries()) {
+        const isThere = /[wacf]/.test(states[number]!);
+        if (isThere && known[i] !== JSON.stringify(data)) refuse(partName(number));
+        number++;
+      }
+    }
+  }
+
+  #dataOf(ids: readonly string[]): Promise<(string | null)[]> {
+    return Promise.all(ids.map((id) => this.client.hget(this.jobs.toKey(id), 'data')));
+  }
+
+  /** @throws FqvitError `QUEUE_FACTS`; ReplyError */
+  #inspect(parts: number): Promise<Inspection> {
+    return inspect(this.client, this.#prefix, parts);
+  }
+
+  /** What has become of each part of a list. */
+  async states(list: ListFacts): Promise<string> {
+    return (await this.#inspect(list.parts)).states;
+  }
+
+  /**
+   * As `states`, for one who will add what is not there: a list that is said to be whole and is not, is no longer, until it is repaired.
+   */
+  async reopen(list: Required<ListFacts>): Promise<string> {
+    const [parts, images] = await this.client.hmget(this.#facts, 'parts', 'images');
+    const states = await this.states(list);
+    const isWhole = parts === String(list.parts) && images === String(list.images);
+    if (parts !== null && !(isWhole && /^[wacf]*$/.test(states))) {
+      await this.client.hdel(this.#facts, 'parts', 'images');
+    }
+    return states;
+  }
+
+  /**
+   * The list is whole: all of its parts are there, counted.
+   *
+   * @throws FqvitError `QUEUE_LOST` where some are not, or no longer; UsageError `QUEUE_OTHER`; RuntimeError `REDIS_EVICTION`
+   */
+  async seal(list: Required<ListFacts>): Promise<void> {
+    const { states, others, other } = await this.#inspect(list.parts);
+    const found = countStates(states, 'w', 'a', 'c', 'f');
+    if (found !== list.parts) throw this.lost(`${list.parts} parts`, `${found}`);
+    if (others !== '') {
+      const message = `queue ${this.name}: expected the parts of this list alone, found ${other}`;
+      throw new UsageError('QUEUE_OTHER', message);
+    }
+    await this.agree('images', String(list.images));
+    await this.agree('parts', String(list.parts));
+    await this.expectClaim(list);
+    await this.expectNoEviction();
+  }
+
+  /** What Redis had and has no longer. */
+  lost(expected: string, found: string): FqvitError {
+    return new FqvitError(
+      'QUEUE_LOST',
+      `queue ${this.name}: expected ${expected}, found ${found}; enqueue the list again to repair it`,
+    );
+  }
+
+  /**
+   * Adds the parts from number `start` on, but those that are there, whether they are done or not. What is damaged is replaced.
+   *
+   * @param states of all parts, a moment ago
+   * @returns how many were added
+   * @throws as `expectClaim`
+   */
+  async add(
+    list: Required<ListFacts>,
+    start: number,
+    parts: readonly PartData[],
+    states: string,
+  ): Promise<number> {
     const ids = parts.map((_, i) => partName(start + i));
-    const known = await Promise.all(ids.map((id) => this.client.hget(this.jobs.toKey(id), 'data')));
-    const missing = ids.flatMap((id, i) => {
-      const data = parts[i]!;
-      if (known[i] === null) return [{ name: 'part', data, opts: { ...JOB, jobId: id } }];
-      if (known[i] === JSON.stringify(data)) return [];
-      throw new UsageError(
-        'QUEUE_OTHER',
-        `queue ${this.name}: expected ${id} as it is there already, found another; another list, --job-size or --top needs another queue`,
-      );
-    });
+    const [known] = await Promise.all([this.#dataOf(ids), this.expectClaim(list)]);
+    const missing = [];
+    for (const [i, id] of ids.entries()) {
+      const isDamaged = states[start + i] === '!';
+      if (known[i] === JSON.stringify(parts[i]) && !isDamaged) continue;
+      if (known[i] !== null || isDamaged) await this.#discard(id);
+      missing.push({ name: 'part', data: parts[i]!, opts: { ...JOB, jobId: id } });
+    }
     await this.#addAll(missing);
     return missing.length;
   }
@@ -142,31 +293,93 @@ export class PartQueue {
     }
   }
 
-  async status(): Promise<QueueStatus> {
-    const isListed = (await this.fact('parts')) !== null; // first: then no part comes after the count
-    const counts = await this.jobs.getJobCounts();
-    const { waiting = 0, delayed = 0, active = 0, completed = 0, failed = 0 } = counts;
-    const failures = await this.jobs.getFailed(0, SHOWN_FAILURES - 1);
+  /** Takes out what there is of a job. A worker that has it finds that it cannot finish it. */
+  async #discard(id: string): Promise<void> {
+    const key = this.jobs.toKey(id);
+    const transaction = this.client.multi();
+    for (const list of LISTS) transaction.lrem(this.jobs.toKey(list), 0, id);
+    for (const set of SETS) transaction.zrem(this.jobs.toKey(set), id);
+    await all(transaction.del(key, `${key}:lock`));
+  }
+
+  /** Fails for good the active jobs that are not JSON, which no worker can read. They would be tried for minutes, without a word. */
+  async failUnreadable(): Promise<void> {
+    for (const id of await this.client.lrange(this.jobs.toKey('active'), 0, -1)) {
+      const failedReason = await this.#job(id).then(
+        () => undefined,
+        (error: unknown) => (error as Error).message,
+      );
+      if (failedReason === undefined) continue;
+      const key = this.jobs.toKey(id);
+      const transaction = this.client.multi().lrem(this.jobs.toKey('active'), 0, id).del(`${key}:lock`);
+      // what can be read is no part of a list, so that it is repaired with the list
+      transaction.hset(key, { data: 'null', opts: '{}', failedReason });
+      await all(transaction.zadd(this.jobs.toKey('failed'), String(Date.now()), id));
+    }
+  }
+
+  /** @throws FqvitError `QUEUE_JOB` for one that is not JSON */
+  async #job(id: string): Promise<Job<PartData, PartResult> | undefined> {
+    try {
+      return await this.jobs.getJob(id);
+    } catch (cause) {
+      if (!isUnreadable(cause)) throw cause;
+      const message = 'job: expected JSON, found other text; enqueue the list again to repair it';
+      throw new FqvitError('QUEUE_JOB', message, { cause });
+    }
+  }
+
+  async progress(): Promise<QueueProgress> {
+    const list = await this.list(); // first: then no part comes after the count
+    const { completed = 0, failed = 0, ...others } = await this.jobs.getJobCounts();
+    const left = Object.values(others).reduce((sum, count) => sum + count, 0);
+    const stored = left + completed + failed;
+    // jobs whose list was claimed in between
+    if (list === undefined && stored > 0 && (await this.list()) !== undefined) return this.progress();
+    return { list, stored, left };
+  }
+
+  /** @param list of a moment ago: then no part of it comes after the count */
+  async status(list: StoredList | undefined): Promise<QueueStatus & Pick<Inspection, 'images'>> {
+    const { states, others, images } = await this.#inspect(list?.parts ?? 0);
+    const all = states + others;
+    const failures = await this.client.zrevrange(this.jobs.toKey('failed'), 0, SHOWN_FAILURES - 1);
+    const reasons = await Promise.all(
+      failures.map((id) => this.client.hget(this.jobs.toKey(id), 'failedReason')),
+    );
     return {
       queue: this.name,
-      isListed,
-      parts: waiting + delayed + active + completed + failed,
-      waiting: waiting + delayed,
-      active,
-      done: completed,
-      failed,
-      failures: failures.map(({ id, failedReason }) => ({ part: id!, reason: failedReason })),
+      isListed: list?.isWhole ?? false,
+      parts: countStates(all, 'w', 'a', 'c', 'f'),
+      missing: countStates(states, '-', '!'),
+      waiting: countStates(all, 'w'),
+      active: countStates(all, 'a'),
+      done: countStates(all, 'c'),
+      failed: countStates(all, 'f'),
+      failures: failures.map((part, i) => ({ part, reason: reasons[i] ?? 'no reason' })),
+      images,
     };
   }
 
   /** Whether there is a list, or a part of one. */
   async isKnown(): Promise<boolean> {
-    return (await this.fact('parts')) !== null || (await this.status()).parts > 0;
+    const facts = await this.client.hgetall(this.#facts);
+    return facts.list !== undefined || facts.parts !== undefined || (await this.#inspect(0)).others !== '';
   }
 
   /** Puts the parts that have failed for good back among those that wait. */
   async retryFailed(): Promise<void> {
     await this.jobs.retryJobs({ state: 'failed' });
+  }
+
+  /** Puts back the parts that are done and whose files are not in the output. @throws FqvitError `QUEUE_FACTS`, `QUEUE_JOB`, `OUTPUT` */
+  async retryMissing(output: PartOutput): Promise<void> {
+    const list = await this.list();
+    if (list === undefined) return;
+    const states = await this.states(list);
+    for (const part of await missingParts(this.name, list.parts, output)) {
+      if (states[partNumber(part)] === 'c') await (await this.#job(part))?.retry('completed');
+    }
   }
 
   /**
@@ -175,18 +388,32 @@ export class PartQueue {
    * @throws FqvitError `QUEUE_BUSY` while workers have parts of it
    */
   async remove(): Promise<void> {
-    const { active } = await this.status();
+    const active = countStates((await this.#inspect(0)).others, 'a');
     if (active > 0) {
       const message = `queue ${this.name}: expected no worker on it, found ${active} active parts`;
       throw new FqvitError('QUEUE_BUSY', message);
     }
     await this.jobs.obliterate({ force: true });
+    // also jobs that are in no list any more, which BullMQ does not find
+    for await (const keys of this.client.scanStream({ match: `${this.#prefix}part-*`, count: 1000 })) {
+      if (keys.length > 0) await this.client.unlink(keys);
+    }
     await this.client.del(this.#facts);
   }
 
   close(): void {
     this.connection.close();
   }
+}
+
+/** The replies of a transaction. @throws the first refusal among them */
+async function all(transaction: ReturnType<Redis['multi']>): Promise<void> {
+  for (const [error] of (await transaction.exec()) ?? []) if (error) throw error;
+}
+
+/** Whether BullMQ has found something else than JSON in a job. */
+export function isUnreadable(error: unknown): boolean {
+  return error instanceof SyntaxError || error instanceof TypeError;
 }
 
 function isBroken(error: unknown): boolean {

@@ -1,4 +1,6 @@
-import { UsageError } from '../errors.js';
+import { shown } from '../checkpoint/shown.js';
+import { FqvitError, UsageError } from '../errors.js';
+import type { ListFacts } from './list-facts.js';
 
 /** What a job of the queue asks for: some images of the list, one after the other. */
 export interface PartData {
@@ -17,22 +19,71 @@ export interface PartResult {
 
 const DIGITS = 6;
 
+export const MAX_PARTS = 10 ** DIGITS;
+
+/** Images of a part. */
+export const MAX_JOB_SIZE = 100_000;
+
 /**
  * The name of a part of the list, which is the id of its job and of its file: sorted by name they are sorted by number.
  *
  * @throws UsageError `QUEUE_PARTS`
  */
 export function partName(number: number): string {
-  if (number < 10 ** DIGITS) return `part-${String(number).padStart(DIGITS, '0')}`;
+  if (number < MAX_PARTS) return `part-${String(number).padStart(DIGITS, '0')}`;
   throw new UsageError(
     'QUEUE_PARTS',
-    `list: expected at most ${10 ** DIGITS} parts, found more; a greater --job-size makes fewer`,
+    `list: expected at most ${MAX_PARTS} parts, found more; a greater --job-size makes fewer`,
   );
 }
 
+/** Of a name that `partName` has made. */
+export function partNumber(name: string): number {
+  return Number(name.slice(-DIGITS));
+}
+
 /** Whether the id of a job is one of ours: other programs have queues in the same Redis. */
-export function isPartName(id: string | undefined): boolean {
+export function isPartName(id: string | undefined): id is string {
   return id !== undefined && /^part-\d{6}$/.test(id);
+}
+
+/**
+ * What the job of a part asks for. Redis may hold anything.
+ *
+ * @param list the list that it must be a part of, where that is known
+ * @throws FqvitError `QUEUE_JOB` for what `enqueue` would not have put there
+ */
+export function partData(id: string, data: unknown, list: ListFacts | undefined): PartData {
+  const expect = (isSo: boolean, expected: string, found: unknown) => {
+    if (isSo) return;
+    throw new FqvitError(
+      'QUEUE_JOB',
+      `job: expected ${expected}, found ${shown(found)}; enqueue the list again to repair it`,
+    );
+  };
+  const isObject = typeof data === 'object' && data !== null && !Array.isArray(data);
+  expect(isObject, 'a job of {first, top, files}', data);
+  const { first, top, files } = data as Record<keyof PartData, unknown>;
+  expect(isCount(top) && top > 0, 'top, a positive integer', top);
+  expect(isCount(first), 'first, the index of an image', first);
+  expect(Array.isArray(files), 'files, an array', files);
+  const names = files as unknown[];
+  const other = names.findIndex((name) => typeof name !== 'string');
+  expect(other < 0, 'paths in files', names[other]);
+  const number = partNumber(id);
+  const { parts = MAX_PARTS, images = Number.MAX_SAFE_INTEGER, jobSize } = list ?? {};
+  expect(number < parts, `a list of ${parts} parts`, `part ${number}`);
+  const begin = number * (jobSize ?? 0);
+  expect(jobSize === undefined || first === begin, `first ${begin}`, first);
+  const least = jobSize === undefined ? 1 : Math.min(jobSize, images - begin);
+  const most = Math.min(jobSize ?? MAX_JOB_SIZE, images - (first as number));
+  const range = least === most ? `${most} files` : `from ${least} to ${most} files`;
+  expect(names.length >= least && names.length <= most, range, names.length);
+  return { first: first as number, top: top as number, files: names as string[] };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** The list in parts of `size` images. */

@@ -42,6 +42,7 @@ export async function connectRedis(
     connectTimeout: READY_MS,
     socketTimeout: SILENCE_MS,
     maxRetriesPerRequest: null,
+    ...(isPatient ? {} : { commandTimeout: SILENCE_MS }),
     retryStrategy: (attempt) => (isClosed ? null : Math.min(100 * 2 ** attempt, LONGEST_PAUSE_MS)),
   });
   // an error that nobody listens to would end the process, and one reply may have several
@@ -112,11 +113,15 @@ function firstReady(
   });
 }
 
-/** Once for each time that it goes away. */
+/** When it goes away, and every 30 s until it is there again. */
 function tellAbsence(client: Redis, name: string, say: ConnectOptions['say']): void {
   let isAway = false;
+  let last = 0;
   client.on('reconnecting', () => {
-    if (!isAway) say(`${name} is away: waiting for it`);
+    if (!isAway || performance.now() - last >= SILENCE_MS) {
+      say(`${name} is ${isAway ? 'still ' : ''}away: waiting for it`);
+      last = performance.now();
+    }
     isAway = true;
   });
   client.on('ready', () => {

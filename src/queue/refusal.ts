@@ -13,8 +13,11 @@ export function redisReply({ message }: Error, password?: string): string {
   return (password ? reply.replaceAll(password, '…') : reply).slice(0, LONGEST);
 }
 
-/** As RuntimeError `REDIS` what is a refusal; anything else as it is. */
+/** As RuntimeError `REDIS` what is a refusal or a silence; anything else as it is. */
 export function typedRefusal(error: unknown): unknown {
+  if ((error as Error).message === 'Command timed out') {
+    return new RuntimeError('REDIS', 'Redis: expected an answer in time, found none', { cause: error });
+  }
   if (!isRefusal(error)) return error;
   return new RuntimeError('REDIS', `Redis: expected to do as it is asked, found ${redisReply(error)}`, {
     cause: error,

@@ -1,16 +1,12 @@
-import { type Job, WaitingError, Worker } from 'bullmq';
+import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { jsonLine, recordOf } from '../batch/record.js';
 import { FqvitError, UsageError } from '../errors.js';
 import type { Prediction } from '../predict.js';
-import type { PartData, PartResult } from './part.js';
-import type { PartQueue } from './part-queue.js';
+import { isReplaced, type ListFacts, type StoredList } from './list-facts.js';
+import { fileOf, missingParts, type PartOutput } from './output.js';
+import { type PartData, type PartResult, partData } from './part.js';
+import { isUnreadable, type PartQueue, type QueueProgress } from './part-queue.js';
 import { isRefusal } from './refusal.js';
-
-/** Where the parts go. */
-export interface PartOutput {
-  /** Writes a file whole or not at all, in place of one of that name. @throws FqvitError `OUTPUT` */
-  write(name: string, bytes: Uint8Array): Promise<void>;
-}
 
 export interface WorkOptions {
   /** SHA-256 of the model behind `classify`. */
@@ -24,7 +20,7 @@ export interface WorkOptions {
   /** Ends the work; the jobs that are not done go back. */
   readonly signal: AbortSignal;
   readonly onPart: (part: string, result: PartResult) => void;
-  /** Told where there is no list yet. */
+  /** Told what it waits for, again and again, and when all is done. */
   readonly say: (message: string) => void;
 }
 
@@ -36,17 +32,20 @@ const MAX_STALLED = 5;
 
 const POLL_MS = 500;
 
+/** Between two words about the same thing that is waited for. */
+const REMIND_MS = 30_000;
+
 /** For what is left to tell Redis, which may be away. */
 const FAREWELL_MS = 2000;
 
 /**
  * Does the jobs of a queue as they come: one file of JSONL for each.
  *
- * @throws UsageError `QUEUE_OTHER` for another model than that of the parts so far; FqvitError `OUTPUT`, `QUEUE_FAILED` where with
- *   `drain` parts have failed for good; RuntimeError `REDIS`; the reason of `signal`
+ * @throws UsageError `QUEUE_OTHER` for another model than that of the parts so far; FqvitError `OUTPUT`, `QUEUE_FACTS`; with `drain`
+ *   `QUEUE_FAILED` where parts have failed for good, `QUEUE_LOST` where the list or parts of it are gone, `QUEUE_OUTPUT` where parts that
+ *   are done are not in the output; RuntimeError `REDIS`, `REDIS_EVICTION`; the reason of `signal`
  */
 export async function work(queue: PartQueue, options: WorkOptions): Promise<void> {
-  if (!(await queue.isKnown())) options.say(`queue ${queue.name} has no list yet: waiting for one`);
   await queue.agree('model', options.model);
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -73,10 +72,13 @@ export async function work(queue: PartQueue, options: WorkOptions): Promise<void
     runRetryDelay: POLL_MS,
   });
   // what else there is: the connection says it itself, and a job that went to another worker meanwhile is done twice with the same result
-  worker.on('error', (error) => isRefusal(error) && stopping.abort(error));
+  worker.on('error', (error) => {
+    if (isRefusal(error)) stopping.abort(error);
+    else if (isUnreadable(error)) queue.failUnreadable().catch((cause) => stopping.abort(cause));
+  });
   worker.on('completed', (job, result) => options.onPart(job.id!, result));
   try {
-    await (options.drain ? Promise.race([drained(queue, signal), aborted(signal)]) : aborted(signal));
+    await Promise.race([watch(queue, options, signal), aborted(signal)]);
   } finally {
     options.signal.removeEventListener('abort', stop);
     stopping.abort();
@@ -93,13 +95,26 @@ async function part(
 ): Promise<PartResult> {
   queue.expectPart(id);
   await queue.agree('model', model);
-  const { first, top, files } = data;
+  const list = await queue.list();
+  const { first, top, files } = readable(id, data, list);
   const records = await Promise.all(
     files.map((file, i) => recordOf(first + i, file, (path) => classify(path, { top, signal }))),
   );
   signal.throwIfAborted();
-  await output.write(`${queue.name}-${id}.jsonl`, Buffer.from(records.map(jsonLine).join('')));
+  // a worker that was away for long may hold a part of a list that is gone: its name is now another's
+  const now = await queue.list();
+  if (isReplaced(list, now)) throw queue.lost('its list as it was', now ? 'another' : 'none any more');
+  await output.write(fileOf(queue.name, id), Buffer.from(records.map(jsonLine).join('')));
   return { images: records.length, refused: records.filter((record) => 'error' in record).length };
+}
+
+/** As `partData`; a job that is damaged need not be tried again. */
+function readable(id: string, data: unknown, list: ListFacts | undefined): PartData {
+  try {
+    return partData(id, data, list);
+  } catch (error) {
+    throw error instanceof FqvitError ? new UnrecoverableError(error.message) : error;
+  }
 }
 
 /** What would go wrong with every job of this worker. */
@@ -107,20 +122,89 @@ function endsWork(error: unknown): boolean {
   return error instanceof FqvitError && (error.code === 'OUTPUT' || error instanceof UsageError);
 }
 
-/** @throws FqvitError `QUEUE_FAILED` */
-async function drained(queue: PartQueue, signal: AbortSignal): Promise<void> {
+/** Follows the queue until, with `drain`, all of it is done. @throws as `work` */
+async function watch(
+  queue: PartQueue,
+  { drain, say, output }: WorkOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const remind = reminder(say);
+  let known: StoredList | undefined;
   while (!signal.aborted) {
-    const { isListed, waiting, active, failed, failures } = await queue.status();
-    if (isListed && waiting + active === 0) {
-      if (failed === 0) return;
-      const [first] = failures;
-      throw new FqvitError(
-        'QUEUE_FAILED',
-        `queue ${queue.name}: expected all parts done, found ${failed} failed; ${first?.part}: ${first?.reason}`,
-      );
+    await queue.expectNoEviction();
+    const progress = await queue.progress();
+    const { list, left } = progress;
+    const lost = lossOf(queue, known, progress);
+    if (lost && drain) throw lost;
+    known = list ?? known;
+    if (lost) remind(`${lost.message}: waiting for it`);
+    else if (list === undefined) remind(`queue ${queue.name} has no list yet: waiting for one`);
+    else if (!list.isWhole) {
+      if (left === 0) remind(`queue ${queue.name}: expected the rest of its list: waiting for \`enqueue\``);
+    } else if (drain && left === 0 && (await isDone(queue, list, output))) {
+      say(`queue ${queue.name}: ${list.parts} of ${list.parts} parts are done`);
+      return;
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
+}
+
+/** What a queue had and has no longer, as far as counts tell. */
+function lossOf(
+  queue: PartQueue,
+  known: StoredList | undefined,
+  { list, stored, left }: QueueProgress,
+): FqvitError | undefined {
+  if (list === undefined) {
+    if (known === undefined && stored === 0) return undefined;
+    return queue.lost(known ? `its list of ${known.parts} parts` : 'its list', 'none any more');
+  }
+  if (isReplaced(known, list)) return queue.lost('its list as it was', 'another');
+  if (!list.isWhole || stored >= list.parts || left > 0) return undefined;
+  return queue.lost(`${list.parts} parts`, `${stored}`);
+}
+
+/**
+ * Whether all parts of a list are done: they are counted, one by one, as are their images and their files.
+ *
+ * @throws FqvitError `QUEUE_LOST`, `QUEUE_FAILED`, `QUEUE_OUTPUT`; RuntimeError `REDIS_EVICTION`
+ */
+async function isDone(queue: PartQueue, list: StoredList, output: PartOutput): Promise<boolean> {
+  const { waiting, active, missing, done, failed, failures, images } = await queue.status(list);
+  if (waiting + active > 0) return false;
+  if (missing > 0) throw queue.lost(`${list.parts} parts`, `${list.parts - missing}`);
+  if (failed > 0) {
+    const [first] = failures;
+    throw new FqvitError(
+      'QUEUE_FAILED',
+      `queue ${queue.name}: expected all parts done, found ${failed} failed; ${first?.part}: ${first?.reason}`,
+    );
+  }
+  if (done !== list.parts) throw queue.lost(`${list.parts} parts done`, `${done}`);
+  if (images !== list.images) throw queue.lost(`${list.images} images done`, `${images}`);
+  await expectFiles(queue, list.parts, output);
+  await queue.expectNoEviction();
+  return !isReplaced(list, await queue.list());
+}
+
+/** @throws FqvitError `QUEUE_OUTPUT` */
+async function expectFiles({ name }: PartQueue, parts: number, output: PartOutput): Promise<void> {
+  const missing = await missingParts(name, parts, output);
+  if (missing.length === 0) return;
+  throw new FqvitError(
+    'QUEUE_OUTPUT',
+    `queue ${name}: expected ${parts} parts in the output, found ${parts - missing.length}; ${missing[0]} is done and not there: do all workers write to the same folder? \`fqvit queue ${name} --retry --output DIR\` puts back what is missing`,
+  );
+}
+
+/** Says a thing when it is new, and again every 30 s. */
+function reminder(say: WorkOptions['say']): (message: string) => void {
+  let [last, at] = ['', 0];
+  return (message) => {
+    if (message === last && performance.now() - at < REMIND_MS) return;
+    [last, at] = [message, performance.now()];
+    say(message);
+  };
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

@@ -131,24 +131,26 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
       const { code, stderr } = await enqueue(other, queue, ...options);
       expect(code).toBe(2);
       expect(stderr).toMatch(
-        /^fqvit: QUEUE_OTHER: queue list-\d+: expected part-00000[04] as it is there already/,
+        /^fqvit: QUEUE_OTHER: queue list-\d+: expected its list of 1000 images in 10 parts .*, found one of/,
       );
     }
     const longer = scratch.write(
       'longer.txt',
       `${readFileSync(list, 'utf8')}${scratch.at('pictures/0.png')}\n`,
     );
-    expect((await enqueue(longer, queue, '--job-size', '100')).stderr).toMatch(/expected parts 10, found 11/);
+    expect((await enqueue(longer, queue, '--job-size', '100')).stderr).toMatch(
+      /found one of 1001 images in 11/,
+    );
   });
 
-  test('a list whose end was not reached is not whole, and goes on', async () => {
+  test('of a list whose end is not reached nothing is put in', async () => {
     const queue = newQueue();
     const lines = readFileSync(listFile(300), 'utf8').repeat(40); // more than is read at once
     const broken = scratch.write('broken.txt', Buffer.concat([Buffer.from(lines), Buffer.of(0xff, 0x0a)]));
     expect(await enqueue(broken, queue, '--job-size', '100')).toMatchObject({ code: 1 });
-    expect((await status(queue)).isListed).toBe(false);
+    await expectUnknown(queue);
     expect((await enqueue(scratch.write('whole.txt', lines), queue, '--job-size', '100')).code).toBe(0);
-    expect(await status(queue)).toMatchObject({ isListed: true, parts: 120, waiting: 120 });
+    expect(await status(queue)).toMatchObject({ isListed: true, parts: 120, missing: 0, waiting: 120 });
   });
 
   test('a worker that is told to end gives its jobs back and ends at once; another does them', async () => {
@@ -260,20 +262,31 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/SOURCE/) });
   });
 
-  test('a job that no worker can do fails after three tries, and is told', async () => {
+  test('a job that no worker can do fails, and is told', async () => {
     const [queue, output] = [newQueue(), newOutput()];
     const { hostname: host, port } = new URL(redis.url);
     const jobs = new Queue(queue, { connection: { host, port: Number(port) } });
     await jobs.add('part', { first: 0 }, { jobId: 'part-000009', attempts: 3 });
     await jobs.close();
-    await enqueue(listFile(10), queue);
+    const list = listFile(10);
+    expect(await enqueue(list, queue)).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        /QUEUE_OTHER: queue list-\d+: expected part-000009 as it is there already/,
+      ),
+    });
+    await fqvit(['queue', queue, '--redis', redis.url, '--remove']);
+    await enqueue(list, queue);
+    const client = new Redis(redis.url);
+    await client.hset(`bull:${queue}:part-000000`, 'data', '{"first":0}');
+    client.disconnect();
     const { code, stderr } = await work(queue, output, '--drain').ended;
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /QUEUE_FAILED: queue list-\d+: expected all parts done, found 1 failed; part-000009: /,
+      /QUEUE_FAILED: queue list-\d+: expected all parts done, found 1 failed; part-000000: job: expected /,
     );
     const { stdout } = await fqvit(['queue', queue, '--redis', redis.url]);
-    expect(stdout).toMatch(/failed {3}1\n {2}part-000009: /);
+    expect(stdout).toMatch(/failed {3}1\n {2}part-000000: /);
     await fqvit(['queue', queue, '--redis', redis.url, '--retry']);
     expect(await status(queue)).toMatchObject({ waiting: 1, failed: 0 });
     await fqvit(['queue', queue, '--redis', redis.url, '--remove']);
@@ -373,6 +386,30 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     expect(await worker.ended).toMatchObject(filled);
     await settings.config('SET', 'maxmemory', '0');
     settings.disconnect();
+  });
+
+  test('a Redis that may drop jobs, and one that has', async () => {
+    const [queue, output] = [newQueue(), newOutput()];
+    await enqueue(listFile(10), queue, '--job-size', '5');
+    const client = new Redis(redis.url);
+    await client.del(`bull:${queue}:part-000001`);
+    const { code, stdout, stderr } = await fqvit(['queue', queue, '--redis', redis.url]);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/1 part\n.*waiting {2}1\n.*missing {2}1\n$/s)]);
+    expect(stderr).toMatch(
+      /^fqvit: QUEUE_LOST: queue list-\d+: expected 2 parts, found 1; enqueue the list again/,
+    );
+
+    await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    const refused = {
+      code: 1,
+      stderr: expect.stringMatching(/REDIS_EVICTION: Redis: expected .* found allkeys-lru/),
+    };
+    expect(await enqueue(listFile(10), queue, '--job-size', '5')).toMatchObject(refused);
+    expect(await work(queue, output, '--drain').ended).toMatchObject(refused);
+    expect(await fqvit(['queue', queue, '--redis', redis.url])).toMatchObject(refused);
+    expect(await fqvit(['queue', queue, '--redis', redis.url, '--remove'])).toMatchObject({ code: 0 });
+    await client.config('SET', 'maxmemory-policy', 'noeviction');
+    client.disconnect();
   });
 
   test('a folder whose pictures are links', async () => {

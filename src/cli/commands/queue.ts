@@ -1,4 +1,5 @@
-import { FqvitError } from '../../errors.js';
+import { FqvitError, UsageError } from '../../errors.js';
+import { openFolder } from '../../queue/folder.js';
 import type { QueueStatus } from '../../queue/part-queue.js';
 import { describeCommand } from '../command.js';
 import { formatCount, plain, plural } from '../format.js';
@@ -13,31 +14,54 @@ export default describeCommand({
     name: { type: 'positional', required: true, description: 'Name of the queue' },
     redis: REDIS_OPTION,
     retry: { type: 'boolean', description: 'Put parts that have failed back among those that wait' },
+    output: {
+      type: 'string',
+      alias: 'o',
+      valueHint: 'DIR',
+      description: 'With --retry: also put back the parts that are done and not in this folder',
+    },
     remove: { type: 'boolean', description: 'Take the queue out of Redis; the parts in the output stay' },
     json: {
       type: 'boolean',
       description:
-        'Print JSON: {queue, isListed, parts, waiting, active, done, failed, failures: [{part, reason}]}',
+        'Print JSON: {queue, isListed, parts, missing, waiting, active, done, failed, failures: [{part, reason}]}',
     },
   },
   examples: ['fqvit queue july', 'fqvit queue july --retry', 'fqvit queue july --remove'],
-  run: ({ name, redis, retry, remove, json }) =>
-    withQueue(name, redis, { isPatient: false }, async (queue) => {
+  async run({ name, redis, retry, output, remove, json }) {
+    if (output !== undefined && !retry) {
+      throw new UsageError('OPTION', 'option --output: expected --retry beside it, found none');
+    }
+    const folder = output === undefined ? undefined : await openFolder(output);
+    await withQueue(name, redis, { isPatient: false, mayEvict: remove === true }, async (queue) => {
       if (!(await queue.isKnown())) {
         throw new FqvitError('QUEUE_UNKNOWN', `queue ${name}: expected one that has a list, found none`);
       }
       if (retry) await queue.retryFailed();
-      const status = await queue.status();
+      if (folder) await queue.retryMissing(folder);
+      const list = await queue.list().catch((error: unknown) => {
+        if (!remove) throw error;
+        return undefined;
+      });
+      const { images: _, ...status } = await queue.status(list);
       if (json) printJson(status);
       else print(lines(status));
-      if (!remove) return;
-      await queue.remove();
-      note(`fqvit: queue ${name} is removed`);
-    }),
+      if (remove) {
+        await queue.remove();
+        note(`fqvit: queue ${name} is removed`);
+        return;
+      }
+      if (list === undefined) throw queue.lost('its list', 'none any more');
+      if (list.isWhole && status.missing > 0) {
+        throw queue.lost(`${list.parts} parts`, `${list.parts - status.missing}`);
+      }
+    });
+  },
 });
 
-function lines({ queue, isListed, parts, waiting, active, done, failed, failures }: QueueStatus): string {
-  const numbers = Object.entries({ waiting, active, done, failed });
+function lines({ queue, isListed, parts, missing, failures, ...counts }: QueueStatus): string {
+  const { waiting, active, done, failed } = counts;
+  const numbers = Object.entries({ waiting, active, done, failed, ...(missing > 0 ? { missing } : {}) });
   return [
     `queue ${queue}: ${plural(parts, 'part')}${isListed ? '' : ', the list is not whole yet'}`,
     ...numbers.map(([what, count]) => `  ${what.padEnd(8)} ${formatCount(count)}`),

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { checkClasses } from '../../predict.js';
 import { openFolder } from '../../queue/folder.js';
-import type { PartOutput } from '../../queue/work.js';
+import type { PartOutput } from '../../queue/output.js';
 import { describeCommand } from '../command.js';
 import { formatDuration, plural } from '../format.js';
 import {

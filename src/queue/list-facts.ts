@@ -1,0 +1,75 @@
+import { shown } from '../checkpoint/shown.js';
+import { FqvitError } from '../errors.js';
+import { MAX_JOB_SIZE, MAX_PARTS } from './part.js';
+
+/** What an image list is, for all who work on it. */
+export interface ListFacts {
+  /** Of all its parts, SHA-256 in hex. Unknown, like `jobSize`, for a queue that fqvit 0.1 has filled. */
+  readonly sha256?: string;
+  readonly parts: number;
+  readonly images: number;
+  /** Images of each part but the last. */
+  readonly jobSize?: number;
+}
+
+/** What is stored of a list. */
+export interface StoredList extends ListFacts {
+  /** All of its parts are in the queue, as far as `enqueue` knows. */
+  readonly isWhole: boolean;
+}
+
+/** The list as a claim on the queue: one value, so that one command of Redis makes it. */
+export function claimOf({ sha256, parts, images, jobSize }: Required<ListFacts>): string {
+  return [sha256, parts, images, jobSize].join(':');
+}
+
+const CLAIM = /^([0-9a-f]{64}):(\d{1,7}):(\d{1,12}):(\d{1,6})$/;
+
+/**
+ * The list behind a queue's facts; undefined where none was claimed or stored.
+ *
+ * @param queue how messages name it
+ * @throws FqvitError `QUEUE_FACTS` for what `enqueue` would not have written
+ */
+export function storedList(
+  queue: string,
+  { list, parts, images }: Record<string, string | undefined>,
+): StoredList | undefined {
+  const isWhole = parts !== undefined;
+  if (list === undefined) {
+    if (!isWhole) return undefined;
+    const counts = { parts: count(parts, MAX_PARTS), images: count(images, MAX_PARTS * MAX_JOB_SIZE) };
+    if (counts.parts <= counts.images) return { ...counts, isWhole };
+    throw refused(queue, 'counts of parts and images', `${parts} and ${images}`);
+  }
+  const [, sha256, ...numbers] = CLAIM.exec(list) ?? [];
+  const [claimed, all, jobSize] = numbers.map(Number) as [number, number, number];
+  if (sha256 === undefined || claimed > MAX_PARTS || claimed !== Math.ceil(all / jobSize)) {
+    throw refused(queue, 'the digest and the counts of a list', list);
+  }
+  expectCount('parts', claimed, parts);
+  expectCount('images', all, images);
+  return { sha256, parts: claimed, images: all, jobSize, isWhole };
+
+  function expectCount(what: string, expected: number, found: string | undefined): void {
+    if (found !== undefined && found !== String(expected)) throw refused(queue, `${what} ${expected}`, found);
+  }
+
+  function count(text: string | undefined, most: number): number {
+    const value = /^\d{1,12}$/.test(text ?? '') ? Number(text) : Number.NaN;
+    if (value <= most) return value;
+    throw refused(queue, `a count of at most ${most}`, text);
+  }
+}
+
+/** Whether a list that was in a queue is there no longer. */
+export function isReplaced(before: ListFacts | undefined, now: ListFacts | undefined): boolean {
+  return before?.sha256 !== undefined && before.sha256 !== now?.sha256;
+}
+
+function refused(queue: string, expected: string, found: unknown): FqvitError {
+  return new FqvitError(
+    'QUEUE_FACTS',
+    `queue ${queue}: expected ${expected}, found ${shown(found)}; \`fqvit queue ${queue} --remove\` and enqueue the list again`,
+  );
+}
