@@ -23,9 +23,14 @@ const worst = await Promise.all(
 const fixtures = new URL('../../test/image/fixtures/', import.meta.url);
 const good = [
   new URL('../../examples/chelsea.png', import.meta.url),
-  ...['420.jpg', 'progressive.jpg', 'lossless.webp', 'lossy.webp', 'exif-6.jpg', 'png-6-16-interlaced.png'].map(
-    (name) => new URL(name, fixtures),
-  ),
+  ...[
+    '420.jpg',
+    'progressive.jpg',
+    'lossless.webp',
+    'lossy.webp',
+    'exif-6.jpg',
+    'png-6-16-interlaced.png',
+  ].map((name) => new URL(name, fixtures)),
 ].map((file) => readFileSync(file));
 
 const group = makeGroup();
@@ -44,7 +49,8 @@ const watch = setInterval(() => {
 const idle = resident();
 const answers = [];
 for (const body of good) answers.push(await post(body));
-if (answers.some(({ status }) => status !== 200)) throw new Error('a good photo is refused before the attack');
+if (answers.some(({ status }) => status !== 200))
+  throw new Error('a good photo is refused before the attack');
 
 const statuses = new Map();
 const end = Date.now() + 1000 * seconds;
@@ -63,7 +69,9 @@ service.child.kill();
 await service.ended;
 if (group) rmdirSync(group.path);
 
-const rows = [...statuses].map(([name, counts]) => ({ image: name, ...counts })).sort((a, b) => (a.image < b.image ? -1 : 1));
+const rows = [...statuses]
+  .map(([name, counts]) => ({ image: name, ...counts }))
+  .sort((a, b) => (a.image < b.image ? -1 : 1));
 const mib = (bytes) => Math.round(bytes / MIB);
 const summary = {
   seconds,
@@ -160,7 +168,12 @@ function makeGroup() {
   const v1 = /^\d+:memory:(.*)$/m.exec(own)?.[1];
   const v2 = /^0::(.*)$/m.exec(own)?.[1];
   const kinds = [
-    { kind: 'v2', base: `/sys/fs/cgroup${v2}`, limits: { 'memory.max': limit, 'memory.swap.max': 0 }, peak: 'memory.peak' },
+    {
+      kind: 'v2',
+      base: `/sys/fs/cgroup${v2}`,
+      limits: { 'memory.max': limit, 'memory.swap.max': 0 },
+      peak: 'memory.peak',
+    },
     {
       kind: 'v1',
       base: `/sys/fs/cgroup/memory${v1}`,

@@ -36,10 +36,10 @@ class Bits {
 export function jpeg(width, height, sampling, kind) {
   const across = Math.max(...sampling.map(([h]) => h));
   const down = Math.max(...sampling.map(([, v]) => v));
-  const blocksOf = ([h, v]) =>
-    Math.ceil((width * h) / (8 * across)) * Math.ceil((height * v) / (8 * down));
+  const blocksOf = ([h, v]) => Math.ceil((width * h) / (8 * across)) * Math.ceil((height * v) / (8 * down));
   const units = Math.ceil(width / (8 * across)) * Math.ceil(height / (8 * down));
-  const interleaved = sampling.length === 1 ? blocksOf(sampling[0]) : units * sampling.reduce((sum, [h, v]) => sum + h * v, 0);
+  const interleaved =
+    sampling.length === 1 ? blocksOf(sampling[0]) : units * sampling.reduce((sum, [h, v]) => sum + h * v, 0);
   const ids = sampling.map((_, i) => i + 1);
   const scan = (components, first, last, coded) => [
     marker(0xda, [components.length, ...components.flatMap((id) => [id, 0]), first, last, 0]),
@@ -61,7 +61,10 @@ export function jpeg(width, height, sampling, kind) {
   };
   const scans =
     kind === 'progressive'
-      ? [scan(ids, 0, 0, dc(interleaved)), ...ids.map((id, i) => scan([id], 1, 63, ac(blocksOf(sampling[i]))))]
+      ? [
+          scan(ids, 0, 0, dc(interleaved)),
+          ...ids.map((id, i) => scan([id], 1, 63, ac(blocksOf(sampling[i])))),
+        ]
       : kind === 'scans'
         ? ids.map((id, i) => scan([id], 0, 63, repeated(blocksOf(sampling[i]), 5)))
         : [scan(ids, 0, 63, repeated(interleaved, 5))];
@@ -94,7 +97,15 @@ function repeated(codes, bits) {
 export async function png(width, height, colourType, bitDepth, interlaced) {
   const samples = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }[colourType];
   const passes = interlaced
-    ? [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]]
+    ? [
+        [0, 0, 8, 8],
+        [4, 0, 8, 8],
+        [0, 4, 4, 8],
+        [2, 0, 4, 4],
+        [0, 2, 2, 4],
+        [1, 0, 2, 2],
+        [0, 1, 1, 2],
+      ]
     : [[0, 0, 1, 1]];
   let left = 0;
   for (const [x, y, dx, dy] of passes) {
@@ -115,11 +126,18 @@ export async function png(width, height, colourType, bitDepth, interlaced) {
   await ended;
   const chunk = (type, payload) => {
     const body = Buffer.concat([Buffer.from(type), payload]);
-    return Buffer.concat([Buffer.from(be32(payload.length)), body, Buffer.from(be32(crc32(body, 0, body.length)))]);
+    return Buffer.concat([
+      Buffer.from(be32(payload.length)),
+      body,
+      Buffer.from(be32(crc32(body, 0, body.length))),
+    ]);
   };
   return Buffer.concat([
     Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
-    chunk('IHDR', Buffer.from([...be32(width), ...be32(height), bitDepth, colourType, 0, 0, interlaced ? 1 : 0])),
+    chunk(
+      'IHDR',
+      Buffer.from([...be32(width), ...be32(height), bitDepth, colourType, 0, 0, interlaced ? 1 : 0]),
+    ),
     ...(colourType === 3 ? [chunk('PLTE', Buffer.alloc(768))] : []),
     chunk('IDAT', Buffer.concat(parts)),
     chunk('IEND', Buffer.alloc(0)),
@@ -172,7 +190,12 @@ const riff = (...chunks) => {
   return Buffer.concat([Buffer.from('RIFF'), Buffer.from(be32(body.length)).reverse(), body]);
 };
 const riffChunk = (type, payload) =>
-  Buffer.concat([Buffer.from(type), Buffer.from(be32(payload.length)).reverse(), payload, Buffer.alloc(payload.length & 1)]);
+  Buffer.concat([
+    Buffer.from(type),
+    Buffer.from(be32(payload.length)).reverse(),
+    payload,
+    Buffer.alloc(payload.length & 1),
+  ]);
 
 /** Lossless, at most 16,384 a side. */
 export function losslessWebp(width, height) {
@@ -187,7 +210,12 @@ export function losslessWebp(width, height) {
 }
 
 /** libwebp's of a grey image, quality 0, of 7056×7056, deflated. */
-const VP8 = inflateSync(Buffer.from('eNrt1DtoUwEAQNEoESJBMDZOQShIsARqOylksQakJa0lJEKXFlwrdRFCHCwlHXSTDBEHLS2lSXmDQwRrIUOwxKFbKJmCWhxcoovg6G90CgS3wpnvdofTSU5tnEpVEpXExK/ff9Ze32i1Nss/Z2dL0WakV7++X430b47Fuuu5y0F4azp/durpzoXypZnk6XQlGy6Oyv+Rzx3c3S3cu9O/n924HRSCN6nitdp8vRt0e8/SL/LSv/TyiwvDpe0PT1wYKu3njlwYKh1nvuX2nl9pL5Qet99ZNDh9XY02Mr3FzdjSp8TIGYsGp1c/rr6PLj94dKv0cGUubtHg9LbTjI/XDr9f/Pi5MWkRpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwJWEKU5jCFKYwhSmLMIUpTGEKU5hyD1OYwhSmMIUpTFmEKUxhClOYwpR7mMIUpjCFKUxhyiJMYQpTmMIUptzDFKYwhSlMYQpTFmEKU5jCFKYw5R6mMIUpTGEKU5iyCFOYwhSmMIUp9zCFKUxhClOYwpRFmMIUpjCFKUy5hylMYQpTmMIUpizCFKYwhSlMYco9TGEKU5jCFKYwZRGmMIUpTGEKU+5hClOYwhSmMIUpizCFKUxhClOYsghTmMIUpjCFKUxZhClMYQpTmMKURZjCFKYwhSlMYQpTmMIUpjCFKUxZhClMYQpTmMIUpjCFKUxhClOYwpRFmMIUpjCFKUxhClOYwhSmMIUpTFmEKUxhClOYwhSmMIUpTGEKU5jClEWYwhSmMIUpTGEKU5jCFKYwhSlMWYQpTGEKU5jCFKYwhSlMYQpTmMKURZjCFKYwdWJS9XwoFPoLhSMS1A==', 'base64'));
+const VP8 = inflateSync(
+  Buffer.from(
+    'eNrt1DtoUwEAQNEoESJBMDZOQShIsARqOylksQakJa0lJEKXFlwrdRFCHCwlHXSTDBEHLS2lSXmDQwRrIUOwxKFbKJmCWhxcoovg6G90CgS3wpnvdofTSU5tnEpVEpXExK/ff9Ze32i1Nss/Z2dL0WakV7++X430b47Fuuu5y0F4azp/durpzoXypZnk6XQlGy6Oyv+Rzx3c3S3cu9O/n924HRSCN6nitdp8vRt0e8/SL/LSv/TyiwvDpe0PT1wYKu3njlwYKh1nvuX2nl9pL5Qet99ZNDh9XY02Mr3FzdjSp8TIGYsGp1c/rr6PLj94dKv0cGUubtHg9LbTjI/XDr9f/Pi5MWkRpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwJWEKU5jCFKYwhSmLMIUpTGEKU5hyD1OYwhSmMIUpTFmEKUxhClOYwpR7mMIUpjCFKUxhyiJMYQpTmMIUptzDFKYwhSlMYQpTFmEKU5jCFKYw5R6mMIUpTGEKU5iyCFOYwhSmMIUp9zCFKUxhClOYwpRFmMIUpjCFKUy5hylMYQpTmMIUpizCFKYwhSlMYco9TGEKU5jCFKYwZRGmMIUpTGEKU+5hClOYwhSmMIUpizCFKUxhClOYsghTmMIUpjCFKUxZhClMYQpTmMKURZjCFKYwhSlMYQpTmMIUpjCFKUxZhClMYQpTmMIUpjCFKUxhClOYwpRFmMIUpjCFKUxhClOYwhSmMIUpTFmEKUxhClOYwhSmMIUpTGEKU5jClEWYwhSmMIUpTGEKU5jCFKYwhSlMWYQpTGEKU5jCFKYwhSlMYQpTmMKURZjCFKYwdWJS9XwoFPoLhSMS1A==',
+    'base64',
+  ),
+);
 
 /** Lossy, 7056×7056; with `alpha` a plane of it, lossless. */
 export function lossyWebp(alpha) {
@@ -202,8 +230,16 @@ export function lossyWebp(alpha) {
   );
 }
 
-const C444 = [[1, 1], [1, 1], [1, 1]];
-const C420 = [[2, 2], [1, 1], [1, 1]];
+const C444 = [
+  [1, 1],
+  [1, 1],
+  [1, 1],
+];
+const C420 = [
+  [2, 2],
+  [1, 1],
+  [1, 1],
+];
 
 /** The worst of each format and coding, of about so many pixels; `lossy` WebP are of 50 million. */
 export function worstImages(pixels = 49.9e6) {

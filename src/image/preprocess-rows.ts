@@ -34,7 +34,8 @@ export class RowPreprocessor {
 
   /** What the model sees, once all rows have come. */
   get pixels(): Uint8Array {
-    return orient({ width: this.#size, height: this.#size, data: this.#resizer.data }, this.#orientation).data;
+    return orient({ width: this.#size, height: this.#size, data: this.#resizer.data }, this.#orientation)
+      .data;
   }
 }
 
