@@ -209,24 +209,23 @@ export function losslessWebp(width, height) {
   return riff(riffChunk('VP8L', bits.end()));
 }
 
-/** libwebp's of a grey image, quality 0, of 7056×7056, deflated. */
-const VP8 = inflateSync(
-  Buffer.from(
-    'eNrt1DtoUwEAQNEoESJBMDZOQShIsARqOylksQakJa0lJEKXFlwrdRFCHCwlHXSTDBEHLS2lSXmDQwRrIUOwxKFbKJmCWhxcoovg6G90CgS3wpnvdofTSU5tnEpVEpXExK/ff9Ze32i1Nss/Z2dL0WakV7++X430b47Fuuu5y0F4azp/durpzoXypZnk6XQlGy6Oyv+Rzx3c3S3cu9O/n924HRSCN6nitdp8vRt0e8/SL/LSv/TyiwvDpe0PT1wYKu3njlwYKh1nvuX2nl9pL5Qet99ZNDh9XY02Mr3FzdjSp8TIGYsGp1c/rr6PLj94dKv0cGUubtHg9LbTjI/XDr9f/Pi5MWkRpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwJWEKU5jCFKYwhSmLMIUpTGEKU5hyD1OYwhSmMIUpTFmEKUxhClOYwpR7mMIUpjCFKUxhyiJMYQpTmMIUptzDFKYwhSlMYQpTFmEKU5jCFKYw5R6mMIUpTGEKU5iyCFOYwhSmMIUp9zCFKUxhClOYwpRFmMIUpjCFKUy5hylMYQpTmMIUpizCFKYwhSlMYco9TGEKU5jCFKYwZRGmMIUpTGEKU+5hClOYwhSmMIUpizCFKUxhClOYsghTmMIUpjCFKUxZhClMYQpTmMKURZjCFKYwhSlMYQpTmMIUpjCFKUxZhClMYQpTmMIUpjCFKUxhClOYwpRFmMIUpjCFKUxhClOYwhSmMIUpTFmEKUxhClOYwhSmMIUpTGEKU5jClEWYwhSmMIUpTGEKU5jCFKYwhSlMWYQpTGEKU5jCFKYwhSlMYQpTmMKURZjCFKYwdWJS9XwoFPoLhSMS1A==',
-    'base64',
-  ),
-);
+/** libwebp's of grey squares of these sides, quality 0, deflated. */
+const VP8 = {
+  7056: 'eNrt1DtoUwEAQNEoESJBMDZOQShIsARqOylksQakJa0lJEKXFlwrdRFCHCwlHXSTDBEHLS2lSXmDQwRrIUOwxKFbKJmCWhxcoovg6G90CgS3wpnvdofTSU5tnEpVEpXExK/ff9Ze32i1Nss/Z2dL0WakV7++X430b47Fuuu5y0F4azp/durpzoXypZnk6XQlGy6Oyv+Rzx3c3S3cu9O/n924HRSCN6nitdp8vRt0e8/SL/LSv/TyiwvDpe0PT1wYKu3njlwYKh1nvuX2nl9pL5Qet99ZNDh9XY02Mr3FzdjSp8TIGYsGp1c/rr6PLj94dKv0cGUubtHg9LbTjI/XDr9f/Pi5MWkRpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwJWEKU5jCFKYwhSmLMIUpTGEKU5hyD1OYwhSmMIUpTFmEKUxhClOYwpR7mMIUpjCFKUxhyiJMYQpTmMIUptzDFKYwhSlMYQpTFmEKU5jCFKYw5R6mMIUpTGEKU5iyCFOYwhSmMIUp9zCFKUxhClOYwpRFmMIUpjCFKUy5hylMYQpTmMIUpizCFKYwhSlMYco9TGEKU5jCFKYwZRGmMIUpTGEKU+5hClOYwhSmMIUpizCFKUxhClOYsghTmMIUpjCFKUxZhClMYQpTmMKURZjCFKYwhSlMYQpTmMIUpjCFKUxZhClMYQpTmMIUpjCFKUxhClOYwpRFmMIUpjCFKUxhClOYwhSmMIUpTFmEKUxhClOYwhSmMIUpTGEKU5jClEWYwhSmMIUpTGEKU5jCFKYwhSlMWYQpTGEKU5jCFKYwhSlMYQpTmMKURZjCFKYwdWJS9XwoFPoLhSMS1A==',
+  2016: 'eNozcGSdy6j1gP0Bu/7ff//rN9nv3z+/8Y+3dzn3bo5by8x3TOF45agheKUpQHklywL3IE6HviVCjbIeqkxWE7xYShUolpZuOei37MrKK7emWs0OWh6cFfIq12uu78rglVu1Ss2Wkim13JJKBiFLhYo9saWKQShSOwIuLae6Y6NfxHaJXXryo+vdhxszNKnk3LVf9I5yZxbVuJZX5PiIUMnB136JJ7Vu2WmntHuPmRoXdSIq5HUt90anWzHzBWPvSQuzUiuq9rXeWJir59+x7j1vZxO1Iuu+05uAbdPVj4SXtx2hWkbIX1imEe09+ZH27sNJCdRKXdsv7BbRXXryo+jdhxsNRhPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oQ62hOrIAAIAaKyX3Q==',
+};
 
-/** Lossy, 7056×7056; with `alpha` a plane of it, lossless. */
-export function lossyWebp(alpha) {
-  if (!alpha) return riff(riffChunk('VP8 ', VP8));
+/** Lossy, a square of a side that is in `VP8`; with `alpha` a plane of it, lossless. */
+export function lossyWebp(side, alpha) {
+  const pixels = inflateSync(Buffer.from(VP8[side], 'base64'));
+  if (!alpha) return riff(riffChunk('VP8 ', pixels));
   const bits = new LowBits();
   losslessPixels(bits);
-  const side = [7055 & 255, 7055 >> 8, 0];
+  const size = [(side - 1) & 255, (side - 1) >> 8, 0];
   return riff(
-    riffChunk('VP8X', Buffer.from([0x10, 0, 0, 0, ...side, ...side])),
+    riffChunk('VP8X', Buffer.from([0x10, 0, 0, 0, ...size, ...size])),
     riffChunk('ALPH', Buffer.concat([Buffer.from([1]), bits.end()])),
-    riffChunk('VP8 ', VP8),
+    riffChunk('VP8 ', pixels),
   );
 }
 
@@ -241,9 +240,10 @@ const C420 = [
   [1, 1],
 ];
 
-/** The worst of each format and coding, of about so many pixels; `lossy` WebP are of 50 million. */
+/** The worst of each format and coding, of about so many pixels; lossy WebP are of 4 or 50 million. */
 export function worstImages(pixels = 49.9e6) {
   const side = Math.floor(Math.sqrt(pixels));
+  const lossySide = side < 7056 ? 2016 : 7056;
   return {
     'jpeg baseline 4:4:4': () => jpeg(side, side, C444, 'baseline'),
     'jpeg baseline 4:4:4, scans': () => jpeg(side, side, C444, 'scans'),
@@ -256,7 +256,7 @@ export function worstImages(pixels = 49.9e6) {
     'png 1,000,000×49': () => png(1e6, Math.floor(pixels / 1e6), 6, 16, false),
     'png 49×1,000,000': () => png(Math.floor(pixels / 1e6), 1e6, 6, 16, false),
     'webp lossless': () => losslessWebp(side, side),
-    'webp lossy': () => lossyWebp(false),
-    'webp lossy, alpha': () => lossyWebp(true),
+    'webp lossy': () => lossyWebp(lossySide, false),
+    'webp lossy, alpha': () => lossyWebp(lossySide, true),
   };
 }

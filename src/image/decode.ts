@@ -5,11 +5,10 @@ import type { ImageCodecs } from './codec.js';
 import { detectFormat } from './format.js';
 import { openJpeg } from './jpeg.js';
 import { DEFAULT_MAX_PIXELS } from './limits.js';
-import { preprocessMemory } from './memory.js';
 import { orient } from './orient.js';
 import { openPng } from './png.js';
 import { checkParameters, type Preprocessing } from './preprocess.js';
-import { RowPreprocessor } from './preprocess-rows.js';
+import { preprocessMemory, RowPreprocessor } from './preprocess-rows.js';
 import type { OpenImage, RgbImage } from './types.js';
 import { openWebp } from './webp.js';
 
@@ -80,7 +79,7 @@ export async function decodePixels(
   const open = await openImage(bytes, options);
   const { width, height, orientation } = open;
   checkParameters(preprocessing);
-  const more = preprocessMemory(width, height, preprocessing);
+  const more = preprocessMemory(width, height, orientation, preprocessing);
   return admitted(open, more, options, async () => {
     const preprocessor = new RowPreprocessor(width, height, orientation, preprocessing);
     const left = await open.decode((rows) => {

@@ -1,6 +1,5 @@
 import { blocksOf, type JpegStructure } from './jpeg-structure.js';
 import { type PngHeader, SAMPLES } from './png-structure.js';
-import type { Preprocessing } from './preprocess.js';
 import type { WebpStructure } from './webp-structure.js';
 
 /*
@@ -71,9 +70,4 @@ export function webpMemory({ width, height, coding }: WebpStructure, bytes: numb
   const rows = bytes + 128 * width + 2 * MIB;
   if (coding === 'lossy') return rows + 3 * pixels;
   return rows + (coding === 'lossless' ? 8 : 9) * pixels + HUFFMAN_TABLES;
-}
-
-/** What resizing rows takes: for both axes the weights, twice where the picture is turned, and rows between the passes. */
-export function preprocessMemory(width: number, height: number, { imageSize }: Preprocessing): number {
-  return 48 * (width + height) + 108 * width + 24 * imageSize ** 2;
 }
