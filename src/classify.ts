@@ -54,6 +54,11 @@ export interface ClassifyOptions {
   top?: number;
   /** Images with more pixels are refused before they are decoded. Default 100 million. */
   maxPixels?: number;
+  /**
+   * Images that take more bytes to decode are refused before they are decoded. Default: in Node, Deno and Bun half of the memory that the
+   * process may use, where images also wait for each other; elsewhere no limit.
+   */
+  imageMemory?: number;
   signal?: AbortSignal;
 }
 

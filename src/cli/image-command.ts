@@ -2,21 +2,29 @@
 
 import { macsOf } from '../checkpoint/limits.js';
 import type { Model } from '../classify.js';
-import { ImageError, RuntimeError } from '../errors.js';
+import { ImageError, RuntimeError, UsageError } from '../errors.js';
 import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
 import { shownSource } from '../platform/address.js';
-import type { Pool, PoolCallOptions } from '../pool/index.js';
+import { availableMemory } from '../platform/available-memory.js';
+import type { Pool, PoolCallOptions, PoolInfo } from '../pool/index.js';
+import { type MemoryShares, memoryShares } from '../pool/memory-shares.js';
 import type { Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { loadModel, loadPool, modelPath } from './model-source.js';
-import { note } from './report.js';
-import { integerOption, optional, threadsOption } from './values.js';
+import { note, warn } from './report.js';
+import { integerOption, optional, sizeOption, threadsOption } from './values.js';
 
 /** The option of commands that classify. */
 export const MODEL_OPTION = {
   type: 'string',
   valueHint: 'M',
   description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one of ten classes: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+} as const;
+
+export const MAX_MEMORY_OPTION = {
+  type: 'string',
+  valueHint: 'SIZE',
+  description: 'Memory of the process, as 1500MiB or 2GiB (default: what its container or machine has)',
 } as const;
 
 /** The option of commands that have a pool. */
@@ -63,14 +71,45 @@ export async function openModel(
   return { ...opened, model: await loadModel(path, threadCount) };
 }
 
-/** As `openModel`, by `createPool`; and the SHA-256 of the checkpoint. */
+/** As `openModel`, by `createPool`; the SHA-256 of the checkpoint; and what of the memory is for what. */
 export async function openPool(
   named: string | undefined,
   workers: string | undefined,
-): Promise<Opened & { readonly pool: Pool; readonly sha256: string }> {
+  maxMemory: string | undefined,
+): Promise<Opened & { readonly pool: Pool; readonly sha256: string; readonly memory: MemoryShares }> {
   const count = optional(workers, (text) => integerOption('workers', text, 1, MAX_THREADS));
+  const size = optional(maxMemory, (text) => sizeOption('max-memory', text));
   const { path, ...opened } = pathOf(named);
-  return { ...opened, ...(await loadPool(path, count)) };
+  let memory: MemoryShares | undefined;
+  const loaded = await loadPool(path, count, (info) => {
+    memory = sharesOf(size, info);
+    return memory.images;
+  });
+  return { ...opened, ...loaded, memory: memory! };
+}
+
+/** @throws UsageError `OPTION` */
+function sharesOf(size: number | undefined, info: PoolInfo): MemoryShares {
+  const available = availableMemory();
+  const shares = memoryShares(size ?? available, info);
+  const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+  const { least } = shares;
+  if (size !== undefined && size < least) {
+    const found = `${mib(size)}`;
+    throw new UsageError(
+      'OPTION',
+      `option --max-memory: expected at least ${mib(least)} for this model and ${info.workers} workers, found ${found}`,
+    );
+  }
+  if (size !== undefined && size > available) {
+    warn(`--max-memory is ${mib(size)}, and this machine or container has ${mib(available)}`);
+  }
+  if (size === undefined && available < least) {
+    warn(
+      `this machine or container has ${mib(available)} of memory; for this model and ${info.workers} workers it should have ${mib(least)}`,
+    );
+  }
+  return shares;
 }
 
 /** Seconds for an image; undefined where the model decides. @throws UsageError `OPTION` */

@@ -4,7 +4,7 @@ import { readModel } from '../model-source.js';
 import { hubSource } from '../model-source-node.js';
 import { BUNDLED_MODELS, findBundled, isBundledName } from '../models/bundled.js';
 import { sha256 } from '../platform/sha256.js';
-import type { Pool } from '../pool/index.js';
+import type { Pool, PoolInfo } from '../pool/index.js';
 import { expectFile } from './files.js';
 import { nearest } from './nearest.js';
 import { downloadProgress } from './progress.js';
@@ -43,10 +43,11 @@ export async function loadModel(source: string, threads: number): Promise<Model>
 export async function loadPool(
   source: string,
   workers: number | undefined,
+  imageMemoryOf: (info: PoolInfo) => number,
 ): Promise<{ pool: Pool; sha256: string }> {
   const { createPoolOf } = await import('../pool/index.js');
   const read = await opened(source, (options) => readModel(source, options));
-  const pool = await createPoolOf(read, workers === undefined ? {} : { workers });
+  const pool = await createPoolOf(read, workers === undefined ? {} : { workers }, imageMemoryOf);
   return { pool, sha256: await sha256(read.bytes) };
 }
 

@@ -18,6 +18,14 @@ export function integerOption(name: string, text: string, low: number, high?: nu
   );
 }
 
+/** Bytes: as they are, or in KiB, MiB or GiB, whatever the case. @throws UsageError `OPTION` */
+export function sizeOption(name: string, text: string): number {
+  const [, number, unit = ''] = /^(\d{1,15}(?:\.\d{1,6})?) ?([kmg]ib|b)?$/i.exec(text) ?? [];
+  const bytes = Number(number) * 1024 ** ['b', 'kib', 'mib', 'gib'].indexOf(unit.toLowerCase() || 'b');
+  if (bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return Math.floor(bytes);
+  return refuse(name, 'a size above 0, as 1500MiB, 2GiB or a number of bytes', text);
+}
+
 /** The option of commands that run a model. */
 export const THREADS_OPTION = {
   type: 'string',

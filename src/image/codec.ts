@@ -1,4 +1,5 @@
 import { RuntimeError } from '../errors.js';
+import type { RowSink } from './types.js';
 
 /** Gives the compiled decoders; how depends on the platform (files, fetch, static imports). */
 export interface CodecModules {
@@ -14,12 +15,12 @@ export interface ImageCodecs {
   webp: Codec;
 }
 
-/** RGB pixels as a decoder gives them, and what it had to say about the file. */
+/** What a decoder has to say about a file whose rows it has given. */
 export interface Decoded {
-  /** `[height, width, 3]`. */
-  data: Uint8Array;
   /** The first warning of libjpeg; empty if there was none. */
   warning: string;
+  /** Bytes of its memory, if it is not kept. */
+  left: number;
 }
 
 /** A decoder that gave up. `detail` is what it said last, or how it died. */
@@ -53,17 +54,15 @@ const PAGE = 2 ** 16;
 /** What the modules are linked with: scripts/build-codecs.mjs. */
 const INITIAL_BYTES = 2 ** 20;
 /** Linear memory never shrinks: what a large picture has blown up is not kept. */
-const KEEP_BYTES = 64 * 2 ** 20;
-/** No picture of 100 million pixels needs more. */
-const DEFAULT_MAX_BYTES = 2 ** 30;
+const KEEP_BYTES = 16 * 2 ** 20;
 
 /** A decoder and its memory. After anything has been thrown, nobody knows the state of either: it is not used again. */
 class Instance {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: CodecExports;
-  /** What the module has given of the picture. */
-  #data: Uint8Array = new Uint8Array(0);
-  #filled = 0;
+  #sink: RowSink = () => {};
+  /** Bytes that the module has given of the picture. */
+  #given = 0;
 
   constructor(
     module: WebAssembly.Module,
@@ -74,8 +73,8 @@ class Instance {
       throw new CodecFailure(this.#text(at, length));
     };
     const emit = (at: number, length: number) => {
-      this.#data.set(this.#view(at, length), this.#filled);
-      this.#filled += length;
+      this.#sink(this.#view(at, length));
+      this.#given += length;
     };
     const imports = { env: { memory: this.#memory, fail, emit } };
     this.#exports = new WebAssembly.Instance(module, imports).exports as unknown as CodecExports;
@@ -89,16 +88,16 @@ class Instance {
     return this.#exports.version();
   }
 
-  /** Fills `data` with the rows of the picture; gives the first warning, empty if there was none. */
-  decode(bytes: Uint8Array, width: number, height: number, data: Uint8Array): string {
-    this.#data = data;
-    this.#filled = 0;
+  /** Gives the first warning, empty if there was none. */
+  decode(bytes: Uint8Array, width: number, height: number, sink: RowSink): string {
+    this.#sink = sink;
+    this.#given = 0;
     const input = this.#exports.alloc(bytes.length);
     this.#view(input, bytes.length).set(bytes);
     const warned = this.#exports.decode(input, bytes.length, width, height) ?? 0;
-    if (this.#filled !== data.length) throw new CodecFailure('the picture is incomplete');
+    if (this.#given !== width * height * 3) throw new CodecFailure('the picture is incomplete');
     this.#exports.free(input);
-    this.#data = new Uint8Array(0);
+    this.#sink = () => {};
     return warned === 0 ? '' : this.#text(this.#exports.warning!(), warned);
   }
 
@@ -128,22 +127,22 @@ export class Codec {
    * Decodes one file. Safe to call again before an earlier call has ended.
    *
    * @param width as the file's header says; the decoder fails where it reads another size
-   * @param maxBytes of memory that the decoder may take for the file and its own work; 64 MiB are always granted
+   * @param maxBytes of memory that the decoder may take for the file and its own work; 16 MiB are always granted
    * @throws {CodecFailure} if the decoder refuses the bytes; {@link RuntimeError} `CODEC_MISSING` if there is none
    */
   async decode(
     bytes: Uint8Array,
     width: number,
     height: number,
-    maxBytes: number = DEFAULT_MAX_BYTES,
+    maxBytes: number,
+    sink: RowSink,
   ): Promise<Decoded> {
     const module = await this.#compiled();
     // Nothing is awaited from here on, so no other call can come between.
-    const data = orFailure(() => new Uint8Array(width * height * 3), OUT_OF_MEMORY);
     const instance = this.#take(module, Math.max(KEEP_BYTES, Math.ceil(maxBytes / PAGE) * PAGE));
-    const warning = orFailure(() => instance.decode(bytes, width, height, data));
-    if (warning === '' && instance.bytes <= KEEP_BYTES) this.#kept = instance;
-    return { data, warning };
+    const warning = orFailure(() => instance.decode(bytes, width, height, sink));
+    if (warning === '' && instance.maxBytes === KEEP_BYTES) this.#kept = instance;
+    return { warning, left: this.#kept === instance ? 0 : instance.bytes };
   }
 
   /** The version of the library inside, as its sources say: `3.1.3`. */

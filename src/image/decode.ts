@@ -1,11 +1,16 @@
+import { processMemory } from '#platform/process-memory';
+import { ImageError } from '../errors.js';
+import { type MemoryGate, UNCOUNTED_BYTES } from '../platform/memory-gate.js';
 import type { ImageCodecs } from './codec.js';
 import { detectFormat } from './format.js';
-import { decodeJpeg } from './jpeg.js';
-import { DEFAULT_MAX_PIXELS, type ImageContext } from './limits.js';
+import { openJpeg } from './jpeg.js';
+import { DEFAULT_MAX_PIXELS } from './limits.js';
 import { orient } from './orient.js';
-import { decodePng } from './png.js';
-import type { RgbImage, StoredImage } from './types.js';
-import { decodeWebp } from './webp.js';
+import { openPng } from './png.js';
+import { checkParameters, type Preprocessing } from './preprocess.js';
+import { preprocessMemory, RowPreprocessor } from './preprocess-rows.js';
+import type { OpenImage, RgbImage } from './types.js';
+import { openWebp } from './webp.js';
 
 /** How to decode an image. */
 export interface DecodeOptions {
@@ -17,6 +22,12 @@ export interface DecodeOptions {
   orient?: boolean;
   /** The decoders to use. Default: ones that all calls share, loaded from the installed packages on first use. */
   codecs?: ImageCodecs;
+  /** Images that take more bytes to decode are refused. Default: as `gate` says. */
+  imageMemory?: number;
+  /** Where images wait for memory. Default: the one of the process in Node, Deno and Bun; elsewhere none. */
+  gate?: MemoryGate;
+  /** Ends the waiting. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -33,22 +44,83 @@ export interface DecodeOptions {
  * @param bytes the whole file; not kept, not changed
  * @returns `[height, width, 3]`, uint8
  * @throws {ImageError} `IMAGE_EMPTY`, `IMAGE_FORMAT` (not an image), `IMAGE_UNSUPPORTED` (a kind that is refused by
- *   name), `IMAGE_TRUNCATED`, `IMAGE_DAMAGED` or `IMAGE_TOO_LARGE`
+ *   name), `IMAGE_TRUNCATED`, `IMAGE_DAMAGED` or `IMAGE_TOO_LARGE` (more pixels, or more
+ *   memory, than may be); the reason of `signal`
  * @throws {RuntimeError} `CODEC_MISSING` if the decoder for JPEG or WebP cannot be loaded
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
-  const context = { file: options.file ?? 'image', maxPixels: options.maxPixels ?? DEFAULT_MAX_PIXELS };
-  const { image, orientation } = await decodeStored(bytes, options.codecs, context);
-  return options.orient === false ? image : orient(image, orientation);
+  const open = await openImage(bytes, options);
+  const { width, height, orientation } = open;
+  const turns = options.orient !== false && orientation !== 1;
+  return admitted(open, (turns ? 6 : 3) * width * height, options, async () => {
+    const data = new Uint8Array(width * height * 3);
+    let filled = 0;
+    const left = await open.decode((rows) => {
+      data.set(rows, filled);
+      filled += rows.length;
+    });
+    const image = { width, height, data };
+    return { value: turns ? orient(image, orientation) : image, left };
+  });
 }
 
-async function decodeStored(
+/**
+ * Decodes as {@link decodeImage}, and resizes and crops as `preprocess`, row by row: of most codings neither the picture nor the decoder
+ * takes much memory (`memory.ts`).
+ *
+ * @returns uint8 `[imageSize, imageSize, 3]`
+ * @throws what `decodeImage` and `preprocess` throw
+ */
+export async function decodePixels(
   bytes: Uint8Array,
-  codecs: ImageCodecs | undefined,
-  context: ImageContext,
-): Promise<StoredImage> {
+  preprocessing: Preprocessing,
+  options: DecodeOptions,
+): Promise<Uint8Array> {
+  const open = await openImage(bytes, options);
+  const { width, height, orientation } = open;
+  checkParameters(preprocessing);
+  const more = preprocessMemory(width, height, orientation, preprocessing);
+  return admitted(open, more, options, async () => {
+    const preprocessor = new RowPreprocessor(width, height, orientation, preprocessing);
+    const left = await open.decode((rows) => {
+      for (let at = 0; at < rows.length; at += 3 * width) preprocessor.push(rows, at);
+    });
+    return { value: preprocessor.pixels, left };
+  });
+}
+
+async function openImage(bytes: Uint8Array, options: DecodeOptions): Promise<OpenImage> {
+  const context = { file: options.file ?? 'image', maxPixels: options.maxPixels ?? DEFAULT_MAX_PIXELS };
   const format = detectFormat(bytes, context.file);
-  if (format === 'png') return decodePng(bytes, context);
-  const { jpeg, webp } = codecs ?? (await import('#image/codecs')).sharedCodecs;
-  return format === 'jpeg' ? decodeJpeg(bytes, jpeg, context) : decodeWebp(bytes, webp, context);
+  if (format === 'png') return openPng(bytes, context);
+  const { jpeg, webp } = options.codecs ?? (await import('#image/codecs')).sharedCodecs;
+  return format === 'jpeg' ? openJpeg(bytes, jpeg, context) : openWebp(bytes, webp, context);
+}
+
+/** Runs `use` when there is memory for it. @param more bytes that it takes beside the decoder */
+async function admitted<T>(
+  { width, height, memory }: OpenImage,
+  more: number,
+  { file = 'image', imageMemory = Number.POSITIVE_INFINITY, gate = processMemory(), signal }: DecodeOptions,
+  use: () => Promise<{ value: T; left: number }>,
+): Promise<T> {
+  const needed = memory + more;
+  const most = Math.min(imageMemory, gate?.limit ?? imageMemory);
+  if (!(needed <= most)) {
+    const text = `${file}: expected an image that is decoded in at most ${mib(most)}, one of this kind of ${width}×${height} takes ${mib(needed)}`;
+    throw new ImageError('IMAGE_TOO_LARGE', text);
+  }
+  const leave = needed > UNCOUNTED_BYTES ? await gate?.enter(needed, signal) : undefined;
+  let left = needed;
+  try {
+    const used = await use();
+    left = used.left;
+    return used.value;
+  } finally {
+    leave?.(left);
+  }
+}
+
+function mib(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }

@@ -2,42 +2,56 @@ import { ImageError } from '../errors.js';
 import { type Codec, CodecFailure, type Decoded } from './codec.js';
 import { orientationOf } from './exif.js';
 import { checkScans } from './jpeg-scans.js';
-import { readJpegStructure } from './jpeg-structure.js';
+import { type JpegStructure, readJpegStructure } from './jpeg-structure.js';
 import type { ImageContext } from './limits.js';
-import type { StoredImage } from './types.js';
+import { type DecoderMemory, jpegMemory } from './memory.js';
+import type { OpenImage, RowSink } from './types.js';
 
 /**
- * Decodes a JPEG with libjpeg-turbo at its defaults (accurate integer DCT, fancy upsampling), which gives Pillow's
+ * Opens a JPEG, which is decoded with libjpeg-turbo at its defaults (accurate integer DCT, fancy upsampling), which gives Pillow's
  * bytes. A grey file gives three equal channels. Embedded colour profiles are ignored, as Pillow does.
  *
  * What counts is that every pixel came from data, not how the file ends: the end-of-image marker may be missing, and anything may follow.
  *
- * @throws {ImageError} what {@link readJpegStructure} throws; `IMAGE_TRUNCATED` or `IMAGE_DAMAGED` if the decoder
+ * @throws {ImageError} what {@link readJpegStructure} throws; decoding: `IMAGE_TRUNCATED` or `IMAGE_DAMAGED` if the decoder
  *   had to make up pixels or gave up
  */
-export async function decodeJpeg(
-  bytes: Uint8Array,
-  codec: Codec,
-  context: ImageContext,
-): Promise<StoredImage> {
-  const { file } = context;
+export function openJpeg(bytes: Uint8Array, codec: Codec, context: ImageContext): OpenImage {
   const structure = readJpegStructure(bytes, context);
-  const { width, height, picture, closed, metadata } = structure;
+  const { width, height, metadata } = structure;
+  const memory = jpegMemory(structure);
+  return {
+    width,
+    height,
+    orientation: orientationOf(metadata),
+    memory: memory.decoder + memory.script,
+    decode: (sink) => decode(structure, codec, memory, sink, context.file),
+  };
+}
+
+async function decode(
+  structure: JpegStructure,
+  codec: Codec,
+  memory: DecoderMemory,
+  sink: RowSink,
+  file: string,
+): Promise<number> {
+  const { width, height, picture, closed } = structure;
   if (!closed) checkScans(structure, file);
   let decoded: Decoded;
   try {
-    decoded = await codec.decode(picture, width, height);
+    decoded = await codec.decode(picture, width, height, memory.decoder, sink);
   } catch (cause) {
     if (!(cause instanceof CodecFailure)) throw cause;
     throw new ImageError(refusalCode(cause), `${file}: the JPEG cannot be decoded: ${cause.detail}`, {
       cause,
     });
   }
-  const { data, warning } = decoded;
+  const { warning, left } = decoded;
   checkWarning(warning, file);
   // A harmless warning hides all that come after it.
   if (closed && warning !== '') checkScans(structure, file);
-  return { image: { width, height, data }, orientation: orientationOf(metadata) };
+  return left + memory.script;
 }
 
 /** What libjpeg's last words mean. */

@@ -5,7 +5,7 @@ import type { RgbImage } from './types.js';
  * For each orientation: whether width and height change places, and whether the result's x and y run against the
  * stored column (or row, if they change places) they are read along. As `PIL.ImageOps.exif_transpose`.
  */
-const TURNS: Record<Orientation, { swap: boolean; flipX: boolean; flipY: boolean }> = {
+export const TURNS: Record<Orientation, { swap: boolean; flipX: boolean; flipY: boolean }> = {
   1: { swap: false, flipX: false, flipY: false },
   2: { swap: false, flipX: true, flipY: false },
   3: { swap: false, flipX: true, flipY: true },

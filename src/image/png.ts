@@ -2,10 +2,11 @@ import { ImageError } from '../errors.js';
 import { orientationOf } from './exif.js';
 import { InflateError, Inflater } from './inflate.js';
 import type { ImageContext } from './limits.js';
+import { pngMemory } from './memory.js';
 import { writeRow } from './png-pixels.js';
 import { type PngHeader, type PngStructure, readPngStructure, SAMPLES } from './png-structure.js';
 import { unfilterRow } from './png-unfilter.js';
-import type { StoredImage } from './types.js';
+import type { OpenImage, RowSink } from './types.js';
 
 /** One pass over part of the pixels: every `dx`-th column from `x`, every `dy`-th row from `y`. */
 interface Pass {
@@ -33,22 +34,30 @@ const WHOLE = [{ x: 0, y: 0, dx: 1, dy: 1 }];
 const MAX_INFLATION = 1032;
 
 /**
- * Decodes a PNG: every colour type and bit depth, interlaced or not. Of an animated PNG, its still picture.
+ * Opens a PNG: every colour type and bit depth, interlaced or not. Of an animated PNG, its still picture.
  *
- * Rows are unfiltered and written as they come out of the inflater, so beside the result only two rows and 100 KiB are held.
+ * Rows are unfiltered and handed over as they come out of the inflater; only of an interlaced picture all are held.
  * Each pixel has to come from data; more data than the header announces is left alone, as is a missing checksum, but not a wrong one.
  *
- * @throws {ImageError} what {@link readPngStructure} throws; `IMAGE_TRUNCATED` if there are fewer pixels than the
- *   header says; `IMAGE_DAMAGED` if they are nonsense
+ * @throws {ImageError} what {@link readPngStructure} throws; decoding: `IMAGE_TRUNCATED` if there are fewer pixels
+ *   than the header says; `IMAGE_DAMAGED` if they are nonsense
  */
-export function decodePng(bytes: Uint8Array, context: ImageContext): StoredImage {
+export function openPng(bytes: Uint8Array, context: ImageContext): OpenImage {
   const structure = readPngStructure(bytes, context);
-  const { width, height } = structure.header;
-  const data = readPixels(structure, context.file);
-  return { image: { width, height, data }, orientation: orientationOf(structure.metadata) };
+  const { width, height, interlaced } = structure.header;
+  return {
+    width,
+    height,
+    orientation: orientationOf(structure.metadata),
+    memory: pngMemory(structure.header, bytes.length),
+    decode(sink) {
+      readPixels(structure, sink, context.file);
+      return interlaced ? 3 * width * height : 0;
+    },
+  };
 }
 
-function readPixels({ header, palette, compressed }: PngStructure, file: string): Uint8Array {
+function readPixels({ header, palette, compressed }: PngStructure, sink: RowSink, file: string): void {
   const passes = passesOf(header);
   const announced = passes.reduce((sum, pass) => sum + pass.height * (1 + rowBytes(header, pass)), 0);
   if (compressed.length * MAX_INFLATION < announced)
@@ -57,8 +66,7 @@ function readPixels({ header, palette, compressed }: PngStructure, file: string)
       `${file}: expected ${announced} bytes of PNG pixels, the ${compressed.length} compressed ones cannot hold them`,
     );
 
-  const out = new Uint8Array(header.width * header.height * 3);
-  const rows = new Rows(header, passes, palette, out, file);
+  const rows = new Rows(header, passes, palette, sink, file);
   const inflater = new Inflater(compressed, announced);
   try {
     for (let run = inflater.next(); run.length > 0; run = inflater.next()) rows.write(run);
@@ -75,7 +83,6 @@ function readPixels({ header, palette, compressed }: PngStructure, file: string)
       'IMAGE_TRUNCATED',
       `${file}: expected ${announced} bytes of PNG pixels, found ${rows.read}`,
     );
-  return out;
 }
 
 function passesOf({ width, height, interlaced }: PngHeader): Pass[] {
@@ -93,13 +100,15 @@ function rowBytes({ bitDepth, colourType }: PngHeader, pass: Pass): number {
   return Math.ceil((pass.width * SAMPLES[colourType]! * bitDepth) / 8);
 }
 
-/** Takes the inflated bytes as they come and writes each row that is whole. */
+/** Takes the inflated bytes as they come and hands over each row that is whole; of an interlaced picture, all rows at its end. */
 class Rows {
   /** Inflated bytes taken so far. */
   read = 0;
   readonly #header: PngHeader;
   readonly #passes: Pass[];
   readonly #palette: Uint8Array;
+  readonly #sink: RowSink;
+  /** A row, or the picture. */
   readonly #out: Uint8Array;
   readonly #file: string;
   readonly #step: number;
@@ -110,11 +119,12 @@ class Rows {
   #above = new Uint8Array(0);
   #filled = 0;
 
-  constructor(header: PngHeader, passes: Pass[], palette: Uint8Array, out: Uint8Array, file: string) {
+  constructor(header: PngHeader, passes: Pass[], palette: Uint8Array, sink: RowSink, file: string) {
     this.#header = header;
     this.#passes = passes;
     this.#palette = palette;
-    this.#out = out;
+    this.#sink = sink;
+    this.#out = new Uint8Array(3 * header.width * (header.interlaced ? header.height : 1));
     this.#file = file;
     this.#step = Math.max(1, (SAMPLES[header.colourType]! * header.bitDepth) >> 3);
     this.#startPass();
@@ -146,7 +156,7 @@ class Rows {
 
   #endRow(): void {
     const pass = this.#passes[this.#pass]!;
-    const { width } = this.#header;
+    const { width, interlaced } = this.#header;
     const row = this.#row.subarray(1);
     const where = () => `row ${this.#y} of pass ${this.#pass + 1}`;
     if (!unfilterRow(this.#row[0]!, row, this.#above.subarray(1), this.#step))
@@ -154,18 +164,20 @@ class Rows {
         'IMAGE_DAMAGED',
         `${this.#file}: expected a PNG row filter of 0 to 4, found ${this.#row[0]} in ${where()}`,
       );
-    const at = ((pass.y + this.#y * pass.dy) * width + pass.x) * 3;
+    const at = interlaced ? ((pass.y + this.#y * pass.dy) * width + pass.x) * 3 : 0;
     const missing = writeRow(row, pass.width, this.#header, this.#palette, this.#out, at, pass.dx * 3);
     if (missing >= 0)
       throw new ImageError(
         'IMAGE_DAMAGED',
         `${this.#file}: expected palette indices below ${this.#palette.length / 3}, found ${missing} in ${where()}`,
       );
+    if (!interlaced) this.#sink(this.#out);
     [this.#row, this.#above] = [this.#above, this.#row];
     this.#filled = 0;
     if (++this.#y === pass.height) {
       this.#pass++;
       this.#startPass();
+      if (interlaced && this.complete) this.#sink(this.#out);
     }
   }
 }

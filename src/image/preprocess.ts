@@ -57,7 +57,7 @@ export function seenPart(pictureWidth: number, pictureHeight: number, p: Preproc
 }
 
 /** The size to which a picture is resized, and where in it the crop begins. */
-function place(pictureWidth: number, pictureHeight: number, p: Preprocessing) {
+export function place(pictureWidth: number, pictureHeight: number, p: Preprocessing) {
   const target = Math.floor(p.imageSize / p.cropPct);
   const [width, height] = p.squash ? [target, target] : shortSideTo(pictureWidth, pictureHeight, target);
   const half = p.cropRounding ? (margin: number) => Math.floor(margin / 2) : halfRoundedToEven;
@@ -77,7 +77,8 @@ function halfRoundedToEven(margin: number): number {
   return margin % 2 !== 0 && below % 2 !== 0 ? below + 1 : below;
 }
 
-function checkParameters({ imageSize, cropPct, interpolation }: Preprocessing): void {
+/** @throws {UsageError} `PREPROCESS_PARAMETER` */
+export function checkParameters({ imageSize, cropPct, interpolation }: Preprocessing): void {
   const expected =
     !Number.isSafeInteger(imageSize) || imageSize < 1
       ? `imageSize: expected a positive integer, found ${imageSize}`

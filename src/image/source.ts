@@ -1,6 +1,7 @@
 import { shown } from '../checkpoint/shown.js';
 import { ImageError, UsageError } from '../errors.js';
 import { type ByteSource, isByteSource, readBytes } from '../platform/bytes.js';
+import type { MemoryGate } from '../platform/memory-gate.js';
 import { type Frame, framePixels, isFrame } from './frame.js';
 import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
@@ -21,8 +22,11 @@ export interface RawPixels {
 export type ImageSource = ByteSource | RawPixels | Frame;
 
 export interface PixelOptions {
-  maxPixels?: number | undefined;
+  maxPixels?: number;
+  imageMemory?: number;
   signal?: AbortSignal | undefined;
+  /** Of a worker of a pool. */
+  gate?: MemoryGate;
 }
 
 /** No encoded picture that may be decoded is larger; an endless download ends here. */
@@ -32,11 +36,10 @@ const MAX_BYTES = 2 ** 28;
 export async function readPixels(
   source: ImageSource,
   preprocessing: Preprocessing,
-  { maxPixels, signal }: PixelOptions = {},
+  options: PixelOptions = {},
 ): Promise<Uint8Array> {
-  if (maxPixels !== undefined && typeof maxPixels !== 'number') {
-    throw new UsageError('MAX_PIXELS', `maxPixels: expected a number, found ${shown(maxPixels)}`);
-  }
+  checkNumber('MAX_PIXELS', 'maxPixels', options.maxPixels);
+  checkNumber('IMAGE_MEMORY', 'imageMemory', options.imageMemory);
   if (isRaw(source)) return preprocess(rgb(source), preprocessing);
   if (isFrame(source)) return preprocess(rgb(framePixels(source)), preprocessing);
   if (!isByteSource(source)) {
@@ -46,10 +49,14 @@ export async function readPixels(
         `found ${Object.prototype.toString.call(source)}`,
     );
   }
-  const { bytes, name } = await readBytes(source, { signal, maxBytes: MAX_BYTES });
-  const { decodeImage } = await import('./decode.js');
-  const image = await decodeImage(bytes, { file: name, ...(maxPixels === undefined ? {} : { maxPixels }) });
-  return preprocess(image, preprocessing);
+  const { bytes, name } = await readBytes(source, { signal: options.signal, maxBytes: MAX_BYTES });
+  const { decodePixels } = await import('./decode.js');
+  return decodePixels(bytes, preprocessing, { ...options, file: name });
+}
+
+function checkNumber(code: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'number') return;
+  throw new UsageError(code, `${name}: expected a number, found ${shown(value)}`);
 }
 
 export function isRaw(source: unknown): source is RawPixels {

@@ -11,10 +11,19 @@ export interface RgbImage {
   data: Uint8Array;
 }
 
-/** A decoded picture as it is stored, and how it has to be turned to stand upright. */
-export interface StoredImage {
-  image: RgbImage;
-  orientation: Orientation;
+/** Takes the next rows of a picture, whole ones, three bytes a pixel. They are good until it returns. */
+export type RowSink = (rows: Uint8Array) => void;
+
+/** A picture whose header is read and whose pixels are not, as it is stored. */
+export interface OpenImage {
+  readonly width: number;
+  readonly height: number;
+  /** How it has to be turned to stand upright. */
+  readonly orientation: Orientation;
+  /** What decoding takes at most, in bytes: `memory.ts`. */
+  readonly memory: number;
+  /** Hands over all rows; gives how many bytes are left to the garbage collector. */
+  decode(sink: RowSink): Promise<number> | number;
 }
 
 /**

@@ -7,6 +7,8 @@ import { checkDimensions, type ImageContext } from './limits.js';
 export interface WebpStructure {
   width: number;
   height: number;
+  /** Whether pixels, or their alpha, may be coded without loss. */
+  coding: 'lossy' | 'lossy and alpha' | 'lossless';
   metadata: Metadata;
 }
 
@@ -29,6 +31,8 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
   const end = bytes.length < 12 ? Number.POSITIVE_INFINITY : 8 + le32(bytes, 4);
   let size: { width: number; height: number } | undefined;
   let picture = false;
+  let hasAlpha = false;
+  let isLossless = false;
   let flags = 0;
   const metadata: Metadata = {};
 
@@ -55,6 +59,8 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
       else picture = true;
       size ??= read;
     }
+    if (kind === 'ALPH') hasAlpha = true;
+    if (kind === 'VP8L') isLossless = true;
     if (kind === 'EXIF' && needed) metadata.exif ??= payload;
     if (kind === 'XMP ' && needed) metadata.xmp ??= payload;
     at += CHUNK_HEADER + length + (length & 1);
@@ -66,7 +72,8 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
     );
   if (size === undefined || !picture)
     throw new ImageError('IMAGE_DAMAGED', `${file}: expected a VP8 or VP8L chunk in the WebP, found none`);
-  return { ...size, metadata };
+  const coding = isLossless ? 'lossless' : hasAlpha ? 'lossy and alpha' : 'lossy';
+  return { ...size, coding, metadata };
 }
 
 function readSize(kind: string, payload: Uint8Array, file: string): { width: number; height: number } {

@@ -2,25 +2,40 @@ import { ImageError } from '../errors.js';
 import { type Codec, CodecFailure } from './codec.js';
 import { orientationOf } from './exif.js';
 import type { ImageContext } from './limits.js';
-import type { StoredImage } from './types.js';
-import { readWebpStructure } from './webp-structure.js';
+import { webpMemory } from './memory.js';
+import type { OpenImage, RowSink } from './types.js';
+import { readWebpStructure, type WebpStructure } from './webp-structure.js';
 
 /**
- * Decodes a still WebP, lossy or lossless, with libwebp. Alpha is dropped without compositing.
+ * Opens a still WebP, lossy or lossless, which is decoded with libwebp. Alpha is dropped without compositing.
  *
- * @throws {ImageError} what {@link readWebpStructure} throws; `IMAGE_DAMAGED` if the decoder
+ * @throws {ImageError} what {@link readWebpStructure} throws; decoding: `IMAGE_DAMAGED` if the decoder
  *   gives up, `IMAGE_TOO_LARGE` if it lacks memory
  */
-export async function decodeWebp(
+export function openWebp(bytes: Uint8Array, codec: Codec, context: ImageContext): OpenImage {
+  const structure = readWebpStructure(bytes, context);
+  const { width, height, metadata } = structure;
+  const memory = webpMemory(structure, bytes.length);
+  return {
+    width,
+    height,
+    orientation: orientationOf(metadata),
+    memory,
+    decode: (sink) => decode(bytes, structure, codec, memory, sink, context.file),
+  };
+}
+
+async function decode(
   bytes: Uint8Array,
+  { width, height }: WebpStructure,
   codec: Codec,
-  context: ImageContext,
-): Promise<StoredImage> {
-  const { file } = context;
-  const { width, height, metadata } = readWebpStructure(bytes, context);
+  memory: number,
+  sink: RowSink,
+  file: string,
+): Promise<number> {
   try {
-    const { data } = await codec.decode(bytes, width, height);
-    return { image: { width, height, data }, orientation: orientationOf(metadata) };
+    const { left } = await codec.decode(bytes, width, height, memory, sink);
+    return left;
   } catch (cause) {
     if (!(cause instanceof CodecFailure)) throw cause;
     const code = cause.outOfMemory ? 'IMAGE_TOO_LARGE' : 'IMAGE_DAMAGED';

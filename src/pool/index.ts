@@ -9,6 +9,8 @@ import { isRaw, type RawPixels } from '../image/source.js';
 import { readModel } from '../model-source.js';
 import { IntegerRunner } from '../models/integer.js';
 import type { ByteSource } from '../platform/bytes.js';
+import { MemoryBudget } from '../platform/memory-budget.js';
+import { processMemory } from '../platform/process-memory-node.js';
 import { checkSignal, type NamedBytes } from '../platform/read-options.js';
 import { disposed, type Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
@@ -29,9 +31,14 @@ export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
   /** Each has a thread of its own. Default: as many as the process may use cores. */
   workers?: number;
   tier?: Exclude<LoadOptions['tier'], 'scalar'>;
+  /**
+   * Bytes that decoding images may take in all workers at a time: images wait for each other, and one that needs more is refused. Default: what all
+   * pools and models of the process share, half of the memory that it may use.
+   */
+  imageMemory?: number;
 }
 
-export interface PoolCallOptions extends Omit<ClassifyOptions, 'top'> {
+export interface PoolCallOptions extends Omit<ClassifyOptions, 'top' | 'imageMemory'> {
   /**
    * Milliseconds for the image from when a worker takes it, who may have one other: then that worker ends, and another takes its place. Default:
    * no limit.
@@ -54,16 +61,21 @@ export interface PoolInfo extends Omit<ModelInfo, 'threads'> {
  * await pool.dispose();
  * ```
  *
- * @throws what `load` throws; UsageError `WORKERS`; RuntimeError `TIER` where the engine has no SIMD, `POOL` where a worker does
+ * @throws what `load` throws; UsageError `WORKERS`, `IMAGE_MEMORY`; RuntimeError `TIER` where the engine has no SIMD, `POOL` where a worker does
  *   not start
  */
 export async function createPool(source: ByteSource, options: PoolOptions = {}): Promise<Pool> {
   workerCount(options); // before anything is downloaded
+  budgetOf(options);
   return createPoolOf(await readModel(source, options), options);
 }
 
-/** @internal As `createPool`, of a checkpoint that has been read. */
-export async function createPoolOf({ bytes, name }: NamedBytes, options: PoolOptions): Promise<Pool> {
+/** @internal As `createPool`, of a checkpoint that has been read. @param imageMemoryOf in place of the option, where it depends on the model */
+export async function createPoolOf(
+  { bytes, name }: NamedBytes,
+  options: PoolOptions,
+  imageMemoryOf?: (info: PoolInfo) => number,
+): Promise<Pool> {
   const workers = workerCount(options);
   const common = { bytes: inSharedMemory(bytes), name };
   const checkpoint = readIntegerModel(common.bytes, { file: name });
@@ -72,13 +84,16 @@ export async function createPoolOf({ bytes, name }: NamedBytes, options: PoolOpt
   // without its tensors it is small: the weights are in the memory, and in the checkpoint for a worker that has to be replaced
   const runner = await IntegerRunner.create(checkpoint, module, 1, { index: 0, count: workers });
   const { memory } = runner;
-  const { threads: _, ...info } = new Model(checkpoint, bytes.length, tier, 1, runner).info;
+  const { threads: _, ...infoOfOne } = new Model(checkpoint, bytes.length, tier, 1, runner).info;
+  const info: PoolInfo = { ...infoOfOne, workers };
+  const budget = imageMemoryOf === undefined ? budgetOf(options) : new MemoryBudget(imageMemoryOf(info));
+  const { limit: imageMemory } = budget;
   const seats = Array.from(
     { length: workers },
-    (_, index): Seat => ({ ...common, tier, module, lane: { index, count: workers, memory } }),
+    (_, index): Seat => ({ ...common, tier, module, imageMemory, lane: { index, count: workers, memory } }),
   );
-  const seated = await allOrNone(seats);
-  const pool = new Pool({ ...info, workers }, seated);
+  const seated = await allOrNone(seats, budget);
+  const pool = new Pool(info, seated);
   if (options.signal?.aborted) await pool.dispose();
   options.signal?.throwIfAborted();
   return pool;
@@ -89,6 +104,16 @@ function workerCount({ workers = Math.min(availableParallelism(), MAX_THREADS) }
   throw new UsageError(
     'WORKERS',
     `workers: expected an integer from 1 to ${MAX_THREADS}, found ${shown(workers)}`,
+  );
+}
+
+/** @throws UsageError `IMAGE_MEMORY` */
+function budgetOf({ imageMemory }: PoolOptions): MemoryBudget {
+  if (imageMemory === undefined) return processMemory();
+  if (Number.isSafeInteger(imageMemory) && imageMemory >= 1) return new MemoryBudget(imageMemory);
+  throw new UsageError(
+    'IMAGE_MEMORY',
+    `imageMemory: expected an integer from 1, found ${shown(imageMemory)}`,
   );
 }
 
@@ -108,8 +133,8 @@ async function choose(weightBits: number, options: PoolOptions): Promise<Chosen>
   throw new RuntimeError('TIER', 'tier: expected an engine with WebAssembly SIMD, found one without');
 }
 
-async function allOrNone(seats: readonly Seat[]): Promise<Seated[]> {
-  const started = await Promise.allSettled(seats.map((seat) => Seated.start(seat)));
+async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<Seated[]> {
+  const started = await Promise.allSettled(seats.map((seat) => Seated.start(seat, budget)));
   const seated = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failed = started.find((result) => result.status === 'rejected');
   if (failed === undefined) return seated;

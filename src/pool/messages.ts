@@ -18,6 +18,8 @@ export interface Seat {
   readonly tier: Tier;
   readonly module: WebAssembly.Module;
   readonly lane: Omit<Joined, 'words' | 'owner'>;
+  /** Bytes that all images of the pool may take to be decoded. */
+  readonly imageMemory: number;
 }
 
 /** A seat, as a thread takes it. */
@@ -38,8 +40,19 @@ export interface Message<T extends TakenSeat | Task> {
   readonly message: T;
 }
 
-/** What a worker answers: to its seat with nothing, to a task with its result. */
-export type Answer = { readonly id: number } & ({ readonly result?: unknown } | { readonly error: unknown });
+/** What a worker answers: to its seat with nothing, to a task with its result. It `retires` where only its end gives memory back. */
+export type Answer = { readonly id: number; readonly retires?: boolean } & (
+  | { readonly result?: unknown }
+  | { readonly error: unknown }
+);
+
+/** Of a worker: the image of this task needs so many bytes, which are granted, or gives them back. */
+export type MemoryMessage = { readonly id: number } & ({ readonly needs: number } | { readonly gives: true });
+
+/** The answer to `needs`. */
+export interface Grant {
+  readonly granted: number;
+}
 
 const KINDS = [CheckpointError, HubError, ImageError, QuantizeError, RuntimeError, UsageError];
 

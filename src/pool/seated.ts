@@ -1,8 +1,9 @@
+import type { MemoryBudget } from '../platform/memory-budget.js';
 import { TURN_WORDS, Turn } from '../runtime/turn.js';
 import type { Seat, Task } from './messages.js';
 import { INTERRUPTED, Thread } from './thread.js';
 
-/** A worker of a pool. One whose thread ends or takes too long gets another in the same lane. */
+/** A worker of a pool. One whose thread ends, takes too long or retires gets another in the same lane. */
 export class Seated {
   /** That it has at the moment. */
   images = 0;
@@ -11,13 +12,16 @@ export class Seated {
   #starts = 0;
   readonly #words = new Int32Array(new SharedArrayBuffer(4 * TURN_WORDS));
 
-  private constructor(private readonly seat: Seat) {
+  private constructor(
+    private readonly seat: Seat,
+    private readonly budget: MemoryBudget,
+  ) {
     this.#thread = this.#start();
   }
 
   /** @throws RuntimeError `POOL` where the worker does not start */
-  static async start(seat: Seat): Promise<Seated> {
-    const seated = new Seated(seat);
+  static async start(seat: Seat, budget: MemoryBudget): Promise<Seated> {
+    const seated = new Seated(seat, budget);
     await seated.#thread;
     return seated;
   }
@@ -52,7 +56,7 @@ export class Seated {
   async #start(): Promise<Thread> {
     const owner = ++this.#starts;
     await Turn.take(this.#words, owner);
-    const thread = new Thread();
+    const thread = new Thread(this.budget);
     try {
       await thread.ask({ ...this.seat, lane: { ...this.seat.lane, words: this.#words, owner } });
     } catch (error) {

@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { ImageError, RuntimeError } from '../errors.js';
 import { isRaw } from '../image/source.js';
-import { type Answer, restored, type TakenSeat, type Task } from './messages.js';
+import type { MemoryBudget } from '../platform/memory-budget.js';
+import { type Answer, type MemoryMessage, restored, type TakenSeat, type Task } from './messages.js';
+import { Shares } from './shares.js';
 
 /** Also from where the CommonJS build lies. */
 const WORKER = new URL('../pool/worker.js', import.meta.url);
@@ -19,29 +21,36 @@ interface Pending {
 export class Thread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
+  readonly #shares: Shares;
   #count = 0;
   /** Why it ends. */
   #fault: unknown;
   #hasEnded = false;
   readonly ended: Promise<void>;
 
-  constructor() {
+  /** @param budget what its images wait for */
+  constructor(budget: MemoryBudget) {
     let ended = () => {};
     this.ended = new Promise((resolve) => {
       ended = resolve;
     });
     this.#worker = new Worker(WORKER, { execArgv: [] }) // flags of the main script are not for it
-      .on('message', (answer: Answer) => this.#settle(answer))
+      .on('message', (message: Answer | MemoryMessage) => {
+        if ('needs' in message || 'gives' in message) this.#shares.take(message);
+        else this.#settle(message);
+      })
       .on('error', (cause) => {
         this.#fault ??= unanswered('POOL', String(cause), cause);
       })
       .on('exit', () => {
         this.#hasEnded = true;
+        this.#shares.giveAll();
         for (const id of this.#pending.keys()) {
           this.#take(id)!.reject(this.#fault ?? unanswered('POOL', 'its end'));
         }
         ended();
       });
+    this.#shares = new Shares(budget, (granted) => this.#worker.postMessage({ granted }));
   }
 
   /**
@@ -77,6 +86,14 @@ export class Thread {
     const pending = this.#take(answer.id);
     if ('error' in answer) pending?.reject(restored(answer.error));
     else pending?.resolve(answer.result);
+    if (answer.retires) this.#retire();
+  }
+
+  /** Its end frees what the answer's image has left; those that it has besides go to its successor. */
+  #retire(): void {
+    this.#fault ??= INTERRUPTED;
+    for (const id of [...this.#pending.keys()]) this.#take(id)!.reject(INTERRUPTED);
+    this.#worker.terminate();
   }
 
   #take(id: number): Pending | undefined {

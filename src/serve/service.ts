@@ -1,6 +1,7 @@
 import pino, { type Logger } from 'pino';
 import { plainJson } from '../platform/plain.js';
 import type { Pool } from '../pool/index.js';
+import type { MemoryShares } from '../pool/memory-shares.js';
 import { type Answer, type AppOptions, createApp } from './app.js';
 import { fetchImage } from './fetch-image.js';
 import { Metrics } from './metrics.js';
@@ -12,6 +13,7 @@ export interface ServiceOptions
   readonly token: string | undefined;
   readonly allowUrl: boolean;
   readonly logLevel: string;
+  readonly memory: MemoryShares;
 }
 
 /** Idle connections of clients that keep theirs beside those that wait. */
@@ -54,7 +56,9 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
   const maxConnections = queue + IDLE_CONNECTIONS;
   const listening = await listen(app, { host, port, timeoutMs, maxConnections });
   const { url } = listening;
-  log.info({ url, model: name, workers: pool.info.workers, queue }, 'listening');
+  const { workers } = pool.info;
+  const { total: maxMemory, images: imageMemory, bodies: bodyMemory } = options.memory;
+  log.info({ url, model: name, workers, queue, maxMemory, imageMemory, bodyMemory }, 'listening');
   return {
     url,
     async stop(graceMs) {

@@ -296,6 +296,15 @@ test('a port that is taken', async () => {
 test.each([
   [['--port', '65536'], /option --port: expected an integer from 0 to 65535, found "65536"/],
   [['--workers', '0'], /option --workers: expected an integer from 1 to 64, found "0"/],
+  [
+    ['--max-memory', 'much'],
+    /option --max-memory: expected a size above 0, as 1500MiB, 2GiB or a number of bytes, found "much"/,
+  ],
+  [['--max-memory', '1500MB'], /option --max-memory: expected a size above 0/],
+  [
+    ['--workers', '2', '--max-memory', '100MiB'],
+    /option --max-memory: expected at least \d{3} MiB for this model and 2 workers, found 100 MiB/,
+  ],
   [['--max-images', '129'], /option --max-images: expected at most the 128 of --queue, found 129/],
   [
     ['--log-level', 'loud'],

@@ -10,6 +10,7 @@ import {
   classifyInTime,
   IMAGE_TIMEOUT_OPTION,
   imageTimeout,
+  MAX_MEMORY_OPTION,
   MODEL_OPTION,
   noteBundled,
   openPool,
@@ -53,6 +54,7 @@ export default describeCommand({
       description: 'Format of OUT',
     },
     workers: WORKERS_OPTION,
+    'max-memory': MAX_MEMORY_OPTION,
     'image-timeout': IMAGE_TIMEOUT_OPTION,
     unordered: { type: 'boolean', description: 'Write lines as they are done, not in the order of the list' },
     overwrite: { type: 'boolean', description: 'Replace OUT if it is complete or from another command' },
@@ -86,7 +88,7 @@ export default describeCommand({
     const output =
       target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images, args.model ?? ''] });
     const total = await countOf(images);
-    const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers);
+    const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers, args['max-memory']);
     const { labels, output: meaning } = pool.info;
     checkClasses(labels.length);
     const task: Task = {

@@ -1,7 +1,7 @@
 import { UsageError } from '../../errors.js';
 import { proxyVariable } from '../../platform/proxy.js';
 import { describeCommand } from '../command.js';
-import { MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
+import { MAX_MEMORY_OPTION, MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
 import { withLibraries } from '../library.js';
 import { note, warn } from '../report.js';
 import { onFirstSignal } from '../signals.js';
@@ -25,6 +25,7 @@ export default describeCommand({
       description: 'Address to listen at; 0.0.0.0 or :: for all',
     },
     workers: WORKERS_OPTION,
+    'max-memory': MAX_MEMORY_OPTION,
     queue: {
       type: 'string',
       valueHint: 'N',
@@ -91,9 +92,9 @@ export default describeCommand({
       PACKAGES,
       () => import('../../serve/service.js'),
     );
-    const { pool, source, isBundled } = await openPool(args.model, args.workers);
+    const { pool, source, isBundled, memory } = await openPool(args.model, args.workers, args['max-memory']);
     if (isBundled) noteBundled(source, pool.info.labels);
-    const service = await startService(pool, { ...options, name: source }).catch(async (error) => {
+    const service = await startService(pool, { ...options, name: source, memory }).catch(async (error) => {
       await pool.dispose();
       throw error;
     });

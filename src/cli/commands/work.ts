@@ -8,6 +8,7 @@ import {
   classifyInTime,
   IMAGE_TIMEOUT_OPTION,
   imageTimeout,
+  MAX_MEMORY_OPTION,
   MODEL_OPTION,
   noteBundled,
   openPool,
@@ -38,6 +39,7 @@ export default describeCommand({
       description: 'Where the parts go: a folder that all machines share, or s3://BUCKET/PREFIX',
     },
     workers: WORKERS_OPTION,
+    'max-memory': MAX_MEMORY_OPTION,
     'image-timeout': IMAGE_TIMEOUT_OPTION,
     drain: { type: 'boolean', description: 'End when the whole list is done, instead of waiting for more' },
     lock: {
@@ -57,7 +59,7 @@ export default describeCommand({
     const lockMs = 1000 * integerOption('lock', lock, 1, 86_400);
     const output = await openOutput(target);
     const { work } = await withQueueLibraries(() => import('../../queue/work.js'));
-    const { pool, sha256, source, isBundled } = await openPool(model, workers);
+    const { pool, sha256, source, isBundled } = await openPool(model, workers, args['max-memory']);
     const { labels } = pool.info;
     checkClasses(labels.length);
     if (isBundled) noteBundled(source, labels);

@@ -1,0 +1,40 @@
+import { readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { dirname } from 'node:path/posix';
+
+/** Bytes that this process may use: the least of the machine's memory and the limits of its container, those around it included. */
+export function availableMemory(read: (path: string) => string | undefined = textOf): number {
+  return Math.min(totalmem(), ...cgroupLimits(read));
+}
+
+/** The limits of Linux's control groups, of both versions, from the group of this process up to the root that it sees. */
+function cgroupLimits(read: (path: string) => string | undefined): number[] {
+  const limits: number[] = [];
+  for (const line of (read('/proc/self/cgroup') ?? '').split('\n')) {
+    const [, controllers, group] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (controllers === undefined || group === undefined) continue;
+    const [root, file] =
+      controllers === ''
+        ? ['/sys/fs/cgroup', 'memory.max']
+        : controllers.split(',').includes('memory')
+          ? ['/sys/fs/cgroup/memory', 'memory.limit_in_bytes']
+          : [];
+    if (root === undefined) continue;
+    for (let at = group; ; at = dirname(at)) {
+      // in a container the root may be the group itself, whatever the path says; "max" and 2^63 are no limits
+      const limit = Number.parseInt(read(`${root}${at === '/' ? '' : at}/${file}`) ?? '', 10);
+      if (limit > 0) limits.push(limit);
+      if (at === '/') break;
+    }
+  }
+  return limits;
+}
+
+/** Nothing where it is not there, or not allowed. */
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
