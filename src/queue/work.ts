@@ -30,7 +30,7 @@ const JOBS_AT_ONCE = 2;
 /** Restarts of machines, of which each takes the jobs of a worker along; a job that kills its worker must not go round for ever. */
 const MAX_STALLED = 5;
 
-const POLL_MS = 500;
+const POLL_MS = 250;
 
 /** Between two words about the same thing that is waited for. */
 const REMIND_MS = 30_000;
