@@ -295,7 +295,7 @@ function fitted(
   if (size !== imageSize) {
     const taken = isFree
       ? `${size} pixels, as transformers does`
-      : `${imageSize}, of the same part of the photo`;
+      : `${shown(imageSize)}, of the same part of the photo`;
     warnings.push(
       `preprocessor_config.json prepares photos of ${size} pixels for a model of ${shown(imageSize)}: the model gets ${taken}`,
     );

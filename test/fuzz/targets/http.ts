@@ -218,7 +218,7 @@ function json(dice: Dice): [string, Uint8Array] {
 export const http: Target = {
   name: 'http',
   about: 'Requests to the service: JSON, forms, raw bodies, headers, queries',
-  inputs: 800,
+  inputs: 600,
   codes: [],
   place: /^/,
   make(dice) {

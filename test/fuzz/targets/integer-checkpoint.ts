@@ -167,7 +167,7 @@ async function checkAttention(model: Model, data: Uint8Array): Promise<void> {
 export const integerCheckpoint: Target = {
   name: 'integer-checkpoint',
   about: 'Integer checkpoints: read, plan, run, tiers equal',
-  inputs: 200,
+  inputs: 150,
   codes: [
     ...CONTAINER_CODES,
     ...[

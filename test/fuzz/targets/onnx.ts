@@ -195,7 +195,7 @@ function changedWire(dice: Dice, bytes: Uint8Array, depth: number): Uint8Array {
 export const onnx: Target = {
   name: 'onnx',
   about: 'ONNX models: graphs, attributes, tensors, protobuf',
-  inputs: 60,
+  inputs: 50,
   codes: FLOAT_CODES,
   place: /^fuzz\.bin: /,
   make(dice) {

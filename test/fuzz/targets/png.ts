@@ -208,7 +208,7 @@ function changed(dice: Dice, chunks: Chunk[]): Chunk[] {
 export const png: Target = {
   name: 'png',
   about: 'PNG: chunks, filters, interlacing, palettes, texts; pixels of a plain decoder',
-  inputs: 1200,
+  inputs: 900,
   codes: IMAGE_CODES,
   place: IMAGE_PLACE,
   make(dice) {

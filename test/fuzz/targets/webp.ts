@@ -284,7 +284,7 @@ function announced(file: Uint8Array): [number, number] | undefined {
 export const webp: Target = {
   name: 'webp',
   about: 'WebP: chunks, prefix codes of VP8L (CVE-2023-4863), partitions of VP8, alpha',
-  inputs: 250,
+  inputs: 200,
   codes: IMAGE_CODES,
   place: IMAGE_PLACE,
   make(dice) {
