@@ -1,10 +1,10 @@
-// Builds codecs/*.wasm from Debian's sources, and writes their digests and the toolchain to codecs/components.json. Needs Debian's
-// packages clang-19, lld-19, wasi-libc and dpkg-dev.
+// Builds codecs/*.wasm from Debian's sources, and writes their digests and the toolchain to codecs/components.json, the texts of the
+// licences to codecs/licenses. Needs Debian's packages clang-19, lld-19, wasi-libc and dpkg-dev.
 //
 //     npm run build:codecs [-- FOLDER]    FOLDER has the source packages (*.dsc and what they name); without it apt-get fetches them
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url';
 const given = process.argv[2] === undefined ? undefined : resolve(process.argv[2]);
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const here = resolve('codecs');
-const components = JSON.parse(readFileSync('codecs/components.json', 'utf8'));
+const record = JSON.parse(readFileSync('codecs/components.json', 'utf8'));
+const components = record.components.filter(({ archives }) => archives !== undefined);
 
 const COMPILE = [
   '--target=wasm32-wasi',
@@ -96,9 +97,9 @@ function versionNumber(version) {
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 /** The unpacked sources with Debian's patches, after a check of the digests. */
-function unpack({ source, archives }, packages, into) {
+function unpack({ name: source, debian, archives }, packages, into) {
   if (given === undefined)
-    execFileSync('apt-get', ['source', '--download-only', `${source.name}=${source.version}`], {
+    execFileSync('apt-get', ['source', '--download-only', `${source}=${debian}`], {
       cwd: packages,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
@@ -106,8 +107,7 @@ function unpack({ source, archives }, packages, into) {
     const found = sha256(readFileSync(join(packages, name)));
     if (found !== expected) throw new Error(`${name}: expected SHA-256 ${expected}, found ${found}`);
   }
-  const version = source.version.replace(/^\d+:/, '');
-  const dsc = join(packages, `${source.name}_${version}.dsc`);
+  const dsc = join(packages, `${source}_${debian.replace(/^\d+:/, '')}.dsc`);
   execFileSync('dpkg-source', ['--no-check', '-x', dsc, into], { stdio: 'ignore' });
 }
 
@@ -133,14 +133,10 @@ try {
   const rounds = ['once', 'twice-and-elsewhere'].map((round) => {
     const folder = join(work, round);
     mkdirSync(folder);
-    const sources = Object.fromEntries(
-      components
-        .filter(({ archives }) => archives !== undefined)
-        .map((component) => [component.name, join(folder, component.name)]),
+    for (const component of components) unpack(component, packages, join(folder, component.name));
+    return Object.keys(MODULES).map((name) =>
+      build(name, join(folder, MODULES[name].source), join(folder, `${name}.o`)),
     );
-    for (const component of components)
-      if (sources[component.name] !== undefined) unpack(component, packages, sources[component.name]);
-    return Object.keys(MODULES).map((name) => build(name, sources[MODULES[name].source], join(folder, name)));
   });
   for (const [i, name] of Object.keys(MODULES).entries()) {
     const [wasm, again] = rounds.map((modules) => modules[i]);
@@ -153,7 +149,20 @@ try {
     );
     modules[`${name}.wasm`] = digest;
   }
-  writeFileSync('codecs/components.json', `${JSON.stringify(components, null, 2)}\n`);
+  mkdirSync('codecs/licenses', { recursive: true });
+  for (const { name, licenseFiles } of components) {
+    const texts = licenseFiles.map((file) => readFileSync(join(work, 'once', name, file), 'utf8'));
+    writeFileSync(`codecs/licenses/${name}.txt`, texts.join('\n'));
+  }
+  writeFileSync('codecs/licenses/wasi-libc.txt', readFileSync('/usr/share/doc/wasi-libc/copyright'));
+  for (const name of Object.keys(record.toolchain))
+    record.toolchain[name] = execFileSync('dpkg-query', ['-W', name], { encoding: 'utf8' })
+      .trim()
+      .split('\t')[1];
+  const libc = record.components.find(({ name }) => name === 'wasi-libc');
+  libc.debian = record.toolchain['wasi-libc'];
+  libc.version = libc.debian.replace(/-[^-]*$/, '');
+  writeFileSync('codecs/components.json', `${JSON.stringify(record, null, 2)}\n`);
 } finally {
   rmSync(work, { recursive: true });
 }

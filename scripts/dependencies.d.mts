@@ -1,0 +1,21 @@
+/** A row of codecs/components.json. */
+export interface NativeComponent {
+  name: string;
+  version: string;
+  license: string;
+  debian: string;
+  /** SHA-256 by name of the file. */
+  archives?: Record<string, string>;
+  modules?: Record<string, string>;
+}
+export interface NpmPackage {
+  path: string;
+  name: string;
+  version: string;
+  license: string;
+}
+export const native: readonly NativeComponent[];
+export const bundled: readonly NpmPackage[];
+export const optional: readonly NpmPackage[];
+export function dependenciesPage(): string;
+export function thirdPartyLicenses(): string;

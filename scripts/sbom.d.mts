@@ -1,0 +1,1 @@
+export function sbom(): { components: { name: string; version: string }[] };

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { bundled, dependenciesPage, native, optional, thirdPartyLicenses } from '../scripts/dependencies.mjs';
+import { sbom } from '../scripts/sbom.mjs';
+import { sharedCodecs } from '../src/image/codecs-node.js';
+
+const root = new URL('../', import.meta.url);
+const bytes = (path: string) => readFileSync(new URL(path, root));
+const text = (path: string) => bytes(path).toString('utf8');
+const json = (path: string) => JSON.parse(text(path));
+const sha256 = (path: string) => createHash('sha256').update(bytes(path)).digest('hex');
+
+const modules = native.flatMap((component) => Object.entries(component.modules ?? {}));
+
+test.each(modules)('%s has the digest of codecs/components.json, wherever it was copied', (name, digest) => {
+  expect(sha256(`codecs/${name}`)).toBe(digest);
+  expect(sha256(`wasm/${name}`)).toBe(digest);
+  if (name !== 'jpeg-encode.wasm') expect(sha256(`dist/browser/${name}`)).toBe(digest);
+});
+
+test.each(modules)('%s reaches its memory and two functions, and nothing else', async (name) => {
+  const imports = WebAssembly.Module.imports(await WebAssembly.compile(bytes(`codecs/${name}`)));
+  expect(imports.map((one) => `${one.module}.${one.name}`).sort()).toEqual([
+    'env.emit',
+    'env.fail',
+    'env.memory',
+  ]);
+});
+
+test('the decoders say the versions of codecs/components.json, in which CVE-2023-4863 is fixed', async () => {
+  const version = (name: string) => native.find((component) => component.name === name)?.version;
+  expect(await sharedCodecs.jpeg.version()).toBe(version('libjpeg-turbo'));
+  expect(await sharedCodecs.webp.version()).toBe(version('libwebp'));
+  const atLeast = (found: string, wanted: string) =>
+    found.localeCompare(wanted, undefined, { numeric: true }) >= 0;
+  expect(atLeast(await sharedCodecs.webp.version(), '1.3.2')).toBe(true);
+  expect(atLeast(await sharedCodecs.jpeg.version(), '3.0.0')).toBe(true);
+});
+
+test('docs/dependencies.md and THIRD-PARTY-LICENSES are those of what is installed', () => {
+  // node scripts/dependencies.mjs
+  expect(text('docs/dependencies.md')).toBe(dependenciesPage());
+  expect(text('THIRD-PARTY-LICENSES')).toBe(thirdPartyLicenses());
+  for (const { name, version } of [...native, ...bundled])
+    expect(text('THIRD-PARTY-LICENSES')).toContain(`\n${name} ${version} (`);
+  expect(json('package.json').files).toEqual(expect.arrayContaining(['THIRD-PARTY-LICENSES', 'SECURITY.md']));
+});
+
+test('every dependency that users get is listed, at the version that is installed, under no GPL', () => {
+  const { dependencies, optionalDependencies } = json('package.json');
+  const names = (list: readonly { name: string }[]) => list.map(({ name }) => name);
+  expect(names(bundled)).toEqual(expect.arrayContaining(Object.keys(dependencies)));
+  expect(names(optional)).toEqual(expect.arrayContaining(Object.keys(optionalDependencies)));
+  for (const { name, path, version } of bundled)
+    expect({ name, version: json(`${path}/package.json`).version }).toEqual({ name, version });
+  for (const { license } of [...native, ...bundled, ...optional]) expect(license).not.toMatch(/GPL/);
+});
+
+test('the SBOM has all of them, and no address but that of its own format', () => {
+  const bom = sbom();
+  expect(bom.components.map(({ name, version }) => `${name}@${version}`)).toEqual(
+    [...native, ...bundled, ...optional].map(({ name, version }) => `${name}@${version}`),
+  );
+  expect(JSON.stringify(bom).match(/https?:\/\/[^/"]+/g)).toEqual(['http://cyclonedx.org']);
+});
