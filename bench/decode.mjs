@@ -6,7 +6,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedCodecs } from '../dist/image/codecs-node.js';
+import { readJpegStructure } from '../dist/image/jpeg-structure.js';
+import { jpegMemory, webpMemory } from '../dist/image/memory.js';
 import { dropAlpha } from '../dist/image/rgb.js';
+import { readWebpStructure } from '../dist/image/webp-structure.js';
 import { median, option, report } from './support.mjs';
 
 const folder = process.argv[2];
@@ -23,14 +26,21 @@ const FORMATS = {
   JPEG: {
     pattern: /\.jpe?g$/i,
     codec: sharedCodecs.jpeg,
+    memoryOf: (bytes, context) => jpegMemory(readJpegStructure(bytes, context)).decoder,
     old: await jsquash('jpeg', 'mozjpeg_dec'),
     args: [false],
   },
-  WebP: { pattern: /\.webp$/i, codec: sharedCodecs.webp, old: await jsquash('webp', 'webp_dec'), args: [] },
+  WebP: {
+    pattern: /\.webp$/i,
+    codec: sharedCodecs.webp,
+    memoryOf: (bytes, context) => webpMemory(readWebpStructure(bytes, context), bytes.length),
+    old: await jsquash('webp', 'webp_dec'),
+    args: [],
+  },
 };
 
 const rows = [];
-for (const [format, { pattern, codec, old, args }] of Object.entries(FORMATS)) {
+for (const [format, { pattern, codec, memoryOf, old, args }] of Object.entries(FORMATS)) {
   const files = readdirSync(folder).filter((name) => pattern.test(name));
   let pixels = 0;
   const total = { old: 0, new: 0 };
@@ -38,10 +48,18 @@ for (const [format, { pattern, codec, old, args }] of Object.entries(FORMATS)) {
   for (const name of files) {
     const bytes = new Uint8Array(readFileSync(join(folder, name)));
     const { width, height } = old.decode(bytes, ...args);
+    const memory = memoryOf(bytes, { file: name, maxPixels: 1e9 });
     const times = { old: [], new: [] };
     const run = {
       old: () => dropAlpha(old.decode(bytes, ...args)),
-      new: () => codec.decode(bytes, width, height),
+      new: () => {
+        const data = new Uint8Array(width * height * 3);
+        let at = 0;
+        return codec.decode(bytes, width, height, memory, (rows) => {
+          data.set(rows, at);
+          at += rows.length;
+        });
+      },
     };
     for (let round = 0; round < rounds; round++)
       for (const which of round % 2 ? ['old', 'new'] : ['new', 'old']) {

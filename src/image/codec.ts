@@ -61,8 +61,8 @@ class Instance {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: CodecExports;
   #sink: RowSink = () => {};
-  /** Bytes that the module has given of the picture. */
-  #given = 0;
+  /** Bytes of the picture that are still to come. */
+  #missing = 0;
 
   constructor(
     module: WebAssembly.Module,
@@ -73,8 +73,10 @@ class Instance {
       throw new CodecFailure(this.#text(at, length));
     };
     const emit = (at: number, length: number) => {
-      this.#sink(this.#view(at, length));
-      this.#given += length;
+      const rows = this.#view(at, length);
+      this.#missing -= rows.length;
+      if (this.#missing < 0) throw new CodecFailure('more comes out than the picture has');
+      this.#sink(rows);
     };
     const imports = { env: { memory: this.#memory, fail, emit } };
     this.#exports = new WebAssembly.Instance(module, imports).exports as unknown as CodecExports;
@@ -91,11 +93,11 @@ class Instance {
   /** Gives the first warning, empty if there was none. */
   decode(bytes: Uint8Array, width: number, height: number, sink: RowSink): string {
     this.#sink = sink;
-    this.#given = 0;
+    this.#missing = width * height * 3;
     const input = this.#exports.alloc(bytes.length);
     this.#view(input, bytes.length).set(bytes);
     const warned = this.#exports.decode(input, bytes.length, width, height) ?? 0;
-    if (this.#given !== width * height * 3) throw new CodecFailure('the picture is incomplete');
+    if (this.#missing > 0) throw new CodecFailure('the picture is incomplete');
     this.#exports.free(input);
     this.#sink = () => {};
     return warned === 0 ? '' : this.#text(this.#exports.warning!(), warned);
