@@ -125,8 +125,11 @@ const TEXTS = {
     ].join('\n'),
 };
 
+/** The files of a package with its licence, and with those of what it has copied. */
 function licenseText({ name, path }) {
-  const files = readdirSync(`${root}${path}`).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
+  const files = readdirSync(`${root}${path}`, { recursive: true })
+    .filter((file) => /^(licen[cs]e|copying|notice)|third-party-licenses/i.test(file))
+    .sort();
   if (files.length === 0 && TEXTS[name] === undefined)
     throw new Error(`${name}: expected the text of its licence`);
   return files.length > 0 ? files.map((file) => read(`${path}/${file}`)).join('\n') : TEXTS[name]();
