@@ -80,10 +80,7 @@ const MODULES = {
         'src/dec',
         'alpha_dec buffer_dec frame_dec io_dec quant_dec tree_dec vp8_dec vp8l_dec webp_dec',
       ),
-      ...each(
-        'src/dsp',
-        'alpha_processing cpu dec dec_clip_tables filters lossless rescaler upsampling yuv',
-      ),
+      ...each('src/dsp', 'alpha_processing cpu dec dec_clip_tables filters lossless rescaler upsampling yuv'),
       ...each('src/utils', 'bit_reader_utils color_cache_utils filters_utils huffman_utils'),
       ...each('src/utils', 'quant_levels_dec_utils random_utils rescaler_utils thread_utils utils'),
     ],
@@ -118,7 +115,9 @@ function build(name, source, objects) {
   mkdirSync(objects);
   const compiled = [...files.map((file) => join(source, file)), `codecs/${name}.c`].map((file) => {
     const object = join(objects, `${basename(file)}.o`);
-    execFileSync('clang-19', [...COMPILE, optimize, ...flags(source), '-c', file, '-o', object], { stdio: 'inherit' });
+    execFileSync('clang-19', [...COMPILE, optimize, ...flags(source), '-c', file, '-o', object], {
+      stdio: 'inherit',
+    });
     return object;
   });
   const wasm = join(objects, `${name}.wasm`);
@@ -148,7 +147,9 @@ try {
     writeFileSync(`codecs/${name}.wasm`, wasm);
     const digest = sha256(wasm);
     const { modules } = components.find((component) => component.name === MODULES[name].source);
-    console.log(`${name}.wasm: ${wasm.length} bytes, ${modules[`${name}.wasm`] === digest ? 'as before' : 'CHANGED'}`);
+    console.log(
+      `${name}.wasm: ${wasm.length} bytes, ${modules[`${name}.wasm`] === digest ? 'as before' : 'CHANGED'}`,
+    );
     modules[`${name}.wasm`] = digest;
   }
   writeFileSync('codecs/components.json', `${JSON.stringify(components, null, 2)}\n`);

@@ -29,7 +29,9 @@ export async function decodeJpeg(
     decoded = await codec.decode(picture, width, height);
   } catch (cause) {
     if (!(cause instanceof CodecFailure)) throw cause;
-    throw new ImageError(refusalCode(cause), `${file}: the JPEG cannot be decoded: ${cause.detail}`, { cause });
+    throw new ImageError(refusalCode(cause), `${file}: the JPEG cannot be decoded: ${cause.detail}`, {
+      cause,
+    });
   }
   const { data, warning } = decoded;
   checkWarning(warning, file);

@@ -23,16 +23,18 @@ export type ImageSource = ByteSource | RawPixels | Frame;
 export interface PixelOptions {
   maxPixels?: number | undefined;
   signal?: AbortSignal | undefined;
+  /** How messages name encoded bytes that another thread has read. */
+  name?: string | undefined;
 }
 
 /** No encoded picture that may be decoded is larger; an endless download ends here. */
-const MAX_BYTES = 2 ** 28;
+export const MAX_IMAGE_BYTES = 2 ** 28;
 
 /** Decodes, turns, resizes and crops: uint8 `[imageSize, imageSize, 3]`, what a model sees. */
 export async function readPixels(
   source: ImageSource,
   preprocessing: Preprocessing,
-  { maxPixels, signal }: PixelOptions = {},
+  { maxPixels, signal, name: given }: PixelOptions = {},
 ): Promise<Uint8Array> {
   if (maxPixels !== undefined && typeof maxPixels !== 'number') {
     throw new UsageError('MAX_PIXELS', `maxPixels: expected a number, found ${shown(maxPixels)}`);
@@ -46,9 +48,12 @@ export async function readPixels(
         `found ${Object.prototype.toString.call(source)}`,
     );
   }
-  const { bytes, name } = await readBytes(source, { signal, maxBytes: MAX_BYTES });
+  const { bytes, name } = await readBytes(source, { signal, maxBytes: MAX_IMAGE_BYTES });
   const { decodeImage } = await import('./decode.js');
-  const image = await decodeImage(bytes, { file: name, ...(maxPixels === undefined ? {} : { maxPixels }) });
+  const image = await decodeImage(bytes, {
+    file: given ?? name,
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+  });
   return preprocess(image, preprocessing);
 }
 

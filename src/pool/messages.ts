@@ -7,6 +7,7 @@ import {
   RuntimeError,
   UsageError,
 } from '../errors.js';
+import type { CompiledCodecs } from '../image/codecs-node.js';
 import type { Joined } from '../models/integer.js';
 import type { Tier } from '../runtime/kernels.js';
 
@@ -17,6 +18,7 @@ export interface Seat {
   readonly name: string;
   readonly tier: Tier;
   readonly module: WebAssembly.Module;
+  readonly codecs: CompiledCodecs;
   readonly lane: Omit<Joined, 'words' | 'owner'>;
 }
 
@@ -28,15 +30,19 @@ export interface TakenSeat extends Seat {
 /** One call of a method of `Model`. */
 export interface Task {
   readonly call: 'classify' | 'features' | 'codes';
+  /** Encoded bytes or raw pixels: a worker opens no file. */
   readonly image: unknown;
   readonly options: object;
 }
 
-/** The first gives it its seat, the others tasks. */
-export interface Message<T extends TakenSeat | Task> {
+/** The first gives a worker its seat, the others tasks: each is answered. */
+export interface Question<T extends TakenSeat | Task> {
   readonly id: number;
   readonly message: T;
 }
+
+/** `stop`: the task of this number ends without a result. `end`: so do all tasks, and then the thread. */
+export type Message = Question<TakenSeat | Task> | { readonly stop: number } | { readonly end: true };
 
 /** What a worker answers: to its seat with nothing, to a task with its result. */
 export type Answer = { readonly id: number } & ({ readonly result?: unknown } | { readonly error: unknown });

@@ -1,37 +1,59 @@
-/** The script of a worker of a pool: one lane. While an image is read, another is computed. */
+/**
+ * The script of a worker of a pool: one lane, one image after the other. `npm run build` makes one file of it and all that it imports: once it
+ * runs, it opens no file, because one that is open where a thread is terminated stays open until the process ends.
+ */
 import { parentPort } from 'node:worker_threads';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
 import { Model } from '../classify.js';
+import { takeCodecs } from '../image/codecs-node.js';
 import type { ImageSource } from '../image/source.js';
 import { IntegerRunner } from '../models/integer.js';
-import { type Answer, carried, type Message, type TakenSeat, type Task } from './messages.js';
+import { breathe } from '../platform/breathe.js';
+import { type Answer, carried, type Message, type Question, type TakenSeat, type Task } from './messages.js';
 
 const port = parentPort!;
+const STOPPED = new Error('stopped');
 
-async function sit({ bytes, name, tier, module, lane }: TakenSeat): Promise<Model> {
+/** Of the tasks that have no answer yet. */
+const stops = new Map<number, AbortController>();
+let model: Model;
+let last: Promise<void> = Promise.resolve();
+
+async function sit({ bytes, name, tier, module, codecs, lane }: TakenSeat): Promise<void> {
+  takeCodecs(codecs);
   const checkpoint = readIntegerModel(bytes, { file: name });
   const runner = await IntegerRunner.create(checkpoint, module, 1, lane);
-  return new Model(checkpoint, bytes.length, tier, 1, runner);
+  model = new Model(checkpoint, bytes.length, tier, 1, runner);
 }
 
-async function answer(id: number, making: Promise<unknown>): Promise<void> {
-  let message: Answer;
+async function compute({ call, image, options }: Task, signal: AbortSignal): Promise<unknown> {
+  await breathe(); // a message that stops it may have come
+  signal.throwIfAborted();
+  return model[call](image as ImageSource, { ...options, signal });
+}
+
+async function answer({ id, message }: Question<TakenSeat | Task>, signal: AbortSignal): Promise<void> {
+  let reply: Answer;
   try {
-    message = { id, result: await making };
+    reply = { id, result: await ('call' in message ? compute(message, signal) : sit(message)) };
   } catch (error) {
-    message = { id, error: carried(error) };
+    reply = { id, error: carried(error) };
   }
-  port.postMessage(message);
+  stops.delete(id);
+  port.postMessage(reply);
 }
 
-port.once('message', async ({ id, message: seat }: Message<TakenSeat>) => {
-  const sitting = sit(seat);
-  await answer(
-    id,
-    sitting.then(() => undefined),
-  );
-  port.on('message', async ({ id, message: { call, image, options } }: Message<Task>) => {
-    const model = await sitting;
-    await answer(id, model[call](image as ImageSource, options));
-  });
-});
+function take(message: Message): void {
+  if ('stop' in message) {
+    stops.get(message.stop)?.abort(STOPPED);
+  } else if ('end' in message) {
+    for (const stop of stops.values()) stop.abort(STOPPED);
+    // with nobody who listens the thread ends when nothing is under way: nothing is left open, as terminate() and exit() leave files
+    port.off('message', take);
+  } else {
+    const stop = new AbortController();
+    stops.set(message.id, stop);
+    last = last.then(() => answer(message, stop.signal));
+  }
+}
+port.on('message', take);
