@@ -1,5 +1,6 @@
-// Makes of the compiled sources in dist/ what they cannot be themselves: dist/image/inflate.js with its library inside; dist/cjs, for
-// `require`; and dist/browser, minified and with its modules beside it, for pages without a bundler.
+// Makes of the compiled sources in dist/ what they cannot be themselves: dist/image/inflate.js with its library inside;
+// dist/pool/worker.js as one file; dist/cjs, for `require`; and dist/browser, minified and with its modules beside it, for pages
+// without a bundler.
 import { chmodSync, copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -27,6 +28,12 @@ await bundle(
     format: 'esm',
     banner: `/*! pako\n${readFileSync('node_modules/pako/LICENSE', 'utf8')}*/`,
   },
+);
+
+// A worker starts faster with one file, and once it has started it opens none (src/pool/worker.ts).
+await bundle(
+  { input: 'dist/pool/worker.js', platform: 'node', external: 'undici' }, // which only addresses need
+  { file: 'dist/pool/worker.js', format: 'esm', codeSplitting: false },
 );
 
 // the codecs and the hub's library are modules only: they stay behind import()

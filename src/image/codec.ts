@@ -139,7 +139,7 @@ export class Codec {
     maxBytes: number,
     sink: RowSink,
   ): Promise<Decoded> {
-    const module = await this.#compiled();
+    const module = await this.compiled();
     // Nothing is awaited from here on, so no other call can come between.
     const instance = this.#take(module, Math.max(KEEP_BYTES, Math.ceil(maxBytes / PAGE) * PAGE));
     const warning = orFailure(() => instance.decode(bytes, width, height, sink));
@@ -149,7 +149,7 @@ export class Codec {
 
   /** The version of the library inside, as its sources say: `3.1.3`. */
   async version(): Promise<string> {
-    const { version } = this.#take(await this.#compiled(), KEEP_BYTES);
+    const { version } = this.#take(await this.compiled(), KEEP_BYTES);
     return `${Math.floor(version / 1e6)}.${Math.floor(version / 1e3) % 1e3}.${version % 1e3}`;
   }
 
@@ -160,7 +160,8 @@ export class Codec {
     return orFailure(() => new Instance(module, maxBytes), OUT_OF_MEMORY);
   }
 
-  #compiled(): Promise<WebAssembly.Module> {
+  /** @throws {RuntimeError} `CODEC_MISSING` */
+  compiled(): Promise<WebAssembly.Module> {
     this.#module ??= this.#load().catch((cause) => {
       this.#module = undefined;
       const message = `image decoder: cannot be loaded: ${describe(cause)}`;

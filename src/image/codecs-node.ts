@@ -5,11 +5,28 @@ async function compile(file: string): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await readFile(new URL(`../../wasm/${file}`, import.meta.url)));
 }
 
+/** The decoders, compiled: threads can share them. */
+export type CompiledCodecs = { readonly [Name in keyof CodecModules]: WebAssembly.Module };
+
+let taken: CompiledCodecs | undefined;
+
 /** The decoders as files of the package: Node, Deno and Bun. */
 export const nodeCodecModules: CodecModules = {
-  jpeg: () => compile('jpeg.wasm'),
-  webp: () => compile('webp.wasm'),
+  jpeg: async () => taken?.jpeg ?? compile('jpeg.wasm'),
+  webp: async () => taken?.webp ?? compile('webp.wasm'),
 };
 
 /** The decoders that calls share when none are given to them. */
 export const sharedCodecs = createImageCodecs(nodeCodecModules);
+
+/** @throws {RuntimeError} `CODEC_MISSING` */
+export async function compileCodecs(): Promise<CompiledCodecs> {
+  const { jpeg, webp } = sharedCodecs;
+  const modules = await Promise.all([jpeg.compiled(), webp.compiled()]);
+  return { jpeg: modules[0], webp: modules[1] };
+}
+
+/** Makes this thread use what another has compiled, from its first image on. */
+export function takeCodecs(modules: CompiledCodecs): void {
+  taken = modules;
+}

@@ -27,10 +27,12 @@ export interface PixelOptions {
   signal?: AbortSignal | undefined;
   /** Of a worker of a pool. */
   gate?: MemoryGate;
+  /** How messages name encoded bytes that another thread has read. */
+  name?: string | undefined;
 }
 
 /** No encoded picture that may be decoded is larger; an endless download ends here. */
-const MAX_BYTES = 2 ** 28;
+export const MAX_IMAGE_BYTES = 2 ** 28;
 
 /** Decodes, turns, resizes and crops: uint8 `[imageSize, imageSize, 3]`, what a model sees. */
 export async function readPixels(
@@ -49,9 +51,9 @@ export async function readPixels(
         `found ${Object.prototype.toString.call(source)}`,
     );
   }
-  const { bytes, name } = await readBytes(source, { signal: options.signal, maxBytes: MAX_BYTES });
+  const { bytes, name } = await readBytes(source, { signal: options.signal, maxBytes: MAX_IMAGE_BYTES });
   const { decodePixels } = await import('./decode.js');
-  return decodePixels(bytes, preprocessing, { ...options, file: name });
+  return decodePixels(bytes, preprocessing, { ...options, file: options.name ?? name });
 }
 
 function checkNumber(code: string, name: string, value: unknown): void {

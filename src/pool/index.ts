@@ -5,6 +5,7 @@ import { shown } from '../checkpoint/shown.js';
 import { type ClassifyOptions, type LoadOptions, Model, type ModelInfo } from '../classify.js';
 import { ImageError, RuntimeError, UsageError } from '../errors.js';
 import { frozen } from '../frozen.js';
+import { compileCodecs } from '../image/codecs-node.js';
 import { isRaw, type RawPixels } from '../image/source.js';
 import { readModel } from '../model-source.js';
 import { IntegerRunner } from '../models/integer.js';
@@ -40,8 +41,8 @@ export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
 
 export interface PoolCallOptions extends Omit<ClassifyOptions, 'top' | 'imageMemory'> {
   /**
-   * Milliseconds for the image from when a worker takes it, who may have one other: then that worker ends, and another takes its place. Default:
-   * no limit.
+   * Milliseconds for the image from when a worker begins with it; reading a path or a Blob may take as long again. Then its worker stops. One
+   * that decodes for a second more is terminated, and another takes its place. Default: no limit.
    */
   limitMs?: number;
 }
@@ -79,7 +80,10 @@ export async function createPoolOf(
   const workers = workerCount(options);
   const common = { bytes: inSharedMemory(bytes), name };
   const checkpoint = readIntegerModel(common.bytes, { file: name });
-  const { tier, module } = await choose(checkpoint.recipe.weightBits, options);
+  const [{ tier, module }, codecs] = await Promise.all([
+    choose(checkpoint.recipe.weightBits, options),
+    compileCodecs(),
+  ]);
   options.signal?.throwIfAborted();
   // without its tensors it is small: the weights are in the memory, and in the checkpoint for a worker that has to be replaced
   const runner = await IntegerRunner.create(checkpoint, module, 1, { index: 0, count: workers });
@@ -90,7 +94,14 @@ export async function createPoolOf(
   const { limit: imageMemory } = budget;
   const seats = Array.from(
     { length: workers },
-    (_, index): Seat => ({ ...common, tier, module, imageMemory, lane: { index, count: workers, memory } }),
+    (_, index): Seat => ({
+      ...common,
+      tier,
+      module,
+      codecs,
+      imageMemory,
+      lane: { index, count: workers, memory },
+    }),
   );
   const seated = await allOrNone(seats, budget);
   const pool = new Pool(info, seated);
@@ -142,17 +153,14 @@ async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<
   throw failed.reason;
 }
 
-/** Someone who waits for a worker. */
-interface Waiting {
-  take(worker: Seated): void;
-  drop(error: unknown): void;
-}
-
 /** Workers with a model each over the same weights. Images wait for them in the order of the calls. */
 export class Pool {
   readonly info: PoolInfo;
   readonly #all: readonly Seated[];
-  readonly #waiting = new Set<Waiting>();
+  /** Each takes a worker. */
+  readonly #waiting = new Set<(worker: Seated) => void>();
+  /** Of each call that has no answer yet. */
+  readonly #calls = new Set<AbortController>();
   #isDisposed = false;
 
   /** @internal use `createPool` */
@@ -186,10 +194,15 @@ export class Pool {
     return this.#run('codes', image, options) as Promise<Uint8Array>;
   }
 
-  /** Ends the workers. Calls that have no answer yet throw UsageError `DISPOSED`, as do those that come later. */
+  /**
+   * Ends the workers. Calls that have no answer yet throw UsageError `DISPOSED` at once, as do those that come later.
+   *
+   * Resolves when all threads are gone: they stop their forward pass, and end when nothing is under way. One that decodes a picture for more than a
+   * second after that is terminated.
+   */
   async dispose(): Promise<void> {
     this.#isDisposed = true;
-    for (const one of this.#waiting) one.drop(disposed());
+    for (const stop of this.#calls) stop.abort(disposed());
     await Promise.all(this.#all.map((one) => one.end()));
   }
 
@@ -202,18 +215,22 @@ export class Pool {
     if (this.#isDisposed) throw disposed();
     checkLimit(limitMs);
     checkImage(image);
+    const stop = new AbortController();
+    const aborted = () => stop.abort(signal!.reason);
     if (signal !== undefined) setMaxListeners(0, signal); // one for many calls is no leak
-    const worker = this.#free() ?? (await this.#turn(signal));
-    const running = worker.run({ call, image, options }, limitMs).finally(() => {
-      const [next] = this.#waiting;
-      if (next === undefined) worker.images--;
-      else next.take(worker);
-    });
+    signal?.addEventListener('abort', aborted);
+    this.#calls.add(stop);
     try {
-      // the worker goes on where the caller does not
-      return await (signal === undefined ? running : Promise.race([running, abortOf(signal, running)]));
-    } catch (error) {
-      throw this.#isDisposed ? disposed() : error;
+      const worker = this.#free() ?? (await this.#turn(stop.signal));
+      const running = worker.run({ call, image, options }, stop, limitMs).finally(() => {
+        const [take] = this.#waiting;
+        if (take === undefined) worker.images--;
+        else take(worker);
+      });
+      return await Promise.race([running, rejectedBy(stop.signal)]);
+    } finally {
+      this.#calls.delete(stop);
+      signal?.removeEventListener('abort', aborted);
     }
   }
 
@@ -226,36 +243,25 @@ export class Pool {
   }
 
   /** A worker, after those who have waited longer. */
-  #turn(signal: AbortSignal | undefined): Promise<Seated> {
+  #turn(stop: AbortSignal): Promise<Seated> {
     return new Promise((resolve, reject) => {
-      const settle = () => {
-        this.#waiting.delete(waiting);
-        signal?.removeEventListener('abort', aborted);
+      const take = (worker: Seated) => {
+        this.#waiting.delete(take);
+        resolve(worker);
       };
-      const waiting: Waiting = {
-        take(worker) {
-          settle();
-          resolve(worker);
-        },
-        drop(error) {
-          settle();
-          reject(error);
-        },
-      };
-      const aborted = () => waiting.drop(signal!.reason);
-      signal?.addEventListener('abort', aborted);
-      this.#waiting.add(waiting);
+      stop.addEventListener('abort', () => {
+        this.#waiting.delete(take);
+        reject(stop.reason);
+      });
+      this.#waiting.add(take);
     });
   }
 }
 
-/** Rejects when the signal is aborted before `running` has settled. */
-function abortOf(signal: AbortSignal, running: Promise<unknown>): Promise<never> {
+function rejectedBy(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const aborted = () => reject(signal.reason);
-    signal.addEventListener('abort', aborted, { once: true });
-    const settled = () => signal.removeEventListener('abort', aborted);
-    running.then(settled, settled);
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason));
   });
 }
 

@@ -7,6 +7,7 @@ import {
   RuntimeError,
   UsageError,
 } from '../errors.js';
+import type { CompiledCodecs } from '../image/codecs-node.js';
 import type { Joined } from '../models/integer.js';
 import type { Tier } from '../runtime/kernels.js';
 
@@ -17,6 +18,7 @@ export interface Seat {
   readonly name: string;
   readonly tier: Tier;
   readonly module: WebAssembly.Module;
+  readonly codecs: CompiledCodecs;
   readonly lane: Omit<Joined, 'words' | 'owner'>;
   /** Bytes that all images of the pool may take to be decoded. */
   readonly imageMemory: number;
@@ -30,15 +32,26 @@ export interface TakenSeat extends Seat {
 /** One call of a method of `Model`. */
 export interface Task {
   readonly call: 'classify' | 'features' | 'codes';
+  /** Encoded bytes or raw pixels: a worker opens no file. */
   readonly image: unknown;
   readonly options: object;
 }
 
-/** The first gives it its seat, the others tasks. */
-export interface Message<T extends TakenSeat | Task> {
+/** The first gives a worker its seat, the others tasks: each is answered. */
+export interface Question<T extends TakenSeat | Task> {
   readonly id: number;
   readonly message: T;
 }
+
+/**
+ * `stop`: the task of this number ends without a result. `end`: so do all tasks, and then the thread. `granted`: the image of this
+ * task has the bytes that it needs.
+ */
+export type Message =
+  | Question<TakenSeat | Task>
+  | { readonly stop: number }
+  | { readonly end: true }
+  | { readonly granted: number };
 
 /** What a worker answers: to its seat with nothing, to a task with its result. It `retires` where only its end gives memory back. */
 export type Answer = { readonly id: number; readonly retires?: boolean } & (
@@ -48,11 +61,6 @@ export type Answer = { readonly id: number; readonly retires?: boolean } & (
 
 /** Of a worker: the image of this task needs so many bytes, which are granted, or gives them back. */
 export type MemoryMessage = { readonly id: number } & ({ readonly needs: number } | { readonly gives: true });
-
-/** The answer to `needs`. */
-export interface Grant {
-  readonly granted: number;
-}
 
 const KINDS = [CheckpointError, HubError, ImageError, QuantizeError, RuntimeError, UsageError];
 

@@ -2,39 +2,62 @@ import { Worker } from 'node:worker_threads';
 import { ImageError, RuntimeError } from '../errors.js';
 import { isRaw } from '../image/source.js';
 import type { MemoryBudget } from '../platform/memory-budget.js';
-import { type Answer, type MemoryMessage, restored, type TakenSeat, type Task } from './messages.js';
+import {
+  type Answer,
+  type MemoryMessage,
+  type Message,
+  restored,
+  type TakenSeat,
+  type Task,
+} from './messages.js';
 import { Shares } from './shares.js';
 
 /** Also from where the CommonJS build lies. */
 const WORKER = new URL('../pool/worker.js', import.meta.url);
 
-/** What a task finds whose thread ended because another took too long. */
+/**
+ * How long a thread has to stop an image, or to end, before it is terminated. A forward pass stops between its steps; decoding and resizing
+ * end first.
+ */
+const GRACE_MS = 1000;
+
+/** The same for a thread that starts, on a busy machine: terminated there, it would leave the files of modules open. */
+const START_MS = 10_000;
+
+/** What a task finds whose thread ended because of another. */
 export const INTERRUPTED = new Error('interrupted');
 
 interface Pending {
   resolve(result: unknown): void;
   reject(error: unknown): void;
-  readonly timer: NodeJS.Timeout | undefined;
+  readonly stop: AbortController;
+  readonly limitMs: number | undefined;
+  timer?: NodeJS.Timeout | undefined;
 }
 
-/** A worker's thread, which answers each message once. It keeps the process alive only while it owes an answer. */
+/** A worker's thread, which answers each message once, in their order. It keeps the process alive only while it owes an answer, or ends. */
 export class Thread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   readonly #shares: Shares;
   #count = 0;
+  #hasStarted = false;
+  #isEnding = false;
+  #hasEnded = false;
   /** Why it ends. */
   #fault: unknown;
-  #hasEnded = false;
   readonly ended: Promise<void>;
 
-  /** @param budget what its images wait for */
+  /**
+   * @param budget what its images wait for
+   * @throws RuntimeError `POOL` where the system gives no thread
+   */
   constructor(budget: MemoryBudget) {
     let ended = () => {};
     this.ended = new Promise((resolve) => {
       ended = resolve;
     });
-    this.#worker = new Worker(WORKER, { execArgv: [] }) // flags of the main script are not for it
+    this.#worker = newWorker()
       .on('message', (message: Answer | MemoryMessage) => {
         if ('needs' in message || 'gives' in message) this.#shares.take(message);
         else this.#settle(message);
@@ -45,73 +68,128 @@ export class Thread {
       .on('exit', () => {
         this.#hasEnded = true;
         this.#shares.giveAll();
-        for (const id of this.#pending.keys()) {
-          this.#take(id)!.reject(this.#fault ?? unanswered('POOL', 'its end'));
-        }
+        this.#drop();
         ended();
       });
     this.#shares = new Shares(budget, (granted) => this.#worker.postMessage({ granted }));
   }
 
   /**
+   * @param stop aborted by the caller, who waits no more: the worker stops; or here after `limitMs`, with a RuntimeError `POOL_LIMIT`
+   * @param limitMs from when the worker has answered all messages before
+   * @returns settles when the worker does nothing more for it
    * @throws what the worker throws; ImageError `IMAGE_SOURCE` for what cannot be copied; RuntimeError `POOL` if the thread ends,
-   *   `POOL_LIMIT` after `limitMs`, which ends it, `INTERRUPTED` where another message did
+   *   `INTERRUPTED` if it ends because of another message
    */
-  ask(message: TakenSeat | Task, limitMs?: number): Promise<unknown> {
+  ask(message: TakenSeat | Task, stop = new AbortController(), limitMs?: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#hasEnded || this.#fault !== undefined) throw INTERRUPTED;
       const id = this.#count++;
       try {
-        this.#post(id, message);
+        this.#question(id, message);
       } catch (cause) {
         throw notCopied(cause);
       }
-      const late = () => {
-        this.#take(id)!.reject(unanswered('POOL_LIMIT', `none after ${limitMs} ms`));
-        this.#fault = INTERRUPTED;
-        this.#worker.terminate();
-      };
-      const timer = limitMs === undefined ? undefined : setTimeout(late, limitMs);
-      this.#pending.set(id, { resolve, reject, timer });
+      this.#pending.set(id, { resolve, reject, stop, limitMs });
+      stop.signal.addEventListener('abort', () => this.#stop(id), { once: true });
       this.#worker.ref();
+      this.#watch();
     });
   }
 
+  /** Resolves when the thread is gone: what it does is stopped. */
   async end(): Promise<void> {
-    // after an answer that is on its way nothing would keep the process alive until the end
-    await this.#worker.removeAllListeners('message').terminate();
+    if (!this.#isEnding) this.#post({ end: true });
+    this.#isEnding = true;
+    if (!this.#hasEnded) this.#worker.ref();
+    const timer = setTimeout(() => this.#worker.terminate(), this.#hasStarted ? GRACE_MS : START_MS);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  #stop(id: number): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    clearTimeout(pending.timer);
+    pending.timer = undefined;
+    this.#post({ stop: id });
+    this.#watch();
+  }
+
+  /** Only what the worker is at has a clock: the limit of an image, or how long it may take to stop. */
+  #watch(): void {
+    const [current] = this.#pending.values();
+    if (current === undefined || current.timer !== undefined) return;
+    const { stop, limitMs } = current;
+    if (stop.signal.aborted) {
+      current.timer = setTimeout(() => {
+        this.#fault ??= INTERRUPTED;
+        this.#worker.terminate();
+      }, GRACE_MS);
+    } else if (limitMs !== undefined) {
+      current.timer = setTimeout(() => stop.abort(late(limitMs)), limitMs);
+    }
   }
 
   #settle(answer: Answer): void {
-    const pending = this.#take(answer.id);
-    if ('error' in answer) pending?.reject(restored(answer.error));
-    else pending?.resolve(answer.result);
+    this.#hasStarted = true;
+    const pending = this.#pending.get(answer.id);
+    if (pending !== undefined) this.#answered(answer, pending);
     if (answer.retires) this.#retire();
+  }
+
+  #answered(answer: Answer, pending: Pending): void {
+    clearTimeout(pending.timer);
+    this.#pending.delete(answer.id);
+    if (this.#pending.size === 0 && !this.#isEnding) this.#worker.unref();
+    this.#watch();
+    if ('error' in answer) pending.reject(restored(answer.error));
+    else pending.resolve(answer.result);
   }
 
   /** Its end frees what the answer's image has left; those that it has besides go to its successor. */
   #retire(): void {
     this.#fault ??= INTERRUPTED;
-    for (const id of [...this.#pending.keys()]) this.#take(id)!.reject(INTERRUPTED);
-    this.#worker.terminate();
+    this.#drop();
+    this.end();
   }
 
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    clearTimeout(pending?.timer);
-    this.#pending.delete(id);
-    if (this.#pending.size === 0) this.#worker.unref();
-    return pending;
+  /** The fault is that of the message that the worker was at; those after it can have another thread. */
+  #drop(): void {
+    let error = this.#fault ?? unanswered('POOL', 'its end');
+    for (const { timer, reject } of this.#pending.values()) {
+      clearTimeout(timer);
+      reject(error);
+      error = INTERRUPTED;
+    }
+    this.#pending.clear();
   }
 
-  #post(id: number, message: TakenSeat | Task): void {
+  #question(id: number, message: TakenSeat | Task): void {
     if ('image' in message) {
       const [image, transfer] = toSend(message.image);
-      this.#worker.postMessage({ id, message: { ...message, image } }, transfer);
+      this.#post({ id, message: { ...message, image } }, transfer);
     } else {
-      this.#worker.postMessage({ id, message });
+      this.#post({ id, message });
     }
   }
+
+  #post(message: Message, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
+  }
+}
+
+function newWorker(): Worker {
+  try {
+    return new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
+  } catch (cause) {
+    throw unanswered('POOL', String(cause), cause);
+  }
+}
+
+/** Of an image that takes longer than it may. */
+export function late(limitMs: number): RuntimeError {
+  return unanswered('POOL_LIMIT', `none after ${limitMs} ms`);
 }
 
 function unanswered(code: string, found: string, cause?: unknown): RuntimeError {

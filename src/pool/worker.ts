@@ -1,39 +1,53 @@
-/** The script of a worker of a pool: one lane. While an image is read, another is computed. */
+/**
+ * The script of a worker of a pool: one lane, one image after the other. `npm run build` makes one file of it and all that it imports: once it
+ * runs, it opens no file, because one that is open where a thread is terminated stays open until the process ends.
+ */
 import { parentPort } from 'node:worker_threads';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
 import { type ClassifyOptions, Model } from '../classify.js';
+import { takeCodecs } from '../image/codecs-node.js';
 import type { ImageSource, PixelOptions } from '../image/source.js';
 import { IntegerRunner } from '../models/integer.js';
+import { breathe } from '../platform/breathe.js';
 import type { MemoryGate } from '../platform/memory-gate.js';
 import {
   type Answer,
   carried,
-  type Grant,
   type MemoryMessage,
   type Message,
+  type Question,
   type TakenSeat,
   type Task,
 } from './messages.js';
 
 const port = parentPort!;
+const STOPPED = new Error('stopped');
 
 /** More than this, left to the garbage collector, is not waited for: the thread ends, and its memory with it. */
 const RETIRE_BYTES = 64 * 2 ** 20;
 
-async function sit({ bytes, name, tier, module, lane }: TakenSeat): Promise<Model> {
-  const checkpoint = readIntegerModel(bytes, { file: name });
-  const runner = await IntegerRunner.create(checkpoint, module, 1, lane);
-  return new Model(checkpoint, bytes.length, tier, 1, runner);
-}
-
-/** Tasks whose images wait for memory. */
+/** Of the tasks that have no answer yet. */
+const stops = new Map<number, AbortController>();
+/** Of the tasks whose images wait for memory. */
 const granted = new Map<number, () => void>();
 let retires = false;
+let model: Model;
+let imageMemory: number;
+let last: Promise<void> = Promise.resolve();
+
+async function sit(seat: TakenSeat): Promise<void> {
+  const { bytes, name, tier, module, codecs, lane } = seat;
+  imageMemory = seat.imageMemory;
+  takeCodecs(codecs);
+  const checkpoint = readIntegerModel(bytes, { file: name });
+  const runner = await IntegerRunner.create(checkpoint, module, 1, lane);
+  model = new Model(checkpoint, bytes.length, tier, 1, runner);
+}
 
 /** The thread that has the budget says when there is memory for the image of a task. */
-function gateOf(id: number, limit: number): MemoryGate {
+function gateOf(id: number): MemoryGate {
   return {
-    limit,
+    limit: imageMemory,
     enter: (bytes, signal) =>
       new Promise((resolve, reject) => {
         signal?.throwIfAborted();
@@ -60,31 +74,37 @@ function gateOf(id: number, limit: number): MemoryGate {
   };
 }
 
-async function answer(id: number, making: Promise<unknown>): Promise<void> {
-  let message: Answer;
-  try {
-    message = { id, result: await making };
-  } catch (error) {
-    message = { id, error: carried(error) };
-  }
-  port.postMessage({ ...message, retires });
+async function compute(id: number, { call, image, options }: Task, signal: AbortSignal): Promise<unknown> {
+  await breathe(); // a message that stops it may have come
+  signal.throwIfAborted();
+  const gated: ClassifyOptions & PixelOptions = { ...options, signal, gate: gateOf(id) };
+  return model[call](image as ImageSource, gated);
 }
 
-port.once('message', async ({ id, message: seat }: Message<TakenSeat>) => {
-  const sitting = sit(seat);
-  await answer(
-    id,
-    sitting.then(() => undefined),
-  );
-  port.on('message', async (message: Message<Task> | Grant) => {
-    if ('granted' in message) {
-      granted.get(message.granted)?.();
-      return;
-    }
-    const { id, message: task } = message;
-    const { call, image, options } = task;
-    const model = await sitting;
-    const gated: ClassifyOptions & PixelOptions = { ...options, gate: gateOf(id, seat.imageMemory) };
-    await answer(id, model[call](image as ImageSource, gated));
-  });
-});
+async function answer({ id, message }: Question<TakenSeat | Task>, signal: AbortSignal): Promise<void> {
+  let reply: Answer;
+  try {
+    reply = { id, result: await ('call' in message ? compute(id, message, signal) : sit(message)) };
+  } catch (error) {
+    reply = { id, error: carried(error) };
+  }
+  stops.delete(id);
+  port.postMessage({ ...reply, retires });
+}
+
+function take(message: Message): void {
+  if ('granted' in message) {
+    granted.get(message.granted)?.();
+  } else if ('stop' in message) {
+    stops.get(message.stop)?.abort(STOPPED);
+  } else if ('end' in message) {
+    for (const stop of stops.values()) stop.abort(STOPPED);
+    // with nobody who listens the thread ends when nothing is under way: nothing is left open, as terminate() and exit() leave files
+    port.off('message', take);
+  } else {
+    const stop = new AbortController();
+    stops.set(message.id, stop);
+    last = last.then(() => answer(message, stop.signal));
+  }
+}
+port.on('message', take);

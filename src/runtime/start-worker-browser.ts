@@ -18,5 +18,5 @@ export async function startWorker(task: WorkerTask, fail: (cause: unknown) => vo
     worker.postMessage(task);
   });
   worker.onerror = ({ message }) => fail(new Error(message));
-  return worker;
+  return { end: () => worker.terminate() };
 }

@@ -4,6 +4,9 @@ import type { WorkerHandle, WorkerTask } from './worker-task.js';
 /** Also from where the CommonJS build lies. */
 const WORKER = new URL('../runtime/worker-node.js', import.meta.url);
 
+/** How long a worker has to end by itself: one in the middle of an image waits for threads that may be gone. */
+const GRACE_MS = 1000;
+
 export function hasWorkers(): boolean {
   return true;
 }
@@ -25,5 +28,10 @@ export async function startWorker(task: WorkerTask, fail: (cause: unknown) => vo
   worker.on('error', fail);
   worker.on('exit', () => fail(new Error('the worker ended')));
   worker.unref(); // a model that is not disposed keeps no process alive
-  return worker;
+  return {
+    end() {
+      const timer = setTimeout(() => worker.terminate(), GRACE_MS).unref();
+      worker.once('exit', () => clearTimeout(timer));
+    },
+  };
 }

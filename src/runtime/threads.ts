@@ -59,8 +59,9 @@ export class Team {
     );
     const workers = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failed = started.find((result) => result.status === 'rejected');
-    if (failed === undefined) return new Team(new Int32Array(memory.buffer, job, JOB_WORDS), workers, health);
-    for (const worker of workers) worker.terminate();
+    const team = new Team(new Int32Array(memory.buffer, job, JOB_WORDS), workers, health);
+    if (failed === undefined) return team;
+    team.end();
     throw new RuntimeError(
       'THREADS',
       `threads: expected ${shares.length} workers, one failed: ${String(failed.reason)}`,
@@ -102,11 +103,12 @@ export class Team {
     Atomics.store(this.job, STOP_WORD, 0);
   }
 
+  /** Its workers end by themselves: what is terminated while it has a file open leaves it open. */
   end(): void {
     this.health.isEnding = true;
     Atomics.store(this.job, 0, END);
     Atomics.notify(this.job, 0);
-    for (const worker of this.workers) worker.terminate();
+    for (const worker of this.workers) worker.end();
   }
 }
 

@@ -18,5 +18,6 @@ export const END = -1;
 
 /** A worker that runs, as its platform has it. */
 export interface WorkerHandle {
-  terminate(): unknown;
+  /** Called after `END`. */
+  end(): void;
 }

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { expect, test } from '@jest/globals';
+import { Worker } from 'node:worker_threads';
+import { afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { compileCodecs } from '../../src/image/codecs-node.js';
 import { IntegerRunner } from '../../src/models/integer.js';
 import { MemoryBudget } from '../../src/platform/memory-budget.js';
 import type { Seat, Task } from '../../src/pool/messages.js';
@@ -12,36 +14,104 @@ const { Seated } = (await import(new URL('../../dist/pool/seated.js', import.met
   Seated: typeof SourceSeated;
 };
 
-const task: Task = {
-  call: 'codes',
-  image: { width: 2000, height: 2000, data: new Uint8Array(2000 * 2000 * 3) },
-  options: {},
-};
+/** A task that takes some 10 ms, and one that a limit of 1 ms stops. */
+const [task, slow] = [900, 1500].map(
+  (side): Task => ({
+    call: 'codes',
+    image: { width: side, height: side, data: new Uint8Array(side * side * 3) },
+    options: {},
+  }),
+) as [Task, Task];
 
-test('a worker that did not start again starts when it can', async () => {
+const budget = new MemoryBudget(2 ** 28);
+let seat: { -readonly [Key in keyof Seat]: Seat[Key] };
+beforeAll(async () => {
   const bytes = tinyIntegerFile();
   const module = await WebAssembly.compile(
     readFileSync(new URL('../../wasm/fqvit.simd-threads.wasm', import.meta.url)),
   );
   const lane = { index: 0, count: 1 };
   const { memory } = await IntegerRunner.create(readIntegerModel(bytes), module, 1, lane);
-  const budget = new MemoryBudget(2 ** 28);
-  const seat = {
+  const codecs = await compileCodecs();
+  seat = {
     bytes,
     name: 'tiny',
-    tier: 'simd' as const,
+    tier: 'simd',
     module,
+    codecs,
     lane: { ...lane, memory },
     imageMemory: budget.limit,
   };
-  const changing: { -readonly [Key in keyof Seat]: Seat[Key] } = seat;
-  const seated = await Seated.start(changing, budget);
+});
+
+const { postMessage } = Worker.prototype;
+let posted: jest.SpiedFunction<typeof postMessage>;
+beforeEach(() => {
+  posted = jest.spyOn(Worker.prototype, 'postMessage');
+});
+afterEach(() => posted.mockRestore());
+/** The threads that were told something since the test began, the newest last. */
+const threads = () => [...new Set(posted.mock.contexts as Worker[])];
+
+test('a worker that did not start again starts when it can', async () => {
+  const { bytes } = seat;
+  const seated = await Seated.start(seat, budget);
   const codes = await seated.run(task);
-  changing.bytes = new Uint8Array(0);
-  await expect(seated.run(task, 1)).rejects.toMatchObject({ code: 'POOL_LIMIT' });
+  seat.bytes = new Uint8Array(0);
+  await threads()[0]!.terminate();
   await expect(seated.run(task)).rejects.toMatchObject({ code: 'CHECKPOINT_TRUNCATED' });
-  changing.bytes = bytes;
+  seat.bytes = bytes;
   await expect(seated.run(task)).rejects.toMatchObject({ code: 'CHECKPOINT_TRUNCATED' });
   expect(await seated.run(task)).toEqual(codes);
   await seated.end();
+});
+
+test('a thread that ends by itself fails the image that it is at; the one after it gets another thread', async () => {
+  const seated = await Seated.start(seat, budget);
+  const codes = await seated.run(task);
+  const [failed, waiting] = [seated.run(task), seated.run(task)];
+  threads()[0]!.terminate();
+  await expect(failed).rejects.toMatchObject({ name: 'RuntimeError', code: 'POOL' });
+  expect(await waiting).toEqual(codes);
+  expect(threads()).toHaveLength(2);
+  await seated.end();
+});
+
+test('an uncaught exception in a thread that has nothing to do replaces it', async () => {
+  const seated = await Seated.start(seat, budget);
+  const codes = await seated.run(task);
+  const [thread] = threads();
+  const ended = new Promise((resolve) => thread!.once('exit', resolve));
+  thread!.postMessage(null);
+  expect(await ended).toBe(1);
+  expect(await seated.run(task)).toEqual(codes);
+  await seated.end();
+});
+
+test('a limit stops the image, not the thread, and the clock of the image after it starts then', async () => {
+  const seated = await Seated.start(seat, budget);
+  const codes = await seated.run(task);
+  const stop = new AbortController();
+  const late = seated.run(slow, stop, 1);
+  const beside = seated.run(task, new AbortController(), 5000);
+  await expect(late).rejects.toThrow();
+  expect(stop.signal.reason).toMatchObject({ name: 'RuntimeError', code: 'POOL_LIMIT' });
+  expect(await beside).toEqual(codes);
+  expect(threads()).toHaveLength(1);
+  await seated.end();
+});
+
+test.each([
+  ['stop', (seated: SourceSeated) => seated.run(slow, new AbortController(), 1).catch(() => {})],
+  ['end', () => undefined],
+])('a thread that does not heed "%s" is terminated', async (kind, busy) => {
+  posted.mockImplementation(function (this: Worker, ...operands: Parameters<Worker['postMessage']>) {
+    if (!(kind in operands[0])) postMessage.apply(this, operands);
+  });
+  const seated = await Seated.start(seat, budget);
+  const late = busy(seated);
+  expect(await seated.run(task, new AbortController(), 5000)).toHaveLength(3);
+  await late;
+  await seated.end();
+  expect(threads().map(({ threadId }) => threadId)).toEqual(threads().map(() => -1));
 });
