@@ -66,12 +66,10 @@ export function macsOf(architecture: Architecture): number {
   return 3 * architecture.imageSize ** 2 * architecture.dim + sum(blocks);
 }
 
-function factors(stages: readonly Stage[]): string {
-  const texts = stages.map(
-    ({ dim, mlpDim, depth, heads, windows, tokens }) =>
-      `${depth} blocks × ${windows} windows × ${tokens} tokens × ${heads} heads, dim ${dim}, MLP ${mlpDim}`,
-  );
-  return texts.join('; ');
+/** Of the first stage, the largest. */
+function factors([stage]: readonly Stage[]): string {
+  const { dim, mlpDim, depth, heads, windows, tokens } = stage!;
+  return `${depth} blocks × ${windows} windows × ${tokens} tokens × ${heads} heads, dim ${dim}, MLP ${mlpDim}`;
 }
 
 function stagesOf(architecture: Architecture): readonly Stage[] {

@@ -114,11 +114,11 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     const headless = hasHead ? '' : '; the model has no head, so it gives features and no classes';
     warnings.push(`tensors outside the model are left out (${left.length}): ${listed(left)}${headless}`);
   }
+  const usual = new Set([...set.tensors.values()].map(({ pair }) => pair));
   const spelled = (canonical: string) => {
     const used = set.tensors.get(canonical)?.name;
     const before = isHead(canonical) ? headPrefix : prefix;
     const pairs = scheme.pairs.filter((pair) => pair.spelled(canonical) !== undefined);
-    const usual = new Set([...set.tensors.values()].map(({ pair }) => pair));
     const pair = pairs.find((one) => usual.has(one)) ?? pairs[0];
     return used ?? (pair ? before + pair.spelled(canonical) : canonical);
   };
@@ -159,7 +159,9 @@ function chosenSet(
   { file, weights, nested }: NamedOptions,
   warnings: string[],
 ): Choice {
-  const all = findWeightSets(names);
+  const all = findWeightSets(names, (found) => {
+    throw new CheckpointError('CHECKPOINT_WEIGHTS', `${file}: expected at most ${MAX_SETS} models, ${found}`);
+  });
   const complete = new Map(all.filter(({ lacking }) => lacking === 0).map((set) => [set.prefix, set]));
   const [best] = [...all].sort(
     (a, b) =>
@@ -249,11 +251,11 @@ export function takeTensors(
 ): Map<string, Tensor> {
   const wanted = new Set(names);
   const absent = names.filter((name) => !tensors.has(name));
-  const missing = absent.map(spelled);
+  const missing = absent.slice(0, LISTED + 1).map(spelled);
   const unused = [...tensors].flatMap(([name, tensor]) => (wanted.has(name) ? [] : [tensor.name]));
   const extra = [...unused, ...unknown];
   const faults: string[] = [];
-  if (missing.length > 0) faults.push(`${missing.length} missing: ${listed(missing)}`);
+  if (missing.length > 0) faults.push(`${absent.length} missing: ${listed(missing)}`);
   if (extra.length > 0) faults.push(`${extra.length} not expected: ${listed(extra)}`);
   if (faults.length > 0) {
     const code = missing.length > 0 ? 'CHECKPOINT_MISSING' : 'CHECKPOINT_EXTRA';

@@ -9,6 +9,9 @@ import {
   withBiases,
 } from './common-names.js';
 
+/** More blocks than any ViT has: those beyond count as tensors that are not expected. Bounds the names that are made for them. */
+const MAX_BLOCKS = 1000;
+
 /**
  * The number of blocks, at least one: a count and not the highest number, which a name could make as high as it likes.
  * A gap shows as missing tensors.
@@ -19,7 +22,7 @@ export function vitDepth(names: Iterable<string>): number {
     const block = /^blocks\.(\d+)\./.exec(name)?.[1];
     if (block !== undefined) blocks.add(block);
   }
-  return Math.max(1, blocks.size);
+  return Math.min(Math.max(1, blocks.size), MAX_BLOCKS);
 }
 
 /** What a ViT may have or lack. */

@@ -3,6 +3,7 @@
  * and other tensors of a training run.
  */
 
+import { SWIN_LIMITS } from './architecture.js';
 import { attentionParts } from './common-names.js';
 import { NameTemplate } from './name-template.js';
 import { isHead, type Pair, SCHEMES, type Scheme } from './scheme-table.js';
@@ -51,16 +52,23 @@ for (const scheme of SCHEMES) {
 /** The number of parts of the longest name of any scheme. */
 const MAX_PARTS = Math.max(...[...TABLE.keys()].map((key) => key.split('.').length));
 
+/** Parts of models, each under a prefix of its own; a file of ten models has some dozens. Bounds the time. */
+const MAX_PARTS_OF_MODELS = 10_000;
+
 /**
  * Finds everything that has a stem or a block of a known scheme, under any prefix. Each ending of a name is looked up at most once, so
  * the time is linear in the total length of the names.
+ *
+ * @param refuse throws where there are too many, with what was found
  */
-export function findWeightSets(names: readonly string[]): WeightSet[] {
-  return [...groups(names)].flatMap(([scheme, ofScheme]) =>
+export function findWeightSets(names: readonly string[], refuse: (found: string) => never): WeightSet[] {
+  const found = [...groups(names)].flatMap(([scheme, ofScheme]) =>
     [...ofScheme].flatMap(([prefix, group]) =>
-      hasStem(group) || hasBlock(group) ? [weightSet(scheme, prefix, group, ofScheme)] : [],
+      hasStem(group) || hasBlock(group) ? [() => weightSet(scheme, prefix, group, ofScheme)] : [],
     ),
   );
+  if (found.length > MAX_PARTS_OF_MODELS) refuse(`found parts of models under ${found.length} prefixes`);
+  return found.map((make) => make());
 }
 
 /** The tensors by scheme and prefix. */
@@ -136,7 +144,8 @@ const hasBlock = ({ tensors }: Group) => [...tensors.keys()].some(isBlock);
 
 /** The canonical names of a whole backbone with the parts of these, without a head. */
 function backbone({ family }: Scheme, names: readonly string[]): string[] {
+  const depths = () => swinDepths(names).slice(0, SWIN_LIMITS.stages);
   return family === 'swin'
-    ? swinNames({ depths: swinDepths(names), attention: attentionParts(names), hasHead: false })
+    ? swinNames({ depths: depths(), attention: attentionParts(names), hasHead: false })
     : vitNames({ ...vitParts(names), heads: [] });
 }

@@ -107,10 +107,15 @@ function fromHex(text: Uint8Array): Uint8Array {
   for (; at < text.length; at++) {
     const byte = text[at]!;
     if (byte === 0x20 || (byte >= 9 && byte <= 13)) continue;
-    const digit = Number.parseInt(String.fromCharCode(byte), 16);
-    if (Number.isNaN(digit)) break;
+    const digit = byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : hexLetter(byte | 0x20);
+    if (digit < 0) break;
     out[digits >> 1]! += digits % 2 === 0 ? digit << 4 : digit;
     digits++;
   }
   return out.subarray(0, digits >> 1);
+}
+
+/** The value of `a` to `f`; -1 for other characters. */
+function hexLetter(byte: number): number {
+  return byte >= 0x61 && byte <= 0x66 ? byte - 0x57 : -1;
 }

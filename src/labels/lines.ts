@@ -25,7 +25,10 @@ const AS_LIST = '; if these are names, write them as a JSON list';
 const MAX_LINE = 2000;
 
 /** More than the 100,000 classes that a head may have. */
-const MAX_LINES = 2 ** 17;
+export const MAX_CLASSES = 2 ** 17;
+
+/** Of a table: every row is read cell by cell. */
+const MAX_COLUMNS = 100;
 
 /** How files of other forms begin. */
 const OTHER_FILES: readonly [RegExp, string][] = [
@@ -45,13 +48,13 @@ const BEFORE_LAST = new RegExp(String.raw`(?:${SEPARATOR}|\s-)$`);
 const MOST = 0.9;
 
 export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
-  const lines = text
-    .trimEnd()
-    .split('\n')
+  const all = text.trimEnd().split('\n', 2 * MAX_CLASSES);
+  const lines = all
     .map((line, at) => ({ text: line.trim(), line: at + 1 }))
     .filter(({ text }) => !/^#(?:[\s!#]|$)/.test(text));
   if (lines.length === 0) return { labels: [] };
-  if (lines.length > MAX_LINES) refuse(MAX_LINES + 1, `at most ${MAX_LINES} lines`, String(lines.length));
+  if (lines.length > MAX_CLASSES || all.length === 2 * MAX_CLASSES)
+    refuse(MAX_CLASSES + 1, `at most ${MAX_CLASSES} lines`, 'more');
   expectLines(lines, refuse);
   const labels = ofTable(lines, refuse) ?? ofIndexed(lines, refuse);
   if (labels) return labels;
@@ -95,6 +98,7 @@ function ofTable([header, ...rows]: readonly Line[], refuse: RefuseLine): Labels
   const names = cells(header.text, comma);
   const isKnown = (name: string) => name !== '' && (isKey(name, INDEX_KEYS) || isKey(name, NAME_KEYS));
   if (!names.some(isKnown) || !rows.every(({ text }) => text.includes(comma))) return undefined;
+  if (names.length > MAX_COLUMNS) refuse(header.line, `at most ${MAX_COLUMNS} columns`, String(names.length));
   const entries = rows.map(({ text, line }) => {
     const row = cells(text, comma);
     if (row.length !== names.length)

@@ -4,12 +4,16 @@
  */
 
 import { quoted } from '../checkpoint/safetensors-header.js';
+import { MAX_CLASSES } from './lines.js';
 
 /** Keys of dicts and objects are strings: `0` and `'0'` are the same key. */
 export type Literal = string | number | boolean | null | Literal[] | { [key: string]: Literal };
 
 /** Throws, with the line, what was expected and what was found. */
 export type RefuseLine = (line: number, expected: string, found: string) => never;
+
+/** Of a list or dict: as many lines as there may be. */
+const MAX_MEMBERS = MAX_CLASSES;
 
 /** Deeper than any config of transformers. */
 const MAX_DEPTH = 32;
@@ -72,7 +76,8 @@ class Parser {
 
   #dict(depth: number): Literal {
     const dict: { [key: string]: Literal } = Object.create(null);
-    while (!this.#take('}')) {
+    for (let members = 0; !this.#take('}'); members++) {
+      if (members === MAX_MEMBERS) this.#fail(`at most ${MAX_MEMBERS} members`);
       this.#skip();
       const start = this.#at;
       const key = String(this.#string() ?? this.#number() ?? this.#fail('a key in quotes, or a number'));
@@ -90,6 +95,7 @@ class Parser {
     const items: Literal[] = [];
     let commas = 0;
     while (!this.#take(end)) {
+      if (items.length === MAX_MEMBERS) this.#fail(`at most ${MAX_MEMBERS} members`);
       items.push(this.#value(depth + 1));
       if (this.#take(',')) commas++;
       else if (!this.#sees(end)) this.#fail(`"," or "${end}"`);

@@ -148,7 +148,7 @@ describe('an architecture that no Swin has', () => {
 
 test('the most blocks that an architecture may have, and all their scales: refused in time that grows with their number', () => {
   const file = withDescription(valid, (json) => {
-    const many = { depths: Array(8).fill(256), heads: Array(8).fill(1), dim: 8, imageSize: 256, window: 1 };
+    const many = { depths: Array(8).fill(256), heads: Array(8).fill(1), dim: 8, imageSize: 256, window: 64 };
     Object.assign(json.architecture, many);
     json.preprocessing.imageSize = 256;
     json.quantizers = Object.fromEntries(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { INTERPOLATIONS } from '../../src/checkpoint/interpolation.js';
 import { decodeImage } from '../../src/image/decode.js';
 import { preprocess } from '../../src/image/preprocess.js';
 import { BOUND_MS, dataFile, dataFiles, describeWithData, expected, noiseImage, sha256 } from './support.js';
@@ -25,6 +26,36 @@ describe('preprocess', () => {
     for (const image of images)
       preprocess(image, { imageSize: 224, cropPct: 0.875, interpolation: 'bicubic' });
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+
+  test.each(INTERPOLATIONS)('the smallest crop of the longest picture: %s', (interpolation) => {
+    const start = performance.now();
+    for (const [w, h] of [
+      [1, 1_000_000],
+      [1_000_000, 1],
+    ] as const) {
+      const data = new Uint8Array(3 * w * h).map((_, i) => i >> 13);
+      const p = { imageSize: 224, cropPct: 0.01, interpolation, cropRounding: 'down' } as const;
+      // in the middle: 224 of 22,400 pixels a pixel of the picture
+      expect(new Set(preprocess({ width: w, height: h, data }, p))).toEqual(
+        new Set([Math.floor(1_500_000 / 8192)]),
+      );
+    }
+    expect(performance.now() - start).toBeLessThan(BOUND_MS);
+  });
+
+  test('a side of millions of pixels that shrinks to hundreds is refused, with the product', () => {
+    const image = { width: 6_000_000, height: 1, data: new Uint8Array(18_000_000) };
+    const p = { imageSize: 16, cropPct: 1, interpolation: 'lanczos', squash: true } as const;
+    expect(() => preprocess(image, p)).toThrow(
+      expect.objectContaining({
+        name: 'ImageError',
+        code: 'IMAGE_TOO_LARGE',
+        message:
+          'resize: expected at most 16777216 coefficients, found 16 pixels × 2250001 from a side of 6000000 to one of 16',
+      }),
+    );
+    expect(preprocess(image, { ...p, interpolation: 'nearest' })).toHaveLength(16 * 16 * 3);
   });
 
   test('parameters and pixels that cannot be are refused', () => {

@@ -60,6 +60,35 @@ describe('resize', () => {
     );
   });
 
+  test('nearest takes the inputs that adding up the scale gives, wherever the region is', () => {
+    const sizes = fc.tuple(fc.integer({ min: 1, max: 70_000 }), fc.integer({ min: 1, max: 200_000 }));
+    // Powers of two: sums that lie in the middle between two numbers.
+    const exact = fc.tuple(fc.integer({ min: 1, max: 70_000 }), fc.integer({ min: 0, max: 17 }));
+    const either = fc.oneof(
+      sizes,
+      exact.map(([inSize, power]) => [inSize, 2 ** power] as const),
+    );
+    fc.assert(
+      fc.property(either, fc.double({ min: 0, max: 1, noNaN: true }), ([inSize, outSize], part) => {
+        const data = new Uint8Array(3 * inSize);
+        const places = new DataView(data.buffer);
+        for (let i = 0; i < inSize; i++) places.setUint16(3 * i, i);
+        const left = Math.floor(part * (outSize - 1));
+        const width = Math.min(20, outSize - left);
+        const region = { left, top: 0, width, height: 1 };
+        const found = resizeRegion({ width: inSize, height: 1, data }, outSize, 1, 'nearest', region);
+        const view = new DataView(found.data.buffer);
+        let position = (inSize / outSize) * 0.5;
+        for (let i = 0; i < left + width; i++, position += inSize / outSize) {
+          if (i < left) continue;
+          const input = Math.min(Math.trunc(position), inSize - 1);
+          if (view.getUint16(3 * (i - left)) !== (input & 0xffff)) throw new Error(`${i}`);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   test('sizes and bytes that cannot be are refused', () => {
     const image = noiseImage(3, 3);
     for (const [width, height] of [

@@ -82,7 +82,22 @@ describe('one name a line', () => {
       /^labels: expected every WordNet id once, found n01440764 again, for class 1$/,
     ],
     ['an endless line', `a\n${'b'.repeat(3000)}`, /^labels:2: expected lines of at most 2000 characters/],
-    ['lines without end', 'a\n'.repeat(200_000), /expected at most 131072 lines, found 200000/],
+    [
+      'a table of hundreds of columns',
+      `id,name${',x'.repeat(200)}\n0,cat${',y'.repeat(200)}`,
+      /^labels:1: expected at most 100 columns, found 202$/,
+    ],
+    [
+      'a list without end',
+      `[${'"a",'.repeat(140_000)}]`,
+      /^labels:1: expected at most 131072 members, found/,
+    ],
+    [
+      'a dict without end',
+      `{${Array.from({ length: 140_000 }, (_, i) => `${i}:"a"`)}}`,
+      /^labels:1: expected at most 131072 members, found/,
+    ],
+    ['lines without end', 'a\n'.repeat(300_000), /expected at most 131072 lines, found more/],
   ])('%s is refused', (_, text, message) => {
     expectRefusal(text, message);
   });

@@ -33,10 +33,23 @@ export function constantInput(call: Call, index: number): View<Constant> {
     : refuseNode(call.node, `input ${index}: expected a constant, found what depends on the image`);
 }
 
-/** The integers of an input, or where it is absent those of an attribute: operators have moved from these to those. */
-export function integers(call: Call, index: number, attribute: string): readonly number[] | undefined {
-  if (call.inputs[index]) return Array.from(call.layouts.numbers(constantInput(call, index)));
-  return call.node.attributes.get(attribute)?.numbers;
+/**
+ * The integers of an input, or where it is absent those of an attribute: operators have moved from these to those.
+ *
+ * @param most that there may be: sizes, axes, and what there is of an axis
+ */
+export function integers(
+  call: Call,
+  index: number,
+  attribute: string,
+  most = MAX_RANK,
+): readonly number[] | undefined {
+  const view = call.inputs[index] && constantInput(call, index);
+  const list = call.node.attributes.get(attribute)?.numbers;
+  const count = view ? elements(view.shape) : (list?.length ?? 0);
+  if (count > most)
+    refuseNode(call.node, `expected at most ${most} sizes or axes, found ${count}`, 'CHECKPOINT_GRAPH');
+  return view ? Array.from(call.layouts.numbers(view)) : list;
 }
 
 export function numberAttribute({ node }: Call, name: string, missing: number): number {

@@ -223,7 +223,7 @@ function split(call: Call): View[] {
   const parts = numberAttribute(call, 'num_outputs', call.node.outputs.length);
   const chunk = Math.ceil(size / parts);
   const lengths =
-    integers(call, 1, 'split') ??
+    integers(call, 1, 'split', call.node.outputs.length) ??
     call.node.outputs.map((_, i) => Math.max(0, Math.min(chunk, size - i * chunk)));
   const sound = lengths.every((n) => Number.isInteger(n) && n >= 0);
   if (!sound || lengths.reduce((sum, n) => sum + n, 0) !== size)
@@ -304,7 +304,7 @@ function gatherND(call: Call): View {
 /** Swins pad maps that no window fits; the maps of those that are read here fit, and are padded by nothing. */
 function pad(call: Call): View {
   const view = input(call, 0);
-  const pads = integers(call, 1, 'pads') ?? [];
+  const pads = integers(call, 1, 'pads', 2 * view.shape.length) ?? [];
   if (pads.every((n) => n === 0)) return view;
   return refuseNode(
     call.node,

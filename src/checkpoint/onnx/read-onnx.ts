@@ -83,7 +83,7 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxMode
   refuseQuantised(graph);
   const input = imageInput(graph, options.imageSize, file);
   try {
-    return readFor(input, graph, { ...options, file });
+    return readFor(input, graph, bytes.length, { ...options, file });
   } catch (cause) {
     if (input.fixed || !(cause instanceof CheckpointError)) throw cause;
     if (cause.code !== 'CHECKPOINT_NETWORK' && cause.code !== 'CHECKPOINT_GRAPH') throw cause;
@@ -115,6 +115,7 @@ interface ImageInput {
 function readFor(
   { name: image, size, fixed }: ImageInput,
   graph: OnnxGraph,
+  fileBytes: number,
   options: OnnxOptions & { file: string },
 ): OnnxModel {
   const { file } = options;
@@ -122,6 +123,8 @@ function readFor(
     [...(options.externalFiles ?? [])].map(([name, found]) => [name, plain(found)]),
   );
   const layouts = new Layouts(file);
+  /** Tensors may lie in one place: they count as many bytes as there are at most. */
+  let left = [...externalFiles.values()].reduce((sum, { length }) => sum + length, fileBytes);
   let stored = 0;
   const output = evaluate({
     graph,
@@ -131,9 +134,10 @@ function readFor(
     output: outputName(graph, file),
     stored: (tensor) => {
       const view = storedTensor(tensor, externalFiles, file);
-      const length = view.source.stored?.data.length ?? 0;
-      stored += length;
-      layouts.grant(length);
+      const counted = Math.min(left, view.source.stored?.data.length ?? 0);
+      left -= counted;
+      stored += counted;
+      layouts.grant(counted);
       return view;
     },
     layouts,

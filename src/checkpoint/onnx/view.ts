@@ -261,12 +261,12 @@ export function interleaved<A extends Int32Array | Float64Array>(
   axis: number,
   target: A,
 ): A {
-  const outer = elements(parts[0]!.shape.slice(0, axis));
-  const runs = parts.map(({ shape }) => elements(shape.slice(axis)));
-  let at = 0;
-  for (let row = 0; row < outer; row++) {
-    for (const [i, list] of lists.entries()) {
-      const run = runs[i]!;
+  const runs = lists.flatMap((list, i) => {
+    const run = elements(parts[i]!.shape.slice(axis));
+    return run > 0 ? [{ list, run }] : [];
+  });
+  for (let row = 0, at = 0; at < target.length; row++) {
+    for (const { list, run } of runs) {
       target.set(list.subarray(row * run, (row + 1) * run) as A, at);
       at += run;
     }

@@ -69,6 +69,8 @@ const OLDEST_OPSET = 7;
 
 /** Far above every operator used here; `Concat` has one input for each part. */
 const MAX_MEMBERS = 4096;
+/** Of all nodes and values together: a node has two or three inputs and an output. */
+const MAX_ALL_MEMBERS = 10 * MAX_NODES;
 
 /**
  * Reads the graph of an ONNX model. Tensors are views on `bytes`.
@@ -96,6 +98,7 @@ type Field = (reader: BinaryReader, wire: WireType) => void;
 class WireReader {
   readonly #file: string;
   #nodes = 0;
+  #members = 0;
 
   constructor(file: string) {
     this.#file = file;
@@ -299,6 +302,8 @@ class WireReader {
 
   #bounded<T>(list: T[], value: T): void {
     if (list.length >= MAX_MEMBERS) this.#refuse(`at most ${MAX_MEMBERS} members of a list, found more`);
+    if (++this.#members > MAX_ALL_MEMBERS)
+      this.#refuse(`at most ${MAX_ALL_MEMBERS} inputs and outputs of nodes, found more`);
     list.push(value);
   }
 
