@@ -9,6 +9,7 @@ import { type Listening, type ListenOptions, listen } from './node.js';
 
 export interface ServiceOptions
   extends Required<Pick<AppOptions, 'name' | 'maxBytes' | 'maxPixels' | 'maxImages' | 'queue' | 'timeoutMs'>>,
+    Pick<AppOptions, 'receiving'>,
     Pick<ListenOptions, 'host' | 'port'> {
   readonly token: string | undefined;
   readonly allowUrl: boolean;
@@ -16,8 +17,11 @@ export interface ServiceOptions
   readonly memory: MemoryShares;
 }
 
-/** Idle connections of clients that keep theirs beside those that wait. */
+/** Idle connections of clients that keep theirs beside those that send or wait. */
 const IDLE_CONNECTIONS = 1000;
+
+/** Bodies that may be on their way in where the queue is short. */
+const MIN_BODIES = 256;
 
 /** A running `fqvit serve`. */
 export interface Service extends Pick<Listening, 'url'> {
@@ -35,6 +39,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
   const lines = { write: (line: string) => void process.stdout.write(plainJson(line)) };
   const log = pino({ level: options.logLevel }, lines);
   const metrics = new Metrics();
+  const bodies = Math.max(MIN_BODIES, 2 * queue);
   let isStopping = false;
   const app = createApp(async () => pool, {
     name,
@@ -42,6 +47,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     maxPixels,
     maxImages,
     queue,
+    receiving: { bodies, ...options.receiving },
     timeoutMs,
     parallel: pool.info.workers,
     metrics,
@@ -53,7 +59,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     ...(token === undefined ? {} : { token }),
     ...(options.allowUrl ? { fetchImage } : {}),
   });
-  const maxConnections = queue + IDLE_CONNECTIONS;
+  const maxConnections = queue + bodies + IDLE_CONNECTIONS;
   const listening = await listen(app, { host, port, timeoutMs, maxConnections });
   const { url } = listening;
   const { workers } = pool.info;
