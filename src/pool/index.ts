@@ -18,7 +18,7 @@ import { type Chosen, tierFor } from '../runtime/tier.js';
 import type { Seat, Task } from './messages.js';
 import { Seated } from './seated.js';
 
-/** That a worker has at a time: so it need not wait for the next. */
+/** That a worker has at a time, so that it need not wait for the next. One with a limit is alone: it would use up its neighbour's. */
 const IMAGES_EACH = 2;
 
 /** The longest that a timer waits. */
@@ -40,8 +40,8 @@ export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
 
 export interface PoolCallOptions extends Omit<ClassifyOptions, 'top' | 'imageMemory'> {
   /**
-   * Milliseconds for the image from when a worker takes it, who may have one other: then that worker ends, and another takes its place. Default:
-   * no limit.
+   * Milliseconds for the image from when a worker takes it, who then has no other: after them that worker ends, and another takes its
+   * place. Default: no limit.
    */
   limitMs?: number;
 }
@@ -144,6 +144,7 @@ async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<
 
 /** Someone who waits for a worker. */
 interface Waiting {
+  readonly places: number;
   take(worker: Seated): void;
   drop(error: unknown): void;
 }
@@ -203,11 +204,12 @@ export class Pool {
     checkLimit(limitMs);
     checkImage(image);
     if (signal !== undefined) setMaxListeners(0, signal); // one for many calls is no leak
-    const worker = this.#free() ?? (await this.#turn(signal));
-    const running = worker.run({ call, image, options }, limitMs).finally(() => {
-      const [next] = this.#waiting;
-      if (next === undefined) worker.images--;
-      else next.take(worker);
+    const places = limitMs === undefined ? 1 : IMAGES_EACH;
+    const worker = this.#waiting.size === 0 ? this.#free(places) : undefined;
+    const taken = worker ?? (await this.#turn(places, signal));
+    const running = taken.run({ call, image, options }, limitMs).finally(() => {
+      taken.images -= places;
+      this.#serve();
     });
     try {
       // the worker goes on where the caller does not
@@ -217,22 +219,32 @@ export class Pool {
     }
   }
 
-  /** The worker with the fewest images, if it may have another. */
-  #free(): Seated | undefined {
+  /** The worker with the fewest images, if it has so many places. */
+  #free(places: number): Seated | undefined {
     const least = this.#all.reduce((a, b) => (b.images < a.images ? b : a));
-    if (least.images === IMAGES_EACH) return undefined;
-    least.images++;
+    if (least.images + places > IMAGES_EACH) return undefined;
+    least.images += places;
     return least;
   }
 
+  /** Workers for those who have waited longest, while there are any. */
+  #serve(): void {
+    for (const waiting of this.#waiting) {
+      const worker = this.#free(waiting.places);
+      if (worker === undefined) return;
+      waiting.take(worker);
+    }
+  }
+
   /** A worker, after those who have waited longer. */
-  #turn(signal: AbortSignal | undefined): Promise<Seated> {
+  #turn(places: number, signal: AbortSignal | undefined): Promise<Seated> {
     return new Promise((resolve, reject) => {
       const settle = () => {
         this.#waiting.delete(waiting);
         signal?.removeEventListener('abort', aborted);
       };
       const waiting: Waiting = {
+        places,
         take(worker) {
           settle();
           resolve(worker);
@@ -242,7 +254,10 @@ export class Pool {
           reject(error);
         },
       };
-      const aborted = () => waiting.drop(signal!.reason);
+      const aborted = () => {
+        waiting.drop(signal!.reason);
+        this.#serve(); // the next may need fewer places
+      };
       signal?.addEventListener('abort', aborted);
       this.#waiting.add(waiting);
     });

@@ -67,7 +67,7 @@ export interface FetchLimits {
   readonly maxBytes: number;
   readonly signal: AbortSignal;
   /** To be told of bytes as they come; it throws where the service has no room for them. */
-  readonly take: (bytes: number) => void;
+  readonly take?: (bytes: number) => void;
 }
 
 /** One answer, for logs and metrics. */

@@ -31,19 +31,13 @@ export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Pa
   }
   const places = delimited(body, boundary, most);
   if (places === undefined) return undefined;
-  return places.map(({ start, end }) => readPart(body.subarray(start, end), boundary));
-}
-
-/** @param bytes between two delimiters */
-function readPart(bytes: Uint8Array, boundary: string): Part {
-  const length = endOfHead(bytes);
-  let named: Pick<Part, 'name' | 'filename'> | undefined;
+  const names: Pick<Part, 'name' | 'filename'>[] = [];
   const parser = make({
     headers: { 'content-type': `multipart/form-data; boundary="${boundary}"` },
     isFile: () => true,
     onField() {},
     onFile(info) {
-      named = nameOf(info);
+      names.push(nameOf(info));
       return () => {};
     },
     onError(error) {
@@ -52,19 +46,31 @@ function readPart(bytes: Uint8Array, boundary: string): Part {
     },
     onDone() {},
   });
+  // the parser gets no more than heads: it would search and copy bodies
+  const delimiter = new TextEncoder().encode(`\r\n--${boundary}`);
+  const bodies: Uint8Array[] = [];
   try {
-    // the parser gets no more than the head: what it does with bodies would cost it copies
-    parser.write(new TextEncoder().encode(`--${boundary}\r\n`));
-    parser.write(bytes.subarray(0, length ?? MAX_HEAD));
-    parser.write(new TextEncoder().encode(`\r\n--${boundary}--`));
+    for (const { start, end } of places) {
+      const part = body.subarray(start, end);
+      const length = endOfHead(part);
+      parser.write(delimiter);
+      parser.write(CR_LF);
+      parser.write(part.subarray(0, length ?? MAX_HEAD));
+      if (length !== undefined) bodies.push(part.subarray(length));
+    }
+    parser.write(delimiter);
+    parser.write(DASHES);
   } catch (error) {
     throw error instanceof URIError ? refused('part', EXTENDED, 'other escapes') : error;
   }
-  if (named === undefined || length === undefined) {
+  if (names.length !== places.length || bodies.length !== places.length) {
     throw refused('part', 'headers, a blank line and a body', 'one without them');
   }
-  return { ...named, bytes: bytes.subarray(length) };
+  return names.map((named, i) => ({ ...named, bytes: bodies[i]! }));
 }
+
+const CR_LF = new TextEncoder().encode('\r\n');
+const DASHES = new TextEncoder().encode('--');
 
 /** Where the parser gives up on headers: it takes 16 KiB of them. */
 const MAX_HEAD = 2 ** 14 + 10;
