@@ -119,7 +119,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   // so that one worker is left for others, where there are several
   const largeGate = new Gate(Math.max(1, parallel - 1));
   const model = openedOnce(open);
-  const document = openApi({ maxBytes, maxImages, hasToken: token !== undefined });
+  const document = JSON.stringify(openApi({ maxBytes, maxImages, hasToken: token !== undefined }));
   const app = new Hono<Env>({ getPath: pathOf });
 
   app.use(async (c, next) => {
@@ -254,7 +254,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     });
     return c.body(text, 200, { 'content-type': metrics.contentType });
   });
-  app.get('/openapi.json', (c) => c.json(document));
+  app.get('/openapi.json', (c) => c.body(document, 200, { 'content-type': 'application/json' }));
   app.get('/', (c) => c.html(PAGE, 200, { 'content-security-policy': POLICY }));
   app.get('/try.js', (c) => c.body(SCRIPT, 200, { 'content-type': 'text/javascript; charset=utf-8' }));
   app.get('/try.css', (c) => c.body(STYLE, 200, { 'content-type': 'text/css; charset=utf-8' }));

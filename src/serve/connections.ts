@@ -7,6 +7,9 @@ const LINGER_MS = 1000;
 /** Requests of a connection that wait for their answers. */
 const MOST_PIPELINED = 100;
 
+/** Requests that were sent before the answer to another of their connection, and are answered in one turn of the event loop. */
+const PIPELINED_EACH_TURN = 8;
+
 /** Bytes of answers that wait for their clients, of all connections: above it those with the most are cut. */
 const MOST_UNTAKEN = 64 * 2 ** 20;
 
@@ -30,6 +33,7 @@ export class Connections {
   readonly #working = new Map<Socket, Exchange[]>();
   /** Whose last answer is written. */
   readonly #lingering = new Set<Socket>();
+  readonly #due: (() => void)[] = [];
   readonly #timer = setInterval(() => this.#cutUntaken(), COUNT_MS).unref();
 
   constructor(private readonly most: number) {}
@@ -78,7 +82,7 @@ export class Connections {
         if (socket.destroyed || this.#lingering.has(socket)) return;
         const [next] = exchanges;
         if (next !== undefined) {
-          answer(next.request, next.response);
+          this.#later(() => answer(next.request, next.response));
           return;
         }
         this.#working.delete(socket);
@@ -97,6 +101,15 @@ export class Connections {
       setTimeout(() => socket.destroy(), LINGER_MS).unref();
     }
     clearInterval(this.#timer);
+  }
+
+  /** Answers a few at a time: a thousand of each of a thousand connections would keep all others waiting. */
+  #later(answer: () => void): void {
+    const turn = () => {
+      for (const due of this.#due.splice(0, PIPELINED_EACH_TURN)) due();
+      if (this.#due.length > 0) setImmediate(turn);
+    };
+    if (this.#due.push(answer) === 1) setImmediate(turn);
   }
 
   #cut(socket: Socket): void {

@@ -2,14 +2,14 @@ import { BYTES_PER_SECOND, PATIENCE_MS, Pace } from './pace.js';
 import { Problem, stopping } from './problem.js';
 
 export interface ReceivingLimits {
-  /** Bodies on their way in at a time: the next takes the place of the slowest. Default 256. */
+  /** Bodies on their way in at a time: the next takes the place of the slowest. Default 1024. */
   readonly bodies?: number;
   /** Bytes of all requests, from their arrival to the answer. Default 256 MiB. */
   readonly bytes?: number;
 }
 
 /** How often a body that does not come is looked at: whether it is too slow, and whether the service stops. */
-const LOOK_MS = 250;
+const LOOK_MS = 500;
 
 /** The least that a buffer begins with. */
 const FIRST_BYTES = 2 ** 16;
@@ -32,7 +32,7 @@ export class Receiving {
   readonly #maxBytes: number;
 
   constructor(
-    { bodies = 256, bytes = 256 * 2 ** 20 }: ReceivingLimits,
+    { bodies = 1024, bytes = 256 * 2 ** 20 }: ReceivingLimits,
     readonly isStopping: () => boolean,
   ) {
     this.#maxBodies = bodies;

@@ -20,8 +20,8 @@ export interface ServiceOptions
 /** Idle connections of clients that keep theirs beside those that send or wait. */
 const IDLE_CONNECTIONS = 1000;
 
-/** Bodies that may be on their way in where the queue is short. */
-const MIN_BODIES = 256;
+/** Bodies on their way in: a silent one costs no more than its connection. */
+const BODIES = 1024;
 
 /** A running `fqvit serve`. */
 export interface Service extends Pick<Listening, 'url'> {
@@ -39,7 +39,6 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
   const lines = { write: (line: string) => void process.stdout.write(plainJson(line)) };
   const log = pino({ level: options.logLevel }, lines);
   const metrics = new Metrics();
-  const bodies = Math.max(MIN_BODIES, 2 * queue);
   let isStopping = false;
   const app = createApp(async () => pool, {
     name,
@@ -47,7 +46,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     maxPixels,
     maxImages,
     queue,
-    receiving: { bodies, ...options.receiving },
+    receiving: { bodies: BODIES, ...options.receiving },
     timeoutMs,
     parallel: pool.info.workers,
     metrics,
@@ -59,7 +58,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     ...(token === undefined ? {} : { token }),
     ...(options.allowUrl ? { fetchImage } : {}),
   });
-  const maxConnections = queue + bodies + IDLE_CONNECTIONS;
+  const maxConnections = queue + (options.receiving?.bodies ?? BODIES) + IDLE_CONNECTIONS;
   const listening = await listen(app, { host, port, timeoutMs, maxConnections });
   const { url } = listening;
   const { workers } = pool.info;
