@@ -2,8 +2,8 @@
 //   npm run build:ts && node bench/attacks/serve.mjs [SCENARIO...] [--main dist/cli/main.js] [--seconds 12] [--json]
 // Another process attacks. Meanwhile this one posts a good photo every 100 ms and asks for /healthz every 50 ms, each over a
 // connection of its own, and sends SIGTERM while the attack goes on. Columns: most images inside (slots), good photos answered with
-// 200, 503 and not at all, ms from the attack's begin to the first 200, worst ms of /healthz and its failures, peak memory,
-// ms from SIGTERM to the end, exit code.
+// 200, 503 and not at all, ms from the attack's begin to the first 200, worst ms of /healthz and its failures, the longest pause of
+// the service's main thread, peak memory, ms from SIGTERM to the end, exit code.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -99,6 +99,7 @@ async function measure(name) {
   const counts = { 200: 0, 503: 0, other: 0 };
   let first;
   let slots = 0;
+  let pause;
   let worst = 0;
   let failed = 0;
   const photos = async () => {
@@ -120,10 +121,10 @@ async function measure(name) {
   };
   const watch = async () => {
     while (isOn()) {
-      slots = Math.max(
-        slots,
-        Number(/images_inside (\d+)/.exec((await ask(port, '/metrics'))?.text)?.[1] ?? 0),
-      );
+      const text = (await ask(port, '/metrics'))?.text;
+      slots = Math.max(slots, Number(/images_inside (\d+)/.exec(text)?.[1] ?? 0));
+      const lag = Number(/^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text)?.[1] ?? 0);
+      pause = pause === undefined ? 0 : Math.max(pause, 1000 * lag); // the first counts from the start of the service
       await sleep(500);
     }
   };
@@ -142,6 +143,7 @@ async function measure(name) {
     'first 200, ms': first && Math.round(first),
     'healthz, worst ms': Math.round(worst),
     'healthz failed': failed,
+    'longest pause, ms': Math.round(pause ?? 0),
     'peak MB': Math.round(peak),
     'stop, ms': Math.round(stop),
     'exit code': code,

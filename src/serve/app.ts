@@ -10,11 +10,12 @@ import { refuseCodings } from './body.js';
 import { Deadline } from './deadline.js';
 import { eachOf } from './each-of.js';
 import { Gate } from './gate.js';
-import { type Asked, type Posted, readImages, topOf } from './images.js';
+import { type Asked, type Posted, readImages, readingImages, topOf } from './images.js';
 import { isLarge } from './large.js';
 import { openApi } from './openapi.js';
 import { Problem, problemOf, stopping } from './problem.js';
 import { Account, Receiving, type ReceivingLimits } from './receiving.js';
+import { inSlices } from './slices.js';
 import { PAGE, SCRIPT, STYLE } from './try-page.js';
 
 /** What answers: a `Pool` or a `Model`. */
@@ -267,11 +268,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   /** Long bodies one after the other, so that others are answered in between. */
   async function parsed(type: string, body: Uint8Array, signal: AbortSignal): Promise<Asked> {
     if (body.length < LONG_BODY) return readImages(type, body, maxImages);
-    return parsing.pass(signal, async () => {
-      const asked = readImages(type, body, maxImages);
-      await new Promise((resolve) => setTimeout(resolve));
-      return asked;
-    });
+    return parsing.pass(signal, () => inSlices(readingImages(type, body, maxImages)));
   }
 
   function fetched(url: URL, signal: AbortSignal, account: Account): Promise<Uint8Array> {

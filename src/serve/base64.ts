@@ -1,3 +1,5 @@
+import { SLICE, type Sliced } from './slices.js';
+
 const PAD = 64;
 const BLANK = 65;
 const NONE = 255;
@@ -22,17 +24,23 @@ const LETTER_U = 117;
  *
  * @returns undefined for other text
  */
-export function fromBase64(text: Uint8Array): Uint8Array | undefined {
+export function* fromBase64(text: Uint8Array): Sliced<Uint8Array | undefined> {
   const bytes = new Uint8Array(Math.ceil((text.length * 3) / 4));
   let bits = 0;
   let length = 0;
   let digits = 0;
   let pads = 0;
+  let slice = SLICE;
   for (let i = 0; i < text.length; i++) {
+    if (i >= slice) {
+      slice += SLICE;
+      yield;
+    }
     let letter = text[i]!;
     if (digits % 4 === 0 && pads === 0 && VALUES[letter]! < PAD) {
       // most of it
-      while (i + 4 <= text.length) {
+      const end = Math.min(text.length, slice + 4);
+      while (i + 4 <= end) {
         const a = VALUES[text[i]!]!;
         const b = VALUES[text[i + 1]!]!;
         const c = VALUES[text[i + 2]!]!;

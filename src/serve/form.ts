@@ -2,6 +2,7 @@ import { make, type PartInfo } from 'multipasta';
 import { shown } from '../checkpoint/shown.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';
 import { Problem } from './problem.js';
+import { SLICE, type Sliced } from './slices.js';
 
 /** One part of a form. */
 export interface Part {
@@ -20,7 +21,7 @@ export interface Part {
  * @returns undefined if there are more
  * @throws Problem 400 `FORM`
  */
-export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Part[] | undefined {
+export function* parseForm(type: HeaderValue, body: Uint8Array, most: number): Sliced<Part[] | undefined> {
   const boundary = type.parameters.get('boundary');
   if (boundary === undefined || !/^(?=.{1,70}$)[ !#-[\]-~]*[!#-[\]-~]$/.test(boundary)) {
     throw refused(
@@ -29,7 +30,7 @@ export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Pa
       boundary === undefined ? 'none' : shown(boundary),
     );
   }
-  const places = delimited(body, boundary, most);
+  const places = yield* delimited(body, boundary, most);
   if (places === undefined) return undefined;
   const names: Pick<Part, 'name' | 'filename'>[] = [];
   const parser = make({
@@ -49,8 +50,10 @@ export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Pa
   // the parser gets no more than heads: it would search and copy bodies
   const delimiter = new TextEncoder().encode(`\r\n--${boundary}`);
   const bodies: Uint8Array[] = [];
+  let read = 0;
   try {
     for (const { start, end } of places) {
+      if (++read % HEADS_EACH_SLICE === 0) yield;
       const part = body.subarray(start, end);
       const length = endOfHead(part);
       parser.write(delimiter);
@@ -75,6 +78,9 @@ const DASHES = new TextEncoder().encode('--');
 /** Where the parser gives up on headers: it takes 16 KiB of them. */
 const MAX_HEAD = 2 ** 14 + 10;
 
+/** They cost more than other bytes. */
+const HEADS_EACH_SLICE = 16;
+
 /** Where the body of a part begins. */
 function endOfHead(part: Uint8Array): number | undefined {
   const end = Math.min(part.length, MAX_HEAD) - 3;
@@ -96,14 +102,19 @@ const BAD_HEADERS = {
  *
  * @returns undefined if there are more than `most`
  */
-function delimited(
+function* delimited(
   body: Uint8Array,
   boundary: string,
   most: number,
-): { start: number; end: number }[] | undefined {
+): Sliced<{ start: number; end: number }[] | undefined> {
   const delimiter = new TextEncoder().encode(`--${boundary}`);
   const places: { start: number; end: number }[] = [];
-  for (let line = 0; line < body.length; line = nextDash(body, line)) {
+  let slice = SLICE;
+  for (let line = 0; line < body.length; line = nextDash(body, line, slice)) {
+    if (line >= slice) {
+      slice = line + SLICE;
+      yield;
+    }
     if (!startsWith(body, delimiter, line)) continue;
     const last = places.at(-1);
     if (last !== undefined) last.end = Math.max(last.start, line - 2);
@@ -123,12 +134,13 @@ function delimited(
 
 const DASH = 45;
 
-/** Where the next line starts that begins with a dash. A line ends with CR LF. */
-function nextDash(body: Uint8Array, from: number): number {
-  for (let i = from + 2; i < body.length; i++) {
+/** Where the next line starts that begins with a dash, or `end` if it comes first. A line ends with CR LF. */
+function nextDash(body: Uint8Array, from: number, end: number): number {
+  const last = Math.min(body.length, Math.max(end, from + 2));
+  for (let i = from + 2; i < last; i++) {
     if (body[i] === DASH && body[i - 1] === 10 && body[i - 2] === 13) return i;
   }
-  return body.length;
+  return last;
 }
 
 function startsWith(body: Uint8Array, text: Uint8Array, at: number): boolean {

@@ -5,6 +5,7 @@ import { parseForm } from './form.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';
 import { JsonText, readJsonDocument } from './json.js';
 import { Problem } from './problem.js';
+import { atOnce, type Sliced } from './slices.js';
 
 /** An image of a request: its bytes, or where they are to be fetched from. */
 export interface Posted {
@@ -35,6 +36,11 @@ const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form
  * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`, `TOO_MANY_IMAGES`
  */
 export function readImages(type: string, body: Uint8Array, maxImages: number): Asked {
+  return atOnce(readingImages(type, body, maxImages));
+}
+
+/** As `readImages`, in slices. */
+export function* readingImages(type: string, body: Uint8Array, maxImages: number): Sliced<Asked> {
   const kind = type.split(';', 1)[0]!.trim().toLowerCase();
   if (RAW.test(kind)) return { images: [{ source: body }], top: undefined };
   const parsed = parseHeaderValue(type);
@@ -43,7 +49,7 @@ export function readImages(type: string, body: Uint8Array, maxImages: number): A
   }
   const charset = parsed.parameters.get('charset') ?? 'utf-8';
   if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw notTaken('charset utf-8', shown(charset));
-  return kind === 'application/json' ? readJson(body, maxImages) : readForm(parsed, body, maxImages);
+  return yield* kind === 'application/json' ? readJson(body, maxImages) : readForm(parsed, body, maxImages);
 }
 
 function notTaken(expected: string, found: string): Problem {
@@ -58,8 +64,8 @@ export function topOf(value: unknown): number | undefined {
   throw new Problem(400, 'TOP', `top: expected an integer from 1 to ${MAX_TOP}, found ${shown(value)}`);
 }
 
-function readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Asked {
-  const parts = parseForm(type, body, maxImages + 1);
+function* readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Sliced<Asked> {
+  const parts = yield* parseForm(type, body, maxImages + 1);
   if (parts === undefined) throw tooMany(maxImages, 'more parts');
   const images: Posted[] = [];
   let top: number | undefined;
@@ -76,8 +82,8 @@ function readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Asked
   return { images: some(images, maxImages), top };
 }
 
-function readJson(body: Uint8Array, maxImages: number): Asked {
-  const read = readJsonDocument(body, 1024 + 16 * maxImages);
+function* readJson(body: Uint8Array, maxImages: number): Sliced<Asked> {
+  const read = yield* readJsonDocument(body, 1024 + 16 * maxImages);
   if (read === undefined) throw tooMany(maxImages, 'more');
   const { value: document, names } = read;
   if (
@@ -103,7 +109,11 @@ function readJson(body: Uint8Array, maxImages: number): Asked {
   if (top instanceof JsonText) {
     throw new Problem(400, 'TOP', `top: expected an integer, found ${shownJson(top)}`);
   }
-  const posted = some(images, maxImages).map((text, i) => ({ source: fromText(text, `images[${i}]`) }));
+  const posted: Posted[] = [];
+  for (const [i, text] of some(images, maxImages).entries()) {
+    posted.push({ source: yield* fromText(text, `images[${i}]`) });
+    yield;
+  }
   return { images: posted, top: topOf(top) };
 }
 
@@ -123,13 +133,13 @@ function tooMany(maxImages: number, found: string): Problem {
 }
 
 /** Base64, bare or in a `data:` URL, or an address. */
-function fromText(text: unknown, name: string): Uint8Array | URL {
+function* fromText(text: unknown, name: string): Sliced<Uint8Array | URL> {
   if (!(text instanceof JsonText)) {
     throw new Problem(400, 'IMAGES', `${name}: expected base64 or an address, found ${shownJson(text)}`);
   }
   const { raw } = text;
   const start = DATA_URL.exec(String.fromCharCode(...raw.subarray(0, 256)))?.[0].length ?? 0;
-  const bytes = fromBase64(raw.subarray(start));
+  const bytes = yield* fromBase64(raw.subarray(start));
   if (bytes !== undefined) return bytes;
   const decoded = String(text);
   if (/^https?:/i.test(decoded)) {

@@ -1,4 +1,5 @@
 import { Problem } from './problem.js';
+import { SLICE, type Sliced } from './slices.js';
 
 const QUOTE = 34;
 const BACKSLASH = 92;
@@ -42,19 +43,24 @@ export interface JsonDocument {
  * @returns undefined if there are more and they are a list
  * @throws Problem 400 `JSON`
  */
-export function readJsonDocument(bytes: Uint8Array, most: number): JsonDocument | undefined {
+export function* readJsonDocument(bytes: Uint8Array, most: number): Sliced<JsonDocument | undefined> {
   const texts: JsonText[] = [];
   let outside = '';
   for (let at = BYTE_ORDER_MARK.every((byte, i) => bytes[i] === byte) ? 3 : 0; at < bytes.length; ) {
     const byte = bytes[at]!;
     if (byte === QUOTE) {
-      const end = endOfText(bytes, at);
+      const end = yield* endOfText(bytes, at);
       outside += `"${texts.length}"`;
       texts.push(new JsonText(bytes.subarray(at, end)));
       at = end;
     } else if (isBlank(byte)) {
       outside += ' ';
-      while (isBlank(bytes[at])) at++;
+      for (let slice = at + SLICE; isBlank(bytes[at]); at++) {
+        if (at === slice) {
+          slice += SLICE;
+          yield;
+        }
+      }
     } else {
       outside += String.fromCharCode(byte);
       at++;
@@ -77,9 +83,13 @@ function isBlank(byte: number | undefined): boolean {
 }
 
 /** Behind the quote that ends a string. */
-function endOfText(bytes: Uint8Array, start: number): number {
+function* endOfText(bytes: Uint8Array, start: number): Sliced<number> {
   let at = start + 1;
-  while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
+  for (let slice = at + SLICE; at < bytes.length && bytes[at] !== QUOTE; slice += SLICE) {
+    const end = Math.min(bytes.length, slice);
+    while (at < end && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
+    if (at >= slice) yield;
+  }
   if (at < bytes.length) return at + 1;
   throw noJson();
 }
