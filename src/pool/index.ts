@@ -19,7 +19,7 @@ import { type Chosen, tierFor } from '../runtime/tier.js';
 import type { Seat, Task } from './messages.js';
 import { Seated } from './seated.js';
 
-/** That a worker has at a time: so it need not wait for the next. */
+/** That a worker has at a time, so that it need not wait for the next. One with a limit is alone: it would use up its neighbour's. */
 const IMAGES_EACH = 2;
 
 /** The longest that a timer waits. */
@@ -41,8 +41,8 @@ export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
 
 export interface PoolCallOptions extends Omit<ClassifyOptions, 'top' | 'imageMemory'> {
   /**
-   * Milliseconds for the image from when a worker begins with it; reading a path or a Blob may take as long again. Then its worker stops. One
-   * that decodes for a second more is terminated, and another takes its place. Default: no limit.
+   * Milliseconds for the image from when a worker begins with it, who then has no other; reading a path or a Blob may take as long again.
+   * Then its worker stops. One that decodes for a second more is terminated, and another takes its place. Default: no limit.
    */
   limitMs?: number;
 }
@@ -153,12 +153,17 @@ async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<
   throw failed.reason;
 }
 
+/** Someone who waits for a worker. */
+interface Waiting {
+  readonly places: number;
+  take(worker: Seated): void;
+}
+
 /** Workers with a model each over the same weights. Images wait for them in the order of the calls. */
 export class Pool {
   readonly info: PoolInfo;
   readonly #all: readonly Seated[];
-  /** Each takes a worker. */
-  readonly #waiting = new Set<(worker: Seated) => void>();
+  readonly #waiting = new Set<Waiting>();
   /** Of each call that has no answer yet. */
   readonly #calls = new Set<AbortController>();
   #isDisposed = false;
@@ -220,12 +225,13 @@ export class Pool {
     if (signal !== undefined) setMaxListeners(0, signal); // one for many calls is no leak
     signal?.addEventListener('abort', aborted);
     this.#calls.add(stop);
+    const places = limitMs === undefined ? 1 : IMAGES_EACH;
     try {
-      const worker = this.#free() ?? (await this.#turn(stop.signal));
+      const free = this.#waiting.size === 0 ? this.#free(places) : undefined;
+      const worker = free ?? (await this.#turn(places, stop.signal));
       const running = worker.run({ call, image, options }, stop, limitMs).finally(() => {
-        const [take] = this.#waiting;
-        if (take === undefined) worker.images--;
-        else take(worker);
+        worker.images -= places;
+        this.#serve();
       });
       return await Promise.race([running, rejectedBy(stop.signal)]);
     } finally {
@@ -234,26 +240,39 @@ export class Pool {
     }
   }
 
-  /** The worker with the fewest images, if it may have another. */
-  #free(): Seated | undefined {
+  /** The worker with the fewest images, if it has so many places. */
+  #free(places: number): Seated | undefined {
     const least = this.#all.reduce((a, b) => (b.images < a.images ? b : a));
-    if (least.images === IMAGES_EACH) return undefined;
-    least.images++;
+    if (least.images + places > IMAGES_EACH) return undefined;
+    least.images += places;
     return least;
   }
 
+  /** Workers for those who have waited longest, while there are any. */
+  #serve(): void {
+    for (const waiting of this.#waiting) {
+      const worker = this.#free(waiting.places);
+      if (worker === undefined) return;
+      waiting.take(worker);
+    }
+  }
+
   /** A worker, after those who have waited longer. */
-  #turn(stop: AbortSignal): Promise<Seated> {
+  #turn(places: number, stop: AbortSignal): Promise<Seated> {
     return new Promise((resolve, reject) => {
-      const take = (worker: Seated) => {
-        this.#waiting.delete(take);
-        resolve(worker);
+      const waiting: Waiting = {
+        places,
+        take: (worker) => {
+          this.#waiting.delete(waiting);
+          resolve(worker);
+        },
       };
       stop.addEventListener('abort', () => {
-        this.#waiting.delete(take);
+        this.#waiting.delete(waiting);
         reject(stop.reason);
+        this.#serve(); // the next may need fewer places
       });
-      this.#waiting.add(take);
+      this.#waiting.add(waiting);
     });
   }
 }

@@ -6,13 +6,16 @@ import { ImageError } from '../errors.js';
 import { sha256 } from '../platform/sha256.js';
 import type { Prediction } from '../predict.js';
 import { Admission } from './admission.js';
-import { readBody, refuseCodings } from './body.js';
+import { refuseCodings } from './body.js';
 import { Deadline } from './deadline.js';
 import { eachOf } from './each-of.js';
 import { Gate } from './gate.js';
-import { type Posted, readImages, topOf } from './images.js';
+import { type Asked, type Posted, readImages, readingImages, topOf } from './images.js';
+import { isLarge } from './large.js';
 import { openApi } from './openapi.js';
 import { Problem, problemOf, stopping } from './problem.js';
+import { Account, Receiving, type ReceivingLimits } from './receiving.js';
+import { inSlices } from './slices.js';
 import { PAGE, SCRIPT, STYLE } from './try-page.js';
 
 /** What answers: a `Pool` or a `Model`. */
@@ -37,22 +40,35 @@ export interface AppOptions {
   maxPixels?: number;
   /** Images in one request. Default 32. */
   maxImages?: number;
-  /** Images of all requests that are on their way in or wait; above it requests get 503 at once. Default 128. */
+  /** Images of all requests whose bodies are there, which wait or are computed; above it requests get 503 at once. Default 128. */
   queue?: number;
+  /** Bodies that are on their way in, and the bytes of all requests. They take no place in the queue. */
+  receiving?: ReceivingLimits;
   /** Milliseconds for a request: the body has to have come after half of them. Default 30,000. */
   timeoutMs?: number;
   /** Images that are computed at a time: as many as a pool has workers. Default 1. */
   parallel?: number;
   /** Without it no address is fetched on behalf of a client. */
-  fetchImage?: (url: URL, limits: { maxBytes: number; signal: AbortSignal }) => Promise<Uint8Array>;
+  fetchImage?: (url: URL, limits: FetchLimits) => Promise<Uint8Array>;
   /** What clients have to send as `Authorization: Bearer`, for everything but the health and the documents. Default: nothing. */
   token?: string;
   /** Told of every answer. */
   onAnswer?: (answer: Answer) => void;
-  /** Text in Prometheus' format, for `/metrics`; it is given how many images are inside. */
-  metrics?: { readonly contentType: string; text(inside: number): Promise<string> };
+  /** Text in Prometheus' format, for `/metrics`; it is given how many images are inside, and what is being received. */
+  metrics?: {
+    readonly contentType: string;
+    text(inside: number, receiving: { readonly bodies: number; readonly bytes: number }): Promise<string>;
+  };
   /** Whether the service is about to end: it takes no more. */
   isStopping?: () => boolean;
+}
+
+/** For what is fetched on behalf of a client. */
+export interface FetchLimits {
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+  /** To be told of bytes as they come; it throws where the service has no room for them. */
+  readonly take?: (bytes: number) => void;
 }
 
 /** One answer, for logs and metrics. */
@@ -98,9 +114,13 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   const { maxBytes = 10 * MIB, maxPixels = 50e6, maxImages = 32, queue = 128, timeoutMs = 30_000 } = options;
   const { parallel = 1, token, metrics, isStopping = () => false, onAnswer = () => {} } = options;
   const admission = new Admission(queue);
+  const receiving = new Receiving(options.receiving ?? {}, isStopping);
+  const parsing = new Gate(1);
   const gate = new Gate(parallel);
+  // so that one worker is left for others, where there are several
+  const largeGate = new Gate(Math.max(1, parallel - 1));
   const model = openedOnce(open);
-  const document = openApi({ maxBytes, maxImages, hasToken: token !== undefined });
+  const document = JSON.stringify(openApi({ maxBytes, maxImages, hasToken: token !== undefined }));
   const app = new Hono<Env>({ getPath: pathOf });
 
   app.use(async (c, next) => {
@@ -164,24 +184,31 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     app.use('/metrics', guard);
   }
 
-  app.post('/v1/classify', (c) => {
+  app.post('/v1/classify', async (c) => {
     if (isStopping()) throw stopping();
     refuseCodings(c.req.raw.headers);
-    return admission.enter(async (claim) => {
-      const deadline = new Deadline(timeoutMs, c.req.raw.signal);
-      try {
-        const start = performance.now();
-        const asked = topOf(onlyTop(c.req.queries()));
-        const body = await deadline.body((signal) => readBody(c.req.raw, maxBytes, signal));
-        const { images, top } = readImages(c.req.header('content-type') ?? '', body, maxImages);
-        claim(images.length - 1);
+    admission.check(1);
+    const deadline = new Deadline(timeoutMs, c.req.raw.signal);
+    const account = new Account(receiving);
+    try {
+      const start = performance.now();
+      const asked = topOf(onlyTop(c.req.queries()));
+      const body = await deadline.body((signal) => account.receive(c.req.raw, maxBytes, signal));
+      const { images, top } = await parsed(c.req.header('content-type') ?? '', body, deadline.signal);
+      return await admission.enter(images.length, async () => {
         const classifier = await model();
-        const settings = { top: top ?? asked ?? 5, maxPixels, limitMs: timeoutMs, signal: deadline.signal };
+        const settings = { top: top ?? asked ?? 5, maxPixels, signal: deadline.signal };
+        const compute = (bytes: Uint8Array) =>
+          gate.pass(deadline.signal, () =>
+            classifier.classify(bytes, { ...settings, limitMs: Math.max(1, deadline.left) }),
+          );
         const classify = async ({ name, source }: Posted): Promise<Result> => {
           const label = name === undefined ? {} : { name };
           try {
-            const bytes = source instanceof URL ? await fetched(source, deadline.signal) : source;
-            const predictions = await gate.pass(deadline.signal, () => classifier.classify(bytes, settings));
+            const bytes = source instanceof URL ? await fetched(source, deadline.signal, account) : source;
+            const predictions = await (isLarge(bytes)
+              ? largeGate.pass(deadline.signal, () => compute(bytes))
+              : compute(bytes));
             c.set('images', c.get('images') + 1);
             return { ...label, predictions };
           } catch (error) {
@@ -197,10 +224,11 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
           results,
           ms: Math.round(100 * (performance.now() - start)) / 100,
         });
-      } finally {
-        deadline.end();
-      }
-    });
+      });
+    } finally {
+      account.close();
+      deadline.end();
+    }
   });
 
   app.get('/v1/models', async (c) => {
@@ -221,9 +249,13 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   });
   app.get('/metrics', async (c) => {
     if (metrics === undefined) throw noPath();
-    return c.body(await metrics.text(admission.inside), 200, { 'content-type': metrics.contentType });
+    const text = await metrics.text(admission.inside, {
+      bodies: receiving.coming.size,
+      bytes: receiving.bytes,
+    });
+    return c.body(text, 200, { 'content-type': metrics.contentType });
   });
-  app.get('/openapi.json', (c) => c.json(document));
+  app.get('/openapi.json', (c) => c.body(document, 200, { 'content-type': 'application/json' }));
   app.get('/', (c) => c.html(PAGE, 200, { 'content-security-policy': POLICY }));
   app.get('/try.js', (c) => c.body(SCRIPT, 200, { 'content-type': 'text/javascript; charset=utf-8' }));
   app.get('/try.css', (c) => c.body(STYLE, 200, { 'content-type': 'text/css; charset=utf-8' }));
@@ -233,8 +265,16 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     return options.name ?? info.architecture.name;
   }
 
-  function fetched(url: URL, signal: AbortSignal): Promise<Uint8Array> {
-    if (options.fetchImage !== undefined) return options.fetchImage(url, { maxBytes, signal });
+  /** Long bodies one after the other, so that others are answered in between. */
+  async function parsed(type: string, body: Uint8Array, signal: AbortSignal): Promise<Asked> {
+    if (body.length < LONG_BODY) return readImages(type, body, maxImages);
+    return parsing.pass(signal, () => inSlices(readingImages(type, body, maxImages)));
+  }
+
+  function fetched(url: URL, signal: AbortSignal, account: Account): Promise<Uint8Array> {
+    if (options.fetchImage !== undefined) {
+      return options.fetchImage(url, { maxBytes, signal, take: (bytes) => account.take(bytes) });
+    }
     throw new Problem(
       403,
       'URL',
@@ -255,6 +295,9 @@ const ROUTES: ReadonlyMap<string, string> = new Map([
   ['/v1/models', 'GET, HEAD'],
   ['/v1/classify', 'POST'],
 ]);
+
+/** Bytes of a form or a document that take milliseconds to read. */
+const LONG_BODY = 2 ** 18;
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -1,10 +1,12 @@
 import { Problem } from './problem.js';
+import { bodySlow } from './receiving.js';
 
 /** The time that a request has, and whether its client is still there. */
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout>;
   readonly #client: AbortSignal;
+  readonly #end: number;
   readonly #gone = () =>
     this.#controller.abort(new Problem(400, 'GONE', 'client: expected it there, found it gone'));
 
@@ -13,6 +15,7 @@ export class Deadline {
     client: AbortSignal,
   ) {
     this.#client = client;
+    this.#end = performance.now() + ms;
     client.addEventListener('abort', this.#gone);
     const late = new Problem(503, 'TIMEOUT', `service: expected an answer within ${ms} ms, found none`, {
       'retry-after': '1',
@@ -24,16 +27,14 @@ export class Deadline {
     return this.#controller.signal;
   }
 
+  /** What is left of the time, ms. */
+  get left(): number {
+    return this.#end - performance.now();
+  }
+
   /** What `read` gives in half of the time. */
   async body<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const slow = new Problem(
-      408,
-      'BODY_SLOW',
-      `body: expected it within ${this.ms / 2} ms, found a part of it`,
-      {
-        connection: 'close',
-      },
-    );
+    const slow = bodySlow(`it within ${this.ms / 2} ms`);
     const timer = setTimeout(() => this.#controller.abort(slow), this.ms / 2);
     try {
       return await read(this.signal);

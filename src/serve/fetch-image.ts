@@ -1,10 +1,20 @@
-import { lookup } from 'node:dns';
+import { lookup } from 'node:dns/promises';
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FetchLimits } from './app.js';
+import { Gate } from './gate.js';
+import { Pace } from './pace.js';
 import { Problem } from './problem.js';
 
 const MAX_REDIRECTS = 3;
+
+/** Fetches without an answer fail after a multiple of this, so that their time tells little of why. */
+const REFUSAL_MS = 500;
+
+/** Names that are looked up at a time: each takes one of the four threads of the process for as long as its server likes. */
+const lookups = new Gate(2);
 
 /** Addresses that are not for the public: of this machine, of its networks, and of what stands for others (RFC 6890 and its registries). */
 const PRIVATE = new BlockList();
@@ -50,25 +60,36 @@ export function isPublic(address: string): boolean {
   }
 }
 
-interface Limits {
-  readonly maxBytes: number;
-  readonly signal: AbortSignal;
-}
-
 /**
  * The bytes at an address that a client names. Whatever the name resolves to is checked, and the connection goes to the very address that
- * was; redirections are followed in the same way.
+ * was; redirections are followed in the same way. A name that does not exist, one of a private network, and a server that does not answer are
+ * one refusal: a client shall not map a network by our answers.
  *
- * @throws Problem 403 `URL_PRIVATE`, 422 `URL_ANSWER`, `URL_TOO_LARGE`; the reason of `signal`
+ * @throws Problem 403 `URL_PRIVATE` for a private address in numbers, 422 `URL_ANSWER`, `URL_TOO_LARGE`; what `take` throws; the reason of
+ *   `signal`
  */
-export async function fetchImage(
-  url: URL,
-  { maxBytes, signal }: Limits,
-  isAllowed = isPublic,
-): Promise<Uint8Array> {
+export async function fetchImage(url: URL, limits: FetchLimits, isAllowed = isPublic): Promise<Uint8Array> {
+  const start = performance.now();
+  if (isIP(bare(url)) !== 0 && !isAllowed(bare(url))) {
+    throw new Problem(403, 'URL_PRIVATE', 'url: expected a public address, found one that is not');
+  }
+  try {
+    return await follow(url, limits, isAllowed);
+  } catch (error) {
+    if (error !== NO_ANSWER) throw error;
+    await sleep(REFUSAL_MS - ((performance.now() - start) % REFUSAL_MS));
+    limits.signal.throwIfAborted();
+    throw unanswered('no answer');
+  }
+}
+
+/** Of an address that is private, and of one where nobody is. */
+const NO_ANSWER = new Error('no answer');
+
+async function follow(url: URL, limits: FetchLimits, isAllowed: typeof isPublic): Promise<Uint8Array> {
   let at = url;
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-    const answer = await request(at, signal, isAllowed);
+    const answer = await request(at, limits.signal, isAllowed);
     const { statusCode = 0, headers } = answer;
     if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined) {
       answer.destroy();
@@ -79,9 +100,13 @@ export async function fetchImage(
       answer.destroy();
       throw unanswered(`status ${statusCode}`);
     }
-    return collect(answer, maxBytes, signal);
+    return collect(answer, limits);
   }
   throw unanswered(`more than ${MAX_REDIRECTS} redirections`);
+}
+
+function bare({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
 }
 
 function redirected(location: string, from: URL): URL {
@@ -91,53 +116,55 @@ function redirected(location: string, from: URL): URL {
 }
 
 function request(url: URL, signal: AbortSignal, isAllowed: typeof isPublic): Promise<IncomingMessage> {
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(host) !== 0 && !isAllowed(host)) throw isPrivate();
+  if (isIP(bare(url)) !== 0 && !isAllowed(bare(url))) throw NO_ANSWER;
   const get = url.protocol === 'https:' ? httpsGet : httpGet;
   return new Promise((resolve, reject) => {
-    const asking = get(url, { lookup: checkedLookup(isAllowed), signal, agent: false }, resolve);
-    asking.on('error', (error) => {
-      if (signal.aborted) reject(signal.reason);
-      else reject(error instanceof Problem ? error : unanswered('no answer'));
-    });
-    asking.on('close', () => reject(unanswered('no answer'))); // what switches to another protocol ends without an error
+    const asking = get(url, { lookup: checkedLookup(isAllowed, signal), signal, agent: false }, resolve);
+    asking.on('error', () => reject(signal.aborted ? signal.reason : NO_ANSWER));
+    asking.on('close', () => reject(NO_ANSWER)); // what switches to another protocol ends without an error
   });
 }
 
 /** `dns.lookup`, all of whose answers have to be allowed. */
-function checkedLookup(isAllowed: typeof isPublic): LookupFunction {
+function checkedLookup(isAllowed: typeof isPublic, signal: AbortSignal): LookupFunction {
   return (host, options, callback) => {
-    lookup(host, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) callback(error, '', 4);
-      else if (!addresses.every(({ address }) => isAllowed(address))) callback(isPrivate() as never, '', 4);
-      else if (options.all) callback(null, addresses);
-      else callback(null, addresses[0]!.address, addresses[0]!.family);
-    });
+    lookups
+      .pass(signal, () => lookup(host, { ...options, all: true }))
+      .then((addresses) => {
+        if (!addresses.every(({ address }) => isAllowed(address))) throw NO_ANSWER;
+        if (options.all) callback(null, addresses);
+        else callback(null, addresses[0]!.address, addresses[0]!.family);
+      })
+      .catch((error) => callback(error, '', 4));
   };
 }
 
-async function collect(answer: IncomingMessage, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+async function collect(
+  answer: IncomingMessage,
+  { maxBytes, signal, take }: FetchLimits,
+): Promise<Uint8Array> {
   const parts: Buffer[] = [];
   let length = 0;
+  const pace = new Pace();
+  const timer = setInterval(() => performance.now() < pace.end || answer.destroy(), 1000);
   try {
     for await (const part of answer as AsyncIterable<Buffer>) {
+      pace.add(part.length);
       length += part.length;
       if (length > maxBytes)
         throw new Problem(422, 'URL_TOO_LARGE', `url: expected at most ${maxBytes} bytes, found more`);
+      take?.(part.length);
       parts.push(part);
     }
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw error instanceof Problem ? error : unanswered('a part of its body');
+  } finally {
+    clearInterval(timer);
   }
   return Buffer.concat(parts);
 }
 
-function isPrivate(): Problem {
-  return new Problem(403, 'URL_PRIVATE', 'url: expected a public address, found one that is not');
-}
-
-/** Says no more than whether there is an image: a client shall not map a network by our answers. */
 function unanswered(found: string): Problem {
   return new Problem(422, 'URL_ANSWER', `url: expected an image, found ${found}`);
 }

@@ -1,8 +1,8 @@
 import { make, type PartInfo } from 'multipasta';
 import { shown } from '../checkpoint/shown.js';
-import { joined } from '../platform/joined.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';
 import { Problem } from './problem.js';
+import { SLICE, type Sliced } from './slices.js';
 
 /** One part of a form. */
 export interface Part {
@@ -21,7 +21,7 @@ export interface Part {
  * @returns undefined if there are more
  * @throws Problem 400 `FORM`
  */
-export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Part[] | undefined {
+export function* parseForm(type: HeaderValue, body: Uint8Array, most: number): Sliced<Part[] | undefined> {
   const boundary = type.parameters.get('boundary');
   if (boundary === undefined || !/^(?=.{1,70}$)[ !#-[\]-~]*[!#-[\]-~]$/.test(boundary)) {
     throw refused(
@@ -30,25 +30,16 @@ export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Pa
       boundary === undefined ? 'none' : shown(boundary),
     );
   }
-  const message = framed(body, boundary, most);
-  if (message === undefined) return undefined;
-  const parts: Part[] = [];
+  const places = yield* delimited(body, boundary, most);
+  if (places === undefined) return undefined;
+  const names: Pick<Part, 'name' | 'filename'>[] = [];
   const parser = make({
     headers: { 'content-type': `multipart/form-data; boundary="${boundary}"` },
     isFile: () => true,
     onField() {},
     onFile(info) {
-      const named = nameOf(info);
-      const chunks: Uint8Array[] = [];
-      let length = 0;
-      return (chunk) => {
-        if (chunk === null) {
-          parts.push({ ...named, bytes: chunks.length === 1 ? chunks[0]! : joined(chunks, length) });
-        } else {
-          chunks.push(chunk);
-          length += chunk.length;
-        }
-      };
+      names.push(nameOf(info));
+      return () => {};
     },
     onError(error) {
       const found = error._tag === 'BadHeaders' ? BAD_HEADERS[error.error.reason] : 'none with a name';
@@ -56,15 +47,47 @@ export function parseForm(type: HeaderValue, body: Uint8Array, most: number): Pa
     },
     onDone() {},
   });
+  // the parser gets no more than heads: it would search and copy bodies
+  const delimiter = new TextEncoder().encode(`\r\n--${boundary}`);
+  const bodies: Uint8Array[] = [];
+  let read = 0;
   try {
-    parser.write(message.bytes);
+    for (const { start, end } of places) {
+      if (++read % HEADS_EACH_SLICE === 0) yield;
+      const part = body.subarray(start, end);
+      const length = endOfHead(part);
+      parser.write(delimiter);
+      parser.write(CR_LF);
+      parser.write(part.subarray(0, length ?? MAX_HEAD));
+      if (length !== undefined) bodies.push(part.subarray(length));
+    }
+    parser.write(delimiter);
+    parser.write(DASHES);
   } catch (error) {
     throw error instanceof URIError ? refused('part', EXTENDED, 'other escapes') : error;
   }
-  if (parts.length !== message.parts) {
+  if (names.length !== places.length || bodies.length !== places.length) {
     throw refused('part', 'headers, a blank line and a body', 'one without them');
   }
-  return parts;
+  return names.map((named, i) => ({ ...named, bytes: bodies[i]! }));
+}
+
+const CR_LF = new TextEncoder().encode('\r\n');
+const DASHES = new TextEncoder().encode('--');
+
+/** Where the parser gives up on headers: it takes 16 KiB of them. */
+const MAX_HEAD = 2 ** 14 + 10;
+
+/** They cost more than other bytes. */
+const HEADS_EACH_SLICE = 16;
+
+/** Where the body of a part begins. */
+function endOfHead(part: Uint8Array): number | undefined {
+  const end = Math.min(part.length, MAX_HEAD) - 3;
+  for (let i = 0; i < end; i++) {
+    if (part[i] === 13 && part[i + 1] === 10 && part[i + 2] === 13 && part[i + 3] === 10) return i + 4;
+  }
+  return undefined;
 }
 
 const BAD_HEADERS = {
@@ -75,26 +98,32 @@ const BAD_HEADERS = {
 } as const;
 
 /**
- * The body from its first delimiter to its last. Each must be a line of its own: the parser accepts anything after a delimiter.
+ * Where the parts are, without their delimiters. Each of these must be a line of its own: the parser accepts anything after a delimiter.
  *
- * @returns undefined if there are more than `most` parts
+ * @returns undefined if there are more than `most`
  */
-function framed(
+function* delimited(
   body: Uint8Array,
   boundary: string,
   most: number,
-): { bytes: Uint8Array; parts: number } | undefined {
+): Sliced<{ start: number; end: number }[] | undefined> {
   const delimiter = new TextEncoder().encode(`--${boundary}`);
-  let parts = 0;
-  let first: number | undefined;
-  for (let line = 0; line !== NONE; line = nextLine(body, line)) {
-    if (body[line] !== DASH || !delimiter.every((byte, i) => body[line + i] === byte)) continue;
-    first ??= line;
+  const places: { start: number; end: number }[] = [];
+  let slice = SLICE;
+  for (let line = 0; line < body.length; line = nextDash(body, line, slice)) {
+    if (line >= slice) {
+      slice = line + SLICE;
+      yield;
+    }
+    if (!startsWith(body, delimiter, line)) continue;
+    const last = places.at(-1);
+    if (last !== undefined) last.end = Math.max(last.start, line - 2);
     const end = line + delimiter.length;
     const rest = String.fromCharCode(...body.subarray(end, end + 80));
-    if (/^--[ \t]*(\r\n|$)/.test(rest)) return { bytes: body.subarray(first, end + 2), parts };
+    if (/^--[ \t]*(\r\n|$)/.test(rest)) return places;
     if (!rest.startsWith('\r\n')) break;
-    if (++parts > most) return undefined;
+    if (places.length === most) return undefined;
+    places.push({ start: end + 2, end: body.length });
   }
   throw refused(
     'body',
@@ -104,15 +133,19 @@ function framed(
 }
 
 const DASH = 45;
-const NONE = -1;
 
-/** Start of the next line: after CR LF, the only line end of a form. */
-function nextLine(body: Uint8Array, from: number): number {
-  for (let at = from; ; ) {
-    at = body.indexOf(10, at) + 1;
-    if (at === 0) return NONE;
-    if (body[at - 2] === 13) return at;
+/** Where the next line starts that begins with a dash, or `end` if it comes first. A line ends with CR LF. */
+function nextDash(body: Uint8Array, from: number, end: number): number {
+  const last = Math.min(body.length, Math.max(end, from + 2));
+  for (let i = from + 2; i < last; i++) {
+    if (body[i] === DASH && body[i - 1] === 10 && body[i - 2] === 13) return i;
   }
+  return last;
+}
+
+function startsWith(body: Uint8Array, text: Uint8Array, at: number): boolean {
+  for (let i = 0; i < text.length; i++) if (body[at + i] !== text[i]) return false;
+  return true;
 }
 
 /** The name of a part. @throws Problem 400 `FORM` for an encoded or nested part, and for two names */

@@ -4,8 +4,9 @@ export interface HeaderValue {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
+// a bare value begins behind its blanks: else a long run of them would be divided in all ways
 const PARAMETER =
-  /;[ \t]*(?:([!#$%&'*+.^\w`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^";]*)))?(?=;|$)/y;
+  /;[ \t]*(?:([!#$%&'*+.^\w`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^";\s][^";]*)?))?(?=;|$)/y;
 
 /**
  * Reads `value; name=token; name="quoted"`. Unquoted values may contain spaces, as some clients send them.

@@ -1,8 +1,11 @@
 import { shown } from '../checkpoint/shown.js';
 import { shownSource } from '../platform/address.js';
+import { fromBase64 } from './base64.js';
 import { parseForm } from './form.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';
+import { JsonText, readJsonDocument } from './json.js';
 import { Problem } from './problem.js';
+import { atOnce, type Sliced } from './slices.js';
 
 /** An image of a request: its bytes, or where they are to be fetched from. */
 export interface Posted {
@@ -33,6 +36,11 @@ const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form
  * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`, `TOO_MANY_IMAGES`
  */
 export function readImages(type: string, body: Uint8Array, maxImages: number): Asked {
+  return atOnce(readingImages(type, body, maxImages));
+}
+
+/** As `readImages`, in slices. */
+export function* readingImages(type: string, body: Uint8Array, maxImages: number): Sliced<Asked> {
   const kind = type.split(';', 1)[0]!.trim().toLowerCase();
   if (RAW.test(kind)) return { images: [{ source: body }], top: undefined };
   const parsed = parseHeaderValue(type);
@@ -41,7 +49,7 @@ export function readImages(type: string, body: Uint8Array, maxImages: number): A
   }
   const charset = parsed.parameters.get('charset') ?? 'utf-8';
   if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw notTaken('charset utf-8', shown(charset));
-  return kind === 'application/json' ? readJson(body, maxImages) : readForm(parsed, body, maxImages);
+  return yield* kind === 'application/json' ? readJson(body, maxImages) : readForm(parsed, body, maxImages);
 }
 
 function notTaken(expected: string, found: string): Problem {
@@ -56,8 +64,8 @@ export function topOf(value: unknown): number | undefined {
   throw new Problem(400, 'TOP', `top: expected an integer from 1 to ${MAX_TOP}, found ${shown(value)}`);
 }
 
-function readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Asked {
-  const parts = parseForm(type, body, maxImages + 1);
+function* readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Sliced<Asked> {
+  const parts = yield* parseForm(type, body, maxImages + 1);
   if (parts === undefined) throw tooMany(maxImages, 'more parts');
   const images: Posted[] = [];
   let top: number | undefined;
@@ -74,35 +82,44 @@ function readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Asked
   return { images: some(images, maxImages), top };
 }
 
-function readJson(body: Uint8Array, maxImages: number): Asked {
-  const { text, value: document } = parse(body);
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+function* readJson(body: Uint8Array, maxImages: number): Sliced<Asked> {
+  const read = yield* readJsonDocument(body, 1024 + 16 * maxImages);
+  if (read === undefined) throw tooMany(maxImages, 'more');
+  const { value: document, names } = read;
+  if (
+    typeof document !== 'object' ||
+    document === null ||
+    Array.isArray(document) ||
+    document instanceof JsonText
+  ) {
     throw new Problem(400, 'JSON', 'body: expected an object { images, top }, found another value');
   }
-  const { images, top } = document as Record<string, unknown>;
-  const other = Object.keys(document).find((key) => key !== 'images' && key !== 'top');
+  const members = Object.entries(document).map(([i, value]) => [String(names.get(i)), value] as const);
+  const other = members.find(([name]) => name !== 'images' && name !== 'top');
   if (other !== undefined) {
-    throw new Problem(400, 'JSON', `body: expected the members images and top, found ${shown(other)}`);
+    throw new Problem(400, 'JSON', `body: expected the members images and top, found ${shown(other[0])}`);
   }
-  if (!Array.isArray(images))
-    throw new Problem(400, 'IMAGES', `images: expected a list, found ${shown(images)}`);
-  if (typeof top === 'string') throw new Problem(400, 'TOP', `top: expected an integer, found ${shown(top)}`);
-  const posted = some(images, maxImages).map((text, i) => ({ source: fromText(text, `images[${i}]`) }));
-  // JSON.parse silently keeps the last of repeated members; in this flat document a quote before a colon ends a name
-  if (text.match(/(?<!\\)"\s*:/g)!.length !== Object.keys(document).length) {
+  const { images, top } = Object.fromEntries(members) as Record<string, unknown>;
+  if (members.length > Number(images !== undefined) + Number(top !== undefined)) {
     throw new Problem(400, 'JSON', 'body: expected each member once, found one twice');
+  }
+  if (!Array.isArray(images)) {
+    throw new Problem(400, 'IMAGES', `images: expected a list, found ${shownJson(images)}`);
+  }
+  if (top instanceof JsonText) {
+    throw new Problem(400, 'TOP', `top: expected an integer, found ${shownJson(top)}`);
+  }
+  const posted: Posted[] = [];
+  for (const [i, text] of some(images, maxImages).entries()) {
+    posted.push({ source: yield* fromText(text, `images[${i}]`) });
+    yield;
   }
   return { images: posted, top: topOf(top) };
 }
 
-/** @throws Problem 400 `JSON` */
-function parse(body: Uint8Array): { text: string; value: unknown } {
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(body);
-    return { text, value: JSON.parse(text) };
-  } catch {
-    throw new Problem(400, 'JSON', 'body: expected JSON in UTF-8, found other bytes');
-  }
+function shownJson(value: unknown): string {
+  const text = (one: unknown) => (one instanceof JsonText ? String(one) : one);
+  return shown(Array.isArray(value) ? value.slice(0, 5).map(text) : text(value));
 }
 
 function some<T>(images: T[], maxImages: number): T[] {
@@ -116,18 +133,28 @@ function tooMany(maxImages: number, found: string): Problem {
 }
 
 /** Base64, bare or in a `data:` URL, or an address. */
-function fromText(text: unknown, name: string): Uint8Array | URL {
-  if (typeof text !== 'string') {
-    throw new Problem(400, 'IMAGES', `${name}: expected base64 or an address, found ${shown(text)}`);
+function* fromText(text: unknown, name: string): Sliced<Uint8Array | URL> {
+  if (!(text instanceof JsonText)) {
+    throw new Problem(400, 'IMAGES', `${name}: expected base64 or an address, found ${shownJson(text)}`);
   }
-  if (/^https?:/i.test(text)) return address(text, name);
-  const base64 = text.replace(/^data:[\w.+/-]*;base64,/, '');
-  try {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  } catch {
-    throw new Problem(400, 'BASE64', `${name}: expected base64, found ${shown(text)}`);
+  const { raw } = text;
+  const start = DATA_URL.exec(String.fromCharCode(...raw.subarray(0, 256)))?.[0].length ?? 0;
+  const bytes = yield* fromBase64(raw.subarray(start));
+  if (bytes !== undefined) return bytes;
+  const decoded = String(text);
+  if (/^https?:/i.test(decoded)) {
+    if (raw.length <= MAX_ADDRESS) return address(decoded, name);
+    const message = `${name}: expected an address of at most ${MAX_ADDRESS} bytes, found ${raw.length}`;
+    throw new Problem(400, 'URL', message);
   }
+  throw new Problem(400, 'BASE64', `${name}: expected base64, found ${shown(decoded)}`);
 }
+
+/** How a `data:` URL begins, in JSON. */
+const DATA_URL = /^data:[\w.+/\\-]*;base64,/;
+
+/** Bytes of an address: longer ones take long to read, and no server takes them. */
+const MAX_ADDRESS = 8192;
 
 function address(text: string, name: string): URL {
   try {

@@ -4,4 +4,6 @@ export {
   type Classifier,
   type ClassifierOptions,
   createApp,
+  type FetchLimits,
 } from './app.js';
+export type { ReceivingLimits } from './receiving.js';

@@ -9,6 +9,8 @@ export class Metrics implements NonNullable<AppOptions['metrics']> {
   readonly #images: Counter;
 
   readonly #inside: Gauge;
+  readonly #bodies: Gauge;
+  readonly #bytes: Gauge;
 
   constructor() {
     const registers = [this.#registry];
@@ -34,7 +36,17 @@ export class Metrics implements NonNullable<AppOptions['metrics']> {
     });
     this.#inside = new Gauge({
       name: 'fqvit_images_inside',
-      help: 'Images on their way in, waiting or computed',
+      help: 'Images that wait or are computed',
+      registers,
+    });
+    this.#bodies = new Gauge({
+      name: 'fqvit_bodies_receiving',
+      help: 'Bodies that are on their way in',
+      registers,
+    });
+    this.#bytes = new Gauge({
+      name: 'fqvit_bytes_inside',
+      help: 'Bytes of bodies, from their arrival to the answer',
       registers,
     });
   }
@@ -43,8 +55,10 @@ export class Metrics implements NonNullable<AppOptions['metrics']> {
     return this.#registry.contentType;
   }
 
-  text(inside: number): Promise<string> {
+  text(inside: number, { bodies, bytes }: { bodies: number; bytes: number }): Promise<string> {
     this.#inside.set(inside);
+    this.#bodies.set(bodies);
+    this.#bytes.set(bytes);
     return this.#registry.metrics();
   }
 

@@ -1,24 +1,26 @@
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { getRequestListener, RequestError } from '@hono/node-server';
+import { getRequestListener, type HttpBindings, RequestError } from '@hono/node-server';
 import { RuntimeError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
+import { Connections } from './connections.js';
 import { Problem, problemOf } from './problem.js';
+import { putTogether } from './small-chunks.js';
 
 export interface ListenOptions {
   readonly port: number;
   readonly host: string;
   /** Of a request, milliseconds: connections that take longer to send one are cut, as are those that do not take their answer. */
   readonly timeoutMs: number;
-  /** Connections at a time; others are cut. */
+  /** Connections at a time: the next takes the place of one without work. */
   readonly maxConnections: number;
 }
 
 /** A service that listens. */
 export interface Listening {
   readonly url: string;
-  /** Takes no more requests, waits for those that are there, at most so long, and ends. */
+  /** Takes no more requests, waits for those that are there as a whole, at most so long, and ends. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -31,6 +33,22 @@ export async function listen(
   app: { fetch(request: Request): Response | Promise<Response> },
   { port, host, timeoutMs, maxConnections }: ListenOptions,
 ): Promise<Listening> {
+  const connections = new Connections(maxConnections);
+  const fetch = async (request: Request, bindings: unknown) => {
+    const { incoming, outgoing } = bindings as HttpBindings;
+    const response = await app.fetch(request);
+    // the rest of the body would have to be read before the next request
+    if (!incoming.complete) (outgoing as ServerResponse).shouldKeepAlive = false;
+    return response;
+  };
+  const answer = connections.inTurn(
+    // HTTP/1.0 has no Host, and nothing here depends on its name
+    withHost(getRequestListener(fetch, { errorHandler, hostname: 'localhost' })),
+  );
+  const listener: RequestListener = (request, response) => {
+    if (request.headers['transfer-encoding'] !== undefined) putTogether(request);
+    answer(request, response);
+  };
   const server = createServer(
     {
       requestTimeout: timeoutMs,
@@ -38,11 +56,17 @@ export async function listen(
       connectionsCheckingInterval: 1000,
       requireHostHeader: false, // Node's refusal is not a problem document
     },
-    // HTTP/1.0 has no Host, and nothing here depends on its name
-    limited(withHost(getRequestListener(app.fetch, { errorHandler, hostname: 'localhost' }))),
+    listener,
   );
-  server.on('clientError', refuse);
-  server.maxConnections = maxConnections;
+  server.on('checkContinue', (request, response) => {
+    continueWithBody(request, response);
+    listener(request, response);
+  });
+  server.on('connection', (socket) => connections.add(socket));
+  server.on('clientError', (error, socket) => {
+    if (connections.isLingering(socket as Socket)) return;
+    if (refuse(error, socket)) connections.linger(socket as Socket);
+  });
   // of silence: an answer that nobody takes has no other end
   server.timeout = Math.min(2 * timeoutMs, MAX_TIMER_MS);
   await new Promise<void>((resolve, reject) => {
@@ -57,7 +81,7 @@ export async function listen(
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`,
     async stop(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
+      connections.stop();
       const timer = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
       clearTimeout(timer);
@@ -74,19 +98,34 @@ function errorHandler(error: unknown): Response {
   return problem.toResponse();
 }
 
-/** What is no HTTP, too long for it or too slow, which Node's parser finds: the connection ends. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+/** A client that waits for "100 Continue" gets it when its body is read: a refusal comes without it, and without the body. */
+const continueWithBody: RequestListener = (request, response) => {
+  const read = request._read;
+  request._read = (size) => {
+    request._read = read;
+    if (!response.headersSent) response.writeContinue();
+    request._read(size);
+  };
+};
+
+/**
+ * Answers what is no HTTP, too long for it or too slow, which Node's parser finds.
+ *
+ * @returns whether there is an answer
+ */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): boolean {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
-    return;
+    return false;
   }
   const [status, found] = PARSER_FAULTS[error.code ?? ''] ?? [400, 'other bytes'];
   const problem = new Problem(status, 'REQUEST', `request: expected one of HTTP/1.1, found ${found}`);
   const { title, type, document } = problem;
   const body = JSON.stringify(document);
-  socket.end(
+  socket.write(
     `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
   );
+  return true;
 }
 
 const PARSER_FAULTS: Readonly<Record<string, readonly [status: number, found: string]>> = {
@@ -110,20 +149,3 @@ function withHost(answer: RequestListener): RequestListener {
 
 /** The longest that a timer waits. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** Requests of a connection that wait for their answers. */
-const MOST_PIPELINED = 100;
-
-/** Cuts a connection that asks and asks: requests of a few bytes, read thousands at a time, would be answers of thousands. */
-function limited(answer: RequestListener): RequestListener {
-  const waiting = new WeakMap<Socket, number>();
-  return (request, response) => {
-    const { socket } = request;
-    if (socket.destroyed) return;
-    const count = (waiting.get(socket) ?? 0) + 1;
-    waiting.set(socket, count);
-    response.once('close', () => waiting.set(socket, waiting.get(socket)! - 1));
-    if (count > MOST_PIPELINED) socket.destroy();
-    else answer(request, response);
-  };
-}

@@ -9,6 +9,7 @@ import { type Listening, type ListenOptions, listen } from './node.js';
 
 export interface ServiceOptions
   extends Required<Pick<AppOptions, 'name' | 'maxBytes' | 'maxPixels' | 'maxImages' | 'queue' | 'timeoutMs'>>,
+    Pick<AppOptions, 'receiving'>,
     Pick<ListenOptions, 'host' | 'port'> {
   readonly token: string | undefined;
   readonly allowUrl: boolean;
@@ -16,8 +17,11 @@ export interface ServiceOptions
   readonly memory: MemoryShares;
 }
 
-/** Idle connections of clients that keep theirs beside those that wait. */
+/** Idle connections of clients that keep theirs beside those that send or wait. */
 const IDLE_CONNECTIONS = 1000;
+
+/** Bodies on their way in: a silent one costs no more than its connection. */
+const BODIES = 1024;
 
 /** A running `fqvit serve`. */
 export interface Service extends Pick<Listening, 'url'> {
@@ -42,6 +46,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     maxPixels,
     maxImages,
     queue,
+    receiving: { bodies: BODIES, ...options.receiving },
     timeoutMs,
     parallel: pool.info.workers,
     metrics,
@@ -53,7 +58,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     ...(token === undefined ? {} : { token }),
     ...(options.allowUrl ? { fetchImage } : {}),
   });
-  const maxConnections = queue + IDLE_CONNECTIONS;
+  const maxConnections = queue + (options.receiving?.bodies ?? BODIES) + IDLE_CONNECTIONS;
   const listening = await listen(app, { host, port, timeoutMs, maxConnections });
   const { url } = listening;
   const { workers } = pool.info;

@@ -44,6 +44,9 @@ const signal = AbortSignal.timeout(20_000);
 const limits = { maxBytes: 1000, signal };
 const everything = () => true;
 
+/** What tells nothing of a network. */
+const NO_ANSWER = { status: 422, code: 'URL_ANSWER', message: 'url: expected an image, found no answer' };
+
 describe('from a server', () => {
   let close = () => {};
   afterEach(() => close());
@@ -67,7 +70,6 @@ describe('from a server', () => {
     ['one in brackets', 'http://[::1]', {}],
     ['a number', 'http://2130706433', {}],
     ['hexadecimal', 'http://0x7f.1', {}],
-    ['a name of this machine', 'http://localhost', {}],
   ])('%s is never asked', async (_, host) => {
     let asked = 0;
     const { port } = await from((_request, response) => {
@@ -81,6 +83,24 @@ describe('from a server', () => {
     expect(asked).toBe(0);
   });
 
+  test('a name of this machine is never asked, and is one that nobody has', async () => {
+    let asked = 0;
+    const { port } = await from((_request, response) => {
+      asked++;
+      response.end('secret');
+    });
+    const refusals = [`http://localhost:${port}/`, 'http://nowhere.invalid/'].map(async (address) => {
+      const start = performance.now();
+      const error = await fetchImage(new URL(address), limits).catch((error: unknown) => error);
+      return { error, ms: performance.now() - start };
+    });
+    for (const { error, ms } of await Promise.all(refusals)) {
+      expect(error).toMatchObject(NO_ANSWER);
+      expect(ms).toBeGreaterThan(490);
+    }
+    expect(asked).toBe(0);
+  });
+
   test('nor behind a redirection', async () => {
     const paths: string[] = [];
     const url = await from((request, response) => {
@@ -88,10 +108,7 @@ describe('from a server', () => {
       response.writeHead(302, { location: 'http://127.0.0.2:9/' }).end();
     });
     const isAllowed = (address: string) => address === url.hostname;
-    await expect(fetchImage(url, limits, isAllowed)).rejects.toMatchObject({
-      status: 403,
-      code: 'URL_PRIVATE',
-    });
+    await expect(fetchImage(url, limits, isAllowed)).rejects.toMatchObject(NO_ANSWER);
     expect(paths).toEqual(['/']);
   });
 
@@ -145,9 +162,15 @@ describe('from a server', () => {
   });
 });
 
-test('a name that nobody has', async () => {
-  await expect(fetchImage(new URL('http://nowhere.invalid/'), limits)).rejects.toMatchObject({
-    status: 422,
-    code: 'URL_ANSWER',
-  });
+test('the bytes are counted as they come, and end where there is no room for them', async () => {
+  const { url, close } = await serve((_, response) => response.end('x'.repeat(500)));
+  let bytes = 0;
+  const take = (more: number) => {
+    bytes += more;
+    if (bytes > 600) throw new Error('no room');
+  };
+  await fetchImage(new URL(url), { ...limits, take }, everything);
+  expect(bytes).toBe(500);
+  await expect(fetchImage(new URL(url), { ...limits, take }, everything)).rejects.toThrow();
+  close();
 });
