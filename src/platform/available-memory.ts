@@ -2,9 +2,20 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path/posix';
 
+/** Bytes that a machine is taken to have where the process may not ask: Deno without --allow-sys. */
+const ASSUMED_BYTES = 4 * 2 ** 30;
+
 /** Bytes that this process may use: the least of the machine's memory and the limits of its container, those around it included. */
 export function availableMemory(read: (path: string) => string | undefined = textOf): number {
-  return Math.min(totalmem(), ...cgroupLimits(read));
+  return Math.min(machineMemory(), ...cgroupLimits(read));
+}
+
+function machineMemory(): number {
+  try {
+    return totalmem();
+  } catch {
+    return ASSUMED_BYTES;
+  }
 }
 
 /** The limits of Linux's control groups, of both versions, from the group of this process up to the root that it sees. */
