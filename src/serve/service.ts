@@ -9,7 +9,6 @@ import { type Listening, type ListenOptions, listen } from './node.js';
 
 export interface ServiceOptions
   extends Required<Pick<AppOptions, 'name' | 'maxBytes' | 'maxPixels' | 'maxImages' | 'queue' | 'timeoutMs'>>,
-    Pick<AppOptions, 'receiving'>,
     Pick<ListenOptions, 'host' | 'port'> {
   readonly token: string | undefined;
   readonly allowUrl: boolean;
@@ -46,7 +45,8 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     maxPixels,
     maxImages,
     queue,
-    receiving: { bodies: BODIES, ...options.receiving },
+    // in a small container one of the largest still fits
+    receiving: { bodies: BODIES, bytes: Math.max(options.memory.bodies, maxBytes) },
     timeoutMs,
     parallel: pool.info.workers,
     metrics,
@@ -58,7 +58,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     ...(token === undefined ? {} : { token }),
     ...(options.allowUrl ? { fetchImage } : {}),
   });
-  const maxConnections = queue + (options.receiving?.bodies ?? BODIES) + IDLE_CONNECTIONS;
+  const maxConnections = queue + BODIES + IDLE_CONNECTIONS;
   const listening = await listen(app, { host, port, timeoutMs, maxConnections });
   const { url } = listening;
   const { workers } = pool.info;

@@ -30,7 +30,7 @@ export default describeCommand({
       type: 'string',
       valueHint: 'N',
       default: '128',
-      description: 'Images in transfer or waiting; above it the answer is 503 at once',
+      description: 'Images that wait or are computed; above it the answer is 503 at once',
     },
     'max-body': { type: 'string', valueHint: 'BYTES', default: '10485760', description: 'Largest body' },
     'max-pixels': { type: 'string', valueHint: 'N', default: '50000000', description: 'Largest image' },
