@@ -364,11 +364,11 @@ describe('refusals', () => {
     expect(message).toContain('already an integer checkpoint');
   });
 
-  test('what the integer checkpoint could not hold, before an image is read', async () => {
+  test('a crop that asks for too large a picture, before an image is read', async () => {
     const untouched = new Proxy({}, { has: () => expect(true).toBe(false) as never }) as ImageSource;
     const run = quantize(float, [untouched], { cropPct: 0.001, file: 'a.safetensors' });
-    expect(await refusal(run, CheckpointError, 'MODEL_DESCRIPTION')).toBe(
-      'a.safetensors: model.preprocessing.cropPct: expected a number from 0.01 to 1, found 0.001',
+    expect(await refusal(run, UsageError, 'MODEL_OPTION')).toContain(
+      'expected a number from 0.01 to 1, found 0.001',
     );
   });
 
