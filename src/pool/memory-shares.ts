@@ -6,8 +6,8 @@ const MIB = 2 ** 20;
 const PROCESS_BYTES = 128 * MIB;
 /** A thread: its engine, decoders that are kept, an image that is small enough not to be counted, and garbage. */
 const WORKER_BYTES = 96 * MIB;
-/** Without so much no photo gets in. */
-const LEAST_BYTES = 64 * MIB;
+/** Without so much, bodies of 10 MiB and images of 20 megapixels would not get in. */
+const LEAST_BYTES = 104 * MIB;
 
 /** Of what is left, for images that are being decoded. */
 const IMAGES_PART = 0.6;

@@ -15,7 +15,7 @@ const { Seated } = (await import(new URL('../../dist/pool/seated.js', import.met
 };
 
 /** A task that takes some 10 ms, and one that a limit of 1 ms stops. */
-const [task, slow] = [900, 1500].map(
+const [task, slow] = [900, 4000].map(
   (side): Task => ({
     call: 'codes',
     image: { width: side, height: side, data: new Uint8Array(side * side * 3) },
