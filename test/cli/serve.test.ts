@@ -249,7 +249,7 @@ test.each(['', ' ', 'ö'])('the token %j from the environment is refused', async
 
 test('a connection that asks thousands of times at once, or does not take its answer, is cut', async () => {
   const { url, child, ended } = await started([
-    ...['--timeout', '500', '--log-level', 'silent'],
+    ...['--timeout', '1000', '--log-level', 'silent'],
     ...['--max-images', '600', '--queue', '601'],
   ]);
   const asking = connect(Number(new URL(url).port));
@@ -270,7 +270,7 @@ test('a connection that asks thousands of times at once, or does not take its an
     `POST /v1/classify HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`,
   );
   silent.write(body);
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await new Promise((resolve) => setTimeout(resolve, 6000));
   silent.resume();
   await once(silent, 'close');
   expect(silent.bytesRead).toBeGreaterThan(1e5); // it was an answer with the names
