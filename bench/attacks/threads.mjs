@@ -62,20 +62,24 @@ const CASES = {
 
 const megabytes = () =>
   Math.round(Number(/VmRSS:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024);
-/** After a moment for threads that have just ended. */
-async function count() {
-  await pause(300);
-  return [readdirSync('/proc/self/fd').length, readdirSync('/proc/self/task').length, megabytes()];
+const count = () => [readdirSync('/proc/self/fd').length, readdirSync('/proc/self/task').length, megabytes()];
+/** A thread that has said its last word needs a moment to end, and one that is terminated a second. */
+async function settled(expected) {
+  for (let waited = 0; waited < 2000 && count().some((value, i) => value > expected[i]); waited += 100) {
+    await pause(100);
+  }
+  return count();
 }
 
 const rows = [];
 for (const [name, round] of Object.entries(CASES)) {
   if (!name.startsWith(option('only', ''))) continue;
   for (let i = 0; i < ROUNDS / 10; i++) await round();
-  const before = await count();
+  await pause(100);
+  const before = count();
   const times = [];
   for (let i = 0; i < ROUNDS; i++) times.push(await round());
-  const after = await count();
+  const after = await settled([before[0], before[1], Number.POSITIVE_INFINITY]);
   const [descriptors, threads, resident] = before.map((value, i) => [value, after[i]]);
   rows.push({ name, descriptors, threads, resident, median: median(times), longest: Math.max(...times) });
 }

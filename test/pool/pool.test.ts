@@ -1,10 +1,11 @@
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { load } from '../../src/index.js';
 import type { createPool as createSourcePool, Pool } from '../../src/pool/index.js';
 import { Random } from '../assembly/support.js';
+import { describeWith } from '../support/runtimes.js';
 import { tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 // Workers run built files: so does the pool that starts them.
@@ -70,6 +71,11 @@ describe('a pool of two workers', () => {
     expect(answers[0]).toMatchObject([{ label: 'cat' }, {}, {}, {}, {}]);
     for (const one of answers) expect(one).toEqual(answers[0]);
     expect(Buffer.compare(bytes, before)).toBe(0);
+  });
+
+  test('names the file of a damaged image', async () => {
+    const file = new File([new Uint8Array(50)], 'cat.jpg');
+    await expect(pool.classify(file)).rejects.toThrow(/^cat\.jpg: /);
   });
 
   test('refuses a damaged image and goes on', async () => {
@@ -198,10 +204,15 @@ test('images wait in the order of the calls', async () => {
 
 test('what is disposed answers nobody', async () => {
   const pool = await createPool(tinyIntegerFile(), { workers: 1 });
+  let isGone = false;
   const calls = Promise.allSettled([1, 2, 3].map((seed) => pool.codes(picture(seed, 1500))));
-  await pool.dispose();
+  const ended = pool.dispose().then(() => {
+    isGone = true;
+  });
   const reason = expect.objectContaining({ name: 'UsageError', code: 'DISPOSED' });
   expect(await calls).toEqual(Array(3).fill({ status: 'rejected', reason }));
+  expect(isGone).toBe(false);
+  await ended;
   await expect(pool.codes(picture(4))).rejects.toEqual(reason);
 });
 
@@ -215,12 +226,14 @@ test.each([
 });
 
 /** What a process says that makes a pool and then does this. */
-function inProcess(lines: string) {
-  const script = `
+const inProcess = (lines: string) =>
+  scriptIn(`
     import { createPool } from ${JSON.stringify(INDEX.href)};
     const pool = await createPool('deit_cifar10', { workers: 2 });
     const photo = ${JSON.stringify(photo)};
-    ${lines}`;
+    ${lines}`);
+
+function scriptIn(script: string) {
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',
     timeout: 30_000,
@@ -241,4 +254,44 @@ test('a pool that is disposed of while an answer is on its way keeps the process
     await pool.dispose();
     console.log(await answer);`;
   expect(inProcess(lines)).toEqual(['DISPOSED\n', '', 0]);
+});
+
+test('a worker that runs out of memory fails its image, or the start, and nothing else', () => {
+  const script = `
+    import threads from 'node:worker_threads';
+    import { syncBuiltinESMExports } from 'node:module';
+    const { Worker } = threads;
+    let maxOldGenerationSizeMb = 16;
+    threads.Worker = class extends Worker {
+      constructor(script, options) {
+        super(script, { ...options, resourceLimits: { maxOldGenerationSizeMb, maxYoungGenerationSizeMb: 1 } });
+      }
+    };
+    syncBuiltinESMExports();
+    const { createPool } = await import(${JSON.stringify(INDEX.href)});
+    const image = { width: 40, height: 40, data: new Uint8Array(4800) };
+    const large = Array.from({ length: 1e6 }, (_, i) => ({ i }));
+    const pool = await createPool('deit_cifar10', { workers: 1 });
+    const calls = [pool.codes(image, { large }), pool.codes(image)];
+    for (const { reason, value } of await Promise.allSettled(calls)) console.log(reason?.code ?? value.length);
+    await pool.dispose();
+    maxOldGenerationSizeMb = 2;
+    await createPool('deit_cifar10', { workers: 2 }).catch(({ name, code }) => console.log(name, code));`;
+  expect(scriptIn(script)).toEqual(['POOL\n10\nRuntimeError POOL\n', '', 0]);
+});
+
+describeWith('pools that are disposed of while their workers decode', ['/proc/self/fd'], () => {
+  test('leave no descriptor and no thread after 200 rounds', () => {
+    const attack = fileURLToPath(new URL('../../bench/attacks/threads.mjs', import.meta.url));
+    const options = ['--only', 'pool, photos', '--rounds', '200', '--json'];
+    const { rows } = JSON.parse(
+      execFileSync(process.execPath, [attack, ...options], { encoding: 'utf8' }),
+    ) as {
+      rows: { descriptors: [number, number]; threads: [number, number] }[];
+    };
+    expect(rows).toHaveLength(1);
+    for (const [before, after] of [rows[0]!.descriptors, rows[0]!.threads]) {
+      expect(after - before).toBeLessThanOrEqual(4);
+    }
+  });
 });

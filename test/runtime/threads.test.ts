@@ -94,7 +94,7 @@ test('a process that does not dispose its model ends all the same', () => {
 });
 
 describe('a pass of two threads that takes long', () => {
-  const file = tinyIntegerFile({ grid: 32, patchSize: 1, dim: 64, mlpDim: 64, heads: 8, depth: 12 });
+  const file = tinyIntegerFile({ grid: 32, patchSize: 1, dim: 64, mlpDim: 64, heads: 8, depth: 48 });
   const image = (seed: number) => ({ width: 32, height: 32, data: randomPixels(32 * 32 * 3, seed) });
   let one: Model;
   let two: Model;
