@@ -107,7 +107,7 @@ describe('where all connections are taken, the next gets the place of', () => {
     const [deaf, busy] = [opened(server), opened(server, post('/wait', 'Content-Length: 0'))];
     deaf!.socket.pause();
     deaf!.socket.write('GET /long HTTP/1.1\r\nHost: a\r\n\r\n');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     expect(await good(server)).toBe(true);
     expect(busy!.socket.destroyed).toBe(false);
     deaf!.socket.resume();
@@ -118,7 +118,7 @@ describe('where all connections are taken, the next gets the place of', () => {
   test('none that waits for an answer', async () => {
     const server = await started({ maxConnections: 2 });
     const taken = [1, 2].map(() => opened(server, post('/wait', 'Content-Length: 0')));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     await expect(good(server)).rejects.toThrow();
     expect(taken.map(({ socket }) => socket.destroyed)).toEqual([false, false]);
   });
@@ -198,7 +198,7 @@ test('a stop waits for nobody but those who sent a whole request', async () => {
   const deaf = opened(server);
   deaf.socket.pause();
   deaf.socket.write('GET /long HTTP/1.1\r\nHost: a\r\n\r\n');
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await new Promise((resolve) => setTimeout(resolve, 500));
   const start = performance.now();
   await server.stop(20_000);
   expect(performance.now() - start).toBeLessThan(5000);
@@ -208,7 +208,7 @@ test('a stop waits for nobody but those who sent a whole request', async () => {
 test('a stop waits for a request that is there as a whole, as long as it may', async () => {
   const server = await started();
   const waits = opened(server, post('/wait', 'Content-Length: 0'));
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, 500));
   let hasStopped = false;
   const stopped = server.stop(1500).then(() => {
     hasStopped = true;
