@@ -4,14 +4,14 @@
 // and the fifth of them; then its parts are compared with those of the undisturbed run, byte by byte.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { crc32, deflateSync } from 'node:zlib';
-import { json, machine, option } from './support.mjs';
+import { writePictures } from './png.mjs';
+import { json, machine, option, random } from './support.mjs';
 
 const MAIN = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 const WORKERS = 3;
@@ -24,7 +24,7 @@ const env = { ...process.env, REDIS_URL: `redis://127.0.0.1:${port}` };
 let redis = await startRedis();
 const rows = [];
 try {
-  writePictures();
+  writePictures(folder, images, () => 128 + 127 * random());
   const undisturbed = await run('undisturbed', 0);
   for (let i = 1; i <= Number(option('runs', 3)); i++) {
     const disturbed = await run(`disturbed ${i}`, kills);
@@ -91,28 +91,4 @@ async function freePort() {
   const { port: free } = server.address();
   server.close();
   return String(free);
-}
-
-/** Of 32×32 pixels, each another. */
-function writePictures() {
-  mkdirSync(join(folder, 'pictures'));
-  let state = 1;
-  for (let i = 0; i < images; i++) {
-    const rows = Uint8Array.from({ length: 32 * (1 + 3 * 32) }, (_, at) => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return at % 97 === 0 ? 0 : state >>> 24;
-    });
-    const header = Buffer.from([0, 0, 0, 32, 0, 0, 0, 32, 8, 2, 0, 0, 0]);
-    const chunks = [chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', new Uint8Array())];
-    const signature = Buffer.from('89504e470d0a1a0a', 'hex');
-    writeFileSync(join(folder, 'pictures', `${i}.png`), Buffer.concat([signature, ...chunks]));
-  }
-}
-
-function chunk(type, data) {
-  const body = Buffer.concat([Buffer.from(type), data]);
-  const ends = Buffer.alloc(8);
-  ends.writeUInt32BE(data.length, 0);
-  ends.writeUInt32BE(crc32(body), 4);
-  return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
 }

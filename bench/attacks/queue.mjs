@@ -17,8 +17,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { crc32, deflateSync } from 'node:zlib';
 import { Redis } from 'ioredis';
+import { writePictures } from '../png.mjs';
 import { json, list, machine, option } from '../support.mjs';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -36,7 +36,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fqvit-queue-'));
 const rows = [];
 let state = Number(option('seed', 1));
 let servers = 0;
-writePictures();
+writePictures(folder, PICTURES, () => random(256));
 try {
   for (const name of list('only', Object.keys(ATTACKS).join(','))) await ATTACKS[name]();
 } finally {
@@ -447,31 +447,4 @@ async function until(isSo, ms = PATIENCE_MS) {
 function random(end) {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return (end * state) / 2 ** 32;
-}
-
-function writePictures() {
-  mkdirSync(join(folder, 'pictures'));
-  for (let i = 0; i < PICTURES; i++) {
-    const pixels = Uint8Array.from({ length: 32 * (1 + 3 * 32) }, (_, at) =>
-      at % 97 === 0 ? 0 : random(256),
-    );
-    const header = Buffer.from([0, 0, 0, 32, 0, 0, 0, 32, 8, 2, 0, 0, 0]);
-    const chunks = [
-      chunk('IHDR', header),
-      chunk('IDAT', deflateSync(pixels)),
-      chunk('IEND', new Uint8Array()),
-    ];
-    writeFileSync(
-      join(folder, 'pictures', `${i}.png`),
-      Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), ...chunks]),
-    );
-  }
-}
-
-function chunk(type, data) {
-  const body = Buffer.concat([Buffer.from(type), data]);
-  const ends = Buffer.alloc(8);
-  ends.writeUInt32BE(data.length, 0);
-  ends.writeUInt32BE(crc32(body), 4);
-  return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)]);
 }

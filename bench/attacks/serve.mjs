@@ -11,7 +11,8 @@ import { Agent, get, request } from 'node:http';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { crc32, deflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
+import { pngFile } from '../png.mjs';
 import { json, machine, option } from '../support.mjs';
 
 const MB = 2 ** 20;
@@ -258,21 +259,5 @@ function bodies() {
 
 /** A black PNG: some kilobytes that take long to decode. */
 function picture(side) {
-  const chunk = (type, data) => {
-    const body = Buffer.concat([Buffer.from(type), data]);
-    const frame = Buffer.alloc(8);
-    frame.writeUInt32BE(data.length);
-    frame.writeUInt32BE(crc32(body), 4);
-    return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
-  };
-  const ihdr = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 0, 0]);
-  ihdr.writeUInt32BE(side);
-  ihdr.writeUInt32BE(side, 4);
-  const rows = Buffer.alloc((1 + side * 3) * side);
-  return Buffer.concat([
-    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
-    chunk('IHDR', ihdr),
-    chunk('IDAT', deflateSync(rows)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
+  return pngFile(side, side, deflateSync(Buffer.alloc((1 + side * 3) * side)));
 }

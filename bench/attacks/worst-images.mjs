@@ -1,6 +1,6 @@
 // Images that are small as files and cost a decoder the most memory, by format and coding. All are valid and of one colour.
 import { createDeflate, inflateSync } from 'node:zlib';
-import { crc32 } from '../../dist/image/crc32.js';
+import { pngFile } from '../png.mjs';
 
 const marker = (code, payload) => Buffer.from([0xff, code, ...be16(payload.length + 2), ...payload]);
 const be16 = (value) => [value >> 8, value & 255];
@@ -124,24 +124,7 @@ export async function png(width, height, colourType, bitDepth, interlaced) {
   }
   deflate.end();
   await ended;
-  const chunk = (type, payload) => {
-    const body = Buffer.concat([Buffer.from(type), payload]);
-    return Buffer.concat([
-      Buffer.from(be32(payload.length)),
-      body,
-      Buffer.from(be32(crc32(body, 0, body.length))),
-    ]);
-  };
-  return Buffer.concat([
-    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
-    chunk(
-      'IHDR',
-      Buffer.from([...be32(width), ...be32(height), bitDepth, colourType, 0, 0, interlaced ? 1 : 0]),
-    ),
-    ...(colourType === 3 ? [chunk('PLTE', Buffer.alloc(768))] : []),
-    chunk('IDAT', Buffer.concat(parts)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
+  return pngFile(width, height, Buffer.concat(parts), { bitDepth, colourType, interlaced });
 }
 
 /** Bits of VP8L, least significant first. */

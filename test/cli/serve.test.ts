@@ -208,9 +208,11 @@ describe('a service', () => {
 
 test('SIGTERM: requests that are there are answered, others refused, and the process ends with 0', async () => {
   const { url, child, ended, logs } = await started();
-  const slow = slowPhoto(3000);
+  const slow = slowPhoto(6500);
   const inside = [1, 2, 3].map(() => post(url, slow));
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  for (let metrics = '', tries = 0; !metrics.includes('fqvit_images_inside 3') && tries < 100; tries++) {
+    metrics = await (await fetch(`${url}/metrics`)).text();
+  }
   child.kill('SIGTERM');
   for (const one of inside) {
     const { status, headers } = await one;

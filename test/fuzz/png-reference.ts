@@ -3,7 +3,7 @@
 import { crc32, inflateSync } from 'node:zlib';
 
 /** The passes of Adam7: first column and row, steps. */
-const ADAM7 = [
+export const ADAM7 = [
   [0, 0, 8, 8],
   [4, 0, 8, 8],
   [0, 4, 4, 8],
@@ -13,7 +13,7 @@ const ADAM7 = [
   [0, 1, 1, 2],
 ] as const;
 
-const SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
+export const SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 export interface ReferencePicture {
   readonly width: number;

@@ -2,14 +2,7 @@ import { describe, expect, jest, test } from '@jest/globals';
 import { ImageError, load, RuntimeError } from '../../src/index.js';
 import { type Answer, type AppOptions, type Classifier, createApp } from '../../src/serve/index.js';
 import { tinyIntegerFile } from '../support/tiny-integer.js';
-
-const info = {
-  architecture: { name: 'vit_tiny', imageSize: 8, classes: 2 } as Classifier['info']['architecture'],
-  labels: ['cat', 'dog'],
-  output: 'softmax',
-  bytes: 1234,
-  tier: 'simd',
-} as const;
+import { info } from './info.js';
 
 /** Takes the letter c for a cat, d for a dog, w for one that takes long; anything else is no photo. */
 function fake(classify?: Classifier['classify']): Classifier {

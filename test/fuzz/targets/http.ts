@@ -2,18 +2,11 @@
 
 import { ImageError } from '../../../src/errors.js';
 import { type Classifier, createApp } from '../../../src/serve/index.js';
+import { info } from '../../serve/info.js';
 import { multipartCases } from '../../serve/multipart-cases.js';
 import type { Dice } from '../dice.js';
 import { encoded, joined, jsonText, mutatedBytes, mutatedJson, mutatedText, oddText } from '../mutate.js';
 import { expectThat, type Target } from '../target.js';
-
-const info = {
-  architecture: { name: 'vit_tiny', imageSize: 8, classes: 2 } as Classifier['info']['architecture'],
-  labels: ['cat', 'dog'],
-  output: 'softmax',
-  bytes: 1234,
-  tier: 'simd',
-} as const;
 
 const classifier: Classifier = {
   info,

@@ -8,14 +8,12 @@ import { mutatedBytes } from '../mutate.js';
 import { expectThat, FILE, same } from '../target.js';
 
 export const IMAGE_CODES = [
-  ...[
-    'IMAGE_DAMAGED',
-    'IMAGE_EMPTY',
-    'IMAGE_FORMAT',
-    'IMAGE_TOO_LARGE',
-    'IMAGE_TRUNCATED',
-    'IMAGE_UNSUPPORTED',
-  ],
+  'IMAGE_DAMAGED',
+  'IMAGE_EMPTY',
+  'IMAGE_FORMAT',
+  'IMAGE_TOO_LARGE',
+  'IMAGE_TRUNCATED',
+  'IMAGE_UNSUPPORTED',
 ];
 
 export const IMAGE_PLACE = new RegExp(`^${FILE}: `);
@@ -45,6 +43,18 @@ export async function checkImage(input: Uint8Array): Promise<RgbImage> {
   expectThat(same(again.data, stored.data) && again.width === stored.width, 'other pixels the second time');
   expectThat(same(input, before), 'the input was changed');
   return stored;
+}
+
+/** As `checkImage`, of a picture whose header announces these sides, where it can be read. */
+export async function checkSides(
+  input: Uint8Array,
+  announced: readonly number[] | undefined,
+): Promise<undefined> {
+  const { width, height } = await checkImage(input);
+  expectThat(
+    announced === undefined || (announced[0] === width && announced[1] === height),
+    `${width}×${height} pixels, the header says ${announced?.join('×')}`,
+  );
 }
 
 /** Throws unless known pictures still have the pixels that they had first. */

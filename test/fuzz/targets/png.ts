@@ -5,7 +5,7 @@ import { deflateSync } from 'node:zlib';
 import { crc32 } from '../../../src/image/crc32.js';
 import type { Dice } from '../dice.js';
 import { encoded, joined, mutatedBytes } from '../mutate.js';
-import { referencePng } from '../png-reference.js';
+import { ADAM7, referencePng, SAMPLES } from '../png-reference.js';
 import { expectThat, Fault, same, type Target } from '../target.js';
 import {
   checkImage,
@@ -69,21 +69,11 @@ function drawn(dice: Dice): Chunk[] {
   const [colour, depth] = dice.pick(KINDS);
   const [width, height] = [dice.between(1, 20), dice.between(1, 20)];
   const isInterlaced = dice.chance(0.5);
-  const samples = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }[colour]!;
-  const passes = isInterlaced
-    ? [
-        [0, 0, 8, 8],
-        [4, 0, 8, 8],
-        [0, 4, 4, 8],
-        [2, 0, 4, 4],
-        [0, 2, 2, 4],
-        [1, 0, 2, 2],
-        [0, 1, 1, 2],
-      ]
-    : [[0, 0, 1, 1]];
+  const samples = SAMPLES[colour]!;
+  const passes = isInterlaced ? ADAM7 : ([[0, 0, 1, 1]] as const);
   const rows = passes.flatMap(([x, y, dx, dy]) => {
-    const columns = Math.max(0, Math.ceil((width - x!) / dx!));
-    const count = columns === 0 ? 0 : Math.max(0, Math.ceil((height - y!) / dy!));
+    const columns = Math.max(0, Math.ceil((width - x) / dx));
+    const count = columns === 0 ? 0 : Math.max(0, Math.ceil((height - y) / dy));
     return Array.from({ length: count }, () =>
       joined(
         Uint8Array.of(dice.chance(0.02) ? dice.below(256) : dice.below(5)),
