@@ -1,6 +1,6 @@
 /**
- * The float module: what calibration and the float baseline need. It is separate from the integer modules, so that
- * someone who only classifies never downloads it.
+ * The float module: what calibration and the float baseline need. It is separate from the integer
+ * modules, so that someone who only classifies never downloads it.
  */
 export { add, addRepeated, addWindows, gelu, geluQuick, geluTanh, meanRows } from './float/elementwise';
 export { gemm, gemmScratchBytes } from './float/gemm';

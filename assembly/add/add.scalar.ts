@@ -1,11 +1,12 @@
 /**
- * Addition of two code tensors into power-of-two-factor codes (residuals, position embedding), the oracle.
+ * Addition of two code tensors into power-of-two-factor codes (residuals, position embedding), the
+ * oracle.
  *
  *   out[r,c] = saturate(((a - z_a)·ma[c] + (b - z_b)·mb[c] + 2^(shift-1) >> shift) + z_out)
  *
- * ma[c] = s_a·2^α_a[c] / (s_out·2^α_out[c]), mb[c] = s_b / (s_out·2^α_out[c]), both i32 in Q(shift). a, b, out: u8 [rows, C],
- * C a multiple of 8. add_windows: a and out are maps [side², C], b the rows of `lines` lines of them
- * from `first` on in window order (window.ts).
+ * ma[c] = s_a·2^α_a[c] / (s_out·2^α_out[c]), mb[c] = s_b / (s_out·2^α_out[c]), both i32 in
+ * Q(shift). a, b, out: u8 [rows, C], C a multiple of 8. add_windows: a and out are maps [side², C],
+ * b the rows of `lines` lines of them from `first` on in window order (window.ts).
  * Range: the quantiser picks shift so that 255·(|ma| + |mb|) + 2^(shift-1) < 2^31.
  */
 import { saturate } from '../common/requantize.scalar';

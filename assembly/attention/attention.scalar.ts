@@ -1,18 +1,29 @@
 /**
  * The two products of attention, the oracle.
  *
- *   scores:  out[i,j] = saturate(requantize(Σ_t (q[i,t] - z)·(k[j,t] - z), multiplier) + z_out)       multiplier holds d^-½
+ *   scores:  out[i,j] = saturate(requantize(Σ_t (q[i,t] - z)·(k[j,t] - z), multiplier) + z_out)
  *   context: out[i,t] = saturate(requantize(Σ_j P(p[i,j])·(v[j,t] - z), multiplier) + z_out)
  *
- * q: u8 codes [rows, d], k, v: [tokens, d], inside the qkv tensor, row stride ld bytes. p: attention codes [rows, tokens], row
- * stride ldp. rows: as many as are wanted, up to tokens. high: the largest code of a context, 255 or 127. d is a multiple of 8;
- * the row stride ldo of the scores is at least tokens rounded up to 8, and the columns from tokens to there are unspecified.
- * P(code) = -2^(15-code), 0 for codes above 15 (log2 codes, "LIS": attention·V is a sum of shifted V; the sign makes code 0 fit i16, and the multiplier is negative to undo it), or P(code) = code (uniform 8-bit codes), or
- *   P(code) = -2^(15-code/8), 0 for codes above 127 (eighths), as (m·-2^(15-k) + 2^14) >> 15 with k = code >> 3 and
- *   m = min(2^15-1, round(2^(15-f/8))), f = code & 7: what one rounding multiplication of i16 gives.
- * Ranges: |Σ| of scores <= 255²·d < 2^31 for d <= 33025. Of context: log2 codes stand for ratios rounded by at most
- * 1.5, so Σ 2^(15-code) < 1.6·2^15 and |Σ| < 2^23.7; uniform codes: <= 255²·tokens < 2^31 for 33025 tokens; eighths: ratios
- * are rounded by 2^(1/16), so Σ|P| < 1.1·2^15 + tokens / 2 and |Σ| < 2^23.3.
+ * The multiplier of the scores holds d^-½.
+ *
+ * q: u8 codes [rows, d]; k, v: [tokens, d]; all inside the qkv tensor, row stride ld bytes.
+ * p: attention codes [rows, tokens], row stride ldp. rows: 1 to tokens. d: a multiple of 8.
+ * out: scores [rows, tokens], row stride ldo at least tokens rounded up to 8; the columns from
+ * tokens to there are unspecified. context [rows, d]. high: the largest code of a context, 255 or
+ * 127.
+ *
+ * P(code) depends on the kind of code:
+ *   log2 (LIS)  -2^(15-code), 0 above 15: attention·V is a sum of shifted V. The sign makes code 0
+ *               fit i16, and a negative multiplier undoes it.
+ *   uniform     code
+ *   eighths     -2^(15-code/8), 0 above 127, as (m·-2^(15-k) + 2^14) >> 15 with k = code >> 3,
+ *               m = min(2^15-1, round(2^(15-f/8))), f = code & 7: one rounding multiplication of
+ *               i16 gives the same.
+ *
+ * Ranges: |Σ| of scores <= 255²·d < 2^31 for d <= 33025. Of context: log2 codes stand for ratios
+ * rounded by at most 1.5, so Σ 2^(15-code) < 1.6·2^15 and |Σ| < 2^23.7; uniform codes give
+ * <= 255²·tokens < 2^31 for 33025 tokens; eighths are ratios rounded by 2^(1/16), so
+ * Σ|P| < 1.1·2^15 + tokens / 2 and |Σ| < 2^23.3.
  */
 import { requantize, saturate } from '../common/requantize.scalar';
 import { Codes } from './codes';

@@ -1,13 +1,14 @@
 /**
- * The two products of attention as i16 dot products (the equations and ranges: attention.scalar.ts; the loop:
- * gemm.simd.ts). Kᵀ and V are packed into i16 panels per head.
+ * The two products of attention as i16 dot products (the equations and ranges:
+ * attention.scalar.ts; the loop: gemm.simd.ts). Kᵀ and V are packed into i16 panels per head.
  *
- * Tokens are padded to 8: reads of up to 7 rows behind k and v must stay inside memory; what they hold does not matter,
- * since columns of `scores` from `tokens` on are never read and attention codes from `tokens` on are codes for 0, which
- * the softmax kernels write up to the row stride (a multiple of 16).
+ * Tokens are padded to 8: reads of up to 7 rows behind k and v must stay inside memory; what they
+ * hold does not matter, since columns of `scores` from `tokens` on are never read and attention
+ * codes from `tokens` on are codes for 0, which the softmax kernels write up to the row stride (a
+ * multiple of 16).
  *
- * scratch: 16-byte aligned; for T = tokens rounded up to 8, R = rows rounded up to 4: scores 2·d·(R + T) + 64 bytes, context
- * 2·T·(R + d) + 64 bytes.
+ * scratch: 16-byte aligned; for T = tokens rounded up to 8, R = rows rounded up to 4:
+ * scores 2·d·(R + T) + 64 bytes, context 2·T·(R + d) + 64 bytes.
  */
 import { Codes } from './codes';
 import { Out, packRows, storeRows, tiles } from '../gemm/gemm.simd';
@@ -34,7 +35,10 @@ function packTransposed(k: usize, ld: usize, zero: v128, d: i32, panel: usize): 
   }
 }
 
-/** The epilogue's operands where all channels share one multiplier: 8 biases of 0, then 8 times the multiplier. */
+/**
+ * The epilogue's operands where all channels share one multiplier: 8 biases of 0, then 8 times the
+ * multiplier.
+ */
 // @ts-ignore: decorator
 @inline
 function sameForAll(epilogue: usize, multiplier: i32): void {
@@ -58,7 +62,10 @@ export function scores(
   tiles(scratch, panels, padded >> 3, d, rows, epilogue, epilogue + 32, 0, left, right, zo, out, ldo, Out.Code);
 }
 
-/** Eight log2 codes to -2^(15-code): the two bytes of each weight come from two swizzles, 0 for codes above 15. */
+/**
+ * Eight log2 codes to -2^(15-code): the two bytes of each weight come from two swizzles, 0 for
+ * codes above 15.
+ */
 // @ts-ignore: decorator
 @inline
 function log2Weights(codes: v128): v128 {
@@ -67,7 +74,10 @@ function log2Weights(codes: v128): v128 {
   return i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 
-/** Eight codes in eighths of an octave to -2^(15-code/8): the fraction's Q15 by swizzles, times the octave's power. */
+/**
+ * Eight codes in eighths of an octave to -2^(15-code/8): the fraction's Q15 by swizzles, times the
+ * octave's power.
+ */
 // @ts-ignore: decorator
 @inline
 function eighthWeights(codes: v128): v128 {

@@ -1,11 +1,14 @@
 /**
- * Swin's relative position bias, added to the codes of q·kᵀ of one head in every window, the oracle.
+ * Swin's relative position bias, added to the codes of q·kᵀ of one head in every window, the
+ * oracle.
  *
- *   out[i,j] = saturate(((qk[i,j] - z_qk)·m_qk + (b[i - j] - z_b)·m_b + 2^(shift-1) >> shift) + z_out)
+ *   out[i,j] = saturate((sum + 2^(shift-1) >> shift) + z_out)
+ *   sum = (qk[i,j] - z_qk)·m_qk + (b[i - j] - z_b)·m_b
  *
- * i = (y, x) and j = (y', x') are tokens of a window; b[i - j] is the entry (y - y' + w - 1)·(2w - 1) + (x - x' + w - 1) of the
- * table. qk, out: u8 [windows][w², row stride ld], `stride` bytes from window to window. table: u8 codes, entries `step` bytes
- * apart (the heads lie side by side). m_qk = s_qk/s_out, m_b = s_b/s_out, i32 in Q(shift); the quantiser picks shift so that
+ * i = (y, x) and j = (y', x') are tokens of a window; b[i - j] is the entry (y - y' + w - 1)·(2w -
+ * 1) + (x - x' + w - 1) of the table. qk, out: u8 [windows][w², row stride ld], `stride` bytes from
+ * window to window. table: u8 codes, entries `step` bytes apart (the heads lie side by side).
+ * m_qk = s_qk/s_out, m_b = s_b/s_out, i32 in Q(shift); the quantiser picks shift so that
  * 255·(|m_qk| + |m_b|) + 2^(shift-1) < 2^31. Columns from w² to ld are unspecified.
  */
 import { saturate } from '../common/requantize.scalar';

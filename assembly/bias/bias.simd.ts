@@ -1,6 +1,6 @@
 /**
- * Relative position bias, eight scores at a time (equation, operands and ranges: bias.scalar.ts). The terms of the table are
- * laid out once as an i32 map of a window, which all windows then read.
+ * Relative position bias, eight scores at a time (equation, operands and ranges: bias.scalar.ts).
+ * The terms of the table are laid out once as an i32 map of a window, which all windows then read.
  *
  * scratch: 16-byte aligned, 4·w²·ld bytes. ld is a multiple of 8.
  */
@@ -12,7 +12,8 @@ export function bias(
 ): void {
   const n = w * w;
   const half = 1 << (shift - 1), row = step * <usize>(2 * w - 1);
-  // tokens (y, x) and (y', x'): the entry moves one row of the table down with y and up with y', one entry with x and x'
+  // tokens (y, x) and (y', x'): the entry moves one row of the table down with y and up with y',
+  // one entry with x and x'
   for (let y = 0; y < w; y++) {
     for (let x = 0; x < w; x++) {
       let to = scratch + ((<usize>(y * w + x) * ld) << 2);

@@ -1,8 +1,8 @@
 /**
  * Requantisation of four accumulators (the equation and its ranges: requantize.scalar.ts).
  *
- * The high words of the 64-bit products are shifted as 32-bit lanes by right - 32, which rounds down twice to the same
- * integer; few processors can shift 64-bit lanes arithmetically.
+ * The high words of the 64-bit products are shifted as 32-bit lanes by right - 32, which rounds
+ * down twice to the same integer; few processors can shift 64-bit lanes arithmetically.
  */
 // @ts-ignore: decorator
 @inline
@@ -14,7 +14,10 @@ export function requantize(acc: v128, multiplier: v128, left: i32, right: i32): 
   return i32x4.shr_s(i32x4.shuffle(low, high, 1, 3, 5, 7), right - 32);
 }
 
-/** Eight requantised values + zero point as i16. Saturating twice equals saturating once: 0 <= zero point <= 4095. */
+/**
+ * Eight requantised values + zero point as i16. Saturating twice equals saturating once: 0 <= zero
+ * point <= 4095.
+ */
 // @ts-ignore: decorator
 @inline
 export function narrow(low: v128, high: v128, zeroPoint: v128): v128 {

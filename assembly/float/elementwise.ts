@@ -1,5 +1,6 @@
 /**
- * Operations on contiguous f32 ranges of `count` elements: GELU in place, additions, and the mean over rows.
+ * Operations on contiguous f32 ranges of `count` elements: GELU in place, additions, and the mean
+ * over rows.
  */
 import { lineColumn, lineRow, lineToken } from '../window/window';
 import { gelu4, geluQuick4, geluTanh4 } from './math';
@@ -34,7 +35,10 @@ export function add(a: usize, b: usize, out: usize, count: i32): void {
   for (; k < bytes; k += 4) store<f32>(out + k, load<f32>(a + k) + load<f32>(b + k));
 }
 
-/** x[i] += b for each of `times` ranges that follow one another: a bias or a mask on the scores of many windows. */
+/**
+ * x[i] += b for each of `times` ranges that follow one another: a bias or a mask on the scores of
+ * many windows.
+ */
 export function addRepeated(x: usize, b: usize, times: i32, count: i32): void {
   for (let i = 0; i < times; i++) {
     add(x, b, x, count);

@@ -3,17 +3,19 @@
  *
  * Layout
  *   A     [rows, depth] f32, a row every `lda` elements
- *   B     packed panels (pack.ts): [ceil(cols / 8)][depth][8] f32; what columns beyond `cols` hold does not matter
+ *   B     packed panels (pack.ts): [ceil(cols / 8)][depth][8] f32; columns beyond `cols` may hold
+ *         anything
  *   bias  [ceil(cols / 8) · 8] f32, or address 0 for none
  *   C     [rows, cols] f32, a row every `ldc` elements; nothing outside these is written
  *   scratch  CHUNK_BYTES + TILE_BYTES or more (scratchBytes(depth)), 16-byte aligned
  *
- * Rows are taken in chunks and columns in blocks, so that both stay in the second-level cache. A chunk is packed four
- * rows at a time as [depth][4], so that one pointer reaches all of a tile's rows by immediate offsets. Four rows take all
- * panels of a block in turn, which writes C from left to right: a panel that takes all rows in turn is 10 % slower. The
- * tile is 4 rows × 8 columns: 8 accumulators, 2 vectors of B and 4 of A are the 14 live vectors that x86-64 keeps in
- * registers. Unrolling over k halves the speed. Sums are plain f32 in the order of k, so a result does not depend on the
- * batch that it is part of.
+ * Rows are taken in chunks and columns in blocks, so that both stay in the second-level cache. A
+ * chunk is packed four rows at a time as [depth][4], so that one pointer reaches all of a tile's
+ * rows by immediate offsets. Four rows take all panels of a block in turn, which writes C from left
+ * to right: a panel that takes all rows in turn is 10 % slower. The tile is 4 rows × 8 columns: 8
+ * accumulators, 2 vectors of B and 4 of A are the 14 live vectors that x86-64 keeps in registers.
+ * Unrolling over k halves the speed. Sums are plain f32 in the order of k, so a result does not
+ * depend on the batch that it is part of.
  */
 import { packRows } from './pack';
 import { tile } from './tile';

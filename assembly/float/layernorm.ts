@@ -1,9 +1,9 @@
 /**
  * LayerNorm in f32: y = (x - μ) / √(σ² + eps) · γ + β over the `width` channels of every row.
  *
- * Layout: x [rows, width] with a row every `ldx` elements, y [rows, width] contiguous, γ and β [width].
- * In place (y = x) is allowed when ldx = width. The variance is taken around the mean (two passes), so nothing is
- * lost where |μ| is much larger than σ.
+ * Layout: x [rows, width] with a row every `ldx` elements, y [rows, width] contiguous, γ and β
+ * [width]. In place (y = x) is allowed when ldx = width. The variance is taken around the mean (two
+ * passes), so nothing is lost where |μ| is much larger than σ.
  */
 import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { sum4 } from './math';
@@ -25,7 +25,10 @@ export function layerNorm(
   }
 }
 
-/** y = LayerNorm(x), its rows in window order (window.ts). x and y f32 [maps, side², width], not in place. */
+/**
+ * y = LayerNorm(x), its rows in window order (window.ts). x and y f32 [maps, side², width], not in
+ * place.
+ */
 export function layerNormWindows(
   x: usize,
   gamma: usize,
@@ -53,7 +56,8 @@ export function layerNormWindows(
 
 /**
  * LayerNorm of the 4 · width channels of four merged rows (gatherPatch in window.ts).
- * Layout: x f32 [maps, side, side, width], side even; y f32 [maps, side² / 4, 4 · width]; γ and β [4 · width].
+ * Layout: x f32 [maps, side, side, width], side even; y f32 [maps, side² / 4, 4 · width]; γ and β
+ * [4 · width].
  */
 export function layerNormMerged(
   x: usize,

@@ -6,11 +6,13 @@
 
 /**
  * exp(x) for x <= 0, by x = n ln 2 + r with |r| <= ln 2 / 2 and a degree 5 polynomial of r
- * (S. Moshier, Cephes expf, which gives the coefficients and the split of ln 2 into an exact and a small part).
+ * (S. Moshier, Cephes expf, which gives the coefficients and the split of ln 2 into an exact and a
+ * small part).
  *
- * Range: below -87, where exp is 1.6e-38 and 2^n (n >= -126) still a normal number, the result is 0: what is computed
- * with subnormal numbers, as the probabilities of masked pairs would be, takes many times as long. NaN stays NaN.
- * Relative error below 2e-7 elsewhere (test/float/kernels.test.ts).
+ * Range: below -87, where exp is 1.6e-38 and 2^n (n >= -126) still a normal number, the result is
+ * 0: what is computed with subnormal numbers, as the probabilities of masked pairs would be, takes
+ * many times as long. NaN stays NaN. Relative error below 2e-7 elsewhere
+ * (test/float/kernels.test.ts).
  */
 // @ts-ignore: decorator
 @inline
@@ -31,12 +33,13 @@ export function exp4(x: v128): v128 {
 }
 
 /**
- * GELU(x) = x Φ(x), the exact (erf) form, as max(x, 0) - |x| Φ(-|x|), which loses nothing to cancellation in the negative
- * tail.
+ * GELU(x) = x Φ(x), the exact (erf) form, as max(x, 0) - |x| Φ(-|x|), which loses nothing to
+ * cancellation in the negative tail.
  *
- * Φ(-u) for u >= 0 is p(u)^-8 (after Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.28, a polynomial to
- * the power -16), and 0 where the power overflows. p is the polynomial of degree 9 with the least greatest error of
- * u p(u)^-8 on [0, 5], 8e-9, found by Lawson's iteration; it is positive everywhere. One division and no exponential.
+ * Φ(-u) for u >= 0 is p(u)^-8 (after Abramowitz and Stegun, Handbook of Mathematical Functions,
+ * 7.1.28, a polynomial to the power -16), and 0 where the power overflows. p is the polynomial of
+ * degree 9 with the least greatest error of u p(u)^-8 on [0, 5], 8e-9, found by Lawson's iteration;
+ * it is positive everywhere. One division and no exponential.
  * Absolute error below 3e-7 for |x| <= 10, most of it rounding (test/float/kernels.test.ts).
  */
 // @ts-ignore: decorator
@@ -56,7 +59,8 @@ export function gelu4(x: v128): v128 {
 }
 
 /**
- * GELU by tanh (Hendrycks and Gimpel 2016): 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), which is x·sigmoid of twice that argument.
+ * GELU by tanh (Hendrycks and Gimpel 2016): 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), which is
+ * x·sigmoid of twice that argument.
  */
 // @ts-ignore: decorator
 @inline
@@ -72,7 +76,10 @@ export function geluQuick4(x: v128): v128 {
   return gated4(x, f32x4.mul(x, f32x4.splat(1.702)));
 }
 
-/** x·sigmoid(t) for t of x's sign. With e = exp(-|t|) <= 1 sigmoid is 1 / (1 + e) where t >= 0 and e / (1 + e) below. */
+/**
+ * x·sigmoid(t) for t of x's sign. With e = exp(-|t|) <= 1 sigmoid is 1 / (1 + e) where t >= 0 and e
+ * / (1 + e) below.
+ */
 // @ts-ignore: decorator
 @inline
 function gated4(x: v128, t: v128): v128 {
@@ -82,7 +89,10 @@ function gated4(x: v128, t: v128): v128 {
   return f32x4.mul(x, f32x4.div(numerator, f32x4.add(one, e)));
 }
 
-/** a x + b: pairs of a polynomial's terms, which do not wait for one another as those of Horner's scheme do. */
+/**
+ * a x + b: pairs of a polynomial's terms, which do not wait for one another as those of Horner's
+ * scheme do.
+ */
 // @ts-ignore: decorator
 @inline
 function linear4(x: v128, a: f32, b: f32): v128 {

@@ -1,9 +1,12 @@
 /**
- * The second moments of the rows of a matrix, for error feedback: G[i, j] += Σ_m X[m, i] · X[m, j] for j >= i.
+ * The second moments of the rows of a matrix, for error feedback: G[i, j] += Σ_m X[m, i] · X[m, j]
+ * for j >= i.
  *
  * Layout
- *   panels  X [rows, cols] as panels of eight columns (packColumns): [ceil(cols / 8)][rows][8] f32, missing columns 0
- *   G       [padded, padded] f32, padded = cols rounded up to 8; what lies below the diagonal in a row of tiles left of its own
+ *   panels  X [rows, cols] as panels of eight columns (packColumns):
+ *           [ceil(cols / 8)][rows][8] f32, missing columns 0
+ *   G       [padded, padded] f32, padded = cols rounded up to 8; elements below the diagonal, left
+ *           of the panel of their row of tiles, stay as they are
  *           panel stays as it is
  *
  * Sums of a call are plain f32 in the order of the rows.

@@ -1,11 +1,14 @@
 /**
  * Rearrangements of f32 matrices into the orders that gemm.ts reads.
  *
- *   rows     [rows, depth]             -> [ceil(rows / 4)][depth][4]; a short last group repeats its last row
- *   weights  W [cols, depth] (= Bᵀ)    -> [ceil(cols / 8)][depth][8]; a short last panel repeats its last column
+ *   rows     [rows, depth]             -> [ceil(rows / 4)][depth][4]; a short last group
+ *                                         repeats its last row
+ *   weights  W [cols, depth] (= Bᵀ)    -> [ceil(cols / 8)][depth][8]; a short last panel
+ *                                         repeats its last column
  *   columns  B [depth, cols]           -> the same panels; missing columns are zero
  *
- * `lds` is the distance between two rows of the source in elements. Source and destination must not overlap.
+ * `lds` is the distance between two rows of the source in elements. Source and destination must not
+ * overlap.
  */
 
 /** A as groups of four rows. */
@@ -31,8 +34,8 @@ export function packWeights(src: usize, lds: i32, dst: usize, cols: i32, depth: 
 }
 
 /**
- * Element k of rows 0 to 3 of src, or of row `last` (which may lie before src) in place of those after it, side by side
- * every `stride` bytes.
+ * Element k of rows 0 to 3 of src, or of row `last` (which may lie before src) in place of those
+ * after it, side by side every `stride` bytes.
  */
 // @ts-ignore: decorator
 @inline

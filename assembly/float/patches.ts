@@ -1,11 +1,13 @@
 /**
- * From bytes to the rows of the patch convolution, which has stride = kernel and so is a matrix product.
+ * From bytes to the rows of the patch convolution, which has stride = kernel and so is a matrix
+ * product.
  */
 
 /**
  * x[i] = table[i mod 3][pixel[i]]: normalised pixels from interleaved RGB bytes.
  *
- * Layout: pixels u8 [count, 3], table f32 [3][256] (the value of every byte in every channel), x f32 [count, 3].
+ * Layout: pixels u8 [count, 3], table f32 [3][256] (the value of every byte in every channel), x
+ * f32 [count, 3].
  */
 export function normalise(pixels: usize, table: usize, x: usize, count: i32): void {
   const end = pixels + 3 * <usize>count;
@@ -20,8 +22,8 @@ export function normalise(pixels: usize, table: usize, x: usize, count: i32): vo
 /**
  * im2col of one image: rows of patches in reading order.
  *
- * Layout: x f32 [side, side, 3], out f32 [(side / patch)², patch · patch · 3] in the order (y, x, channel); the
- * weights are packed in the same order.
+ * Layout: x f32 [side, side, 3], out f32 [(side / patch)², patch · patch · 3] in the order (y, x,
+ * channel); the weights are packed in the same order.
  */
 export function gatherPatches(x: usize, side: i32, patch: i32, out: usize): void {
   const lineBytes = <usize>(patch * 3) << 2;

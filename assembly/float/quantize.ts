@@ -1,6 +1,6 @@
 /**
- * What a quantiser leaves of a tensor, in place: x = s·(q - z), q = clamp(round(x/s) + z, 0, h), h the highest code. Rounding as in
- * reductions.ts.
+ * What a quantiser leaves of a tensor, in place: x = s·(q - z), q = clamp(round(x/s) + z, 0, h), h
+ * the highest code. Rounding as in reductions.ts.
  */
 export function quantize(x: usize, count: i32, scale: f32, zeroPoint: i32, highest: i32): void {
   const s = f32x4.splat(scale), inverse = f32x4.splat(<f32>1 / scale);

@@ -1,12 +1,17 @@
 /**
- * What the calibration observers measure on a tensor: its range, and the squared error that a scale would cause.
+ * What the calibration observers measure on a tensor: its range, and the squared error that a scale
+ * would cause.
  *
- * Quantisation of x with scale s and zero point z: q = clamp(round(x/s) + z, 0, h), h the highest code, x' = s (q - z); the error is
- * Σ (x - x')². round is to nearest, ties to even. x/s is computed as x · (1/s): the two differ only where x lies on
- * the border of two codes, and there both codes have the same error. Terms are f32 (24 bits), sums f64.
+ * Quantisation of x with scale s and zero point z: q = clamp(round(x/s) + z, 0, h), h the highest
+ * code, x' = s (q - z); the error is Σ (x - x')². round is to nearest, ties to even. x/s is
+ * computed as x · (1/s): the two differ only where x lies on the border of two codes, and there
+ * both codes have the same error. Terms are f32 (24 bits), sums f64.
  */
 
-/** Writes min x and max x (two f32) of `count` >= 1 elements to `out`; a NaN anywhere makes both NaN. */
+/**
+ * Writes min x and max x (two f32) of `count` >= 1 elements to `out`; a NaN anywhere makes both
+ * NaN.
+ */
 export function minMax(x: usize, count: i32, out: usize): void {
   const end = x + (<usize>count << 2);
   let least = v128.load32_splat(x);
@@ -61,7 +66,8 @@ export function squaredError(x: usize, count: i32, scale: f32, zeroPoint: i32, h
 }
 
 /**
- * The same per channel with h = 255, for the choice of power-of-two factors: sums[c] += Σ_rows (x[row, c] - x')².
+ * The same per channel with h = 255, for the choice of power-of-two factors: sums[c] += Σ_rows
+ * (x[row, c] - x')².
  *
  * Layout: x f32 [rows, channels], sums f64 [channels], which the caller has cleared.
  */

@@ -1,8 +1,8 @@
 /**
  * Softmax in f32, in place: p = exp(x - max x) / Σ exp(x - max x) over every row.
  *
- * Layout: x [rows, width] contiguous. x - max <= 0 is what exp4 asks for; the largest term is 1, so the sum lies in
- * [1, width] and the division is safe.
+ * Layout: x [rows, width] contiguous. x - max <= 0 is what exp4 asks for; the largest term is 1, so
+ * the sum lies in [1, width] and the division is safe.
  */
 import { exp4, sum4 } from './math';
 

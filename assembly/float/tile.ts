@@ -1,9 +1,11 @@
 /**
- * One 4 × 8 tile of a product in f32, Σ_k A[i, k] · B[k, j] in the order of k: the loop of gemm.ts and of moments.ts.
+ * One 4 × 8 tile of a product in f32, Σ_k A[i, k] · B[k, j] in the order of k: the loop of gemm.ts
+ * and of moments.ts.
  *
  *   a    four values of A every `step` bytes
  *   b    a panel of eight columns, [depth][8]
- *   out  four rows every `rowBytes`: scale · sum + bias (address of 8, 0 for none), or where `adds` what is there plus the sum
+ *   out  four rows every `rowBytes`: scale · sum + bias (address of 8, 0 for none), or, if
+ *        `adds`, the old value plus the sum
  */
 // @ts-ignore: decorator
 @inline

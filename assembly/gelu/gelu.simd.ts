@@ -1,4 +1,6 @@
-/** GELU by table (operands: gelu.scalar.ts), four codes a load and a store. n is a multiple of 4. */
+/**
+ * GELU by table (operands: gelu.scalar.ts), four codes a load and a store. n is a multiple of 4.
+ */
 export function gelu(x: usize, table: usize, out: usize, n: i32): void {
   const end = out + <usize>n;
   while (out < end) {

@@ -1,18 +1,22 @@
 /**
- * Linear layers in integers by relaxed int8 dot products (the equation and its ranges: gemm.scalar.ts), for weights of at most
- * 7 bits; wider ones go by i16 dot products (gemm.simd.ts).
+ * Linear layers in integers by relaxed int8 dot products (the equation and its ranges:
+ * gemm.scalar.ts), for weights of at most 7 bits; wider ones take i16 dot products (gemm.simd.ts).
  *
- * The dot takes signed bytes x and bytes u without their sign bit, so with c = 2^(aBits-1), d = 2^(wBits-1), x = a - c, u = w + d
+ * The dot takes signed bytes x and bytes u without their sign bit, so with c = 2^(aBits-1),
+ * d = 2^(wBits-1), x = a - c, u = w + d
  *
  *   Σ (a - z)·w = Σ x·u - d·Σx + (c - z)·Σw
  *
- * The sums of w stand behind each panel, those of x behind each group of rows. The dot adds two products in i16, exactly as long
- * as it cannot saturate: |x·u| <= c·(2^wBits - 1). How many dots fit one i16 before it is widened:
- *   8-bit codes, 7-bit weights: 1, 2·128·127 = 32512;  7 and 7, or 8 and 6: 2;  8 and 4: 8, 16·128·15 = 30720.
- * So every engine gives the same bits, whatever its instruction does beyond.
+ * The sums of w follow each panel, the sums of x each group of rows. The dot adds two products in
+ * i16, which is exact if it cannot saturate: |x·u| <= c·(2^wBits - 1). How many dots
+ * fit one i16 before it is widened:
+ *   8-bit codes, 7-bit weights: 1, 2·128·127 = 32512;  7 and 7, or 8 and 6: 2;
+ *   8 and 4: 8, 16·128·15 = 30720.
+ * So every engine gives the same bits, whatever its instruction does outside this range.
  *
- * Codes are packed as [m/4][k/4][4 rows][4 k] bytes and 4 sums, weights as [k/4][8 channels][4 k] bytes and 8 sums. scratch:
- * 16-byte aligned, (k + 4)·(m rounded up to 4) bytes, m at most a chunk of rows (`chunkRows`), and 32 more.
+ * Codes are packed as [m/4][k/4][4 rows][4 k] bytes and 4 sums, weights as [k/4][8 channels][4 k]
+ * bytes and 8 sums. scratch: 16-byte aligned, (k + 4)·(m rounded up to 4) bytes, m at most a chunk
+ * of rows (`chunkRows`), and 32 more.
  */
 import { chunkRows, gemm, Out, put } from './gemm.simd';
 import { pack_weights as packWide, PANEL_SUMS } from './layout';
@@ -20,7 +24,10 @@ import { pack_weights as packWide, PANEL_SUMS } from './layout';
 /** Widest weights that the relaxed dot takes. */
 const NARROW_BITS: i32 = 7;
 
-/** Packs weights int8 [n, k] (row-major, as in the checkpoint) of so many bits into panels of kPadded inputs. */
+/**
+ * Packs weights int8 [n, k] (row-major, as in the checkpoint) of `bits` bits into panels of
+ * kPadded inputs.
+ */
 export function pack_weights(weight: usize, n: i32, k: i32, kPadded: i32, bits: i32, out: usize): void {
   if (bits > NARROW_BITS) {
     packWide(weight, n, k, kPadded, bits, out);
@@ -34,7 +41,8 @@ export function pack_weights(weight: usize, n: i32, k: i32, kPadded: i32, bits: 
     for (let r = 0; r < min(8, n - i); r++) {
       const row = weight + <usize>((i + r) * k);
       let to = out + <usize>(r << 2), sum = 0, j = 0;
-      // four inputs lie side by side in both layouts; w + d of a code of so many bits is w with its sign bit turned
+      // four inputs lie side by side in both layouts; w + d of a code of so many bits is w with its
+      // sign bit turned
       for (; j + 4 <= k; j += 4) {
         const four = load<u32>(row + <usize>j);
         store<u32>(to, (four ^ (d * 0x01010101)) & (all * 0x01010101));
@@ -74,7 +82,8 @@ function splatSum(sums: usize, row: usize, c: v128): v128 {
 /**
  * One panel of 8 channels over all rows.
  *
- * @param start address of bias + (c - z)·Σw, 8 i32  @param dots how many are added in i16: 1, 2 or 8
+ * @param start address of bias + (c - z)·Σw, 8 i32  @param dots how many are added in i16: 1, 2 or
+ *   8
  * @param ldo row stride of the output in bytes
  */
 // @ts-ignore: decorator
@@ -124,7 +133,8 @@ function panelRows(
         pa += 32;
         pb += 64;
       } else {
-        // a step per loop body: the engine loads all of a body at its start, and spills what does not fit its registers
+        // a step per loop body: the engine loads all of a body at its start, and spills what does
+        // not fit its registers
         let s00 = i16x8.splat(0), s01 = s00, s10 = s00, s11 = s00, s20 = s00, s21 = s00, s30 = s00, s31 = s00;
         const stop = min(pb + <usize>(32 * dots), end);
         do {
@@ -199,7 +209,10 @@ function centred(p: usize, c: v128, half: bool): v128 {
   return half ? i64x2.replace_lane(i8x16.sub(v128.load64_zero(p), c), 1, 0) : i8x16.sub(v128.load(p), c);
 }
 
-/** Packs u8 codes [m, k] as x into groups of four rows and -d·Σx. Rows from m on repeat the last row. */
+/**
+ * Packs u8 codes [m, k] as x into groups of four rows and -d·Σx. Rows from m on repeat the last
+ * row.
+ */
 function packRows(a: usize, lda: usize, c: v128, d: i32, m: i32, k: i32, out: usize): void {
   for (let i = 0; i < m; i += 4) {
     const p0 = a + <usize>i * lda;
@@ -257,7 +270,8 @@ function narrowGemm(
   }
 }
 
-// One function each: in one function the optimiser folds the three loops into one that decides at every step.
+// One function each: in one function the optimiser folds the three loops into one that decides at
+// every step.
 
 function toCode1(
   a: usize, lda: usize, za: i32, aBits: i32, w: usize, wBits: i32, bias: usize, multiplier: usize, left: i32, right: i32,

@@ -4,10 +4,11 @@
  *   acc[m,n] = bias[n] + Σ_k (a[m,k] - z_a) · w[n,k]
  *   out[m,n] = saturate(requantize(acc, multiplier[n]) + z_out)
  *
- * a: u8 codes [m, k] below 2^aBits, row stride lda bytes. w: panels (layout.ts) of int8 codes from -2^(wBits-1) to
- * 2^(wBits-1) - 1; aBits: 7 or 8, wBits: 4 to 8, which the relaxed tier relies on. bias: i32 [n] at scale s_a·s_w[n].
- * multiplier: i32 [n] (requantize.scalar.ts). out: row stride ldo elements. n and k are multiples of 8.
- * Range: |a - z_a| <= 255, |w| <= 128, so |Σ| <= 32640·k; with k <= 16384 that is below 2^29.1, and with
+ * a: u8 codes [m, k] below 2^aBits, row stride lda bytes. w: panels (layout.ts) of int8 codes from
+ * -2^(wBits-1) to 2^(wBits-1) - 1; aBits: 7 or 8, wBits: 4 to 8, which the relaxed tier relies on.
+ * bias: i32 [n] at scale s_a·s_w[n]. multiplier: i32 [n] (requantize.scalar.ts). out: row stride
+ * ldo elements. n and k are multiples of 8. Range: |a - z_a| <= 255, |w| <= 128, so |Σ| <= 32640·k;
+ * with k <= 16384 that is below 2^29.1, and with
  * |bias| <= 2^30 the accumulator stays below 2^30.6.
  */
 import { requantize, saturate } from '../common/requantize.scalar';

@@ -1,17 +1,18 @@
 /**
  * Linear layers in integers by i16 dot products (the equation and its ranges: gemm.scalar.ts).
  *
- * Codes are packed as i16 in groups of four rows, [m/4][k/2][4 rows][2 k], their zero point taken off; int8 weights are
- * widened by blocks of panels. The inner loop then reads both through one
- * pointer each: per two k, 2 loads of weights, and per row one splat, two dots, two additions: a tile of 4 rows x 8
- * channels in 8 accumulators. More unrolling or a larger tile spills registers and halves the speed.
+ * Codes are packed as i16 in groups of four rows, [m/4][k/2][4 rows][2 k], their zero point taken
+ * off; int8 weights are widened by blocks of panels. The inner loop then reads both through one
+ * pointer each: per two k, 2 loads of weights, and per row one splat, two dots, two additions: a
+ * tile of 4 rows x 8 channels in 8 accumulators. More unrolling or a larger tile spills registers
+ * and halves the speed.
  *
- * Rows are taken in chunks that stay in the second-level cache, panels in blocks: four rows take all panels of a block in turn, so
- * that the output is written in order. On Node 20 this is 3 % faster than a panel that all rows take; the size of a block does
- * not matter.
+ * Rows are taken in chunks that stay in the second-level cache, panels in blocks: four rows take
+ * all panels of a block in turn, so that the output is written in order. On Node 20 this is 3 %
+ * faster than a panel that all rows take; the size of a block does not matter.
  *
- * scratch: 16-byte aligned, max(CHUNK_BYTES, 8·k) bytes for the rows (or 2·k·(m rounded up to 4) if that is less) and then
- * max(BLOCK_BYTES, 16·k) for the panels.
+ * scratch: 16-byte aligned, max(CHUNK_BYTES, 8·k) bytes for the rows (or 2·k·(m rounded up to 4) if
+ * that is less) and then max(BLOCK_BYTES, 16·k) for the panels.
  */
 import { narrow, requantize } from '../common/requantize.simd';
 import { PANEL_SUMS } from './layout';
@@ -42,8 +43,8 @@ export function put(
 }
 
 /**
- * All rows times `panels` panels of 8 channels. What the epilogue needs is read from memory for every tile: kept in locals, it
- * takes registers from the accumulators and halves the speed.
+ * All rows times `panels` panels of 8 channels. What the epilogue needs is read from memory for
+ * every tile: kept in locals, it takes registers from the accumulators and halves the speed.
  */
 // @ts-ignore: decorator
 @inline
@@ -123,7 +124,10 @@ export function storeRows(out: usize, r0: v128, r1: v128, r2: v128, r3: v128): v
   v128.store(out, i64x2.shuffle(x2, x3, 1, 3), 48);
 }
 
-/** Packs u8 codes [m, k] less their zero point into groups of four rows. Rows from m on repeat the last row. */
+/**
+ * Packs u8 codes [m, k] less their zero point into groups of four rows. Rows from m on repeat the
+ * last row.
+ */
 export function packRows(a: usize, lda: usize, za: i32, m: i32, k: i32, out: usize): void {
   const z = i16x8.splat(<i16>za);
   for (let i = 0; i < m; i += 4) {

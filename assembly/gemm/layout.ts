@@ -1,12 +1,13 @@
 /**
  * Weights in memory, packed once, at load.
  *
- * A panel holds 8 output channels, [k/2][8 channels][2 k] int8 codes in the scalar and the simd tier; panels lie one after the
- * other, n rounded up to 8 and k to 8 (the padding is 0). The relaxed tier packs narrow weights otherwise (gemm.relaxed.ts) and
- * keeps the sums of a panel's channels behind it, so a panel takes 8·k + PANEL_SUMS bytes in every tier.
+ * A panel holds 8 output channels, [k/2][8 channels][2 k] int8 codes in the scalar and the simd
+ * tier; panels lie one after the other, n rounded up to 8 and k to 8 (the padding is 0). The
+ * relaxed tier packs narrow weights differently (gemm.relaxed.ts) and keeps the sums of a panel's
+ * channels after it, so a panel takes 8·k + PANEL_SUMS bytes in every tier.
  */
 
-/** Bytes behind each panel: the sums of the weights of 8 channels, i32. */
+/** Bytes after each panel: the sums of the weights of 8 channels, i32. */
 export const PANEL_SUMS: i32 = 32;
 
 /** Address of weight (channel n, input k) in panels of K inputs. */
@@ -19,12 +20,12 @@ export function panelIndex(n: i32, k: i32, K: i32): usize {
 /**
  * Packs weights int8 [n, k] (row-major, as in the checkpoint) into panels of kPadded inputs.
  *
- * @param bits of the weights: these tiers treat all alike
+ * @param bits of the weights; these tiers treat all widths alike
  */
 export function pack_weights(weight: usize, n: i32, k: i32, kPadded: i32, bits: i32, out: usize): void {
   memory.fill(out, 0, <usize>(((n + 7) >> 3) * (8 * kPadded + PANEL_SUMS)));
   for (let i = 0; i < n; i++) {
-    // two inputs lie side by side in both layouts
+    // two inputs are adjacent in both layouts
     let to = out + panelIndex(i, 0, kPadded), from = weight + <usize>(i * k);
     const end = from + <usize>(k & ~1);
     for (; from < end; from += 2) {

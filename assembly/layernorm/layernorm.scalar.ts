@@ -1,21 +1,24 @@
 /**
  * Integer LayerNorm with power-of-two factors (PTF; paper section 3.2), the oracle.
  *
- *   x[c] = (q[c] - z) · 2^α[c]                     all channels now share the scale s1, which cancels
+ *   x[c] = (q[c] - z) · 2^α[c]            all channels now share the scale s1, which cancels
  *   V    = C·Σx² - (Σx)² = (C·σ)²                  x̂ = (C·x - Σx) / √V
  *   out  = saturate(round(x̂·γ/s_out + β/s_out) + z_out)
  *
- * in fixed point: t = x̂ in Q24, from a reciprocal root of 31 bits; u = t·gain >> shift in Q12; out = (u + bias) >> 12.
+ * in fixed point: t = x̂ in Q24, from a reciprocal root of 31 bits; u = t·gain >> shift in Q12;
+ * out = (u + bias) >> 12.
  *
  * q: u8 codes. out: u8 [rows, C]. Row r of the input is, for
  *   layernorm          row r of q [rows, C]
- *   layernorm_windows  the token of q [side², C] that is r-th in window order (window.ts); `lines` lines from `first` on
- *   layernorm_merge    the C/4 channels of the 2×2 tokens of merged patch `first` + r of q [side², C/4], side even; scratch: C
- *                      bytes
- * power: i16 [C], 2^α in {1,2,4,8}. gain: i32 [C], γ/s_out in Q(shift - 12). bias: i32 [C], β/s_out in
- * Q12. shift: 1..62. high: the largest code of out, 255 or 127. C <= 4096, a multiple of 8.
- * Ranges: |x| <= 2040, V <= C²·2040² < 2^46, |C·x - Σx| < 2^24, |x̂| <= √C, |t| <= 2^30, |t·gain| < 2^61. A row of equal x has
- * V = 0 and x̂ = 0. The quantiser keeps |u + bias| below 2^31.
+ *   layernorm_windows  token r of q [side², C] in window order (window.ts); `lines` lines, starting
+ *                      at `first`
+ *   layernorm_merge    the C/4 channels of the 2×2 tokens of merged patch `first` + r of
+ *                      q [side², C/4], side even; scratch: C bytes
+ * power: i16 [C], 2^α in {1,2,4,8}. gain: i32 [C], γ/s_out in Q(shift - 12). bias: i32 [C], β/s_out
+ * in Q12. shift: 1..62. high: the largest code of out, 255 or 127. C <= 4096, a multiple of 8.
+ * Ranges: |x| <= 2040, V <= C²·2040² < 2^46, |C·x - Σx| < 2^24, |x̂| <= √C, |t| <= 2^30,
+ * |t·gain| < 2^61. A row of equal x has V = 0 and x̂ = 0. The quantiser keeps |u + bias| below
+ * 2^31.
  */
 import { saturate } from '../common/requantize.scalar';
 import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';

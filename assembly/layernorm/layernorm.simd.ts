@@ -1,4 +1,7 @@
-/** Integer LayerNorm with power-of-two factors, eight channels at a time (equation and ranges: layernorm.scalar.ts). */
+/**
+ * Integer LayerNorm with power-of-two factors, eight channels at a time (equation and ranges:
+ * layernorm.scalar.ts).
+ */
 import { narrow } from '../common/requantize.simd';
 import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { normalisedRoot } from './root';
@@ -13,8 +16,9 @@ function multiplyHigh(a: v128, b: v128, half: v128): v128 {
 }
 
 /**
- * (a · b + half) >> shift of four lanes, low 32 bits. Few processors can shift 64-bit lanes arithmetically: the words are
- * shifted instead, the high ones alone where `long` says that the shift is at least 32.
+ * (a · b + half) >> shift of four lanes, low 32 bits. Few processors can shift 64-bit lanes
+ * arithmetically: the words are shifted instead, the high ones alone where `long` says that the
+ * shift is at least 32.
  */
 // @ts-ignore: decorator
 @inline
@@ -57,8 +61,8 @@ function normaliseRow(
 }
 
 /**
- * Below so many channels C·x - Σx can be scaled up by 2^(32 - root's shift), so that the shift becomes 32 and costs nothing:
- * t · 2^32 / reciprocal <= 4·|t| <= √C·2^26 < 2^31.
+ * With fewer channels, C·x - Σx can be scaled up by 2^(32 - root's shift), so that the shift
+ * becomes 32 and costs nothing: t · 2^32 / reciprocal <= 4·|t| <= √C·2^26 < 2^31.
  */
 const EXACT: i32 = 1024;
 

@@ -1,7 +1,9 @@
 /**
  * Mean over tokens, the same in both tiers: a ten-thousandth of a model's work.
  *
- *   out[i] = saturate(requantize(Σ_r (q[r,i] - z), multiplier) + z_out)        multiplier holds 1/rows
+ *   out[i] = saturate(requantize(Σ_r (q[r,i] - z), multiplier) + z_out)
+ *
+ * The multiplier holds 1/rows.
  *
  * q: u8 codes [rows, c]. out: u8 [c]. Range: |Σ| <= 255·rows < 2^31 for 8 million rows.
  */

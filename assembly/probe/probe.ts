@@ -1,9 +1,11 @@
 /**
- * What the relaxed tier lives on, alone: one tile of 4 rows × 8 channels, by the loop of gemm.relaxed.ts and by that of
- * gemm.simd.ts, small enough that an engine's second compiler is done with them in a millisecond.
+ * The inner loop of the relaxed tier (gemm.relaxed.ts) and that of the simd tier (gemm.simd.ts),
+ * each over one tile of 4 rows × 8 channels: small enough that an engine's optimising compiler
+ * finishes them within a millisecond.
  *
- * a: k/4 groups of 4 rows × 4 signed bytes; w: k/4 groups of 8 channels × 4 bytes without their sign bit. The wide loop reads the
- * same bytes as i16, half as many products: its time counts twice, its sums do not matter. out: i32 [4, 8].
+ * a: k/4 groups of 4 rows × 4 signed bytes; w: k/4 groups of 8 channels × 4 bytes without their
+ * sign bit. The wide loop reads the same bytes as i16, half as many products: its time counts
+ * twice, and its sums do not matter. out: i32 [4, 8].
  */
 
 // @ts-ignore: decorator

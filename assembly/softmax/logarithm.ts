@@ -1,4 +1,7 @@
-/** floor(2048·log2 x), x > 0: the integer part, then bit by bit, each from the square of what is left. */
+/**
+ * floor(2048·log2 x), x > 0: the integer part, then bit by bit, each from the square of what is
+ * left.
+ */
 export function log2Of(x: u32): i32 {
   const zeros = <i32>clz(x);
   let rest = <u64>(x << zeros); // 1 <= rest / 2^31 < 2

@@ -1,24 +1,31 @@
 /**
  * Softmax of rows of score codes, the oracle.
  *
- * q: u8 codes [rows, n], row stride ld bytes (a multiple of 16). A distance d = max(q) - q takes 256 values, so the integer
- * exponential of the paper (i-exp, section 3.3) is a table e[d], u32 [256], falling with d, made with the checkpoint for the
- * scale of the scores. Range: e[0]·n < 2^32, hence Σe fits u32 for any row, all scores equal included.
+ * q: u8 codes [rows, n], row stride ld bytes (a multiple of 16). A distance d = max(q) - q takes
+ * 256 values, so the paper's integer exponential (i-exp, section 3.3) is a table e[d], u32 [256],
+ * which falls with d and was made with the checkpoint for the scale of the scores.
+ * Range: e[0]·n < 2^32, so Σe fits u32 for any row, even if all scores are equal.
  *
- * softmax_log2 (Log-Int-Softmax, paper eq. 11-13):  ratio = round(Σe / e[d]);  code = floor(log2 ratio), plus one if
- *   ratio >= 1.5·2^floor; a code above 15 stands for probability 0 and is written as 255.
- * softmax_uniform:  code = min(255, round(p / s_p)), p = e[d] / Σe, through one reciprocal a row:
- *   inverse = floor(levels·2^32 / Σe);  code = (e[d]·inverse + 2^43) >> 44, levels = 1/s_p in Q12, 0 < levels < 2^30.
+ * softmax_log2 (Log-Int-Softmax, paper eq. 11-13):
+ *   ratio = round(Σe / e[d]);  code = floor(log2 ratio), plus one if ratio >= 1.5·2^floor
+ *   A code above 15 stands for probability 0 and is written as 255.
+ * softmax_uniform:
+ *   code = min(255, round(p / s_p)), p = e[d] / Σe, by one reciprocal per row:
+ *   inverse = floor(levels·2^32 / Σe);  code = (e[d]·inverse + 2^43) >> 44
+ *   levels = 1/s_p in Q12, 0 < levels < 2^30.
  *   Range: e[d] <= Σe, so e[d]·inverse <= levels·2^32 < 2^62.
- * softmax_eighths (log2 codes again, in eighths of an octave):  code = round(8·log2(Σe / e[d])), above 127 probability 0, written
- *   as 255. For exact exponentials -8·log2(e[d] / e[0]) is a multiple of d, so no element needs its own logarithm:
- *   code = (slope·d + 256·8·log2(Σe / e[0]) + 128) >> 8, slope = 256·8·s·log2(e), s the scale of the scores, 0 < slope < 2^15.
+ * softmax_eighths (log2 codes in eighths of an octave):
+ *   code = round(8·log2(Σe / e[d])); above 127 the probability is 0, written as 255.
+ *   For exact exponentials -8·log2(e[d] / e[0]) is a multiple of d, so no element needs its own
+ *   logarithm: code = (slope·d + 256·8·log2(Σe / e[0]) + 128) >> 8
+ *   slope = 256·8·s·log2(e), s the scale of the scores, 0 < slope < 2^15.
  *   Range: Σe / e[0] <= n <= 4097, so the sum is below 2^15·255 + 24705.
  *
- * mask: 0 for none, or u8 [n, ld], 255 where a score counts and 0 where its probability is 0 (Swin's shifted windows); rows
- * n, 2n, ... start it again, and its bytes from n to ld are 0. The row is then the scores that count, at least one.
+ * mask: 0 for none, or u8 [n, ld]: 255 where a score counts, 0 where its probability is 0 (Swin's
+ * shifted windows), 0 in the bytes from n to ld. Row n starts it again. At least one score of each
+ * row counts.
  *
- * out: u8 [rows, n], row stride ld; the bytes from n to ld are filled with the code of probability 0.
+ * out: u8 [rows, n], row stride ld; the bytes from n to ld get the code of probability 0.
  */
 import { log2Of } from './logarithm';
 

@@ -1,30 +1,35 @@
 /**
  * Softmax of rows of score codes (equations and ranges: softmax.scalar.ts).
  *
- * log2 codes without a division per element: code >= k  <=>  ratio >= T_k, T_k = 2, 3, 6, 12, ... 3·2^(k-2)
- *   <=>  Σe/e >= T_k - 1/2  <=>  e·(2T_k - 1) <= 2Σe.
- * e falls with d, so each k has a least distance D_k, and a code is the number of k = 1..16 with q <= max - D_k: one
- * comparison for 16 elements. Exact for every row.
+ * log2 codes need no division per element, with T_k = 2, 3, 6, 12, ... 3·2^(k-2):
+ *   code >= k  <=>  ratio >= T_k  <=>  Σe/e >= T_k - 1/2  <=>  e·(2T_k - 1) <= 2Σe
+ * e falls with d, so each k has a least distance D_k, and a code is the number of k = 1..16 with
+ * q <= max - D_k: one comparison for 16 elements. Exact for every row.
  *
- * D_k is looked up: e[d] <= X, X = 2Σe/(2T_k - 1), by the leading five bits of X in a table that says where exponentials of
- * those bits begin; a step or two from there, and never a guess that is not checked.
+ * D_k is looked up: e[d] <= X, X = 2Σe/(2T_k - 1), by the leading five bits of X in a table that
+ * says where exponentials with those bits begin. A step or two from there finds it, and the result
+ * is always checked.
  *
- * Codes in eighths of an octave are linear in d: 8 of them in a 16-bit multiplication, and the code is the upper byte. Where
- * slope·d would leave 16 bits it is kept at the last multiple that does not, which is far above code 127 already.
+ * Codes in eighths of an octave are linear in d: 8 of them in a 16-bit multiplication, and the code
+ * is the upper byte. If slope·d would exceed 16 bits, it stays at the last multiple that fits,
+ * which is already far above code 127.
  *
- * Scores that a mask drops are taken as 0: they never raise the maximum, each adds e[max] to the sum, which is taken off, and
- * their codes are overwritten. scratch: 16-byte aligned, SCRATCH bytes and ld for the masked row.
+ * Scores that a mask drops count as 0: they never raise the maximum, each adds e[max] to the sum,
+ * which is subtracted again, and their codes are overwritten.
+ *
+ * scratch: 16-byte aligned, SCRATCH bytes, and ld bytes for the masked row.
  */
 
 import { log2Of } from './logarithm';
 
-/** 16 thresholds; the exponentials from the last to the first; 2T_k - 1 and 2^32 by it; the look-up. */
+// Offsets in scratch: 16 thresholds; the exponentials, reversed; 2T_k - 1 and 2^32 / (2T_k - 1);
+// the first exponential of each key.
 const THRESHOLDS: usize = 0, TABLE: usize = 32, DIVISORS: usize = 1072, FIRST: usize = 1328;
 /** Keys of the look-up: 16 for each number of leading zeros, and 0 has the last. */
 const KEYS: i32 = 34 * 16;
 const SCRATCH: usize = FIRST + 2 * KEYS;
 
-/** Five leading bits of an exponential as a number that rises as it falls. */
+/** The five leading bits of an exponential, as a number that rises when the exponential falls. */
 // @ts-ignore: decorator
 @inline
 function key(x: u32): i32 {
@@ -33,8 +38,9 @@ function key(x: u32): i32 {
 }
 
 /**
- * Lays out what all rows of a call share. The exponentials are reversed, e[d] at TABLE + 4·(255 - d): a row adds them up by
- * q alone. Before e[0] stands a number that no sum reaches, behind e[255] a 0.
+ * Lays out what all rows of a call share. The exponentials are reversed, e[d] at
+ * TABLE + 4·(255 - d), so that q alone addresses them. A number that no sum reaches precedes e[0],
+ * and a 0 follows e[255].
  */
 function prepare(scratch: usize, table: usize, log2: bool): void {
   for (let d: usize = 0; d < 256; d++) store<u32>(scratch + TABLE + 4 * (255 - d), load<u32>(table + 4 * d));
@@ -54,14 +60,17 @@ function prepare(scratch: usize, table: usize, log2: bool): void {
   }
 }
 
-/** D_k for the exponential e[d] <= X, where the look-up was wrong: p is 4·d. */
+/** Corrects D_k for the exponential e[d] <= X; p is 4·d. */
 function settle(first: usize, p: usize, divisor: u64, twice: u64): usize {
   while (<u64>load<u32>(first - p) * divisor > twice) p += 4;
   while (<u64>load<u32>(first - p, 4) * divisor <= twice) p -= 4;
   return p;
 }
 
-/** Writes max - D_k - 128 for k = 1..16, as many as a score of the row reaches, the least of which is `least`. @returns its end */
+/**
+ * Writes max - D_k - 128 for the k = 1..16 that a score of the row reaches; the least score is
+ * `least`. @returns the address after the last one
+ */
 function thresholds(scratch: usize, max: i32, least: i32, twice: u64): usize {
   const first = scratch + TABLE + 1020; // of e[0]
   const range = <usize>(max - least) << 2;
@@ -82,7 +91,10 @@ function thresholds(scratch: usize, max: i32, least: i32, twice: u64): usize {
   return out;
 }
 
-/** Largest and least code of a row, max | least << 8. `last`: -1 in the lanes of the last 16 codes that count. */
+/**
+ * Largest and least code of a row, max | least << 8. `last`: -1 in the lanes of the last 16 codes
+ * that count.
+ */
 // @ts-ignore: decorator
 @inline
 function extremes(q: usize, n: usize, last: v128): i32 {
@@ -113,7 +125,9 @@ function exponential(q: usize, entries: usize): u32 {
   return load<u32>(entries + (<usize>load<u8>(q) << 2));
 }
 
-/** Σ e[max - q]; entries = address of e[max]. Four sums, so that loads do not wait for one another. */
+/**
+ * Σ e[max - q]; entries = address of e[max]. Four sums, so that loads do not wait for one another.
+ */
 // @ts-ignore: decorator
 @inline
 function rowSum(q: usize, n: usize, entries: usize): u32 {
@@ -162,7 +176,10 @@ function asCode(count: v128): v128 {
   return v128.or(count, i8x16.gt_u(count, i8x16.splat(15)));
 }
 
-/** The codes of a row of n scores, a multiple of 16: how many thresholds, from `from` to `end`, each score reaches. */
+/**
+ * The codes of a row of n scores, a multiple of 16: how many thresholds, from `from` to `end`, each
+ * score reaches.
+ */
 function writeCodes(row: usize, out: usize, n: usize, from: usize, end: usize): void {
   const all = i8x16.splat(<i8>(end - from));
   let i: usize = 0;
@@ -190,7 +207,10 @@ function writeCodes(row: usize, out: usize, n: usize, from: usize, end: usize): 
   }
 }
 
-/** Writes `none`, the code of probability 0, where no score counts: masked ones, and from the last on to `ld`. kept: 0 for no mask. */
+/**
+ * Writes `none`, the code of probability 0, for masked scores and from the last score to `ld`.
+ * kept: 0 for no mask.
+ */
 // @ts-ignore: decorator
 @inline
 function writeNone(out: usize, ld: usize, full: usize, last: v128, kept: usize, none: v128): void {

@@ -1,11 +1,13 @@
 /**
- * Index arithmetic of Swin's maps of side × side tokens in reading order. Neighbouring kernels use it instead of copying maps.
+ * Index arithmetic of Swin's maps of side × side tokens in reading order. Neighbouring kernels use
+ * it instead of copying maps.
  */
 
 /**
- * Where a line of `window` tokens of a window lies, by its number in window order: the map rolled by `shift` towards the origin,
- * cut into windows of window × window tokens, windows in reading order, lines of a window from top to bottom. side is a multiple
- * of window, 0 <= shift < window. Divisions are dear: one token of a line follows the other by `lineToken`.
+ * The row of the map that holds line `line` of `window` tokens, counted in window order: roll the
+ * map by `shift` towards the origin, cut it into windows of window × window tokens, and count the
+ * windows in reading order and the lines of each from top to bottom. side is a multiple of window,
+ * 0 <= shift < window. Divisions are slow: `lineToken` steps along a line without one.
  */
 // @ts-ignore: decorator
 @inline
@@ -32,7 +34,10 @@ function wrap(x: i32, side: i32): i32 {
   return x < side ? x : x - side;
 }
 
-/** Gathers the 2×2 tokens of merged patch r in the order (0,0) (1,0) (0,1) (1,1), c bytes each. side is even. */
+/**
+ * Gathers the 2×2 tokens of merged patch r in the order (0,0) (1,0) (0,1) (1,1), c bytes each. side
+ * is even.
+ */
 // @ts-ignore: decorator
 @inline
 export function gatherPatch(x: usize, r: i32, side: i32, c: usize, out: usize): void {
