@@ -1,4 +1,4 @@
-/** A copy that nobody can change: the model reads its preprocessing and labels from it. */
+/** A deeply frozen copy: the model reads its preprocessing and labels from it. */
 export function frozen<T extends object>(value: T): T {
   const copy = structuredClone(value);
   const freeze = (object: object) => {

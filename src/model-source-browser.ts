@@ -3,7 +3,7 @@ import type { ModelReadOptions } from './model-source.js';
 import { readBytes } from './platform/bytes.js';
 import type { NamedBytes } from './platform/read-options.js';
 
-/** As `readModel`, where there are no files: a model on the hub is one request, without a cache. */
+/** `readModel` without files: a model on the hub is one request, without a cache. */
 export async function readNamedModel(source: string, options: ModelReadOptions): Promise<NamedBytes> {
   const hub = parseHubSource(source);
   return readBytes(hub === undefined ? source : hubUrl(hub), options);

@@ -6,7 +6,10 @@ import { findBundled } from './models/bundled.js';
 import { readBytes } from './platform/bytes.js';
 import type { NamedBytes } from './platform/read-options.js';
 
-/** As `readModel`, where there are files: one that is there comes before what its name could mean, and the hub has a cache. */
+/**
+ * `readModel` with files: an existing file takes precedence over other meanings of its name, and the
+ * hub has a cache.
+ */
 export async function readNamedModel(source: string, options: ModelReadOptions): Promise<NamedBytes> {
   const hub = hubSource(source);
   if (hub === undefined) return readBytes(findBundled(source) ?? source, options);
@@ -18,7 +21,7 @@ export async function readNamedModel(source: string, options: ModelReadOptions):
   return { bytes: (await readBytes(path, options)).bytes, name: source };
 }
 
-/** Says of a name that the hub does not give that it is no path either, as which it may have been meant. */
+/** Adds to a hub error that no file has this name either: the caller may have meant a path. */
 export function noPathEither(error: unknown, source: string): unknown {
   const isMissing = error instanceof HubError && /^HUB_(NOT_FOUND|NETWORK|OFFLINE)$/.test(error.code);
   if (!isMissing || /^\w+:\/\/|@/.test(source)) return error;
@@ -27,7 +30,11 @@ export function noPathEither(error: unknown, source: string): unknown {
   });
 }
 
-/** What a text means on the hub; undefined for a path that exists, and for what may be one. @throws HubError `HUB_ID` */
+/**
+ * What a text means on the hub; undefined for an existing path, and for a text that may be one.
+ *
+ * @throws HubError `HUB_ID`
+ */
 export function hubSource(text: string): HubSource | undefined {
   return existsSync(text) ? undefined : parseHubSource(text);
 }

@@ -10,17 +10,18 @@ import { sha256 } from './platform/sha256.js';
 export interface ModelReadOptions extends ReadOptions {
   /** Called for non-fatal problems. */
   onWarning?: ((message: string) => void) | undefined;
-  /** Of the model: anything else is refused, and what comes from afar is kept. */
+  /** SHA-256 of the model. Other bytes are refused, and a downloaded model is kept. */
   sha256?: string | undefined;
   /** `false` keeps nothing. */
   cache?: boolean | undefined;
 }
 
 /**
- * Reads the model that `load` was given: what `readBytes` takes, the name of a bundled model, or a model on the hub. With a digest it
- * comes from the cache where it is there and whole.
+ * Reads the source of `load`: what `readBytes` takes, the name of a bundled model, or a model on the
+ * hub. With a digest, an intact copy in the cache is used.
  *
- * @throws RuntimeError `SOURCE`, `INTEGRITY`; UsageError `SHA256`, `SIGNAL`, `PROGRESS`; HubError; the reason of `signal`
+ * @throws RuntimeError `SOURCE`, `INTEGRITY`; UsageError `SHA256`, `SIGNAL`, `PROGRESS`; HubError;
+ *   the reason of `signal`
  */
 export async function readModel(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {
   checkReadOptions(options);
@@ -40,7 +41,7 @@ export async function readModel(source: ByteSource, options: ModelReadOptions): 
   if (found !== expected) {
     throw new RuntimeError('INTEGRITY', `${read.name}: expected the SHA-256 ${expected}, found ${found}`);
   }
-  // Where there is no room for a copy the model is there all the same.
+  // without room for a copy, the model still loads
   await cache?.put(expected, read.bytes).catch(() => {});
   return read;
 }
@@ -55,7 +56,10 @@ function readAny(source: ByteSource, options: ModelReadOptions): Promise<NamedBy
   return typeof source === 'string' ? readNamedModel(source, options) : readBytes(source, options);
 }
 
-/** @throws RuntimeError `INTEGRITY` where the engine has no digests: a page that is neither secure nor local */
+/**
+ * @throws RuntimeError `INTEGRITY` if the engine has no digests, as in a page that is neither secure
+ *   nor local
+ */
 async function digest(bytes: Uint8Array): Promise<string> {
   if (globalThis.crypto?.subtle === undefined) {
     throw new RuntimeError(

@@ -15,7 +15,7 @@ export function sigmoids(logits: ArrayLike<number>): Float64Array {
   return Float64Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
 }
 
-/** Logarithms of the softmax of logits: finite even where the probability is too small for a number. */
+/** Log-softmax of logits: finite even if a probability underflows. */
 export function logProbabilities(logits: ArrayLike<number>): Float64Array {
   let max = -Infinity;
   for (let i = 0; i < logits.length; i++) max = Math.max(max, logits[i]!);
@@ -24,7 +24,7 @@ export function logProbabilities(logits: ArrayLike<number>): Float64Array {
   return below.map((distance) => distance - Math.log(sum));
 }
 
-/** KL(p ‖ q) in nats, of logarithms of probabilities. */
+/** KL(p ‖ q) in nats, from log-probabilities. */
 export function divergence(p: Float64Array, q: Float64Array): number {
   return p.reduce((sum, log, i) => sum + Math.exp(log) * (log - q[i]!), 0);
 }

@@ -4,15 +4,15 @@ import type { IntegerRunner } from './integer.js';
 import type { Pass } from './passes.js';
 
 /**
- * Where the features of an image come from: `last`, the attention of the last block; `rollout`, that of all blocks one after the other
- * (Abnar and Zuidema, arXiv 2005.00928, equation 1).
+ * Which attention a map shows: `last`, that of the last block; `rollout`, that of all blocks in
+ * sequence (Abnar and Zuidema, arXiv 2005.00928, equation 1).
  */
 export const ATTENTION_METHODS = ['last', 'rollout'] as const;
 export type AttentionMethod = (typeof ATTENTION_METHODS)[number];
 
 /**
- * How much every patch counts, from the attention codes of an image: the mean over the heads, of the class token (and the distillation token),
- * or where the head reads the mean of the patches of all of them.
+ * How much every patch counts, from the attention codes of an image: the mean over the heads for the
+ * class token (and the distillation token), or for all patches if the head reads their mean.
  *
  * @param pixels uint8 `[imageSize, imageSize, 3]`
  * @returns f32 `[patches]`, row by row from the top; at least 0, their sum 1
@@ -46,7 +46,7 @@ export function* attentionMap(
   return Float32Array.from(normalised(row.subarray(prefix)));
 }
 
-/** A = mean of the heads' probabilities, `[queries, tokens]`, each row of sum 1. */
+/** A = the mean of the heads' probabilities, `[queries, tokens]`; each row has the sum 1. */
 function meanOfHeads(codes: Uint8Array, values: Float64Array, heads: number, tokens: number): Float64Array {
   const size = codes.length / heads;
   const sum = new Float64Array(size);
@@ -59,7 +59,7 @@ function meanOfHeads(codes: Uint8Array, values: Float64Array, heads: number, tok
   return sum;
 }
 
-/** The mean of rows `from` to before `to`. */
+/** The mean of the rows from `from` up to, but excluding, `to`. */
 function meanOfRows(matrix: Float64Array, from: number, to: number, tokens: number): Float64Array {
   const mean = new Float64Array(tokens);
   for (let row = from; row < to; row++) {
@@ -68,7 +68,7 @@ function meanOfRows(matrix: Float64Array, from: number, to: number, tokens: numb
   return mean;
 }
 
-/** ½ of a row and ½ of the tokens that it is the attention of: the residual connection around the last block. */
+/** ½ of a row and ½ of its own tokens: the residual connection around the last block. */
 function besides(row: Float64Array, from: number, to: number): Float64Array {
   return row.map((value, i) => value / 2 + (i >= from && i < to ? 1 / (2 * (to - from)) : 0));
 }
@@ -82,7 +82,7 @@ function through(row: Float64Array, matrix: Float64Array, tokens: number): Float
   return next;
 }
 
-/** Of sum 1; even where nothing is left of it, since a row of codes may be 0 throughout. */
+/** Scales a row to the sum 1. A row of zeros, which codes may give, becomes uniform. */
 function normalised(row: Float64Array): Float64Array {
   const sum = row.reduce((total, value) => total + value, 0);
   return row.map((value) => (sum > 0 ? value / sum : 1 / row.length));

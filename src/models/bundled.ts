@@ -5,7 +5,7 @@ import { RuntimeError } from '../errors.js';
 /** The models that come with the package. */
 export const BUNDLED_MODELS = ['deit_cifar10', 'swin_cifar10'] as const;
 export type BundledModel = (typeof BUNDLED_MODELS)[number];
-/** The one that classifies where no model is named: the more accurate. */
+/** The default model: the more accurate of the two. */
 export const DEFAULT_MODEL: BundledModel = BUNDLED_MODELS[0];
 
 export function isBundledName(name: string): name is BundledModel {
@@ -13,17 +13,17 @@ export function isBundledName(name: string): name is BundledModel {
 }
 
 /**
- * The file of a bundled model; undefined for any other name, and where a file of that name is in the current folder, which comes
- * first.
+ * The file of a bundled model; undefined for any other name, and if the current folder has a file
+ * of that name, which takes precedence.
  *
- * @throws RuntimeError `SOURCE` where the package comes without it
+ * @throws RuntimeError `SOURCE` if the package lacks it
  */
 export function findBundled(name: string): string | undefined {
   if (!isBundledName(name) || isFile(name)) return undefined;
   return bundledPath(name);
 }
 
-/** What cannot be looked at, as a link to itself, is none. */
+/** A path that cannot be read, such as a link to itself, is not a file. */
 function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();
@@ -32,7 +32,7 @@ function isFile(path: string): boolean {
   }
 }
 
-/** @throws RuntimeError `SOURCE` where the package comes without it */
+/** @throws RuntimeError `SOURCE` if the package lacks it */
 export function bundledPath(name: BundledModel): string {
   const path = fileURLToPath(new URL(`../../models/${name}.safetensors`, import.meta.url));
   if (existsSync(path)) return path;

@@ -14,10 +14,10 @@ import { type Pass, Passes } from './passes.js';
  * Sees a tensor of the whole batch.
  *
  * @param name the quantiser that stands behind the tensor, for example `blocks.3.attn.scores`
- * @param values a view of the tensor, valid during the call. Whatever is written to it is what later layers read; a parameter
- *   must not be written to
- * @param shape row-major; the first dimension is the batch, that of tensors in window order the batch times the windows of
- *   an image, that of a parameter (`pos_embed`, a bias table) 1
+ * @param values a view of the tensor, valid during the call. Whatever is written to it is what
+ *   later layers read; a parameter must not be written to
+ * @param shape row-major; the first dimension is the batch, that of tensors in window order the
+ *   batch times the windows of an image, that of a parameter (`pos_embed`, a bias table) 1
  * @param address of `values` in the memory of the runner's workspace
  */
 export type ObserveTensor = (
@@ -35,9 +35,10 @@ export interface FloatRunnerOptions {
 }
 
 /**
- * A float DeiT, ViT or Swin: the float baseline, and what calibration observes. It owns one WebAssembly memory, planned
- * when it is created. Layers run one by one over the whole batch; the layer order and the names of the quantisers
- * are those of the paper's Figure 2 (arXiv 2111.13824) and its authors' simulator.
+ * A float DeiT, ViT or Swin: the float baseline, and what calibration observes. It owns one
+ * WebAssembly memory, planned when it is created. Layers run one by one over the whole batch; the
+ * layer order and the names of the quantisers are those of the paper's Figure 2 (arXiv 2111.13824)
+ * and its authors' simulator.
  *
  * ```ts
  * const runner = await FloatRunner.create(model, { wasm, batchSize: 16 });
@@ -65,7 +66,8 @@ export class FloatRunner {
   /**
    * Plans and fills the memory of `model`.
    *
-   * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` where the model is not a complete DeiT, ViT or Swin.
+   * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` where the model is not a complete DeiT, ViT
+   *   or Swin.
    * @throws RuntimeError `WASM`, `MEMORY` where the module is wrong or memory is short.
    */
   static async create(model: FloatModel, { wasm, batchSize = 1 }: FloatRunnerOptions): Promise<FloatRunner> {
@@ -112,8 +114,8 @@ export class FloatRunner {
    * The logits of a batch of images.
    *
    * @param pixels of every image uint8 [S, S, 3], resized and cropped, not normalised
-   * @param observe sees every tensor behind a quantiser, in layer order. Without it, what the logits do not depend on
-   *   is not computed; they are the same to the bit.
+   * @param observe sees every tensor behind a quantiser, in layer order. Without it, what the
+   *   logits do not depend on is not computed; they are the same to the bit.
    * @returns for every image float32 [classes]
    * @throws UsageError `PIXELS` for an empty or too large batch or an image of another size.
    * @throws RuntimeError `DISPOSED` after `dispose`.

@@ -11,7 +11,9 @@ import { type Pass, Passes } from './passes.js';
 
 export type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
 
-/** Plans the forward pass of an integer model: its steps and its memory, of which nothing is allocated yet. */
+/**
+ * Plans the forward pass of an integer model: its steps and its memory. Allocates nothing.
+ */
 export function planIntegerModel(model: IntegerModel, threads = 1, lane?: Lane): ModelPlan {
   const { architecture } = model;
   return architecture.family === 'swin'
@@ -19,17 +21,17 @@ export function planIntegerModel(model: IntegerModel, threads = 1, lane?: Lane):
     : planVit(model, architecture, threads, lane);
 }
 
-/** A lane over a memory that is filled. */
+/** A lane over a memory that already holds the weights. */
 export interface Joined extends Lane {
   readonly memory: WebAssembly.Memory;
-  /** `Turn` has them. */
+  /** See `Turn`. */
   readonly words: Int32Array;
   readonly owner: number;
 }
 
 /**
- * An integer DeiT, ViT or Swin: a plan of kernel calls over memory that is planned once. Between the pixels and the codes of
- * the logits nothing is computed in floating point.
+ * An integer DeiT, ViT or Swin: a plan of kernel calls over memory that is planned once. No float
+ * operation takes place between the pixels and the codes of the logits.
  */
 export class IntegerRunner {
   readonly steps: readonly PlanStep[];
@@ -53,8 +55,10 @@ export class IntegerRunner {
   /**
    * Plans and fills the memory of `model`.
    *
-   * @param wasm a kernel module of any tier; over shared memory, compiled, where there are several threads or a lane
-   * @param lane one of a pool, each of which has a runner in a thread of its own; where it has a memory, its weights are there
+   * @param wasm a kernel module of any tier; compiled and over shared memory for several threads
+   *   or a lane
+   * @param lane of a pool, whose lanes each have a runner in their own thread; if it has a memory,
+   *   that already holds the weights
    * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `THREADS`
    */
   static async create(
@@ -76,14 +80,14 @@ export class IntegerRunner {
     for (const fill of joined === undefined ? plan.fills : plan.laneFills) fill(memory.buffer, kernels);
     const program = link(plan.calls(0), kernels);
     const turn = joined && new Turn(joined.words, joined.owner);
-    // Without the tensors, which are views on the file: it can go, the memory has its own copy.
+    // drop the tensors, which are views of the file: the memory has its own copy
     const { tensors: _, ...description } = model;
     return new IntegerRunner(description, memory, kernels, plan, program, await starting, turn);
   }
 
   /**
    * @param pixels uint8 `[imageSize, imageSize, 3]`
-   * @param output what is read at the end: the logits, which a backbone does not have, or what `featuresName` says
+   * @param output the activation to return: the logits, which a backbone lacks, or `featuresName`
    * @returns its codes, uint8 `[classes]` or `[features]`
    */
   run(pixels: Uint8Array, output = 'logits'): Uint8Array {
@@ -91,9 +95,9 @@ export class IntegerRunner {
   }
 
   /**
-   * As `run`, in slices, after the calls before.
+   * Like `run`, in slices, after earlier calls.
    *
-   * @throws the reason of `signal`; UsageError `DISPOSED` when it is disposed meanwhile
+   * @throws the reason of `signal`; UsageError `DISPOSED` if the runner is disposed meanwhile
    */
   runInSlices(pixels: Uint8Array, output: string, signal?: AbortSignal): Promise<Uint8Array> {
     return this.#passes.run(() => this.#pass(pixels, output), signal);
@@ -124,9 +128,10 @@ export class IntegerRunner {
   }
 
   /**
-   * As `run`, on the calling thread alone and step by step.
+   * Like `run`, step by step, on the calling thread alone.
    *
-   * @param seen is told the name of what a step has made, which can be read until later steps need its memory
+   * @param seen receives the name of each step's output, which stays readable until a later step
+   *   needs its memory
    */
   *trace(pixels: Uint8Array, seen: (output: string) => void): Pass<void> {
     this.write('pixels', pixels);
@@ -137,12 +142,12 @@ export class IntegerRunner {
     }
   }
 
-  /** Runs a pass that is made of `trace`, as `runInSlices` does. */
+  /** Runs a pass made of `trace` in slices, like `runInSlices`. */
   inSlices<Result>(begin: () => Pass<Result>, signal?: AbortSignal): Promise<Result> {
     return this.#passes.run(begin, signal);
   }
 
-  /** Ends the threads; the runner cannot be used any more. */
+  /** Ends the threads. The runner cannot be used again. */
   dispose(): void {
     this.#passes.end();
     this.team?.end();
@@ -157,7 +162,10 @@ export class IntegerRunner {
     }
   }
 
-  /** A copy of an activation, rows without padding; it is there from the step that makes it to the one that reads it last. */
+  /**
+   * A copy of an activation, rows without padding. It is readable from the step that makes it to
+   * the step that reads it last.
+   */
   read(name: string): Uint8Array {
     const { address, rows, columns, stride } = this.buffers.get(name)!;
     const memory = new Uint8Array(this.memory.buffer);

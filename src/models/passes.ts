@@ -1,18 +1,21 @@
 import { breathe } from '../platform/breathe.js';
 import { disposed } from '../predict.js';
 
-/** How long a pass keeps the thread to itself, in ms: so late it notices an abort, beside its longest kernel call. */
+/** How long a pass keeps the thread, in ms: an abort waits for this and for one kernel call. */
 const SLICE_MS = 50;
 
-/** A forward pass: it yields between kernel calls. Left by `return()`, it tidies up. */
+/** A forward pass, which yields between kernel calls and cleans up on `return()`. */
 export type Pass<Result> = Generator<void, Result>;
 
-/** Multiply-accumulates of a kernel call: some 15 ms, in float 40. */
+/** Most multiply-accumulates of a kernel call: some 15 ms, in float 40. */
 const CALL_MACS = 2 ** 29;
-/** An element of a softmax or GELU takes as long as so many of them. */
+/** An element of a softmax or GELU takes as long as this many. */
 export const ELEMENT_MACS = 64;
 
-/** Rows in groups so small that a kernel call over each is short. The first row of each is a multiple of 8. */
+/**
+ * Cuts rows into groups small enough for a short kernel call. The first row of each group is a
+ * multiple of 8.
+ */
 export function* rowGroups(rows: number, macs: number): Generator<readonly [from: number, count: number]> {
   const most = 8 * Math.max(1, Math.floor(CALL_MACS / macs / 8));
   for (let from = 0; from < rows; from += most) yield [from, Math.min(most, rows - from)];
@@ -26,19 +29,20 @@ interface Waiting {
 }
 
 /**
- * The forward passes over one memory, one after the other. They run in slices, between which timers, messages and signals are handled.
+ * Runs the forward passes over one memory, one after the other, in slices. Timers, messages and
+ * signals are handled between slices.
  */
 export class Passes {
   #line: Waiting[] = [];
   #isRunning = false;
-  /** The pass that is between two slices. */
+  /** The pass that is paused between two slices. */
   #paused: Pass<unknown> | undefined;
   #hasEnded = false;
 
-  /** @param around is given each slice to run */
+  /** @param around receives each slice and runs it */
   constructor(private readonly around: <T>(slice: () => T) => T = (slice) => slice()) {}
 
-  /** Runs a pass in one piece. One that is paused begins again after it. */
+  /** Runs a pass in one piece. A paused pass starts again afterwards. */
   now<Result>(begin: () => Pass<Result>): Result {
     this.#leave();
     return this.around(() => {
@@ -51,9 +55,9 @@ export class Passes {
   }
 
   /**
-   * Runs a pass in slices, after those that were asked for before.
+   * Runs a pass in slices, after earlier passes.
    *
-   * @param begin called again where `now` has used the memory meanwhile
+   * @param begin called again if `now` has used the memory meanwhile
    * @throws what the pass throws; the reason of `signal`; UsageError `DISPOSED` after `end`
    */
   run<Result>(begin: () => Pass<Result>, signal?: AbortSignal): Promise<Result> {
@@ -63,10 +67,10 @@ export class Passes {
     }) as Promise<Result>;
   }
 
-  /** Passes that have no result yet throw, as do those that come later. */
+  /** Passes without a result throw, and so do later ones. */
   end(): void {
     this.#hasEnded = true;
-    this.#paused = undefined; // without tidying up: whoever shared it has ended too
+    this.#paused = undefined; // no clean-up: the threads that shared it have ended too
   }
 
   async #runAll(): Promise<void> {
@@ -104,7 +108,7 @@ export class Passes {
     this.#paused = undefined;
   }
 
-  /** Those that wait need not wait for their turn to hear of it. */
+  /** A waiting pass hears of an abort before its turn. */
   #dropAborted(): void {
     this.#line = this.#line.filter(({ signal, reject }) => {
       if (signal?.aborted) reject(signal.reason);

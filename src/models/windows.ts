@@ -1,9 +1,15 @@
-/** Windows of a map that was shifted cyclically: some hold tokens from both ends of it, which were no neighbours before. */
+/**
+ * Windows of a cyclically shifted map. Some hold tokens from both ends of the map, which were not
+ * neighbours before the shift.
+ */
 
-/** Where a window is such a one: at the right edge of the map (1), at the bottom (2), at both (3), at neither (0). */
+/**
+ * Which map edges the window touches: the right one (1), the bottom one (2), both (3) or neither
+ * (0).
+ */
 export type WindowEdge = 0 | 1 | 2 | 3;
 
-/** @param w number of the window in reading order  @param across windows side by side */
+/** @param w number of the window in reading order  @param across windows per row */
 export function windowEdge(w: number, across: number): WindowEdge {
   const right = w % across === across - 1 ? 1 : 0;
   const bottom = w >= across * (across - 1) ? 2 : 0;
@@ -11,8 +17,9 @@ export function windowEdge(w: number, across: number): WindowEdge {
 }
 
 /**
- * Whether tokens i and j of a window of window × window, in reading order, come from the same end of the map: at the right
- * edge its last `shift` columns, at the bottom its last `shift` rows come from the opposite one.
+ * Whether tokens i and j of a window, in reading order, come from the same end of the map. At the
+ * right edge the last `shift` columns come from the left end; at the bottom the last `shift` rows
+ * come from the top.
  */
 export function areNeighbours(
   edge: WindowEdge,

@@ -5,7 +5,10 @@ export interface AdditionParameters {
   readonly shift: number;
 }
 
-/** A tensor's scale: one for all channels, or s·2^α[c] for channel c where it has power-of-two factors, or one a channel. */
+/**
+ * A tensor's scale: one for all channels, or s·2^α[c] for channel c where it has power-of-two
+ * factors, or one a channel.
+ */
 export interface ChannelScale {
   readonly scale: number;
   readonly factors?: Uint8Array | undefined;
@@ -17,10 +20,16 @@ export function scaleOf({ scale, factors, scales }: ChannelScale, c: number): nu
   return scales?.[c] ?? scale * 2 ** (factors?.[c] ?? 0);
 }
 
-/** Beyond this one code of an input saturates the output anyway (and two such inputs cancel only by chance). */
+/**
+ * Beyond this one code of an input saturates the output anyway (and two such inputs cancel only by
+ * chance).
+ */
 const MAX_RATIO = 2 ** 16;
 
-/** Multipliers s_a/s_out and s_b/s_out of each channel, with as many bits as keep 255·(|ma| + |mb|) in i32. */
+/**
+ * Multipliers s_a/s_out and s_b/s_out of each channel, with as many bits as keep 255·(|ma| + |mb|)
+ * in i32.
+ */
 export function additionParameters(
   a: ChannelScale,
   b: ChannelScale,

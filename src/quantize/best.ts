@@ -1,7 +1,8 @@
 /**
- * The calibration of `best`, beyond the paper where it costs nothing when the model runs (docs/accuracy.md has what each part is
- * worth). What is not calibration is elsewhere: attention codes in eighths of an octave (assembly/softmax/softmax.scalar.ts) and
- * LayerNorm gains of full precision (layernorm.ts).
+ * The calibration of `best`, beyond the paper where it costs nothing when the model runs
+ * (docs/accuracy.md has what each part is worth). What is not calibration is elsewhere: attention
+ * codes in eighths of an octave (assembly/softmax/softmax.scalar.ts) and LayerNorm gains of full
+ * precision (layernorm.ts).
  */
 
 import type { FloatModel } from '../checkpoint/float-model.js';
@@ -45,7 +46,8 @@ export async function calibrateBest(
       },
       signal,
     });
-    // The tokens are the patches behind the class token: with one quantiser for both they are not rounded twice.
+    // The tokens are the patches behind the class token: with one quantiser for both they are not
+    // rounded twice.
     const tokens = quantizers.get('tokens');
     if (tokens !== undefined) quantizers.set('patch_embed.out', tokens);
     return { ...found, quantizers };
@@ -68,7 +70,10 @@ async function* remember(images: CalibrationImages, last: Uint8Array[]): AsyncGe
   }
 }
 
-/** Every end of the range brought within a part of the larger one; quantisers of channels stay as they are. */
+/**
+ * Every end of the range brought within a part of the larger one; quantisers of channels stay as
+ * they are.
+ */
 function shrink(
   quantizers: ReadonlyMap<string, Quantizer>,
   share: number,

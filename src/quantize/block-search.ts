@@ -1,6 +1,7 @@
 /**
- * Ranges by what they do to the model, not to the tensor: each quantiser inside a block takes, of several candidates, the one with
- * which the block's output errs least. The squared error of the tensor itself would clip its rare large values, which carry most.
+ * Ranges by what they do to the model, not to the tensor: each quantiser inside a block takes, of
+ * several candidates, the one with which the block's output errs least. The squared error of the
+ * tensor itself would clip its rare large values, which carry most.
  */
 
 import { type Family, pooledTokens } from '../checkpoint/architecture.js';
@@ -9,7 +10,10 @@ import { breathe } from '../platform/breathe.js';
 import { CLASS_SHARE } from './moments.js';
 import type { Quantizer } from './observers.js';
 
-/** Tensors inside a block whose range is searched. Behind them are the additions, whose channels have scales of their own. */
+/**
+ * Tensors inside a block whose range is searched. Behind them are the additions, whose channels
+ * have scales of their own.
+ */
 const SEARCHED =
   /^(.*blocks\.\d+)\.(norm1\.out|attn\.qkv\.out|attn\.qk|attn\.scores|attn\.context|norm2\.out|mlp\.gelu\.out)$/;
 const OUTPUT = /^(.*blocks\.\d+)\.residual2\.out$/;
@@ -29,8 +33,9 @@ export function searchRuns(candidates: number, family: Family): number {
 }
 
 /**
- * Of several quantisers for every tensor inside a block, the one with the least squared error at the block's output, the first of
- * equals. All blocks are looked at in one run: each begins with its float input, whatever the one before it did.
+ * Of several quantisers for every tensor inside a block, the one with the least squared error at
+ * the block's output, the first of equals. All blocks are looked at in one run: each begins with
+ * its float input, whatever the one before it did.
  *
  * @param images as `FloatRunner.run` takes them, one batch
  * @param candidates maps by the name of the quantiser; all have the same names
@@ -82,7 +87,10 @@ export async function searchBlocks(
   return found;
 }
 
-/** Σ (a - b)² over tokens; the first `pooled` ones, which alone reach the logits, have the weight that error feedback gives them too. */
+/**
+ * Σ (a - b)² over tokens; the first `pooled` ones, which alone reach the logits, have the weight
+ * that error feedback gives them too.
+ */
 function outputError(a: Float32Array, b: Float32Array, shape: readonly number[], pooled: number): number {
   const [tokens, channels] = shape.slice(-2) as [number, number];
   let all = 0;

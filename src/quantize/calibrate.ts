@@ -19,8 +19,8 @@ import {
 const BATCH_SIZE = 16;
 
 /**
- * What is done, of how much, in which phase: images; images that `best` runs again and again, to search for ranges; linear layers whose
- * weights are rounded.
+ * What is done, of how much, in which phase: images; images that `best` runs again and again, to
+ * search for ranges; linear layers whose weights are rounded.
  */
 export type CalibrationProgress = (
   done: number,
@@ -33,7 +33,10 @@ export interface CalibrationRun {
   wasm: BufferSource | WebAssembly.Module;
   /** Images of one batch; 16 where absent. The last batch may be smaller. */
   batchSize?: number;
-  /** Whether to gather the moments of what linear layers read, for error feedback; false where absent. */
+  /**
+   * Whether to gather the moments of what linear layers read, for error feedback; false where
+   * absent.
+   */
   moments?: boolean;
   /** After every batch. */
   onProgress?: CalibrationProgress;
@@ -55,12 +58,14 @@ export interface Calibration<Quantizers> {
 export type CalibrationImages = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /**
- * Runs the float model over at most `limit` images, in the order given, and returns the quantiser of every activation by
- * the name of the tensor it stands behind (`input`, `blocks.0.norm1.out`, …, `logits`).
+ * Runs the float model over at most `limit` images, in the order given, and returns the quantiser
+ * of every activation by the name of the tensor it stands behind (`input`, `blocks.0.norm1.out`,
+ * …, `logits`).
  *
  * @throws QuantizeError `CALIBRATION_COUNT` where there is no image, or `limit` is not positive;
  *   `CALIBRATION_NOT_FINITE` where an activation is NaN or infinite; `MODEL_SHAPE`, `MODEL_TENSOR` for a broken model.
- * @throws RuntimeError `WASM`, `MEMORY`; UsageError `PIXELS` for an image of another size; the reason of `signal`.
+ * @throws RuntimeError `WASM`, `MEMORY`; UsageError `PIXELS` for an image of another size; the
+ *   reason of `signal`.
  */
 export async function calibrate(
   model: FloatModel,
@@ -153,7 +158,10 @@ class ObserverSet {
   }
 }
 
-/** At most `limit` images in batches of `size`, the last of which may be smaller and knows that it is the last. */
+/**
+ * At most `limit` images in batches of `size`, the last of which may be smaller and knows that it
+ * is the last.
+ */
 async function* batches(
   images: CalibrationImages,
   limit: number,

@@ -1,7 +1,8 @@
 import { mulberry32 } from './random.js';
 
 /**
- * The items in an order that the seed picks: a Fisher-Yates shuffle over mulberry32, the same everywhere.
+ * The items in an order that the seed picks: a Fisher-Yates shuffle over mulberry32, the same
+ * everywhere.
  *
  * @param seed 0..2^32 - 1
  */

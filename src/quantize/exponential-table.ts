@@ -1,19 +1,28 @@
-/** The polynomial of i-exp, a(x + b)² + c over (-ln 2, 0] (I-BERT, arXiv 2101.01321, section 3.5; paper eq. 10). */
+/**
+ * The polynomial of i-exp, a(x + b)² + c over (-ln 2, 0] (I-BERT, arXiv 2101.01321, section 3.5;
+ * paper eq. 10).
+ */
 const A = 0.35815147;
 const B = 0.96963238 / A;
 const C = 1 / A;
 // biome-ignore lint/suspicious/noApproximativeNumericConstant: the paper's constant, to its digits
 const LN2 = 0.6931;
-/** Below this value of floor(c/s²) the polynomial has too little resolution, and the table holds exact exponentials. */
+/**
+ * Below this value of floor(c/s²) the polynomial has too little resolution, and the table holds
+ * exact exponentials.
+ */
 const LEAST_RESOLUTION = 10;
 const N = 30;
 
 /**
- * e[d], the integer exponential of a score that lies d codes below the largest of its row, d = 0..255.
+ * e[d], the integer exponential of a score that lies d codes below the largest of its row,
+ * d = 0..255.
  *
- * i-exp: x0 = floor(-0.6931/s), k = floor(-d/x0), r = -d - x0·k, e = (r·(r + floor(b/s)) + floor(c/s²))·2^(n-k). For large
- * scales (s above about 0.53) exact exponentials instead. The whole table is brought to the widest fixed point at which a
- * row of `tokens` equal scores still sums below 2^32, and made to fall (i-exp can rise by a rounding where k changes).
+ * i-exp: x0 = floor(-0.6931/s), k = floor(-d/x0), r = -d - x0·k,
+ * e = (r·(r + floor(b/s)) + floor(c/s²))·2^(n-k). For large scales (s above about 0.53) exact
+ * exponentials instead. The whole table is brought to the widest fixed point at which a row of
+ * `tokens` equal scores still sums below 2^32, and made to fall (i-exp can rise by a rounding where
+ * k changes).
  *
  * @param scale of the scores
  * @param tokens scores in a row
@@ -23,7 +32,10 @@ export function exponentialTable(scale: number, tokens: number): Uint32Array {
   return polynomial ? widestTable((d) => iExp(-d, scale), tokens) : exactExponentialTable(scale, tokens);
 }
 
-/** The same table with exact exponentials, for uniform attention codes: the paper's authors leave that softmax in float. */
+/**
+ * The same table with exact exponentials, for uniform attention codes: the paper's authors leave
+ * that softmax in float.
+ */
 export function exactExponentialTable(scale: number, tokens: number): Uint32Array {
   return widestTable((d) => Math.exp(-d * scale), tokens);
 }

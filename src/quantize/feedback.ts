@@ -1,10 +1,16 @@
 import type { Moments } from './moments.js';
 import { clamp } from './round.js';
 
-/** The widest weights that gain from error feedback: at 7 bits rounding to nearest does as well (docs/widths.md). */
+/**
+ * The widest weights that gain from error feedback: at 7 bits rounding to nearest does as well
+ * (docs/widths.md).
+ */
 export const FEEDBACK_BITS = 6;
 
-/** Part of the mean variance that every input is given on top, against what the sample does not show. */
+/**
+ * Part of the mean variance that every input is given on top, against what the sample does not
+ * show.
+ */
 const DAMPING = 0.01;
 
 /** Rows of H that are worked on together, while they are in the cache. */
@@ -14,17 +20,19 @@ const BLOCK = 16;
 const SHRINKS = Array.from({ length: 36 }, (_, i) => 1 - 0.02 * i);
 
 /**
- * Rounds the weights w of each output channel so that the layer's output errs least, not the weights: GPTQ (arXiv
- * 2210.17323) in the form of LDLQ (arXiv 2307.13304, which proves them the same; no inverse is needed).
+ * Rounds the weights w of each output channel so that the layer's output errs least, not the
+ * weights: GPTQ (arXiv 2210.17323) in the form of LDLQ (arXiv 2307.13304,
+ * which proves them the same; no inverse is needed).
  *
- * With e = w - s·q the squared error of the output, beyond its mean, is e·H·eᵀ, H the covariance of the inputs. The mean goes into
- * the bias. H = U·D·Uᵀ with U unit upper triangular turns it into
+ * With e = w - s·q the squared error of the output, beyond its mean, is e·H·eᵀ, H the covariance of
+ * the inputs. The mean goes into the bias. H = U·D·Uᵀ with U unit upper triangular turns it into
  *
  *   e·H·eᵀ = Σ_k D_k · (e_k + Σ_{j<k} e_j·U_jk)²
  *
- * so weight k should be rounded with what the weights before it did wrong: q_k = round((w_k + Σ_{j<k} e_j·U_jk) / s). What is
- * left of term k is then the rounding of this one number. Inputs of large variance come first, since their D_k is what those
- * behind them cannot make up for.
+ * so weight k should be rounded with what the weights before it did wrong:
+ * q_k = round((w_k + Σ_{j<k} e_j·U_jk) / s). What is left of term k is then the rounding of this
+ * one number. Inputs of large variance come first, since their D_k is what those behind them cannot
+ * make up for.
  */
 export class ErrorFeedback {
   /** Inputs, by falling variance. */
@@ -35,7 +43,10 @@ export class ErrorFeedback {
   readonly #weights: Float64Array;
   readonly #mean: Float64Array;
 
-  /** @param inputScale of the input's codes: their rounding is noise of variance s²/12, apart from one input to the next */
+  /**
+   * @param inputScale of the input's codes: their rounding is noise of variance s²/12, apart from
+   *   one input to the next
+   */
   constructor(moments: Moments, inputScale: number) {
     const { mean } = moments;
     const width = mean.length;
@@ -53,8 +64,8 @@ export class ErrorFeedback {
       lower[k * width + k]! += noise;
     }
     this.#weights = factorise(lower, width);
-    // Every D is at least the noise; where one is not, the means are so large beside the variances that these are rounding alone:
-    // then each weight is rounded for itself.
+    // Every D is at least the noise; where one is not, the means are so large beside the variances
+    // that these are rounding alone: then each weight is rounded for itself.
     if (this.#weights.some((d) => !(d >= noise / 2))) {
       lower.fill(0);
       this.#weights.fill(1);
@@ -65,8 +76,9 @@ export class ErrorFeedback {
   }
 
   /**
-   * The scale for the weights of a channel: of some parts of max|w| the one that leaves least of Σ D_k·(w_k - s·q_k)² when each is
-   * rounded by itself, which stands in for the error after feedback at a thousandth of the work.
+   * The scale for the weights of a channel: of some parts of max|w| the one that leaves least of Σ
+   * D_k·(w_k - s·q_k)² when each is rounded by itself, which stands in for the error after feedback
+   * at a thousandth of the work.
    *
    * @param range max|w|
    * @param half 2^(bits - 1)
@@ -97,7 +109,8 @@ export class ErrorFeedback {
     const order = this.#order;
     const gains = this.#gains;
     const shifts = new Float64Array(scales.length);
-    // Four channels side by side: e_j of all of them at 4j, so that a gain is read once for four sums.
+    // Four channels side by side: e_j of all of them at 4j, so that a gain is read once for four
+    // sums.
     const errors = new Float64Array(4 * width);
     for (let first = 0; first < scales.length; first += 4) {
       const channels = Math.min(4, scales.length - first);
@@ -141,8 +154,9 @@ function roundingError(w: Float64Array, d: Float64Array, scale: number, half: nu
 }
 
 /**
- * H = U·D·Uᵀ in place, from the last input to the first: D_k is what is left of H_kk, U_jk = H_jk / D_k, and every H_ij with i, j < k
- * loses U_ik·D_k·U_jk. In blocks of rows, so that a row above the block is fetched once for all of it.
+ * H = U·D·Uᵀ in place, from the last input to the first: D_k is what is left of H_kk,
+ * U_jk = H_jk / D_k, and every H_ij with i, j < k loses U_ik·D_k·U_jk. In blocks of rows, so that a
+ * row above the block is fetched once for all of it.
  *
  * @param lower H, f64 `[C, C]`, only the lower triangle; U_jk at row k, column j < k afterwards
  * @returns D

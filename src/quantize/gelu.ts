@@ -14,12 +14,16 @@ export interface GeluTable {
 
 /** Every GELU is within 1e-9 of 0 below this and of the identity above its negative. */
 const FAR = 15;
-/** Kept at both ends, so that the first and the last entry of the table hold for everything beyond them. */
+/**
+ * Kept at both ends, so that the first and the last entry of the table hold for everything beyond
+ * them.
+ */
 const MARGIN = 1 / 32;
 
 /**
- * The GELU of fc1 as a table over fine codes of 12 bits. The index covers just the inputs between which the output code
- * still changes: below, gelu(x) rounds to the code of 0; above, the output is saturated.
+ * The GELU of fc1 as a table over fine codes of 12 bits. The index covers just the inputs between
+ * which the output code still changes: below, gelu(x) rounds to the code of 0; above, the output is
+ * saturated.
  *
  * @param out the quantiser behind the GELU
  * @param highest its highest code
@@ -57,7 +61,8 @@ export function gelu(x: number): number {
 
 /**
  * The error function to about 1e-15: its Maclaurin series, all terms positive in the form
- * 2/√π · e^(-x²) · Σ 2ⁿ x^(2n+1) / (2n+1)!! (Abramowitz and Stegun 7.1.6), which converges for every x that matters here.
+ * 2/√π · e^(-x²) · Σ 2ⁿ x^(2n+1) / (2n+1)!! (Abramowitz and Stegun 7.1.6), which converges for
+ * every x that matters here.
  */
 export function erf(x: number): number {
   const a = Math.abs(x);

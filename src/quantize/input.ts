@@ -2,19 +2,24 @@ import type { Family } from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { affineCode, roundHalfEven } from './round.js';
 
-/** The input quantiser with the normalisation folded in: real = scale·(code - zeroPoint + offset). */
+/**
+ * The input quantiser with the normalisation folded in: real = scale·(code - zeroPoint + offset).
+ */
 export interface InputQuantizer {
   readonly scale: number;
   readonly zeroPoint: number;
-  /** What the integer zero point leaves of the real one; goes into the bias of the patch embedding. */
+  /**
+   * What the integer zero point leaves of the real one; goes into the bias of the patch embedding.
+   */
   readonly offset: number;
   /** u8 `[3, 256]`: the code of each pixel value. */
   readonly table: Uint8Array;
 }
 
 /**
- * DeiT and Swin quantise their normalised input. ViT does not in the paper, and with one mean and deviation for all channels it need
- * not: a pixel is its own code, (p/255 - mean)/std = (p - 255·mean)/(255·std), exactly.
+ * DeiT and Swin quantise their normalised input. ViT does not in the paper, and with one mean and
+ * deviation for all channels it need not: a pixel is its own code,
+ * (p/255 - mean)/std = (p - 255·mean)/(255·std), exactly.
  */
 export function inputQuantizer(
   family: Family,

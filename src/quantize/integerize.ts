@@ -32,13 +32,15 @@ import { affineCode, clamp } from './round.js';
 import { linearCodes, MAX_BIAS } from './weights.js';
 
 /**
- * Turns a float model and the quantisers of its activations into an integer checkpoint: codes instead of weights,
- * integer multipliers and shifts instead of scales, tables instead of functions.
+ * Turns a float model and the quantisers of its activations into an integer checkpoint: codes
+ * instead of weights, integer multipliers and shifts instead of scales, tables instead of
+ * functions.
  *
  * @param quantizers by the names of `integerLayout`
- * @param moments of the inputs of linear layers, by the names of their quantisers: the weights of those layers are rounded with
- *   error feedback, all others to nearest
- * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or NaN
+ * @param moments of the inputs of linear layers, by the names of their quantisers: the weights of
+ *   those layers are rounded with error feedback, all others to nearest
+ * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or
+ *   NaN
  */
 export function integerize(...parameters: Parameters<typeof integerizeByLayer>): IntegerModel {
   const layers = integerizeByLayer(...parameters);
@@ -47,7 +49,10 @@ export function integerize(...parameters: Parameters<typeof integerizeByLayer>):
   return layer.value;
 }
 
-/** As `integerize`, which takes long where weights are rounded with error feedback: stops before every linear layer. */
+/**
+ * As `integerize`, which takes long where weights are rounded with error feedback: stops before
+ * every linear layer.
+ */
 export function* integerizeByLayer(
   model: FloatModel,
   quantizers: ReadonlyMap<string, Quantizer>,
@@ -235,7 +240,8 @@ class Integerizer {
 
   /**
    * @param to the quantiser behind the layer, or the fine quantiser of a GELU table
-   * @param input.offset real input = scale·(code - zeroPoint + offset); its sum over the weights goes into the bias
+   * @param input.offset real input = scale·(code - zeroPoint + offset); its sum over the weights
+   *   goes into the bias
    */
   private *linear(
     name: string,

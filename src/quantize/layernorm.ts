@@ -1,14 +1,18 @@
 import { clamp } from './round.js';
 
 /**
- * Bits of the truncated mantissa M of a gain, A ≈ M / 2^N. The paper's authors truncate to 8 and note that more are better;
- * with 10 the output codes stay closest to theirs while the gain is off by 0.07 % on average.
+ * Bits of the truncated mantissa M of a gain, A ≈ M / 2^N. The paper's authors truncate to 8 and
+ * note that more are better; with 10 the output codes stay closest to theirs while the gain is off
+ * by 0.07 % on average.
  */
 export const PAPER_MANTISSA = 10;
 /** As many bits as the kernel's gain has. */
 export const FULL_MANTISSA = 31;
 
-/** Fixed-point parameters of an integer LayerNorm (the kernel's equation: assembly/layernorm/layernorm.scalar.ts). */
+/**
+ * Fixed-point parameters of an integer LayerNorm (the kernel's equation:
+ * assembly/layernorm/layernorm.scalar.ts).
+ */
 export interface LayerNormParameters {
   /** i32 `[C]`: γ/s_out in Q(shift - 12). */
   readonly gain: Int32Array;
@@ -18,8 +22,8 @@ export interface LayerNormParameters {
 }
 
 /**
- * γ and β over the output scale. Both are clamped to 2^18 codes (γ by √C, the largest |x̂|), a thousand times more than an
- * output code can hold, so that the kernel's sum stays in i32.
+ * γ and β over the output scale. Both are clamped to 2^18 codes (γ by √C, the largest |x̂|), a
+ * thousand times more than an output code can hold, so that the kernel's sum stays in i32.
  */
 export function layerNormParameters(
   gamma: Float32Array,

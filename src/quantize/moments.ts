@@ -2,7 +2,10 @@ import { QuantizeError } from '../errors.js';
 import { type FloatKernels, instantiateFloatKernels } from '../models/float/kernels.js';
 import type { ObservedTensor } from './observers.js';
 
-/** Mean and covariance of the rows of a tensor: what error feedback knows of the inputs of a linear layer. */
+/**
+ * Mean and covariance of the rows of a tensor: what error feedback knows of the inputs of a linear
+ * layer.
+ */
 export interface Moments {
   readonly mean: Float64Array;
   /** f64 `[C, C]`, of which only j >= i is meant in row i. */
@@ -14,8 +17,9 @@ const ROWS = 1024;
 /** Rows that go through the kernel at once. */
 const CHUNK = 256;
 /**
- * Weight of the class tokens of a DeiT or ViT, which alone reach the logits, against all other tokens together. Between 0.2 and
- * 0.4 lowers the divergence of 4-bit weights by a sixth against 0.005, their share in number.
+ * Weight of the class tokens of a DeiT or ViT, which alone reach the logits, against all other
+ * tokens together. Between 0.2 and 0.4 lowers the divergence of 4-bit weights by a sixth against
+ * 0.005, their share in number.
  */
 export const CLASS_SHARE = 0.3;
 const PAGE = 65536;
@@ -99,7 +103,10 @@ class Sums implements Moments {
   }
 }
 
-/** The rows of one batch on their way through the kernel: x f32 [CHUNK, width], panels, G f32 [padded, padded]. */
+/**
+ * The rows of one batch on their way through the kernel: x f32 [CHUNK, width], panels, G f32
+ * [padded, padded].
+ */
 class Batch {
   readonly #x: number = PAGE;
   readonly #panels: number;
@@ -158,8 +165,9 @@ class Batch {
 }
 
 /**
- * Which rows of a batch are looked at: the class tokens, where there are any, and about `ROWS` others. The step has no divisor in
- * common with the tokens, and every batch starts one row on, so that all positions have their turn.
+ * Which rows of a batch are looked at: the class tokens, where there are any, and about `ROWS`
+ * others. The step has no divisor in common with the tokens, and every batch starts one row on, so
+ * that all positions have their turn.
  */
 function sample(rows: number, tokens: number, pooled: number, batch: number) {
   let step = Math.ceil(rows / ROWS);

@@ -1,11 +1,19 @@
 import type { Output } from '../checkpoint/output.js';
 import { divergence, logProbabilities, ranked } from '../rank.js';
 
-/** How closely an integer model agrees with its float model, on one image or averaged over several. */
+/**
+ * How closely an integer model agrees with its float model, on one image or averaged over several.
+ */
 export interface Nearness {
-  /** 0..1. `softmax`: whether both name the same class; `sigmoid`: classes that both have on the same side of one half. */
+  /**
+   * 0..1. `softmax`: whether both name the same class; `sigmoid`: classes that both have on the
+   * same side of one half.
+   */
   readonly agreement: number;
-  /** KL(float ‖ integer) in nats. `softmax`: of the distribution over classes; `sigmoid`: of that of each class, the mean of them. */
+  /**
+   * KL(float ‖ integer) in nats. `softmax`: of the distribution over classes; `sigmoid`: of that of
+   * each class, the mean of them.
+   */
   readonly kl: number;
 }
 

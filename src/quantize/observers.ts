@@ -57,8 +57,8 @@ export function createObserver(
 }
 
 /**
- * Whether a quantiser stands before a LayerNorm that has power-of-two factors: the residual stream. In a Swin it starts
- * behind a LayerNorm, whose input and output have an ordinary scale.
+ * Whether a quantiser stands before a LayerNorm that has power-of-two factors: the residual stream.
+ * In a Swin it starts behind a LayerNorm, whose input and output have an ordinary scale.
  */
 export function isLayerNormInput(name: string, family: Family): boolean {
   if (family === 'swin') {
@@ -67,7 +67,10 @@ export function isLayerNormInput(name: string, family: Family): boolean {
   return name === 'stem.out' || /^blocks\.\d+\.residual[12]\.out$/.test(name);
 }
 
-/** Whether a quantiser stands before an addition to the residual stream, or to the position embedding. */
+/**
+ * Whether a quantiser stands before an addition to the residual stream, or to the position
+ * embedding.
+ */
 function isAdditionInput(name: string): boolean {
   return name === 'tokens' || name === 'pos_embed' || /\.(attn\.proj|mlp\.fc2)\.out$/.test(name);
 }

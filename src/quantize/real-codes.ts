@@ -25,7 +25,10 @@ export function realCodes(model: IntegerModel, name: string): RealCodes {
 
 const affine = (zero: number) => Float64Array.from({ length: 256 }, (_, code) => code - zero);
 
-/** What the integer zero point of the pixels leaves of the real one; the bias of the patch embedding makes up for it. */
+/**
+ * What the integer zero point of the pixels leaves of the real one; the bias of the patch embedding
+ * makes up for it.
+ */
 function inputOffset({ architecture, preprocessing, quantizers }: IntegerModel, name: string): number {
   if (name !== 'input') return 0;
   return inputQuantizer(architecture.family, preprocessing, quantizers.get('input')!).offset;
@@ -45,7 +48,10 @@ interface Operand {
   readonly index: 0 | 1;
 }
 
-/** What an addition reads, but for the residual stream. The patches have the scales of the tokens, which they become. */
+/**
+ * What an addition reads, but for the residual stream. The patches have the scales of the tokens,
+ * which they become.
+ */
 function operandOf(name: string): Operand | undefined {
   if (name === 'tokens' || name === 'patch_embed.out') return { addition: 'stem', index: 0 };
   if (name === 'pos_embed') return { addition: 'stem', index: 1 };

@@ -26,15 +26,21 @@ export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
 export interface MethodOptions {
   /**
-   * `best`: closest to float as a rule, the default. `fq`: the paper, PTF and Log-Int-Softmax; the default where an observer is named. The others
-   * are the plain methods of the paper's table.
+   * `best`: closest to float as a rule, the default. `fq`: the paper, PTF and Log-Int-Softmax; the
+   * default where an observer is named. The others are the plain methods of the paper's table.
    */
   method?: Method | undefined;
   /** Of ordinary activations under `fq`. Default `minmax`; a plain method is its own observer. */
   observer?: ObserverName | undefined;
-  /** 4: log2 codes (LIS); 7: log2 codes in eighths; 8: uniform codes. Default 4 for `fq`, 7 for `best`, 8 for the plain methods. */
+  /**
+   * 4: log2 codes (LIS); 7: log2 codes in eighths; 8: uniform codes. Default 4 for `fq`, 7 for
+   * `best`, 8 for the plain methods.
+   */
   attentionBits?: AttentionBits | undefined;
-  /** Of the weights of the blocks; patch embedding and head keep at least 7. Default 8, as the paper. */
+  /**
+   * Of the weights of the blocks; patch embedding and head keep at least 7. Default 8, as the
+   * paper.
+   */
   weightBits?: WeightBits | undefined;
   /** Of what these layers read. Default 8, as the paper. */
   activationBits?: ActivationBits | undefined;

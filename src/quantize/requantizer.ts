@@ -11,13 +11,14 @@ export interface Requantizer {
 }
 
 /**
- * Multipliers and shifts of a requantisation (the kernel's equation: assembly/common/requantize.scalar.ts). One pair of
- * shifts serves the layer: the largest factor uses all 31 bits of its multiplier, and a channel whose factor is a thousand
- * times smaller still has 21.
+ * Multipliers and shifts of a requantisation (the kernel's equation:
+ * assembly/common/requantize.scalar.ts). One pair of shifts serves the layer: the largest factor
+ * uses all 31 bits of its multiplier, and a channel whose factor is a thousand times smaller still
+ * has 21.
  *
  * @param factors s_in·s_w / s_out of every channel
- * @param bound the largest |accumulator| of the layer: the left shift keeps it in i32. Where a factor is so large that this
- *   stops it, the multiplier saturates: the largest accumulator is then already worth 2^29 codes.
+ * @param bound the largest |accumulator| of the layer: the left shift keeps it in i32. Where a
+ *   factor is so large that this stops it, the multiplier saturates: the largest accumulator is then already worth 2^29 codes.
  */
 export function requantizer(factors: Float64Array | readonly number[], bound: number): Requantizer {
   let largest = 0;

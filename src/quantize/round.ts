@@ -1,4 +1,5 @@
-// Taken out of the global object once: looked up there, they are slow in some hosts' module sandboxes.
+// Taken out of the global object once: looked up there, they are slow in some hosts' module
+// sandboxes.
 const { floor, max, min } = Math;
 
 /** Round half to even, as torch and numpy round. */

@@ -12,8 +12,9 @@ export interface QuantizedWeights {
 }
 
 /**
- * Symmetric min-max quantisation of weights, per output channel: s = max|w| / (2^(b-1) - 1/2), code = clamp(round(w/s), -2^(b-1),
- * 2^(b-1) - 1). In f32 arithmetic, as the paper's authors have it. A channel that is all zero gets scale 1.
+ * Symmetric min-max quantisation of weights, per output channel: s = max|w| / (2^(b-1) - 1/2),
+ * code = clamp(round(w/s), -2^(b-1), 2^(b-1) - 1). In f32 arithmetic, as the paper's authors have
+ * it. A channel that is all zero gets scale 1.
  *
  * @param weight `[out, in]`, row-major
  * @param bits b; the paper's 8 where absent
@@ -36,7 +37,10 @@ export function quantizeWeights(weight: Float32Array, out: number, bits: WeightB
   return { codes, scales };
 }
 
-/** Channels whose weights are this much smaller than the largest ones of the layer add nothing to a code of 8 bits. */
+/**
+ * Channels whose weights are this much smaller than the largest ones of the layer add nothing to a
+ * code of 8 bits.
+ */
 const LEAST_RATIO = 2 ** -20;
 /** Largest bias, in units of the accumulator. */
 export const MAX_BIAS = 2 ** 30;
@@ -51,10 +55,11 @@ export interface LinearCodes {
 }
 
 /**
- * The weights of a linear layer, rounded to nearest as `quantizeWeights` does or with error feedback, but for dead channels: those that are all zero or nearly so
- * (weight decay leaves many) and live from their bias. Their scale would be too coarse or too fine for the accumulator to
- * hold the bias, s_in·s_w a unit, or for a multiplier beside those of the other channels; as their weights do not count, any
- * scale will do.
+ * The weights of a linear layer, rounded to nearest as `quantizeWeights` does or with error
+ * feedback, but for dead channels: those that are all zero or nearly so (weight decay leaves many)
+ * and live from their bias. Their scale would be too coarse or too fine for the accumulator to hold
+ * the bias, s_in·s_w a unit, or for a multiplier beside those of the other channels; as their
+ * weights do not count, any scale will do.
  *
  * @param weight `[out, in]`, row-major
  * @param bias `[out]`

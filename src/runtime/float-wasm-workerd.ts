@@ -1,6 +1,6 @@
 import float from '../../wasm/fqvit.float.wasm';
 
-/** The float kernels: workerd. */
+/** The float kernels in workerd. */
 export async function floatModule(): Promise<WebAssembly.Module> {
   return float;
 }

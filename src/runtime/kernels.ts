@@ -4,14 +4,14 @@ import { compile, type WasmBinary } from '../platform/compile.js';
 /** Which build of the integer kernels runs. All tiers give the same bits. */
 export type Tier = 'scalar' | 'simd' | 'relaxed';
 
-/** The modules that classify: the tiers, those over shared memory, and what chooses between them. */
+/** The modules for inference: the tiers, their versions for threads, and the probe. */
 export type KernelModule = Tier | 'simd-threads' | 'relaxed-threads' | 'probe';
 
 type Address = number;
 
 /**
- * The integer kernels; operands, units and ranges stand at the head of each file in `assembly/`. The scalar and the
- * SIMD module export the same functions, equal to the bit.
+ * The integer kernels. The header of each file in `assembly/` states operands, units and ranges.
+ * The scalar and the SIMD module export the same functions, equal to the bit.
  */
 export interface IntegerKernels {
   pack_weights(weight: Address, n: number, k: number, kPadded: number, bits: number, out: Address): void;
@@ -96,7 +96,7 @@ export interface IntegerKernels {
   ): void;
 }
 
-/** What a module over shared memory has besides (assembly/threads/barrier.ts). */
+/** An export that only modules over shared memory have (assembly/threads/barrier.ts). */
 export interface ThreadKernels extends IntegerKernels {
   barrier(state: Address, count: number, spins: number): void;
 }
@@ -173,7 +173,10 @@ type Context = (
   scratch: Address,
 ) => void;
 
-/** Operands of each kernel. A module of another version may export the same names with others, and would compute nonsense. */
+/**
+ * How many operands each kernel has. A module of another version may export the same names with
+ * other operands, and would compute nonsense.
+ */
 const OPERANDS: { readonly [Name in keyof IntegerKernels]: Parameters<IntegerKernels[Name]>['length'] } = {
   pack_weights: 6,
   linear: 17,
@@ -217,11 +220,13 @@ export async function compileKernels(wasm: WasmBinary): Promise<WebAssembly.Modu
 }
 
 /**
- * Binds a kernel module to a memory. `@assemblyscript/loader` would add string and array marshalling that kernels on
- * plain addresses do not need, and a dependency that users would ship; the WebAssembly API is enough.
+ * Binds a kernel module to a memory. `@assemblyscript/loader` would add string and array
+ * marshalling that kernels on plain addresses do not need, and a dependency that users would ship;
+ * the WebAssembly API is enough.
  *
- * @param shared whether threads share the memory: then there is a barrier too
- * @throws RuntimeError `WASM_MODULE` if it is no kernel module of this version, or the engine cannot compile it
+ * @param shared whether threads share the memory; the module then has a barrier too
+ * @throws RuntimeError `WASM_MODULE` if it is no kernel module of this version, or the engine
+ *   cannot compile it
  */
 export async function instantiateKernels(
   wasm: WebAssembly.Module | BufferSource,

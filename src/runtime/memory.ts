@@ -3,13 +3,13 @@ import { RuntimeError } from '../errors.js';
 const PAGE = 65536;
 
 /**
- * Plans a linear memory: hands out addresses before the memory exists, so that it is allocated once, at its full size.
- * The first page stays unused, so that address 0 is never a buffer.
+ * Plans a linear memory: hands out addresses before the memory exists, so that it is allocated
+ * once, at its full size. The first page stays unused, so that address 0 is never a buffer.
  */
 export class MemoryPlan {
   #end = PAGE;
 
-  /** Reserves `bytes`, 16-byte aligned, with 16 readable bytes behind them. */
+  /** Reserves `bytes`, 16-byte aligned, followed by 16 readable bytes. */
   reserve(bytes: number): number {
     const address = this.#end;
     this.#end += Math.ceil((bytes + 16) / 16) * 16;
@@ -23,7 +23,7 @@ export class MemoryPlan {
 
   /**
    * @param shared between threads
-   * @throws RuntimeError `MEMORY` if the engine does not give that much
+   * @throws RuntimeError `MEMORY` if the engine refuses that much
    */
   allocate(shared = false): WebAssembly.Memory {
     const pages = this.bytes / PAGE;

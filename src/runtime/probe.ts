@@ -12,23 +12,24 @@ const K = 512;
 const ROWS = 4;
 const CHANNELS = 8;
 const [A, W, OUT] = [0, 4096, 16384];
-/** Ends of the ranges, and what makes pairs that come near to the ends of i16. */
+/** The ends of the ranges, and values whose pairs come close to the ends of i16. */
 const CODES = [127, -128, -128, 127, 0, -128, 1, 127, -1, -128, 126];
 const WEIGHTS = [127, 127, 0, 127, 127, 1, 127, 126, 64];
 const codeAt = (row: number, t: number) => CODES[(3 * row + t) % CODES.length]!;
 const weightAt = (channel: number, t: number) => WEIGHTS[(channel + t) % WEIGHTS.length]!;
 
-/** How long the loops are timed, in ms: an engine's second compiler takes over within the first. */
+/** How long the loops are timed, in ms. The optimising compiler takes over within the first. */
 const BUDGET = 4;
-/** A tie goes to the tier that needs less of an engine. */
+/** In a tie, the tier that demands less of the engine wins. */
 const GAIN = 0.95;
 const MOST_TURNS = 1000;
-/** Tiles in a row, some 20 µs: the clock of a browser may be as coarse. */
+/** Tiles per timed run, some 20 µs: a browser's clock may be that coarse. */
 const TILES = 64;
 
 /**
- * Whether this engine multiplies narrow weights faster by relaxed dot products: false where it has none, where a known product
- * is wrong in its first or its second compiler, or where i16 dot products take no longer.
+ * Whether this engine multiplies narrow weights faster with relaxed dot products. False if it has
+ * none, if a known product comes out wrong in its baseline or optimising compiler, or if i16 dot
+ * products are as fast.
  */
 export async function isRelaxedFaster(): Promise<boolean> {
   const probe = await Probe.start();
@@ -37,14 +38,14 @@ export async function isRelaxedFaster(): Promise<boolean> {
   return probe.isExact() && relaxed < GAIN * 2 * wide;
 }
 
-/** What keeps this engine from the relaxed tier; undefined where nothing does. */
+/** Why this engine cannot use the relaxed tier; undefined if it can. */
 export async function relaxedFault(): Promise<string | undefined> {
   const probe = await Probe.start();
   if (probe === undefined) return 'one without them';
   return probe.isExact() ? undefined : 'one that gets a known product wrong';
 }
 
-/** A module of the package; undefined where the engine does not have its instructions. */
+/** A module of the package; undefined if the engine lacks its instructions. */
 export async function compilable(name: KernelModule): Promise<WebAssembly.Module | undefined> {
   try {
     return await packagedModule(name);
@@ -61,7 +62,7 @@ class Probe {
     private readonly products: readonly number[],
   ) {}
 
-  /** Undefined where the engine does not have the instructions. */
+  /** Undefined if the engine lacks the instructions. */
   static async start(): Promise<Probe | undefined> {
     const module = await compilable('probe');
     if (module === undefined) return undefined;
@@ -85,11 +86,11 @@ class Probe {
     return sums.every((sum, at) => sum === this.products[at]);
   }
 
-  /** Turn by turn, and each by its best: what else the machine does disturbs single runs. */
+  /** The loops take turns, and the best run of each counts: other work disturbs single runs. */
   times(): Record<keyof Loops, number> {
     const best = { relaxed: Number.POSITIVE_INFINITY, wide: Number.POSITIVE_INFINITY };
     const end = performance.now() + BUDGET;
-    // a clock that stands still, as that of a test may, must not keep it for ever
+    // a clock that stands still, as in a test, must not keep this loop running for ever
     for (let turn = 0; turn < MOST_TURNS && performance.now() < end; turn++) {
       for (const name of ['relaxed', 'wide'] as const) {
         const start = performance.now();

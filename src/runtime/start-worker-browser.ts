@@ -5,12 +5,12 @@ export function hasWorkers(): boolean {
 }
 
 /**
- * A worker of a team, as soon as it has its kernels: browsers.
+ * Starts a worker of a team in a browser; resolves when its kernels are ready.
  *
  * @param fail called if it fails later
  */
 export async function startWorker(task: WorkerTask, fail: (cause: unknown) => void): Promise<WorkerHandle> {
-  // bundlers find the script by this form
+  // bundlers recognise this form and find the script
   const worker = new Worker(new URL('./worker-browser.js', import.meta.url), { type: 'module' });
   await new Promise<void>((resolve, reject) => {
     worker.onmessage = ({ data }) => (data === undefined ? resolve() : reject(data));

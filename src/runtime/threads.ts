@@ -3,24 +3,24 @@ import { RuntimeError } from '../errors.js';
 import type { Call } from '../models/integer/calls.js';
 import { END, JOB_WORDS, STOP_WORD, type WorkerHandle } from './worker-task.js';
 
-/** More than any machine that this is for has cores. */
+/** More than the cores of any machine we aim at. */
 export const MAX_THREADS = 64;
 
 /**
- * Shared memory of a team: the state of the barrier, and on a cache line of its own the number of the job.
+ * Shared memory of a team: the state of the barrier and, on its own cache line, the job number.
  */
 export const TEAM_BYTES = 128;
 export const JOB_OFFSET = 64;
 
-/** Looks at the barrier before a thread sleeps: some 50 µs. */
+/** How often a thread reads the barrier before it sleeps: some 50 µs. */
 const SPINS = 20_000;
 
-/** The call that ends a step: all threads of the team are there. */
+/** The call that ends a step: it waits for all threads of the team. */
 export function barrierCall(team: number, count: number): Call {
   return ['barrier', team, count, canSleep() ? SPINS : -1];
 }
 
-/** Whether this thread may wait for another; a browser's main thread may not. */
+/** Whether this thread may sleep; a browser's main thread may not. */
 function canSleep(): boolean {
   try {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0);
@@ -30,12 +30,12 @@ function canSleep(): boolean {
   }
 }
 
-/** How many of the wanted threads there will be: 1 where the platform has no workers or no shared memory. */
+/** How many threads a model gets: 1 if the platform has no workers or no shared memory. */
 export function availableThreads(wanted: number): number {
   return hasWorkers() && typeof SharedArrayBuffer === 'function' ? wanted : 1;
 }
 
-/** Workers that run their calls when told to, while the caller runs its own. */
+/** Workers that run their calls when woken, while the caller runs its own. */
 export class Team {
   private constructor(
     private readonly job: Int32Array,
@@ -43,7 +43,7 @@ export class Team {
     private readonly health: Health,
   ) {}
 
-  /** @throws RuntimeError `THREADS` where a worker does not start */
+  /** @throws RuntimeError `THREADS` if a worker does not start */
   static async start(
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
@@ -78,7 +78,9 @@ export class Team {
     Atomics.notify(this.job, 0);
   }
 
-  /** What a call throws after a thread has failed: the others cannot be trusted to be at the same step. */
+  /**
+   * The error of every call after a thread has failed: the others may be at another step.
+   */
   fault(cause: unknown): RuntimeError {
     this.health.fault = cause;
     return new RuntimeError(
@@ -91,19 +93,19 @@ export class Team {
   }
 
   /**
-   * Brings the workers back from the middle of a job: they stop where this thread does.
+   * Stops the workers in the middle of a job, where this thread stops.
    *
    * @param passed barriers of the job that this thread has passed
-   * @param barrier passes another
+   * @param barrier passes one more
    */
   leave(passed: number, barrier: () => void): void {
     Atomics.store(this.job, STOP_WORD, passed + 1);
     barrier();
-    barrier(); // behind which every worker has seen the word
+    barrier(); // after it, every worker has seen the word
     Atomics.store(this.job, STOP_WORD, 0);
   }
 
-  /** Its workers end by themselves: what is terminated while it has a file open leaves it open. */
+  /** Lets the workers end by themselves: a terminated one would leave its files open. */
   end(): void {
     this.health.isEnding = true;
     Atomics.store(this.job, 0, END);
@@ -112,7 +114,7 @@ export class Team {
   }
 }
 
-/** What the workers of a team tell of themselves. */
+/** What the workers of a team report. */
 interface Health {
   fault?: unknown;
   isEnding: boolean;

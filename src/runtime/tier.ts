@@ -12,15 +12,19 @@ export interface Chosen {
   readonly module: WebAssembly.Module;
 }
 
-/** The widest weights that the relaxed tier multiplies otherwise than the simd tier (assembly/gemm/gemm.relaxed.ts). */
+/**
+ * The widest weights that the relaxed tier multiplies differently from the simd tier
+ * (assembly/gemm/gemm.relaxed.ts).
+ */
 export const NARROW_BITS = 7;
 
 /**
- * The fastest tier that this engine computes rightly, found by asking the engine and never by its name. Where the weights are
- * too wide for the relaxed tier to differ from simd, it is not asked for.
+ * The fastest tier that this engine computes correctly. It is found by a probe, never by the
+ * engine's name. If the weights are too wide for the relaxed tier to differ from simd, no probe
+ * runs.
  *
  * @param weightBits of the model
- * @param shared over memory that threads share; there is no scalar tier of it
+ * @param shared over memory that threads share, for which there is no scalar tier
  */
 export async function chooseTier(weightBits: number, shared: boolean): Promise<Chosen> {
   if (weightBits <= NARROW_BITS && (await isRelaxedFaster())) return packaged('relaxed', shared);
@@ -28,14 +32,14 @@ export async function chooseTier(weightBits: number, shared: boolean): Promise<C
   return simd === undefined ? packaged('scalar', shared) : { tier: 'simd', module: simd };
 }
 
-/** What `load` and `createPool` were asked for. */
+/** The options of `load` and `createPool`. */
 export interface TierOptions {
   readonly tier?: Tier | undefined;
   readonly wasm?: WasmBinary | URL | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The tier and module that the options name, else the fastest. @throws as `namedTier` */
+/** The tier and module that the options name, else the fastest. @throws like `namedTier` */
 export function tierFor(
   weightBits: number,
   shared: boolean,
@@ -46,7 +50,7 @@ export function tierFor(
     : namedTier(tier ?? 'simd', shared, wasm, signal);
 }
 
-/** The tier that was asked for. @throws RuntimeError `TIER` where the engine does not compute it, or wrongly */
+/** The requested tier. @throws RuntimeError `TIER` if the engine cannot compute it correctly */
 export async function namedTier(
   tier: Tier,
   shared: boolean,

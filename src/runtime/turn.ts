@@ -1,20 +1,27 @@
-/** Words of shared memory for each lane: the number of the thread whose it is, and for each of the last threads whether it computes there. */
+/**
+ * Words of shared memory for each lane: the number of the owning thread, and for each of the last
+ * threads whether it is computing there.
+ */
 export const TURN_WORDS = 64;
 const OWNER = 0;
 const busy = (owner: number) => 1 + ((owner - 1) % (TURN_WORDS - 1));
 
-/** Longer than a forward pass takes; a thread that was ended in the middle of one never says that it is done. */
+/** Longer than a forward pass: a thread that was terminated during one never reports its end. */
 const LONGEST_PASS_MS = 5000;
 const POLL_MS = 2;
 
-/** Keeps a thread that has been replaced, which in some engines lives on for a while, out of the lane of its successor. */
+/**
+ * Keeps a replaced thread, which lives on for a while in some engines, out of its successor's lane.
+ */
 export class Turn {
   constructor(
     private readonly words: Int32Array,
     private readonly owner: number,
   ) {}
 
-  /** Makes the lane the next thread's, and waits until the one before computes there no more; those before that have been waited for. */
+  /**
+   * Gives the lane to the next thread, and waits until the previous one has stopped computing there.
+   */
   static async take(words: Int32Array, owner: number): Promise<void> {
     Atomics.store(words, OWNER, owner);
     const end = performance.now() + LONGEST_PASS_MS;
@@ -24,7 +31,7 @@ export class Turn {
     Atomics.store(words, busy(owner), 0);
   }
 
-  /** Each of the two sees what the other has said: this thread does not begin, or its successor waits. */
+  /** Either this thread sees that it was replaced and does not begin, or its successor waits. */
   run<T>(pass: () => T): T {
     const word = busy(this.owner);
     Atomics.store(this.words, word, 1);

@@ -1,7 +1,7 @@
 import { fetchWasm } from '../platform/fetch-wasm.js';
 import { compileKernels, type KernelModule } from './kernels.js';
 
-/** Each URL as it stands: bundlers find the files by this form. */
+/** Bundlers find the files by literal URLs. */
 const URLS: { readonly [Name in KernelModule]: () => URL } = {
   scalar: () => new URL('../../wasm/fqvit.scalar.wasm', import.meta.url),
   simd: () => new URL('../../wasm/fqvit.simd.wasm', import.meta.url),
@@ -12,9 +12,11 @@ const URLS: { readonly [Name in KernelModule]: () => URL } = {
 };
 
 /**
- * A module of the package, compiled while it arrives: browsers, and whatever else has `fetch` and no files.
+ * A module of the package, compiled while it arrives, in browsers and other engines with `fetch`
+ * and no files.
  *
- * @throws RuntimeError `WASM_MISSING` if it cannot be fetched, `WASM_MODULE` if the engine cannot compile it
+ * @throws RuntimeError `WASM_MISSING` if it cannot be fetched, `WASM_MODULE` if the engine cannot
+ *   compile it
  */
 export async function packagedModule(name: KernelModule): Promise<WebAssembly.Module> {
   return compileKernels(await fetchWasm(URLS[name]()));

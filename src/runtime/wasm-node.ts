@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { RuntimeError } from '../errors.js';
 import { compileKernels, type KernelModule } from './kernels.js';
 
-/** The modules of the package: those that classify, and the float kernels. */
+/** The modules of the package: for inference, and the float kernels. */
 export type WasmName = KernelModule | 'float';
 
 /**
- * A module of the package: Node, Deno and Bun.
+ * A module of the package in Node, Deno and Bun.
  *
- * @throws RuntimeError `WASM_MISSING` if the package has not been built, `WASM_MODULE` if the engine cannot compile it
+ * @throws RuntimeError `WASM_MISSING` if the package has not been built, `WASM_MODULE` if the
+ *   engine cannot compile it
  */
 export async function packagedModule(name: KernelModule): Promise<WebAssembly.Module> {
   return compileKernels(await readWasm(name));

@@ -4,10 +4,10 @@ import scalar from '../../wasm/fqvit.scalar.wasm';
 import simd from '../../wasm/fqvit.simd.wasm';
 import type { KernelModule } from './kernels.js';
 
-/** Compiled when the worker is deployed: an isolate may not compile. It has one thread. */
+/** Compiled at deployment: an isolate may not compile. It has one thread. */
 const MODULES: { readonly [Name in KernelModule]?: WebAssembly.Module } = { probe, relaxed, scalar, simd };
 
-/** A module of the package: workerd. */
+/** A module of the package in workerd. */
 export async function packagedModule(name: KernelModule): Promise<WebAssembly.Module> {
   return MODULES[name]!;
 }

@@ -1,4 +1,4 @@
-/** The script of a worker of a team: browsers. */
+/** The script of a team's worker in browsers. */
 import { work } from './worker-loop.js';
 import type { WorkerTask } from './worker-task.js';
 

@@ -2,13 +2,13 @@ import { link, type Program } from '../models/integer/calls.js';
 import { instantiateKernels } from './kernels.js';
 import { END, JOB_WORDS, STOP_WORD, type WorkerTask } from './worker-task.js';
 
-/** Looks at the job before the thread sleeps, so that images in a row find it awake: some 50 µs. */
+/** How often the thread reads the job before it sleeps, some 50 µs: the next image finds it awake. */
 const SPINS = 5_000;
 
 /**
- * What a worker of a team does: waits for jobs and runs its calls, one thread of a forward pass.
+ * The loop of a team's worker: it waits for jobs and runs its calls, one thread of a forward pass.
  *
- * @param reply called once: with nothing when the kernels are there, else with what went wrong
+ * @param reply called once: without an argument when the kernels are ready, else with the error
  */
 export async function work(
   { module, memory, calls, job }: WorkerTask,
@@ -35,7 +35,7 @@ export async function work(
   }
 }
 
-/** Behind each barrier the threads are at the same place: there they can end together. */
+/** After each barrier all threads are at the same place, where they can end together. */
 function execute(program: Program, jobs: Int32Array): void {
   const [barrier] = program.at(-1)!;
   let passed = 0;

@@ -1,4 +1,4 @@
-/** The script of a worker of a team: Node, Deno and Bun. */
+/** The script of a team's worker in Node, Deno and Bun. */
 import { parentPort } from 'node:worker_threads';
 import { work } from './worker-loop.js';
 import type { WorkerTask } from './worker-task.js';

@@ -1,6 +1,6 @@
 import type { Call } from '../models/integer/calls.js';
 
-/** What a worker needs: plain values and shared ones. */
+/** What a worker needs, as plain and shared values. */
 export interface WorkerTask {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -9,14 +9,14 @@ export interface WorkerTask {
   readonly job: number;
 }
 
-/** Words of a job: its number, and how many barriers it passes where it ends before its time; 0 where it does not. */
+/** Words of a job: its number, and after how many barriers it ends early; 0 if it does not. */
 export const JOB_WORDS = 2;
 export const STOP_WORD = 1;
 
 /** The number of the job that ends the workers. */
 export const END = -1;
 
-/** A worker that runs, as its platform has it. */
+/** A running worker of any platform. */
 export interface WorkerHandle {
   /** Called after `END`. */
   end(): void;

@@ -39,8 +39,9 @@ interface LinearOptions {
 type Write = (kernels: FloatKernels, memory: WebAssembly.Memory, scratch: number) => void;
 
 /**
- * Reserves room for the parameters of a model, and writes them there once the memory exists. Every method that takes
- * the name of a tensor throws QuantizeError `MODEL_TENSOR` where it is missing or has another number of elements.
+ * Reserves room for the parameters of a model, and writes them there once the memory exists. Every
+ * method that takes the name of a tensor throws QuantizeError `MODEL_TENSOR` where it is missing or
+ * has another number of elements.
  */
 export class ParameterPlan {
   readonly #model: FloatModel;
@@ -163,7 +164,10 @@ function writePanels(
   }
 }
 
-/** A convolution weight [outputs, 3, patch, patch] as [outputs, patch, patch, 3], the order of `gatherPatches`. */
+/**
+ * A convolution weight [outputs, 3, patch, patch] as [outputs, patch, patch, 3], the order of
+ * `gatherPatches`.
+ */
 function channelsLast(weight: Float32Array, patch: number): Float32Array {
   const out = new Float32Array(weight.length);
   const area = patch * patch;
@@ -175,7 +179,10 @@ function channelsLast(weight: Float32Array, patch: number): Float32Array {
   return out;
 }
 
-/** (p/255 - mean) / std for every byte and channel, rounded to f32 after every operation as torch does. */
+/**
+ * (p/255 - mean) / std for every byte and channel, rounded to f32 after every operation as torch
+ * does.
+ */
 function pixelTable({ preprocessing: { mean, std } }: FloatModel): Float32Array {
   const table = new Float32Array(3 * 256);
   const f = Math.fround;

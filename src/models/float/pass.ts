@@ -12,15 +12,20 @@ export type Emit = (name: string, address: number, shape: readonly number[]) => 
 /** A family's layers over planned memory. */
 export interface FloatNetwork {
   readonly stages: readonly StageShape[];
-  /** From normalised pixels in `wide` to the logits; every tensor behind a quantiser is shown in layer order. */
+  /**
+   * From normalised pixels in `wide` to the logits; every tensor behind a quantiser is shown in
+   * layer order.
+   */
   forward(pass: FloatPass): Pass<void>;
 }
 
 /**
- * One forward pass over `batch` images: the layers that all families are made of, over the regions of a plan.
+ * One forward pass over `batch` images: the layers that all families are made of, over the regions
+ * of a plan.
  *
- * Attention is computed for the first `queries` tokens of every window. That is all of them, but in the last block of a
- * DeiT or ViT, behind which only the class token, or it and the distillation token, is looked at.
+ * Attention is computed for the first `queries` tokens of every window. That is all of them, but in
+ * the last block of a DeiT or ViT, behind which only the class token, or it and the distillation
+ * token, is looked at.
  */
 export class FloatPass {
   readonly kernels: FloatKernels;
@@ -58,7 +63,8 @@ export class FloatPass {
   }
 
   /** y = x·Wᵀ + bias over `rows` contiguous rows. */
-  *linear(x: number, { inputs, outputs, panels, bias }: LinearPlace, y: number, rows: number): Pass<void> {
+  *linear(x: number, { inputs, outputs, panels, bias }: LinearPlace, y: number, rows: number):
+  *Pass<void> {
     const { kernels } = this;
     for (const [from, count] of rowGroups(rows, inputs * outputs)) {
       const [a, c] = [x + 4 * from * inputs, y + 4 * from * outputs];
@@ -93,7 +99,10 @@ export class FloatPass {
     }
   }
 
-  /** probabilities·v of every window and head, from `square` and `wide` to `normed`: [B·W, queries, C]. */
+  /**
+   * probabilities·v of every window and head, from `square` and `wide` to `normed`: [B·W, queries,
+   * C].
+   */
   *context(stage: StageShape, queries = stage.tokens): Pass<void> {
     const { dim, heads, tokens } = stage;
     const { panels } = this.plan;
@@ -117,7 +126,10 @@ export class FloatPass {
     }
   }
 
-  /** Addresses of q (k and v follow 4C and 8C bytes on), of the [queries, N] square and of the context of every head. */
+  /**
+   * Addresses of q (k and v follow 4C and 8C bytes on), of the [queries, N] square and of the
+   * context of every head.
+   */
   *#heads(
     { dim, heads, windows, tokens }: StageShape,
     queries: number,

@@ -14,8 +14,8 @@ export interface StageShape {
 }
 
 /**
- * The addresses of a float forward pass over `batch` images, all but the layers' parameters. B = batch, W = windows,
- * N = tokens of a window, C = dim, S = image side.
+ * The addresses of a float forward pass over `batch` images, all but the layers' parameters.
+ * B = batch, W = windows, N = tokens of a window, C = dim, S = image side.
  *
  * A region serves several tensors whose lives do not overlap, in the stage that needs most room:
  *   stream  residual stream                                    [B, W·N, C]
@@ -45,7 +45,10 @@ export interface FloatPlan {
   readonly scratchBytes: number;
 }
 
-/** Plans the memory for batches of up to `batch` images, once the network has planned its parameters. */
+/**
+ * Plans the memory for batches of up to `batch` images, once the network has planned its
+ * parameters.
+ */
 export function planFloat(
   { imageSize, classes }: FloatArchitecture,
   stages: readonly StageShape[],
@@ -85,8 +88,8 @@ function panelSize({ tokens, dim, heads }: StageShape): number {
 }
 
 /**
- * Room for the products (assembly/float/gemm.ts: a chunk of 128 KiB or four rows, and a tile), for eight rows of a
- * weight, and for one f64 a channel.
+ * Room for the products (assembly/float/gemm.ts: a chunk of 128 KiB or four rows, and a tile), for
+ * eight rows of a weight, and for one f64 a channel.
  */
 function scratchSize(deepest: number, channels: number): number {
   return Math.max(131072 + 128, 4 * 8 * deepest) + 8 * channels;

@@ -14,7 +14,10 @@ import { biasOfPairs, shiftMasks } from './windows.js';
 /** A stage: the shape of its map and of its windows, and where its parameters lie. */
 interface StagePlaces extends SwinStage, StageShape {
   readonly blocks: readonly SwinBlockPlaces[];
-  /** f32 [3][N, N]: the shift masks of a window at the right edge, the bottom edge, and both; 0 where nothing shifts. */
+  /**
+   * f32 [3][N, N]: the shift masks of a window at the right edge, the bottom edge, and both; 0
+   * where nothing shifts.
+   */
   readonly masks: number;
   /** Of the patch merging behind the stage; absent from the last. */
   readonly merge?: { readonly norm: NormPlace; readonly reduction: LinearPlace };
@@ -74,8 +77,8 @@ export class FloatSwin implements FloatNetwork {
   }
 
   /**
-   * x + proj(softmax(q·kᵀ d^-½ + bias + mask)·v) with q, k, v of LayerNorm(x), in window order between the LayerNorm,
-   * which reads the map in that order, and the addition, which writes it.
+   * x + proj(softmax(q·kᵀ d^-½ + bias + mask)·v) with q, k, v of LayerNorm(x), in window order
+   * between the LayerNorm, which reads the map in that order, and the addition, which writes it.
    */
   *#attention(
     pass: FloatPass,
@@ -110,7 +113,10 @@ export class FloatSwin implements FloatNetwork {
     emit(`${name}.residual1.out`, stream, [batch, side ** 2, dim]);
   }
 
-  /** Adds the shift mask to the scores of the windows at the right and at the bottom edge: others have none. */
+  /**
+   * Adds the shift mask to the scores of the windows at the right and at the bottom edge: others
+   * have none.
+   */
   #mask(
     { kernels, batch, plan }: FloatPass,
     { side, window, heads, windows, tokens, masks }: StagePlaces,

@@ -4,7 +4,10 @@ import type { BlockPlaces, LinearPlace, NormPlace, ParameterPlan } from './param
 import type { FloatNetwork, FloatPass } from './pass.js';
 import type { StageShape } from './plan.js';
 
-/** DeiT and ViT (arXiv 2010.11929, section 3.1), with the quantisers of Figure 2 of arXiv 2111.13824. */
+/**
+ * DeiT and ViT (arXiv 2010.11929, section 3.1), with the quantisers of Figure 2 of arXiv
+ * 2111.13824.
+ */
 export class FloatVit implements FloatNetwork {
   readonly stages: readonly [StageShape];
   readonly #architecture: VitArchitecture;
@@ -74,8 +77,9 @@ export class FloatVit implements FloatNetwork {
   }
 
   /**
-   * x + proj(softmax(q·kᵀ d^-½)·v) with q, k, v of LayerNorm(x), for the first `queries` tokens of every image: all or
-   * those that the head reads, which alone make up the residual stream thereafter.
+   * x + proj(softmax(q·kᵀ d^-½)·v) with q, k, v of LayerNorm(x), for the first `queries` tokens of
+   * every image: all or those that the head reads, which alone make up the residual stream
+   * thereafter.
    */
   *#attention(
     pass: FloatPass,
@@ -104,7 +108,10 @@ export class FloatVit implements FloatNetwork {
     emit(`${name}.residual1.out`, stream, [batch, queries, dim]);
   }
 
-  /** LayerNorm of what the head reads, then the head; the residual stream has `tokens` tokens an image. */
+  /**
+   * LayerNorm of what the head reads, then the head; the residual stream has `tokens` tokens an
+   * image.
+   */
   *#tail(pass: FloatPass, tokens: number): Pass<void> {
     const { emit, batch } = pass;
     const { features, logits } = pass.plan;
@@ -117,7 +124,8 @@ export class FloatVit implements FloatNetwork {
     emit('logits', logits, [batch, classes]);
   }
 
-  #normOfTokens({ kernels, batch, emit, eps, plan }: FloatPass, tokens: number, pooled: number): void {
+  #normOfTokens({ kernels, batch, emit, eps, plan }: FloatPass, tokens: number, pooled: number):
+  #void {
     const { dim } = this.#architecture;
     const { gamma, beta } = this.#norm;
     for (let b = 0; b < batch; b++) {
@@ -145,7 +153,8 @@ export class FloatVit implements FloatNetwork {
   }
 
   /** Mean over the patches of each image: [B, tokens, C] -> [B, C]. */
-  #mean({ kernels, batch, emit, plan: { features } }: FloatPass, from: number, tokens: number): void {
+  #mean({ kernels, batch, emit, plan: { features } }: FloatPass, from: number, tokens: number): void
+  #{
     const { dim, prefix = 1 } = this.#architecture;
     for (let b = 0; b < batch; b++) {
       const patches = from + 4 * (b * tokens + prefix) * dim;
@@ -155,7 +164,10 @@ export class FloatVit implements FloatNetwork {
   }
 }
 
-/** Moves the first `kept` tokens of every image of the residual stream together: [B, N, C] -> [B, kept, C]. */
+/**
+ * Moves the first `kept` tokens of every image of the residual stream together: [B, N, C] -> [B,
+ * kept, C].
+ */
 function keepTokens(
   { memory, batch, plan: { stream } }: FloatPass,
   { tokens, dim }: StageShape,

@@ -1,11 +1,15 @@
-/** What a Swin adds to the scores of every pair of tokens (i, j) of a window of w×w: N = w², tokens in reading order. */
+/**
+ * What a Swin adds to the scores of every pair of tokens (i, j) of a window of w×w: N = w², tokens
+ * in reading order.
+ */
 
 import { areNeighbours } from '../windows.js';
 
 /**
  * The relative position bias of every pair: f32 [heads, N, N].
  *
- * @param table [(2w-1)², heads], whose row (yᵢ - yⱼ + w-1)·(2w-1) + xᵢ - xⱼ + w-1 is for the pair (i, j)
+ * @param table [(2w-1)², heads], whose row (yᵢ - yⱼ + w-1)·(2w-1) + xᵢ - xⱼ + w-1 is for the pair
+ *   (i, j)
  */
 export function biasOfPairs(table: Float32Array, window: number, heads: number): Float32Array {
   const tokens = window ** 2;
@@ -21,10 +25,16 @@ export function biasOfPairs(table: Float32Array, window: number, heads: number):
   return bias;
 }
 
-/** What is added to the score of two tokens that were not neighbours before the cyclic shift, as in the original. */
+/**
+ * What is added to the score of two tokens that were not neighbours before the cyclic shift, as in
+ * the original.
+ */
 const MASKED = -100;
 
-/** The shift masks of a window at the right edge of the map, at the bottom edge, and at both: f32 [3, N, N]. */
+/**
+ * The shift masks of a window at the right edge of the map, at the bottom edge, and at both: f32
+ * [3, N, N].
+ */
 export function shiftMasks(window: number, shift: number): Float32Array {
   const tokens = window ** 2;
   const masks = new Float32Array(3 * tokens ** 2);

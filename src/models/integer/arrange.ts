@@ -1,6 +1,6 @@
-/** Something that needs memory from one step of a plan to another, both included. */
+/** A block of memory that a plan needs from one step to another, both inclusive. */
 export interface Lifetime {
-  /** Offset in bytes, a multiple of 16; what `arrange` decides. */
+  /** Offset in bytes, a multiple of 16; set by `arrange`. */
   address: number;
   /** A multiple of 16. */
   readonly bytes: number;
@@ -9,8 +9,8 @@ export interface Lifetime {
 }
 
 /**
- * Gives each its offset in one region, so that none overlaps another that is alive at the same step: the largest first, each
- * at the lowest offset where it fits.
+ * Gives each block an offset in one region so that blocks which live at the same step do not
+ * overlap: the largest first, each at the lowest offset where it fits.
  *
  * @returns the size of the region
  */

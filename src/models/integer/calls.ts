@@ -14,22 +14,22 @@ export interface Part {
   readonly scratch: number;
 }
 
-/** From the first to before the last. */
+/** The first index, and the index after the last. */
 export type Range = readonly [from: number, to: number];
 
-/** The share of a part in `count` things, in whole groups of `group`. */
+/** The share of one thread in `count` items, in whole groups of `group`. */
 export function share(count: number, part: Part, group = 1): Range {
   const groups = Math.ceil(count / group);
   const edge = (index: number) => Math.min(Math.floor((groups * index) / part.count) * group, count);
   return [edge(part.index), edge(part.index + 1)];
 }
 
-/** A range of rows in groups, each for a call of its own (`rowGroups`). @param macs of a row */
+/** A range of rows in groups, one kernel call each (`rowGroups`). @param macs per row */
 export function inGroups([from, to]: Range, macs: number): Range[] {
   return [...rowGroups(to - from, macs)].map(([first, count]) => [from + first, count]);
 }
 
-/** Rows of a head in a window that a part computes. */
+/** Rows of one head in one window that a thread computes. */
 export interface HeadRows {
   readonly window: number;
   readonly head: number;
@@ -38,10 +38,10 @@ export interface HeadRows {
 }
 
 /**
- * The share of a part in the rows of all heads in all windows: whole windows where there are enough of them, else rows in
- * groups of four, since each head that is cut makes two threads pack its keys and values.
+ * The share of one thread in the rows of all heads in all windows: whole windows if there are
+ * enough, else rows in groups of four. Two threads that share a head both pack its keys and values.
  *
- * @param macs of a row
+ * @param macs per row
  */
 export function shareHeads(
   windows: number,
@@ -66,7 +66,7 @@ export function shareHeads(
   return list;
 }
 
-/** Calls ready to be made, in order. */
+/** Calls that are ready to run, in order. */
 export type Program = readonly (readonly [(...operands: number[]) => unknown, readonly number[]])[];
 
 export function link(calls: readonly Call[], kernels: IntegerKernels): Program {

@@ -8,7 +8,10 @@ import { ELEMENT_MACS } from '../passes.js';
 import { arrange } from './arrange.js';
 import { type Call, execute, inGroups, link, type Part, type Range, share, shareHeads } from './calls.js';
 
-/** Where an activation lies: u8 codes `[rows, columns]`, `stride` bytes from row to row (u16 for `mlp.fc1.fine`). */
+/**
+ * Where an activation lies: u8 codes `[rows, columns]`, `stride` bytes from row to row (u16 for
+ * `mlp.fc1.fine`).
+ */
 export interface Buffer {
   readonly address: number;
   readonly rows: number;
@@ -16,38 +19,43 @@ export interface Buffer {
   readonly stride: number;
 }
 
-/** A kernel call, or one a head or a window: what makes one tensor. */
+/** The kernel calls that make one tensor: one, or one per head or window. */
 export interface PlanStep {
-  /** The tensor that it makes, by the name of its quantiser (`blocks.0.attn.softmax` for attention codes). */
+  /**
+   * Its output, by the name of the quantiser (`blocks.0.attn.softmax` for attention codes).
+   */
   readonly output: string;
-  /** The activations that it is made from. */
+  /** The activations it reads. */
   readonly reads: readonly string[];
   readonly kernel: keyof IntegerKernels;
-  /** Of the output: rows and columns. */
+  /** Rows and columns of the output. */
   readonly shape: readonly [rows: number, columns: number];
   /** Multiply-accumulates of the products. */
   readonly macs: number;
-  /** Bytes of the tensors, weights and tables that it reads and writes, each counted once. */
+  /** Bytes of the tensors, weights and tables it reads and writes, each counted once. */
   readonly bytes: number;
-  /** Bytes of scratch memory that it needs. */
+  /** Bytes of scratch memory it needs. */
   readonly scratchBytes: number;
-  /** What a thread has to call; the next step may begin when all threads are done. */
+  /** The calls of one thread. The next step may begin when all threads are done. */
   readonly calls: (part: Part) => Call[];
   /** Makes the whole tensor. */
   readonly run: (kernels: IntegerKernels) => void;
 }
 
-/** Heads of attention over windows of `tokens` tokens each; a DeiT has one window. */
+/** Attention heads over windows of `tokens` tokens each. A DeiT has one window. */
 export interface AttentionShape {
   readonly windows: number;
   readonly tokens: number;
   readonly heads: number;
   readonly dim: number;
-  /** Tokens whose attention is wanted, the first ones of a window. */
+  /** The first tokens of a window, whose attention is computed. */
   readonly queries: number;
 }
 
-/** Rows of a map of side × side tokens in window order after a cyclic shift (assembly/window/window.ts). */
+/**
+ * Rows of a map of side × side tokens in window order after a cyclic shift
+ * (assembly/window/window.ts).
+ */
 export interface WindowOrder {
   readonly side: number;
   readonly window: number;
@@ -56,7 +64,10 @@ export interface WindowOrder {
 
 type Fill = (memory: ArrayBufferLike, kernels: IntegerKernels) => void;
 
-/** One of the passes that may run at the same time over the same weights: each has its own activations and scratch memory. */
+/**
+ * One of several passes that run at the same time over the same weights. Each has its own
+ * activations and scratch memory.
+ */
 export interface Lane {
   readonly index: number;
   readonly count: number;
@@ -70,15 +81,15 @@ export interface Constant {
   readonly bytes: number;
 }
 
-/** An activation while its place is not yet decided. */
+/** An activation whose address is not decided yet. */
 interface Activation {
   address: number;
   readonly rows: number;
   readonly columns: number;
   readonly stride: number;
-  /** With rows behind the last that kernels may read. */
+  /** Includes the rows after the last that kernels may read. */
   readonly bytes: number;
-  /** Steps that make it and that read it last. */
+  /** The step that makes it, and the step that reads it last. */
   first: number;
   last: number;
 }
@@ -93,59 +104,60 @@ interface StepOptions {
 }
 
 interface BufferOptions {
-  /** Bytes from row to row; as many as columns where absent. */
+  /** Bytes from row to row. Default: the number of columns. */
   readonly stride?: number;
-  /** Rows that kernels may read behind the last. */
+  /** Rows after the last that kernels may read. */
   readonly slack?: number;
 }
 
 interface LinearOptions {
   readonly kernel?: 'linear' | 'linear_fine';
-  /** Rows that kernels may read behind the last. */
+  /** Rows after the last that kernels may read. */
   readonly slack?: number;
-  /** How many of the outputs, the first ones, only the first `firstRows` rows have. */
+  /** How many outputs, counted from the first, exist for the first `firstRows` rows only. */
   readonly first?: number;
   readonly firstRows?: number;
 }
 
-/** Bytes that two threads should not both write to. */
+/** Bytes of a cache line, which two threads should not both write. */
 const CACHE_LINE = 64;
 
-/** Rows of a tile of a linear layer: threads share rows in such groups. */
+/** Rows of a tile of a linear layer. Threads share rows in groups of this size. */
 const TILE = 4;
 
 export const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
 
-/** Bytes of a panel of weights of so many inputs (assembly/gemm/layout.ts). */
+/** Bytes of a panel of weights with `inputs` inputs (assembly/gemm/layout.ts). */
 const panelBytes = (inputs: number) => 8 * inputs + 32;
 
 /** The rows that `linear` packs at once (`CHUNK_BYTES` of assembly/gemm/gemm.simd.ts). */
 const LINEAR_CHUNK = 2 ** 18;
-/** And the panels that it widens at once (`BLOCK_BYTES` there). */
+/** The panels that it widens at once (`BLOCK_BYTES` there). */
 const LINEAR_BLOCK = 2 ** 15;
 
-/** What the softmax needs beside a masked row (`SCRATCH` of assembly/softmax/softmax.simd.ts). */
+/** Scratch of the softmax, without a masked row (`SCRATCH` of assembly/softmax/softmax.simd.ts). */
 const SOFTMAX_SCRATCH = 2416;
 
 /**
- * The forward pass of an integer model as kernel calls over memory that is planned once. The layers that DeiT, ViT and Swin
- * share are methods; vit.ts and swin.ts call them in the order of the paper's Figure 2.
+ * The forward pass of an integer model as kernel calls over memory that is planned once. The layers
+ * that DeiT, ViT and Swin share are methods; vit.ts and swin.ts call them in the order of the
+ * paper's Figure 2.
  */
 export class ModelPlan {
   readonly steps: PlanStep[] = [];
-  /** What fills the memory at the start. */
+  /** Fills the memory at the start. */
   readonly fills: Fill[] = [];
-  /** Those of them that every lane needs. */
+  /** The fills that every lane needs. */
   readonly laneFills: Fill[] = [];
   readonly memory = new MemoryPlan();
   #scratch = 0;
   #team = 0;
   #activationBytes = 0;
-  /** Inputs of the widest linear layer, of which eight rows pass through scratch. */
+  /** Inputs of the widest linear layer; eight of its rows pass through scratch. */
   #widest = 0;
   readonly #activations = new Map<string, Activation>();
 
-  /** @param threads that share the forward pass: each has scratch memory of its own */
+  /** @param threads that share the forward pass; each has its own scratch memory */
   constructor(
     readonly model: IntegerModel,
     readonly threads = 1,
@@ -160,12 +172,12 @@ export class ModelPlan {
     return Math.max(...this.steps.map((step) => step.scratchBytes), 8 * this.#widest);
   }
 
-  /** Bytes that all activations share. */
+  /** Bytes of the region that all activations share. */
   get activationBytes(): number {
     return this.#activationBytes;
   }
 
-  /** Decides where the activations lie: those that are not alive at the same time share memory. */
+  /** Places the activations: those that do not live at the same time share memory. */
   finish(): this {
     const activations = [...this.#activations.values()].filter(({ address }) => address === 0);
     this.#activationBytes = arrange(activations);
@@ -178,7 +190,7 @@ export class ModelPlan {
     return this;
   }
 
-  /** An activation that the steps to come make and read. */
+  /** An activation that later steps make and read. */
   buffer(
     name: string,
     rows: number,
@@ -192,7 +204,7 @@ export class ModelPlan {
     return activation;
   }
 
-  /** A buffer that keeps what `fill` writes there at the start, and what steps write. */
+  /** A buffer that keeps what `fill` writes at the start and what steps write. */
   keptBuffer(name: string, rows: number, columns: number, fill: (memory: Uint8Array) => void): Buffer {
     const buffer = this.buffer(name, rows, columns);
     const kept = this.#activations.get(name)!;
@@ -210,7 +222,7 @@ export class ModelPlan {
     this.#activations.set(name, { address, rows, columns, stride: columns, bytes, first: 0, last: 0 });
   }
 
-  /** Keeps the activation for whoever reads it after the last step. */
+  /** Keeps the activation readable after the last step. */
   keep(name: string): void {
     this.#activations.get(name)!.last = Number.POSITIVE_INFINITY;
   }
@@ -224,7 +236,7 @@ export class ModelPlan {
     return this.#scratch;
   }
 
-  /** One thread that does everything. */
+  /** A single thread that does everything. */
   get whole(): Part {
     return this.part(0, 1);
   }
@@ -237,12 +249,12 @@ export class ModelPlan {
     return roundUp(this.scratchBytes, CACHE_LINE);
   }
 
-  /** Address of what the threads keep in common (runtime/threads.ts). */
+  /** Address of the state that the threads share (runtime/threads.ts). */
   get team(): number {
     return this.#team;
   }
 
-  /** All that a thread has to call, and a barrier behind each step where there are several. */
+  /** All calls of a thread; with several threads, a barrier after each step. */
   calls(thread: number): Call[] {
     const part = this.part(thread, this.threads);
     const barrier = this.threads > 1 ? [barrierCall(this.#team, this.threads)] : [];
@@ -266,7 +278,7 @@ export class ModelPlan {
     this.steps.push({ output, reads, kernel, shape: [rows, columns], macs, bytes, scratchBytes, calls, run });
   }
 
-  /** Pixels to the rows of the patch embedding's matrix, and its product. */
+  /** Pixels to the rows of the patch embedding's matrix, then its product. */
   patchEmbedding(output: string): void {
     const { imageSize, patchSize } = this.model.architecture;
     const patches = (imageSize / patchSize) ** 2;
@@ -302,8 +314,8 @@ export class ModelPlan {
   }
 
   /**
-   * Makes the buffer `to` = linear layer `name` of the buffer `from`; `linear_fine` makes the index of a GELU table.
-   *
+   * Makes the buffer `to` = linear layer `name` of the buffer `from`. `linear_fine` makes the index
+   * of a GELU table.
    */
   linear(
     name: string,
@@ -368,9 +380,10 @@ export class ModelPlan {
   /**
    * Makes the buffer `to` = LayerNorm `name` of the rows of `from`.
    *
-   * @param rows how many of them, the first ones; all where absent
-   * @param joined they become one row
-   * @param order the rows are written in window order, or are 2×2 patches of a map of `merge` × `merge` tokens
+   * @param rows how many rows, counted from the first. Default: all
+   * @param joined whether they become one row
+   * @param order writes the rows in window order, or reads 2×2 patches of a map of `merge` × `merge`
+   *   tokens
    */
   layerNorm(
     name: string,
@@ -462,11 +475,9 @@ export class ModelPlan {
   }
 
   /**
-   * Makes the buffer `name.out` = a + b.
+   * Makes the buffer `name.out` = a + b, for the rows of b and as many rows of a.
    *
-   * As many rows as b has, the first ones of a.
-   *
-   * @param order of the rows of b, where they are in window order
+   * @param order of the rows of b, if they are in window order
    */
   add(name: string, a: string, b: string, order?: WindowOrder): void {
     const first = this.activation(a);
@@ -533,17 +544,20 @@ export class ModelPlan {
   }
 
   /**
-   * k and v of a block, and q of the tokens whose attention is wanted, with the rows behind the last that the products of the last
-   * window may read.
+   * k and v of a block, and q of the tokens whose attention is computed, with the rows after the
+   * last that the products of the last window may read.
    */
   qkv(block: string, { dim, tokens, queries }: AttentionShape): void {
     const name = `${block}.attn.qkv`;
-    // a panel holds 8 outputs: q ends with one where dim is a multiple of 8, as it always is
+    // a panel holds 8 outputs, and dim is a multiple of 8: q ends with a panel
     const some = queries < tokens ? { first: dim, firstRows: queries } : {};
     this.linear(name, `${block}.norm1.out`, `${name}.out`, { slack: 8, ...some });
   }
 
-  /** q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, queries]` rows of scores. */
+  /**
+   * q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, queries]` rows of
+   * scores.
+   */
   scores(block: string, output: string, { windows, tokens, heads, dim, queries }: AttentionShape): void {
     const qkv = this.activation(`${block}.attn.qkv.out`);
     const d = dim / heads;
@@ -585,7 +599,8 @@ export class ModelPlan {
   /**
    * Softmax codes of `attn.scores`, and their product with v.
    *
-   * @param mask of a window: 255 where a score counts, 0 where not, `[tokens, stride of the scores]`; undefined for none
+   * @param mask of a window, `[tokens, stride of the scores]`: 255 where a score counts, else 0;
+   *   undefined for none
    */
   attend(
     block: string,
@@ -611,7 +626,7 @@ export class ModelPlan {
       reads: [`${name}.scores`],
       constants: [table, ...new Set(masks.filter((m) => m !== undefined))],
       scratchBytes: SOFTMAX_SCRATCH + stride,
-      // the rows of all heads and windows lie one behind the other; each mask serves those of a window
+      // the rows of all heads and windows are contiguous; each mask serves the rows of one window
       calls: (part) => {
         const runs: { from: number; to: number; kept: number }[] = [];
         if (masks.every((m) => m === undefined)) {
@@ -695,7 +710,10 @@ export class ModelPlan {
     this.add(`${block}.residual2`, `${block}.residual1.out`, `${block}.mlp.fc2.out`);
   }
 
-  /** The mean of the rows of `from` but the first `skipped`: the buffer `pooled`. @returns its name */
+  /**
+   * The mean of the rows of `from` without the first `skipped`: the buffer `pooled`. @returns its
+   *   name
+   */
   pool(from: string, skipped = 0): string {
     const tokens = this.activation(from);
     const { columns } = tokens;
@@ -717,7 +735,7 @@ export class ModelPlan {
     return 'pooled';
   }
 
-  /** The linear layer behind which the logits stand, if there is one, over the features `from`. */
+  /** The linear layer that makes the logits from the features `from`, if the model has one. */
   head(from: string): void {
     this.keep(from);
     if (this.model.architecture.classes === 0) return;
@@ -725,7 +743,7 @@ export class ModelPlan {
     this.keep('logits');
   }
 
-  /** The highest code behind a quantiser. */
+  /** The highest code of a quantiser. */
   private highest(name: string): number {
     return highestCode(name, this.model.recipe);
   }
@@ -738,7 +756,7 @@ export class ModelPlan {
     return this.model.steps.get(name)!;
   }
 
-  /** A tensor as the checkpoint has it; room for `elements`, the rest 0. */
+  /** A tensor as in the checkpoint, with room for `elements`; the rest is 0. */
   constant(name: string, elements = 0): Constant {
     const tensor = this.model.tensors.get(name)!;
     const { buffer, byteOffset, byteLength } = tensor;
@@ -753,7 +771,10 @@ export class ModelPlan {
     return { address, bytes };
   }
 
-  /** Power-of-two factors of a buffer, `repeat` times, as the i16 values 2^α that the kernel multiplies by; 1 where it has none. */
+  /**
+   * Power-of-two factors of a buffer, `repeat` times, as the i16 values 2^α that the kernel
+   * multiplies by; 1 if it has none.
+   */
   private powers(from: string, repeat: number): Constant {
     const factors =
       this.model.tensors.get(`${from.replace(/\.out$/, '')}.factors`) ??
@@ -765,8 +786,8 @@ export class ModelPlan {
   }
 
   /**
-   * Weights `[n, inputs]` as int8 panels of `padded` inputs, nibbles unpacked; the checkpoint's layout passes through scratch, row
-   * by row of panels.
+   * Weights `[n, inputs]` as int8 panels of `padded` inputs, nibbles unpacked. The checkpoint's
+   * layout passes through scratch, one row of panels at a time.
    */
   private weight(layer: string, n: number, padded: number): Constant & { readonly inputs: number } {
     const stored = this.model.tensors.get(`${layer}.weight`)!;

@@ -12,8 +12,9 @@ import {
 } from './plan.js';
 
 /**
- * The forward pass of an integer Swin. The residual stream is a map in reading order; norm1 writes its codes in window order,
- * cyclic shift included, and residual1 reads the projection back, so no map is ever copied.
+ * The forward pass of an integer Swin. The residual stream is a map in reading order. norm1 writes
+ * its codes in window order, cyclic shift included, and residual1 reads the projection back, so
+ * that no map is copied.
  */
 export function planSwin(
   model: IntegerModel,
@@ -113,7 +114,10 @@ function positionBias(
   });
 }
 
-/** Which scores count in the windows of a shifted map, by their edge: 255 where tokens were neighbours before the shift. */
+/**
+ * The masks of the windows of a shifted map, by the edge they touch: 255 for tokens that were
+ * neighbours before the shift.
+ */
 function shiftMasks(plan: ModelPlan, { window, shift }: SwinStage): (Constant | undefined)[] {
   const tokens = window ** 2;
   const stride = roundUp(tokens, 16);
@@ -128,7 +132,7 @@ function shiftMasks(plan: ModelPlan, { window, shift }: SwinStage): (Constant | 
   return [undefined, mask(1), mask(2), mask(3)];
 }
 
-/** 2×2 tokens become one of twice the channels. @returns the new stream */
+/** Merges 2×2 tokens into one with twice the channels. @returns the new stream */
 function merge(plan: ModelPlan, { name, side }: SwinStage, stream: string): string {
   const norm = `${name}.downsample.norm`;
   plan.layerNorm(norm, stream, `${norm}.out`, { order: { merge: side } });

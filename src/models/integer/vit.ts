@@ -4,8 +4,9 @@ import { share } from './calls.js';
 import { type Lane, ModelPlan } from './plan.js';
 
 /**
- * The forward pass of an integer DeiT or ViT (paper Figure 2). Where the head reads the class token, only its row goes on from attention
- * in the last block; the other tokens are there as keys and values.
+ * The forward pass of an integer DeiT or ViT (paper Figure 2). If the head reads the class token,
+ * only its row continues after attention in the last block; the other tokens serve as keys and
+ * values.
  */
 export function planVit(
   model: IntegerModel,

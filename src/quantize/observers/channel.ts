@@ -7,8 +7,9 @@ const LEAST = 2 ** -10;
 const ZERO_POINT = 128;
 
 /**
- * A scale for every channel, from its largest magnitude over all batches, and one zero point in the middle of the codes. Only
- * for what an addition reads: there each channel has a multiplier of its own, so that this costs nothing.
+ * A scale for every channel, from its largest magnitude over all batches, and one zero point in the
+ * middle of the codes. Only for what an addition reads: there each channel has a multiplier of its
+ * own, so that this costs nothing.
  */
 export class ChannelObserver implements Observer {
   #largest: Float64Array | undefined;

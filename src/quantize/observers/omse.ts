@@ -5,12 +5,15 @@ import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './typ
 /** The range is tried at 100 %, 99 %, … 11 % of its width. */
 const CANDIDATES = 90;
 
-/** Elements summed between two looks at the best score, so that a hopeless candidate is given up early. */
+/**
+ * Elements summed between two looks at the best score, so that a hopeless candidate is given up
+ * early.
+ */
 const CHUNK = 16384;
 
 /**
- * `omse`: the range of all batches, shrunk by i %, i = 0..89, to where the squared error of the last batch is least.
- * The first of equal candidates is kept.
+ * `omse`: the range of all batches, shrunk by i %, i = 0..89, to where the squared error of the
+ * last batch is least. The first of equal candidates is kept.
  */
 export class OmseObserver implements Observer {
   #range: Range | undefined;

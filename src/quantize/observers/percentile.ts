@@ -26,9 +26,9 @@ export class PercentileObserver implements Observer {
 }
 
 /**
- * The quantiles 1 - alpha and alpha of a tensor, linearly interpolated, equal to torch.quantile: the rank
- * q · (n - 1) and the interpolation are f32. Exact for any alpha >= 0.5; quick where alpha is close to 1, because only
- * the values beyond the quantiles are kept.
+ * The quantiles 1 - alpha and alpha of a tensor, linearly interpolated, equal to torch.quantile:
+ * the rank q · (n - 1) and the interpolation are f32. Exact for any alpha >= 0.5; quick where alpha
+ * is close to 1, because only the values beyond the quantiles are kept.
  */
 export function extremeQuantiles(workspace: FloatWorkspace, tensor: ObservedTensor, alpha: number): Range {
   const last = tensor.values.length - 1;
@@ -89,7 +89,10 @@ function* notable(
   }
 }
 
-/** Keeps the `count` greatest values offered, by sorting whenever a buffer of four times that many is full. */
+/**
+ * Keeps the `count` greatest values offered, by sorting whenever a buffer of four times that many
+ * is full.
+ */
 class Greatest {
   /** A value that is not above this is not among the greatest. */
   threshold = -Infinity;

@@ -3,8 +3,8 @@ import { affine, gathered, measureRange, type Range, unite } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 
 /**
- * The mean over the tokens of a stream with power-of-two factors, which it keeps: pooling has one multiplier for all channels. Its
- * scale is the least that holds every channel's range.
+ * The mean over the tokens of a stream with power-of-two factors, which it keeps: pooling has one
+ * multiplier for all channels. Its scale is the least that holds every channel's range.
  */
 export class PooledObserver implements Observer {
   #ranges: Range[] | undefined;

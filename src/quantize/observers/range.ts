@@ -46,8 +46,9 @@ export function moveTowards(average: Range | undefined, batch: Range): Range {
 }
 
 /**
- * Affine quantiser of a range (paper section 3.1): s = (max - min) / h, z = clamp(-round(min / s), 0, h) with h the highest
- * code. Every operation is rounded to f32, and ties to even, as in the authors' simulator. An empty range has scale 1.
+ * Affine quantiser of a range (paper section 3.1): s = (max - min) / h, z = clamp(-round(min / s),
+ * 0, h) with h the highest code. Every operation is rounded to f32, and ties to even, as in the
+ * authors' simulator. An empty range has scale 1.
  */
 export function affine({ min, max }: Range, { highest = 255 }: ObserverOptions = {}): Quantizer {
   const scale = Math.fround(Math.fround(max - min) / highest) || 1;
@@ -55,7 +56,10 @@ export function affine({ min, max }: Range, { highest = 255 }: ObserverOptions =
   return { scale, zeroPoint };
 }
 
-/** The range that an observer has gathered. @throws QuantizeError `CALIBRATION_EMPTY` where there is none. */
+/**
+ * The range that an observer has gathered. @throws QuantizeError `CALIBRATION_EMPTY` where there is
+ * none.
+ */
 export function gathered<T>(found: T | undefined): T {
   if (found === undefined) {
     throw new QuantizeError('CALIBRATION_EMPTY', 'an observer was asked for its scale before its last batch');

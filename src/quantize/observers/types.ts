@@ -1,9 +1,14 @@
-/** Scale and zero point of an activation: real = scale · (code - zeroPoint), code a uint8, or 0..127 where a recipe says 7 bits. */
+/**
+ * Scale and zero point of an activation: real = scale · (code - zeroPoint), code a uint8, or 0..127
+ * where a recipe says 7 bits.
+ */
 export interface Quantizer {
   /** With `factors` this is s1, the scale of a channel whose factor is 0. */
   scale: number;
   zeroPoint: number;
-  /** Power-of-two factors (PTF): channel c has the scale s1 · 2^factors[c]; uint8 [C], values 0..3. */
+  /**
+   * Power-of-two factors (PTF): channel c has the scale s1 · 2^factors[c]; uint8 [C], values 0..3.
+   */
   factors?: Uint8Array;
   /** One scale a channel, f64 [C]; `scale` is then the largest. */
   scales?: Float64Array;
@@ -24,7 +29,9 @@ export interface ObservedTensor {
 export interface Observer {
   /** @param last whether this is the last batch: some observers fit their scale to it */
   observe(tensor: ObservedTensor, last: boolean): void;
-  /** @throws QuantizeError `CALIBRATION_EMPTY` where nothing, or no last batch, has been observed. */
+  /**
+   * @throws QuantizeError `CALIBRATION_EMPTY` where nothing, or no last batch, has been observed.
+   */
   quantizer(): Quantizer;
 }
 

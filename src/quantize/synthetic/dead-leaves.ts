@@ -1,7 +1,9 @@
 /**
- * Pictures to calibrate on where there are no photos: leaves of many sizes, colours and textures that hide one another. This "dead leaves"
- * model (Lee, Mumford and Huang, IJCV 2001) has the edges, the flat areas and the scale invariance of photos, and networks learn from
- * it nearly what they learn from photos (Baradad et al., arXiv 2106.05963). What each choice is worth: docs/accuracy.md.
+ * Pictures to calibrate on where there are no photos: leaves of many sizes, colours and textures
+ * that hide one another. This "dead leaves" model (Lee, Mumford and Huang, IJCV 2001) has the
+ * edges, the flat areas and the scale invariance of photos, and networks learn from it nearly what
+ * they learn from photos (Baradad et al., arXiv 2106.05963). What each choice is worth:
+ * docs/accuracy.md.
  */
 
 import type { Rgb } from '../../checkpoint/float-config.js';
@@ -21,7 +23,8 @@ const TEXTURES = 3;
  */
 export function deadLeaves(size: number, mean: Rgb, seed: number): Uint8Array {
   const dice = new Dice(seed);
-  // Pictures differ in how coarse they are, by a factor of 16: with one coarseness for all, the divergence of `best` is a third larger.
+  // Pictures differ in how coarse they are, by a factor of 16: with one coarseness for all, the
+  // divergence of `best` is a third larger.
   const smallest = size * 0.015 * (1 << dice.below(4)) * dice.between(1, 2);
   const largest = Math.max(1.5 * smallest, size * dice.between(0.3, 1.2));
   const isSoft = dice.chance(0.7);
@@ -49,7 +52,10 @@ class Picture {
     this.#covered = new Uint8Array(size ** 2);
   }
 
-  /** Paints what can be seen of a leaf behind all others: from the front on, no pixel is painted twice. */
+  /**
+   * Paints what can be seen of a leaf behind all others: from the front on, no pixel is painted
+   * twice.
+   */
   putBehind(leaf: Leaf): void {
     const { size, pixels } = this;
     const { x, y, radius, aspect, covers } = leaf;
@@ -96,7 +102,10 @@ function byte(value: number): number {
   return Math.min(Math.max(Math.round(255 * value), 0), 255);
 }
 
-/** Every pixel the weighted mean of it and its neighbours, (1 2 1) ⊗ (1 2 1) / 16, as lenses do; beyond the edge, the edge. */
+/**
+ * Every pixel the weighted mean of it and its neighbours, (1 2 1) ⊗ (1 2 1) / 16, as lenses do;
+ * beyond the edge, the edge.
+ */
 function softened(pixels: Uint8Array, size: number): Uint8Array {
   const soft = new Uint8Array(pixels.length);
   const inside = (i: number) => Math.min(Math.max(i, 0), size - 1);

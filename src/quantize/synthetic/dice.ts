@@ -1,6 +1,9 @@
 import { mulberry32 } from '../random.js';
 
-/** Random numbers of a seed, the same to the bit everywhere: nothing but exact arithmetic on mulberry32. */
+/**
+ * Random numbers of a seed, the same to the bit everywhere: nothing but exact arithmetic on
+ * mulberry32.
+ */
 export class Dice {
   readonly #next: () => number;
 
@@ -23,7 +26,10 @@ export class Dice {
     return this.between(0, 1) < probability;
   }
 
-  /** About normal, of mean 0 and deviation 1: a sum of twelve, since no engine owes us the last bit of a logarithm. */
+  /**
+   * About normal, of mean 0 and deviation 1: a sum of twelve, since no engine owes us the last bit
+   * of a logarithm.
+   */
   normal(): number {
     let sum = -6;
     for (let i = 0; i < 12; i++) sum += this.between(0, 1);

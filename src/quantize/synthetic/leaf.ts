@@ -2,7 +2,10 @@ import type { Rgb } from '../../checkpoint/float-config.js';
 import type { Dice } from './dice.js';
 import { TEXTURE } from './texture.js';
 
-/** A flat thing of one material: an ellipse, a rectangle, a triangle, or something between ellipse and rectangle. */
+/**
+ * A flat thing of one material: an ellipse, a rectangle, a triangle, or something between ellipse
+ * and rectangle.
+ */
 export interface Leaf {
   /** Middle, in pixels. */
   readonly x: number;
@@ -46,7 +49,10 @@ const SHAPES: readonly Leaf['covers'][] = [
   (p, q) => q > -0.7 && q < 1.2 && Math.abs(p) < 0.6 * (1.2 - q),
   (p, q) => p * p * p * p + q * q * q * q < 1,
 ];
-/** No part of a leaf is farther from its middle, along either side of the picture, in radii: the corners of the triangle. */
+/**
+ * No part of a leaf is farther from its middle, along either side of the picture, in radii: the
+ * corners of the triangle.
+ */
 export const FARTHEST = 1.5;
 
 export function randomLeaf(dice: Dice, kinds: LeafKinds): Leaf {

@@ -2,7 +2,10 @@ import type { FloatModel } from '../../checkpoint/float-model.js';
 import { mulberry32 } from '../random.js';
 import { deadLeaves } from './dead-leaves.js';
 
-/** Pictures of the size and the mean of a model's images, without an end: uint8 `[imageSize, imageSize, 3]` each. */
+/**
+ * Pictures of the size and the mean of a model's images, without an end: uint8 `[imageSize,
+ * imageSize, 3]` each.
+ */
 export function* syntheticPictures(
   { preprocessing: { imageSize, mean } }: Pick<FloatModel, 'preprocessing'>,
   seed: number,

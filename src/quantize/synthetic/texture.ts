@@ -4,8 +4,9 @@ import type { Dice } from './dice.js';
 export const TEXTURE = 256;
 
 /**
- * Noise of several octaves: grids of random values, each twice as fine as the one before and `gain` times as strong, with smooth
- * transitions between their points. Float32 `[256, 256]` of mean 0 and deviation 1.
+ * Noise of several octaves: grids of random values, each twice as fine as the one before and `gain`
+ * times as strong, with smooth transitions between their points. Float32 `[256, 256]` of mean 0 and
+ * deviation 1.
  */
 export function noiseTexture(dice: Dice): Float32Array {
   const texture = new Float32Array(TEXTURE ** 2);
