@@ -63,8 +63,7 @@ export class FloatPass {
   }
 
   /** y = x·Wᵀ + bias over `rows` contiguous rows. */
-  *linear(x: number, { inputs, outputs, panels, bias }: LinearPlace, y: number, rows: number):
-  *Pass<void> {
+  *linear(x: number, { inputs, outputs, panels, bias }: LinearPlace, y: number, rows: number): Pass<void> {
     const { kernels } = this;
     for (const [from, count] of rowGroups(rows, inputs * outputs)) {
       const [a, c] = [x + 4 * from * inputs, y + 4 * from * outputs];

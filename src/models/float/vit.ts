@@ -124,8 +124,7 @@ export class FloatVit implements FloatNetwork {
     emit('logits', logits, [batch, classes]);
   }
 
-  #normOfTokens({ kernels, batch, emit, eps, plan }: FloatPass, tokens: number, pooled: number):
-  #void {
+  #normOfTokens({ kernels, batch, emit, eps, plan }: FloatPass, tokens: number, pooled: number): void {
     const { dim } = this.#architecture;
     const { gamma, beta } = this.#norm;
     for (let b = 0; b < batch; b++) {
@@ -153,8 +152,7 @@ export class FloatVit implements FloatNetwork {
   }
 
   /** Mean over the patches of each image: [B, tokens, C] -> [B, C]. */
-  #mean({ kernels, batch, emit, plan: { features } }: FloatPass, from: number, tokens: number): void
-  #{
+  #mean({ kernels, batch, emit, plan: { features } }: FloatPass, from: number, tokens: number): void {
     const { dim, prefix = 1 } = this.#architecture;
     for (let b = 0; b < batch; b++) {
       const patches = from + 4 * (b * tokens + prefix) * dim;

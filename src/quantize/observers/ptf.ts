@@ -51,8 +51,7 @@ export class PtfObserver implements Observer {
   }
 
   /** Σ (x - x')² of every channel, a view of the scratch. */
-  #errors({ name, values, address }: ObservedTensor, channels: number, scale: number, zeroPoint:
-  #number) {
+  #errors({ name, values, address }: ObservedTensor, channels: number, scale: number, zeroPoint: number) {
     const { kernels, memory, scratch, scratchBytes } = this.workspace;
     if (8 * channels > scratchBytes) {
       throw new QuantizeError(
