@@ -11,8 +11,8 @@ export const ATTENTION_METHODS = ['last', 'rollout'] as const;
 export type AttentionMethod = (typeof ATTENTION_METHODS)[number];
 
 /**
- * How much every patch counts, from the attention codes of an image: the mean over the heads for the
- * class token (and the distillation token), or for all patches if the head reads their mean.
+ * How much every patch counts, from the attention codes of an image: the mean over the heads for
+ * the class token (and the distillation token), or for all patches if the head reads their mean.
  *
  * @param pixels uint8 `[imageSize, imageSize, 3]`
  * @returns f32 `[patches]`, row by row from the top; at least 0, their sum 1

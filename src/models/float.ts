@@ -13,11 +13,11 @@ import { type Pass, Passes } from './passes.js';
 /**
  * Sees a tensor of the whole batch.
  *
- * @param name the quantiser that stands behind the tensor, for example `blocks.3.attn.scores`
- * @param values a view of the tensor, valid during the call. Whatever is written to it is what
- *   later layers read; a parameter must not be written to
- * @param shape row-major; the first dimension is the batch, that of tensors in window order the
- *   batch times the windows of an image, that of a parameter (`pos_embed`, a bias table) 1
+ * @param name the quantiser after the tensor, for example `blocks.3.attn.scores`
+ * @param values a view of the tensor, valid during the call. Later layers read what you write to
+ *   it; do not write to a parameter
+ * @param shape row-major. The first dimension is the batch; for tensors in window order, the batch
+ *   times the windows of an image; for a parameter (`pos_embed`, a bias table), 1
  * @param address of `values` in the memory of the runner's workspace
  */
 export type ObserveTensor = (
@@ -30,12 +30,12 @@ export type ObserveTensor = (
 export interface FloatRunnerOptions {
   /** The float kernel module `fqvit.float.wasm`, compiled or as bytes. */
   wasm: BufferSource | WebAssembly.Module;
-  /** Most images in one `run`; 1 where absent. */
+  /** Most images in one `run`. Default 1. */
   batchSize?: number;
 }
 
 /**
- * A float DeiT, ViT or Swin: the float baseline, and what calibration observes. It owns one
+ * A float DeiT, ViT or Swin: the float baseline, which calibration observes. It owns one
  * WebAssembly memory, planned when it is created. Layers run one by one over the whole batch; the
  * layer order and the names of the quantisers are those of the paper's Figure 2 (arXiv 2111.13824)
  * and its authors' simulator.
@@ -66,9 +66,9 @@ export class FloatRunner {
   /**
    * Plans and fills the memory of `model`.
    *
-   * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` where the model is not a complete DeiT, ViT
-   *   or Swin.
-   * @throws RuntimeError `WASM`, `MEMORY` where the module is wrong or memory is short.
+   * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` if the model is not a complete DeiT, ViT or
+   *   Swin
+   * @throws RuntimeError `WASM`, `MEMORY` if the module is wrong or memory is short
    */
   static async create(model: FloatModel, { wasm, batchSize = 1 }: FloatRunnerOptions): Promise<FloatRunner> {
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
@@ -89,7 +89,7 @@ export class FloatRunner {
   }
 
   /**
-   * Kernels and memory, for an observer that measures a tensor where it lies.
+   * Kernels and memory, for an observer that measures a tensor in place.
    *
    * @throws RuntimeError `DISPOSED` after `dispose`.
    */
@@ -104,7 +104,7 @@ export class FloatRunner {
     return this.#workspace?.memory.buffer.byteLength ?? 0;
   }
 
-  /** Lets go of the memory. */
+  /** Frees the memory. */
   dispose(): void {
     this.#passes.end();
     this.#workspace = undefined;
@@ -114,9 +114,9 @@ export class FloatRunner {
    * The logits of a batch of images.
    *
    * @param pixels of every image uint8 [S, S, 3], resized and cropped, not normalised
-   * @param observe sees every tensor behind a quantiser, in layer order. Without it, what the
-   *   logits do not depend on is not computed; they are the same to the bit.
-   * @returns for every image float32 [classes]
+   * @param observe sees every quantised tensor, in layer order. Without it, the run skips what the
+   *   logits do not depend on; the logits are the same bit by bit.
+   * @returns float32 [classes] for every image
    * @throws UsageError `PIXELS` for an empty or too large batch or an image of another size.
    * @throws RuntimeError `DISPOSED` after `dispose`.
    */
@@ -125,10 +125,10 @@ export class FloatRunner {
   }
 
   /**
-   * As `run`, in slices, after the calls before.
+   * Like `run`, in slices, after earlier calls.
    *
-   * @param observe sees them again from the first where `run` was called meanwhile
-   * @throws the reason of `signal`; UsageError `DISPOSED` when it is disposed meanwhile
+   * @param observe sees the tensors again from the first one if `run` was called meanwhile
+   * @throws the reason of `signal`; UsageError `DISPOSED` if the model is disposed meanwhile
    */
   runInSlices(
     pixels: readonly Uint8Array[],

@@ -6,8 +6,8 @@ export interface AdditionParameters {
 }
 
 /**
- * A tensor's scale: one for all channels, or s·2^α[c] for channel c where it has power-of-two
- * factors, or one a channel.
+ * A tensor's scale: one for all channels, s·2^α[c] for channel c with power-of-two factors, or one
+ * per channel.
  */
 export interface ChannelScale {
   readonly scale: number;
@@ -21,14 +21,14 @@ export function scaleOf({ scale, factors, scales }: ChannelScale, c: number): nu
 }
 
 /**
- * Beyond this one code of an input saturates the output anyway (and two such inputs cancel only by
+ * Beyond this, one code of an input saturates the output anyway (two such inputs cancel only by
  * chance).
  */
 const MAX_RATIO = 2 ** 16;
 
 /**
- * Multipliers s_a/s_out and s_b/s_out of each channel, with as many bits as keep 255·(|ma| + |mb|)
- * in i32.
+ * Multipliers s_a/s_out and s_b/s_out of each channel, with the most bits that keep
+ * 255·(|ma| + |mb|) in i32.
  */
 export function additionParameters(
   a: ChannelScale,

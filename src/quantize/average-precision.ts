@@ -1,7 +1,7 @@
 /**
- * Average precision, as scikit-learn's `average_precision_score`:
- * the sum over thresholds of (Rₙ - Rₙ₋₁)·Pₙ, with recall and precision at the n-th highest distinct
- * score. Equal scores share one threshold; nothing is interpolated.
+ * Average precision like scikit-learn's `average_precision_score`: the sum over thresholds of
+ * (Rₙ - Rₙ₋₁)·Pₙ, with recall and precision at the n-th highest distinct score. Equal scores share
+ * one threshold, without interpolation.
  *
  * @param isPositive whether each score's item is a positive
  * @returns 0..1; NaN without a positive

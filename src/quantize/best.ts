@@ -1,6 +1,6 @@
 /**
- * The calibration of `best`, beyond the paper where it costs nothing when the model runs
- * (docs/accuracy.md has what each part is worth). What is not calibration is elsewhere: attention
+ * The calibration of `best`, which improves on the paper at no cost when the model runs
+ * (docs/accuracy.md says what each part is worth). Two parts of `best` are elsewhere: attention
  * codes in eighths of an octave (assembly/softmax/softmax.scalar.ts) and LayerNorm gains of full
  * precision (layernorm.ts).
  */
@@ -13,12 +13,12 @@ import { searchBlocks, searchRuns } from './block-search.js';
 import { type Calibration, type CalibrationImages, type CalibrationRun, calibrateEach } from './calibrate.js';
 import { affine, type ObserverRecipe, type Quantizer } from './observers.js';
 
-/** Images that the ranges are searched on: the last ones of the calibration. */
+/** How many images the search for ranges uses: the last ones of the calibration. */
 const SEARCH_IMAGES = 8;
-/** Parts of the min-max range that are tried beside the observers' ranges. */
+/** Parts of the min-max range that are tried in addition to the observers' ranges. */
 const SHARES = [0.9, 0.8, 0.7] as const;
 
-/** As `calibrate`, with the ranges, and scales of channels, of the method `best`. */
+/** Like `calibrate`, with the ranges and channel scales of the method `best`. */
 export async function calibrateBest(
   model: FloatModel,
   images: CalibrationImages,
@@ -46,8 +46,7 @@ export async function calibrateBest(
       },
       signal,
     });
-    // The tokens are the patches behind the class token: with one quantiser for both they are not
-    // rounded twice.
+    // the tokens are the class token and the patches: one quantiser for both avoids rounding twice
     const tokens = quantizers.get('tokens');
     if (tokens !== undefined) quantizers.set('patch_embed.out', tokens);
     return { ...found, quantizers };
@@ -56,7 +55,7 @@ export async function calibrateBest(
   }
 }
 
-/** The observers whose ranges are candidates; the first one's hold where nothing is searched. */
+/** The observers whose ranges are candidates. The first one's apply where nothing is searched. */
 function bestObservers(activationBits: ActivationBits): ObserverRecipe[] {
   const observers = OBSERVER_NAMES.filter((name) => name !== 'omse');
   return observers.map((observer) => ({ observer, ptf: true, channels: true, activationBits }));
@@ -71,8 +70,7 @@ async function* remember(images: CalibrationImages, last: Uint8Array[]): AsyncGe
 }
 
 /**
- * Every end of the range brought within a part of the larger one; quantisers of channels stay as
- * they are.
+ * Limits both ends of a range to a part of the larger one. Quantisers of channels stay unchanged.
  */
 function shrink(
   quantizers: ReadonlyMap<string, Quantizer>,

@@ -1,7 +1,7 @@
 /**
- * Ranges by what they do to the model, not to the tensor: each quantiser inside a block takes, of
- * several candidates, the one with which the block's output errs least. The squared error of the
- * tensor itself would clip its rare large values, which carry most.
+ * Chooses ranges by their effect on the model, not on the tensor: each quantiser inside a block
+ * takes the candidate that gives the block's output the least error. Minimising the tensor's own
+ * error would clip rare large values, which matter most.
  */
 
 import { type Family, pooledTokens } from '../checkpoint/architecture.js';
@@ -11,19 +11,19 @@ import { CLASS_SHARE } from './moments.js';
 import type { Quantizer } from './observers.js';
 
 /**
- * Tensors inside a block whose range is searched. Behind them are the additions, whose channels
- * have scales of their own.
+ * Tensors inside a block whose range is searched. The additions follow them, and have channel
+ * scales.
  */
 const SEARCHED =
   /^(.*blocks\.\d+)\.(norm1\.out|attn\.qkv\.out|attn\.qk|attn\.scores|attn\.context|norm2\.out|mlp\.gelu\.out)$/;
 const OUTPUT = /^(.*blocks\.\d+)\.residual2\.out$/;
 
 export interface BlockSearchOptions {
-  /** The highest code behind a quantiser. */
+  /** The highest code of a quantiser. */
   highest: (name: string) => number;
-  /** After every run of the model over the images. */
+  /** Called after every run of the model over the images. */
   onRun?: () => void;
-  /** Ends it, also in the middle of a run. */
+  /** Cancels, also in the middle of a run. */
   signal?: AbortSignal | undefined;
 }
 
@@ -33,13 +33,12 @@ export function searchRuns(candidates: number, family: Family): number {
 }
 
 /**
- * Of several quantisers for every tensor inside a block, the one with the least squared error at
- * the block's output, the first of equals. All blocks are looked at in one run: each begins with
- * its float input, whatever the one before it did.
+ * Chooses for every tensor inside a block the quantiser with the least squared error at the block's
+ * output; the first one of equals. One run covers all blocks: each starts from its float input.
  *
- * @param images as `FloatRunner.run` takes them, one batch
- * @param candidates maps by the name of the quantiser; all have the same names
- * @returns the first candidate, with what was found instead where something was
+ * @param images one batch for `FloatRunner.run`
+ * @param candidates maps by the name of the quantiser, all with the same names
+ * @returns the first candidate, with better quantisers where the search found any
  */
 export async function searchBlocks(
   runner: FloatRunner,
@@ -88,8 +87,8 @@ export async function searchBlocks(
 }
 
 /**
- * Σ (a - b)² over tokens; the first `pooled` ones, which alone reach the logits, have the weight
- * that error feedback gives them too.
+ * Σ (a - b)² over tokens. The first `pooled` tokens, which alone reach the logits, have the same
+ * weight as in error feedback.
  */
 function outputError(a: Float32Array, b: Float32Array, shape: readonly number[], pooled: number): number {
   const [tokens, channels] = shape.slice(-2) as [number, number];

@@ -19,8 +19,8 @@ import {
 const BATCH_SIZE = 16;
 
 /**
- * What is done, of how much, in which phase: images; images that `best` runs again and again, to
- * search for ranges; linear layers whose weights are rounded.
+ * Reports progress: done, total, phase. The phases count images, images of the runs in which `best`
+ * searches for ranges, and linear layers whose weights are rounded.
  */
 export type CalibrationProgress = (
   done: number,
@@ -31,16 +31,13 @@ export type CalibrationProgress = (
 export interface CalibrationRun {
   /** The float kernel module `fqvit.float.wasm`, compiled or as bytes. */
   wasm: BufferSource | WebAssembly.Module;
-  /** Images of one batch; 16 where absent. The last batch may be smaller. */
+  /** Images of one batch. Default 16. The last batch may be smaller. */
   batchSize?: number;
-  /**
-   * Whether to gather the moments of what linear layers read, for error feedback; false where
-   * absent.
-   */
+  /** Whether to gather the moments of linear inputs, for error feedback. Default false. */
   moments?: boolean;
-  /** After every batch. */
+  /** Called after every batch. */
   onProgress?: CalibrationProgress;
-  /** Ends it, also in the middle of a batch. */
+  /** Cancels, also in the middle of a batch. */
   signal?: AbortSignal;
 }
 
@@ -48,9 +45,9 @@ export interface CalibrationOptions extends CalibrationRun, ObserverRecipe {}
 
 export interface Calibration<Quantizers> {
   readonly quantizers: Quantizers;
-  /** By the names of the quantisers before linear layers; empty unless asked for. */
+  /** By the names of the quantisers before linear layers; empty unless requested. */
   readonly moments: ReadonlyMap<string, Moments>;
-  /** How many images there were, up to the limit. */
+  /** How many images were used. */
   readonly images: number;
 }
 
@@ -59,11 +56,10 @@ export type CalibrationImages = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /**
  * Runs the float model over at most `limit` images, in the order given, and returns the quantiser
- * of every activation by the name of the tensor it stands behind (`input`, `blocks.0.norm1.out`,
- * …, `logits`).
+ * of every activation by the name of its tensor (`input`, `blocks.0.norm1.out`, …, `logits`).
  *
- * @throws QuantizeError `CALIBRATION_COUNT` where there is no image, or `limit` is not positive;
- *   `CALIBRATION_NOT_FINITE` where an activation is NaN or infinite; `MODEL_SHAPE`, `MODEL_TENSOR` for a broken model.
+ * @throws QuantizeError `CALIBRATION_COUNT` if there is no image, or `limit` is not positive;
+ *   `CALIBRATION_NOT_FINITE` if an activation is NaN or infinite; `MODEL_SHAPE`, `MODEL_TENSOR` for a broken model.
  * @throws RuntimeError `WASM`, `MEMORY`; UsageError `PIXELS` for an image of another size; the
  *   reason of `signal`.
  */
@@ -79,7 +75,7 @@ export async function calibrate(
   return { quantizers: quantizers[0]!, ...rest };
 }
 
-/** As `calibrate`, for several recipes at the cost of one run of the model: one map a recipe. */
+/** Like `calibrate` for several recipes in one run of the model: one map per recipe. */
 export async function calibrateEach(
   model: FloatModel,
   images: CalibrationImages,
@@ -159,8 +155,7 @@ class ObserverSet {
 }
 
 /**
- * At most `limit` images in batches of `size`, the last of which may be smaller and knows that it
- * is the last.
+ * At most `limit` images in batches of `size`. The last batch may be smaller and is marked.
  */
 async function* batches(
   images: CalibrationImages,

@@ -1,8 +1,7 @@
 import { mulberry32 } from './random.js';
 
 /**
- * The items in an order that the seed picks: a Fisher-Yates shuffle over mulberry32, the same
- * everywhere.
+ * Shuffles the items by the seed: Fisher-Yates over mulberry32, the same in every engine.
  *
  * @param seed 0..2^32 - 1
  */

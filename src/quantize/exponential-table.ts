@@ -19,10 +19,9 @@ const N = 30;
  * d = 0..255.
  *
  * i-exp: x0 = floor(-0.6931/s), k = floor(-d/x0), r = -d - x0·k,
- * e = (r·(r + floor(b/s)) + floor(c/s²))·2^(n-k). For large scales (s above about 0.53) exact
- * exponentials instead. The whole table is brought to the widest fixed point at which a row of
- * `tokens` equal scores still sums below 2^32, and made to fall (i-exp can rise by a rounding where
- * k changes).
+ * e = (r·(r + floor(b/s)) + floor(c/s²))·2^(n-k). Large scales (s above about 0.53) get exact
+ * exponentials. The table uses the widest fixed point at which a row of `tokens` equal scores sums
+ * below 2^32, and is made to fall: i-exp can rise by a rounding when k changes.
  *
  * @param scale of the scores
  * @param tokens scores in a row

@@ -7,32 +7,28 @@ import { clamp } from './round.js';
  */
 export const FEEDBACK_BITS = 6;
 
-/**
- * Part of the mean variance that every input is given on top, against what the sample does not
- * show.
- */
+/** Part of the mean variance that is added to every input's, for what the sample does not show. */
 const DAMPING = 0.01;
 
-/** Rows of H that are worked on together, while they are in the cache. */
+/** Rows of H that are processed together, while they are in the cache. */
 const BLOCK = 16;
 
-/** Parts of max|w| that the range of a channel is tried at. */
+/** Parts of max|w| that are tried as the range of a channel. */
 const SHRINKS = Array.from({ length: 36 }, (_, i) => 1 - 0.02 * i);
 
 /**
- * Rounds the weights w of each output channel so that the layer's output errs least, not the
- * weights: GPTQ (arXiv 2210.17323) in the form of LDLQ (arXiv 2307.13304,
- * which proves them the same; no inverse is needed).
+ * Rounds the weights w of each output channel for the least error of the layer's output, not of the
+ * weights: GPTQ (arXiv 2210.17323) in the form of LDLQ (arXiv 2307.13304, which proves them equal
+ * and needs no inverse).
  *
  * With e = w - s·q the squared error of the output, beyond its mean, is e·H·eᵀ, H the covariance of
  * the inputs. The mean goes into the bias. H = U·D·Uᵀ with U unit upper triangular turns it into
  *
  *   e·H·eᵀ = Σ_k D_k · (e_k + Σ_{j<k} e_j·U_jk)²
  *
- * so weight k should be rounded with what the weights before it did wrong:
- * q_k = round((w_k + Σ_{j<k} e_j·U_jk) / s). What is left of term k is then the rounding of this
- * one number. Inputs of large variance come first, since their D_k is what those behind them cannot
- * make up for.
+ * so weight k is rounded together with the errors of the weights before it:
+ * q_k = round((w_k + Σ_{j<k} e_j·U_jk) / s). Term k then only holds the rounding of this one
+ * number. Inputs of large variance come first, because later inputs cannot make up for their D_k.
  */
 export class ErrorFeedback {
   /** Inputs, by falling variance. */
@@ -44,8 +40,7 @@ export class ErrorFeedback {
   readonly #mean: Float64Array;
 
   /**
-   * @param inputScale of the input's codes: their rounding is noise of variance s²/12, apart from
-   *   one input to the next
+   * @param inputScale of the input's codes, whose rounding is independent noise of variance s²/12
    */
   constructor(moments: Moments, inputScale: number) {
     const { mean } = moments;
@@ -64,8 +59,8 @@ export class ErrorFeedback {
       lower[k * width + k]! += noise;
     }
     this.#weights = factorise(lower, width);
-    // Every D is at least the noise; where one is not, the means are so large beside the variances
-    // that these are rounding alone: then each weight is rounded for itself.
+    // Every D is at least the noise. If one is not, the means are so much larger than the variances
+    // that the latter are rounding errors: then each weight is rounded on its own.
     if (this.#weights.some((d) => !(d >= noise / 2))) {
       lower.fill(0);
       this.#weights.fill(1);
@@ -76,9 +71,9 @@ export class ErrorFeedback {
   }
 
   /**
-   * The scale for the weights of a channel: of some parts of max|w| the one that leaves least of Σ
-   * D_k·(w_k - s·q_k)² when each is rounded by itself, which stands in for the error after feedback
-   * at a thousandth of the work.
+   * The scale for the weights of a channel: the part of max|w| with the least Σ D_k·(w_k - s·q_k)²
+   * when each weight is rounded on its own. This approximates the error after feedback at a
+   * thousandth of the work.
    *
    * @param range max|w|
    * @param half 2^(bits - 1)
@@ -102,15 +97,14 @@ export class ErrorFeedback {
    * Writes the codes of a layer.
    *
    * @param weights `[out, in]`  @param scales `[out]`  @param codes `[out, in]`
-   * @returns what the bias of each channel gains: the mean of the output that the codes lose
+   * @returns the correction of each channel's bias: the mean of the output that the codes lose
    */
   round(weights: Float32Array, scales: Float64Array, half: number, codes: Int8Array): Float64Array {
     const width = this.#order.length;
     const order = this.#order;
     const gains = this.#gains;
     const shifts = new Float64Array(scales.length);
-    // Four channels side by side: e_j of all of them at 4j, so that a gain is read once for four
-    // sums.
+    // four channels at a time, their e_j at 4j, so that a gain is read once for four sums
     const errors = new Float64Array(4 * width);
     for (let first = 0; first < scales.length; first += 4) {
       const channels = Math.min(4, scales.length - first);
@@ -143,7 +137,7 @@ export class ErrorFeedback {
   }
 }
 
-/** Σ D_k·(w_k - s·q_k)² where each w_k is rounded by itself. */
+/** Σ D_k·(w_k - s·q_k)² with each w_k rounded on its own. */
 function roundingError(w: Float64Array, d: Float64Array, scale: number, half: number): number {
   let sum = 0;
   for (let k = 0; k < w.length; k++) {
@@ -154,9 +148,9 @@ function roundingError(w: Float64Array, d: Float64Array, scale: number, half: nu
 }
 
 /**
- * H = U·D·Uᵀ in place, from the last input to the first: D_k is what is left of H_kk,
- * U_jk = H_jk / D_k, and every H_ij with i, j < k loses U_ik·D_k·U_jk. In blocks of rows, so that a
- * row above the block is fetched once for all of it.
+ * H = U·D·Uᵀ in place, from the last input to the first: D_k is the remainder of H_kk,
+ * U_jk = H_jk / D_k, and U_ik·D_k·U_jk is subtracted from every H_ij with i, j < k. Works in blocks
+ * of rows, so that a row above the block is fetched once.
  *
  * @param lower H, f64 `[C, C]`, only the lower triangle; U_jk at row k, column j < k afterwards
  * @returns D
@@ -179,7 +173,7 @@ function factorise(lower: Float64Array, width: number): Float64Array {
   return diagonal;
 }
 
-/** Takes U_ik·D_k·U_jk out of every H_ij of row i < k. */
+/** Subtracts U_ik·D_k·U_jk from every H_ij of row i < k. */
 function reduce(lower: Float64Array, width: number, i: number, k: number, d: number): void {
   const to = i * width;
   const from = k * width;

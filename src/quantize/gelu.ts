@@ -12,20 +12,19 @@ export interface GeluTable {
   readonly table: Uint8Array;
 }
 
-/** Every GELU is within 1e-9 of 0 below this and of the identity above its negative. */
+/** Below this, every GELU is within 1e-9 of 0; above its negative, of the identity. */
 const FAR = 15;
 /**
- * Kept at both ends, so that the first and the last entry of the table hold for everything beyond
- * them.
+ * Margin at both ends, so that the first and last entry of the table hold for all values beyond.
  */
 const MARGIN = 1 / 32;
 
 /**
- * The GELU of fc1 as a table over fine codes of 12 bits. The index covers just the inputs between
- * which the output code still changes: below, gelu(x) rounds to the code of 0; above, the output is
- * saturated.
+ * The GELU of fc1 as a table over fine codes of 12 bits. The index covers only the inputs for which
+ * the output code still changes: below, gelu(x) rounds to the code of 0; above, the output
+ * saturates.
  *
- * @param out the quantiser behind the GELU
+ * @param out the quantiser after the GELU
  * @param highest its highest code
  * @param kind which GELU
  */
@@ -47,7 +46,7 @@ export function geluTable(
   return { scale, zeroPoint, table };
 }
 
-/** GELU as Hendrycks and Gimpel (arXiv 1606.08415) give it, and their two approximations. */
+/** GELU and its two approximations by Hendrycks and Gimpel (arXiv 1606.08415). */
 const GELU_FUNCTIONS: Readonly<Record<Gelu, (x: number) => number>> = {
   exact: gelu,
   tanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),

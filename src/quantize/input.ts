@@ -8,9 +8,7 @@ import { affineCode, roundHalfEven } from './round.js';
 export interface InputQuantizer {
   readonly scale: number;
   readonly zeroPoint: number;
-  /**
-   * What the integer zero point leaves of the real one; goes into the bias of the patch embedding.
-   */
+  /** Integer minus real zero point; corrected in the bias of the patch embedding. */
   readonly offset: number;
   /** u8 `[3, 256]`: the code of each pixel value. */
   readonly table: Uint8Array;
@@ -18,8 +16,8 @@ export interface InputQuantizer {
 
 /**
  * DeiT and Swin quantise their normalised input. ViT does not in the paper, and with one mean and
- * deviation for all channels it need not: a pixel is its own code,
- * (p/255 - mean)/std = (p - 255·mean)/(255·std), exactly.
+ * deviation for all channels it need not: a pixel is exactly its own code, since
+ * (p/255 - mean)/std = (p - 255·mean)/(255·std).
  */
 export function inputQuantizer(
   family: Family,

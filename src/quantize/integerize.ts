@@ -50,8 +50,7 @@ export function integerize(...parameters: Parameters<typeof integerizeByLayer>):
 }
 
 /**
- * As `integerize`, which takes long where weights are rounded with error feedback: stops before
- * every linear layer.
+ * Like `integerize`, but yields before every linear layer: error feedback takes long.
  */
 export function* integerizeByLayer(
   model: FloatModel,
@@ -143,7 +142,7 @@ class Integerizer {
     if (architecture.classes > 0) yield* this.linear('head', 'pooled', 'logits');
   }
 
-  /** The mean of so many tokens. What has power-of-two factors keeps them (observers/pooled.ts). */
+  /** The mean over tokens, which keeps power-of-two factors (observers/pooled.ts). */
   private pool(from: string, tokens: number): void {
     const pooled = this.quantizer('pooled');
     this.product('pooled', this.quantizer(from).scale / pooled.scale / tokens, 255 * tokens);
@@ -156,7 +155,7 @@ class Integerizer {
     yield* this.linear('patch_embed.proj', 'input', output, input);
   }
 
-  /** Class token, others before the patches, and position embedding. */
+  /** The tokens before the patches, and the position embedding. */
   private tokens(dim: number, prefix: number): void {
     const patches = this.quantizer('patch_embed.out');
     const tokens = this.quantizer('tokens');
@@ -239,7 +238,7 @@ class Integerizer {
   }
 
   /**
-   * @param to the quantiser behind the layer, or the fine quantiser of a GELU table
+   * @param to the quantiser after the layer, or the fine quantiser of a GELU table
    * @param input.offset real input = scale·(code - zeroPoint + offset); its sum over the weights
    *   goes into the bias
    */

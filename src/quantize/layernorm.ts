@@ -2,11 +2,11 @@ import { clamp } from './round.js';
 
 /**
  * Bits of the truncated mantissa M of a gain, A ≈ M / 2^N. The paper's authors truncate to 8 and
- * note that more are better; with 10 the output codes stay closest to theirs while the gain is off
+ * note that more are better. With 10, the output codes stay closest to theirs, and the gain is off
  * by 0.07 % on average.
  */
 export const PAPER_MANTISSA = 10;
-/** As many bits as the kernel's gain has. */
+/** All bits of the kernel's gain. */
 export const FULL_MANTISSA = 31;
 
 /**

@@ -3,23 +3,23 @@ import { type FloatKernels, instantiateFloatKernels } from '../models/float/kern
 import type { ObservedTensor } from './observers.js';
 
 /**
- * Mean and covariance of the rows of a tensor: what error feedback knows of the inputs of a linear
- * layer.
+ * Mean and covariance of the rows of a tensor, from which error feedback knows the inputs of a
+ * linear layer.
  */
 export interface Moments {
   readonly mean: Float64Array;
-  /** f64 `[C, C]`, of which only j >= i is meant in row i. */
+  /** f64 `[C, C]`, valid for j >= i in row i. */
   covariance(): Float64Array;
 }
 
-/** Rows of a batch that are looked at; at 16 images a batch of DeiT-T every fourth token. */
+/** Rows of a batch that are sampled: of 16 images of DeiT-T, every fourth token. */
 const ROWS = 1024;
-/** Rows that go through the kernel at once. */
+/** Rows per call of the kernel. */
 const CHUNK = 256;
 /**
- * Weight of the class tokens of a DeiT or ViT, which alone reach the logits, against all other
- * tokens together. Between 0.2 and 0.4 lowers the divergence of 4-bit weights by a sixth against
- * 0.005, their share in number.
+ * Weight of the class tokens of a DeiT or ViT, which alone reach the logits, relative to all other
+ * tokens together. Compared with 0.005, their share in number, 0.2 to 0.4 lowers the divergence of
+ * 4-bit weights by a sixth.
  */
 export const CLASS_SHARE = 0.3;
 const PAGE = 65536;
@@ -35,7 +35,7 @@ export class MomentSet {
   ) {}
 
   /**
-   * @param pooled the first tokens that alone reach the logits, as `pooledTokens` has it
+   * @param pooled how many first tokens alone reach the logits (`pooledTokens`)
    * @param wasm the float kernel module
    */
   static async create(pooled: number, wasm: BufferSource | WebAssembly.Module): Promise<MomentSet> {
@@ -43,7 +43,7 @@ export class MomentSet {
     return new MomentSet(pooled, await instantiateFloatKernels(wasm, memory), memory);
   }
 
-  /** Takes in a sample of the rows of a batch. */
+  /** Adds a sample of the rows of a batch. */
   observe({ name, values, shape }: ObservedTensor): void {
     const [tokens, width] = shape.slice(-2) as [number, number];
     let sums = this.#sums.get(name);
@@ -62,7 +62,7 @@ export class MomentSet {
   /**
    * By the names of the quantisers before the layers.
    *
-   * @throws QuantizeError `CALIBRATION_NOT_FINITE` where the squares of a tensor are beyond f32
+   * @throws QuantizeError `CALIBRATION_NOT_FINITE` if the squares of a tensor exceed f32
    */
   moments(): Map<string, Moments> {
     for (const [name, { products }] of this.#sums) {
@@ -104,7 +104,7 @@ class Sums implements Moments {
 }
 
 /**
- * The rows of one batch on their way through the kernel: x f32 [CHUNK, width], panels, G f32
+ * Buffers of the kernel for the rows of one batch: x f32 [CHUNK, width], panels, G f32
  * [padded, padded].
  */
 class Batch {
@@ -165,9 +165,9 @@ class Batch {
 }
 
 /**
- * Which rows of a batch are looked at: the class tokens, where there are any, and about `ROWS`
- * others. The step has no divisor in common with the tokens, and every batch starts one row on, so
- * that all positions have their turn.
+ * The rows of a batch to sample: the class tokens, if any, and about `ROWS` others. The step is
+ * coprime to the number of tokens and every batch starts one row later, so that all positions get
+ * their turn.
  */
 function sample(rows: number, tokens: number, pooled: number, batch: number) {
   let step = Math.ceil(rows / ROWS);

@@ -6,18 +6,18 @@ import { divergence, logProbabilities, ranked } from '../rank.js';
  */
 export interface Nearness {
   /**
-   * 0..1. `softmax`: whether both name the same class; `sigmoid`: classes that both have on the
-   * same side of one half.
+   * 0..1. `softmax`: whether both name the same class; `sigmoid`: the share of classes that both
+   * put on the same side of one half.
    */
   readonly agreement: number;
   /**
-   * KL(float ‖ integer) in nats. `softmax`: of the distribution over classes; `sigmoid`: of that of
-   * each class, the mean of them.
+   * KL(float ‖ integer) in nats. `softmax`: of the distribution over classes; `sigmoid`: the mean
+   * over the classes, each with its own distribution.
    */
   readonly kl: number;
 }
 
-/** Of the logits of one image. */
+/** Compares the logits of one image. */
 export function nearness(
   float: Float32Array,
   integer: Float32Array,

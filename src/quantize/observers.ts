@@ -27,9 +27,9 @@ export interface ObserverRecipe {
   observer: ObserverName;
   /** Power-of-two factors for the inputs of every LayerNorm, always from the min-max range. */
   ptf: boolean;
-  /** Of what the linear layers of the blocks read; 8 where absent. */
+  /** Bits of the inputs of the blocks' linear layers. Default 8. */
   activationBits?: ActivationBits;
-  /** A scale for each channel of what additions read; false where absent. */
+  /** One scale per channel for the inputs of additions. Default false. */
   channels?: boolean;
 }
 
@@ -40,7 +40,7 @@ const OBSERVERS: Record<ObserverName, new (w: FloatWorkspace, o?: ObserverOption
   omse: OmseObserver,
 };
 
-/** The observer that `recipe` gives to the quantiser `name` of a model of `family`. */
+/** The observer of `recipe` for the quantiser `name` of a model of `family`. */
 export function createObserver(
   name: string,
   family: Family,
@@ -57,8 +57,8 @@ export function createObserver(
 }
 
 /**
- * Whether a quantiser stands before a LayerNorm that has power-of-two factors: the residual stream.
- * In a Swin it starts behind a LayerNorm, whose input and output have an ordinary scale.
+ * Whether a quantiser precedes a LayerNorm with power-of-two factors: the residual stream. In a
+ * Swin the stream starts after a LayerNorm whose input and output have an ordinary scale.
  */
 export function isLayerNormInput(name: string, family: Family): boolean {
   if (family === 'swin') {
@@ -67,10 +67,7 @@ export function isLayerNormInput(name: string, family: Family): boolean {
   return name === 'stem.out' || /^blocks\.\d+\.residual[12]\.out$/.test(name);
 }
 
-/**
- * Whether a quantiser stands before an addition to the residual stream, or to the position
- * embedding.
- */
+/** Whether a quantiser precedes an addition to the residual stream or the position embedding. */
 function isAdditionInput(name: string): boolean {
   return name === 'tokens' || name === 'pos_embed' || /\.(attn\.proj|mlp\.fc2)\.out$/.test(name);
 }

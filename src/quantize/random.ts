@@ -1,5 +1,5 @@
 /**
- * mulberry32: 32-bit integers that the seed picks, the same everywhere.
+ * mulberry32: 32-bit integers from a seed, the same in every engine.
  *
  * @param seed 0..2^32 - 1
  */

@@ -2,16 +2,16 @@ import { attentionValues } from '../checkpoint/attention-values.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { inputQuantizer } from './input.js';
 
-/** What the codes of an activation stand for: values[code] · the scale of the channel. */
+/** The real values of an activation's codes: values[code] · the scale of the channel. */
 export interface RealCodes {
   /** f64 `[256]`. */
   readonly values: Float64Array;
-  /** One scale a channel, or one for all. */
+  /** One scale per channel, or one for all. */
   readonly scales: Float64Array;
 }
 
 /**
- * What the codes of an integer model stand for (docs/integer-checkpoint.md).
+ * The real values of the codes of an integer model (docs/integer-checkpoint.md).
  *
  * @param name of a quantiser, or `B.attn.softmax` for the attention codes of a block
  */
@@ -25,10 +25,7 @@ export function realCodes(model: IntegerModel, name: string): RealCodes {
 
 const affine = (zero: number) => Float64Array.from({ length: 256 }, (_, code) => code - zero);
 
-/**
- * What the integer zero point of the pixels leaves of the real one; the bias of the patch embedding
- * makes up for it.
- */
+/** Integer minus real zero point of the pixels; the bias of the patch embedding corrects it. */
 function inputOffset({ architecture, preprocessing, quantizers }: IntegerModel, name: string): number {
   if (name !== 'input') return 0;
   return inputQuantizer(architecture.family, preprocessing, quantizers.get('input')!).offset;
@@ -48,10 +45,7 @@ interface Operand {
   readonly index: 0 | 1;
 }
 
-/**
- * What an addition reads, but for the residual stream. The patches have the scales of the tokens,
- * which they become.
- */
+/** Inputs of additions other than the residual stream. The patches have the tokens' scales. */
 function operandOf(name: string): Operand | undefined {
   if (name === 'tokens' || name === 'patch_embed.out') return { addition: 'stem', index: 0 };
   if (name === 'pos_embed') return { addition: 'stem', index: 1 };

@@ -12,41 +12,42 @@ import {
 import { shown } from '../checkpoint/shown.js';
 import { UsageError } from '../errors.js';
 
-/** Bits of attention codes, and what the codes are called in a recipe. */
+/** Bits of attention codes, and the name of the codes in a recipe. */
 const ATTENTION = { 4: 'log2', 7: 'eighths', 8: 'uniform' } as const;
 export const ATTENTION_BITS = [4, 7, 8] as const;
 export type AttentionBits = (typeof ATTENTION_BITS)[number];
 
-/** Images that calibrate where the caller does not say: as many as the paper's authors took. */
+/** Default number of calibration images, as in the paper. */
 export const DEFAULT_IMAGES = 1000;
-/** Pictures that are made where there are none: more gain nothing (docs/accuracy.md). */
+/** Default number of synthetic pictures; more gain nothing (docs/accuracy.md). */
 export const DEFAULT_SYNTHETIC = 128;
 
 export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
 export interface MethodOptions {
   /**
-   * `best`: closest to float as a rule, the default. `fq`: the paper, PTF and Log-Int-Softmax; the
-   * default where an observer is named. The others are the plain methods of the paper's table.
+   * `best`, the default, is usually closest to float. `fq` is the paper's method, PTF and
+   * Log-Int-Softmax, and the default if an observer is named. The others are the paper's baselines.
    */
   method?: Method | undefined;
-  /** Of ordinary activations under `fq`. Default `minmax`; a plain method is its own observer. */
+  /**
+   * Observer of ordinary activations for `fq`. Default `minmax`. A baseline is its own observer.
+   */
   observer?: ObserverName | undefined;
   /**
    * 4: log2 codes (LIS); 7: log2 codes in eighths; 8: uniform codes. Default 4 for `fq`, 7 for
-   * `best`, 8 for the plain methods.
+   * `best`, 8 for the baselines.
    */
   attentionBits?: AttentionBits | undefined;
   /**
-   * Of the weights of the blocks; patch embedding and head keep at least 7. Default 8, as the
-   * paper.
+   * Bits of the blocks' weights; patch embedding and head keep at least 7. Default 8, as the paper.
    */
   weightBits?: WeightBits | undefined;
-  /** Of what these layers read. Default 8, as the paper. */
+  /** Bits of these layers' inputs. Default 8, as in the paper. */
   activationBits?: ActivationBits | undefined;
 }
 
-/** @throws UsageError `METHOD` for an option that is unknown or does not go with the method */
+/** @throws UsageError `METHOD` for an option that is unknown or does not fit the method */
 export function methodRecipe({
   observer,
   method = observer === undefined ? 'best' : 'fq',

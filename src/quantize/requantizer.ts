@@ -1,10 +1,10 @@
 /** Largest magnitude of an int32 multiplier. */
 const MAX = 0x7fffffff;
 
-/** Integers that stand for real factors: factor ≈ multiplier · 2^(left - right). */
+/** Real factors as integers: factor ≈ multiplier · 2^(left - right). */
 export interface Requantizer {
   readonly multipliers: Int32Array;
-  /** 0..15; above 0 only where a factor reaches 1/2. */
+  /** 0..15; above 0 only if a factor reaches 1/2. */
   readonly left: number;
   /** 32..62. */
   readonly right: number;
@@ -17,8 +17,9 @@ export interface Requantizer {
  * has 21.
  *
  * @param factors s_in·s_w / s_out of every channel
- * @param bound the largest |accumulator| of the layer: the left shift keeps it in i32. Where a
- *   factor is so large that this stops it, the multiplier saturates: the largest accumulator is then already worth 2^29 codes.
+ * @param bound the largest |accumulator| of the layer, which the left shift keeps in i32. For a
+ *   factor too large for that, the multiplier saturates: the largest accumulator is then worth 2^29
+ *   codes anyway.
  */
 export function requantizer(factors: Float64Array | readonly number[], bound: number): Requantizer {
   let largest = 0;

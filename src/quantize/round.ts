@@ -1,8 +1,7 @@
-// Taken out of the global object once: looked up there, they are slow in some hosts' module
-// sandboxes.
+// Looked up once: the global object is slow in the module sandboxes of some hosts.
 const { floor, max, min } = Math;
 
-/** Round half to even, as torch and numpy round. */
+/** Rounds half to even, like torch and numpy. */
 export function roundHalfEven(x: number): number {
   const below = floor(x);
   const rest = x - below;

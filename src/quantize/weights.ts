@@ -13,11 +13,11 @@ export interface QuantizedWeights {
 
 /**
  * Symmetric min-max quantisation of weights, per output channel: s = max|w| / (2^(b-1) - 1/2),
- * code = clamp(round(w/s), -2^(b-1), 2^(b-1) - 1). In f32 arithmetic, as the paper's authors have
- * it. A channel that is all zero gets scale 1.
+ * code = clamp(round(w/s), -2^(b-1), 2^(b-1) - 1). In f32 arithmetic, like the paper's
+ * authors. A channel of zeros gets scale 1.
  *
  * @param weight `[out, in]`, row-major
- * @param bits b; the paper's 8 where absent
+ * @param bits b. Default 8, as in the paper
  */
 export function quantizeWeights(weight: Float32Array, out: number, bits: WeightBits = 8): QuantizedWeights {
   const half = 2 ** (bits - 1);
@@ -38,8 +38,8 @@ export function quantizeWeights(weight: Float32Array, out: number, bits: WeightB
 }
 
 /**
- * Channels whose weights are this much smaller than the largest ones of the layer add nothing to a
- * code of 8 bits.
+ * Channels whose weights are this much smaller than the layer's largest add nothing to an 8-bit
+ * code.
  */
 const LEAST_RATIO = 2 ** -20;
 /** Largest bias, in units of the accumulator. */
@@ -50,23 +50,22 @@ export interface LinearCodes {
   readonly codes: Int8Array;
   /** One scale per output channel, `[out]`. */
   readonly scales: Float64Array;
-  /** The bias, with what feedback adds to it, `[out]`. */
+  /** The bias, including the correction of error feedback, `[out]`. */
   readonly bias: Float64Array;
 }
 
 /**
- * The weights of a linear layer, rounded to nearest as `quantizeWeights` does or with error
- * feedback, but for dead channels: those that are all zero or nearly so (weight decay leaves many)
- * and live from their bias. Their scale would be too coarse or too fine for the accumulator to hold
- * the bias, s_in·s_w a unit, or for a multiplier beside those of the other channels; as their
- * weights do not count, any scale will do.
+ * The weights of a linear layer, rounded to nearest (`quantizeWeights`) or with error feedback.
+ * Dead channels are an exception: their weights are all (nearly) zero, as weight decay leaves many,
+ * and only their bias matters. Their own scale would be too coarse or too fine to hold the bias in
+ * units of s_in·s_w, or for a multiplier next to the others. Any scale will do for them.
  *
  * @param weight `[out, in]`, row-major
  * @param bias `[out]`
  * @param inputScale s_in
- * @param outputScale s_out: decides where the whole layer is zero
+ * @param outputScale s_out, used if the whole layer is zero
  * @param bits of a code
- * @param feedback of the layer's inputs; weights are rounded to nearest where absent
+ * @param feedback of the layer's inputs; without it, weights are rounded to nearest
  */
 export function linearCodes(
   weight: Float32Array,

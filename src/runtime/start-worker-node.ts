@@ -4,7 +4,9 @@ import type { WorkerHandle, WorkerTask } from './worker-task.js';
 /** Resolves from the CommonJS build too. */
 const WORKER = new URL('../runtime/worker-node.js', import.meta.url);
 
-/** How long a worker may take to end by itself; within an image it may wait for threads that ended. */
+/**
+ * How long a worker may take to end by itself; within an image it may wait for threads that ended.
+ */
 const GRACE_MS = 1000;
 
 export function hasWorkers(): boolean {

@@ -20,7 +20,8 @@ export class Turn {
   ) {}
 
   /**
-   * Gives the lane to the next thread, and waits until the previous one has stopped computing there.
+   * Gives the lane to the next thread, and waits until the previous one has stopped computing
+   * there.
    */
   static async take(words: Int32Array, owner: number): Promise<void> {
     Atomics.store(words, OWNER, owner);

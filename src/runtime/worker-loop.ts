@@ -2,7 +2,9 @@ import { link, type Program } from '../models/integer/calls.js';
 import { instantiateKernels } from './kernels.js';
 import { END, JOB_WORDS, STOP_WORD, type WorkerTask } from './worker-task.js';
 
-/** How often the thread reads the job before it sleeps, some 50 µs: the next image finds it awake. */
+/**
+ * How often the thread reads the job before it sleeps, some 50 µs: the next image finds it awake.
+ */
 const SPINS = 5_000;
 
 /**

@@ -82,7 +82,7 @@ export interface FloatKernels {
   ): void;
 }
 
-/** Kernels together with the memory they work on. */
+/** Kernels and the memory they work on. */
 export interface FloatWorkspace {
   readonly kernels: FloatKernels;
   readonly memory: WebAssembly.Memory;
@@ -95,7 +95,7 @@ export interface FloatWorkspace {
  * The kernels of the float module, on `memory`.
  *
  * @param wasm the module `fqvit.float.wasm`, compiled or as bytes
- * @throws RuntimeError `WASM` where this is not that module.
+ * @throws RuntimeError `WASM` if it is another module
  */
 export async function instantiateFloatKernels(
   wasm: BufferSource | WebAssembly.Module,

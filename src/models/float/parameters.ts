@@ -8,7 +8,7 @@ export interface LinearPlace {
   readonly inputs: number;
   readonly outputs: number;
   readonly panels: number;
-  /** 0 where the layer has none. */
+  /** 0 if the layer has none. */
   readonly bias: number;
 }
 
@@ -19,7 +19,7 @@ export interface NormPlace {
   readonly beta: number;
 }
 
-/** What a block has in every family. */
+/** The parameters that a block has in every family. */
 export interface BlockPlaces {
   readonly norm1: NormPlace;
   readonly qkv: LinearPlace;
@@ -32,16 +32,16 @@ export interface BlockPlaces {
 interface LinearOptions {
   /** How the weight is reordered before it is packed. */
   order?: (weight: Float32Array) => Float32Array;
-  /** Whether the layer has a bias; true where absent. */
+  /** Whether the layer has a bias. Default true. */
   bias?: boolean;
 }
 
 type Write = (kernels: FloatKernels, memory: WebAssembly.Memory, scratch: number) => void;
 
 /**
- * Reserves room for the parameters of a model, and writes them there once the memory exists. Every
- * method that takes the name of a tensor throws QuantizeError `MODEL_TENSOR` where it is missing or
- * has another number of elements.
+ * Reserves room for the parameters of a model, and writes them once the memory exists. Every method
+ * that takes a tensor's name throws QuantizeError `MODEL_TENSOR` if the tensor is missing or has
+ * another number of elements.
  */
 export class ParameterPlan {
   readonly #model: FloatModel;
@@ -71,14 +71,14 @@ export class ParameterPlan {
     return found.data;
   }
 
-  /** Room for `data`; its address. */
+  /** Reserves room for `data`. @returns the address */
   values(data: Float32Array): number {
     const address = this.#layout.reserve(4 * data.length);
     this.#writes.push((_kernels, memory) => new Float32Array(memory.buffer, address, data.length).set(data));
     return address;
   }
 
-  /** Room for `count` values, which are made when there is memory for them. */
+  /** Reserves room for `count` values, which are made once the memory exists. */
   computed(count: number, make: () => Float32Array): number {
     const address = this.#layout.reserve(4 * count);
     this.#writes.push((_kernels, memory) => new Float32Array(memory.buffer, address, count).set(make()));
@@ -132,7 +132,7 @@ export class ParameterPlan {
     };
   }
 
-  /** f32 [3][256]: what every byte of every channel means to the model. */
+  /** f32 [3][256]: the normalised value of every byte of every channel. */
   pixelTable(): number {
     return this.values(pixelTable(this.#model));
   }
@@ -149,7 +149,7 @@ function padded(values: Float32Array, count: number): Float32Array {
   return out;
 }
 
-/** Packs a weight [outputs, inputs] eight rows at a time, through the scratch. */
+/** Packs a weight [outputs, inputs] through scratch, eight rows at a time. */
 function writePanels(
   kernels: FloatKernels,
   memory: WebAssembly.Memory,
@@ -180,8 +180,8 @@ function channelsLast(weight: Float32Array, patch: number): Float32Array {
 }
 
 /**
- * (p/255 - mean) / std for every byte and channel, rounded to f32 after every operation as torch
- * does.
+ * (p/255 - mean) / std for every byte and channel, rounded to f32 after every operation, like
+ * torch.
  */
 function pixelTable({ preprocessing: { mean, std } }: FloatModel): Float32Array {
   const table = new Float32Array(3 * 256);

@@ -6,31 +6,29 @@ import type { FloatPlan, StageShape } from './plan.js';
 
 const GELU_KERNELS = { exact: 'gelu', tanh: 'geluTanh', quick: 'geluQuick' } as const;
 
-/** Shows a tensor at `address`, row-major, under the name of the quantiser behind it. */
+/** Shows a row-major tensor at `address` under the name of its quantiser. */
 export type Emit = (name: string, address: number, shape: readonly number[]) => void;
 
 /** A family's layers over planned memory. */
 export interface FloatNetwork {
   readonly stages: readonly StageShape[];
   /**
-   * From normalised pixels in `wide` to the logits; every tensor behind a quantiser is shown in
-   * layer order.
+   * From normalised pixels in `wide` to the logits; shows every quantised tensor in layer order.
    */
   forward(pass: FloatPass): Pass<void>;
 }
 
 /**
- * One forward pass over `batch` images: the layers that all families are made of, over the regions
- * of a plan.
+ * One forward pass over `batch` images: the layers that all families share, over the regions of a
+ * plan.
  *
- * Attention is computed for the first `queries` tokens of every window. That is all of them, but in
- * the last block of a DeiT or ViT, behind which only the class token, or it and the distillation
- * token, is looked at.
+ * Attention is computed for the first `queries` tokens of every window: for all tokens, except in
+ * the last block of a DeiT or ViT, after which only the class and distillation tokens are read.
  */
 export class FloatPass {
   readonly kernels: FloatKernels;
   readonly memory: WebAssembly.Memory;
-  /** Whether anyone sees the tensors: then all of every tensor is computed. */
+  /** Whether anyone observes the tensors, which are then computed in full. */
   readonly observed: boolean;
   readonly emit: Emit;
   readonly #scratch: number;
@@ -39,7 +37,7 @@ export class FloatPass {
     { kernels, memory, scratch }: FloatWorkspace,
     readonly plan: FloatPlan,
     readonly batch: number,
-    /** Of every LayerNorm. */
+    /** The epsilon of every LayerNorm. */
     readonly eps: number,
     readonly gelu: Gelu,
     emit?: Emit,
@@ -98,10 +96,7 @@ export class FloatPass {
     }
   }
 
-  /**
-   * probabilities·v of every window and head, from `square` and `wide` to `normed`: [B·W, queries,
-   * C].
-   */
+  /** probabilities·v of every window and head, from `square` and `wide`: [B·W, queries, C]. */
   *context(stage: StageShape, queries = stage.tokens): Pass<void> {
     const { dim, heads, tokens } = stage;
     const { panels } = this.plan;
@@ -126,7 +121,7 @@ export class FloatPass {
   }
 
   /**
-   * Addresses of q (k and v follow 4C and 8C bytes on), of the [queries, N] square and of the
+   * Addresses of q (k and v follow after 4C and 8C bytes), of the [queries, N] square and of the
    * context of every head.
    */
   *#heads(

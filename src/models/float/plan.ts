@@ -9,15 +9,15 @@ export interface StageShape {
   readonly heads: number;
   /** Windows of an image. */
   readonly windows: number;
-  /** Of a window. */
+  /** Tokens of a window. */
   readonly tokens: number;
 }
 
 /**
- * The addresses of a float forward pass over `batch` images, all but the layers' parameters.
+ * The addresses of a float forward pass over `batch` images, without the layers' parameters.
  * B = batch, W = windows, N = tokens of a window, C = dim, S = image side.
  *
- * A region serves several tensors whose lives do not overlap, in the stage that needs most room:
+ * A region serves several tensors that do not live at the same time, sized for the largest stage:
  *   stream  residual stream                                    [B, W·N, C]
  *   normed  patch embeddings; LayerNorm outputs; attention·V    [B, W·N, C]
  *   branch  [cls; patches]; outputs of proj and fc2             [B, W·N, C]
@@ -26,7 +26,7 @@ export interface StageShape {
  */
 export interface FloatPlan {
   readonly batch: number;
-  /** f32 [3][256]: what every byte of every channel means to the model. */
+  /** f32 [3][256]: the normalised value of every byte of every channel. */
   readonly pixelTable: number;
   /** uint8 [S, S, 3] of one image. */
   readonly image: number;
@@ -37,7 +37,7 @@ export interface FloatPlan {
   readonly square: number;
   /** k or v of one head as panels. */
   readonly panels: number;
-  /** What the head sees: f32 [B, C] of the last stage, or [B, 2·C]. */
+  /** The head's input: f32 [B, C] of the last stage, or [B, 2·C]. */
   readonly features: number;
   /** f32 [B, classes] */
   readonly logits: number;
@@ -45,10 +45,7 @@ export interface FloatPlan {
   readonly scratchBytes: number;
 }
 
-/**
- * Plans the memory for batches of up to `batch` images, once the network has planned its
- * parameters.
- */
+/** Plans the memory for up to `batch` images, once the network has planned its parameters. */
 export function planFloat(
   { imageSize, classes }: FloatArchitecture,
   stages: readonly StageShape[],
@@ -89,7 +86,7 @@ function panelSize({ tokens, dim, heads }: StageShape): number {
 
 /**
  * Room for the products (assembly/float/gemm.ts: a chunk of 128 KiB or four rows, and a tile), for
- * eight rows of a weight, and for one f64 a channel.
+ * eight rows of a weight, and for one f64 per channel.
  */
 function scratchSize(deepest: number, channels: number): number {
   return Math.max(131072 + 128, 4 * 8 * deepest) + 8 * channels;

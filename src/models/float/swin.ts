@@ -11,15 +11,12 @@ import type { FloatNetwork, FloatPass } from './pass.js';
 import type { StageShape } from './plan.js';
 import { biasOfPairs, shiftMasks } from './windows.js';
 
-/** A stage: the shape of its map and of its windows, and where its parameters lie. */
+/** A stage: the shape of its map and windows, and the addresses of its parameters. */
 interface StagePlaces extends SwinStage, StageShape {
   readonly blocks: readonly SwinBlockPlaces[];
-  /**
-   * f32 [3][N, N]: the shift masks of a window at the right edge, the bottom edge, and both; 0
-   * where nothing shifts.
-   */
+  /** f32 [3][N, N]: the masks at the right edge, the bottom edge, and both; 0 without a shift. */
   readonly masks: number;
-  /** Of the patch merging behind the stage; absent from the last. */
+  /** Parameters of the patch merging after the stage; the last stage has none. */
   readonly merge?: { readonly norm: NormPlace; readonly reduction: LinearPlace };
 }
 
@@ -113,10 +110,7 @@ export class FloatSwin implements FloatNetwork {
     emit(`${name}.residual1.out`, stream, [batch, side ** 2, dim]);
   }
 
-  /**
-   * Adds the shift mask to the scores of the windows at the right and at the bottom edge: others
-   * have none.
-   */
+  /** Adds the shift mask to the scores of the windows at the right and the bottom edge. */
   #mask(
     { kernels, batch, plan }: FloatPass,
     { side, window, heads, windows, tokens, masks }: StagePlaces,

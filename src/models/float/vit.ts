@@ -12,7 +12,7 @@ export class FloatVit implements FloatNetwork {
   readonly stages: readonly [StageShape];
   readonly #architecture: VitArchitecture;
   readonly #patch: LinearPlace;
-  /** Class token and others before the patches: f32 [prefix, dim]. */
+  /** The tokens before the patches: f32 [prefix, dim]. */
   readonly #prefix: number;
   /** f32 [tokens, dim] */
   readonly #position: number;
@@ -78,8 +78,7 @@ export class FloatVit implements FloatNetwork {
 
   /**
    * x + proj(softmax(q·kᵀ d^-½)·v) with q, k, v of LayerNorm(x), for the first `queries` tokens of
-   * every image: all or those that the head reads, which alone make up the residual stream
-   * thereafter.
+   * every image: all tokens, or those that the head reads. Only these stay in the residual stream.
    */
   *#attention(
     pass: FloatPass,
@@ -108,10 +107,7 @@ export class FloatVit implements FloatNetwork {
     emit(`${name}.residual1.out`, stream, [batch, queries, dim]);
   }
 
-  /**
-   * LayerNorm of what the head reads, then the head; the residual stream has `tokens` tokens an
-   * image.
-   */
+  /** LayerNorm of the head's input, then the head. The stream has `tokens` tokens per image. */
   *#tail(pass: FloatPass, tokens: number): Pass<void> {
     const { emit, batch } = pass;
     const { features, logits } = pass.plan;
@@ -163,8 +159,7 @@ export class FloatVit implements FloatNetwork {
 }
 
 /**
- * Moves the first `kept` tokens of every image of the residual stream together: [B, N, C] -> [B,
- * kept, C].
+ * Moves the first `kept` tokens of every image together: [B, N, C] -> [B, kept, C].
  */
 function keepTokens(
   { memory, batch, plan: { stream } }: FloatPass,

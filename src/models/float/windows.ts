@@ -1,6 +1,6 @@
 /**
- * What a Swin adds to the scores of every pair of tokens (i, j) of a window of w×w: N = w², tokens
- * in reading order.
+ * The terms that a Swin adds to the score of each pair of tokens (i, j) in a window of w×w: N = w²,
+ * tokens in reading order.
  */
 
 import { areNeighbours } from '../windows.js';
@@ -26,8 +26,8 @@ export function biasOfPairs(table: Float32Array, window: number, heads: number):
 }
 
 /**
- * What is added to the score of two tokens that were not neighbours before the cyclic shift, as in
- * the original.
+ * Added to the score of two tokens that were not neighbours before the cyclic shift, as in the
+ * original.
  */
 const MASKED = -100;
 

@@ -382,8 +382,8 @@ export class ModelPlan {
    *
    * @param rows how many rows, counted from the first. Default: all
    * @param joined whether they become one row
-   * @param order writes the rows in window order, or reads 2×2 patches of a map of `merge` × `merge`
-   *   tokens
+   * @param order writes the rows in window order, or reads 2×2 patches of a map of `merge` ×
+   *   `merge` tokens
    */
   layerNorm(
     name: string,

@@ -2,14 +2,13 @@ import type { FloatWorkspace } from '../../models/float/kernels.js';
 import { gathered, measureRange } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 
-/** No scale is smaller than this part of the largest: a channel that is always 0 has one too. */
+/** No scale is smaller than this part of the largest, even for a channel that is always 0. */
 const LEAST = 2 ** -10;
 const ZERO_POINT = 128;
 
 /**
- * A scale for every channel, from its largest magnitude over all batches, and one zero point in the
- * middle of the codes. Only for what an addition reads: there each channel has a multiplier of its
- * own, so that this costs nothing.
+ * One scale per channel, from its largest magnitude over all batches, and one zero point in the
+ * middle of the codes. Only for inputs of additions, which have one multiplier per channel anyway.
  */
 export class ChannelObserver implements Observer {
   #largest: Float64Array | undefined;

@@ -2,18 +2,15 @@ import type { FloatWorkspace } from '../../models/float/kernels.js';
 import { affine, gathered, measureRange, type Range, unite } from './range.js';
 import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
 
-/** The range is tried at 100 %, 99 %, … 11 % of its width. */
+/** Widths of the range that are tried: 100 %, 99 %, … 11 %. */
 const CANDIDATES = 90;
 
-/**
- * Elements summed between two looks at the best score, so that a hopeless candidate is given up
- * early.
- */
+/** Elements summed between two comparisons with the best score: hopeless candidates end early. */
 const CHUNK = 16384;
 
 /**
- * `omse`: the range of all batches, shrunk by i %, i = 0..89, to where the squared error of the
- * last batch is least. The first of equal candidates is kept.
+ * `omse`: the range of all batches, shrunk by the i %, i = 0..89, that gives the last batch the
+ * least squared error. The first of equal candidates wins.
  */
 export class OmseObserver implements Observer {
   #range: Range | undefined;
@@ -49,7 +46,7 @@ export class OmseObserver implements Observer {
     return best;
   }
 
-  /** The sum of squared errors, or any part of it that is not below `limit`. */
+  /** The sum of squared errors, or a part of it that reaches `limit`. */
   #squaredErrorBelow(
     { values, address }: ObservedTensor,
     { scale, zeroPoint }: Quantizer,

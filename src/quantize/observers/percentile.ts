@@ -5,7 +5,7 @@ import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './typ
 /** The authors' `percentile_alpha`: one value in 100,000 is cut off at either end. */
 const ALPHA = 0.99999;
 
-/** `percentile`: the quantiles 1 - 0.99999 and 0.99999 of every batch, averaged as `ema` does. */
+/** `percentile`: the quantiles 1 - 0.99999 and 0.99999 of every batch, averaged like `ema`. */
 export class PercentileObserver implements Observer {
   #range: Range | undefined;
 
@@ -27,14 +27,14 @@ export class PercentileObserver implements Observer {
 
 /**
  * The quantiles 1 - alpha and alpha of a tensor, linearly interpolated, equal to torch.quantile:
- * the rank q · (n - 1) and the interpolation are f32. Exact for any alpha >= 0.5; quick where alpha
+ * the rank q · (n - 1) and the interpolation are f32. Exact for any alpha >= 0.5, and fast if alpha
  * is close to 1, because only the values beyond the quantiles are kept.
  */
 export function extremeQuantiles(workspace: FloatWorkspace, tensor: ObservedTensor, alpha: number): Range {
   const last = tensor.values.length - 1;
   const low = rank(1 - alpha, last);
   const high = rank(alpha, last);
-  const smallest = new Greatest(low.above + 1); // of the negated values
+  const smallest = new Greatest(low.above + 1); // holds negated values
   const greatest = new Greatest(last - high.below + 1);
   for (const block of notable(workspace, tensor, smallest, greatest)) {
     for (let i = 0; i < block.length; i++) {
@@ -54,7 +54,7 @@ export function extremeQuantiles(workspace: FloatWorkspace, tensor: ObservedTens
 interface Rank {
   below: number;
   above: number;
-  /** Of the value above, f32. */
+  /** Weight of the value above, f32. */
   weight: number;
 }
 
@@ -71,10 +71,10 @@ function interpolate(below: number, above: number, weight: number): number {
   return weight < 0.5 ? f(below + f(weight * distance)) : f(above - f(distance * f(1 - weight)));
 }
 
-/** Elements that are looked at together. */
+/** Elements per block. */
 const BLOCK = 512;
 
-/** The parts of a tensor that may hold one of the values sought: most blocks do not. */
+/** The blocks of a tensor that may hold one of the wanted values; most do not. */
 function* notable(
   { kernels, memory, scratch }: FloatWorkspace,
   { values, address }: ObservedTensor,
@@ -90,11 +90,10 @@ function* notable(
 }
 
 /**
- * Keeps the `count` greatest values offered, by sorting whenever a buffer of four times that many
- * is full.
+ * Keeps the `count` greatest values: sorts whenever a buffer of four times that size is full.
  */
 class Greatest {
-  /** A value that is not above this is not among the greatest. */
+  /** Values up to this are not among the greatest. */
   threshold = -Infinity;
   #used = 0;
   readonly #buffer: Float32Array;
@@ -103,7 +102,7 @@ class Greatest {
     this.#buffer = new Float32Array(4 * count + 64);
   }
 
-  /** Takes in a value above the threshold. */
+  /** Adds a value above the threshold. */
   offer(value: number): void {
     this.#buffer[this.#used++] = value;
     if (this.#used === this.#buffer.length) this.#trim();

@@ -3,13 +3,14 @@ import { affine, gathered, measureRange, type Range, unite } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 
 /**
- * The mean over the tokens of a stream with power-of-two factors, which it keeps: pooling has one
- * multiplier for all channels. Its scale is the least that holds every channel's range.
+ * The mean over the tokens of a stream with power-of-two factors. It keeps the factors, because
+ * pooling has one multiplier for all channels. Its scale is the least that holds every channel's
+ * range.
  */
 export class PooledObserver implements Observer {
   #ranges: Range[] | undefined;
 
-  /** @param stream sees what is averaged */
+  /** @param stream observes the tensor that is averaged */
   constructor(
     private readonly workspace: FloatWorkspace,
     private readonly stream: Observer,

@@ -8,10 +8,10 @@ const LARGEST_FACTOR = 3;
 
 /**
  * `ptf`, Power-of-Two Factor (paper section 3.2, equations 7 and 8), for the inputs of a LayerNorm:
- * one scale s1 and zero point a tensor, a factor α a channel.
+ * one scale s1 and zero point per tensor, one factor α per channel.
  * The range of all batches gives s8 = (max - min) / 255 and z, s1 = s8 / 8; every channel takes the
- * α of least squared error Σ (x - x')² on the last batch, the first of equals. s1 is then taken as
- * the scale of the least factor in use, as the authors do in their integer LayerNorm.
+ * α with the least squared error Σ (x - x')² on the last batch, the first of equals. s1 is then
+ * taken as the scale of the least factor in use, as the authors do in their integer LayerNorm.
  */
 export class PtfObserver implements Observer {
   #range: Range | undefined;

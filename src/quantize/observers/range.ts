@@ -12,7 +12,7 @@ export interface Range {
 /**
  * The range of one batch.
  *
- * @throws QuantizeError `CALIBRATION_NOT_FINITE` where the tensor holds NaN or an infinity.
+ * @throws QuantizeError `CALIBRATION_NOT_FINITE` if the tensor holds NaN or an infinity
  */
 export function measureRange(
   { kernels, memory, scratch }: FloatWorkspace,
@@ -38,7 +38,7 @@ export function unite(a: Range | undefined, b: Range): Range {
 /** The step of the moving averages of the authors' EMA and percentile observers. */
 const AVERAGE_STEP = Math.fround(0.01);
 
-/** m + 0.01 (batch - m) for both ends, or the batch's range where it is the first. */
+/** m + 0.01 (batch - m) for both ends, or the range of the first batch. */
 export function moveTowards(average: Range | undefined, batch: Range): Range {
   if (average === undefined) return batch;
   const move = (m: number, x: number) => Math.fround(m + Math.fround(AVERAGE_STEP * Math.fround(x - m)));
@@ -56,10 +56,7 @@ export function affine({ min, max }: Range, { highest = 255 }: ObserverOptions =
   return { scale, zeroPoint };
 }
 
-/**
- * The range that an observer has gathered. @throws QuantizeError `CALIBRATION_EMPTY` where there is
- * none.
- */
+/** The range that an observer has gathered. @throws QuantizeError `CALIBRATION_EMPTY` if none */
 export function gathered<T>(found: T | undefined): T {
   if (found === undefined) {
     throw new QuantizeError('CALIBRATION_EMPTY', 'an observer was asked for its scale before its last batch');

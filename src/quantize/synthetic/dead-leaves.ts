@@ -1,9 +1,9 @@
 /**
- * Pictures to calibrate on where there are no photos: leaves of many sizes, colours and textures
- * that hide one another. This "dead leaves" model (Lee, Mumford and Huang, IJCV 2001) has the
- * edges, the flat areas and the scale invariance of photos, and networks learn from it nearly what
- * they learn from photos (Baradad et al., arXiv 2106.05963). What each choice is worth:
- * docs/accuracy.md.
+ * Pictures for calibration without photos: leaves of many sizes, colours and textures that overlap.
+ * This "dead leaves" model (Lee, Mumford and Huang, IJCV 2001) has the
+ * edges, the flat areas and the scale invariance of photos, and networks learn almost as well from
+ * it as from photos (Baradad et al., arXiv 2106.05963). docs/accuracy.md says what each choice is
+ * worth.
  */
 
 import type { Rgb } from '../../checkpoint/float-config.js';
@@ -11,20 +11,20 @@ import { Dice } from './dice.js';
 import { FARTHEST, type Leaf, type LeafKinds, randomColour, randomLeaf } from './leaf.js';
 import { noiseTexture, TEXTURE } from './texture.js';
 
-/** After so many leaves a picture is done; they cover all but some percent of it. */
+/** Leaves of a picture; they cover all but a few percent of it. */
 const MOST_LEAVES = 2500;
 const TEXTURES = 3;
 
 /**
- * @param size of a side, in pixels
- * @param mean of the pixels that the model was trained on, 0..1: the middle of the colours
+ * @param size of each side, in pixels
+ * @param mean of the model's training pixels, 0..1: the centre of the colours
  * @param seed 0..2^32 - 1; the same seed gives the same bytes on every engine
  * @returns uint8 `[size, size, 3]`
  */
 export function deadLeaves(size: number, mean: Rgb, seed: number): Uint8Array {
   const dice = new Dice(seed);
-  // Pictures differ in how coarse they are, by a factor of 16: with one coarseness for all, the
-  // divergence of `best` is a third larger.
+  // the coarseness of pictures varies by a factor of 16: with a fixed one, the divergence of `best`
+  // is a third larger
   const smallest = size * 0.015 * (1 << dice.below(4)) * dice.between(1, 2);
   const largest = Math.max(1.5 * smallest, size * dice.between(0.3, 1.2));
   const isSoft = dice.chance(0.7);
@@ -38,7 +38,7 @@ export function deadLeaves(size: number, mean: Rgb, seed: number): Uint8Array {
 class Picture {
   /** Uint8 `[size, size, 3]`. */
   readonly pixels: Uint8Array;
-  /** Pixels that no leaf covers. */
+  /** Pixels that no leaf covers yet. */
   bare: number;
   readonly #covered: Uint8Array;
 
@@ -53,8 +53,8 @@ class Picture {
   }
 
   /**
-   * Paints what can be seen of a leaf behind all others: from the front on, no pixel is painted
-   * twice.
+   * Paints the visible part of a leaf behind all earlier ones: from front to back, no pixel is
+   * painted twice.
    */
   putBehind(leaf: Leaf): void {
     const { size, pixels } = this;
@@ -103,8 +103,8 @@ function byte(value: number): number {
 }
 
 /**
- * Every pixel the weighted mean of it and its neighbours, (1 2 1) ⊗ (1 2 1) / 16, as lenses do;
- * beyond the edge, the edge.
+ * Blurs like a lens: each pixel becomes the weighted mean of itself and its neighbours,
+ * (1 2 1) ⊗ (1 2 1) / 16, with the edges repeated.
  */
 function softened(pixels: Uint8Array, size: number): Uint8Array {
   const soft = new Uint8Array(pixels.length);

@@ -1,8 +1,7 @@
 import { mulberry32 } from '../random.js';
 
 /**
- * Random numbers of a seed, the same to the bit everywhere: nothing but exact arithmetic on
- * mulberry32.
+ * Random numbers from a seed, with the same bits in every engine: exact arithmetic on mulberry32.
  */
 export class Dice {
   readonly #next: () => number;
@@ -12,12 +11,12 @@ export class Dice {
     this.#next = mulberry32(seed);
   }
 
-  /** From `low` to below `high`. */
+  /** A number from `low` up to, but excluding, `high`. */
   between(low: number, high: number): number {
     return low + ((high - low) * this.#next()) / 2 ** 32;
   }
 
-  /** An integer from 0 to below `count`. */
+  /** An integer from 0 to `count` - 1. */
   below(count: number): number {
     return Math.floor(this.between(0, count));
   }
@@ -27,8 +26,8 @@ export class Dice {
   }
 
   /**
-   * About normal, of mean 0 and deviation 1: a sum of twelve, since no engine owes us the last bit
-   * of a logarithm.
+   * Roughly normal, mean 0 and deviation 1: a sum of twelve, because engines may differ in the last
+   * bit of a logarithm.
    */
   normal(): number {
     let sum = -6;

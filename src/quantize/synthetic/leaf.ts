@@ -3,18 +3,18 @@ import type { Dice } from './dice.js';
 import { TEXTURE } from './texture.js';
 
 /**
- * A flat thing of one material: an ellipse, a rectangle, a triangle, or something between ellipse
- * and rectangle.
+ * A flat shape of one material: an ellipse, a rectangle, a triangle, or a blend of ellipse and
+ * rectangle.
  */
 export interface Leaf {
-  /** Middle, in pixels. */
+  /** Centre, in pixels. */
   readonly x: number;
   readonly y: number;
   /** Half of the longer axis, in pixels. */
   readonly radius: number;
-  /** @param along, across from the middle, in half axes */
+  /** @param along, across distances from the centre, in half axes */
   readonly covers: (along: number, across: number) => boolean;
-  /** Of the longer axis. */
+  /** Direction of the longer axis. */
   readonly direction: readonly [number, number];
   /** Half of the shorter axis over half of the longer one. */
   readonly aspect: number;
@@ -32,13 +32,13 @@ export interface Material {
   readonly stripes: number;
 }
 
-/** What all leaves of a picture share. */
+/** What the leaves of a picture share. */
 export interface LeafKinds {
-  /** Of the picture, in pixels. */
+  /** Side of the picture, in pixels. */
   readonly size: number;
   readonly smallest: number;
   readonly largest: number;
-  /** Colours lie around it, 0..1. */
+  /** The centre of the colours, 0..1. */
   readonly mean: Rgb;
   readonly textures: readonly Float32Array[];
 }
@@ -50,14 +50,13 @@ const SHAPES: readonly Leaf['covers'][] = [
   (p, q) => p * p * p * p + q * q * q * q < 1,
 ];
 /**
- * No part of a leaf is farther from its middle, along either side of the picture, in radii: the
- * corners of the triangle.
+ * The greatest distance of a leaf's points from its centre along a side, in radii: a triangle's.
  */
 export const FARTHEST = 1.5;
 
 export function randomLeaf(dice: Dice, kinds: LeafKinds): Leaf {
   const { size, smallest, largest } = kinds;
-  // Density r^-3: whatever part of a picture is magnified, it looks alike, as photos do.
+  // density r^-3: like photos, pictures look alike at every magnification
   const radius = 1 / Math.sqrt(dice.between(1 / largest ** 2, 1 / smallest ** 2));
   return {
     x: dice.between(0, size),
@@ -70,7 +69,7 @@ export function randomLeaf(dice: Dice, kinds: LeafKinds): Leaf {
   };
 }
 
-/** Uniform over the circle, without a sine. */
+/** A uniform direction, without a sine. */
 function randomDirection(dice: Dice): [number, number] {
   for (;;) {
     const x = dice.between(-1, 1);
@@ -95,7 +94,7 @@ function randomMaterial(dice: Dice, { mean, textures }: LeafKinds): Material {
   };
 }
 
-/** Much of it differs in brightness, little in hue. */
+/** Varies mostly in brightness, little in hue. */
 export function randomColour(dice: Dice, [red, green, blue]: Rgb): Rgb {
   const light = dice.between(-0.42, 0.42);
   const warm = 0.09 * dice.normal();

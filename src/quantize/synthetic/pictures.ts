@@ -3,8 +3,8 @@ import { mulberry32 } from '../random.js';
 import { deadLeaves } from './dead-leaves.js';
 
 /**
- * Pictures of the size and the mean of a model's images, without an end: uint8 `[imageSize,
- * imageSize, 3]` each.
+ * An endless sequence of pictures with the size and mean of a model's images: uint8
+ * `[imageSize, imageSize, 3]` each.
  */
 export function* syntheticPictures(
   { preprocessing: { imageSize, mean } }: Pick<FloatModel, 'preprocessing'>,

@@ -1,6 +1,6 @@
 import type { Dice } from './dice.js';
 
-/** Pixels of a side of a texture, which repeats without a seam. */
+/** Side of a texture in pixels. It tiles without a seam. */
 export const TEXTURE = 256;
 
 /**
