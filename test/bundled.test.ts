@@ -29,13 +29,13 @@ describe.each(BUNDLED_MODELS)('the bundled %s', (name) => {
     expect(models[0]!.info.architecture.name).toBe(name);
   });
 
-  test('describes itself in a way that nobody can change', () => {
+  test('has a frozen description', () => {
     const { info } = models[0]!;
     expect(() => Object.assign(info.preprocessing, { imageSize: 5 })).toThrow(/read only|not extensible/);
     expect(() => (info.labels as string[]).push('unicorn')).toThrow(/read only|not extensible/);
   });
 
-  test('is what `fqvit quantize` makes of the float weights in training/', async () => {
+  test('is what `fqvit quantize` makes from the float weights in training/', async () => {
     const float = readFileSync(at(`training/weights/${name}.safetensors`));
     const { sourceSha256, method } = models[0]!.info.recipe;
     expect(createHash('sha256').update(float).digest('hex')).toBe(sourceSha256);
@@ -59,7 +59,7 @@ describe.each(BUNDLED_MODELS)('the bundled %s', (name) => {
   });
 });
 
-test.each(BUNDLED_MODELS)('the file of %s can be asked for as a part of the package', (name) => {
+test.each(BUNDLED_MODELS)('the file of %s is an export of the package', (name) => {
   const script = `console.log(import.meta.resolve('fqvit/models/${name}.safetensors'))`;
   const url = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: at('.'),

@@ -1,4 +1,5 @@
-// The inputs of ../shared/cases on which the product was wrong, each with the answer of the library that defines its format.
+// The inputs of ../shared/cases on which the product was wrong, each with the answer of the library
+// that defines its format.
 import { afterAll, expect, test } from '@jest/globals';
 import { load } from '../src/classify.js';
 import { readFloatSource } from '../src/cli/float-source.js';
@@ -131,12 +132,12 @@ describeWithShared(
       );
     });
 
-    test('what is left over is named', async () => {
+    test('names leftover tensors', async () => {
       expect((await classified('swa')).warnings).toContain('"n_averaged"');
       expect((await classified('lightning_criterion')).warnings).toContain('criterion.weight');
     });
 
-    test('ema: the averaged weights, which is said; the others by name', async () => {
+    test('ema: takes the averaged weights with a warning, and the others by name', async () => {
       const best = ({ predictions }: Awaited<ReturnType<typeof classified>>) =>
         predictions.reduce((a, b) => (b.probability > a.probability ? b : a)).label;
       const averaged = await classified('ema');

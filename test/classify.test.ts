@@ -38,7 +38,7 @@ afterEach(() => {
 
 /** The error of a call: one of ours, of this class and code. */
 describe('a loaded model', () => {
-  test('says what it is', async () => {
+  test('describes itself', async () => {
     const { info } = await loaded();
     expect(info).toMatchObject({
       format: 'fqvit-integer',
@@ -82,7 +82,7 @@ describe('a loaded model', () => {
     for (const { probability } of predictions) expect(probability).toBeCloseTo(1 / 7, 12);
   });
 
-  test('the largest scale that a checkpoint may have still gives probabilities', async () => {
+  test('the largest allowed scale still gives probabilities', async () => {
     const model = await loaded(withValue(file, ['quantizers', 'logits', 'scale'], 1e36));
     const [best, ...rest] = await model.classify(raw(1), { top: 7 });
     expect(best!.probability).toBeGreaterThan(0);
@@ -94,7 +94,7 @@ describe('a loaded model', () => {
     expect(await (await loaded()).classify(raw(1), { top })).toHaveLength(Math.min(top, 7));
   });
 
-  test('five predictions where top is left out', async () => {
+  test('gives five predictions by default', async () => {
     expect(await (await loaded()).classify(raw(1))).toHaveLength(5);
   });
 
@@ -107,7 +107,7 @@ describe('a loaded model', () => {
     },
   );
 
-  test('one image or many', async () => {
+  test('takes one image or many', async () => {
     const model = await loaded();
     const one = await model.classify(png);
     const other = await model.classify(raw(2));
@@ -132,7 +132,7 @@ describe('the same bits', () => {
     }
   });
 
-  test('calls that overlap give what they give one after the other', async () => {
+  test('overlapping calls give the same as sequential ones', async () => {
     const model = await loaded();
     const images = [png, jpeg, raw(1), raw(2), readFileSync(png), jpeg];
     const expected = [];
@@ -166,7 +166,7 @@ describe('sources', () => {
     rmSync(folder, { recursive: true });
   });
 
-  test('a checkpoint from everywhere', async () => {
+  test('takes a checkpoint from every kind of source', async () => {
     const expected = await (await loaded()).codes(raw(1));
     const sources: [string, Parameters<typeof load>[0]][] = [
       ['path', path],
@@ -185,7 +185,7 @@ describe('sources', () => {
     }
   });
 
-  test('an image from everywhere', async () => {
+  test('takes an image from every kind of source', async () => {
     const model = await loaded();
     const bytes = new Uint8Array(readFileSync(png));
     const expected = await model.codes(bytes);
@@ -203,7 +203,7 @@ describe('sources', () => {
     for (const [name, source] of sources) expect([name, await model.codes(source)]).toEqual([name, expected]);
   });
 
-  test('onProgress tells how much of the checkpoint is there', async () => {
+  test('onProgress reports the loaded bytes', async () => {
     for (const [source, total] of [
       [path, file.length],
       [`${base}/model`, file.length],
@@ -215,7 +215,7 @@ describe('sources', () => {
     }
   });
 
-  test('what cannot be read is refused by name, and the model works on', async () => {
+  test('refuses an unreadable image by name and goes on', async () => {
     const model = await loaded();
     const expected = await model.codes(raw(1));
     expect(await refusal(load(`${base}/none`), RuntimeError, 'SOURCE')).toContain(
@@ -249,7 +249,7 @@ describe('sources', () => {
     },
   );
 
-  test('abort before, while loading, while an image loads, between images', async () => {
+  test('can be aborted before and while loading, while an image loads, and between images', async () => {
     const reason = new Error('enough');
     const model = await loaded();
     const aborted = AbortSignal.abort(reason);
@@ -271,7 +271,7 @@ describe('sources', () => {
 });
 
 describe('raw pixels', () => {
-  test('RGB, RGBA and ImageData are the same picture', async () => {
+  test('RGB, RGBA and ImageData give the same picture', async () => {
     const model = await loaded();
     const { width, height, data } = raw(3);
     const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) =>
@@ -287,7 +287,7 @@ describe('raw pixels', () => {
     expect(await model.codes({ width, height, data: inside.subarray(5) })).toEqual(expected);
   });
 
-  test('pixels as the model sees them', async () => {
+  test("takes pixels at the model's size", async () => {
     const model = await loaded();
     const pixels = randomPixels(8 * 8 * 3, 1);
     const uncropped = await loaded(withValue(file, ['preprocessing', 'cropPct'], 1));
@@ -344,7 +344,7 @@ describe('raw pixels', () => {
 });
 
 describe('modules and memory', () => {
-  test('every tier as its own module, compiled or not, and the module of another tier', async () => {
+  test("takes a tier's module, compiled or not, and refuses another tier's", async () => {
     const expected = await (await loaded()).codes(raw(1));
     for (const tier of ['scalar', 'simd'] as const) {
       for (const module of ['scalar', 'simd'] as const) {
@@ -356,7 +356,7 @@ describe('modules and memory', () => {
     }
   });
 
-  test('a module that is fetched, served as WebAssembly or as bytes', async () => {
+  test('takes a fetched module, served as WebAssembly or as bytes', async () => {
     const expected = await (await loaded()).codes(raw(1));
     const module = await readWasm('simd');
     const server = await serve(({ url }, answer) => {
@@ -382,7 +382,7 @@ describe('modules and memory', () => {
     server.close();
   });
 
-  test('a module at a URL: of a file, and with the module in it', async () => {
+  test('takes a module at a file: or data: URL', async () => {
     const expected = await (await loaded()).codes(raw(1));
     const base64 = Buffer.from(await readWasm('scalar')).toString('base64');
     for (const wasm of [
@@ -395,19 +395,19 @@ describe('modules and memory', () => {
     expect(await refusal(load(file, { wasm: none }), RuntimeError, 'SOURCE')).toContain('found ENOENT');
   });
 
-  test('a module of another kind', async () => {
+  test('refuses another kind of module', async () => {
     const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
     for (const wasm of [await readWasm('float'), empty, new Uint8Array(4), 'module.wasm']) {
       await refusal(load(file, { wasm: wasm as BufferSource }), RuntimeError, 'WASM_MODULE');
     }
   });
 
-  test('a tier that there is not', async () => {
+  test('refuses an unknown tier', async () => {
     const message = await refusal(load(file, { tier: 'avx' as 'simd' }), UsageError, 'TIER');
     expect(message).toBe('tier: expected one of relaxed, simd, scalar, found "avx"');
   });
 
-  test('memory that cannot grow', async () => {
+  test('refuses if memory cannot grow', async () => {
     const engine = jest.spyOn(WebAssembly, 'Memory').mockImplementation(() => {
       throw new RangeError('could not allocate memory');
     });
@@ -419,7 +419,7 @@ describe('modules and memory', () => {
 });
 
 describe('dispose', () => {
-  test('every call after it is refused; the info and another model stay', async () => {
+  test('refuses later calls, keeps the info, and leaves other models alone', async () => {
     const [model, other] = [await loaded(), await loaded()];
     const pixels = new Uint8Array(192);
     model.dispose();
@@ -440,7 +440,7 @@ describe('dispose', () => {
     expect(await other.classify(raw(1))).toHaveLength(5);
   });
 
-  test('while an image is being read', async () => {
+  test('works while an image is being read', async () => {
     const model = await loaded();
     const running = model.classify(png);
     model.dispose();

@@ -13,13 +13,13 @@ const sha256 = (path: string) => createHash('sha256').update(bytes(path)).digest
 
 const modules = native.flatMap((component) => Object.entries(component.modules ?? {}));
 
-test.each(modules)('%s has the digest of codecs/components.json, wherever it was copied', (name, digest) => {
+test.each(modules)('every copy of %s has the digest of codecs/components.json', (name, digest) => {
   expect(sha256(`codecs/${name}`)).toBe(digest);
   expect(sha256(`wasm/${name}`)).toBe(digest);
   if (name !== 'jpeg-encode.wasm') expect(sha256(`dist/browser/${name}`)).toBe(digest);
 });
 
-test.each(modules)('%s reaches its memory and two functions, and nothing else', async (name) => {
+test.each(modules)('%s imports only its memory and two functions', async (name) => {
   const imports = WebAssembly.Module.imports(await WebAssembly.compile(bytes(`codecs/${name}`)));
   expect(imports.map((one) => `${one.module}.${one.name}`).sort()).toEqual([
     'env.emit',
@@ -28,7 +28,7 @@ test.each(modules)('%s reaches its memory and two functions, and nothing else', 
   ]);
 });
 
-test('the decoders say the versions of codecs/components.json, in which CVE-2023-4863 is fixed', async () => {
+test('the decoders report the versions of codecs/components.json, which fix CVE-2023-4863', async () => {
   const version = (name: string) => native.find((component) => component.name === name)?.version;
   expect(await sharedCodecs.jpeg.version()).toBe(version('libjpeg-turbo'));
   expect(await sharedCodecs.webp.version()).toBe(version('libwebp'));
@@ -38,7 +38,7 @@ test('the decoders say the versions of codecs/components.json, in which CVE-2023
   expect(atLeast(await sharedCodecs.jpeg.version(), '3.0.0')).toBe(true);
 });
 
-test('docs/dependencies.md and THIRD-PARTY-LICENSES are those of what is installed', () => {
+test('docs/dependencies.md and THIRD-PARTY-LICENSES match what is installed', () => {
   // node scripts/dependencies.mjs
   expect(text('docs/dependencies.md')).toBe(dependenciesPage());
   expect(text('THIRD-PARTY-LICENSES')).toBe(thirdPartyLicenses());
@@ -47,7 +47,7 @@ test('docs/dependencies.md and THIRD-PARTY-LICENSES are those of what is install
   expect(json('package.json').files).toEqual(expect.arrayContaining(['THIRD-PARTY-LICENSES', 'SECURITY.md']));
 });
 
-test('every dependency that users get is listed, at the version that is installed, under no GPL', () => {
+test('lists every shipped dependency at its installed version, none under the GPL', () => {
   const { dependencies, optionalDependencies } = json('package.json');
   const names = (list: readonly { name: string }[]) => list.map(({ name }) => name);
   expect(names(bundled)).toEqual(expect.arrayContaining(Object.keys(dependencies)));
@@ -57,7 +57,7 @@ test('every dependency that users get is listed, at the version that is installe
   for (const { license } of [...native, ...bundled, ...optional]) expect(license).not.toMatch(/GPL/);
 });
 
-test('the SBOM has all of them, and no address but that of its own format', () => {
+test("the SBOM lists all of them, and no address except its own format's", () => {
   const bom = sbom();
   expect(bom.components.map(({ name, version }) => `${name}@${version}`)).toEqual(
     [...native, ...bundled, ...optional].map(({ name, version }) => `${name}@${version}`),

@@ -56,7 +56,7 @@ describe('a model with its SHA-256', () => {
     expect(requests).toBe(1);
   });
 
-  test('a copy that has changed is fetched and kept again', async () => {
+  test('a damaged copy is fetched and kept again', async () => {
     await loaded(url, { sha256 });
     writeFileSync(kept, file.subarray(0, 100));
     await loaded(url, { sha256 });
@@ -64,7 +64,7 @@ describe('a model with its SHA-256', () => {
     expect(new Uint8Array(readFileSync(kept))).toEqual(file);
   });
 
-  test('another model is refused and not kept', async () => {
+  test('refuses other bytes and does not keep them', async () => {
     answer = file.slice();
     answer[answer.length - 1]! ^= 1;
     expect(await refusal(load(url, { sha256 }), RuntimeError, 'INTEGRITY')).toBe(
@@ -74,13 +74,13 @@ describe('a model with its SHA-256', () => {
     await refusal(load(answer, { sha256 }), RuntimeError, 'INTEGRITY');
   });
 
-  test('a digest in capitals is the same', async () => {
+  test('accepts a digest in capitals', async () => {
     await loaded(url, { sha256: sha256.toUpperCase() });
     await loaded(url, { sha256 });
     expect(requests).toBe(1);
   });
 
-  test('bytes and files are checked and not kept', async () => {
+  test('checks bytes and files without keeping them', async () => {
     await loaded(file, { sha256 });
     const path = join(home, 'model.safetensors');
     writeFileSync(path, file);
@@ -88,7 +88,7 @@ describe('a model with its SHA-256', () => {
     expect(() => readdirSync(folder)).toThrow('ENOENT');
   });
 
-  test('nothing is kept where nobody wants it, or where there is no digest', async () => {
+  test('keeps nothing with cache: false, or without a digest', async () => {
     await loaded(url, { sha256, cache: false });
     await loaded(url, { sha256, cache: false });
     await loaded(url, {});
@@ -96,13 +96,13 @@ describe('a model with its SHA-256', () => {
     expect(() => readdirSync(folder)).toThrow('ENOENT');
   });
 
-  test('bytes in shared memory are checked', async () => {
+  test('checks bytes in shared memory', async () => {
     const shared = new Uint8Array(new SharedArrayBuffer(file.length));
     shared.set(file);
     await loaded(shared, { sha256 });
   });
 
-  test('a pipe in place of a copy is not waited for', async () => {
+  test('does not wait for a pipe in place of a copy', async () => {
     await loaded(url, { sha256 });
     rmSync(kept);
     execFileSync('mkfifo', [kept]);
@@ -111,7 +111,7 @@ describe('a model with its SHA-256', () => {
     expect(new Uint8Array(readFileSync(kept))).toEqual(file);
   });
 
-  test('a cache whose place the system does not tell does not matter', async () => {
+  test('loads without a known cache folder', async () => {
     const { env } = process;
     process.env = new Proxy(env, {
       get() {
@@ -126,16 +126,19 @@ describe('a model with its SHA-256', () => {
     expect(requests).toBe(1);
   });
 
-  test('a cache that cannot be written does not matter', async () => {
+  test('loads if the cache cannot be written', async () => {
     writeFileSync(folder, 'a file in its place');
     await loaded(url, { sha256 });
     await loaded(url, { sha256 });
     expect(requests).toBe(2);
   });
 
-  test.each(['', 'abc', `${sha256}0`, '../../etc/passwd', 5 as never])('no digest: %j', async (wrong) => {
-    const message = await refusal(load(url, { sha256: wrong }), UsageError, 'SHA256');
-    expect(message).toMatch(/^sha256: expected 64 hexadecimal digits, found /);
-    expect(requests).toBe(0);
-  });
+  test.each(['', 'abc', `${sha256}0`, '../../etc/passwd', 5 as never])(
+    'refuses %j as a digest',
+    async (wrong) => {
+      const message = await refusal(load(url, { sha256: wrong }), UsageError, 'SHA256');
+      expect(message).toMatch(/^sha256: expected 64 hexadecimal digits, found /);
+      expect(requests).toBe(0);
+    },
+  );
 });

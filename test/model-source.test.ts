@@ -40,7 +40,7 @@ afterEach(() => {
 });
 
 describe('a model on the hub', () => {
-  test('cold, then from the cache: no bytes are transferred, and the hub is asked for the commit alone', async () => {
+  test('downloads once; then only asks the hub for the commit', async () => {
     const seen: unknown[][] = [];
     const { info } = await loaded(ID, { onProgress: (...progress) => seen.push(progress) });
     expect(info.bytes).toBe(file.length);
@@ -64,7 +64,7 @@ describe('a model on the hub', () => {
     );
   });
 
-  test('one of several files, or the only one whatever its name', async () => {
+  test('takes one of several files, or the only one whatever its name', async () => {
     const { files } = bench.hub.models[ID]!;
     delete files[WEIGHTS];
     files['w4/tiny.safetensors'] = file;
@@ -81,7 +81,7 @@ describe('a model on the hub', () => {
     );
   });
 
-  test('a connection that is cut at 60 % goes on there', async () => {
+  test('resumes a download that was cut at 60 %', async () => {
     let held: ServerResponse | undefined;
     bench.hub.fault = (request, response, { server }) => {
       if (server !== 'storage' || held) return undefined;
@@ -92,7 +92,7 @@ describe('a model on the hub', () => {
     expect(ranges()).toEqual(['all', `bytes=${cut}-`]);
   });
 
-  test('an abort: what has arrived stays, and the next call goes on', async () => {
+  test('an abort keeps what has arrived, and the next call resumes', async () => {
     bench.hub.fault = (request, response, { server, range }) =>
       server === 'storage' && range === undefined
         ? send(request, response, file, `"${file.length}-5"`, { stopAt: cut })
@@ -107,7 +107,7 @@ describe('a model on the hub', () => {
     await expect(load(ID, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
-  test('with another SHA-256 than the hub says it is refused, and nothing is left', async () => {
+  test("refuses a SHA-256 that differs from the hub's, and keeps nothing", async () => {
     bench.hub.entry = (entry) =>
       entry.lfs ? { ...entry, lfs: { oid: weightsHash, size: file.length } } : entry;
     bench.hub.fault = (request, response, { server }) =>
@@ -118,7 +118,7 @@ describe('a model on the hub', () => {
     expect(bench.tree().filter((name) => !name.endsWith('.json'))).toEqual([]);
   });
 
-  test('that is not there, gated, or behind a hub that refuses the token', async () => {
+  test('refuses a missing or gated model, and a rejected token', async () => {
     expect(await refusal(load('someone/nothing'), HubError, 'HUB_NOT_FOUND')).toContain('someone/nothing: ');
     bench.hub.models[ID]!.gated = true;
     expect(await refusal(load(ID), HubError, 'HUB_GATED')).toContain('accept its terms');
@@ -127,7 +127,7 @@ describe('a model on the hub', () => {
     expect(await refusal(load(ID), HubError, 'HUB_TOKEN')).toContain('HF_TOKEN: expected a token');
   });
 
-  test('away: the copy in the cache with a warning; without one an error', async () => {
+  test('if the hub is away, takes the cached copy with a warning, or refuses', async () => {
     process.env.HF_HUB_OFFLINE = '1';
     expect(await refusal(load(ID), HubError, 'HUB_OFFLINE')).toContain('there is no copy in');
     process.env.HF_HUB_OFFLINE = '';
@@ -143,7 +143,7 @@ describe('a model on the hub', () => {
     expect(bench.hub.requests()).toEqual([]);
   });
 
-  test('without an integer checkpoint: what there is, and what to do', async () => {
+  test('without an integer checkpoint, lists the files and says what to do', async () => {
     const { files } = bench.hub.models[ID]!;
     files[WEIGHTS] = tinyFloatFile();
     for (const source of [ID, `hf://${ID}/${WEIGHTS}`]) {
@@ -161,7 +161,7 @@ describe('a model on the hub', () => {
     );
   });
 
-  test('a path that exists comes first; one that does not, and is no id, is said as ever', async () => {
+  test('an existing path comes first; a missing one that is no id is refused as a file', async () => {
     mkdirSync('someone');
     writeFileSync(ID, 'text');
     await refusal(load(ID), CheckpointError, 'CHECKPOINT_TRUNCATED');
@@ -175,7 +175,7 @@ describe('a model on the hub', () => {
   });
 });
 
-describe('where there are no files', () => {
+describe('without files', () => {
   afterEach(() => void jest.restoreAllMocks());
 
   test('a model on the hub is one request, without a cache', async () => {
@@ -193,7 +193,7 @@ describe('where there are no files', () => {
     );
   });
 
-  test('a path is an address', async () => {
+  test('takes a path as an address', async () => {
     const fetch = jest.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(file.slice()));
     expect((await readAddress('models/tiny.safetensors', {})).bytes).toEqual(file);
     expect(fetch.mock.calls.map(([url]) => url)).toEqual(['models/tiny.safetensors']);

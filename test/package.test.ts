@@ -33,7 +33,7 @@ test('the package is at most 5 MB', () => {
   expect(statSync(tarball).size).toBeLessThan(5e6);
 });
 
-test('on a machine without a network and without a cache it is installed and classifies at once', () => {
+test('installs and classifies without a network and without a cache', () => {
   const stdout = execFileSync('npx', ['--offline', 'fqvit', 'classify', photo, '--json'], {
     cwd: app,
     encoding: 'utf8',
@@ -65,7 +65,7 @@ describe.each([
     "const { CheckpointError, ImageError, load } = require('fqvit'); const { quantize } = require('fqvit/quantize');",
   ],
 ])('installed in an empty folder, from %s', (_, file, imports) => {
-  test('it classifies, with threads too, and both entries throw the same errors', async () => {
+  test('classifies, also with threads, and both entries throw the same errors', async () => {
     const script = `${imports}
       (async () => {
         const model = await load('deit_cifar10', { threads: 2 });
@@ -138,7 +138,7 @@ describeWith('what checkers say of it', [PUBLINT, ATTW], () => {
       'arethetypeswrong',
       [ATTW, '--profile', 'node16', '--exclude-entrypoints', './browser', './browser/float'],
     ],
-  ])('%s finds nothing', (_, [script, ...flags]) => {
+  ])('%s finds no problem', (_, [script, ...flags]) => {
     const { stdout, status } = spawnSync(process.execPath, [script!, tarball, ...flags], {
       encoding: 'utf8',
     });
@@ -156,7 +156,7 @@ describeWith('in a page', needed, () => {
     writeFileSync(join(folder, 'more/narrow.safetensors'), narrow);
   });
 
-  test.each(BUNDLERS)('bundled by %s it finds its modules and classifies', async (bundler) => {
+  test.each(BUNDLERS)('bundled by %s, finds its modules and classifies', async (bundler) => {
     const out = join(folder, bundler);
     const script = join(root, 'test/runtimes/bundle.mjs');
     const { status, stderr } = spawnSync(process.execPath, [script, bundler, app, out], { encoding: 'utf8' });

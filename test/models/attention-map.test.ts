@@ -15,7 +15,10 @@ const SIDE = 4;
 const HEADS = 4;
 const SIZES = { dim: C, depth: 3, patchSize: 14, grid: SIDE, mlpDim: 64, classes: 10 };
 
-/** Name, change of the tensors, config; tokens before the patches, and those that the head reads (0: the patches). */
+/**
+ * Name, change of the tensors, config; tokens before the patches,
+ * and those that the head reads (0: the patches).
+ */
 const VARIANTS: [string, (shapes: Map<string, number[]>) => void, object, prefix: number, read: number][] = [
   ['a class token', () => {}, {}, 1, 1],
   [
@@ -78,7 +81,10 @@ function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
 }
 
-/** Attention of every block by the integer codes, as `floatAttention`; of the last block the rows that are computed. */
+/**
+ * Attention of every block by the integer codes, as `floatAttention`; of the last block the rows
+ * that are computed.
+ */
 function integerAttention(runner: IntegerRunner, pixels: Uint8Array): Matrix[] {
   const { attention } = runner.description.recipe;
   const real = (code: number) => {
@@ -156,7 +162,7 @@ describe.each(VARIANTS)('a ViT with %s', (_, change, config, prefix, read) => {
 });
 
 describe('refusals', () => {
-  test('a Swin, an unknown method, a model that has been disposed', async () => {
+  test('refuse a Swin, an unknown method and a disposed model', async () => {
     const swin = await load((await quantize(tinySwinModel({ crop_pct: 1 }), images, { method: 'fq' })).bytes);
     expect(await refusal(swin.attention(images[0]!), UsageError, 'ATTENTION')).toBe(
       'model: expected a DeiT or ViT, found a Swin: it has no class token',
@@ -170,7 +176,7 @@ describe('refusals', () => {
   });
 });
 
-test('the part of a picture that the map belongs to', async () => {
+test('seenPart is the part of a picture that the map covers', async () => {
   const model: Model = await load('models/deit_cifar10.safetensors');
   const { imageSize, cropPct } = model.info.preprocessing;
   expect([imageSize, cropPct]).toEqual([32, 1]);

@@ -65,7 +65,7 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
     expected = logits(model);
   });
 
-  test('a step writes its output and the scratch memory that it says, nothing else', () => {
+  test('a step writes only its output and its declared scratch memory', () => {
     const { plan, memory } = model;
     let kept = Buffer.alloc(0);
     let changes = 0;
@@ -89,7 +89,7 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
     expect(changes).toBeGreaterThan(0);
   });
 
-  test('nothing is read that no step wrote: other scratch memory and other leavings, the same logits', () => {
+  test('no step reads uninitialised memory: other garbage in scratch and regions gives the same logits', () => {
     const { plan, memory } = model;
     const constants = new Set(['tokens', 'pos_embed']);
     for (const [name, { address, rows, stride }] of plan.buffers)
@@ -100,7 +100,7 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
     expect(logits(model, noise)).toEqual(expected);
   });
 
-  test('all planned bytes are in memory, and all of it is planned', () => {
+  test('the memory is exactly as large as the plan', () => {
     const { plan, memory } = model;
     expect(plan.memory.bytes).toBe(memory.length);
     for (const [name, { address, rows, columns, stride }] of plan.buffers) {
@@ -110,7 +110,8 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
     }
     for (const { scratchBytes } of plan.steps) expect(scratchBytes).toBeLessThanOrEqual(plan.scratchBytes);
     expect(plan.scratch + plan.scratchBytes).toBeLessThanOrEqual(memory.length);
-    // No page is left over: the first one, which stays empty, and whole pages up to the end of scratch memory.
+    // No page is left over: the first one, which stays empty, and whole pages up to the end of
+    // scratch memory.
     expect(memory.length - (plan.scratch + plan.scratchBytes + 32)).toBeLessThan(65536);
   });
 });
@@ -120,7 +121,7 @@ function firstDifference(a: Buffer, b: Buffer): number | undefined {
   return a.findIndex((byte, i) => byte !== b[i]);
 }
 
-test.each(MODELS)('%s: the bytes of a step are those of what it reads and writes', (_, make) => {
+test.each(MODELS)('%s: a step counts the bytes that it reads and writes', (_, make) => {
   const plan = planIntegerModel(make());
   const { tensors } = plan.model;
   const bytes = (name: string) => {

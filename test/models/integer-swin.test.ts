@@ -29,7 +29,10 @@ function regions(): number[] {
   return of;
 }
 
-/** The softmax codes of a block for scores `score(query row, key row)`, and whether the rows are of one region. */
+/**
+ * The softmax codes of a block for scores `score(query row, key row)`, and whether the rows are of
+ * one region.
+ */
 function softmax(
   runner: IntegerRunner,
   block: string,
@@ -61,7 +64,7 @@ describeTiers(onTiers([{}]), 'a shifted block, $tier', ({ tier }) => {
     uniform = await IntegerRunner.create(tinySwinInteger(SHIFTED, UNIFORM), wasm);
   });
 
-  test('scores of other regions have probability 0 even where they are the largest', () => {
+  test('scores of other regions have probability 0 even if they are the largest', () => {
     const codes = softmax(log2, BLOCK, (isSame) => (isSame ? 0 : 255));
     expect(new Set(codes.filter(({ isSame }) => !isSame).map(({ code }) => code))).toEqual(new Set([255]));
     // Equal scores of a region of 4, 8 or 16 tokens: log2 of the number.
@@ -75,12 +78,12 @@ describeTiers(onTiers([{}]), 'a shifted block, $tier', ({ tier }) => {
     );
   });
 
-  test('the block before it, which is not shifted, masks nothing', () => {
+  test('the block before it is not shifted and masks nothing', () => {
     const codes = softmax(log2, 'layers.0.blocks.0', () => 100);
     expect(new Set(codes.map(({ code }) => code))).toEqual(new Set([4]));
   });
 
-  test('norm1 writes the rows of the shifted windows, residual1 puts them back', () => {
+  test('norm1 writes the rows of the shifted windows, and residual1 restores their order', () => {
     const order = windowOrder({ side: SIDE, window: WINDOW, shift: SHIFT });
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: SIDE ** 2 }, (_, t) => t));
     const stream = 'layers.0.blocks.0.residual2.out';
@@ -111,7 +114,10 @@ describeTiers(onTiers([{}]), 'a shifted block, $tier', ({ tier }) => {
   });
 });
 
-/** Least correlation of an activation with the float reference. Measured: 0.9982 and 0.9672, both at an `attn.qk`. */
+/**
+ * Least correlation of an activation with the float reference. Measured: 0.9982 and 0.9672, both at
+ * an `attn.qk`.
+ */
 const LEAST = { 8: 0.995, 7: 0.995, 4: 0.95 };
 
 describe.each([
@@ -155,7 +161,10 @@ describe.each([
   });
 });
 
-/** Scales of the channels of a residual stream or of what is added to it, up to a factor; undefined for all other tensors. */
+/**
+ * Scales of the channels of a residual stream or of what is added to it, up to a factor; undefined
+ * for all other tensors.
+ */
 function channelScales({ tensors }: IntegerModel, output: string): number[] | undefined {
   const factors = tensors.get(output.replace(/out$/, 'factors'));
   if (factors) return Array.from(factors, (factor) => 2 ** factor);

@@ -97,7 +97,7 @@ describe.each([
     metadata,
   );
 
-  test('has the features of the whole model, and nothing else', async () => {
+  test('has only the features of the whole model', async () => {
     const options = { method: 'fq', seed: null } as const;
     const [all, some] = await Promise.all(
       [whole, backbone].map(async (file) => load((await quantize(file, images, options)).bytes)),

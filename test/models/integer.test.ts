@@ -80,7 +80,7 @@ describe.each(MODELS)('%s', (_, model) => {
     expect(first!.read('logits').length).toBe(architecture.classes);
   });
 
-  test('nothing of one image is left for the next', async () => {
+  test('one image leaves nothing for the next', async () => {
     for (const deit of await runners(model())) {
       const bytes = deit.description.architecture.imageSize ** 2 * 3;
       const images = [randomPixels(bytes, 1), new Uint8Array(bytes), new Uint8Array(bytes).fill(255)];
@@ -96,7 +96,7 @@ test('the codes depend on the image', async () => {
   expect(deit.run(randomPixels(8 * 8 * 3, 1))).not.toEqual(deit.run(randomPixels(8 * 8 * 3, 2)));
 });
 
-test('the file may change and go when the model has been made', async () => {
+test('the file may change or disappear once the model exists', async () => {
   const file = tinyIntegerFile();
   const wasm = await readWasm('simd');
   const deit = await IntegerRunner.create(readIntegerModel(file), wasm);
@@ -108,7 +108,7 @@ test('the file may change and go when the model has been made', async () => {
   expect(deit.description).not.toHaveProperty('tensors');
 });
 
-test('an activation that is written is read back, whatever its stride', async () => {
+test('a written activation reads back whatever its stride', async () => {
   const deit = await scalar(tinyInteger({ grid: 4 }));
   for (const name of ['pixels', 'input', 'blocks.1.attn.scores', 'blocks.1.attn.qkv.out', 'logits']) {
     const { rows, columns } = deit.buffers.get(name)!;
@@ -139,7 +139,8 @@ describe('a shifted window', () => {
         if (step.output === 'layers.0.blocks.1.attn.softmax') break;
       }
       const codes = runner.read('layers.0.blocks.1.attn.softmax');
-      // where a token of a window stood before the map was rolled; neighbours are less than a window apart
+      // where a token of a window stood before the map was rolled; neighbours are less than a
+      // window apart
       const place = (w: number, token: number) => [
         (Math.floor(w / 2) * 4 + Math.floor(token / 4) + 2) % 8,
         ((w % 2) * 4 + (token % 4) + 2) % 8,
@@ -161,7 +162,7 @@ describe('a shifted window', () => {
 });
 
 describe.each(MODELS)('the memory plan: %s', (_, make) => {
-  test('no two activations that live at the same time overlap, and all lie in memory', () => {
+  test('activations that live at the same time do not overlap, and all lie in memory', () => {
     const plan = planIntegerModel(make());
     const lives = [...plan.buffers.values()] as unknown as (Lifetime & { rows: number; stride: number })[];
     for (const [i, a] of lives.entries()) {
@@ -176,7 +177,7 @@ describe.each(MODELS)('the memory plan: %s', (_, make) => {
   });
 });
 
-test('activations that are never alive together share memory', () => {
+test('activations that never live at the same time share memory', () => {
   const lifetimes = fc.array(
     fc.record({
       bytes: fc.integer({ min: 1, max: 20 }).map((n) => 16 * n),

@@ -18,7 +18,7 @@ const partsOf = (count: number) => Array.from({ length: count }, (_, index) => p
 describe('share', () => {
   const sizes = fc.record({ count: fc.nat(300), parts: fc.integer({ min: 1, max: 70 }) });
 
-  test('everything once, in order, groups whole, and no part more than one group larger than another', () => {
+  test('covers everything once, in order, in whole groups, and parts differ by at most one group', () => {
     fc.assert(
       fc.property(sizes, fc.integer({ min: 1, max: 9 }), ({ count, parts }, group) => {
         let end = 0;
@@ -45,7 +45,7 @@ describe('shareHeads', () => {
     macs: fc.constantFrom(1, 2 ** 26, 2 ** 40),
   });
 
-  test('every row of every head of every window once, tiles of four whole', () => {
+  test('covers every row of every head of every window once, in whole tiles of four', () => {
     fc.assert(
       fc.property(shapes, ({ windows, heads, rows, parts, macs }) => {
         const seen = new Uint8Array(windows * heads * rows);
@@ -61,7 +61,7 @@ describe('shareHeads', () => {
     );
   });
 
-  test('windows whole where there are as many as parts', () => {
+  test('keeps windows whole if there are as many as parts', () => {
     fc.assert(
       fc.property(shapes, ({ windows, heads, rows, parts }) => {
         fc.pre(windows >= parts);
@@ -129,7 +129,7 @@ function read({ plan, memory }: Loaded, name: string): Uint8Array {
 }
 
 describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
-  test.each([2, 3, 5])('%d parts of every step, in any order: the same logits', async (count) => {
+  test.each([2, 3, 5])('%d parts of every step give the same logits in any order', async (count) => {
     const whole = await loaded(planIntegerModel(make()), tier);
     forward(whole, 1, (parts) => parts);
     const logits = read(whole, 'logits');
@@ -151,7 +151,7 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
   });
 });
 
-test('layers that take long are cut into several calls of the same rows', async () => {
+test('long layers are cut into several calls over the same rows', async () => {
   const model = tinyInteger({ grid: 48, patchSize: 1, dim: 256, mlpDim: 1024, heads: 2, depth: 2 });
   const [whole, parts] = [
     await loaded(planIntegerModel(model), 'simd'),
@@ -197,7 +197,7 @@ function planOfAllRows(model: IntegerModel): ModelPlan {
 const VITS = EACH.filter(({ name }) => !name.startsWith('Swin'));
 
 describeTiers(VITS, 'the last block: $name, $tier', (each) => {
-  test('the rows of the class token are those of a plan that computes all rows', async () => {
+  test("the class token's rows equal those of a plan that computes all rows", async () => {
     const model = each.make();
     const { architecture } = model;
     if (architecture.family === 'swin') throw new TypeError('expected a DeiT or ViT');

@@ -24,7 +24,7 @@ function slow(log: string[], name: string, steps: number): () => Pass<string> {
 
 const soon = () => new Promise((resolve) => setTimeout(resolve, 5));
 
-test('passes follow one another, and timers are handled meanwhile', async () => {
+test('passes follow one another, and timers fire meanwhile', async () => {
   const log: string[] = [];
   const passes = new Passes();
   const timer = setTimeout(() => log.push('timer'), 10);
@@ -34,7 +34,7 @@ test('passes follow one another, and timers are handled meanwhile', async () => 
   expect(log).toEqual(['a begins', 'timer', 'a is done', 'b begins', 'b is done']);
 });
 
-test('an abort ends the pass that runs and those that wait, and no other', async () => {
+test('an abort ends its running or waiting pass and no other', async () => {
   const log: string[] = [];
   const passes = new Passes();
   const controller = new AbortController();
@@ -48,7 +48,7 @@ test('an abort ends the pass that runs and those that wait, and no other', async
   expect(log).toEqual(['a begins', 'a is left', 'c begins', 'c is done']);
 });
 
-test('who waits behind a long pass hears of an abort before it ends', async () => {
+test('a pass that waits for a long one hears of its abort at once', async () => {
   const log: string[] = [];
   const passes = new Passes();
   const controller = new AbortController();
@@ -61,13 +61,13 @@ test('who waits behind a long pass hears of an abort before it ends', async () =
   expect(log).toEqual(['a begins', 'b is aborted', 'a is done']);
 });
 
-test('a signal that is aborted already lets nothing begin', async () => {
+test('an aborted signal lets no pass begin', async () => {
   const begin = jest.fn(slow([], 'a', 1));
   await expect(new Passes().run(begin, AbortSignal.abort('before'))).rejects.toBe('before');
   expect(begin).not.toHaveBeenCalled();
 });
 
-test('a pass in one piece comes between; the paused one begins again', async () => {
+test('a synchronous pass interrupts, and the paused one starts again', async () => {
   const log: string[] = [];
   const passes = new Passes();
   const running = passes.run(slow(log, 'a', 6));
@@ -77,7 +77,7 @@ test('a pass in one piece comes between; the paused one begins again', async () 
   expect(log).toEqual(['a begins', 'a is left', 'b begins', 'b is done', 'a begins', 'a is done']);
 });
 
-test('an error is of its own pass alone, and each slice runs inside what is around it', async () => {
+test('an error ends its own pass only, and each slice runs inside the wrapper', async () => {
   let depth = 0;
   const passes = new Passes((run) => {
     depth++;

@@ -30,7 +30,7 @@ test('no sum overflows, however far apart the scales are', () => {
   );
 });
 
-test('nor where the sum just fits, or just does not', () => {
+test('no sum overflows at the limit of i32', () => {
   for (let k = 1; k < 24; k++) {
     for (let step = -40; step <= 40; step++) {
       // 255·(ra + rb) + 1/2 close to 2^k, so that a shift of 31 - k is the limit
@@ -59,7 +59,7 @@ test('multipliers are the ratios of the scales', () => {
 });
 
 describe('the shift', () => {
-  test('uses the bits that there are', () => {
+  test('uses all available bits', () => {
     // 510·2^22 < 2^31 - 1024 < 510.5·2^23
     expect(additionParameters({ scale: 1 }, { scale: 1 }, { scale: 1 }, 1)).toEqual({
       multipliers: Int32Array.of(2 ** 22, 2 ** 22),
@@ -80,7 +80,7 @@ describe('the shift', () => {
     }
   });
 
-  test('ratios beyond 2^16 are cut: one code of such an input saturates the output', () => {
+  test('ratios beyond 2^16 are capped: one code of such an input saturates the output', () => {
     const { multipliers, shift } = additionParameters({ scale: 1e9 }, { scale: 1 }, { scale: 1e-6 }, 1);
     expect(Array.from(multipliers, (m) => m / 2 ** shift)).toEqual([2 ** 16, 2 ** 16]);
   });

@@ -9,6 +9,6 @@ test.each([
   [[-1, -2, -3], [0, 0, 1], 0.3333333333333333],
   [[2], [1], 1],
   [[0, 1, 2, 2, 2, 5, 5, 7], [0, 1, 1, 0, 1, 0, 1, 0], 0.47619047619047616],
-])('scores %j of %j: as scikit-learn', (scores, positive, expected) => {
+])('scores %j of %j: equals scikit-learn', (scores, positive, expected) => {
   expect(averagePrecision(scores, positive.map(Boolean))).toBeCloseTo(expected, 14);
 });

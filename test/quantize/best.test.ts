@@ -42,7 +42,7 @@ describe.each(MODELS)('$family', ({ family, file, side }) => {
     return found;
   }
 
-  test('what is inside a block takes the scale with which its output errs least, all else the first', async () => {
+  test('tensors inside a block take the scale with the least error at its output, all others the first', async () => {
     const found = await search([40, 1, 30]);
     for (const [name, { scale }] of found) {
       const inside = /blocks\.\d+\.(norm[12]\.out|attn\.(qkv\.out|qk|scores|context)|mlp\.gelu\.out)$/.test(
@@ -53,16 +53,16 @@ describe.each(MODELS)('$family', ({ family, file, side }) => {
     expect([...found.keys()]).toEqual([...minmax.keys()]);
   });
 
-  test('the first of equals', async () => {
+  test('takes the first of equal candidates', async () => {
     const found = await search([1, 1]);
     expect(found).toEqual(minmax);
   });
 
-  test('a float model is as before: every run begins with the same blocks', async () => {
+  test('leaves the float model unchanged: every run starts from the same blocks', async () => {
     expect(await search([2, 1, 3])).toEqual(await search([2, 1, 3]));
   });
 
-  test('channels have scales before additions; patches and tokens have one quantiser', async () => {
+  test('inputs of additions have channel scales, and patches and tokens share a quantiser', async () => {
     const progress: unknown[][] = [];
     const { quantizers, images: used } = await calibrateBest(model, images, 24, {
       wasm,
@@ -82,13 +82,13 @@ describe.each(MODELS)('$family', ({ family, file, side }) => {
     expect(progress).toEqual([[16, 24, 'calibrating'], [24, 24, 'calibrating'], ...searching]);
   });
 
-  test('7-bit codes of what linear layers read', async () => {
+  test('inputs of linear layers can have 7-bit codes', async () => {
     const { quantizers } = await calibrateBest(model, images, 24, { wasm, activationBits: 7 });
     const recipe = { ...methodRecipe({ method: 'best', activationBits: 7 }), calibrationImages: 24, seed: 0 };
     expect(() => integerize(model, quantizers, { ...recipe, sourceSha256: '0'.repeat(64) })).not.toThrow();
   });
 
-  test('stops when it is told to', async () => {
+  test('stops on abort', async () => {
     const reason = new Error('enough');
     const controller = new AbortController();
     const onProgress = (_: number, __: number, phase: string) =>

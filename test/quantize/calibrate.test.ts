@@ -22,7 +22,7 @@ const swinImages = [1, 2, 3].map((seed) => randomPixels(24 * 24 * 3, seed));
 const minmax = { observer: 'minmax', ptf: true, wasm } as const;
 
 describe('calibrate on a small model', () => {
-  test('gives every quantiser, the residual stream with a factor a channel', async () => {
+  test('gives every quantiser, with one factor per channel in the residual stream', async () => {
     const { quantizers } = await calibrate(smallModel(), images, 7, minmax);
     expect(quantizers.size).toBe(5 + 2 * 11 + 2);
     for (const [name, { scale, zeroPoint, factors }] of quantizers) {
@@ -34,7 +34,7 @@ describe('calibrate on a small model', () => {
     expect(quantizers.get('blocks.1.attn.probs')!.zeroPoint).toBe(0);
   });
 
-  test('min-max scales are those of the tensors seen, whatever the batches', async () => {
+  test('min-max scales are those of the observed tensors, whatever the batches', async () => {
     const runner = await FloatRunner.create(smallModel(), { wasm });
     const range = new Map<string, [number, number]>();
     for (const image of images)
@@ -51,7 +51,7 @@ describe('calibrate on a small model', () => {
     }
   });
 
-  test('the last, smaller batch is the one that omse and ptf fit', async () => {
+  test('omse and ptf fit the last, smaller batch', async () => {
     const recipe = { observer: 'omse', ptf: true, wasm, batchSize: 3 } as const;
     const all = await calibrate(smallModel(), images, 7, recipe); // 3 + 3 + 1
     const swapped = [images[3]!, images[4]!, images[5]!, images[0]!, images[1]!, images[2]!, images[6]!];
@@ -60,7 +60,7 @@ describe('calibrate on a small model', () => {
     expect(await calibrate(smallModel(), otherLast, 7, recipe)).not.toEqual(all);
   });
 
-  test('takes async images, no more than it needs, and reports every batch', async () => {
+  test('takes async images, no more than needed, and reports every batch', async () => {
     let taken = 0;
     let closed = false;
     async function* source() {
@@ -84,7 +84,7 @@ describe('calibrate on a small model', () => {
     expect(found).toEqual(await calibrate(smallModel(), images.slice(0, 5), 5, { ...minmax, batchSize: 2 }));
   });
 
-  test('several recipes in one run give what each gives alone', async () => {
+  test('several recipes in one run give the same as each alone', async () => {
     const recipes = OBSERVER_NAMES.flatMap((observer) => [true, false].map((ptf) => ({ observer, ptf })));
     const together = await calibrateEach(smallModel(), images, 7, recipes, { wasm, batchSize: 4 });
     for (const [i, recipe] of recipes.entries()) {
@@ -93,21 +93,21 @@ describe('calibrate on a small model', () => {
     }
   });
 
-  test('takes all images where there are fewer than the limit, and knows the last batch', async () => {
+  test('takes all images if there are fewer than the limit, and marks the last batch', async () => {
     const recipe = { observer: 'omse', ptf: true, wasm, batchSize: 3 } as const;
     const exact = await calibrate(smallModel(), images, 7, recipe);
     expect(await calibrate(smallModel(), images, 100, recipe)).toEqual(exact);
     expect(exact.images).toBe(7);
   });
 
-  test('refuses a limit that makes no sense, and no images', async () => {
+  test('refuses an invalid limit and an empty list', async () => {
     const refusal = { name: 'QuantizeError', code: 'CALIBRATION_COUNT' };
     for (const limit of [0, -1, 1.5])
       await expect(calibrate(smallModel(), images, limit, minmax)).rejects.toMatchObject(refusal);
     await expect(calibrate(smallModel(), [], 7, minmax)).rejects.toMatchObject(refusal);
   });
 
-  test('refuses a model whose weights make NaN, and says where', async () => {
+  test('refuses a model whose weights make NaN, and names the tensor', async () => {
     const model = smallModel();
     model.tensors.get('blocks.1.mlp.fc1.weight')!.data[3] = Number.NaN;
     await expect(calibrate(model, images, 7, minmax)).rejects.toMatchObject({
@@ -139,7 +139,7 @@ describe('calibrate on a small model', () => {
   });
 });
 
-test('calibrate on a small Swin gives every quantiser, the residual stream with a factor a channel', async () => {
+test('calibrate on a small Swin gives every quantiser, with one factor per channel in the residual stream', async () => {
   const { quantizers } = await calibrate(smallSwin(), swinImages, 3, minmax);
   expect(quantizers.size).toBe(3 + 7 * 13 + 2 * 2 + 3);
   for (const [name, { scale, factors }] of quantizers) {

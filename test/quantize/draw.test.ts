@@ -8,11 +8,11 @@ test.each([
   [0, [3, 7, 0, 1, 11, 5, 10, 4, 9, 6, 8, 2]],
   [1, [1, 9, 2, 6, 5, 0, 4, 3, 8, 10, 11, 7]],
   [2 ** 32 - 1, [2, 4, 0, 5, 1, 6, 9, 7, 10, 8, 3, 11]],
-])('the order of the seed %d', (seed, order) => {
+])('seed %d gives a fixed order', (seed, order) => {
   expect(drawOrder(twelve, seed)).toEqual(order);
 });
 
-test('is a permutation, and leaves its argument alone', () => {
+test('is a permutation and does not change its argument', () => {
   const items = Array.from({ length: 1000 }, (_, i) => `image ${i}`);
   const before = [...items];
   const order = drawOrder(items, 7);
@@ -21,7 +21,7 @@ test('is a permutation, and leaves its argument alone', () => {
   expect([...order].sort()).toEqual([...before].sort());
 });
 
-test('none and one', () => {
+test('empty and single-item lists', () => {
   expect(drawOrder([], 1)).toEqual([]);
   expect(drawOrder(['a'], 1)).toEqual(['a']);
 });
@@ -31,7 +31,7 @@ test('every seed has its own order', () => {
   expect(new Set(orders).size).toBe(200);
 });
 
-test('every item comes first about as often', () => {
+test('every item comes first about equally often', () => {
   const counts = new Array<number>(8).fill(0);
   for (let seed = 0; seed < 4000; seed++) counts[drawOrder([0, 1, 2, 3, 4, 5, 6, 7], seed)[0]!]!++;
   // 500 expected, standard deviation 21

@@ -40,7 +40,7 @@ describe('accuracy', () => {
   // Class 6 best, then 5, 4, ...: the first five are 6 to 2.
   const rising = model(() => [0, 1, 2, 3, 4, 5, 6]);
 
-  test('percentages of the first and of the first five', async () => {
+  test('gives top-1 and top-5 in percent', async () => {
     const report = await evaluate(rising, labelled(6, 6, 5, 2, 1, 0, 6, 3));
     const classes = [
       { index: 0, images: 1, top1: 0 },
@@ -62,7 +62,7 @@ describe('accuracy', () => {
     expect(report).not.toHaveProperty('reference');
   });
 
-  test('all right, all wrong, one image', async () => {
+  test('all right, all wrong, a single image', async () => {
     expect(await evaluate(rising, labelled(6))).toMatchObject({ images: 1, top1: 100, top5: 100 });
     expect(await evaluate(rising, labelled(0, 1))).toMatchObject({ images: 2, top1: 0, top5: 0 });
   });
@@ -72,7 +72,7 @@ describe('accuracy', () => {
     expect(await evaluate(equal, labelled(0, 1, 4, 5))).toMatchObject({ top1: 25, top5: 75 });
   });
 
-  test('progress after every image', async () => {
+  test('reports progress after every image', async () => {
     const seen: number[][] = [];
     await evaluate(rising, labelled(0, 1, 2), { onProgress: (...progress) => seen.push(progress) });
     expect(seen).toEqual([
@@ -95,7 +95,7 @@ describe('against a float model', () => {
     return report.reference!;
   };
 
-  test('the same logits, and the same but for a constant: agreement 100, KL 0', async () => {
+  test('equal logits, or logits that differ by a constant, have agreement 100 and KL 0', async () => {
     expect(await compare((n) => float[n]!)).toMatchObject({ agreement: 100, kl: 0 });
     const { agreement, kl } = await compare((n) => float[n]!.map((logit) => logit + 4));
     expect(agreement).toBe(100);
@@ -114,13 +114,13 @@ describe('against a float model', () => {
     expect(report.top1).toBe(25 * wrong.filter((index) => index === 0).length);
   });
 
-  test('agreement counts the pictures with the same best class', async () => {
+  test('agreement counts the images with the same best class', async () => {
     const agreement = async (others: number) =>
       (await compare((n) => (n < others ? float[n]!.map((logit) => -logit) : float[n]!))).agreement;
     expect([await agreement(0), await agreement(1), await agreement(3)]).toEqual([100, 75, 25]);
   });
 
-  test('KL(float ‖ integer) in nats, the mean over the pictures', async () => {
+  test('KL(float ‖ integer) is in nats, the mean over the images', async () => {
     const others = float.map((logits, n) => logits.map((logit, i) => logit * 0.5 + ((n + i) % 3)));
     const expected = float.map((logits, n) => {
       const softmax = (x: Float32Array) => {
@@ -142,7 +142,7 @@ describe('against a float model', () => {
     expect(Math.abs(reverse.reduce((a, b) => a + b) / reverse.length - mean)).toBeGreaterThan(0.001);
   });
 
-  test('stays finite where the integer model is certain of another class', async () => {
+  test('stays finite if the integer model is certain of another class', async () => {
     const { kl } = await compare((n) => float[n]!.map((_, i) => (i === 0 ? 1e6 : 0)));
     expect(kl).toBeGreaterThan(1e5);
     expect(Number.isFinite(kl)).toBe(true);
@@ -156,7 +156,7 @@ describe('a multi-label model', () => {
     (truth, n): LabelledImage => ({ image: picture(n), class: truth }),
   );
 
-  test('mean average precision of the classes that are there, as scikit-learn 1.9.1', async () => {
+  test('mean average precision of the classes that occur equals scikit-learn 1.9.1', async () => {
     expect(await evaluate(model(logits, 'sigmoid'), images)).toEqual({
       output: 'sigmoid',
       images: 8,
@@ -169,7 +169,7 @@ describe('a multi-label model', () => {
     });
   });
 
-  test('against float: decisions alike, and the KL of each class, there or not', async () => {
+  test('against float: equal decisions, and the mean KL of a decision', async () => {
     const runner = await FloatRunner.create(reference, { wasm: await readWasm('float') });
     const float = images.map(({ image }) => runner.run([(image as { data: Uint8Array }).data])[0]!);
     const same = await evaluate(
@@ -197,7 +197,7 @@ describe('a multi-label model', () => {
     expect(report.classes.every(({ referenceAp }) => referenceAp! > 0)).toBe(true);
   });
 
-  test('is not measured without a single class, nor with one that it does not have', async () => {
+  test('refuses an evaluation without any class, and unknown classes', async () => {
     const several = model(logits, 'sigmoid');
     const none = images.map(({ image }) => ({ image, class: [] }));
     expect(await refusal(evaluate(several, none), UsageError, 'EVALUATION')).toMatch(
@@ -209,7 +209,7 @@ describe('a multi-label model', () => {
     );
   });
 
-  test('several classes are refused where the model is single-label', async () => {
+  test('a single-label model refuses several classes', async () => {
     const run = evaluate(model(logits), images);
     expect(await refusal(run, UsageError, 'EVALUATION')).toMatch(
       /^evaluate: image 0: expected a class from 0/,
@@ -228,7 +228,7 @@ describe('a regression model', () => {
   };
   const images = [1, -2, 0.5, 4].map((value, n): LabelledImage => ({ image: picture(n), value }));
 
-  test('mean absolute error and root of the mean squared error', async () => {
+  test('gives the mean absolute and the root mean squared error', async () => {
     // off by 1, 0, -2, 1
     const report = await evaluate(
       regression((n) => [2, -2, -1.5, 5][n]!),
@@ -268,7 +268,7 @@ describe('a regression model', () => {
   });
 });
 
-test('a real model: the numbers of the library calls', async () => {
+test('a real model: equals the library calls', async () => {
   const integer = await load(tinyIntegerFile({ classes: CLASSES, config: { crop_pct: 1 } }));
   const images = labelled(0, 1, 2, 3, 4, 5);
   let right = 0;
@@ -296,7 +296,7 @@ describe('refusals', () => {
     expect(message).toBe(`evaluate: image 1: expected a class from 0 to 6, found ${String(truth)}`);
   });
 
-  test('a reference with other classes or another size', async () => {
+  test('a reference with other classes or another image size', async () => {
     for (const other of [tinyFloat({ classes: 3 }), tinyFloat({ classes: CLASSES, grid: 3 })]) {
       const run = evaluate(any, labelled(0), { reference: other });
       expect(await refusal(run, CheckpointError, 'CHECKPOINT_ARCHITECTURE')).toMatch(
@@ -305,7 +305,7 @@ describe('refusals', () => {
     }
   });
 
-  test('the first picture that cannot be read ends it', async () => {
+  test('the first unreadable image ends it', async () => {
     const images = [...labelled(0), { image: Uint8Array.of(1, 2, 3), class: 0 }];
     await refusal(evaluate(any, images), ImageError, 'IMAGE_FORMAT');
   });
@@ -328,7 +328,7 @@ describe('refusals', () => {
   });
 });
 
-test('probabilities sum to 1 and keep the order of the logits, however far apart', () => {
+test('probabilities sum to 1 and keep the order of the logits, however different they are', () => {
   for (const logits of [[0], [0, 0], [1e30, -1e30, 0], [-1000, -1001], [3, 2, 1]]) {
     const p = probabilities(logits);
     expect(p.reduce((a, b) => a + b)).toBeCloseTo(1, 12);

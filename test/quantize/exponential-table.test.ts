@@ -7,9 +7,12 @@ const SCALES = [
 const COARSE = [0.5285, 0.6, 0.7, 1, 1.67, 3, 10];
 const TOKENS = [1, 2, 17, 65, 197, 577, 1025, 16385];
 
-/** i-exp by the paper, in integers, brought to the widest fixed point: entries before they are made to fall. */
+/**
+ * i-exp by the paper, in integers, brought to the widest fixed point: entries before they are made
+ * to fall.
+ */
 function iExp(scale: number, tokens: number): bigint[] {
-  // biome-ignore lint/suspicious/noApproximativeNumericConstant: ln 2 as I-BERT and the paper's authors have it
+  // biome-ignore lint/suspicious/noApproximativeNumericConstant: the paper's constant
   const x0 = BigInt(Math.floor(-0.6931 / scale));
   const linear = BigInt(Math.floor(0.96963238 / 0.35815147 / scale));
   const constant = BigInt(Math.floor(1 / 0.35815147 / scale ** 2));
@@ -71,7 +74,8 @@ const error = (scale: number) => {
   return Math.max(...Array.from(e, (value, d) => Math.abs(value / e[0]! - Math.exp(-d * scale))));
 };
 
-// I-BERT gives 1.9e-3 for its polynomial; floor(ln 2/s) and floor(c/s²) add to it the more, the coarser the scale
+// I-BERT gives 1.9e-3 for its polynomial; floor(ln 2/s) and floor(c/s²) add to it the more, the
+// coarser the scale
 test.each([
   [1e-4, 0.001],
   [1e-3, 0.002],

@@ -39,7 +39,7 @@ describe('rounding', () => {
   /** The scale of the only channel. */
   const one = Float64Array.of(1);
 
-  test('of two inputs that are always equal, the second makes up for the first', () => {
+  test('of two equal inputs, the second corrects the first', () => {
     const moments = momentsOf(
       [
         [1, 1],
@@ -56,7 +56,7 @@ describe('rounding', () => {
     expect(outputError(moments, weights, 1, codes)).toBeCloseTo(0.25 ** 2, 12);
   });
 
-  test('of inputs that have nothing to do with each other, each weight goes to its nearest code', () => {
+  test('with independent inputs, each weight goes to its nearest code', () => {
     const moments = momentsOf(
       [
         [4, 0, 0],
@@ -70,14 +70,14 @@ describe('rounding', () => {
     expect(codes).toEqual(Int8Array.of(1, -1, 2));
   });
 
-  test('codes end at those of the bits', () => {
+  test('codes stay within their bits', () => {
     const codes = new Int8Array(4);
     const feedback = new ErrorFeedback(dependent(4, 2, 1), 0.1);
     feedback.round(Float32Array.of(100, -100, 100, -100), one, 8, codes);
     expect(codes).toEqual(Int8Array.of(7, -8, 7, -8));
   });
 
-  test('a channel is rounded as it would be by itself, wherever it stands', () => {
+  test('a channel is rounded the same wherever it stands', () => {
     const [width, out] = [40, 35];
     const feedback = new ErrorFeedback(dependent(width, 9, 2), 0.01);
     const weights = randomFloats(width * out, 3);
@@ -93,7 +93,7 @@ describe('rounding', () => {
     }
   });
 
-  test('an input that never moves is no obstacle', () => {
+  test('a constant input is no obstacle', () => {
     const feedback = new ErrorFeedback(momentsOf([[0]], [5]), 1);
     const codes = new Int8Array(1);
     expect(feedback.round(Float32Array.of(1.25), one, 8, codes)[0]).toBeCloseTo(1.25, 12);
@@ -153,14 +153,14 @@ describe('the scale', () => {
     0.01,
   );
 
-  test('gives an outlier up where its input hardly moves', () => {
+  test('gives up an outlier whose input hardly varies', () => {
     const weights = randomFloats(64, 3, 0.3);
     weights[5] = 1;
     expect(feedback.scale(weights, 1, 8)).toBeLessThan(0.8 / 7.5);
     expect(feedback.scale(weights, 1, 8)).toBeGreaterThan(0.29 / 7.5);
   });
 
-  test('stays where all weights are on its codes', () => {
+  test('stays if all weights are codes already', () => {
     const next = random(4);
     const weights = Float32Array.from({ length: 64 }, () => Math.round(next() * 7.49) / 7.5);
     weights[0] = 1;
@@ -175,7 +175,7 @@ describe('the scale', () => {
   });
 });
 
-test('without feedback a layer is rounded to nearest, and its bias stays', () => {
+test('without feedback, weights are rounded to nearest and the bias stays', () => {
   const weights = randomFloats(48, 5);
   const bias = randomFloats(3, 6);
   for (const bits of [8, 7, 6, 5, 4] as const) {

@@ -71,7 +71,7 @@ describe('geluTable', () => {
     );
   });
 
-  test('the first and the last entry hold for all that lies beyond', () => {
+  test('the first and last entries hold for all values beyond', () => {
     fc.assert(
       fc.property(outs, (out) => {
         const { scale, zeroPoint, table } = geluTable(out);

@@ -26,15 +26,16 @@ function expectObservedCodes(preprocessing: typeof imagenet | typeof half, famil
 test('DeiT: a table per channel from pixels to the observed codes', () => {
   expectObservedCodes(imagenet, 'deit');
   const { table } = inputQuantizer('deit', imagenet, observed);
-  // black and white: round(-2.1179/0.0187) + 114 = 1, round(2.2489/0.0187) + 114 = 234; blue reaches 2.64: 255
+  // black and white: round(-2.1179/0.0187) + 114 = 1, round(2.2489/0.0187) + 114 = 234; blue
+  // reaches 2.64: 255
   expect([table[0], table[255], table[512 + 255]]).toEqual([1, 234, 255]);
 });
 
-test('DeiT with one mean for all channels is quantised all the same', () => {
+test('a DeiT with one mean for all channels quantises its input too', () => {
   expectObservedCodes(half, 'deit');
 });
 
-test('ViT with a mean for each channel cannot pass pixels through', () => {
+test('a ViT with one mean per channel quantises its input', () => {
   expectObservedCodes(imagenet, 'vit');
 });
 

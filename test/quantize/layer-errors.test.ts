@@ -27,7 +27,9 @@ function vit(config: object, change: (shapes: Map<string, number[]>) => void = (
   return uneven(readFloatModel(modelFile(shapes, whole, 3)));
 }
 
-/** Channels of the residual stream of very different size, so that their scales and factors differ. */
+/**
+ * Channels of the residual stream of very different size, so that their scales and factors differ.
+ */
 function uneven(model: FloatModel): FloatModel {
   const tensors = [...model.tensors].map(([name, { shape, data }]) => {
     const inside = data.length / shape[0]!;
@@ -111,7 +113,10 @@ async function make(float: FloatModel, options: (typeof METHODS)[number]): Promi
   return { integer: integerize(float, quantizers, recipe), quantizers };
 }
 
-/** ‖integer - float‖ / ‖float‖ of every activation, element by element, with the quantisers of the calibration. */
+/**
+ * ‖integer - float‖ / ‖float‖ of every activation, element by element, with the quantisers of the
+ * calibration.
+ */
 async function expectedErrors(float: FloatModel, { integer, quantizers }: Made, images: Uint8Array[]) {
   const { architecture, recipe } = integer;
   const runner = await IntegerRunner.create(integer, readModule('scalar'));
@@ -197,7 +202,7 @@ describe.each(MODELS)('%s', (_, float) => {
     for (const [, { factors }] of streams) expect(new Set(factors).size).toBeGreaterThan(1);
   });
 
-  test.each(METHODS)('%j: every activation, against a plain computation', async (options) => {
+  test.each(METHODS)('%j: every activation equals a plain computation', async (options) => {
     const made = await make(float, options);
     const found = await layerErrors(float, writeIntegerModel(made.integer), images);
     const expected = await expectedErrors(
@@ -273,7 +278,7 @@ describe('of a layer', () => {
     expect(errors.get('blocks.0.attn.softmax')).not.toHaveProperty('scale');
   });
 
-  test('growth: the error over the largest of what it reads', async () => {
+  test('growth is the error over the largest error of its inputs', async () => {
     const { errors } = await of(deit, METHODS[1]);
     const at = (name: string) => errors.get(name)!;
     expect(at('input')).not.toHaveProperty('growth');
@@ -285,7 +290,7 @@ describe('of a layer', () => {
     growth(at('logits'), at('norm.out'));
   });
 
-  test('growth in a Swin: scores read the position bias too', async () => {
+  test('growth in a Swin counts the position bias as an input of the scores', async () => {
     const swin = readFloatModel(tinySwinModel());
     const { integer, quantizers } = await make(swin, METHODS[1]);
     const coarse = { scale: 0.5, zeroPoint: 128 };
@@ -299,7 +304,7 @@ describe('of a layer', () => {
     growth(at('scores'), at('qk'), at('bias_table'));
   });
 
-  test("a ViT's pixels are their own codes: exact, and no growth behind them", async () => {
+  test("a ViT's pixels are exact, so the next layer has no growth", async () => {
     const { errors } = await of(MODELS[1]![1], METHODS[0]);
     expect(errors.get('input')!.error).toBeLessThan(1e-6);
     expect(errors.get('patch_embed.out')!.error).toBeGreaterThan(1e-4);
@@ -308,7 +313,7 @@ describe('of a layer', () => {
 });
 
 describe('refusals', () => {
-  test('the bytes of a float model instead of the model, and no list of images', async () => {
+  test('float bytes in place of the model, and no list of images', async () => {
     const some = { architecture: {} } as FloatModel;
     for (const wrong of [new Uint8Array(8), undefined, null, 'model.safetensors']) {
       const run = layerErrors(wrong as unknown as FloatModel, new Uint8Array(8), []);
@@ -327,7 +332,7 @@ describe('refusals', () => {
     expect(message).toBe('images: expected a list of at least one, found none');
   });
 
-  test('an image that is none', async () => {
+  test('a file that is not an image', async () => {
     const images = [new TextEncoder().encode('no picture')];
     expect(await refusal(layerErrors(float, await integer, images), ImageError, 'IMAGE_FORMAT')).toMatch(
       /expected/,
@@ -344,13 +349,13 @@ describe('refusals', () => {
     expect(message).toMatch(new RegExp(key === 'prefix' ? words : `^float model: ${key}: ${words}`));
   });
 
-  test('an aborted one', async () => {
+  test('an abort', async () => {
     const call = layerErrors(float, await integer, [picture(16, 1)], { signal: AbortSignal.abort() });
     await expect(call).rejects.toThrow(/abort/i);
   });
 });
 
-test('progress after every image', async () => {
+test('reports progress after every image', async () => {
   const float = readFloatModel(tinyModel());
   const { integer } = await make(float, METHODS[1]);
   const seen: number[][] = [];

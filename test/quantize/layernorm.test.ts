@@ -6,7 +6,7 @@ const gains = ({ gain, shift }: LayerNormParameters) => Array.from(gain, (g) => 
 
 const sizes = fc.array(fc.double({ min: -8, max: 1, noNaN: true }), { minLength: 8, maxLength: 64 });
 
-test('gains keep a mantissa of 10 bits, truncated', () => {
+test('gains keep a truncated mantissa of 10 bits', () => {
   fc.assert(
     fc.property(sizes, fc.boolean(), (exponents, negative) => {
       const gamma = Float32Array.from(exponents, (e) => (negative ? -1 : 1) * 2 ** e);
@@ -31,7 +31,7 @@ test('the truncation takes 0.07 % on average', () => {
   expect(lost).toBeLessThan(0.0008);
 });
 
-test('β in Q12 of output codes', () => {
+test('β is in Q12 of output codes', () => {
   const { bias } = layerNormParameters(new Float32Array(3).fill(1), Float32Array.of(0, 1.5, -0.25), 0.03125);
   expect(Array.from(bias)).toEqual([0, 48 * 4096, -8 * 4096]);
 });

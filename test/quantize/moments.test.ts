@@ -36,7 +36,7 @@ const rowsOf = (values: Float32Array, width: number) =>
   Array.from({ length: values.length / width }, (_, m) => values.subarray(m * width, (m + 1) * width));
 
 describe('mean and covariance', () => {
-  test.each([3, 8, 21])('of all rows of a Swin, where they are few; %d channels', async (width) => {
+  test.each([3, 8, 21])('covers all rows of a Swin if they are few; %d channels', async (width) => {
     const batches = [1, 2].map((seed) => randomFloats(2 * 150 * width, seed));
     const found = await observed(0, [2, 150, width], ...batches);
     const rows = batches.flatMap((values) => rowsOf(values, width));
@@ -49,7 +49,7 @@ describe('mean and covariance', () => {
     );
   });
 
-  test('of a DeiT, where the class tokens weigh 0.3 of all', async () => {
+  test('gives the class token of a DeiT the weight 0.3', async () => {
     const values = randomFloats(4 * 5 * 6, 3);
     const found = await observed(1, [4, 5, 6], values);
     const rows = rowsOf(values, 6);
@@ -57,8 +57,9 @@ describe('mean and covariance', () => {
     expectMoments(found, expected(rows, weights));
   });
 
-  test('of a sample that visits every position, where rows are many', async () => {
-    // 3136 rows: every fourth, but 49 tokens and 4 have no common divisor. Each row tells its position in its window.
+  test('samples every position if rows are many', async () => {
+    // 3136 rows: every fourth, but 49 tokens and 4 have no common divisor. Each row tells its
+    // position in its window.
     const values = Float32Array.from({ length: 64 * 49 * 49 }, (_, i) =>
       Math.floor(i / 49) % 49 === i % 49 ? 1 : 0,
     );
@@ -71,7 +72,7 @@ describe('in a calibration', () => {
   const images = [1, 2, 3].map((seed) => randomPixels(12 * 12 * 3, seed));
   const run = { observer: 'minmax', ptf: true, wasm, batchSize: 2 } as const;
 
-  test('of the input of every layer of the blocks, the same for the same images', async () => {
+  test('covers the input of every layer in the blocks, equal for equal images', async () => {
     const { moments, quantizers } = await calibrate(smallModel(), images, 3, { ...run, moments: true });
     expect([...moments.keys()]).toEqual([...quantizers.keys()].filter(isLinearInput));
     const again = await calibrate(smallModel(), images, 3, { ...run, moments: true });
@@ -83,14 +84,14 @@ describe('in a calibration', () => {
     expect(plain.moments.size).toBe(0);
   });
 
-  test('of a Swin, its merges too', async () => {
+  test("covers a Swin's merges too", async () => {
     const pictures = [1, 2].map((seed) => randomPixels(24 * 24 * 3, seed));
     const { moments } = await calibrate(smallSwin(), pictures, 2, { ...run, moments: true });
     expect([...moments.keys()].some((name) => name.endsWith('.downsample.norm.out'))).toBe(true);
   });
 });
 
-test('squares beyond f32', async () => {
+test('refuses squares beyond f32', async () => {
   const set = await MomentSet.create(0, wasm);
   set.observe({ name: 'blocks.0.norm1.out', values: Float32Array.of(1e20, 1), shape: [1, 1, 2], address: 0 });
   const read = () => set.moments();

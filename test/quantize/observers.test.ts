@@ -40,7 +40,7 @@ function observe(
 }
 
 describe('minmax', () => {
-  test('range of all batches', () => {
+  test('takes the range of all batches', () => {
     // -1..3: s = 4/255, z = round(63.75)
     expect(
       observe('minmax', [
@@ -72,7 +72,7 @@ describe('minmax', () => {
 });
 
 describe('ema', () => {
-  test('first batch, then one hundredth of the way', () => {
+  test('takes the first batch, then moves by one hundredth', () => {
     // max 1 -> 1.1 -> 1.089; min 0 -> -0.01 -> -0.0099: s = 1.0989/255, z = round(2.297)
     const { scale, zeroPoint } = observe('ema', [
       [0, 1],
@@ -143,7 +143,7 @@ describe('percentile', () => {
     expect(max).toBeCloseTo(29699.01, 2);
   });
 
-  test('cuts one value in 100,000 off either end, then averages as ema', () => {
+  test('cuts one value in 100,000 off either end, then averages like ema', () => {
     // 0..100000: quantiles 1 and 99999 (rank 99998.9986 in f32 arithmetic is 99999)
     const ramp = Float32Array.from({ length: 100001 }, (_, i) => i);
     expect(observe('percentile', [ramp])).toEqual({ scale: f(99998 / 255), zeroPoint: 0 });
@@ -171,9 +171,10 @@ describe('omse', () => {
     return best;
   }
 
-  test('clips outliers where that lowers the error of the last batch', () => {
-    // 40,000 values (several chunks of the error sum) within ±0.5 and two outliers: shrinking the range by p saves
-    // 2p of their 40000 s²/12 = 2.5 and costs (4p)² + (3p)² at the outliers, least near p = 0.1
+  test('clips outliers if that lowers the error of the last batch', () => {
+    // 40,000 values (several chunks of the error sum) within ±0.5 and two outliers: shrinking the
+    // range by p saves 2p of their 40000 s²/12 = 2.5 and costs (4p)² + (3p)² at the outliers, least
+    // near p = 0.1
     const values = randomFloats(40000, 1, 0.5);
     values[5] = 4;
     values[30000] = -3;
@@ -184,7 +185,7 @@ describe('omse', () => {
     expect(found.zeroPoint).toBe(expected.zeroPoint);
   });
 
-  test('the range is of all batches, the error of the last one only', () => {
+  test('the range covers all batches, the error the last one only', () => {
     const last = randomFloats(3000, 3);
     const { scale, zeroPoint } = observe('omse', [[-4, 2], last]);
     const expected = search(last, -4, 2);
@@ -193,7 +194,7 @@ describe('omse', () => {
     expect(scale).toBeLessThan((0.55 * 6) / 255); // not the 6/255 of min-max
   });
 
-  test('the first of equal candidates is kept', () => {
+  test('keeps the first of equal candidates', () => {
     expect(
       observe('omse', [
         [0, 255],
@@ -202,14 +203,14 @@ describe('omse', () => {
     ).toEqual({ scale: 1, zeroPoint: 0 });
   });
 
-  test('a batch on the grid of the whole range is left alone', () => {
+  test('does not clip a batch on the grid of the whole range', () => {
     const grid = Float32Array.from({ length: 256 }, (_, i) => i / 4 - 16);
     expect(observe('omse', [grid])).toEqual({ scale: 0.25, zeroPoint: 64 });
   });
 });
 
 describe('ptf', () => {
-  test('every channel takes the smallest scale that reaches it', () => {
+  test('every channel takes the smallest scale that covers it', () => {
     // range 0..255: s8 = 1, s1 = 1/8, z = 0; the reach of α is 31.875 · 2^α
     const rows = [
       [31.875, 63.75, 127.5, 255, 3, 0, 32.5],
@@ -220,11 +221,12 @@ describe('ptf', () => {
     // only the last row is searched
     expect(Array.from(factors!)).toEqual([0, 0, 0, 0, 0, 0, 0]);
     const both = observe('ptf', [[0, 0, 0, 0, 0, 0, 255], rows.flat()], { channels: 7 });
-    // channels 4 and 5 have no error with any factor: the first is kept. Channel 6: clipping 32.5 costs 0.39, s2 nothing
+    // channels 4 and 5 have no error with any factor: the first is kept. Channel 6: clipping 32.5
+    // costs 0.39, s2 nothing
     expect(Array.from(both.factors!)).toEqual([0, 1, 2, 3, 0, 0, 1]);
   });
 
-  test('the zero point comes from s8 and counts in codes of every channel', () => {
+  test('the zero point comes from s8 and applies to every channel', () => {
     // range -51..204: s8 = 1, z = 51; with α = 0 a channel reaches -51/8 = -6.375 to 204/8 = 25.5
     const quantizer = observe(
       'ptf',
@@ -237,15 +239,15 @@ describe('ptf', () => {
     expect(quantizer).toEqual({ scale: 0.125, zeroPoint: 51, factors: Uint8Array.of(0, 0, 1, 1) });
   });
 
-  test('s1 is the scale of the least factor in use', () => {
+  test('s1 is the scale of the smallest factor in use', () => {
     // range 0..255: s8 = 1; the channels need α = 2 and 3, which become 0 and 1 of s1 = 1/2
     const quantizer = observe('ptf', [[0, 0, 127.5, 255]], { channels: 2 });
     expect(quantizer).toEqual({ scale: 0.5, zeroPoint: 0, factors: Uint8Array.of(0, 1) });
   });
 
-  test('weighs error against error: least squares, not reach', () => {
-    // s1 = 1/8. 1000 values of 0.125 (exact with α = 0 only) against one of 32: clipping costs 0.0156, α = 1 costs 0
-    // for 32 but (0.125)² · 1000 for the others
+  test('minimises the squared error rather than the range', () => {
+    // s1 = 1/8. 1000 values of 0.125 (exact with α = 0 only) against one of 32: clipping costs
+    // 0.0156, α = 1 costs 0 for 32 but (0.125)² · 1000 for the others
     const channel = [32, ...Array(1000).fill(0.125)];
     const { factors } = observe('ptf', [[0, 255], channel]);
     expect(Array.from(factors!)).toEqual([0]);
@@ -265,7 +267,7 @@ describe('all observers', () => {
       );
   });
 
-  test.each(names)('%s without a batch has no scale', (name) => {
+  test.each(names)('%s refuses to give a scale without a batch', (name) => {
     expect(() => observe(name, [])).toThrow(expect.objectContaining({ code: 'CALIBRATION_EMPTY' }));
   });
 
@@ -292,7 +294,7 @@ describe('all observers', () => {
   );
 });
 
-describe('power-of-two factors are for the residual stream, and only where the recipe asks for them', () => {
+describe('power-of-two factors are for the residual stream, and only if the recipe has them', () => {
   const vit = {
     stream: ['stem.out', 'blocks.0.residual1.out', 'blocks.11.residual2.out'],
     others: ['input', 'blocks.0.norm1.out', 'norm.out', 'blocks.0.attn.context', 'tokens'],
@@ -333,7 +335,7 @@ describe('power-of-two factors are for the residual stream, and only where the r
 });
 
 describe('channel', () => {
-  test('a scale for each channel, from its largest magnitude in all batches', () => {
+  test('takes one scale per channel, from its largest magnitude in all batches', () => {
     const batches = [
       [1, -2, 0, -127],
       [-3, 0.5, 0, 12.7],
@@ -344,7 +346,7 @@ describe('channel', () => {
     expect([...scales!]).toEqual([3 / 127, 2 / 127, 2 ** -10, 1]);
   });
 
-  test('nothing but zeros: scale 1', () => {
+  test('zeros get scale 1', () => {
     const { scale, scales } = observe('channel', [[0, 0]], { channels: 2 });
     expect([scale, ...scales!]).toEqual([1, 2 ** -10, 2 ** -10]);
   });

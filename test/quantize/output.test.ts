@@ -54,7 +54,7 @@ test.each<[string, number[], Output | undefined, Output, string | undefined, num
   }
 });
 
-test('a regression: the output as it is, negative or above 1', async () => {
+test('a regression returns the output itself, also negative or above 1', async () => {
   for (const value of [31.25, -4]) {
     const float = constant([value], { output: 'value', labels: ['age'] });
     const { bytes } = await integer(float);
@@ -71,7 +71,7 @@ test('a regression: the output as it is, negative or above 1', async () => {
   }
 });
 
-test('a checkpoint of one class that says nothing is no softmax', async () => {
+test('a checkpoint with one class and no meaning is not a softmax', async () => {
   const { bytes } = await integer(constant([0]));
   const old = withValue(bytes, ['output'], undefined);
   expect(written(old)).toBeUndefined();
@@ -81,7 +81,7 @@ test('a checkpoint of one class that says nothing is no softmax', async () => {
   model.dispose();
 });
 
-test('what one output means is said where it is guessed', () => {
+test('a guessed meaning of a single output gives a warning', () => {
   const warning = expect.stringContaining('the head has one output and nothing says what it means');
   const warnings = (output?: Output) => readFloatModel(constant([1]), { output }).warnings;
   expect(warnings()).toContainEqual(warning);
@@ -90,7 +90,7 @@ test('what one output means is said where it is guessed', () => {
   expect(readFloatModel(constant([1, 2])).warnings).not.toContainEqual(warning);
 });
 
-test('the config of the caller goes before that in the file, and the option before both', () => {
+test("the option precedes the caller's config, which precedes the file's", () => {
   const file = constant([1], { output: 'value' });
   expect(readFloatModel(file).output).toBe('value');
   expect(readFloatModel(file, { config: { output: 'sigmoid' } }).output).toBe('sigmoid');
@@ -121,7 +121,7 @@ test.each<[string, number[], unknown, string]>([
   expect(await refusal(option, kind as typeof UsageError, code as string)).toContain(says);
 });
 
-test('a backbone has no logits, whatever its config says of them', async () => {
+test('a backbone has no logits, whatever its config says', async () => {
   const backbone = withTensors(tinyFloatFile({ config: { output: 'value' } }), (tensors) => {
     for (const name of ['head.weight', 'head.bias']) tensors.delete(name);
   });

@@ -41,7 +41,10 @@ const pictures = (count: number, side = 8) =>
   }));
 const three = pictures(3);
 
-/** Loads both tiers, runs them over the pictures, and expects the same bits; the logits of the last picture. */
+/**
+ * Loads both tiers, runs them over the pictures, and expects the same bits; the logits of the last
+ * picture.
+ */
 async function runs(file: Uint8Array): Promise<Float32Array> {
   const models = await Promise.all([load(file, { tier: 'scalar' }), load(file)]);
   let last: Float32Array = new Float32Array();
@@ -57,7 +60,10 @@ async function runs(file: Uint8Array): Promise<Float32Array> {
 describe('the integer model is close to the float model', () => {
   const sizes = { classes: 10, dim: 32, mlpDim: 64, grid: 3, config: { crop_pct: 1 } };
   const images = pictures(32, 12);
-  /** Root mean square of the differences of the logits, as a part of their range. Measured: up to 0.040 and 0.022. */
+  /**
+   * Root mean square of the differences of the logits, as a part of their range. Measured: up to
+   * 0.040 and 0.022.
+   */
   const LARGEST_ERROR = { 4: 0.05, 7: 0.03, 8: 0.03 };
 
   const rms = (a: readonly Float32Array[], b: readonly Float32Array[]) => {
@@ -95,7 +101,7 @@ describe('the integer model is close to the float model', () => {
     );
   });
 
-  test('4, 7 and 8 bits, and every method, give other checkpoints', async () => {
+  test('all bits and methods give different checkpoints', async () => {
     const options: QuantizeOptions[] = METHODS.flatMap((method) =>
       ATTENTION_BITS.map((attentionBits) => ({ method, attentionBits })),
     );
@@ -144,7 +150,7 @@ describe('weights of 4 bits', () => {
     },
   );
 
-  test('7 and 8 bits are rounded to nearest, 6 and 5 with error feedback', async () => {
+  test('rounds 7 and 8 bits to nearest, 6 and 5 with error feedback', async () => {
     const file = tinyFloatFile({ config: { crop_pct: 1 } });
     const source = readFloatModel(file);
     const wasm = await readWasm('float');
@@ -160,7 +166,7 @@ describe('weights of 4 bits', () => {
 });
 
 describe('the bytes of the checkpoint', () => {
-  test('are the same for the same input, and read back as what they were written from', async () => {
+  test('are equal for equal input, and read back as the same model', async () => {
     const { bytes, model, warnings, skipped } = await quantize(float, three);
     expect((await quantize(new Uint8Array(float), [...three])).bytes).toEqual(bytes);
     expect(readIntegerModel(bytes)).toEqual(model);
@@ -168,7 +174,7 @@ describe('the bytes of the checkpoint', () => {
     expect({ warnings, skipped }).toEqual({ warnings: [], skipped: [] });
   });
 
-  test('hold the SHA-256 of the float checkpoint, the number of images and the seed', async () => {
+  test('state the SHA-256 of the float checkpoint, the number of images and the seed', async () => {
     const { model } = await quantize(float, three, { seed: 7 });
     const digest = Buffer.from(await crypto.subtle.digest('SHA-256', new Uint8Array(float))).toString('hex');
     expect(model.recipe).toEqual({
@@ -179,7 +185,7 @@ describe('the bytes of the checkpoint', () => {
     });
   });
 
-  test('the seed picks the images: the same ones the same bytes, others other bytes', async () => {
+  test('depend on the seed, which picks the images', async () => {
     const images = pictures(40);
     const of = async (seed: number | null) =>
       (await quantize(float, images, { seed, calibrationImages: 4 })).bytes;
@@ -192,7 +198,7 @@ describe('the bytes of the checkpoint', () => {
     expect(new Set(tables).size).toBe(4);
   });
 
-  test('seed null takes an explicit list in its order', async () => {
+  test('seed null takes the list in its order', async () => {
     const images = pictures(40);
     const explicit = await quantize(float, images, { seed: null, calibrationImages: 4 });
     expect(explicit.model.recipe).toMatchObject({ seed: null, calibrationImages: 4 });
@@ -203,7 +209,7 @@ describe('the bytes of the checkpoint', () => {
     expect(await ema([...images].reverse())).not.toEqual(await ema(images));
   });
 
-  test('labels, preprocessing and options go in', async () => {
+  test('contain labels, preprocessing and options', async () => {
     const labels = ['a', 'b', '\ud83d\udc1c'];
     const { model } = await quantize(float, three, { labels, cropPct: 0.7, mean: [0.1, 0.2, 0.3] });
     expect(model.labels).toEqual(labels);
@@ -218,7 +224,7 @@ describe('calibration images', () => {
     { width: 1, height: 1, data: new Uint8Array(2) },
   ];
 
-  test('one that cannot be read is skipped, and another takes its place', async () => {
+  test('an unreadable image is skipped and replaced', async () => {
     const images = [broken[0]!, three[0]!, broken[1]!, three[1]!, broken[2]!, three[2]!];
     const { bytes, skipped, model } = await quantize(float, images, { seed: null, calibrationImages: 2 });
     expect(bytes).toEqual((await quantize(float, three.slice(0, 2), { seed: null })).bytes);
@@ -227,13 +233,13 @@ describe('calibration images', () => {
     expect(skipped.map(({ error }) => error.code)).toEqual(['IMAGE_FORMAT', 'SOURCE']);
   });
 
-  test('without a number all that can be read are taken', async () => {
+  test('without a number, all readable images are used', async () => {
     const { model, skipped } = await quantize(float, [...broken, ...three]);
     expect(model.recipe.calibrationImages).toBe(3);
     expect(skipped).toHaveLength(3);
   });
 
-  test('none at all, none readable, fewer than asked for', async () => {
+  test('refuses no images, no readable ones, and fewer than requested', async () => {
     const code = 'CALIBRATION_IMAGES';
     expect(await refusal(quantize(float, []), QuantizeError, code)).toBe(
       'calibration: expected 1 readable image, found 0',
@@ -255,7 +261,7 @@ describe('calibration images', () => {
     );
   });
 
-  test('progress, abort before and during', async () => {
+  test('reports progress, and can be aborted before and during a run', async () => {
     const seen: unknown[][] = [];
     await quantize(float, pictures(40), {
       method: 'fq',
@@ -286,7 +292,7 @@ describe('synthetic pictures', () => {
   const recipeOf = async (options: QuantizeOptions) =>
     (await quantize(float, 'synthetic', options)).model.recipe;
 
-  test('the same seed gives the same bytes, another one others; the recipe tells', async () => {
+  test('the seed decides the bytes, and the recipe states it', async () => {
     const [once, again, other] = [
       await quantize(float, 'synthetic', { calibrationImages: 8, seed: 3 }),
       await quantize(float, 'synthetic', { calibrationImages: 8, seed: 3 }),
@@ -302,11 +308,11 @@ describe('synthetic pictures', () => {
     await runs(once.bytes);
   });
 
-  test('128 of them and seed 0, where nothing is said', async () => {
+  test('by default there are 128, with seed 0', async () => {
     expect(await recipeOf({ method: 'minmax' })).toMatchObject({ calibrationImages: 128, seed: 0 });
   });
 
-  test('photos do not say where they are from', async () => {
+  test('a recipe with photos does not say where they are from', async () => {
     expect((await quantize(float, three)).model.recipe).not.toHaveProperty('calibration');
   });
 
@@ -316,7 +322,7 @@ describe('synthetic pictures', () => {
     );
   });
 
-  test('any other word is no list of images', async () => {
+  test('any other word is refused', async () => {
     expect(await refusal(quantize(float, 'photos' as never), UsageError, 'IMAGES')).toBe(
       'images: expected a list or "synthetic", found "photos"',
     );
@@ -354,7 +360,7 @@ describe('refusals', () => {
     expect(await refusal(quantize(float, three, options), UsageError, code)).toContain(message);
   });
 
-  test('anything but the bytes of a float checkpoint', async () => {
+  test('anything except the bytes of a float checkpoint', async () => {
     for (const source of ['model.safetensors', new ArrayBuffer(8), null, undefined, [1, 2]]) {
       const message = await refusal(quantize(source as unknown as Uint8Array, three), UsageError, 'BYTES');
       expect(message).toContain('expected the bytes of a file (a Uint8Array), found [object ');
@@ -364,7 +370,7 @@ describe('refusals', () => {
     expect(message).toContain('already an integer checkpoint');
   });
 
-  test('a crop that asks for too large a picture, before an image is read', async () => {
+  test('a crop that needs too large a picture, before an image is read', async () => {
     const untouched = new Proxy({}, { has: () => expect(true).toBe(false) as never }) as ImageSource;
     const run = quantize(float, [untouched], { cropPct: 0.001, file: 'a.safetensors' });
     expect(await refusal(run, UsageError, 'MODEL_OPTION')).toContain(
@@ -431,7 +437,7 @@ function withTensors(
 }
 
 describe('degenerate models', () => {
-  test.each(METHODS)('all weights 0: scale 1 wherever activations are all equal (%s)', async (method) => {
+  test.each(METHODS)('all weights 0: equal activations get scale 1 (%s)', async (method) => {
     const { bytes, model } = await quantize(tinyFile(), three, { method });
     for (const name of ['patch_embed.out', 'blocks.0.attn.scores', 'blocks.1.mlp.fc2.out', 'logits']) {
       const zeroPoint = method === 'best' && /^patch|fc2/.test(name) ? 128 : 0; // scales of channels
@@ -442,7 +448,7 @@ describe('degenerate models', () => {
     expect(await runs(narrow.bytes)).toEqual(new Float32Array(3));
   });
 
-  test('only the biases of the head: they are the logits', async () => {
+  test("with only the head's biases, they are the logits", async () => {
     const head = zeros(tinyShapes(), 'F32', ({ name, data }) => {
       if (name === 'head.bias') new Float32Array(data.buffer).set([-1, 0.5, 2]);
     });
@@ -468,12 +474,12 @@ describe('degenerate models', () => {
     },
   );
 
-  test('all pictures alike and of one colour', async () => {
+  test('accepts equal pictures of one colour', async () => {
     const grey = { width: 8, height: 8, data: new Uint8Array(192).fill(128) };
     await runs((await quantize(float, [grey, grey])).bytes);
   });
 
-  test('weights from 1e-30 to 1e9', async () => {
+  test('accepts weights from 1e-30 to 1e9', async () => {
     for (const size of [1e-30, 1e-9, 1e4, 1e9]) {
       const file = changed((name, x) => (name.includes('norm') ? x : x * size));
       await runs((await quantize(file, three)).bytes);
@@ -525,7 +531,7 @@ describe('sources', () => {
     },
   };
 
-  test.each(['BF16', 'F16'] as const)('%s weights give what the same weights in F32 give', async (dtype) => {
+  test.each(['BF16', 'F16'] as const)('%s weights give the same as F32 weights', async (dtype) => {
     const half = withTensors(float, ({ data, shape }) => {
       const bits = new Uint32Array(data.buffer);
       const codes = Uint16Array.from(bits, (b) => halves[dtype](b).half);
@@ -547,7 +553,7 @@ describe('sources', () => {
   });
 });
 
-test('whatever a calibration finds, the checkpoint loads and runs to the same bits on both tiers', async () => {
+test('any calibration gives a checkpoint that loads and gives equal bits on both tiers', async () => {
   const [scalar, simd] = [await readWasm('scalar'), await readWasm('simd')];
   const exponent = fc.integer({ min: -44, max: 35 });
   const model = (family: 'deit' | 'swin', seed: number, size: number): FloatModel => {

@@ -17,11 +17,11 @@ const fq = {
   activationBits: 8,
 } as const;
 
-test('fq is the paper', () => {
+test("fq is the paper's method", () => {
   expect(methodRecipe({ method: 'fq' })).toEqual(fq);
 });
 
-test('the default is best, but fq where an observer is named', () => {
+test('the default is best, or fq if an observer is named', () => {
   expect(methodRecipe({})).toEqual(methodRecipe({ method: 'best' }));
   expect(methodRecipe({ observer: 'ema' })).toEqual({ ...fq, observer: 'ema' });
 });
@@ -31,7 +31,7 @@ test('8 bits of attention are uniform', () => {
   expect(methodRecipe({ method: 'fq', attentionBits: 4 })).toEqual(fq);
 });
 
-test('narrower weights and activations, under any method', () => {
+test('every method takes narrower weights and activations', () => {
   for (const method of METHODS) {
     const whole = methodRecipe({ method });
     for (const weightBits of WEIGHT_BITS) {
@@ -47,7 +47,7 @@ test('fq takes any observer', () => {
   }
 });
 
-test('best searches for its ranges, with PTF and 7-bit attention codes', () => {
+test('best searches for ranges, with PTF and 7-bit attention codes', () => {
   const best = { ...fq, method: 'best', observer: 'search', attention: 'eighths' };
   expect(methodRecipe({ method: 'best' })).toEqual(best);
   expect(methodRecipe({ method: 'best', attentionBits: 7 })).toEqual(best);
@@ -73,7 +73,7 @@ describe.each(OBSERVER_NAMES)('%s', (method) => {
   });
 });
 
-test('options that are unknown', () => {
+test('refuses unknown options', () => {
   expectRefusal(
     { method: 'ptf' as 'fq' },
     'method: expected one of fq, best, minmax, ema, percentile, omse, found "ptf"',

@@ -53,7 +53,7 @@ test.each([
   expect(requantizer([factor], 2 ** 10)).toEqual({ multipliers: Int32Array.of(multiplier), left, right });
 });
 
-test('a factor just below a power of two, where the logarithm rounds up to it', () => {
+test('a factor just below a power of two, whose logarithm rounds up', () => {
   for (const power of [-1, -2, -7, -30]) {
     const factor = 2 ** power * (1 - Number.EPSILON / 2);
     const made = requantizer([factor], 1000);
@@ -75,7 +75,7 @@ test('a negative factor', () => {
   expect(Array.from(down.multipliers)).toEqual(Array.from(up.multipliers, (m) => -m));
 });
 
-test('the left shift respects the bound, and the multiplier saturates there', () => {
+test('the left shift respects the bound, where the multiplier saturates', () => {
   fc.assert(
     fc.property(
       fc.double({ min: 1e-9, max: 1e12, noNaN: true }),

@@ -4,7 +4,7 @@ import { quantizeWeights } from '../../src/quantize/weights.js';
 
 const f = Math.fround;
 
-test('one scale a channel: max|w| / 127.5', () => {
+test('one scale per channel: max|w| / 127.5', () => {
   const { codes, scales } = quantizeWeights(Float32Array.of(1, -2, 0.5, 0.25, 0.125, 0), 2);
   expect(scales).toEqual(Float32Array.of(2 / 127.5, 0.25 / 127.5));
   // 1/2 and 1/4 of 127.5: 63.75, 31.875. The ends are 127.49999: both scales were rounded up to f32
@@ -24,7 +24,7 @@ test('halves round to the even code', () => {
   expect(Array.from(codes)).toEqual([127, 0, 2, 2, 0, -2, -2, 126, -126, -128]);
 });
 
-test('the division is one of f32', () => {
+test('the division is in f32', () => {
   const found = halfOnlyInF32();
   const { codes } = quantizeWeights(Float32Array.of(1, found.weight), 1);
   expect(codes[1]).toBe(found.even);

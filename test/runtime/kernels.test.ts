@@ -34,7 +34,7 @@ async function refusal(wasm: unknown): Promise<string> {
 }
 
 describeTiers(onTiers([{}]), 'the kernel module $tier', ({ tier }) => {
-  test('as bytes, a buffer or compiled', async () => {
+  test('loads from bytes, a buffer or a compiled module', async () => {
     const bytes = readModule(tier);
     expect(await readWasm(tier)).toEqual(bytes);
     for (const wasm of [bytes, bytes.buffer, new WebAssembly.Module(bytes)]) {
@@ -58,7 +58,7 @@ describe('a kernel module', () => {
     expect(await refusal(wasm)).toMatch(message);
   });
 
-  test('the same names with other operands, as another version may have them', async () => {
+  test('a module with the same names and other operands is refused', async () => {
     const names = Object.keys(await instantiateKernels(readModule('scalar'), memory()));
     const message = await refusal(moduleOf(names));
     expect(message).toContain('the integer kernels of this version');
@@ -73,7 +73,7 @@ function moduleWithImport(): Uint8Array<ArrayBuffer> {
 }
 
 describe('memory', () => {
-  test('reservations are aligned, apart by 16 bytes at least, and behind the first page', () => {
+  test('reservations are aligned, at least 16 bytes apart, and after the first page', () => {
     const plan = new MemoryPlan();
     const addresses = [0, 1, 15, 16, 17, 100_000].map((bytes) => [plan.reserve(bytes), bytes] as const);
     let end = 65536;
@@ -87,14 +87,14 @@ describe('memory', () => {
     expect(buffer.byteLength).toBe(plan.bytes);
   });
 
-  test('more than WebAssembly has is refused', () => {
+  test('refuses more than WebAssembly can address', () => {
     const plan = new MemoryPlan();
     plan.reserve(2 ** 40);
     expect(() => plan.allocate()).toThrow(RuntimeError);
     expect(() => plan.allocate()).toThrow(/the model needs 10995\d{8} bytes of WebAssembly memory/);
   });
 
-  test('what the engine does not give is refused', () => {
+  test('refuses what the engine cannot allocate', () => {
     const engine = jest.spyOn(WebAssembly, 'Memory').mockImplementation(() => {
       throw new RangeError('could not allocate memory');
     });

@@ -25,7 +25,7 @@ const MODELS: [name: string, model: () => IntegerModel][] = [
 ];
 
 describe.each(MODELS)('%s', (_, make) => {
-  test.each([2, 3, 5])('%d threads give the same codes as one, image after image', async (threads) => {
+  test.each([2, 3, 5])('%d threads give the same codes as one, for image after image', async (threads) => {
     const file = writeIntegerModel(make());
     const [one, several] = [await load(file), await load(file, { threads })];
     expect([one.info.threads, several.info.threads]).toEqual([1, threads]);
@@ -49,13 +49,13 @@ describe('a model of two threads', () => {
   });
   afterAll(() => model.dispose());
 
-  test('answers after a pause in which its worker went to sleep', async () => {
+  test('answers after its worker has slept', async () => {
     const codes = model.codesOfPixels(pixels);
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(model.codesOfPixels(pixels)).toEqual(codes);
   });
 
-  test('is beside others', async () => {
+  test('works next to other models', async () => {
     const others = await Promise.all([1, 2, 3].map(() => load(tinyIntegerFile(), { threads: 2 })));
     const codes = model.codesOfPixels(pixels);
     for (const other of others) {
@@ -67,7 +67,7 @@ describe('a model of two threads', () => {
   });
 });
 
-test('the scalar tier has one thread, and says so', async () => {
+test('the scalar tier reports one thread', async () => {
   const model = await load(tinyIntegerFile(), { tier: 'scalar', threads: 4 });
   expect(model.info).toMatchObject({ tier: 'scalar', threads: 1 });
 });
@@ -81,7 +81,7 @@ test.each([0, -1, 1.5, 65, Number.NaN, '2', null])('%p threads are refused', asy
   expect(message).toMatch(/^threads: expected an integer from 1 to 64, found /);
 });
 
-test('a process that does not dispose its model ends all the same', () => {
+test('a process ends without disposing its model', () => {
   const script = `
     const { load } = await import(${JSON.stringify(INDEX.href)});
     const model = await load(${JSON.stringify(fileURLToPath(new URL('../../models/deit_cifar10.safetensors', import.meta.url)))}, { threads: 2 });
@@ -107,7 +107,7 @@ describe('a pass of two threads that takes long', () => {
     two.dispose();
   });
 
-  test('is aborted between steps; the threads are there for the next image', async () => {
+  test('can be aborted between steps, and its threads serve the next image', async () => {
     const expected = await one.codes(image(1));
     for (const ms of [0, 20, 60]) {
       const signal = AbortSignal.timeout(ms);
@@ -116,7 +116,7 @@ describe('a pass of two threads that takes long', () => {
     }
   });
 
-  test('makes room for one in one piece, and begins again', async () => {
+  test('yields to a synchronous pass, and starts again', async () => {
     const images = [image(1), image(2)] as const;
     const expected = [await one.codes(images[0]), one.codesOfPixels(images[1].data)];
     const running = two.codes(images[0]);

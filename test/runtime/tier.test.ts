@@ -15,7 +15,7 @@ const chosen = async (file: Uint8Array) => {
   return model.info.tier;
 };
 
-describe('where the engine has no relaxed SIMD', () => {
+describe('without relaxed SIMD', () => {
   test('the tier is simd, and relaxed is refused by name', async () => {
     const probe = await readWasm('probe');
     const compile = compileOnly((bytes) => bytes.length !== probe.length);
@@ -26,7 +26,7 @@ describe('where the engine has no relaxed SIMD', () => {
     compile.mockRestore();
   });
 
-  test('without SIMD at all it is scalar', async () => {
+  test('without SIMD the tier is scalar', async () => {
     const scalar = await readWasm('scalar');
     const compile = compileOnly((bytes) => bytes.length === scalar.length);
     expect(await chosen(wide)).toBe('scalar');
@@ -47,13 +47,13 @@ function compileOnly(knows: (bytes: Uint8Array) => boolean) {
 const describeWithRelaxed = TIERS.includes('relaxed') ? describe : describe.skip;
 
 describeWithRelaxed('where the engine has relaxed SIMD', () => {
-  test('known products are right, and the choice is one of the tiers that are right', async () => {
+  test('known products are correct, and the choice is a correct tier', async () => {
     expect(await relaxedFault()).toBeUndefined();
     expect(['simd', 'relaxed']).toContain(await chosen(narrow));
     expect(await chosen(wide)).toBe('simd');
   });
 
-  test('an engine that gets a product wrong is found out', async () => {
+  test('detects an engine with a wrong product', async () => {
     const real = WebAssembly.instantiate;
     const fake = jest.spyOn(WebAssembly, 'instantiate').mockImplementation((async (
       module: WebAssembly.Module,
@@ -73,7 +73,7 @@ describeWithRelaxed('where the engine has relaxed SIMD', () => {
     expect(await relaxedFault()).toBeUndefined();
   });
 
-  test('a model that asks for relaxed gets it, and the same codes', async () => {
+  test('relaxed on request gives the same codes', async () => {
     const [a, b] = [await load(narrow, { tier: 'relaxed' }), await load(narrow, { tier: 'simd' })];
     const pixels = new Uint8Array(a.info.preprocessing.imageSize ** 2 * 3).map((_, i) => i * 37);
     expect(a.info.tier).toBe('relaxed');

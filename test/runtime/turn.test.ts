@@ -3,7 +3,7 @@ import { TURN_WORDS, Turn } from '../../src/runtime/turn.js';
 
 const wordsOf = () => new Int32Array(new SharedArrayBuffer(4 * TURN_WORDS));
 
-test('a lane is that of the thread that took it last', async () => {
+test('a lane belongs to the thread that took it last', async () => {
   const words = wordsOf();
   const [first, second] = [new Turn(words, 1), new Turn(words, 2)];
   await Turn.take(words, 1);
@@ -13,7 +13,7 @@ test('a lane is that of the thread that took it last', async () => {
   expect(second.run(() => 'codes')).toBe('codes');
 });
 
-test('whoever takes it waits for the pass that goes on', async () => {
+test('a new owner waits for the running pass', async () => {
   const words = wordsOf();
   await Turn.take(words, 1);
   Atomics.store(words, 1, 1); // as another thread does
@@ -27,7 +27,7 @@ test('whoever takes it waits for the pass that goes on', async () => {
   await taking;
 });
 
-test('a pass that fails leaves the lane free', async () => {
+test('a failed pass frees the lane', async () => {
   const words = wordsOf();
   await Turn.take(words, 1);
   const fails = () => {
@@ -37,7 +37,7 @@ test('a pass that fails leaves the lane free', async () => {
   await Turn.take(words, 2);
 });
 
-test('a thread that has been replaced does not say that its successor is done', async () => {
+test('a replaced thread does not report its successor as done', async () => {
   const words = wordsOf();
   await Turn.take(words, 1);
   await Turn.take(words, 2);

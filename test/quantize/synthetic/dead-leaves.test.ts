@@ -22,11 +22,11 @@ describe('dead leaves', () => {
     [8, 0, '54899c6d8e8c97ac'],
     [SIZE, 1, 'ae2d893f6a71aaeb'],
     [SIZE, 2 ** 32 - 1, '5dd722dbf5fcda8d'],
-  ])('the same bytes on every engine: %i pixels, seed %i', (size, seed, expected) => {
+  ])('gives the same bytes in every engine: %i pixels, seed %i', (size, seed, expected) => {
     expect(digest(deadLeaves(size, [0.485, 0.456, 0.406], seed))).toBe(expected);
   });
 
-  test('no two seeds make the same picture', () => {
+  test('every seed makes another picture', () => {
     const digests = Array.from({ length: 20 }, (_, seed) => digest(deadLeaves(16, GREY, seed)));
     expect(new Set(digests).size).toBe(20);
   });
@@ -44,7 +44,7 @@ describe('dead leaves', () => {
     }
   });
 
-  test('as in photos, most neighbours are alike and some are not: edges between flat areas', () => {
+  test('like photos, has flat areas and edges', () => {
     const steps = Array.from({ length: 12 }, (_, seed) => deadLeaves(SIZE, GREY, seed)).flatMap((picture) =>
       [...picture].slice(0, -3).map((value, i) => Math.abs(picture[i + 3]! - value)),
     );
@@ -53,7 +53,7 @@ describe('dead leaves', () => {
     expect(part((step) => step > 40)).toBeGreaterThan(0.02);
   });
 
-  test('pictures differ in how coarse they are', () => {
+  test('pictures differ in coarseness', () => {
     const roughness = Array.from({ length: 16 }, (_, seed) => {
       const picture = deadLeaves(SIZE, GREY, seed);
       return picture.reduce((sum, value, i) => sum + Math.abs((picture[i + 3] ?? value) - value), 0);
@@ -61,7 +61,7 @@ describe('dead leaves', () => {
     expect(Math.max(...roughness)).toBeGreaterThan(3 * Math.min(...roughness));
   });
 
-  test('one pixel is a picture too', () => {
+  test('a picture may be a single pixel', () => {
     expect(deadLeaves(1, GREY, 3)).toHaveLength(3);
   });
 });
@@ -88,7 +88,7 @@ describe('textures', () => {
   });
 });
 
-test('pictures of a model: its size, its mean, an order that the seed picks', () => {
+test('pictures of a model have its size and mean, in an order that the seed decides', () => {
   const model = (imageSize: number) => ({ preprocessing: { imageSize, mean: GREY } }) as never;
   const first = (seed: number, count: number) => {
     const pictures = syntheticPictures(model(12), seed);
