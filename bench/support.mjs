@@ -1,5 +1,5 @@
 // Shared by all benches: the machine, options of the command line, the median, values that are the same in every run.
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 
 export const json = process.argv.includes('--json');
@@ -54,13 +54,6 @@ function shortened(row) {
     return value < 1000 ? +value.toPrecision(3) : Math.round(value);
   };
   return Object.fromEntries(Object.entries(row).map(([key, value]) => [key, short(value)]));
-}
-
-/** The most bytes of this process that were ever resident. Linux's `maxRSS` would begin with the memory of the process that started it. */
-export function peakResident() {
-  const status = '/proc/self/status';
-  if (!existsSync(status)) return 1024 * process.resourceUsage().maxRSS;
-  return 1024 * Number(/VmHWM:\s*(\d+)/.exec(readFileSync(status, 'utf8'))[1]);
 }
 
 let state = 1;

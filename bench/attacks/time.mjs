@@ -7,7 +7,8 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { list, option, peakResident, report } from '../support.mjs';
+import { peakResident } from '../../dist/bench/measure.js';
+import { list, option, report } from '../support.mjs';
 
 const DIST = option('dist', fileURLToPath(new URL('../../dist', import.meta.url)));
 const SELF = fileURLToPath(import.meta.url);

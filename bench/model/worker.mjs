@@ -1,15 +1,8 @@
-// A model of one thread, one of several that run at once (run.mjs): says how much memory it holds, then computes as many images as a
-// message says and answers with the codes of the last.
+// One of several models of one thread that run at once (run.mjs). Posts how much memory it holds;
+// then computes as many images as each message says, and posts the codes of the last one.
 import { parentPort, workerData } from 'node:worker_threads';
-import { load } from '../../dist/index.js';
-import { noise } from '../generated.mjs';
+import { openInteger } from '../../dist/bench/contender.js';
 
-const { file, tier } = workerData;
-const model = await load(file, { tier });
-const { data } = noise(model.info.preprocessing.imageSize);
-parentPort.on('message', (count) => {
-  let codes;
-  for (let i = 0; i < count; i++) codes = model.codesOfPixels(data);
-  parentPort.postMessage(codes);
-});
-parentPort.postMessage(model.info.memoryBytes);
+const { run, wasmBytes } = await openInteger({ ...workerData, threads: 1 });
+parentPort.on('message', (count) => parentPort.postMessage(run(count)));
+parentPort.postMessage(wasmBytes);

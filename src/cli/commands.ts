@@ -25,5 +25,6 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   ['eval', { summary: 'Measure accuracy on labelled photos', load: () => import('./commands/eval.js') }],
   ['features', { summary: 'Turn photos into vectors', load: () => import('./commands/features.js') }],
   ['serve', { summary: 'Answer over HTTP', load: () => import('./commands/serve.js') }],
+  ['bench', { summary: 'Measure speed on this machine', load: () => import('./commands/bench.js') }],
   ['inspect', { summary: 'Show what is in a checkpoint', load: () => import('./commands/inspect.js') }],
 ]);

@@ -10,7 +10,7 @@ import type { Pool, PoolCallOptions, PoolInfo } from '../pool/index.js';
 import { type MemoryShares, memoryShares } from '../pool/memory-shares.js';
 import type { Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
-import { loadModel, loadPool, modelPath } from './model-source.js';
+import { loadModel, loadPool, modelPath, readNamed } from './model-source.js';
 import { note, warn } from './report.js';
 import { integerOption, optional, sizeOption, threadsOption } from './values.js';
 
@@ -69,6 +69,15 @@ export async function openModel(
   const threadCount = threadsOption(threads);
   const { path, ...opened } = pathOf(named);
   return { ...opened, model: await loadModel(path, threadCount) };
+}
+
+/** Reads the checkpoint that `named` names, or the default one. @throws RuntimeError `SOURCE`; like `load` */
+export async function readCheckpoint(
+  named: string | undefined,
+): Promise<Opened & { readonly bytes: Uint8Array }> {
+  const { path, ...opened } = pathOf(named);
+  const { bytes } = await readNamed(path);
+  return { ...opened, bytes };
 }
 
 /** As `openModel`, by `createPool`; the SHA-256 of the checkpoint; and what of the memory is for what. */

@@ -3,6 +3,7 @@ import { RuntimeError } from '../errors.js';
 import { readModel } from '../model-source.js';
 import { hubSource } from '../model-source-node.js';
 import { BUNDLED_MODELS, findBundled, isBundledName } from '../models/bundled.js';
+import type { NamedBytes } from '../platform/read-options.js';
 import { sha256 } from '../platform/sha256.js';
 import type { Pool, PoolInfo } from '../pool/index.js';
 import { expectFile } from './files.js';
@@ -46,9 +47,14 @@ export async function loadPool(
   imageMemoryOf: (info: PoolInfo) => number,
 ): Promise<{ pool: Pool; sha256: string }> {
   const { createPoolOf } = await import('../pool/index.js');
-  const read = await opened(source, (options) => readModel(source, options));
+  const read = await readNamed(source);
   const pool = await createPoolOf(read, workers === undefined ? {} : { workers }, imageMemoryOf);
   return { pool, sha256: await sha256(read.bytes) };
+}
+
+/** The bytes of a checkpoint: a file, a URL or a model on the hub. @throws like `load` */
+export function readNamed(source: string): Promise<NamedBytes> {
+  return opened(source, (options) => readModel(source, options));
 }
 
 async function opened<T>(source: string, open: (options: Options) => Promise<T>): Promise<T> {

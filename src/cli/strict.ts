@@ -73,10 +73,9 @@ function checkValue(
 }
 
 function checkPositionals(args: Command['args'], repeats: boolean, found: readonly string[]): void {
-  const names = Object.entries(args).flatMap(([name, { type }]) =>
-    type === 'positional' ? [name.toUpperCase()] : [],
-  );
-  const missing = names[found.length];
+  const positionals = Object.entries(args).filter(([, { type }]) => type === 'positional');
+  const names = positionals.map(([name]) => name.toUpperCase());
+  const missing = positionals[found.length]?.[1].required === false ? undefined : names[found.length];
   if (missing !== undefined) throw new UsageError('ARGUMENT', `expected ${missing}, found none`);
   if (found.includes(''))
     throw new UsageError('ARGUMENT', `expected ${names.join(' ')}, found an empty argument`);

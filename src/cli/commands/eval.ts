@@ -5,17 +5,17 @@ import { shownSource } from '../../platform/address.js';
 import { inside } from '../../platform/inside.js';
 import { systemReason } from '../../platform/system-reason.js';
 import { checkClasses } from '../../predict.js';
-import type { EvaluationReport, FloatModel } from '../../quantize/index.js';
+import type { EvaluationReport } from '../../quantize/index.js';
 import { describeCommand } from '../command.js';
 import { evaluationTables } from '../evaluation-tables.js';
 import { expectFolder } from '../files.js';
-import { readFloatSource } from '../float-source.js';
 import { columns, plain, plural } from '../format.js';
 import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
 import { labelsOfFolders } from '../labels-folders.js';
 import { loadModel, modelPath } from '../model-source.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
+import { readReference } from '../reference.js';
 import { print, printJson, warn } from '../report.js';
 import { integerOption, optional, THREADS_OPTION, threadsOption } from '../values.js';
 
@@ -82,7 +82,7 @@ export default describeCommand({
     if (weights !== undefined && source === undefined) {
       throw new UsageError('OPTION', '--weights: expected --reference with it, found none');
     }
-    const reference = source === undefined ? undefined : await readReference(source, weights, model);
+    const reference = source === undefined ? undefined : await readReference(source, weights, model.info);
 
     const { evaluate } = await import('../../quantize/index.js');
     const progress = startProgress('evaluating', rows.length);
@@ -139,39 +139,6 @@ async function expectImage(folder: string, { file, line }: LabelledFile, labels:
     'LABELS',
     `${labels}:${line}: expected a photo at ${shownSource(path)}, found ${found}`,
   );
-}
-
-/** The float model, with the preprocessing of the integer one: both read the same pixels. */
-async function readReference(
-  source: string,
-  weights: string | undefined,
-  { info }: Model,
-): Promise<FloatModel> {
-  const { readFloatModel, sourceSha256 } = await import('../../quantize/index.js');
-  const { bytes, path, options } = await readFloatSource(source);
-  const { mean, std } = info.preprocessing;
-  const { architecture: a } = info;
-  const isMean = a.family !== 'swin' && a.pool?.startsWith('mean');
-  const told = {
-    architecture: a.family,
-    activation: a.gelu ?? 'exact',
-    // what the tensors of the family do not show
-    ...(a.family === 'swin' ? { image_size: a.imageSize } : { num_heads: a.heads }),
-    ...(isMean ? { global_pool: 'avg' } : {}),
-    output: info.output,
-  };
-  const config = { ...(options.config as object | undefined), ...told };
-  const { externalFiles } = options;
-  const isSource = (await sourceSha256(bytes, externalFiles)) === info.recipe.sourceSha256;
-  if (!isSource) {
-    warn(`${path} is not the file that the integer checkpoint was made from (its SHA-256 differs)`);
-  }
-  const reference = readFloatModel(bytes, {
-    ...{ file: path, externalFiles, config, mean, std },
-    weights: weights ?? (isSource ? info.recipe.weights : undefined),
-  });
-  for (const warning of reference.warnings) warn(warning);
-  return reference;
 }
 
 function printReport(name: string, { info }: Model, report: EvaluationReport): void {

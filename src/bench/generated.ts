@@ -1,0 +1,83 @@
+import { type Architecture, pooledTokens, swinStages, tokenCount } from '../checkpoint/architecture.js';
+import type { FloatModel, FloatTensor } from '../checkpoint/float-model.js';
+import { plainSwin, swinNames, swinShape } from '../checkpoint/swin-names.js';
+import { plainVit, vitNames, vitShape } from '../checkpoint/vit-names.js';
+import type { RawPixels } from '../image/source.js';
+
+/** Values from -1 to 1, the same in every run. */
+function sequence(): () => number {
+  let state = 1;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+/** A picture of noise, the same in every run. */
+export function noise(size: number): RawPixels {
+  const next = sequence();
+  const data = Uint8Array.from({ length: 3 * size * size }, () => 128 + 127 * next());
+  return { width: size, height: size, data };
+}
+
+/**
+ * Float tensors of an architecture, under the canonical names, with generated values: matrices of
+ * unit gain, LayerNorm weights about 1, all others about 0. Time and memory do not depend on them.
+ */
+export function generatedTensors(architecture: Architecture): Map<string, FloatTensor> {
+  const next = sequence();
+  const shapes = architecture.family === 'swin' ? swinShapes(architecture) : vitShapes(architecture);
+  return new Map(
+    shapes.map(([name, shape]) => {
+      const fanIn = shape.slice(1).reduce((a, b) => a * b, 1);
+      const isNorm = /norm\d?\.weight$/.test(name);
+      const spread = isNorm ? 0.5 : name.endsWith('.weight') ? Math.sqrt(3 / fanIn) : 0.2;
+      const length = shape.reduce((a, b) => a * b, 1);
+      const data = Float32Array.from({ length }, () => Number(isNorm) + spread * next());
+      return [name, { shape, data }];
+    }),
+  );
+}
+
+/** A float model of an architecture with {@link generatedTensors}. */
+export function generatedModel(
+  architecture: Architecture,
+  preprocessing: FloatModel['preprocessing'],
+): FloatModel {
+  return {
+    architecture: { ...architecture, layerNormEps: 1e-6 },
+    preprocessing,
+    labels: Array.from({ length: architecture.classes }, (_, i) => String(i)),
+    output: 'softmax',
+    warnings: [],
+    tensors: generatedTensors(architecture),
+  };
+}
+
+type Shape = readonly [name: string, shape: readonly number[]];
+
+function vitShapes(architecture: Exclude<Architecture, { family: 'swin' }>): Shape[] {
+  const { dim, mlpDim, depth, classes, patchSize, prefix = 1 } = architecture;
+  const positions = tokenCount(architecture);
+  const sizes = { dim, mlpDim, classes, patchSize, positions, registers: 0 };
+  const features = dim * Math.max(1, pooledTokens(architecture));
+  const parts = {
+    ...plainVit(depth),
+    tokens: prefix > 0 ? ['cls_token'] : [],
+    heads: classes > 0 ? ['head'] : [],
+  };
+  return vitNames(parts).map((name) => {
+    if (name === 'cls_token') return [name, [1, prefix, dim]];
+    if (name === 'head.weight') return [name, [classes, features]];
+    return [name, vitShape(name, sizes)];
+  });
+}
+
+function swinShapes(architecture: Architecture & { family: 'swin' }): Shape[] {
+  const { depths, classes } = architecture;
+  const windows = swinStages(architecture).map(({ window }) => window);
+  return swinNames({ ...plainSwin(depths), hasHead: classes > 0 }).map((name) => [
+    name,
+    swinShape(name, { ...architecture, windows }),
+  ]);
+}
