@@ -115,6 +115,14 @@ compiled from \`assembly/\` by AssemblyScript (Apache-2.0), without its runtime.
 
 /** Licences that a package names without the text of them. */
 const TEXTS = {
+  // its package names MIT and its authors; the terms are those of citty's MIT licence
+  '@bomb.sh/tab': () => {
+    const { author } = JSON.parse(read('node_modules/@bomb.sh/tab/package.json'));
+    const terms = read('node_modules/citty/LICENSE').match(
+      /Permission is hereby granted[\s\S]*?SOFTWARE\.\n/,
+    )[0];
+    return `MIT License\n\nCopyright (c) ${author}\n\n${terms}`;
+  },
   // the second is that of the parts that come from Google's protobuf
   '@bufbuild/protobuf': () =>
     [

@@ -27,4 +27,11 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   ['serve', { summary: 'Answer over HTTP', load: () => import('./commands/serve.js') }],
   ['bench', { summary: 'Measure speed on this machine', load: () => import('./commands/bench.js') }],
   ['inspect', { summary: 'Show what is in a checkpoint', load: () => import('./commands/inspect.js') }],
+  [
+    'complete',
+    {
+      summary: 'Print a script that completes commands in your shell',
+      load: () => import('./commands/complete.js'),
+    },
+  ],
 ]);

@@ -34,6 +34,10 @@ async function main([name, ...rawArgs]: readonly string[]): Promise<number> {
       print(version());
       return EXIT.done;
     }
+    if (name === 'complete' && rawArgs[0] === '--') {
+      await (await import('./commands/complete.js')).completeWords(rawArgs.slice(1));
+      return EXIT.done;
+    }
     return await runNamed(await findCommand(name), rawArgs);
   } catch (error) {
     return reportError(error);

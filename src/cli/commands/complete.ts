@@ -1,0 +1,67 @@
+import { RootCommand, ShellCompDirective, script } from '@bomb.sh/tab';
+import type { ArgDef } from 'citty';
+import { UsageError } from '../../errors.js';
+import { BUNDLED_MODELS } from '../../models/bundled.js';
+import { describeCommand } from '../command.js';
+import { COMMANDS } from '../commands.js';
+import { print } from '../report.js';
+import { shown } from '../values.js';
+
+const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
+
+export default describeCommand({
+  name: 'complete',
+  summary: 'print a script that completes commands in your shell',
+  usage: 'SHELL',
+  args: {
+    shell: { type: 'positional', required: true, description: `One of ${SHELLS.join(', ')}` },
+  },
+  examples: [
+    `echo 'source <(fqvit complete bash)' >> ~/.bashrc`,
+    `echo 'source <(fqvit complete zsh)' >> ~/.zshrc`,
+    'fqvit complete fish > ~/.config/fish/completions/fqvit.fish',
+  ],
+  async run({ shell }) {
+    if (!(SHELLS as readonly string[]).includes(shell)) {
+      const message = `SHELL: expected one of ${SHELLS.join(', ')}, found ${shown(shell)}`;
+      throw new UsageError('ARGUMENT', message);
+    }
+    script(shell, 'fqvit', 'fqvit');
+    // the script of bash completes no files: register it again with the shell's own completion
+    if (shell === 'bash') print('complete -o default -F __fqvit_complete fqvit');
+  },
+});
+
+/** Prints the completions of a command line, for the scripts above. @param words the last is incomplete */
+export async function completeWords(words: readonly string[]): Promise<void> {
+  const root = new RootCommand();
+  for (const [name, { summary, load }] of COMMANDS) {
+    const { args, repeats } = (await load()).default;
+    const command = root.command(name, summary);
+    for (const [arg, def] of Object.entries(args)) {
+      const values = valuesOf(arg, def);
+      const handler = (complete: (value: string, about: string) => void) => {
+        for (const value of values) complete(value, '');
+      };
+      if (def.type === 'positional') command.argument(arg, handler, repeats);
+      else if (def.type === 'boolean') command.option(arg, def.description ?? '');
+      else command.option(arg, def.description ?? '', handler);
+    }
+  }
+  // tab never lets the shell complete files: allow it if there is nothing else to offer
+  const word = words.at(-1) ?? '';
+  Object.defineProperty(root, 'directive', {
+    get: () =>
+      root.completions.some(({ value }) => value.startsWith(word))
+        ? ShellCompDirective.ShellCompDirectiveNoFileComp
+        : ShellCompDirective.ShellCompDirectiveDefault,
+    set: () => {},
+  });
+  root.parse([...words]);
+}
+
+function valuesOf(name: string, def: ArgDef): readonly string[] {
+  if (def.type === 'enum') return def.options ?? [];
+  if (name === 'model' || name === 'm') return BUNDLED_MODELS;
+  return name === 'shell' ? SHELLS : [];
+}
