@@ -22,8 +22,7 @@ export interface IntegerModel extends Description {
 
 /**
  * Reads and validates an integer checkpoint. The file is untrusted: the structure, the shapes and
- * every value that could take a kernel out of its range are checked before memory is allocated to
- * run it.
+ * every value that could take a kernel out of its range are checked before memory is allocated.
  *
  * @param options.file the file name for messages
  * @throws CheckpointError `MODEL_KIND` (not an integer checkpoint), `MODEL_VERSION`,

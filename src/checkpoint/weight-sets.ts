@@ -58,8 +58,7 @@ const MAX_PARTS_OF_MODELS = 10_000;
 
 /**
  * Finds every set of tensors that has a stem or a block of a known scheme, under any prefix. Each
- * suffix of a name is looked up at most once, so the time is linear in the total length of the
- * names.
+ * suffix of a name is looked up at most once, so the time is linear in their total length.
  *
  * @param refuse throws an error if there are too many; its argument says what was found
  */
