@@ -1,46 +1,46 @@
-/** The shapes of the models, in timm's meanings. */
+/** The shapes of the models, with the terms as timm defines them. */
 
-/** How a model is built and was trained: DeiT and ViT have the same tensors and other preprocessing. */
+/** DeiT and ViT have the same tensors but different preprocessing. */
 export type Family = VitFamily | 'swin';
 export type VitFamily = 'deit' | 'vit';
 
 interface CommonArchitecture {
-  /** timm's name where it has one, else the config's, else `deit_custom`, `vit_custom` or `swin_custom`. */
+  /** timm's name, else the config's, else `deit_custom`, `vit_custom` or `swin_custom`. */
   readonly name: string;
-  /** Pixels of a side, a multiple of `patchSize`. */
+  /** Side length in pixels, a multiple of `patchSize`. */
   readonly imageSize: number;
   readonly patchSize: number;
-  /** 0 of a backbone, which has no head. */
+  /** 0 for a backbone, which has no head. */
   readonly classes: number;
-  /** `exact` where absent. */
+  /** Default: `exact`. */
   readonly gelu?: Gelu;
 }
 
-/** A DeiT or ViT: one resolution. */
+/** A DeiT or ViT: all blocks work at one resolution. */
 export interface VitArchitecture extends CommonArchitecture {
   readonly family: VitFamily;
   readonly dim: number;
   readonly depth: number;
   readonly heads: number;
   readonly mlpDim: number;
-  /** Tokens before the patches: class token, distillation token, registers. 1 where absent. */
+  /** Tokens before the patches: class token, distillation token, registers. Default: 1. */
   readonly prefix?: number;
-  /** `token` where absent. */
+  /** Default: `token`. */
   readonly pool?: VitPool;
 }
 
 /**
- * What the head reads: the class token; it and the distillation token, side by side; the mean of the patches behind the last LayerNorm,
- * or before it.
+ * What the head reads: the class token; the class and distillation tokens, concatenated; the mean
+ * of the patches after the last LayerNorm; or that mean before it.
  */
 export const VIT_POOLS = ['token', 'two-tokens', 'mean', 'mean-before-norm'] as const;
 export type VitPool = (typeof VIT_POOLS)[number];
 
-/** The function between the two layers of an MLP: exact; by tanh; x·sigmoid(1.702 x). */
+/** The GELU of the MLPs: exact, the tanh approximation, or x·sigmoid(1.702 x). */
 export const GELUS = ['exact', 'tanh', 'quick'] as const;
 export type Gelu = (typeof GELUS)[number];
 
-/** A Swin: stages, each with half the resolution and twice the channels of the one before. */
+/** A Swin: each stage has half the resolution and twice the channels of the one before. */
 export interface SwinArchitecture extends CommonArchitecture {
   readonly family: 'swin';
   /** Channels of the first stage. */
@@ -51,13 +51,13 @@ export interface SwinArchitecture extends CommonArchitecture {
   readonly heads: readonly number[];
   /** Hidden channels of the MLPs of the first stage. */
   readonly mlpDim: number;
-  /** Tokens of a window's side, where the stage is as large. */
+  /** Window side in tokens; a stage with a smaller map uses the whole map as its window. */
   readonly window: number;
 }
 
 export type Architecture = VitArchitecture | SwinArchitecture;
 
-/** Tokens of a DeiT or ViT: those before the patches and one a patch. */
+/** Number of tokens of a DeiT or ViT: those before the patches, and one per patch. */
 export function tokenCount({
   imageSize,
   patchSize,
@@ -66,7 +66,7 @@ export function tokenCount({
   return (imageSize / patchSize) ** 2 + prefix;
 }
 
-/** The first tokens that alone make up what the head reads; 0 where it reads a mean. */
+/** How many of the first tokens the head reads; 0 if it reads a mean. */
 export function pooledTokens(
   architecture: Pick<VitArchitecture, 'family' | 'pool'> | { family: 'swin' },
 ): number {
@@ -74,7 +74,7 @@ export function pooledTokens(
   return { token: 1, 'two-tokens': 2, mean: 0, 'mean-before-norm': 0 }[architecture.pool ?? 'token'];
 }
 
-/** The quantiser behind the features: what the head reads, or would read. */
+/** The quantiser of the features, that is, of the input of the head. */
 export function featuresName(
   architecture: Pick<VitArchitecture, 'family' | 'pool'> | { family: 'swin' },
 ): string {
@@ -83,21 +83,21 @@ export function featuresName(
 
 /** One stage of a Swin. */
 export interface SwinStage {
-  /** Of its tensors: `layers.0`. */
+  /** Prefix of its tensors, such as `layers.0`. */
   readonly name: string;
   readonly dim: number;
   readonly mlpDim: number;
   readonly depth: number;
   readonly heads: number;
-  /** Tokens of the side of its map. */
+  /** Side of its map, in tokens. */
   readonly side: number;
-  /** Tokens of a window's side: the whole map where that is not larger. */
+  /** Side of its windows, in tokens: at most `side`. */
   readonly window: number;
-  /** The cyclic shift of its odd blocks, in tokens; 0 where one window is the whole map. */
+  /** Cyclic shift of its odd blocks, in tokens; 0 if one window covers the whole map. */
   readonly shift: number;
 }
 
-/** The stages of a Swin, first to last. */
+/** The stages of a Swin, from first to last. */
 export function swinStages(architecture: Omit<SwinArchitecture, 'family' | 'name' | 'classes'>): SwinStage[] {
   const { imageSize, patchSize, dim, mlpDim, depths, heads, window } = architecture;
   return depths.map((depth, i) => {
@@ -115,23 +115,29 @@ export function swinStages(architecture: Omit<SwinArchitecture, 'family' | 'name
   });
 }
 
-/** Rows of a relative position bias table: the offsets from -(window - 1) to window - 1 in both directions. */
+/**
+ * Rows of a relative position bias table: offsets from -(window - 1) to window - 1 on both axes.
+ */
 export function biasRows(window: number): number {
   return (2 * window - 1) ** 2;
 }
 
-/** The largest Swin that runs: far above every published one, and small enough that memory and time stay bounded. */
+/** The largest Swin that runs: far above every published one, but with bounded memory and time. */
 export const SWIN_LIMITS = {
   stages: 8,
-  /** Of a stage. */
+  /** Blocks per stage. */
   depth: 256,
-  /** Tokens of a window's side. */
+  /** Window side in tokens. */
   window: 64,
-  /** Of the first map. */
+  /** Patches of the first map. */
   patches: 65536,
 };
 
-/** What is wrong with the first stage whose map does not divide into windows, or cannot be merged; undefined if all fit. */
+/**
+ * Describes the first stage whose map does not divide into windows or cannot be merged.
+ *
+ * @returns undefined if all stages fit
+ */
 export function stageFault(
   architecture: Omit<SwinArchitecture, 'family' | 'name' | 'classes'>,
 ): string | undefined {
@@ -144,7 +150,7 @@ export function stageFault(
       return `expected windows of at most ${widest}×${widest} tokens, found ${window}×${window}`;
     if (!Number.isInteger(side)) return `stage ${i} has a map of ${side}×${side} tokens`;
     if (side % window !== 0)
-      return `stage ${i} has a map of ${side}×${side} tokens, which no window of ${window}×${window} fits`;
+      return `stage ${i} has a map of ${side}×${side} tokens, which does not divide into windows of ${window}×${window}`;
     if (i + 1 < stages.length && side % 2 !== 0)
       return `stage ${i} has a map of ${side}×${side} tokens, which cannot be merged 2×2`;
   }

@@ -1,8 +1,8 @@
 import type { Description } from './integer-description.js';
 
 /**
- * The probabilities that the attention codes of a block stand for, f64 `[256]`: 2^-code, 2^(-code/8) or scale · code, as the recipe says
- * (paper section 3.3; docs/integer-checkpoint.md).
+ * The probability that each attention code of a block stands for, f64 `[256]`: 2^-code, 2^(-code/8)
+ * or scale · code, depending on the recipe (paper, section 3.3; docs/integer-checkpoint.md).
  *
  * @param name `B.attn.softmax`
  */

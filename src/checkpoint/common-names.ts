@@ -1,6 +1,6 @@
 /** The tensors that DeiT, ViT and Swin have in common. */
 
-/** Weight and bias of each layer, in this order. */
+/** The names of the weight and bias of each layer, in this order. */
 export function withBiases(layers: readonly string[]): string[] {
   return layers.flatMap((layer) => [`${layer}.weight`, `${layer}.bias`]);
 }
@@ -48,16 +48,16 @@ export function commonShape(
   }
 }
 
-/** How the layer before attention is stored. */
+/** How the query, key and value layers are stored. */
 export interface AttentionParts {
-  /** Whether query, key and value are three layers. */
+  /** Whether query, key and value are three separate layers. */
   readonly apart: boolean;
   readonly bias: boolean;
-  /** Query and value have biases of their own, and key has none (EVA). */
+  /** Whether query and value have their own biases and key has none (EVA). */
   readonly keyless?: boolean;
 }
 
-/** As the blocks show them. */
+/** Infers the parts from the tensor names of the blocks. */
 export function attentionParts(names: readonly string[]): AttentionParts {
   const found = names.flatMap((name) => /\.attn\.(qkv|[qkv])[._](weight|bias)$/.exec(name) ?? []);
   const keyless = found.some((part) => part.endsWith('.q_bias'));
@@ -65,7 +65,7 @@ export function attentionParts(names: readonly string[]): AttentionParts {
   return { apart: found.includes('q') && !keyless, bias, ...(keyless ? { keyless } : {}) };
 }
 
-/** Weight and bias, or the weight alone, of the layer or the three layers before attention. */
+/** The names of the query, key and value tensors, with biases if there are any. */
 export function attentionNames({ apart, bias, keyless }: AttentionParts): string[] {
   if (keyless) return ['attn.qkv.weight', 'attn.q_bias', 'attn.v_bias'];
   const layers = apart ? ['attn.q', 'attn.k', 'attn.v'] : ['attn.qkv'];

@@ -1,6 +1,6 @@
 /**
- * What the tensors of a float model do not show: a JSON object, which a checkpoint may hold as the metadata string
- * `fqvit` and a caller may pass. All of its keys are optional.
+ * The config of a float model: a JSON object with what its tensors do not show. A checkpoint may
+ * store it in the metadata string `fqvit`, and a caller may pass it. All of its keys are optional.
  */
 
 import { isWnid } from '../labels/wnids.js';
@@ -10,39 +10,38 @@ import { LEAST_CROP, LIMITS } from './limits.js';
 import { OUTPUTS, type Output } from './output.js';
 import { shown } from './shown.js';
 
-/** Red, green, blue. */
+/** Red, green and blue. */
 export type Rgb = readonly [number, number, number];
 
 /** A validated config, under the keys of its JSON form. */
 export interface FloatConfig {
   architecture?: Family;
   name?: string;
-  /** Heads of each block; for a Swin, of its first stage. */
+  /** Heads per block; for a Swin, per block of the first stage. */
   num_heads?: number;
   image_size?: number;
   patch_size?: number;
-  /** Of a Swin: tokens of a window's side. Only checked. */
+  /** Window side of a Swin, in tokens. Only checked. */
   window_size?: number;
-  /** 0 without a head. Only checked. */
+  /** 0 if there is no head. Only checked. */
   num_classes?: number;
   layer_norm_eps?: number;
-  /** Number of blocks; for a Swin, of each stage. Only checked: the tensors show it. */
+  /** Number of blocks; for a Swin, one number per stage. Only checked: the tensors show it. */
   depth?: number | readonly number[];
   /** Whether query, key and value have biases. Only checked. */
   qkv_bias?: boolean;
-  /** What the head of a ViT reads; `avg`: the mean of the patches. */
+  /** What the head of a ViT reads; `avg` is the mean of the patches. */
   global_pool?: 'token' | 'avg';
-  /** Which GELU. */
   activation?: Gelu;
   crop_pct?: number;
-  /** What is resized before the crop: the short side (`center`), or both sides to one length (`squash`). */
+  /** The resize before the crop: of the short side only (`center`), or to a square (`squash`). */
   crop_mode?: 'center' | 'squash';
-  /** How an odd margin is halved: to the even half (torchvision, timm), or down (transformers). */
+  /** How half of an odd margin is rounded: to even (torchvision, timm) or down (transformers). */
   crop_rounding?: 'even' | 'down';
   interpolation?: Interpolation;
-  /** Of pixels in 0..1. */
+  /** For pixels in 0..1. */
   mean?: Rgb;
-  /** Of pixels in 0..1. */
+  /** For pixels in 0..1. */
   std?: Rgb;
   labels?: readonly string[];
   /** WordNet ids of the classes. */
@@ -51,7 +50,7 @@ export interface FloatConfig {
   output?: Output;
 }
 
-/** A value's check, and what a message says was expected. */
+/** The check of a value, and the text for "expected …" in messages. */
 type Rule = readonly [check: (value: unknown) => boolean, expected: string];
 
 const positiveInteger: Rule = [
@@ -77,7 +76,7 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
   window_size: positiveInteger,
   num_classes: [
     (value) => Number.isSafeInteger(value) && within(value, 0, 2 ** 20),
-    'an integer that is not negative',
+    'a non-negative integer',
   ],
   layer_norm_eps: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
   depth: [
@@ -109,15 +108,17 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
 
 const KEYS = Object.keys(RULES) as (keyof FloatConfig)[];
 
-/** Longer than the labels of ImageNet-21k; bounds what `JSON.parse` can be made to build. */
+/**
+ * Enough for the labels of ImageNet-21k. Bounds what a hostile file can make `JSON.parse` build.
+ */
 export const MAX_CONFIG_CHARACTERS = 2 ** 21;
 
 /**
  * Validates a config.
  *
- * @param value the config: an object, as `JSON.parse` gives it; absent keys and `undefined` are the same
- * @param refuse throws; it is given which key, what was expected and what was found
- * @returns the keys that are present, and the names of unknown ones
+ * @param value the config as `JSON.parse` returns it; `undefined` counts as absent
+ * @param refuse throws an error; its argument names the key, what was expected and what was found
+ * @returns the known keys that are present, and the names of unknown keys
  */
 export function validateConfig(
   value: unknown,
@@ -138,7 +139,7 @@ export function validateConfig(
   return { config: config as FloatConfig, unknown };
 }
 
-/** Parses and validates a config that is JSON text. */
+/** Parses a config from JSON text and validates it. */
 export function parseConfig(
   text: string,
   refuse: (message: string) => never,

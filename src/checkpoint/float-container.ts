@@ -1,4 +1,4 @@
-/** The file formats of float checkpoints, told apart by their first bytes. */
+/** Reads the file formats of float checkpoints, which it recognises by their first bytes. */
 
 import { CheckpointError, UsageError } from '../errors.js';
 import type { FloatFile } from './float-model.js';
@@ -10,17 +10,17 @@ import { quoted } from './safetensors-header.js';
 import { readTorch } from './torch/read-torch.js';
 
 export interface FloatContainer {
-  /** Names of dictionaries in a PyTorch checkpoint, which stand before those of the tensors in them. */
+  /** Names of the dictionaries in a PyTorch checkpoint: prefixes of the names of their tensors. */
   readonly nested?: ReadonlySet<string>;
-  /** By the file's own names; those of an ONNX graph, which has none to rely on, by canonical ones. */
+  /** By the file's own names, or by canonical names for ONNX, whose names are unreliable. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The metadata string `fqvit` of a safetensors file. */
   readonly fqvit?: string | undefined;
-  /** What a PyTorch checkpoint says that its model is. */
+  /** The name of the model according to a PyTorch checkpoint. */
   readonly arch?: string | undefined;
-  /** And what the training script was called with. */
+  /** The arguments of the training script that wrote a PyTorch checkpoint. */
   readonly args?: Readonly<Record<string, unknown>> | undefined;
-  /** What an ONNX graph tells, as a config. */
+  /** The config that an ONNX graph implies. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
@@ -33,10 +33,10 @@ interface ContainerOptions {
 /**
  * Reads a safetensors file, a PyTorch checkpoint or an ONNX model.
  *
- * @param options.imageSize for an ONNX Swin that takes images of several sizes
- * @param options.externalFiles of an ONNX model, those of `externalNamesOf`
- * @throws CheckpointError those of `readSafetensors`, `readTorch` and `readOnnx`
- * @throws UsageError `BYTES` for anything but bytes
+ * @param options.imageSize needed for an ONNX Swin that accepts several image sizes
+ * @param options.externalFiles the files that `externalNamesOf` lists for an ONNX model
+ * @throws CheckpointError as `readSafetensors`, `readTorch` and `readOnnx`
+ * @throws UsageError `BYTES` if `bytes` is not a `Uint8Array`
  */
 export function readFloatContainer(
   bytes: FloatFile,
@@ -64,12 +64,16 @@ export function readFloatContainer(
   return { tensors, fqvit: metadata.fqvit };
 }
 
-/** The files beside an ONNX model that hold its weights, by the names that it has for them; none for other formats. @throws as `externalNames` */
+/**
+ * The relative paths of the files that hold the weights of an ONNX model; empty for other formats.
+ *
+ * @throws as `externalNames`
+ */
 export function externalNamesOf(bytes: Uint8Array, file: string): string[] {
   return isOnnx(bytes) ? externalNames(bytes, file) : [];
 }
 
-/** The tensors of all parts. */
+/** Merges the parts of a sharded checkpoint. */
 function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
   const tensors = new Map<string, Tensor>();
   const nested = new Set<string>();
@@ -80,7 +84,7 @@ function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
       if (tensors.has(name)) {
         throw new CheckpointError(
           'CHECKPOINT_SCHEME',
-          `${file}: expected tensor ${quoted(name)} in one of the ${parts.length} parts, found it in two`,
+          `${file}: expected tensor ${quoted(name)} in only one of the ${parts.length} parts, found it in two`,
         );
       }
       tensors.set(name, tensor);

@@ -1,4 +1,4 @@
-/** What the readers of ViT (DeiT too) and Swin share: their input, their output, and checks. */
+/** What the readers of ViT (including DeiT) and Swin share: input, output and checks. */
 
 import { CheckpointError } from '../errors.js';
 import type { Architecture, Gelu } from './architecture.js';
@@ -18,37 +18,38 @@ import {
 /** The shape of a float model. */
 export type FloatArchitecture = Architecture & { readonly layerNormEps: number };
 
-/** A float checkpoint of which only the family is known. */
+/** A float checkpoint whose family is known and nothing else yet. */
 export interface FloatSource {
   /** How messages name the file. */
   readonly file: string;
-  /** Those of the backbone, buffers too, by the file's names without the prefix. */
+  /** Tensors of the backbone, with its buffers, by the file's names without the prefix. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly named: NamedTensors;
   readonly config: FloatConfig;
-  /** The architecture of the timm name that the caller or the file gives. */
+  /** The architecture of the timm name, from the caller or the file. */
   readonly arch: KnownArchitecture | undefined;
-  /** Readers add theirs. */
+  /** Readers append to this list. */
   readonly warnings: string[];
 }
 
-/** The checked model: its tensors by canonical names, as the file has them, in the order of the forward pass. */
+/** The checked model. */
 export interface FloatReading {
   readonly architecture: FloatArchitecture;
+  /** By canonical names, in the order of the forward pass. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** How photos are prepared where no config tells. */
+  /** Preprocessing defaults, for what no config says. */
   readonly prepared: Pick<Preparation, 'cropPct'> & Partial<Preparation>;
 }
 
-/** The integer kernels step through dim, a head and the MLP by eight elements. */
+/** The integer kernels process dim, head dim and MLP dim in steps of eight elements. */
 const CHANNEL_STEP = 8;
 
-/** The architecture's `gelu`, which is absent for the exact one. */
+/** The architecture's `gelu` key, which is absent for the exact GELU. */
 export function geluOf(activation: Gelu = 'exact'): Pick<Architecture, 'gelu'> {
   return activation === 'exact' ? {} : { gelu: activation };
 }
 
-/** Refuses a config or a timm name of another family than the tensors are of. */
+/** Refuses a config or timm name whose family differs from that of the tensors. */
 export function refuseFamily(
   place: 'architecture' | '--arch',
   expected: string,
@@ -57,7 +58,7 @@ export function refuseFamily(
 ): never {
   throw new CheckpointError(
     place === '--arch' ? 'CHECKPOINT_ARCHITECTURE' : 'CHECKPOINT_CONFIG',
-    `${file}: ${place}: expected ${expected}, as the tensors are named, found ${quoted(found)}`,
+    `${file}: ${place}: expected ${expected}, as the tensor names show, found ${quoted(found)}`,
   );
 }
 
@@ -73,10 +74,10 @@ export function refuseShape({ name, shape }: Tensor, expected: string, file: str
 }
 
 /**
- * A size of the model that one axis of a tensor tells.
+ * Reads a size of the model from one axis of a tensor.
  *
- * @param form what each axis of the tensor means, for messages
- * @param least what there must be at least one of
+ * @param form the meaning of each axis, for messages
+ * @param least the noun for "at least one …" in messages
  */
 export function sizeOf(
   tensor: Tensor,
@@ -90,7 +91,7 @@ export function sizeOf(
   return tensor.shape[axis] || refuseShape(tensor, `${expected} with at least one ${least}`, file);
 }
 
-/** Holds every tensor against the shape that its canonical name has. */
+/** Checks every tensor against the shape that its canonical name requires. */
 export function checkShapes(
   tensors: ReadonlyMap<string, Tensor>,
   shapeOf: (name: string) => readonly number[],
@@ -104,25 +105,28 @@ export function checkShapes(
   }
 }
 
-/** File and config must agree on blocks and biases: libraries drop those that the config does not ask for. */
+/**
+ * The tensors and the config must agree on blocks and biases: libraries drop blocks and biases that
+ * the config does not ask for.
+ */
 export function checkParts(
   { config, file }: FloatSource,
   depth: number | readonly number[],
   attention: AttentionParts,
 ): void {
   if (config.depth !== undefined && [config.depth].flat().join() !== [depth].flat().join()) {
-    refuseConfig(`depth: expected ${shown(depth)}, as the tensors have, found ${shown(config.depth)}`, file);
+    refuseConfig(`depth: expected ${shown(depth)}, as the tensors show, found ${shown(config.depth)}`, file);
   }
   if (config.qkv_bias !== undefined && config.qkv_bias !== attention.bias) {
-    refuseConfig(`qkv_bias: expected ${attention.bias}, as the tensors have, found ${config.qkv_bias}`, file);
+    refuseConfig(`qkv_bias: expected ${attention.bias}, as the tensors show, found ${config.qkv_bias}`, file);
   }
 }
 
-/** Refuses a patch or image size in the config that does not fit the tensors. */
+/** Refuses a config whose patch or image size does not fit the tensors. */
 export function checkPatches(patchSize: number, { patch_size, image_size }: FloatConfig, file: string): void {
   if (patch_size !== undefined && patch_size !== patchSize) {
     refuseConfig(
-      `patch_size: expected ${patchSize}, as patch_embed.proj.weight has, found ${patch_size}`,
+      `patch_size: expected ${patchSize}, as patch_embed.proj.weight shows, found ${patch_size}`,
       file,
     );
   }
@@ -131,7 +135,7 @@ export function checkPatches(patchSize: number, { patch_size, image_size }: Floa
   }
 }
 
-/** Compares the sizes with those of the timm name: another dim is refused, other differences are a warning. */
+/** Compares the sizes with those of the timm name: refuses another dim, warns of the rest. */
 export function checkNamed({ arch, file, warnings }: FloatSource, sizes: NamedSizes): void {
   if (!arch) return;
   const [expected, found] = [arch, sizes].map(listSizes);
@@ -140,13 +144,13 @@ export function checkNamed({ arch, file, warnings }: FloatSource, sizes: NamedSi
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
       `${file}: expected the sizes of ${arch.name}, ${expected}, found ${found}; ` +
-        "timm's save_for_hf writes a config.json that describes a model of other sizes",
+        "for other sizes, pass a config.json as timm's save_for_hf writes it",
     );
   }
-  warnings.push(`${arch.name} has ${expected}; the file has ${found}, and its sizes are used`);
+  warnings.push(`${arch.name} has ${expected}; the file has ${found}: the sizes of the file are used`);
 }
 
-/** @param place the file, and the stage if there are several */
+/** @param place the file, and the stage of a Swin */
 export function checkChannels(
   { dim, heads, mlpDim }: { dim: number; heads: number; mlpDim: number },
   place: string,
@@ -154,7 +158,7 @@ export function checkChannels(
   const refuse = (message: string): never => {
     throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${place}: ${message}`);
   };
-  if (dim % heads !== 0) refuse(`expected a number of heads that divides dim ${dim}, found ${heads}`);
+  if (dim % heads !== 0) refuse(`heads: expected a divisor of dim ${dim}, found ${heads}`);
   for (const [what, size] of [
     ['dim', dim],
     ['head dim', dim / heads],

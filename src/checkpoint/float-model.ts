@@ -1,6 +1,6 @@
 /**
- * Float DeiT, ViT and Swin checkpoints: what a quantiser starts from. The tensors tell most sizes; what they cannot tell
- * comes from the file's config, then from a timm name, then from defaults, with a warning where that is a guess.
+ * Reads float DeiT, ViT and Swin checkpoints. The tensors show most sizes. The rest comes from the
+ * config, else from a timm name, else from defaults, with a warning if the default is a guess.
  */
 
 import { CheckpointError, UsageError } from '../errors.js';
@@ -24,13 +24,13 @@ import { asFloat32 } from './typed-views.js';
 
 export type { FloatArchitecture } from './float-family.js';
 
-/** How an image becomes pixels: the integer model keeps it as it is. */
+/** How an image becomes pixels: the same for the float model and the integer model made from it. */
 export type FloatPreprocessing = ModelPreprocessing;
 
-/** A file, or the parts of one that is sharded. */
+/** The bytes of a file, or of all parts of a sharded checkpoint. */
 export type FloatFile = Uint8Array | readonly Uint8Array[];
 
-/** A row-major float tensor; `data` may be a view on the file: do not write to it. */
+/** A row-major float tensor. `data` may be a view on the file: do not write to it. */
 export interface FloatTensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
@@ -40,53 +40,57 @@ export interface FloatTensor {
 export interface FloatModel {
   readonly architecture: FloatArchitecture;
   readonly preprocessing: FloatPreprocessing;
-  /** As many as classes. */
+  /** One label per class. */
   readonly labels: readonly string[];
-  /** WordNet ids of the classes, where the labels came with them. */
+  /** WordNet ids of the classes, if the labels came with them. */
   readonly wnids?: readonly string[];
-  /** Which of several models in the file this is, as `FloatModelOptions.weights` names it. */
+  /** If the file holds several models: which one this is, as in `FloatModelOptions.weights`. */
   readonly weights?: string;
-  /** What the logits mean; of a backbone, which has none, it says nothing. */
+  /** What the logits mean; ignore it for a backbone, which has none. */
   readonly output: Output;
   /** What was guessed or ignored, one sentence each. */
   readonly warnings: readonly string[];
-  /** By timm's names or, of a Swin, by Microsoft's, in the order of the forward pass. */
+  /** By timm's names, or Microsoft's for a Swin, in the order of the forward pass. */
   readonly tensors: ReadonlyMap<string, FloatTensor>;
 }
 
-/** What the caller says; it goes before what the file says. */
+/** What the caller knows about a float checkpoint; it overrides what the file says. */
 export interface FloatModelOptions {
-  /** How messages name the file; `checkpoint` if left out. */
+  /** The file name for messages. Default: `checkpoint`. */
   file?: string | undefined;
-  /** A timm name, for example `deit_tiny_patch16_224`, or with a pretrained tag `vit_base_patch16_224.dino`: what neither the tensors nor a config tell. */
+  /**
+   * A timm name, such as `deit_tiny_patch16_224`, or with a pretrained tag
+   * `vit_base_patch16_224.dino`. It supplies what neither the tensors nor a config show.
+   */
   arch?: string | undefined;
   /**
-   * Which model, where the file holds several: what stands before its tensors' names (`state_dict_ema`, `student.backbone`), or a part of
-   * that which no other has; `.` for nothing. If left out, timm's order decides between `state_dict_ema`, `model_ema`, `state_dict` and
-   * `model`, and nothing between others.
+   * Which model to read if the file holds several: the prefix of its tensor names
+   * (`state_dict_ema`, `student.backbone`), a part of the prefix that only this model has, or `.`
+   * for no prefix. Default: the first in timm's order `state_dict_ema`, `model_ema`, `state_dict`,
+   * `model`; with any other prefixes the choice is required.
    */
   weights?: string | undefined;
-  /** The keys of {@link FloatConfig}, as parsed from JSON; goes before the config in the file. */
+  /** The keys of {@link FloatConfig}, as parsed from JSON. Overrides the config in the file. */
   config?: unknown;
-  /** The files beside an ONNX model that hold its weights, by the names that it has for them. */
+  /** The external data files of an ONNX model, by the relative paths that the model uses. */
   externalFiles?: ReadonlyMap<string, Uint8Array> | undefined;
-  /** Heads of each block, of a Swin those of its first stage, where neither the file nor `arch` tells. */
+  /** Heads per block (for a Swin, in its first stage), if neither the file nor `arch` says. */
   heads?: number | undefined;
-  /** These go before either config. */
+  /** This and the options below override both configs. Side length in pixels. */
   imageSize?: number | undefined;
   cropPct?: number | undefined;
   mean?: Rgb | undefined;
   std?: Rgb | undefined;
   labels?: readonly string[] | undefined;
-  /** WordNet ids of the classes of `labels`, as many: `evaluate` on ImageNet's folders needs them. */
+  /** WordNet ids, one per label: `evaluate` needs them for ImageNet's folders. */
   wnids?: readonly string[] | undefined;
-  /** What the logits mean; default `softmax`, of one output `sigmoid`. */
+  /** What the logits mean. Default: `softmax`, or `sigmoid` for a head with one output. */
   output?: Output | undefined;
 }
 
 const IMAGENET_PIXELS = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
 
-/** Mean and deviation of the training set (DeiT, Swin), or of nothing but the range (ViT). */
+/** ImageNet's mean and deviation for DeiT and Swin; ViT maps pixels to -1..1. */
 const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
   deit: IMAGENET_PIXELS,
   swin: IMAGENET_PIXELS,
@@ -94,27 +98,32 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
 };
 
 /**
- * Reads a float DeiT, ViT or Swin from a safetensors file, a PyTorch checkpoint, of which nothing is executed, or an ONNX model, under the names
- * of timm, Microsoft, facebook, Hugging Face or torchvision behind any prefix; F16, BF16 and F64 become float32.
+ * Reads a float DeiT, ViT or Swin from a safetensors file, a PyTorch checkpoint or an ONNX model.
+ * No code in the file is executed. Tensors may have the names of timm, Microsoft, facebook, Hugging
+ * Face or torchvision, with any prefix. F16, BF16 and F64 become float32.
  *
  * ```ts
- * const model = readFloatModel(await readFile(path), { file: path, arch: 'deit_tiny_patch16_224' });
+ * const bytes = await readFile(file);
+ * const model = readFloatModel(bytes, { file, arch: 'deit_tiny_patch16_224' });
  * ```
  *
- * @param bytes the whole file, or all parts of a sharded one; the tensors may be views on it
- * @returns the model, every tensor with its shape checked and every value finite
+ * @param bytes the whole file, or all parts of a sharded checkpoint; the tensors may be views on it
+ * @returns the model; the shape of every tensor is checked and every value is finite
  * @throws CheckpointError
- *   those of `readSafetensors` for a damaged container;
- *   `MODEL_KIND` it is an integer checkpoint already;
- *   `CHECKPOINT_SCHEME` names that no known library has, or two for one tensor;
- *   `CHECKPOINT_WEIGHTS` several models, of which `weights` must name one; `CHECKPOINT_ADAPTER` weights of an adapter (LoRA);
- *   `CHECKPOINT_MISSING`, `CHECKPOINT_EXTRA`, `CHECKPOINT_SHAPE`, `CHECKPOINT_DTYPE` for a tensor;
- *   `CHECKPOINT_VALUE` a weight that is NaN or infinite;
- *   `CHECKPOINT_CONFIG` a config that is malformed or does not fit the tensors;
- *   `CHECKPOINT_ARCHITECTURE` sizes that are not supported or do not fit together, unknown heads, or another family or
- *   dim than `arch` has;
- *   `CHECKPOINT_LABELS` labels that are not as many as the classes
- * @throws UsageError `MODEL_OPTION` an unknown `arch`, `weights` that are not there, or an option outside its range
+ *   as `readSafetensors` for a damaged container;
+ *   `MODEL_KIND` the file is already an integer checkpoint;
+ *   `CHECKPOINT_SCHEME` no known library uses these names, or two tensors have the same meaning;
+ *   `CHECKPOINT_WEIGHTS` the file holds several models and `weights` must choose one;
+ *   `CHECKPOINT_ADAPTER` the file holds the weights of an adapter (LoRA);
+ *   `CHECKPOINT_MISSING`, `CHECKPOINT_EXTRA`, `CHECKPOINT_SHAPE`, `CHECKPOINT_DTYPE` a tensor is
+ *   missing, unexpected or of the wrong shape or type;
+ *   `CHECKPOINT_VALUE` a weight is NaN or infinite;
+ *   `CHECKPOINT_CONFIG` the config is malformed or does not fit the tensors;
+ *   `CHECKPOINT_ARCHITECTURE` sizes are unsupported or do not fit together, the number of heads is
+ *   unknown, or the family or dim differs from that of `arch`;
+ *   `CHECKPOINT_LABELS` the number of labels differs from the number of classes
+ * @throws UsageError `MODEL_OPTION` for an unknown `arch`, `weights` that name no model in the
+ *   file, or an option out of range
  */
 export function readFloatModel(bytes: FloatFile, options: FloatModelOptions = {}): FloatModel {
   const file = options.file ?? 'checkpoint';
@@ -122,7 +131,7 @@ export function readFloatModel(bytes: FloatFile, options: FloatModelOptions = {}
   return floatModelOf(readFloatContainer(bytes, { ...options, file }), options, arch);
 }
 
-/** As `readFloatModel`, of a file whose tensors have been read. */
+/** Like `readFloatModel`, for a container that has already been read. */
 export function floatModelOf(
   container: FloatContainer,
   options: FloatModelOptions,
@@ -133,7 +142,7 @@ export function floatModelOf(
   if (fqvit !== undefined && saysInteger(fqvit)) {
     throw new CheckpointError(
       'MODEL_KIND',
-      `${file}: expected a float checkpoint, found one that is already an integer checkpoint: load it as it is`,
+      `${file}: expected a float checkpoint, found an integer checkpoint: load it directly`,
     );
   }
   const warnings: string[] = [];
@@ -150,7 +159,7 @@ export function floatModelOf(
   const fault = workFault(architecture);
   if (fault !== undefined) throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: ${fault}`);
   if (config.num_classes !== undefined && config.num_classes !== classes) {
-    refuseConfig(`num_classes: expected ${classes}, as the tensors have, found ${config.num_classes}`, file);
+    refuseConfig(`num_classes: expected ${classes}, as the tensors show, found ${config.num_classes}`, file);
   }
   const isSquash = config.crop_mode === undefined ? prepared.squash : config.crop_mode === 'squash';
   const preprocessing: FloatPreprocessing = {
@@ -164,7 +173,7 @@ export function floatModelOf(
   };
   if (arch && config.mean === undefined && tagsDiffer(options.arch ?? arch.name)) {
     warnings.push(
-      `the pretrained tags of ${arch.name} prepare photos differently: the first tag is taken; --arch NAME.TAG names another`,
+      `the pretrained tags of ${arch.name} prepare photos differently: the first is used; choose another with --arch NAME.TAG`,
     );
   }
   const labels = config.labels ?? Array.from({ length: classes }, (_, index) => `class ${index}`);
@@ -176,11 +185,13 @@ export function floatModelOf(
     if (list.length === classes) continue;
     const isShifted = list.length === classes + 1 && /^background$/i.test(list[0]!);
     const hint = isShifted
-      ? `: the first, ${quoted(list[0]!)}, is a class of TensorFlow that this head lacks`
+      ? `: remove the first, ${quoted(list[0]!)}: TensorFlow models have this class, this head does not`
       : '';
+    const rows =
+      classes === 0 ? 'for a model without a head' : `one per row of ${tensors.get('head.weight')!.name}`;
     throw new CheckpointError(
       'CHECKPOINT_LABELS',
-      `${file}: expected ${classes} ${what}, as many as ${tensors.get('head.weight')?.name ?? 'a backbone'} has rows, found ${list.length}${hint}${headless}`,
+      `${file}: expected ${classes} ${what}, ${rows}, found ${list.length}${hint}${headless}`,
     );
   }
   const finite = new Map([...tensors].map(([name, tensor]) => [name, finiteTensor(tensor, file)]));
@@ -202,7 +213,7 @@ function knownArchitecture(arch: string | undefined): KnownArchitecture | undefi
   throw new UsageError('MODEL_OPTION', `arch: expected a timm name, found ${shown(arch)}`);
 }
 
-/** The name that timm's training script saves under `arch`; other scripts use that key for other things. */
+/** The timm name in `arch`, where timm's training script saves it; other scripts reuse the key. */
 function archOfFile(
   { arch }: FloatContainer,
   file: string,
@@ -214,7 +225,7 @@ function archOfFile(
     return undefined;
   }
   warnings.push(
-    `the file's "arch" is ${shown(arch)}: it is read as timm's model of that name; --arch names another`,
+    `the file's "arch" is ${shown(arch)}: it is read as timm's model of that name; choose another with --arch`,
   );
   return timmArchitecture(arch, (message) => {
     throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: arch: ${message}`);
@@ -230,7 +241,7 @@ function trainingConfig(
   return isTimm ? validateConfig(timmTraining(args, refuse), refuse) : undefined;
 }
 
-/** Keys that an ONNX graph decides; a config next to it must agree. */
+/** Keys that the ONNX graph itself determines: a config must agree with it. */
 const COMPUTED = ['num_heads', 'layer_norm_eps', 'activation', 'global_pool'] as const;
 
 function expectSame(
@@ -251,9 +262,11 @@ function refuseOption(message: string): never {
 }
 
 /**
- * Options override the caller's config, which overrides the config in the file; what a graph computes overrides all.
+ * Merges the sources of config: options override the caller's config, which overrides the file's.
+ * Nothing may contradict what an ONNX graph computes.
  *
- * @throws CheckpointError `CHECKPOINT_CONFIG`; UsageError `MODEL_OPTION` also for heads that a config says otherwise
+ * @throws CheckpointError `CHECKPOINT_CONFIG`
+ * @throws UsageError `MODEL_OPTION` for an invalid option, or `heads` that contradict a config
  */
 function mergedConfig(
   inFile: FloatContainer,
@@ -273,7 +286,7 @@ function mergedConfig(
   for (const source of sources) {
     if (!source || source.unknown.length === 0) continue;
     const names = source.unknown.slice(0, 5).map(quoted).join(', ');
-    warnings.push(`the config has ${source.unknown.length} unknown keys, which were ignored: ${names}`);
+    warnings.push(`the config has ${source.unknown.length} unknown keys, which are ignored: ${names}`);
   }
   const { imageSize, cropPct, mean, std, labels, wnids, heads, output } = options;
   const given = validateConfig(
@@ -288,12 +301,12 @@ function mergedConfig(
     expectSame('num_heads', config?.num_heads, heads, 'the file and its config say', refuseOption);
   }
   const { wnids: _, ...merged }: FloatConfig = Object.assign({}, ...configs);
-  // WordNet ids belong to the labels that they came with.
+  // WordNet ids are only valid for the labels of the same source.
   const named = configs.reverse().find((config) => config?.labels ?? config?.wnids);
   return { ...merged, ...(named?.wnids ? { wnids: named.wnids } : {}) };
 }
 
-/** What the logits mean. A backbone has none, whatever its config says. */
+/** What the logits mean. The config of a backbone is ignored, since it has no logits. */
 function outputOf({ output }: FloatConfig, classes: number, file: string, warnings: string[]): Output {
   const possible = outputsOf(classes);
   if (classes === 0 || output === undefined) {
@@ -309,7 +322,7 @@ function outputOf({ output }: FloatConfig, classes: number, file: string, warnin
 }
 
 const ONE_OUTPUT =
-  'the head has one output and nothing says what it means: it is read as the logit of a class (sigmoid); --logits value reads it as a number';
+  'the head has one output and nothing says what it means: it is read as the logit of a class (sigmoid); for a number, pass --logits value';
 
 function finiteTensor(tensor: Tensor, file: string): FloatTensor {
   const data = asFloat32(tensor, { file });

@@ -22,12 +22,13 @@ import { shown } from './shown.js';
 import { biasTable, maskStage, type SwinSizes, swinDepths, swinNames, swinShape } from './swin-names.js';
 import { FAMILY_CROP, KNOWN_ARCHITECTURES, listSizes } from './timm-architectures.js';
 
-/** PyTorch's default, which Microsoft kept. */
+/** PyTorch's default, which Microsoft's code uses. */
 const LAYER_NORM_EPS = 1e-5;
 
 /**
- * Reads a Swin. The tensors tell all sizes but, in most files, the image size: it comes from the config, then from
- * tables of a smaller window, a timm name, attention masks, and is a guess otherwise.
+ * Reads a Swin. The tensors show all sizes except, in most files, the image size. It comes from the
+ * config, else from a bias table of a smaller window, else from a timm name, else from attention
+ * masks, else it is a guess.
  */
 export function readSwin(source: FloatSource): FloatReading {
   const { config, arch, file } = source;
@@ -52,29 +53,29 @@ export function readSwin(source: FloatSource): FloatReading {
   const { patchSize, dim, mlpDim, classes, heads, windows } = checkedSizes(tensors, depths.length, file);
   checkPatches(patchSize, config, file);
   if (config.num_heads !== undefined && config.num_heads !== heads[0]) {
-    refuseConfig(`num_heads: expected ${heads[0]}, as the first stage has, found ${config.num_heads}`, file);
+    refuseConfig(`num_heads: expected ${heads[0]}, as in the first stage, found ${config.num_heads}`, file);
   }
   const told = config.image_size ?? foundImageSize(source, patchSize, windows);
   const imageSize = told ?? patchSize * windows[0]! * 2 ** (windows.length - 1);
   const family = 'swin';
   const window = windows[0]!;
-  // a window is no larger than the map
+  // a window cannot be larger than the map
   if (Math.min(config.window_size ?? window, imageSize / patchSize) !== window) {
     refuseConfig(
-      `window_size: expected ${window}, for which the tables were trained, found ${config.window_size}; resampling them is not supported`,
+      `window_size: expected ${window}, for which the bias tables were trained, found ${config.window_size}; resampling them is not supported`,
       file,
     );
   }
   const sizes = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window } as const;
-  // An image size that was asked for is no difference from the name.
+  // An image size that the config asks for may differ from the name's without a warning.
   checkNamed(source, { ...sizes, imageSize: (config.image_size && arch?.imageSize) ?? imageSize });
   checkStages(sizes, windows, tensors, file);
   const list = listSizes(sizes);
   const known = KNOWN_ARCHITECTURES.find((other) => listSizes(other) === list);
   if (told === undefined && !known) {
     source.warnings.push(
-      `the image size is not in the file: ${imageSize} is assumed, for which the last stage is one window; ` +
-        '`fqvit quantize` takes another with --arch or --image-size',
+      `the image size is not in the file: ${imageSize} is assumed, where the last stage is one window; ` +
+        'choose another with --arch or --image-size of `fqvit quantize`',
     );
   }
   const name = config.name ?? known?.name ?? `${family}_custom`;
@@ -99,7 +100,7 @@ export function readSwin(source: FloatSource): FloatReading {
   };
 }
 
-/** Reads the sizes off the tensors that show them, then holds every tensor against them. */
+/** Reads the sizes from some tensors, then checks the shape of every tensor against them. */
 function checkedSizes(tensors: ReadonlyMap<string, Tensor>, stages: number, file: string): SwinSizes {
   const size = (name: string, axis: number, form: readonly string[], least: string) =>
     sizeOf(tensors.get(name)!, axis, form, least, file);
@@ -121,7 +122,7 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, stages: number, file
   return sizes;
 }
 
-/** What the tables decide of the image size, else what the timm name says, else what masks tell, which are no weights. */
+/** The image size from the bias tables, else from the timm name, else from attention masks. */
 function foundImageSize(
   { tensors, arch }: FloatSource,
   patchSize: number,
@@ -133,13 +134,16 @@ function foundImageSize(
   return side === undefined ? undefined : patchSize * side;
 }
 
-/** Tokens of the side of the first map: a stage with a smaller window than the first has a map of just this window. */
+/**
+ * Side of the first map in tokens. In a stage whose window is smaller than the first stage's, one
+ * window covers the whole map.
+ */
 function sideOfTables(windows: readonly number[]): number | undefined {
   const stage = windows.findIndex((window) => window < windows[0]!);
   return stage < 0 ? undefined : windows[stage]! * 2 ** stage;
 }
 
-/** Tokens of the side of the first map: a mask is [windows, tokens, tokens], of all windows of its stage. */
+/** Side of the first map in tokens. A mask has the shape [windows, tokens, tokens]. */
 function sideOfMasks(tensors: ReadonlyMap<string, Tensor>, windows: readonly number[]): number | undefined {
   for (const [name, { shape }] of tensors) {
     const stage = maskStage(name) ?? -1;
@@ -151,7 +155,9 @@ function sideOfMasks(tensors: ReadonlyMap<string, Tensor>, windows: readonly num
   return undefined;
 }
 
-/** Every map must divide into the windows that the tables are for, and every layer suit the kernels. */
+/**
+ * Every map must divide into windows of the bias table's size; every layer must suit the kernels.
+ */
 function checkStages(
   sizes: Parameters<typeof swinStages>[0],
   windows: readonly number[],
@@ -172,7 +178,7 @@ function checkStages(
     if (windows[i] !== stage.window) {
       refuse(
         `tensor ${quoted(name)}: expected ${biasRows(stage.window)} rows, ` +
-          `as the stage has windows of ${stage.window}×${stage.window} tokens, found ${shape[0]}`,
+          `since the stage has windows of ${stage.window}×${stage.window} tokens, found ${shape[0]}`,
       );
     }
     checkChannels(stage, `${file}: stage ${i}`);

@@ -27,12 +27,13 @@ import {
 } from './timm-architectures.js';
 import { type VitParts, type VitSizes, vitNames, vitParts, vitShape } from './vit-names.js';
 
-/** LayerNorm's epsilon in DeiT and ViT (PyTorch's own default, 1e-5, is not theirs). */
+/** The epsilon of LayerNorm in DeiT and ViT; it differs from PyTorch's default, 1e-5. */
 const LAYER_NORM_EPS = 1e-6;
 
 /**
- * Reads a DeiT or ViT. The tensors show all sizes except the number of heads. Heads, family, activation and epsilon come from the
- * config, else from the timm name; heads and activation else from the published models with the same tensors.
+ * Reads a DeiT or ViT. The tensors show all sizes except the number of heads. Heads, family,
+ * activation and epsilon come from the config, else from the timm name. Without either, heads and
+ * activation come from the published models with the same tensors.
  */
 export function readVit(source: FloatSource): FloatReading {
   const { config, arch, file, warnings } = source;
@@ -67,10 +68,10 @@ export function readVit(source: FloatSource): FloatReading {
   if (config.architecture === undefined && !arch) {
     warnings.push(
       'neither the file nor --arch says whether this is a DeiT or a ViT, which prepare photos differently: DeiT is assumed; ' +
-        'for a ViT pass --arch, for example vit_tiny_patch16_224, or --crop, --mean and --std',
+        'for a ViT, pass --arch (for example vit_tiny_patch16_224) or --crop, --mean and --std',
     );
   } else if (arch && arch.family !== family) {
-    warnings.push(`the config says ${family}, which overrules ${arch.name}`);
+    warnings.push(`the config says ${family}, which overrides ${arch.name}`);
   }
   const alike = arch ? [] : lookAlikes(shape);
   if (config.num_heads === undefined || config.activation === undefined) refuseSameTensors(alike, file);
@@ -100,7 +101,7 @@ export function readVit(source: FloatSource): FloatReading {
 
 type VitSizesOf = Parameters<typeof listSizes>[0] & { heads: number; gelu?: Gelu };
 
-/** The named architecture if the file has its sizes, else the published one that does. */
+/** The named architecture if the sizes match, else a published architecture with these sizes. */
 function namedLike(arch: KnownArchitecture | undefined, sizes: VitSizesOf): KnownArchitecture | undefined {
   const same = (other: KnownArchitecture) =>
     other.family === sizes.family &&
@@ -126,7 +127,7 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, file: string): VitSi
   if (shape[0] === sizes.dim && 2 * (shape[1] ?? 0) === sizes.mlpDim) {
     throw new CheckpointError(
       'CHECKPOINT_SHAPE',
-      `${file}: this model is not supported: it has SwiGLU, as mlp.fc1 is twice as wide as mlp.fc2`,
+      `${file}: this model is not supported: it has SwiGLU (mlp.fc1 is twice as wide as mlp.fc2)`,
     );
   }
   checkShapes(tensors, (name) => vitShape(name, sizes), file);
@@ -134,8 +135,8 @@ function checkedSizes(tensors: ReadonlyMap<string, Tensor>, file: string): VitSi
 }
 
 /**
- * How many of the tokens before the patches have a position embedding: none, all but the registers, or all. The other rows must
- * be a square number of patches, and fit the image size if it is known.
+ * How many of the tokens before the patches have a position embedding: none, all but the registers,
+ * or all. The number of the other rows must be a square, and fit the image size if it is known.
  */
 function embeddedTokens(
   position: Tensor,
@@ -168,12 +169,12 @@ function embeddedTokens(
   if (fitting.length === 1) return fitting[0]!;
   return refuseConfig(
     `image_size: pos_embed has ${rows} rows, which fit images of ${sizes.join(' or ')} pixels: ` +
-      'expected the config, --arch or --image-size to say which',
+      'choose one in the config or with --arch or --image-size',
     file,
   );
 }
 
-/** What the head reads, by the config, the timm name and the tensors. */
+/** What the head reads, according to the config, the timm name and the tensors. */
 function poolOf({ config, arch, file }: FloatSource, { tokens, norm, heads }: VitParts): VitPool {
   const hasClass = tokens.includes('cls_token');
   const namesMean = arch?.family !== 'swin' && arch?.pool?.startsWith('mean');
@@ -181,24 +182,24 @@ function poolOf({ config, arch, file }: FloatSource, { tokens, norm, heads }: Vi
   if (heads.length > 1) {
     if (tokens.includes('dist_token') && hasClass && pool === 'token') return 'two-tokens';
     refuseConfig(
-      'expected a class token and a distillation token for two heads, found other tokens or a mean',
+      'expected a class token and a distillation token for the two heads, found other tokens or a mean',
       file,
     );
   }
   if (pool === 'token' && !hasClass)
-    refuseConfig('global_pool: expected "avg", as there is no class token, found "token"', file);
+    refuseConfig('global_pool: expected "avg", since there is no class token, found "token"', file);
   if (pool === 'token') return 'token';
   return norm === 'fc_norm' ? 'mean-before-norm' : 'mean';
 }
 
-/** Refuses unnamed tensors that could also belong to a model that is not supported. */
+/** Refuses a file without a name whose tensors also fit an unsupported model. */
 function refuseSameTensors(alike: readonly LookAlike[], file: string): void {
   const other = alike.find(({ refused }) => refused !== undefined);
   if (!other) return;
   throw new CheckpointError(
     'CHECKPOINT_ARCHITECTURE',
-    `${file}: expected a config or --arch to say which model this is: timm's ${other.name} has the same tensors ` +
-      `and is not supported: it has ${other.refused}`,
+    `${file}: pass a config or --arch to say which model this is: timm's ${other.name} has the same tensors, ` +
+      `but is not supported: it has ${other.refused}`,
   );
 }
 
@@ -209,19 +210,19 @@ function headsOf(alike: readonly LookAlike[], dim: number, { file, warnings }: F
     const examples = choices.map((heads) => `${heads} (${alike.find((one) => one.heads === heads)!.name})`);
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
-      `${file}: the number of heads is not in the file and may be ${examples.join(' or ')}: expected --heads or --arch to say which`,
+      `${file}: the number of heads is not in the file and may be ${examples.join(' or ')}: choose one with --heads or --arch`,
     );
   }
   const heads = choices[0] ?? headsOfWidth(dim);
   if (heads === undefined) {
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
-      `${file}: the number of heads is not in the file (dim ${dim}): expected --heads, --arch or num_heads in a config`,
+      `${file}: the number of heads is not in the file (dim ${dim}): pass --heads, --arch or a config with num_heads`,
     );
   }
   if (choices.length === 0) {
     warnings.push(
-      `the number of heads is not in the file: ${heads} is assumed, as in published models of dim ${dim}; --heads says another`,
+      `the number of heads is not in the file: ${heads} is assumed, as in published models of dim ${dim}; choose another with --heads`,
     );
   }
   return heads;
@@ -234,7 +235,7 @@ function activationOf(alike: readonly LookAlike[], { file, warnings }: FloatSour
   if (other !== undefined) {
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
-      `${file}: the GELU is not in the file and may be ${activation} or ${other} (${alike.map(({ name }) => name).join(', ')}): expected --arch to say which`,
+      `${file}: the GELU is not in the file and may be ${activation} or ${other} (${alike.map(({ name }) => name).join(', ')}): choose one with --arch`,
     );
   }
   if (activation !== 'exact') {

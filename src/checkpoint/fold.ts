@@ -1,6 +1,6 @@
 /**
- * What float checkpoints store apart and the model computes in one: query, key and value; LayerScale and the layer before it; the
- * tokens before the patches; DeiT's two heads.
+ * Merges what float checkpoints store separately and the model computes in one step: query, key and
+ * value; LayerScale and the layer before it; the tokens before the patches; DeiT's two heads.
  */
 
 import type { FloatTensor } from './float-model.js';
@@ -8,14 +8,16 @@ import type { FloatTensor } from './float-model.js';
 type Tensors = ReadonlyMap<string, FloatTensor>;
 
 /**
- * The tensors of `vitNames` or `swinNames` as those that the model is made of. What is not stored apart stays the same array.
+ * Turns the tensors of `vitNames` or `swinNames` into those that the model uses. Tensors that need
+ * no merging keep their array.
  *
- * - `attn.qkv` = q, k and v one below the other; a bias of zeros where there is none, or none of k
- * - `attn.proj` and `mlp.fc2` times the factors of LayerScale
- * - `cls_token` `[1, P, dim]`: class token, distillation token, registers; `pos_embed` `[1, P + patches, dim]`: zeros for those of them that
- *   have no position
- * - `head` `[classes, 2·dim]`: the mean of the two heads, over the class token and the distillation token side by side
- * - `norm`: also where it is `fc_norm`
+ * - `attn.qkv`: the rows of q, k and v; zeros for biases that are absent
+ * - `attn.proj` and `mlp.fc2`: multiplied by the factors of LayerScale
+ * - `cls_token` `[1, P, dim]`: class token, distillation token, registers
+ * - `pos_embed` `[1, P + patches, dim]`: zeros for tokens without a position
+ * - `head` `[classes, 2·dim]`: the mean of the two heads, which reads the class and distillation
+ *   tokens, concatenated
+ * - `norm`: `norm` or `fc_norm`
  */
 export function folded(tensors: Tensors, patches: number): Map<string, FloatTensor> {
   const out = new Map<string, FloatTensor>();
@@ -62,7 +64,7 @@ function foldedTensor(
   return second !== undefined && second !== tensor ? averaged(tensor, second) : tensor;
 }
 
-/** One behind the other along an axis before which all sides are 1. */
+/** Concatenates along an axis; all axes before it must have size 1. */
 function stacked(parts: readonly FloatTensor[], axis: number): FloatTensor {
   const data = new Float32Array(parts.reduce((length, part) => length + part.data.length, 0));
   let at = 0;
@@ -80,7 +82,7 @@ function scaledRows({ shape, data }: FloatTensor, scale: Float32Array): FloatTen
   return { shape, data: data.map((value, i) => value * scale[Math.floor(i / width)]!) };
 }
 
-/** Zeros for `missing` tokens before the patches, which have no position embedding. */
+/** Inserts zeros for `missing` tokens before the patches. */
 function withoutPosition({ shape, data }: FloatTensor, missing: number, patches: number): FloatTensor {
   const [, rows, dim] = shape as [number, number, number];
   const out = new Float32Array((rows + missing) * dim);
@@ -90,7 +92,7 @@ function withoutPosition({ shape, data }: FloatTensor, missing: number, patches:
   return { shape: [1, rows + missing, dim], data: out };
 }
 
-/** Half of either head: rows side by side of the weights, the sum of the biases. */
+/** The mean of two heads: halved weights with concatenated rows, and the mean of the biases. */
 function averaged(head: FloatTensor, second: FloatTensor): FloatTensor {
   const [rows, width = 0] = head.shape as [number, number?];
   if (width === 0)

@@ -1,12 +1,12 @@
-/** The 16-bit floating-point formats widened to binary32, exactly: both are subsets of it. */
+/** Converts the 16-bit floating-point formats to binary32, which contains both exactly. */
 
-/** Value of one binary16 subnormal step: 2^-24. */
+/** The value of one binary16 subnormal step. */
 const HALF_SUBNORMAL = 2 ** -24;
 
-/** Exponent bias of binary32 less that of binary16, in place: (127 - 15) << 23. */
+/** Exponent bias of binary32 minus that of binary16, shifted into place: (127 - 15) << 23. */
 const HALF_REBIAS = 0x38000000;
 
-/** IEEE 754 binary16 (1 sign, 5 exponent, 10 fraction bits) to binary32. NaN stays NaN with its payload. */
+/** IEEE 754 binary16 (1 sign, 5 exponent, 10 fraction bits) to binary32. NaN keeps its payload. */
 export function float16ToFloat32(codes: Uint16Array): Float32Array {
   const values = new Float32Array(codes.length);
   const bits = new Uint32Array(values.buffer);

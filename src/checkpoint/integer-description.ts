@@ -23,44 +23,48 @@ export const FORMAT = 'fqvit-integer';
 export const VERSION = 1;
 
 /**
- * The longest JSON document that is parsed, in characters: 100,000 labels of 160. Bounds what `JSON.parse` can be made to
- * build: empty objects of this length take 0.5 GB and 3 s.
+ * The longest JSON document to parse, in characters: 100,000 labels of 160. Bounds what a hostile
+ * file can make `JSON.parse` build: empty objects of this length take 0.5 GB and 3 s.
  */
 export const MAX_DESCRIPTION_CHARACTERS = 2 ** 24;
 
-/** Beyond this a dequantised code leaves the range of float32. */
+/** With a larger scale, a dequantised code could exceed the range of float32. */
 export const MAX_SCALE = 1e36;
 
 /** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
+  /** Side length in pixels of the square that the model reads. */
   readonly imageSize: number;
-  /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
+  /** Side of the centre crop divided by the resized short side, in (0, 1]. */
   readonly cropPct: number;
   readonly interpolation: Interpolation;
-  /** Both sides become equally long before the crop, and not the short side as long as it needs. */
+  /** Resizes to a square before the crop, instead of only the short side. */
   readonly squash?: boolean;
-  /** In an odd margin the crop begins at the lower half, as in transformers, and not at the even one. */
+  /** Rounds half of an odd crop margin down, as transformers does, instead of to even. */
   readonly cropRounding?: 'down';
-  /** Of pixels in 0..1. */
+  /** For pixels in 0..1. */
   readonly mean: Rgb;
-  /** Of pixels in 0..1. */
+  /** For pixels in 0..1. */
   readonly std: Rgb;
 }
 
 /** The observers that a recipe may name for ordinary activations. */
 export const OBSERVER_NAMES = ['minmax', 'ema', 'percentile', 'omse'] as const;
-/** `fq` is the paper: PTF and Log-Int-Softmax; `best` goes beyond it (docs/accuracy.md). The others are the plain methods of its table. */
+/**
+ * `fq` is the paper's method: PTF and Log-Int-Softmax. `best` improves on it (docs/accuracy.md).
+ * The others are the plain methods of the paper's table.
+ */
 export const METHODS = ['fq', 'best', ...OBSERVER_NAMES] as const;
 
 /**
- * Codes of attention probabilities. `log2`: 2^-code, 4 bits (Log-Int-Softmax, the paper); `eighths`: 2^(-code/8), 7 bits; `uniform`:
- * 8 bits with a scale.
+ * Codes of attention probabilities. `log2`: 2^-code, 4 bits (the paper's Log-Int-Softmax);
+ * `eighths`: 2^(-code/8), 7 bits; `uniform`: scale · code, 8 bits.
  */
 export const ATTENTION_CODES = ['log2', 'eighths', 'uniform'] as const;
 
-/** Bits of the codes of weights that a recipe may ask for. */
+/** The widths of weight codes that a recipe may choose. */
 export const WEIGHT_BITS = [8, 7, 6, 5, 4] as const;
-/** Bits of the codes that linear layers read. */
+/** The widths of the codes that linear layers read. */
 export const ACTIVATION_BITS = [8, 7] as const;
 
 export type ObserverName = (typeof OBSERVER_NAMES)[number];
@@ -72,33 +76,35 @@ export type ActivationBits = (typeof ACTIVATION_BITS)[number];
 /** How the checkpoint was made. */
 export interface Recipe {
   readonly method: Method;
-  /** Of ordinary activations; `search`: of several the one with least error at the block's output. */
+  /**
+   * For ordinary activations. `search`: the observer with the least error of the block's output.
+   */
   readonly observer: ObserverName | 'search';
   /** Power-of-two factors on the inputs of LayerNorm. */
   readonly ptf: boolean;
   readonly attention: AttentionCodes;
-  /** Of the linear layers inside the blocks; for the others: `weightBits` in integer-layout.ts. */
+  /** For the linear layers inside the blocks; integer-layout.ts has the rule for the others. */
   readonly weightBits: WeightBits;
-  /** Of the inputs of these layers; for the others: `activationBits` in integer-layout.ts. */
+  /** For the inputs of these layers; integer-layout.ts has the rule for the others. */
   readonly activationBits: ActivationBits;
   readonly calibrationImages: number;
-  /** Where they were not photos but pictures that the quantiser made. */
+  /** Present if the quantiser generated the calibration images. */
   readonly calibration?: 'synthetic';
-  /** Picks the calibration images; null for an explicit list. */
+  /** Selects the calibration images; null for an explicit list. */
   readonly seed: number | null;
   /** SHA-256 of the float checkpoint, hexadecimal. */
   readonly sourceSha256: string;
-  /** Which of several models in it. */
+  /** Which model of a float checkpoint that holds several. */
   readonly weights?: string;
 }
 
-/** Affine: real = scale·(code - zeroPoint). The scale is for reading; no kernel sees it. */
+/** Affine: real = scale·(code - zeroPoint). The scale is documentation: no kernel reads it. */
 export interface QuantizerScale {
   readonly scale: number;
   readonly zeroPoint: number;
 }
 
-/** Integers of a step; which ones: `STEP_RANGES` in integer-layout.ts. */
+/** The integer parameters of a step: see `STEP_RANGES` in integer-layout.ts. */
 export type Step = Readonly<Record<string, number>>;
 
 /** The JSON document of an integer checkpoint. */
@@ -108,22 +114,22 @@ export interface Description {
   readonly architecture: Architecture;
   readonly preprocessing: ModelPreprocessing;
   readonly labels: readonly string[];
-  /** WordNet ids of the classes, where they are known. */
+  /** WordNet ids of the classes, if known. */
   readonly wnids?: readonly string[];
-  /** What the logits mean; of a backbone, which has none, it says nothing. */
+  /** What the logits mean; ignore it for a backbone, which has none. */
   readonly output: Output;
   readonly recipe: Recipe;
-  /** By the name of the tensor behind which the quantiser stands. */
+  /** By the name of the activation or embedding that each one quantises. */
   readonly quantizers: ReadonlyMap<string, QuantizerScale>;
   readonly steps: ReadonlyMap<string, Step>;
 }
 
-/** What to do with a float checkpoint, which may carry a document of its own under the same metadata key, without a format. */
+/** The hint for a float checkpoint, which may also have `fqvit` metadata, but without a format. */
 export function floatHint(file: string): string {
-  return `this is a float checkpoint; ${quantizeCommand(file)} makes an integer one`;
+  return `this is a float checkpoint; make an integer one with ${quantizeCommand(file)}`;
 }
 
-/** Whether a metadata document is that of an integer checkpoint, of any version, sound or not. */
+/** Whether a metadata document claims to be that of an integer checkpoint, of any version. */
 export function saysInteger(text: string): boolean {
   if (text.length > MAX_DESCRIPTION_CHARACTERS) return false;
   try {
@@ -135,7 +141,7 @@ export function saysInteger(text: string): boolean {
 }
 
 /**
- * Parses the JSON document of an integer checkpoint and checks it key by key.
+ * Parses the JSON document of an integer checkpoint and checks every key.
  *
  * @throws CheckpointError `MODEL_KIND`, `MODEL_VERSION`, `MODEL_DESCRIPTION`
  */
@@ -160,8 +166,8 @@ export function parseDescription(text: string, file: string): Description {
 }
 
 /**
- * Checks what a quantiser takes over from a float checkpoint, so that it need not run to find that the result would be
- * refused.
+ * Checks the parts of a float checkpoint that the quantiser copies, so that an unsupported model
+ * fails before calibration instead of after it.
  *
  * @throws CheckpointError `MODEL_DESCRIPTION`
  */
@@ -267,7 +273,7 @@ function checkVit(a: Checked): VitArchitecture {
   const prefix = a.value('prefix') === undefined ? {} : { prefix: a.integer('prefix', 0, LIMITS.prefix) };
   const pool = a.value('pool') === undefined ? {} : { pool: a.oneOf('pool', VIT_POOLS) };
   if (pooledTokens({ family: 'vit', ...pool }) > (prefix.prefix ?? 1))
-    a.fail('prefix', 'the tokens that the head reads');
+    a.fail('prefix', 'at least the tokens that the head reads');
   return {
     family: a.oneOf('family', ['deit', 'vit']),
     name,
@@ -308,7 +314,7 @@ function checkSwin(a: Checked): SwinArchitecture {
   if (last.dim > LIMITS.dim || (stages.length > 1 && 2 * last.dim > LIMITS.dim))
     a.fail(
       'dim',
-      `at most ${LIMITS.dim} channels in the last stage and in every merge, four times its stage`,
+      `at most ${LIMITS.dim} channels in the last stage and in every merge (four times its stage)`,
     );
   if (last.mlpDim > LIMITS.mlpDim) a.fail('mlpDim', `at most ${LIMITS.mlpDim} in the last stage`);
   if (stages[0]!.side ** 2 > SWIN_LIMITS.patches)
@@ -326,7 +332,7 @@ function checkHeads(a: Checked, heads: number, dim: number): void {
 
 function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
   if (p.integer('imageSize', 1, LIMITS.imageSize) !== imageSize) {
-    p.fail('imageSize', `${imageSize}, as the architecture has it`);
+    p.fail('imageSize', `${imageSize}, as in the architecture`);
   }
   const cropPct = p.number('cropPct');
   if (!(cropPct >= LEAST_CROP && cropPct <= 1)) p.fail('cropPct', `a number from ${LEAST_CROP} to 1`);
@@ -401,7 +407,7 @@ function checkStep(step: Checked, ranges: Readonly<Record<string, readonly [numb
   );
 }
 
-/** One JSON object under check; every complaint names its path, what was expected and what was found. */
+/** A JSON object being checked. Errors name the path, what was expected and what was found. */
 class Checked {
   readonly #object: Record<string, unknown>;
 

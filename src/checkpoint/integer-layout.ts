@@ -14,48 +14,52 @@ export interface TensorSpec {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** Of a table of exponentials: scores in a row of the softmax that it serves. */
+  /** For a table of exponentials: the number of scores in a row of its softmax. */
   readonly scores?: number;
-  /** Of a weight: bits of a code. */
+  /** For a weight: the bits of a code. */
   readonly bits?: WeightBits;
-  /** The values that it may hold, ends included, where its type has more. */
+  /** The permitted values, inclusive, if they are fewer than the type has. */
   readonly range?: readonly [low: number, high: number];
 }
 
-/** Bits of the weights of the linear layer `name`. Patch embedding and head keep at least 7, and their inputs 8. */
+/**
+ * Bits of the weights of the linear layer `name`. Patch embedding and head keep at least 7 bits;
+ * their inputs keep 8.
+ */
 export function weightBits(name: string, recipe: Pick<Recipe, 'weightBits'>): WeightBits {
   if (recipe.weightBits > 7) return recipe.weightBits;
   return name === 'patch_embed.proj' || name === 'head' ? 7 : recipe.weightBits;
 }
 
 /**
- * Bits of the codes behind the quantiser `name`: those of the recipe for what qkv, proj, fc1, fc2 and reduction read, 8 for all
- * others.
+ * Bits of the codes of the quantiser `name`: the recipe's for the inputs of qkv, proj, fc1, fc2 and
+ * reduction, 8 for all others.
  */
 export function activationBits(name: string, recipe: Pick<Recipe, 'activationBits'>): ActivationBits {
   return isLinearInput(name) ? recipe.activationBits : 8;
 }
 
-/** The highest code behind the quantiser `name`. */
+/** The highest code of the quantiser `name`. */
 export function highestCode(name: string, recipe: Pick<Recipe, 'activationBits'>): number {
   return 2 ** activationBits(name, recipe) - 1;
 }
 
-/** Whether qkv, proj, fc1, fc2 or reduction reads what stands behind the quantiser `name`. */
+/** Whether qkv, proj, fc1, fc2 or reduction reads the output of the quantiser `name`. */
 export function isLinearInput(name: string): boolean {
   return /\.(norm1\.out|attn\.context|norm2\.out|mlp\.gelu\.out|downsample\.norm\.out)$/.test(name);
 }
 
-/** Entries of a GELU table: fine codes of 12 bits. */
+/** Entries of a GELU table, which 12-bit fine codes index. */
 export const GELU_LEVELS = 4096;
 
 /**
- * `linear` {left, right}, `fine` {left, right, zeroPoint}, `product` {multiplier, left, right}, `bias` {multiplier,
- * biasMultiplier, shift}, `add` and `layernorm` {shift}, `softmax` {levels}, `eighths` {slope}: integers, as the kernels of these names take them.
+ * The kinds of steps, each with the integer parameters of its kernel: `linear` {left, right},
+ * `fine` {left, right, zeroPoint}, `product` {multiplier, left, right}, `bias` {multiplier,
+ * biasMultiplier, shift}, `add` and `layernorm` {shift}, `softmax` {levels}, `eighths` {slope}.
  */
 export type StepKind = keyof typeof STEP_RANGES;
 
-/** The ranges, ends included, of the integers of each kind of step. */
+/** The inclusive ranges of the parameters of each kind of step. */
 export const STEP_RANGES = {
   linear: { left: [0, 15], right: [32, 62] },
   fine: { left: [0, 15], right: [32, 62], zeroPoint: [0, 4095] },
@@ -67,22 +71,25 @@ export const STEP_RANGES = {
   eighths: { slope: [1, 2 ** 15 - 1] },
 } as const satisfies Record<string, Record<string, readonly [number, number]>>;
 
-/** What an integer checkpoint holds, each in the order of the forward pass. */
+/** The contents of an integer checkpoint, in the order of the forward pass. */
 export interface IntegerLayout {
   readonly tensors: readonly TensorSpec[];
-  /** Names of the tensors behind which a quantiser stands. */
+  /** Names of the activations and embeddings that are quantised. */
   readonly quantizers: readonly string[];
-  /** What the description says of a step beside its tensors. */
+  /** The kind of each step, which determines its parameters in the description. */
   readonly steps: ReadonlyMap<string, StepKind>;
 }
 
 /**
- * The layout of the integer checkpoint of an architecture.
+ * The layout of the integer checkpoint of an architecture:
  *
- * Linear `X`: `X.weight` int8 `[out, in]` (4 bits: as nibbles.ts packs it), `X.bias` int32 at scale s_in·s_w, `X.multiplier`
- * int32 (requantisation; its shifts are in the description). LayerNorm: `X.gain`, `X.bias` int32 fixed point. Addition: `X.multiplier` int32 `[2, C]`.
- * Whatever is the input of a LayerNorm with PTF has `X.factors`, the power-of-two factor α of each channel (all 0 where PTF
- * is off).
+ * - A linear layer `X` has `X.weight` int8 `[out, in]` (nibbles.ts packs 4 bits), `X.bias` int32 at
+ *   the scale s_in·s_w, and `X.multiplier` int32 for requantisation; the shifts are in the
+ *   description.
+ * - A LayerNorm has `X.gain` and `X.bias`, int32 fixed point.
+ * - An addition has `X.multiplier` int32 `[2, C]`.
+ * - The input of a LayerNorm has `X.factors`, the power-of-two factor α of each channel (PTF; all 0
+ *   if it is off).
  */
 export function integerLayout({
   architecture,
@@ -160,7 +167,7 @@ class Layout implements IntegerLayout {
     this.linear('patch_embed.proj', dim, [3, patchSize, patchSize], output);
   }
 
-  /** A block from the softmax on, over rows of `scores` scores. */
+  /** The part of a block from its softmax on; `scores` is the length of a softmax row. */
   private block(block: string, dim: number, mlpDim: number, scores: number): void {
     this.tensors.push({ name: `${block}.attn.softmax.table`, dtype: 'U32', shape: [256], scores });
     if (this.recipe.attention === 'uniform') {

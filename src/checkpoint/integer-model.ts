@@ -11,19 +11,23 @@ const KEY = 'fqvit';
 
 export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;
 
-/** An integer checkpoint: everything that a forward pass needs, and nothing in it is floating point but what is for reading. */
+/**
+ * An integer checkpoint: everything that a forward pass needs. Its only floating-point numbers are
+ * scales, which document the model.
+ */
 export interface IntegerModel extends Description {
-  /** By the names of integer-layout.ts. */
+  /** By the names in integer-layout.ts. */
   readonly tensors: ReadonlyMap<string, IntegerArray>;
 }
 
 /**
- * Reads and validates an integer checkpoint. The file is untrusted: structure, shapes and every value that could lead a
- * kernel out of its ranges are checked before anything is allocated for running it.
+ * Reads and validates an integer checkpoint. The file is untrusted: the structure, the shapes and
+ * every value that could take a kernel out of its range are checked before memory is allocated.
  *
- * @param options.file how messages name the file
- * @throws CheckpointError `MODEL_KIND` (not an integer checkpoint), `MODEL_VERSION`, `MODEL_DESCRIPTION` (the JSON document),
- *   `MODEL_TENSORS` (missing or extra), `MODEL_SHAPE`, `MODEL_VALUE`, and those of `readSafetensors`
+ * @param options.file the file name for messages
+ * @throws CheckpointError `MODEL_KIND` (not an integer checkpoint), `MODEL_VERSION`,
+ *   `MODEL_DESCRIPTION` (an invalid JSON document), `MODEL_TENSORS` (missing or unexpected
+ *   tensors), `MODEL_SHAPE`, `MODEL_VALUE`, or as `readSafetensors`
  */
 export function readIntegerModel(bytes: Uint8Array, options: { file?: string } = {}): IntegerModel {
   const file = options.file ?? 'checkpoint';
@@ -46,7 +50,7 @@ export function readIntegerModel(bytes: Uint8Array, options: { file?: string } =
   return { ...description, tensors };
 }
 
-/** The bytes of an integer checkpoint; the same model gives the same bytes. */
+/** Serialises an integer checkpoint. The same model always gives the same bytes. */
 export function writeIntegerModel({ tensors, ...description }: IntegerModel): Uint8Array {
   const views = integerLayout(description).tensors.map(({ name, dtype, shape }): Tensor => {
     const { buffer, byteOffset, byteLength } = tensors.get(name)!;

@@ -5,8 +5,8 @@ import type { IntegerArray } from './integer-model.js';
 const MAX_FACTOR = 3;
 
 /**
- * Checks the values that a kernel relies on: narrow codes stay in their range, tables and factors in theirs. Any other int8 or
- * int32 value is harmless, since the kernels' arithmetic wraps and saturates in the same way on every tier.
+ * Checks the values whose range a kernel relies on: narrow codes, tables and factors. Any other
+ * int8 or int32 value is harmless: the kernels wrap and saturate identically on every tier.
  *
  * @throws CheckpointError `MODEL_VALUE`
  */
@@ -30,7 +30,7 @@ function checkRange(
   [low, high]: readonly [number, number],
   file: string,
 ): void {
-  // a plain loop: there are millions of weights, and a callback for each would take longer than all else
+  // a plain loop: a callback for each of millions of weights would take longer than the rest
   for (let at = 0; at < values.length; at++) {
     const value = values[at]!;
     if (value < low || value > high) fail(file, name, at, `a code from ${low} to ${high}`, value);
@@ -47,14 +47,14 @@ function checkMultipliers(name: string, multipliers: IntegerArray, file: string)
   if (at >= 0) fail(file, name, at, 'a multiplier above -2^31', multipliers[at]!);
 }
 
-/** e[0] > 0, e falls, and a row of equal scores sums below 2^32. */
+/** Requires that e[0] > 0, e never rises, and a row of equal scores sums to less than 2^32. */
 function checkExponentials(name: string, table: IntegerArray, scores: number, file: string): void {
   const limit = Math.floor((2 ** 32 - 1) / scores);
   if (table[0]! < 1 || table[0]! > limit)
     fail(file, name, 0, `1 to ${limit} for rows of ${scores} scores`, table[0]!);
   for (let d = 1; d < table.length; d++) {
     if (table[d]! > table[d - 1]!)
-      fail(file, name, d, `at most the entry before, ${table[d - 1]}`, table[d]!);
+      fail(file, name, d, `at most the previous entry, ${table[d - 1]}`, table[d]!);
   }
 }
 

@@ -1,8 +1,11 @@
-/** What a model may ask for: far above every published one, and small enough that no product overflows and none goes on for hours. */
+/**
+ * The limits of a model: far above every published model, but small enough that no product
+ * overflows and no image takes hours.
+ */
 
 import { type Architecture, swinStages, tokenCount } from './architecture.js';
 
-/** Of each size by itself; `SWIN_LIMITS` has those of a Swin alone. */
+/** The limit of each size; `SWIN_LIMITS` has those that apply only to a Swin. */
 export const LIMITS = {
   imageSize: 2048,
   patchSize: 64,
@@ -10,25 +13,31 @@ export const LIMITS = {
   depth: 256,
   mlpDim: 16384,
   classes: 100_000,
-  /** Of a DeiT or ViT. */
+  /** Tokens of a DeiT or ViT. */
   tokens: 4097,
-  /** Of them before the patches. */
+  /** Tokens before the patches. */
   prefix: 64,
 };
 
-/** A picture is resized to imageSize / cropPct before it is cropped: at most a hundred times what the model sees. */
+/**
+ * Images are resized to imageSize / cropPct before the crop, so this limits the resized side to 100
+ * times the model's input.
+ */
 export const LEAST_CROP = 0.01;
 
 /**
- * Of the products of a forward pass. The largest model that timm has and that runs here, vit_so400m_patch14_siglip_gap_896, needs
- * 3.2e12; a core does some 4e10 a second.
+ * Multiply-accumulates of a forward pass. timm's largest supported model,
+ * vit_so400m_patch14_siglip_gap_896, needs 3.2e12; one core does about 4e10 per second.
  */
 const MAX_MACS = 8e12;
 
-/** An attention score counts as so many: a softmax takes as long. */
+/** The softmax of one attention score takes as long as this many multiply-accumulates. */
 const SCORE_MACS = 64;
 
-/** Heads in the windows of all blocks, each a few kernel calls: 88 times those of the largest Swin. */
+/**
+ * Heads in all windows of all blocks; each takes a few kernel calls. 88 times as many as the
+ * largest Swin has.
+ */
 const MAX_HEADS = 2 ** 18;
 
 interface Stage {
@@ -36,27 +45,28 @@ interface Stage {
   readonly mlpDim: number;
   readonly depth: number;
   readonly heads: number;
-  /** Of an image, and the tokens of each. */
+  /** Windows per image. */
   readonly windows: number;
+  /** Tokens per window. */
   readonly tokens: number;
 }
 
-/** Which size or product of sizes is too large, with its factors; undefined where none is. */
+/** Describes the size or product of sizes that is too large; undefined if all are acceptable. */
 export function workFault(architecture: Architecture): string | undefined {
   const { imageSize } = architecture;
   if (imageSize > LIMITS.imageSize)
-    return `expected images of at most ${LIMITS.imageSize} pixels a side, found ${imageSize}`;
+    return `expected an image size of at most ${LIMITS.imageSize} pixels, found ${imageSize}`;
   const stages = stagesOf(architecture);
   const heads = sum(stages.map((stage) => stage.depth * stage.windows * stage.heads));
   if (heads > MAX_HEADS)
     return `expected at most ${MAX_HEADS} heads in all windows of all blocks, found ${heads}: ${factors(stages)}`;
   const macs = macsOf(architecture);
   if (macs > MAX_MACS)
-    return `expected at most ${MAX_MACS} multiply-accumulates an image, found ${macs}: ${factors(stages)}`;
+    return `expected at most ${MAX_MACS} multiply-accumulates per image, found ${macs}: ${factors(stages)}`;
   return undefined;
 }
 
-/** Multiply-accumulates of an image, with the attention of all tokens in every block. */
+/** Multiply-accumulates per image. Assumes attention of all tokens in every block. */
 export function macsOf(architecture: Architecture): number {
   const blocks = stagesOf(architecture).map(({ dim, mlpDim, depth, heads, windows, tokens }) => {
     const layers = dim * (4 * dim + 2 * mlpDim);
@@ -66,7 +76,7 @@ export function macsOf(architecture: Architecture): number {
   return 3 * architecture.imageSize ** 2 * architecture.dim + sum(blocks);
 }
 
-/** Of the first stage, the largest. */
+/** Describes the first stage, which is the largest. */
 function factors([stage]: readonly Stage[]): string {
   const { dim, mlpDim, depth, heads, windows, tokens } = stage!;
   return `${depth} blocks × ${windows} windows × ${tokens} tokens × ${heads} heads, dim ${dim}, MLP ${mlpDim}`;

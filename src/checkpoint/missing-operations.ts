@@ -1,8 +1,8 @@
-/** Names an unsupported operation by the tensors that give it away. */
+/** Recognises unsupported operations by their tensors. */
 
 import { quoted } from './safetensors-header.js';
 
-/** Patterns of tensor names, and the operation that each shows. */
+/** Patterns of tensor names, and the operation that each reveals. */
 const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
   [/\b(norm_pre|ln_pre|pre_layrnorm|pre_layernorm)\./, 'a LayerNorm before the first block (pre-norm)'],
   [/\bmlp\.(fc1_[gx]|w12|w[123]|weights_in|gate_proj)\b/, 'SwiGLU'],
@@ -18,17 +18,17 @@ const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
   [/\b(attn|mlp)\.(norm|sub_norm|inner_attn_ln|ffn_ln)\b/, 'a LayerNorm inside attention and MLP'],
   [
     /\b(attns|ffns)\.\d+\.|\bblocks\.\d+\.in_(proj|norm)\b/,
-    'attention and MLP side by side (parallel blocks)',
+    'attention and MLP in parallel (parallel blocks)',
   ],
   [/\bpatch_embed\.(backbone|conv\w*|stem)\b/, 'a convolutional stem'],
   [/\b(absolute_pos_embed|position_embeddings)\b/, 'absolute position embeddings of a Swin'],
 ];
 
 /**
- * The operation that a model has and fqvit lacks; undefined if the tensors show none.
+ * The operation that a model needs and fqvit lacks, or undefined if the tensors reveal none.
  *
- * @param unknown names of tensors that no DeiT, ViT or Swin has
- * @param missing canonical names of tensors that the file lacks
+ * @param unknown tensor names that no DeiT, ViT or Swin has
+ * @param missing canonical names of the tensors that the file lacks
  * @param present whether the file has a tensor, by its canonical name
  */
 export function missingOperation(
@@ -40,14 +40,14 @@ export function missingOperation(
     const name = unknown.find((one) => pattern.test(one));
     if (name !== undefined) return `${operation}, as tensor ${quoted(name)} shows`;
   }
-  // Only if nothing else is missing: a damaged file lacks other tensors too.
+  // Only if nothing else is missing: a damaged file would lack other tensors too.
   const isNormBias = (name: string) => /(^|\.)(fc_)?norm\d?\.bias$/.test(name);
   if (missing.length > 2 && missing.every(isNormBias) && !present('blocks.0.norm2.bias')) {
-    return 'RMSNorm, as its norms have no bias';
+    return 'RMSNorm, since its norms have no bias';
   }
   if (missing.join() === 'norm.weight,norm.bias') return 'no LayerNorm after the last block';
   if (missing.join() === 'pos_embed' && unknown.some((name) => name.endsWith('.gamma_1'))) {
-    return 'rotary position embeddings (RoPE), as there is no pos_embed';
+    return 'rotary position embeddings (RoPE), since there is no pos_embed';
   }
   return undefined;
 }

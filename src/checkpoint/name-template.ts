@@ -1,6 +1,6 @@
 /**
- * A pattern of tensor names: `{i}` and `{j}` stand for a number, `{2i+1}` for one computed from it, a final `*` for `weight` or
- * `bias`.
+ * A pattern for tensor names. `{i}` and `{j}` match a number, `{2i+1}` matches a number computed
+ * from it, and a final `*` matches `weight` or `bias`.
  */
 export class NameTemplate {
   readonly #text: string;
@@ -22,18 +22,18 @@ export class NameTemplate {
     this.#pattern = new RegExp(`^${source}$`);
   }
 
-  /** `keyOf` of the names that fit. */
+  /** `keyOf` of all names that match. */
   get keys(): string[] {
     const key = NameTemplate.keyOf(this.#text.replace(PLACE, '0'));
     return key.includes('*') ? ['weight', 'bias'].map((parameter) => key.replace('*', parameter)) : [key];
   }
 
-  /** A name with `#` for its numbers: the key for looking up templates that may fit. */
+  /** A name with `#` for its numbers: the key to look up templates that may match. */
   static keyOf(name: string): string {
     return name.replace(/\d+/g, '#');
   }
 
-  /** The name that `other` gives to what this template calls `name`; undefined where `name` does not fit. */
+  /** Translates a name that matches this template to `other`; undefined if it does not match. */
   translate(name: string, other: NameTemplate): string | undefined {
     const found = this.#pattern.exec(name);
     if (found === null) return undefined;
@@ -56,7 +56,7 @@ export class NameTemplate {
   }
 }
 
-/** A number: factor · letter + offset. */
+/** A number in a template: factor · letter + offset. */
 interface Place {
   readonly letter: string;
   readonly factor: number;

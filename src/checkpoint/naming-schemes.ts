@@ -8,33 +8,33 @@ import { isHead, SCHEMES } from './scheme-table.js';
 import { shown } from './shown.js';
 import { findWeightSets, hasStem, type WeightSet } from './weight-sets.js';
 
-/** Keys under which training scripts save weights, in timm's order (`load_state_dict`): averaged weights first. */
+/** Keys of weights in training checkpoints, in timm's order (`load_state_dict`): averages first. */
 const TIMM_KEYS = ['state_dict_ema', 'model_ema', 'state_dict', 'model'];
 
-/** Modules inside a model that only training reads. */
+/** Modules of a model that are used only in training. */
 const TRAINING = /^(criterion|\w*loss\w*|\w*metrics?|n_averaged)(\.|$)/;
 
-/** Parameters of an adapter, which changes the weights of another file. */
+/** Parameters of an adapter, which modifies the weights in another file. */
 const ADAPTER = /(^|\.)(lora|ia3|hada|lokr|oft|boft|vera)_\w+(\.|$)/;
 
 /** Bounds the work: each name is compared with the prefix of every model. */
 const MAX_SETS = 100;
 
-/** Number of names that a message lists. */
+/** Maximum number of names in a message. */
 const LISTED = 5;
 
-/** A file's tensors under canonical names. */
+/** The tensors of one model in a file, under canonical names. */
 export interface NamedTensors {
   readonly family: 'vit' | 'swin';
-  /** By canonical names; each tensor keeps the file's name. */
+  /** By canonical names; `name` of each tensor is still the file's name. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** All tensors under the backbone's prefix, buffers too, by the file's names without it. */
+  /** Tensors with the backbone's prefix, with buffers, by the file's names without the prefix. */
   readonly own: ReadonlyMap<string, Tensor>;
-  /** The tensors in the model whose names the scheme does not know. */
+  /** Names of tensors in the model that the scheme does not know. */
   readonly unknown: readonly string[];
-  /** The name that the file has, or would have, for a canonical one. */
+  /** The name that the file uses, or would use, for a canonical name. */
   readonly spelled: (canonical: string) => string;
-  /** Which of several models this is. */
+  /** If the file holds several models: which one this is. */
   readonly weights: string | undefined;
   /** One sentence each. */
   readonly warnings: readonly string[];
@@ -42,22 +42,23 @@ export interface NamedTensors {
 
 interface NamedOptions {
   readonly file: string;
-  /** Which model, if there are several. */
+  /** Which model to choose, if there are several. */
   readonly weights?: string | undefined;
-  /** Keys of nested dictionaries in a PyTorch checkpoint; they are prefixes of the names of the tensors in them. */
+  /** Keys of nested dictionaries in a PyTorch checkpoint: prefixes of their tensors' names. */
   readonly nested?: ReadonlySet<string> | undefined;
 }
 
 /**
  * Finds a model among the tensors and translates its names.
  *
- * Every tensor inside the model (with the prefix of its backbone or head) must be known, as it could change what the model computes:
- * others are `unknown`, except those that only training reads. Tensors outside are left out with a warning; so is a head of more than
- * one layer, and the model then has no head.
+ * The scheme must know every tensor inside the model (with the prefix of its backbone or head),
+ * since an unknown tensor could change what the model computes. Unknown tensors are returned as
+ * `unknown`, except those used only in training. Tensors outside the model are left out with a
+ * warning. A head of more than one layer is left out too, and the model then has no head.
  *
- * @throws CheckpointError `CHECKPOINT_SCHEME` for names of no known scheme, or two tensors with one canonical name;
- *   `CHECKPOINT_EXTRA` for what may be a layer after the head; `CHECKPOINT_WEIGHTS` for several complete models; `CHECKPOINT_ADAPTER`
- *   for weights of an adapter
+ * @throws CheckpointError `CHECKPOINT_SCHEME` if no scheme has these names, or two tensors have one
+ *   canonical name; `CHECKPOINT_EXTRA` for a possible layer after the head; `CHECKPOINT_WEIGHTS`
+ *   for several complete models; `CHECKPOINT_ADAPTER` for the weights of an adapter
  * @throws UsageError `MODEL_OPTION` if `weights` names none of the models
  */
 export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: NamedOptions): NamedTensors {
@@ -67,7 +68,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
   if (adapter !== undefined) {
     throw new CheckpointError(
       'CHECKPOINT_ADAPTER',
-      `${file}: expected a whole model, found weights of an adapter, ${quoted(adapter)}: merge it into its model first`,
+      `${file}: expected a whole model, found the weights of an adapter, ${quoted(adapter)}: merge it into its model first`,
     );
   }
   const warnings: string[] = [];
@@ -93,7 +94,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     if (inner !== undefined) own.set(inner, tensor);
     if (taken.has(name) || (inner !== undefined && scheme.buffers.test(inner))) continue;
     const local = name.startsWith(space) ? name.slice(space.length) : undefined;
-    // Another model may enclose this one: inside this one, only deeper prefixes belong to others.
+    // Another model may contain this one. Inside this one, only deeper prefixes belong to others.
     const isOthers = (other: string) =>
       name.startsWith(other) && (local === undefined || !space.startsWith(other));
     if (ofOthers.some(isOthers)) continue;
@@ -111,8 +112,8 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     file,
   );
   if (left.length > 0) {
-    const headless = hasHead ? '' : '; the model has no head, so it gives features and no classes';
-    warnings.push(`tensors outside the model are left out (${left.length}): ${listed(left)}${headless}`);
+    const headless = hasHead ? '' : '; the model has no head, so it gives features but no classes';
+    warnings.push(`tensors outside the model are ignored (${left.length}): ${listed(left)}${headless}`);
   }
   const usual = new Set([...set.tensors.values()].map(({ pair }) => pair));
   const spelled = (canonical: string) => {
@@ -125,7 +126,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
   return { family: scheme.family, tensors: found, own, unknown, spelled, weights, warnings };
 }
 
-/** Refuses a layer after the model that reads its logits, such as `Linear(1000, n)` after a whole classifier. */
+/** Refuses a layer that reads the logits, such as `Linear(1000, n)` after a classifier. */
 function refuseSecondHead(
   head: Tensor | undefined,
   around: readonly string[],
@@ -140,8 +141,8 @@ function refuseSecondHead(
   if (second === undefined) return;
   throw new CheckpointError(
     'CHECKPOINT_EXTRA',
-    `${file}: expected the logits from ${quoted(head!.name)}, found a layer that reads as many numbers, ${quoted(second)}: ` +
-      'a layer behind the head is not supported',
+    `${file}: expected ${quoted(head!.name)} to be the last layer, found ${quoted(second)}, which seems to read its logits: ` +
+      'a layer after the head is not supported',
   );
 }
 
@@ -149,11 +150,14 @@ interface Choice {
   readonly set: WeightSet;
   /** Other complete models. */
   readonly others: readonly WeightSet[];
-  /** The name of this one, if there are others. */
+  /** The name of the chosen model, if there are others. */
   readonly weights: string | undefined;
 }
 
-/** The one complete model; of several, the one that the caller or timm's convention chooses; of none, the closest to complete. */
+/**
+ * Chooses the complete model. If there are several, the caller or timm's convention chooses; if
+ * there is none, the most complete one is used, so that messages can say what it lacks.
+ */
 function chosenSet(
   names: readonly string[],
   { file, weights, nested }: NamedOptions,
@@ -171,7 +175,7 @@ function chosenSet(
     const titles = SCHEMES.map(({ title }) => title).join(', ');
     throw new CheckpointError(
       'CHECKPOINT_SCHEME',
-      `${file}: unknown naming scheme; known: ${titles}; found ${names.length > 0 ? listed(names) : 'no tensors'}`,
+      `${file}: expected a known naming scheme (${titles}), found ${names.length > 0 ? listed(names) : 'no tensors'}`,
     );
   }
   const sets =
@@ -205,7 +209,7 @@ function chosenSet(
   if (preferred.length === 1 && sets.every((set) => keyOf(set) !== undefined)) {
     const taken = choice(preferred[0]!);
     warnings.push(
-      `the file holds ${sets.length} models, ${list}: the weights of ${quoted(taken.weights!)} are used, as in timm; --weights chooses others`,
+      `the file holds ${sets.length} models, ${list}: ${quoted(taken.weights!)} is used, as in timm; choose another with --weights`,
     );
     return taken;
   }
@@ -215,10 +219,10 @@ function chosenSet(
   );
 }
 
-/** Missing and surplus names; they tell Microsoft's Swin from timm's. */
+/** Missing and surplus names: this count distinguishes Microsoft's Swin from timm's. */
 const faults = ({ lacking, surplus }: WeightSet) => lacking + surplus;
 
-/** The prefix of all names of a set, `.` for none; if it is not unique, the prefix of the backbone. */
+/** The prefix of each set, `.` for none; if two sets share one, the prefix of the backbone. */
 function labelsOf(sets: readonly WeightSet[]): Map<WeightSet, string> {
   const spaces = new Set(sets.map(({ space }) => space));
   return new Map(
@@ -229,7 +233,7 @@ function labelsOf(sets: readonly WeightSet[]): Map<WeightSet, string> {
   );
 }
 
-/** The sets of exactly this label, else those with these parts in it. */
+/** The sets with exactly this label, else those whose label contains these parts. */
 function named(labels: ReadonlyMap<WeightSet, string>, weights: unknown): WeightSet[] {
   const sets = [...labels.keys()];
   const exact = sets.filter((set) => labels.get(set) === weights);
@@ -237,11 +241,12 @@ function named(labels: ReadonlyMap<WeightSet, string>, weights: unknown): Weight
 }
 
 /**
- * The tensors under their canonical names, in the order of `names`.
+ * Returns the tensors by canonical name, in the order of `names`.
  *
- * @param names canonical ones
- * @param model what has these tensors, for messages
- * @throws CheckpointError `CHECKPOINT_MISSING`, `CHECKPOINT_EXTRA` where a tensor is missing or too many
+ * @param names canonical names
+ * @param model the model that has these tensors, for messages
+ * @throws CheckpointError `CHECKPOINT_MISSING`, `CHECKPOINT_EXTRA` if a tensor is missing or
+ *   unexpected
  */
 export function takeTensors(
   { tensors, unknown, spelled }: NamedTensors,
@@ -256,7 +261,7 @@ export function takeTensors(
   const extra = [...unused, ...unknown];
   const faults: string[] = [];
   if (missing.length > 0) faults.push(`${absent.length} missing: ${listed(missing)}`);
-  if (extra.length > 0) faults.push(`${extra.length} not expected: ${listed(extra)}`);
+  if (extra.length > 0) faults.push(`${extra.length} unexpected: ${listed(extra)}`);
   if (faults.length > 0) {
     const code = missing.length > 0 ? 'CHECKPOINT_MISSING' : 'CHECKPOINT_EXTRA';
     const operation = missingOperation(unknown, absent, (name) => tensors.has(name));

@@ -1,9 +1,10 @@
 /**
- * 4-bit weights, two to a byte: `[out, in]` codes -8..7 as `[out, ceil(in / 2)]` bytes. The low nibble is the code of an even
- * input plus 8, the high nibble that of the odd input behind it; behind the last of an odd number stands the code 0.
+ * Packs 4-bit weights, two per byte: `[out, in]` codes -8..7 become `[out, ceil(in / 2)]` bytes.
+ * The low nibble is the code of an even input plus 8, the high nibble is the code of the next input
+ * plus 8. If the number of inputs is odd, a code 0 pads the row.
  */
 
-/** Bytes of a row of `inputs` codes. */
+/** Bytes per row of `inputs` codes. */
 export function packedLength(inputs: number): number {
   return Math.ceil(inputs / 2);
 }
@@ -23,7 +24,7 @@ export function packNibbles(codes: Int8Array, inputs: number): Uint8Array {
 export function unpackNibbles(packed: Uint8Array, inputs: number): Int8Array {
   const length = packedLength(inputs);
   const codes = new Int8Array((packed.length / length) * inputs);
-  // plain loops: there are millions of codes
+  // plain loops, because there are millions of codes
   for (let row = 0, at = 0; at < codes.length; row += length) {
     for (let input = 0; input < inputs; input++) {
       codes[at++] = ((packed[row + (input >> 1)]! >> (4 * (input & 1))) & 15) - 8;

@@ -1,4 +1,4 @@
-/** The command that makes an integer checkpoint, with the name of the float one where that is more than `bytes` or `checkpoint`. */
+/** The command that quantises `file`; omits a placeholder name, such as `checkpoint`. */
 export function quantizeCommand(file: string): string {
   return /[./]/.test(file) ? `\`fqvit quantize ${file}\`` : '`fqvit quantize`';
 }

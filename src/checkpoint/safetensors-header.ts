@@ -1,12 +1,12 @@
 /**
- * The JSON header of a safetensors file, parsed by its own schema rather than with `JSON.parse`: that would hide
- * duplicate keys, build prototypes from a tensor called `__proto__`, and nest as deep as the file says. The
- * grammar below has a fixed depth of three, looks at every character once, and knows the offset of what it refuses.
+ * Parses the JSON header of a safetensors file. `JSON.parse` would hide duplicate keys, mishandle a
+ * tensor called `__proto__`, and nest as deep as the file says. The grammar here has a fixed depth
+ * of three, reads every character once, and reports the offset of every error.
  */
 
 import { CheckpointError } from '../errors.js';
 
-/** One tensor as the header declares it. Offsets are bytes from the start of the data. Nothing is checked but its form. */
+/** A tensor as declared in the header; only its form is checked. Offsets start at the data. */
 export interface HeaderEntry {
   readonly name: string;
   readonly dtype: string;
@@ -15,39 +15,43 @@ export interface HeaderEntry {
   readonly end: number;
 }
 
-/** The parsed header: `metadata` has no prototype, so that every key a file may hold is only a key. */
+/** The parsed header. `metadata` has no prototype, so no key in a file has a special meaning. */
 export interface Header {
   readonly metadata: Record<string, string>;
   readonly entries: readonly HeaderEntry[];
 }
 
-/** The key of the string map that a header may hold beside its tensors. */
+/** The key of the optional string map in a header. */
 export const METADATA_KEY = '__metadata__';
 
-/** More dimensions than any tensor has (NumPy stops at 64): bounds what one entry can make us allocate. */
+/** NumPy's limit of dimensions, which no tensor reaches. Bounds the memory of one entry. */
 export const MAX_RANK = 64;
 
 /**
- * More tensors, or metadata keys, than any checkpoint of one model has. A tensor costs some 900 bytes and 6 us here
- * against 50 bytes in a header: without this a header of the permitted length takes 1.7 GB and 12 s.
+ * More tensors, or metadata keys, than the checkpoint of any model has. A tensor takes about 900
+ * bytes and 6 us here, but only 50 bytes in a header: without this limit, a header of the permitted
+ * length would take 1.7 GB and 12 s.
  */
 export const MAX_KEYS = 100_000;
 
-/** What ends a run of plain characters in a string. */
+/** The characters that end a run of plain characters in a string. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON allows none of them
 const SPECIAL = /["\\\u0000-\u001f]/g;
-/** Half of a surrogate pair: JSON can escape one, UTF-8 cannot hold it, so such a name would not survive a rewrite. */
+/**
+ * Half of a surrogate pair. JSON can escape one but UTF-8 cannot encode it, so a name with one
+ * could not be written back.
+ */
 export const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** Bytes before the header: its length as a u64. */
+/** Bytes before the header, which hold its length as a u64. */
 export const HEADER_START = 8;
 
-/** A name from an untrusted file as it may stand in a message: quoted, on one line, at most 80 characters. */
+/** Makes an untrusted name safe for a message: quoted, on one line, at most 80 characters. */
 export function quoted(name: string): string {
   return printable(JSON.stringify(name.slice(0, 80))) + (name.length > 80 ? '...' : '');
 }
 
-/** Control and other invisible characters as escapes, so that a file cannot write to somebody's terminal. */
+/** Escapes control and other invisible characters: a file must not control the user's terminal. */
 export function printable(text: string): string {
   return text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
@@ -56,10 +60,11 @@ export function printable(text: string): string {
  * Parses the header of a safetensors file.
  *
  * @param text the header decoded from UTF-8, with its padding
- * @param file how messages name the file
- * @returns the metadata and the tensors in the header's order
- * @throws CheckpointError `CHECKPOINT_HEADER` where it is not JSON, not an object, repeats a key, or the metadata is
- *   not a string map; `CHECKPOINT_TENSOR` where an entry is not exactly `{dtype, shape, data_offsets}`
+ * @param file the file name for messages
+ * @returns the metadata, and the tensors in the order of the header
+ * @throws CheckpointError `CHECKPOINT_HEADER` if the header is not a JSON object, repeats a key, or
+ *   its metadata is not a string map; `CHECKPOINT_TENSOR` if an entry is not exactly `{dtype,
+ *   shape, data_offsets}`
  */
 export function parseHeader(text: string, file: string): Header {
   return new HeaderParser(text, file).header();
@@ -70,7 +75,7 @@ const BACKSLASH = 0x5c;
 
 class HeaderParser {
   #at = 0;
-  /** The tensor or metadata key whose value is being parsed. Messages are put together only when one is due. */
+  /** The tensor or metadata key whose value is being parsed. */
   #owner: { readonly kind: string; readonly key: string } | undefined;
   readonly #text: string;
   readonly #file: string;
@@ -92,7 +97,7 @@ class HeaderParser {
       this.#owner = undefined;
     });
     this.#space();
-    if (this.#at < this.#text.length) this.#fail('CHECKPOINT_HEADER', 'nothing but spaces after the header');
+    if (this.#at < this.#text.length) this.#fail('CHECKPOINT_HEADER', 'only spaces after the header');
     return { metadata, entries };
   }
 
@@ -127,19 +132,19 @@ class HeaderParser {
         this.#fail('CHECKPOINT_TENSOR', 'the keys dtype, shape and data_offsets');
       }
     });
-    if (dtype === undefined) return this.#refuse('CHECKPOINT_TENSOR', 'dtype is missing');
-    if (shape === undefined) return this.#refuse('CHECKPOINT_TENSOR', 'shape is missing');
-    const [begin, end] = offsets ?? this.#refuse('CHECKPOINT_TENSOR', 'data_offsets is missing');
+    if (dtype === undefined) return this.#refuse('CHECKPOINT_TENSOR', 'expected dtype, found none');
+    if (shape === undefined) return this.#refuse('CHECKPOINT_TENSOR', 'expected shape, found none');
+    const [begin, end] = offsets ?? this.#refuse('CHECKPOINT_TENSOR', 'expected data_offsets, found none');
     if (begin === undefined || end === undefined) {
       return this.#refuse(
         'CHECKPOINT_TENSOR',
-        'data_offsets: expected [begin, end], found less than 2 numbers',
+        'data_offsets: expected [begin, end], found fewer than 2 numbers',
       );
     }
     return { name, dtype, shape, begin, end };
   }
 
-  /** `member` parses the value of one key, which started at `start`, and refuses duplicates. */
+  /** `member` parses the value of a key that starts at `start`, and refuses duplicates. */
   #object(code: string, member: (key: string, start: number) => void): void {
     if (this.#text[this.#at] !== '{') this.#fail(code, 'an object');
     this.#at++;
@@ -172,7 +177,7 @@ class HeaderParser {
     return list;
   }
 
-  /** Digits alone: a sign, a fraction, an exponent or a leading zero is refused, and so is more than 2^53 - 1. */
+  /** Accepts digits up to 2^53 - 1, without a sign, fraction, exponent or leading zero. */
   #integer(field: string): number {
     const token = this.#token();
     const value = /^(0|[1-9][0-9]{0,15})$/.test(token) ? Number(token) : -1;
@@ -190,13 +195,13 @@ class HeaderParser {
     let escaped = false;
     let at = start + 1;
     for (; ; at++) {
-      // by the engine's own search: the description of a model is a string of 100,000 characters
+      // The engine's own search is faster: the description of a model has 100,000 characters.
       SPECIAL.lastIndex = at;
       at = SPECIAL.test(text) ? SPECIAL.lastIndex - 1 : text.length;
       const unit = text.charCodeAt(at);
       if (unit === QUOTE) break;
       if (unit !== BACKSLASH) {
-        // NaN, the end of the header, comes here too.
+        // NaN (the end of the header) also gets here.
         this.#at = Math.min(at, text.length);
         this.#fail('CHECKPOINT_HEADER', 'the end of the string', field);
       }
@@ -230,7 +235,7 @@ class HeaderParser {
     }
   }
 
-  /** What stands at the cursor, for numbers and for messages: up to a delimiter and no longer than 24 characters. */
+  /** The text at the cursor up to a delimiter, at most 24 characters: for numbers and messages. */
   #token(): string {
     const pattern = /[^\s,:\]}]{0,24}/y;
     pattern.lastIndex = this.#at;
@@ -239,7 +244,7 @@ class HeaderParser {
 
   #duplicate(key: string, start: number): never {
     this.#at = start;
-    return this.#refuse('CHECKPOINT_HEADER', `duplicate key ${quoted(key)}`);
+    return this.#refuse('CHECKPOINT_HEADER', `expected each key once, found ${quoted(key)} twice`);
   }
 
   #fail(code: string, expected: string, field = ''): never {

@@ -1,10 +1,10 @@
 /**
- * The safetensors container: a u64 header length (little-endian), a JSON header `{name: {dtype, shape,
- * data_offsets: [begin, end]}, "__metadata__": {string: string}}`, then the tensors' bytes without holes.
- * https://github.com/huggingface/safetensors#format
+ * The safetensors container: a u64 header length (little-endian), a JSON header `{name: {dtype,
+ * shape, data_offsets: [begin, end]}, "__metadata__": {string: string}}`, then the tensors' bytes
+ * without gaps. https://github.com/huggingface/safetensors#format
  *
- * A file is untrusted: everything the header says is checked against the file before a tensor is handed out, and
- * nothing is allocated in proportion to what it only claims.
+ * A file is untrusted: the whole header is checked against the file before any tensor is returned,
+ * and no allocation depends on a size that the header merely claims.
  */
 
 import { CheckpointError, UsageError } from '../errors.js';
@@ -21,10 +21,10 @@ import {
   quoted,
 } from './safetensors-header.js';
 
-/** The longest header that is read or written, in bytes: the limit of the reference implementation. */
+/** The longest header to read or write, in bytes: the limit of the reference implementation. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
-/** Element types in the order of the reference implementation, by ascending alignment, with their bytes per element. */
+/** Bytes per element, in the reference implementation's order: by ascending alignment. */
 const DTYPE_BYTES = new Map([
   ['BOOL', 1],
   ['U8', 1],
@@ -51,11 +51,11 @@ export interface Tensor {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** `product(shape)` elements of `dtype`; after reading, a view on the file that need not be aligned to the type. */
+  /** `product(shape)` elements of `dtype`. After reading, a possibly unaligned view on the file. */
   readonly data: Uint8Array;
 }
 
-/** A file's contents. `metadata` has no prototype; `tensors` is in the header's order. */
+/** The contents of a file. `metadata` has no prototype; `tensors` keep the header's order. */
 export interface Safetensors {
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, Tensor>;
@@ -65,14 +65,15 @@ export interface Safetensors {
  * Reads a safetensors file. The tensors are views on `bytes`, not copies.
  *
  * @param bytes the whole file
- * @param options.file how messages name the file; `checkpoint` if left out
+ * @param options.file the file name for messages; default `checkpoint`
  * @throws CheckpointError
- *   `CHECKPOINT_TRUNCATED` the file ends before what its first bytes or its header promise;
- *   `CHECKPOINT_FORMAT` it is something else: a PyTorch pickle, a web page, a Git LFS pointer;
- *   `CHECKPOINT_HEADER` the header's length, encoding, JSON, keys or metadata are wrong;
- *   `CHECKPOINT_TENSOR` a tensor's type, shape or place in the data is wrong;
+ *   `CHECKPOINT_TRUNCATED` the file is shorter than its header says;
+ *   `CHECKPOINT_FORMAT` the file has another format: a PyTorch pickle, a web page, a Git LFS
+ *   pointer;
+ *   `CHECKPOINT_HEADER` the header's length, encoding, JSON, keys or metadata are invalid;
+ *   `CHECKPOINT_TENSOR` a tensor's type, shape or offsets are invalid;
  *   `CHECKPOINT_TRAILING` bytes follow the last tensor
- * @throws UsageError `BYTES` for anything but bytes: a path, an `ArrayBuffer`
+ * @throws UsageError `BYTES` if `bytes` is not a `Uint8Array`: for example a path or `ArrayBuffer`
  */
 export function readSafetensors(bytes: Uint8Array, options: { file?: string | undefined } = {}): Safetensors {
   const file = options.file ?? 'checkpoint';
@@ -100,21 +101,21 @@ function readHeader(bytes: Uint8Array, file: string): { header: Header; dataStar
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const length = view.getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES) {
-    // The signatures of other formats all lie in this range, read as a length.
+    // Read as a length, the signatures of all other formats are in this range.
     const foreign = describeForeignFile(bytes, file);
     if (foreign) throw new CheckpointError('CHECKPOINT_FORMAT', `${file}: ${foreign}`);
   }
   if (length === 0n || length > MAX_HEADER_BYTES) {
     throw new CheckpointError(
       'CHECKPOINT_HEADER',
-      `${file}: not a safetensors file: expected a header of 1 to ${MAX_HEADER_BYTES} bytes, found the length ${length}`,
+      `${file}: not a safetensors file: expected a header of 1 to ${MAX_HEADER_BYTES} bytes, found a length of ${length}`,
     );
   }
   const dataStart = HEADER_START + Number(length);
   if (dataStart > bytes.length) {
     throw new CheckpointError(
       'CHECKPOINT_TRUNCATED',
-      `${file}: expected a header of ${length} bytes, found ${bytes.length - HEADER_START} until the end of the file`,
+      `${file}: expected a header of ${length} bytes, found only ${bytes.length - HEADER_START} bytes until the end of the file`,
     );
   }
   let text: string;
@@ -122,12 +123,14 @@ function readHeader(bytes: Uint8Array, file: string): { header: Header; dataStar
     const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
     text = decoder.decode(bytes.subarray(HEADER_START, dataStart));
   } catch (cause) {
-    throw new CheckpointError('CHECKPOINT_HEADER', `${file}: the header is not UTF-8`, { cause });
+    throw new CheckpointError('CHECKPOINT_HEADER', `${file}: header: expected UTF-8, found other bytes`, {
+      cause,
+    });
   }
   return { header: parseHeader(text, file), dataStart };
 }
 
-/** The tensors, taken in the order of their offsets, must tile the data exactly. */
+/** The tensors must cover the data exactly, without gaps or overlaps. */
 function checkLayout(entries: readonly HeaderEntry[], dataBytes: number, file: string): void {
   for (const entry of entries) checkExtent(entry, file);
   const byOffset = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);
@@ -136,7 +139,7 @@ function checkLayout(entries: readonly HeaderEntry[], dataBytes: number, file: s
   const lastName = () => (last ? `tensor ${quoted(last.name)}` : 'the start of the data');
   for (const entry of byOffset) {
     if (entry.begin !== end) {
-      const fault = entry.begin < end ? 'overlaps' : 'leaves a hole after';
+      const fault = entry.begin < end ? 'overlaps' : 'leaves a gap after';
       throw new CheckpointError(
         'CHECKPOINT_TENSOR',
         `${file}: tensor ${quoted(entry.name)} ${fault} ${lastName()}: expected offset ${end}, found ${entry.begin}`,
@@ -160,7 +163,7 @@ function checkLayout(entries: readonly HeaderEntry[], dataBytes: number, file: s
   }
 }
 
-/** A tensor's offsets must be ascending and exactly `product(shape)` elements apart. */
+/** The offsets of a tensor must ascend and be exactly `product(shape)` elements apart. */
 function checkExtent({ name, dtype, shape, begin, end }: HeaderEntry, file: string): void {
   const expected = byteLength(name, dtype, shape, file);
   if (begin > end) {
@@ -173,18 +176,18 @@ function checkExtent({ name, dtype, shape, begin, end }: HeaderEntry, file: stri
     throw new CheckpointError(
       'CHECKPOINT_TENSOR',
       `${file}: tensor ${quoted(name)}: expected ${expected} bytes for ${dtype} [${shape}], ` +
-        `found data_offsets [${begin}, ${end}] of ${end - begin} bytes`,
+        `found data_offsets [${begin}, ${end}], which is ${end - begin} bytes`,
     );
   }
 }
 
-/** Bytes of a tensor: refused unless the type is known and they stay below 2^53 at every step of the product. */
+/** Bytes of a tensor. The type must be known and the product must stay below 2^53 at every step. */
 function byteLength(name: string, dtype: string, shape: readonly number[], file: string): number {
   let size: number | undefined = DTYPE_BYTES.get(dtype as Dtype);
   if (size === undefined) {
     throw new CheckpointError(
       'CHECKPOINT_TENSOR',
-      `${file}: tensor ${quoted(name)}: expected a dtype of ${DTYPES.join(', ')}, found ${quoted(dtype)}`,
+      `${file}: tensor ${quoted(name)}: expected a dtype from ${DTYPES.join(', ')}, found ${quoted(dtype)}`,
     );
   }
   for (const dimension of shape) {
@@ -192,7 +195,7 @@ function byteLength(name: string, dtype: string, shape: readonly number[], file:
     if (!Number.isSafeInteger(size)) {
       throw new CheckpointError(
         'CHECKPOINT_TENSOR',
-        `${file}: tensor ${quoted(name)}: shape overflows: expected less than 2^53 bytes, found [${shape}]`,
+        `${file}: tensor ${quoted(name)}: expected less than 2^53 bytes, found the shape [${shape}]`,
       );
     }
   }
@@ -200,14 +203,16 @@ function byteLength(name: string, dtype: string, shape: readonly number[], file:
 }
 
 /**
- * Writes a safetensors file: the same tensors and metadata give the same bytes, in whatever order they come. As in
- * the reference implementation the tensors are laid out by descending type (hence alignment), then by name, and the
- * header is padded with spaces to a multiple of 8: every tensor is aligned to its type from the start of the file.
+ * Writes a safetensors file. The same tensors and metadata give the same bytes, in any order. As in
+ * the reference implementation, the tensors are sorted by descending type (and so by alignment),
+ * then by name, and the header is padded with spaces to a multiple of 8. This aligns every tensor
+ * to its type.
  *
  * @param tensors each with exactly `product(shape)` elements of data
- * @param metadata stored under `__metadata__`, with its keys sorted; left out where empty
- * @throws CheckpointError `CHECKPOINT_TENSOR` for a name twice, `__metadata__` as a name, or data that does not fit
- *   type and shape; `CHECKPOINT_HEADER` for metadata that is no string map, or a header over {@link MAX_HEADER_BYTES}
+ * @param metadata stored under `__metadata__` with sorted keys; omitted if empty
+ * @throws CheckpointError `CHECKPOINT_TENSOR` for a duplicate name, the name `__metadata__`, or
+ *   data that does not fit its type and shape; `CHECKPOINT_HEADER` for metadata that is not a
+ *   string map, or a header longer than {@link MAX_HEADER_BYTES}
  */
 export function writeSafetensors(
   tensors: Iterable<Tensor>,
@@ -257,7 +262,7 @@ export function writeSafetensors(
   return file;
 }
 
-/** Member by member, because an object literal would lose a key called `__proto__` and reorder numeric ones. */
+/** Built key by key: an object would lose a key called `__proto__` and reorder numeric keys. */
 function metadataJson(strings: readonly (readonly [string, string])[]): string {
   const members = strings.map(([key, value]) => {
     if (typeof value !== 'string' || LONE_SURROGATE.test(key) || LONE_SURROGATE.test(value)) {
@@ -274,12 +279,12 @@ function metadataJson(strings: readonly (readonly [string, string])[]): string {
 function checkWritable({ name, dtype, shape, data }: Tensor, taken: ReadonlySet<string>): void {
   const what = `tensor ${quoted(name)}`;
   if (taken.has(name) || LONE_SURROGATE.test(name)) {
-    throw new CheckpointError('CHECKPOINT_TENSOR', `${what}: expected a name that is free and well-formed`);
+    throw new CheckpointError('CHECKPOINT_TENSOR', `${what}: expected a unique and well-formed name`);
   }
   if (shape.length > MAX_RANK || !shape.every((n) => Number.isSafeInteger(n) && n >= 0)) {
     throw new CheckpointError(
       'CHECKPOINT_TENSOR',
-      `${what}: shape: expected at most ${MAX_RANK} integers from 0, found [${shape}]`,
+      `${what}: shape: expected at most ${MAX_RANK} non-negative integers, found [${shape}]`,
     );
   }
   const expected = byteLength(name, dtype, shape, 'output');
@@ -291,7 +296,7 @@ function checkWritable({ name, dtype, shape, data }: Tensor, taken: ReadonlySet<
   }
 }
 
-/** By UTF-16 code units: no locale has a say in the bytes of a file. */
+/** Compares UTF-16 code units, so that the bytes of a file do not depend on the locale. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

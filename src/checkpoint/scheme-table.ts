@@ -1,6 +1,7 @@
 /**
- * How libraries name the tensors of vision transformers. Canonical names are timm's for DeiT and ViT and Microsoft's for Swin, both
- * with `attn.q`, `attn.k` and `attn.v` if the three are separate.
+ * How libraries name the tensors of vision transformers. The canonical names are timm's for DeiT
+ * and ViT and Microsoft's for Swin, with `attn.q`, `attn.k` and `attn.v` if these are separate
+ * layers.
  */
 
 import { NameTemplate } from './name-template.js';
@@ -11,11 +12,11 @@ type NamePair = readonly [canonical: string, spelled: string];
 interface SchemeNames {
   readonly title: string;
   readonly family: 'vit' | 'swin';
-  /** Modules that hold the backbone in the library's classifiers; the head is next to them. */
+  /** Modules that contain the backbone in the library's classifiers; the head is their sibling. */
   readonly roots?: readonly string[];
   readonly backbone: readonly NamePair[];
   readonly head: readonly NamePair[];
-  /** Tensors that are not weights and compute nothing: indices, masks. */
+  /** Tensors that are not weights and can be ignored: indices, masks. */
   readonly buffers: RegExp;
   /** Modules that a classifier does not run: decoders, poolers. */
   readonly unused?: RegExp;
@@ -23,15 +24,15 @@ interface SchemeNames {
 
 export interface Scheme extends Omit<SchemeNames, 'backbone' | 'head'> {
   readonly pairs: readonly Pair[];
-  /** The first parts of the head's names. */
+  /** The first parts of the names of head tensors. */
   readonly headModules: ReadonlySet<string>;
 }
 
-/** Translates between a canonical name and the library's name without prefix. */
+/** Translates between canonical names and the library's names, without prefixes. */
 export class Pair {
   readonly #canonical: NameTemplate;
   readonly #spelled: NameTemplate;
-  /** Keys of the library's names: see `NameTemplate.keyOf`. */
+  /** `NameTemplate.keyOf` of the library's names. */
   readonly keys: readonly string[];
 
   constructor([canonical, spelled]: NamePair) {
@@ -40,12 +41,12 @@ export class Pair {
     this.keys = this.#spelled.keys;
   }
 
-  /** The canonical form of a library's name; undefined if it is another tensor. */
+  /** The canonical form of a library's name; undefined for other tensors. */
   canonical(name: string): string | undefined {
     return this.#spelled.translate(name, this.#canonical);
   }
 
-  /** The library's name of a canonical one; undefined if it is another tensor. */
+  /** The library's form of a canonical name; undefined for other tensors. */
   spelled(canonical: string): string | undefined {
     return this.#canonical.translate(canonical, this.#spelled);
   }
@@ -67,7 +68,7 @@ function scheme({ backbone, head, ...rest }: SchemeNames): Scheme {
 /** Pairs for names that are already canonical. */
 const asTheyAre = (...names: string[]): NamePair[] => names.map((name) => [name, name]);
 
-/** The blocks of timm and of Microsoft. */
+/** The layers of a block in the names of timm and Microsoft. */
 const timmBlock = (block: string): NamePair[] =>
   asTheyAre(
     ...['norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2'].map(
@@ -75,7 +76,7 @@ const timmBlock = (block: string): NamePair[] =>
     ),
   );
 
-/** The canonical layers of a block, under the names that a library has for them, q, k and v apart or not. */
+/** The layers of a block, by canonical name, with the names that a library uses. */
 const renamedBlock = (block: string, spelled: string, layers: Readonly<Record<string, string>>): NamePair[] =>
   Object.entries(layers).map(([layer, name]) => [`${block}.${layer}`, `${spelled}.${name}`]);
 
@@ -88,7 +89,7 @@ const HUGGING_FACE_VIT_STEM: readonly NamePair[] = [
   ['norm.*', 'layernorm.*'],
 ];
 
-/** @param self where query, key and value stand */
+/** @param self the module that contains query, key and value */
 const huggingFaceAttention = (self: string) => ({
   'attn.q.*': `attention.${self}.query.*`,
   'attn.k.*': `attention.${self}.key.*`,
@@ -99,7 +100,7 @@ const huggingFaceAttention = (self: string) => ({
 const HUGGING_FACE_NORMS = { 'norm1.*': 'layernorm_before.*', 'norm2.*': 'layernorm_after.*' };
 const HUGGING_FACE_MLP = { 'mlp.fc1.*': 'intermediate.dense.*', 'mlp.fc2.*': 'output.dense.*' };
 
-/** The names of transformers 5 in `state_dict()`; `save_pretrained` still writes the older ones. */
+/** The names in `state_dict()` of transformers 5; `save_pretrained` still writes older names. */
 const HUGGING_FACE_5_ATTENTION = {
   'attn.q.*': 'attention.q_proj.*',
   'attn.k.*': 'attention.k_proj.*',

@@ -1,6 +1,6 @@
 import { quoted } from './safetensors-header.js';
 
-/** A value from an untrusted file as it may stand in a message: short, on one line, and never walked to its depths. */
+/** Formats an untrusted value for a message: short, on one line, and without descending into it. */
 export function shown(value: unknown): string {
   if (Array.isArray(value))
     return `[${value.slice(0, 4).map(flat).join(', ')}${value.length > 4 ? ', ...' : ''}]`;

@@ -1,4 +1,4 @@
-/** Microsoft's tensor names for Swin: the canonical ones. */
+/** Microsoft's tensor names for Swin, which are the canonical names. */
 
 import { biasRows } from './architecture.js';
 import {
@@ -11,7 +11,7 @@ import {
 
 const MERGE_TENSORS = [...withBiases(['downsample.norm']), 'downsample.reduction.weight'];
 
-/** The bias table of a stage's first block: the others of the stage have the same shape. */
+/** The bias table of the first block of a stage; those of its other blocks have the same shape. */
 export function biasTable(stage: number): string {
   return `layers.${stage}.blocks.0.attn.relative_position_bias_table`;
 }
@@ -22,7 +22,7 @@ export function maskStage(name: string): number | undefined {
   return stage === undefined ? undefined : Number(stage);
 }
 
-/** The blocks of each stage, at least one: counts, as in `vitDepth`. */
+/** The number of blocks in each stage, at least one. Counted as in `vitDepth`. */
 export function swinDepths(names: Iterable<string>): number[] {
   const stages = new Map<string, Set<string>>();
   for (const name of names) {
@@ -37,16 +37,16 @@ export function swinDepths(names: Iterable<string>): number[] {
   );
 }
 
-/** What a Swin may have or lack. */
+/** The parts that differ between Swins. */
 export interface SwinParts {
   /** Blocks of each stage. */
   readonly depths: readonly number[];
   readonly attention: AttentionParts;
-  /** Not of a backbone. */
+  /** False for a backbone. */
   readonly hasHead: boolean;
 }
 
-/** One layer for query, key and value, and a head. */
+/** A Swin with one layer for query, key and value, and a head. */
 export function plainSwin(depths: readonly number[]): SwinParts {
   return { depths, attention: { apart: false, bias: true }, hasHead: true };
 }
@@ -70,11 +70,11 @@ export function swinNames({ depths, attention, hasHead }: SwinParts): string[] {
   ];
 }
 
-/** The sizes that determine the shape of every tensor; `dim` and `mlpDim` are those of the first stage. */
+/** The sizes that determine every shape; `dim` and `mlpDim` are those of the first stage. */
 export interface SwinSizes extends CommonSizes {
-  /** Of each stage. */
+  /** Heads of each stage. */
   readonly heads: readonly number[];
-  /** Tokens of a window's side in each stage. */
+  /** Window side of each stage, in tokens. */
   readonly windows: readonly number[];
 }
 

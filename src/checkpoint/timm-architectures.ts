@@ -1,6 +1,6 @@
 /**
- * What a timm name adds to the tensors: heads, activation, epsilon, block order, a Swin's image size, preprocessing. The table is
- * generated from timm (`timm-names.ts`).
+ * What a timm name says and the tensors do not: heads, activation, epsilon, block order, the image
+ * size of a Swin, preprocessing. The table is generated from timm (`timm-names.ts`).
  */
 
 import { UsageError } from '../errors.js';
@@ -19,7 +19,7 @@ import {
 
 /** How photos are prepared. */
 export interface Preparation {
-  /** Side of the centre crop, as a part of the resized short side. */
+  /** Side of the centre crop divided by the resized short side. */
   readonly cropPct: number;
   readonly interpolation: Interpolation;
   readonly squash?: boolean;
@@ -35,18 +35,20 @@ interface Traits {
 type VitSizes = Omit<VitArchitecture, 'name' | 'classes'> & Traits;
 type SwinSizes = Omit<SwinArchitecture, 'name' | 'classes'> & Traits;
 
-/** A row of the table: an architecture, and the preparation of each pretrained tag. The first tag is the default. */
+/**
+ * A row of the table: an architecture, and a preparation for each tag; the first is the default.
+ */
 export type TimmRow = (VitSizes | SwinSizes) & { readonly tags: Readonly<Record<string, number>> };
 
 /** An architecture that has a timm name. */
 export type KnownArchitecture = (VitSizes | SwinSizes) & Preparation & { readonly name: string };
 
-/** The sizes by which a file is compared with a name. */
+/** The sizes in which a file and a name may differ. */
 export type NamedSizes =
   | Omit<VitArchitecture, 'name' | 'classes' | 'heads'>
   | Omit<SwinArchitecture, 'name' | 'classes'>;
 
-/** The default crop of a family: DeiT as its authors evaluate it (timm: 0.9), others as timm. */
+/** The default crops: timm's, except for DeiT, which has that of its authors (timm's is 0.9). */
 export const FAMILY_CROP: Readonly<Record<Family, number>> = { deit: 0.875, vit: 0.9, swin: 0.9 };
 
 const REASONS: ReadonlyMap<string, string> = new Map(
@@ -62,8 +64,10 @@ export const KNOWN_ARCHITECTURES: readonly KnownArchitecture[] = KNOWN_NAMES.map
 /**
  * The architecture of a timm name.
  *
- * @param name with a pretrained tag, as in `vit_base_patch16_224.augreg_in1k`, or without; names of earlier timm versions work too
- * @param refuse throws, with what was expected and what was found. Default: a UsageError `MODEL_OPTION` about the option `arch`
+ * @param name with or without a pretrained tag, as in `vit_base_patch16_224.augreg_in1k`; names
+ *   from earlier versions of timm work too
+ * @param refuse throws an error; its argument says what was expected and what was found. Default: a
+ *   UsageError `MODEL_OPTION` about the option `arch`
  */
 export function timmArchitecture(
   name: string,
@@ -77,17 +81,17 @@ export function timmArchitecture(
     if (tag === undefined || Object.hasOwn(row.tags, tag)) return known(base, tag);
     const tags = Object.keys(row.tags).join(', ');
     return refuse(
-      `expected ${base} with one of the tags ${tags} of timm ${TIMM_VERSION}, found ${shown(name)}`,
+      `expected ${base} with one of its tags in timm ${TIMM_VERSION}, ${tags}, found ${shown(name)}`,
     );
   }
   const reason = REASONS.get(base);
   if (reason !== undefined) return refuse(`${base} is not supported: it has ${reason}`);
   return refuse(
-    `expected a ViT, DeiT or Swin of timm ${TIMM_VERSION}, ${nearNames(base)}, found ${shown(name)}`,
+    `expected a ViT, DeiT or Swin of timm ${TIMM_VERSION}, ${nearNames(base)}; found ${shown(name)}`,
   );
 }
 
-/** Whether timm has this name, supported or not; the tag is not checked. */
+/** Whether timm has this name, even if it is unsupported. The tag is not checked. */
 export function isTimmName(name: string): boolean {
   const [base = ''] = name.split('.', 1);
   return REASONS.has(base) || [TIMM_NAMES, TIMM_ALIASES].some((table) => Object.hasOwn(table, base));
@@ -97,10 +101,10 @@ function refuseArch(message: string): never {
   throw new UsageError('MODEL_OPTION', `arch: ${message}`);
 }
 
-/** Number of names that a message lists. */
+/** Maximum number of names in a message. */
 const LISTED = 6;
 
-/** The names that share the longest start with a wrong one: there are too many to list them all. */
+/** The names that share the longest prefix with a wrong name; there are too many to list all. */
 function nearNames(name: string): string {
   const common = (other: string) => {
     let length = 0;
@@ -114,12 +118,12 @@ function nearNames(name: string): string {
 function known(name: string, tag?: string): KnownArchitecture {
   const { tags, ...sizes } = TIMM_NAMES[name]!;
   const preparation = TIMM_PREPARATIONS[tag === undefined ? Object.values(tags)[0]! : tags[tag]!]!;
-  // Without a tag, DeiT has its authors' crop; a tag is timm's.
+  // Without a tag, DeiT has the crop of its authors; a tag means timm's crop.
   const isOfPaper = tag === undefined && name.startsWith('deit_');
   return { name, ...sizes, ...preparation, ...(isOfPaper ? { cropPct: FAMILY_CROP.deit } : {}) };
 }
 
-/** Whether the tags of a name prepare photos differently, so that one should be named. */
+/** Whether the tags of a name prepare photos differently, so that the user should choose one. */
 export function tagsDiffer(name: string): boolean {
   return !name.includes('.') && new Set(Object.values(own(TIMM_NAMES, name)?.tags ?? {})).size > 1;
 }
@@ -128,7 +132,7 @@ function own<T>(table: Readonly<Record<string, T>>, name: string): T | undefined
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-/** The sizes for a message; the text is equal if and only if the sizes are. */
+/** Formats the sizes for a message. Two texts are equal if and only if the sizes are. */
 export function listSizes(sizes: NamedSizes): string {
   const { imageSize, patchSize, dim, mlpDim } = sizes;
   const start = `image ${imageSize}, patch ${patchSize}`;
@@ -140,7 +144,7 @@ export function listSizes(sizes: NamedSizes): string {
   return `${start}, window ${sizes.window}, dim ${dim}, depths ${depths}, heads ${heads}, MLP ${mlpDim}`;
 }
 
-/** A timm model whose tensors have the names and shapes of a file. */
+/** A timm model whose tensors have the same names and shapes as those of a file. */
 export interface LookAlike {
   readonly name: string;
   readonly heads: number;
@@ -154,7 +158,7 @@ type VitShape = Pick<
   'imageSize' | 'patchSize' | 'dim' | 'depth' | 'mlpDim' | 'prefix' | 'pool'
 >;
 
-/** The timm models that have the tensors of this ViT; only those of its image size, if there are any. */
+/** The timm models with the tensors of this ViT, and with its image size if there are any. */
 export function lookAlikes(shape: VitShape): LookAlike[] {
   const rows = Object.entries({ ...TIMM_NAMES, ...TIMM_SAME_TENSORS });
   const alike = rows.flatMap(([name, row]) =>
@@ -169,14 +173,14 @@ export function lookAlikes(shape: VitShape): LookAlike[] {
   }));
 }
 
-/** What tensors show of a ViT, except its image size. */
+/** A key for what tensors show of a ViT, except its image size. */
 function vitKey({ patchSize, dim, depth, mlpDim, prefix = 1, pool }: VitShape): string {
-  // Pooling by class token and by a mean after the last LayerNorm have the same tensors.
+  // Pooling by class token and by a mean after the last LayerNorm use the same tensors.
   const shownPool = pool === 'mean' ? 'token' : (pool ?? 'token');
   return [patchSize, dim, depth, mlpDim, prefix, shownPool].join();
 }
 
-/** The heads of published DeiTs and ViTs of this width, 64 channels each; undefined for other widths. */
+/** The heads of published DeiTs and ViTs of this width (64 channels each); else undefined. */
 export function headsOfWidth(dim: number): number | undefined {
   return [192, 384, 768, 1024].includes(dim) ? dim / 64 : undefined;
 }

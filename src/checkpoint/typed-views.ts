@@ -1,7 +1,7 @@
 /**
- * A tensor's bytes as a typed array. The result is a view on the file where its place there is aligned, as in files
- * that `writeSafetensors` wrote, and a copy otherwise: read it, do not write to it. safetensors is little-endian, and
- * so is every host with WebAssembly.
+ * The bytes of a tensor as a typed array. The result is a view on the file if the bytes are aligned
+ * there, as in files from `writeSafetensors`, and a copy otherwise: do not write to it. safetensors
+ * is little-endian, and so is every host with WebAssembly.
  */
 
 import { CheckpointError } from '../errors.js';
@@ -9,8 +9,8 @@ import { bfloat16ToFloat32, float16ToFloat32 } from './half.js';
 import type { Dtype, Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 
-/** How messages name the file; `checkpoint` if left out. */
 export interface ViewOptions {
+  /** The file name for messages. Default: `checkpoint`. */
   file?: string | undefined;
 }
 
@@ -50,8 +50,8 @@ export function asUint32(tensor: Tensor, options?: ViewOptions): Uint32Array {
 }
 
 /**
- * `F32` elements as they are, `F16` and `BF16` widened exactly, `F64` rounded to nearest (beyond the range of
- * binary32 to infinity). Throws CheckpointError `CHECKPOINT_DTYPE` for any other type.
+ * `F32` elements unchanged, `F16` and `BF16` widened exactly, `F64` rounded to nearest (to infinity
+ * beyond the range of binary32). Throws CheckpointError `CHECKPOINT_DTYPE` for any other type.
  */
 export function asFloat32(tensor: Tensor, options?: ViewOptions): Float32Array {
   switch (tensor.dtype) {

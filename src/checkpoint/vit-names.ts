@@ -1,4 +1,4 @@
-/** timm's tensor names for DeiT and ViT: the canonical ones. */
+/** timm's tensor names for DeiT and ViT, which are the canonical names. */
 
 import {
   type AttentionParts,
@@ -9,12 +9,14 @@ import {
   withBiases,
 } from './common-names.js';
 
-/** More blocks than any ViT has: those beyond count as tensors that are not expected. Bounds the names that are made for them. */
+/**
+ * More blocks than any ViT has; further blocks are unexpected tensors. Bounds the number of names.
+ */
 const MAX_BLOCKS = 1000;
 
 /**
- * The number of blocks, at least one: a count and not the highest number, which a name could make as high as it likes.
- * A gap shows as missing tensors.
+ * The number of blocks, at least one. Blocks are counted, because a hostile name could claim any
+ * block number; a gap in the numbers shows up as missing tensors.
  */
 export function vitDepth(names: Iterable<string>): number {
   const blocks = new Set<string>();
@@ -25,27 +27,27 @@ export function vitDepth(names: Iterable<string>): number {
   return Math.min(Math.max(1, blocks.size), MAX_BLOCKS);
 }
 
-/** What a ViT may have or lack. */
+/** The parts that differ between ViTs. */
 export interface VitParts {
   readonly depth: number;
-  /** Of `cls_token`, `dist_token` (DeiT's distillation token) and `reg_token` (registers): those that there are, in this order. */
+  /** Any of `cls_token`, `dist_token` (distillation) and `reg_token` (registers), in this order. */
   readonly tokens: readonly string[];
   readonly attention: AttentionParts;
-  /** LayerScale: a factor for each channel of what a branch adds to the residual stream. */
+  /** LayerScale: per-channel factors of the output of each branch. */
   readonly layerScale: boolean;
-  /** `fc_norm` is applied to the mean of the patches, `norm` to the tokens. */
+  /** `fc_norm` normalises the mean of the patches, `norm` the tokens. */
   readonly norm: 'norm' | 'fc_norm';
-  /** `head`, `head_dist` behind the distillation token; none of a backbone. */
+  /** `head`, and `head_dist` for the distillation token; empty for a backbone. */
   readonly heads: readonly string[];
 }
 
-/** A class token, one layer for query, key and value, one head. */
+/** A ViT with a class token, one layer for query, key and value, and one head. */
 export function plainVit(depth: number): VitParts {
   const attention = { apart: false, bias: true };
   return { depth, tokens: ['cls_token'], attention, layerScale: false, norm: 'norm', heads: ['head'] };
 }
 
-/** The parts that the file shows by having any tensor of them. */
+/** Infers the parts: each is present if any of its tensors is. */
 export function vitParts(names: readonly string[]): VitParts {
   const has = (pattern: RegExp) => names.some((name) => pattern.test(name));
   const tokens = ['cls_token', 'dist_token', 'reg_token'].filter((name) => names.includes(name));

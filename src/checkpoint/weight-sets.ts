@@ -1,6 +1,6 @@
 /**
- * The models in a file. A checkpoint may hold one model under any prefix, or several (weights and their average, student and teacher),
- * and other tensors of a training run.
+ * Finds the models in a file. A checkpoint may hold one model under any prefix, or several (weights
+ * and their average, student and teacher), and other tensors of a training run.
  */
 
 import { SWIN_LIMITS } from './architecture.js';
@@ -10,7 +10,7 @@ import { isHead, type Pair, SCHEMES, type Scheme } from './scheme-table.js';
 import { swinDepths, swinNames } from './swin-names.js';
 import { vitNames, vitParts } from './vit-names.js';
 
-/** Tensors under one prefix, named by one scheme. */
+/** The tensors with one prefix that follow one naming scheme. */
 export interface WeightSet {
   readonly scheme: Scheme;
   /** The prefix of the backbone's names, with its final dot. */
@@ -21,10 +21,11 @@ export interface WeightSet {
   readonly space: string;
   /** By canonical names. */
   readonly tensors: ReadonlyMap<string, Found>;
-  /** Two tensors with the same canonical name, after that name. */
+  /** A canonical name that two tensors share, and the names of these tensors. */
   readonly twins: readonly [canonical: string, one: string, other: string] | undefined;
-  /** How many tensors of such a backbone are missing here, and how many are here that it does not have. */
+  /** Number of missing tensors of the backbone. */
   readonly lacking: number;
+  /** Number of tensors that do not belong to the backbone or a head. */
   readonly surplus: number;
 }
 
@@ -38,7 +39,7 @@ interface Group {
   twins?: WeightSet['twins'];
 }
 
-/** Every model has this tensor, whatever the library. */
+/** Every model of every library has this tensor. */
 const STEM = 'patch_embed.proj.weight';
 
 /** The pairs by the key (`NameTemplate.keyOf`) of a name without its prefix. */
@@ -49,17 +50,17 @@ for (const scheme of SCHEMES) {
   }
 }
 
-/** The number of parts of the longest name of any scheme. */
+/** Dot-separated parts in the longest name of any scheme. */
 const MAX_PARTS = Math.max(...[...TABLE.keys()].map((key) => key.split('.').length));
 
-/** Parts of models, each under a prefix of its own; a file of ten models has some dozens. Bounds the time. */
+/** Parts of models, each with its own prefix: dozens in a file of ten models. Bounds the time. */
 const MAX_PARTS_OF_MODELS = 10_000;
 
 /**
- * Finds everything that has a stem or a block of a known scheme, under any prefix. Each ending of a name is looked up at most once, so
- * the time is linear in the total length of the names.
+ * Finds every set of tensors that has a stem or a block of a known scheme, under any prefix. Each
+ * suffix of a name is looked up at most once, so the time is linear in their total length.
  *
- * @param refuse throws where there are too many, with what was found
+ * @param refuse throws an error if there are too many; its argument says what was found
  */
 export function findWeightSets(names: readonly string[], refuse: (found: string) => never): WeightSet[] {
   const found = [...groups(names)].flatMap(([scheme, ofScheme]) =>
@@ -71,7 +72,7 @@ export function findWeightSets(names: readonly string[], refuse: (found: string)
   return found.map((make) => make());
 }
 
-/** The tensors by scheme and prefix. */
+/** Groups the tensors by scheme and prefix. */
 function groups(names: readonly string[]): Map<Scheme, Map<string, Group>> {
   const found = new Map<Scheme, Map<string, Group>>(SCHEMES.map((scheme) => [scheme, new Map()]));
   for (const name of names) {
@@ -93,7 +94,7 @@ function groups(names: readonly string[]): Map<Scheme, Map<string, Group>> {
   return found;
 }
 
-/** Where the part begins that ends before the dot at `begin - 1`. */
+/** The start of the part that ends before the dot at `begin - 1`. */
 function partBefore(name: string, begin: number): number {
   return begin > 1 ? name.lastIndexOf('.', begin - 2) + 1 : 0;
 }
@@ -105,7 +106,8 @@ function add(group: Group, canonical: string, found: Found): void {
 }
 
 /**
- * Hugging Face's classifiers have the head next to the backbone's module; ViT-MSN, as transformers 5 saves it, has the blocks there too.
+ * Adds the tensors outside the backbone's module: Hugging Face's classifiers have the head there,
+ * and ViT-MSN, as transformers 5 saves it, also the blocks.
  */
 function weightSet(
   scheme: Scheme,
@@ -142,7 +144,7 @@ export const hasStem = ({ tensors }: Pick<WeightSet, 'tensors'>) => tensors.has(
 
 const hasBlock = ({ tensors }: Group) => [...tensors.keys()].some(isBlock);
 
-/** The canonical names of a whole backbone with the parts of these, without a head. */
+/** The canonical names of a complete backbone with the same parts as `names`, without a head. */
 function backbone({ family }: Scheme, names: readonly string[]): string[] {
   const depths = () => swinDepths(names).slice(0, SWIN_LIMITS.stages);
   return family === 'swin'

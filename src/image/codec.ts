@@ -1,7 +1,7 @@
 import { RuntimeError } from '../errors.js';
 import type { RowSink } from './types.js';
 
-/** Gives the compiled decoders; how depends on the platform (files, fetch, static imports). */
+/** Loads the compiled decoders from files, with fetch or by static imports. */
 export interface CodecModules {
   /** `wasm/jpeg.wasm` */
   jpeg(): Promise<WebAssembly.Module>;
@@ -9,21 +9,21 @@ export interface CodecModules {
   webp(): Promise<WebAssembly.Module>;
 }
 
-/** One decoder each; they can be shared by any number of calls. */
+/** The decoders, which any number of calls can share. */
 export interface ImageCodecs {
   jpeg: Codec;
   webp: Codec;
 }
 
-/** What a decoder has to say about a file whose rows it has given. */
+/** The report of a decoder after it has delivered all rows. */
 export interface Decoded {
-  /** The first warning of libjpeg; empty if there was none. */
+  /** The first warning of libjpeg, or an empty string. */
   warning: string;
-  /** Bytes of its memory, if it is not kept. */
+  /** Bytes of decoder memory left to the garbage collector; 0 if the decoder is kept. */
   left: number;
 }
 
-/** A decoder that gave up. `detail` is what it said last, or how it died. */
+/** A decoder failed. `detail` is its error message, or that of the engine. */
 export class CodecFailure extends Error {
   override name = 'CodecFailure';
   constructor(
@@ -33,35 +33,35 @@ export class CodecFailure extends Error {
     super(detail, options);
   }
 
-  /** Whether the picture needs more memory than it may take or the machine has; else its bytes are at fault. */
+  /** Whether the decoder lacked memory; otherwise the bytes are at fault. */
   get outOfMemory(): boolean {
     return /^(out of memory|insufficient memory)/i.test(this.detail);
   }
 }
 
-/** What codecs/jpeg.c and codecs/webp.c export. */
+/** The exports of codecs/jpeg.c and codecs/webp.c. */
 interface CodecExports {
   alloc(length: number): number;
   free(pointer: number): void;
   decode(pointer: number, length: number, width: number, height: number): number | undefined;
-  /** Where the warning stands whose length `decode` has given. */
+  /** The address of the warning whose length `decode` returned. */
   warning?(): number;
-  /** major · 1,000,000 + minor · 1,000 + patch of the library inside. */
+  /** major · 1,000,000 + minor · 1,000 + patch of the compiled library. */
   version(): number;
 }
 
 const PAGE = 2 ** 16;
-/** What the modules are linked with: scripts/build-codecs.mjs. */
+/** The initial memory with which scripts/build-codecs.mjs links the modules. */
 const INITIAL_BYTES = 2 ** 20;
-/** Linear memory never shrinks: what a large picture has blown up is not kept. */
+/** Linear memory never shrinks, so an instance with more memory is not kept. */
 const KEEP_BYTES = 16 * 2 ** 20;
 
-/** A decoder and its memory. After anything has been thrown, nobody knows the state of either: it is not used again. */
+/** A decoder and its memory. After an exception its state is unknown, so it is not used again. */
 class Instance {
   readonly #memory: WebAssembly.Memory;
   readonly #exports: CodecExports;
   #sink: RowSink = () => {};
-  /** Bytes of the picture that are still to come. */
+  /** Bytes of the image that the decoder has not delivered yet. */
   #missing = 0;
 
   constructor(
@@ -75,7 +75,7 @@ class Instance {
     const emit = (at: number, length: number) => {
       const rows = this.#view(at, length);
       this.#missing -= rows.length;
-      if (this.#missing < 0) throw new CodecFailure('more comes out than the picture has');
+      if (this.#missing < 0) throw new CodecFailure('more pixels than the header says');
       this.#sink(rows);
     };
     const imports = { env: { memory: this.#memory, fail, emit } };
@@ -90,14 +90,14 @@ class Instance {
     return this.#exports.version();
   }
 
-  /** Gives the first warning, empty if there was none. */
+  /** @returns the first warning, or an empty string */
   decode(bytes: Uint8Array, width: number, height: number, sink: RowSink): string {
     this.#sink = sink;
     this.#missing = width * height * 3;
     const input = this.#exports.alloc(bytes.length);
     this.#view(input, bytes.length).set(bytes);
     const warned = this.#exports.decode(input, bytes.length, width, height) ?? 0;
-    if (this.#missing > 0) throw new CodecFailure('the picture is incomplete');
+    if (this.#missing > 0) throw new CodecFailure('fewer pixels than the header says');
     this.#exports.free(input);
     this.#sink = () => {};
     return warned === 0 ? '' : this.#text(this.#exports.warning!(), warned);
@@ -113,8 +113,9 @@ class Instance {
 }
 
 /**
- * A WebAssembly decoder that is compiled on first use. Its instance is kept for the next picture only if it is small and had nothing
- * to say against the last one: a refusal, a warning or a trap leaves it in a state that nobody knows. A new one takes some 0.1 ms.
+ * A WebAssembly decoder, compiled on first use. The instance is kept for the next image only if it
+ * is small and the last image decoded cleanly: after an error, a warning or a trap, its state is
+ * unknown. A new instance takes about 0.1 ms.
  */
 export class Codec {
   readonly #load: () => Promise<WebAssembly.Module>;
@@ -126,11 +127,13 @@ export class Codec {
   }
 
   /**
-   * Decodes one file. Safe to call again before an earlier call has ended.
+   * Decodes one file. Concurrent calls are safe.
    *
-   * @param width as the file's header says; the decoder fails where it reads another size
-   * @param maxBytes of memory that the decoder may take for the file and its own work; 16 MiB are always granted
-   * @throws {CodecFailure} if the decoder refuses the bytes; {@link RuntimeError} `CODEC_MISSING` if there is none
+   * @param width from the header of the file; the decoder fails if it reads another size
+   * @param maxBytes memory that the decoder may use, including the file; at least 16 MiB are
+   *   granted
+   * @throws {CodecFailure} if the decoder refuses the bytes
+   * @throws {RuntimeError} `CODEC_MISSING` if the decoder cannot be loaded
    */
   async decode(
     bytes: Uint8Array,
@@ -140,14 +143,14 @@ export class Codec {
     sink: RowSink,
   ): Promise<Decoded> {
     const module = await this.compiled();
-    // Nothing is awaited from here on, so no other call can come between.
+    // There is no await from here on, so calls cannot interleave.
     const instance = this.#take(module, Math.max(KEEP_BYTES, Math.ceil(maxBytes / PAGE) * PAGE));
     const warning = orFailure(() => instance.decode(bytes, width, height, sink));
     if (warning === '' && instance.maxBytes === KEEP_BYTES) this.#kept = instance;
     return { warning, left: this.#kept === instance ? 0 : instance.bytes };
   }
 
-  /** The version of the library inside, as its sources say: `3.1.3`. */
+  /** The version of the compiled library, such as `3.1.3`. */
   async version(): Promise<string> {
     const { version } = this.#take(await this.compiled(), KEEP_BYTES);
     return `${Math.floor(version / 1e6)}.${Math.floor(version / 1e3) % 1e3}.${version % 1e3}`;
@@ -164,21 +167,21 @@ export class Codec {
   compiled(): Promise<WebAssembly.Module> {
     this.#module ??= this.#load().catch((cause) => {
       this.#module = undefined;
-      const message = `image decoder: cannot be loaded: ${describe(cause)}`;
+      const message = `image decoder: cannot load its WebAssembly module: ${describe(cause)}`;
       throw new RuntimeError('CODEC_MISSING', message, { cause });
     });
     return this.#module;
   }
 }
 
-/** The decoders over compiled modules that the platform provides. Nothing is loaded before the first picture. */
+/** Creates the decoders from the platform's modules. Nothing is loaded before the first image. */
 export function createImageCodecs(modules: CodecModules): ImageCodecs {
   return { jpeg: new Codec(() => modules.jpeg()), webp: new Codec(() => modules.webp()) };
 }
 
 const OUT_OF_MEMORY = 'out of memory';
 
-/** Engines throw errors of their own: for memory that there is not, and when a decoder traps. */
+/** Converts the engine's own errors, thrown when memory is exhausted or a decoder traps. */
 function orFailure<T>(work: () => T, detail?: string): T {
   try {
     return work();

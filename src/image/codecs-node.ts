@@ -5,18 +5,18 @@ async function compile(file: string): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await readFile(new URL(`../../wasm/${file}`, import.meta.url)));
 }
 
-/** The decoders, compiled: threads can share them. */
+/** The compiled decoders, which threads can share. */
 export type CompiledCodecs = { readonly [Name in keyof CodecModules]: WebAssembly.Module };
 
 let taken: CompiledCodecs | undefined;
 
-/** The decoders as files of the package: Node, Deno and Bun. */
+/** Loads the decoders from files of the package, in Node, Deno and Bun. */
 export const nodeCodecModules: CodecModules = {
   jpeg: async () => taken?.jpeg ?? compile('jpeg.wasm'),
   webp: async () => taken?.webp ?? compile('webp.wasm'),
 };
 
-/** The decoders that calls share when none are given to them. */
+/** The default decoders, shared by all calls. */
 export const sharedCodecs = createImageCodecs(nodeCodecModules);
 
 /** @throws {RuntimeError} `CODEC_MISSING` */
@@ -26,7 +26,7 @@ export async function compileCodecs(): Promise<CompiledCodecs> {
   return { jpeg: modules[0], webp: modules[1] };
 }
 
-/** Makes this thread use what another has compiled, from its first image on. */
+/** Makes this thread use modules that another thread compiled. Call it before the first image. */
 export function takeCodecs(modules: CompiledCodecs): void {
   taken = modules;
 }

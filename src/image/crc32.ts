@@ -11,7 +11,7 @@ function makeTable(): Int32Array {
   return made;
 }
 
-/** CRC-32 of `bytes[from, to)` as PNG stores it: unsigned, initial and final value all ones. */
+/** CRC-32 of `bytes[from, to)` as PNG stores it: unsigned; initial value and final XOR are -1. */
 export function crc32(bytes: Uint8Array, from: number, to: number): number {
   table ??= makeTable();
   let c = -1;

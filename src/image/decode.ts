@@ -14,38 +14,41 @@ import { openWebp } from './webp.js';
 
 /** How to decode an image. */
 export interface DecodeOptions {
-  /** The name of the file, for messages. Default: `image`. */
+  /** The file name for messages. Default: `image`. */
   file?: string;
-  /** Images whose header announces more pixels are refused before anything is allocated. Default: 100 million. */
+  /** The most pixels; checked in the header, before memory is allocated. Default: 100 million. */
   maxPixels?: number;
-  /** Whether to turn the picture as its EXIF orientation says. Default: true. */
+  /** Whether to apply the EXIF orientation. Default: true. */
   orient?: boolean;
-  /** The decoders to use. Default: ones that all calls share, loaded from the installed packages on first use. */
+  /** Default: decoders that all calls share, loaded on first use. */
   codecs?: ImageCodecs;
-  /** Images that take more bytes to decode are refused. Default: as `gate` says. */
+  /** The most bytes that decoding may take. Default: the limit of `gate`. */
   imageMemory?: number;
-  /** Where images wait for memory. Default: the one of the process in Node, Deno and Bun; elsewhere none. */
+  /** Makes images wait for memory. Default: the process's in Node, Deno and Bun; else none. */
   gate?: MemoryGate;
-  /** Ends the waiting. */
+  /** Ends the wait for memory. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Decodes a JPEG, PNG or WebP to RGB, whatever the file is called.
+ * Decodes a JPEG, PNG or WebP to RGB. The bytes determine the format, not the file name.
  *
- * Gives the bytes of Pillow 13.0's `ImageOps.exif_transpose(Image.open(file)).convert('RGB')`: alpha is dropped without
- * compositing, colour profiles are ignored, the orientation is taken from wherever Pillow takes it. Exception: of 16-bit grey PNG the
- * high byte of each sample is taken, as of all other 16-bit PNGs. Pillow fills in what is missing of some
- * pictures; here each pixel has to come from data. How a file ends does not matter as long as all of them are there.
+ * Returns the same bytes as Pillow 13.0's
+ * `ImageOps.exif_transpose(Image.open(file)).convert('RGB')`: alpha is dropped without compositing,
+ * colour profiles are ignored, and the orientation comes from the same metadata. There are two
+ * differences. A 16-bit grey PNG keeps the high byte of each sample, like all other 16-bit PNGs.
+ * And every pixel must come from data, whereas Pillow fills in some missing pixels; how the file
+ * ends does not matter.
  *
  * @example
  * const image = await decodeImage(await readFile('cat.jpg'), { file: 'cat.jpg' });
  *
  * @param bytes the whole file; not kept, not changed
  * @returns `[height, width, 3]`, uint8
- * @throws {ImageError} `IMAGE_EMPTY`, `IMAGE_FORMAT` (not an image), `IMAGE_UNSUPPORTED` (a kind that is refused by
- *   name), `IMAGE_TRUNCATED`, `IMAGE_DAMAGED` or `IMAGE_TOO_LARGE` (more pixels, or more
- *   memory, than may be); the reason of `signal`
+ * @throws {ImageError} `IMAGE_EMPTY`, `IMAGE_FORMAT` (not an image), `IMAGE_UNSUPPORTED` (a known
+ *   format or variant that is not supported), `IMAGE_TRUNCATED`, `IMAGE_DAMAGED`, or
+ *   `IMAGE_TOO_LARGE` (too many pixels or too much memory)
+ * @throws the reason of `signal`
  * @throws {RuntimeError} `CODEC_MISSING` if the decoder for JPEG or WebP cannot be loaded
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
@@ -65,8 +68,8 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
 }
 
 /**
- * Decodes as {@link decodeImage}, and resizes and crops as `preprocess`, row by row: of most codings neither the picture nor the decoder
- * takes much memory (`memory.ts`).
+ * Decodes like {@link decodeImage}, then resizes and crops like `preprocess`, row by row. For most
+ * codings, neither the image nor the decoder takes much memory (see `memory.ts`).
  *
  * @returns uint8 `[imageSize, imageSize, 3]`
  * @throws what `decodeImage` and `preprocess` throw
@@ -97,7 +100,11 @@ async function openImage(bytes: Uint8Array, options: DecodeOptions): Promise<Ope
   return format === 'jpeg' ? openJpeg(bytes, jpeg, context) : openWebp(bytes, webp, context);
 }
 
-/** Runs `use` when there is memory for it. @param more bytes that it takes beside the decoder */
+/**
+ * Runs `use` as soon as there is memory for it.
+ *
+ * @param more bytes needed in addition to the decoder's
+ */
 async function admitted<T>(
   { width, height, memory }: OpenImage,
   more: number,
@@ -107,7 +114,7 @@ async function admitted<T>(
   const needed = memory + more;
   const most = Math.min(imageMemory, gate?.limit ?? imageMemory);
   if (!(needed <= most)) {
-    const text = `${file}: expected an image that is decoded in at most ${mib(most)}, one of this kind of ${width}×${height} takes ${mib(needed)}`;
+    const text = `${file}: expected an image that needs at most ${mib(most)} to decode, found ${width}×${height} pixels that need ${mib(needed)}`;
     throw new ImageError('IMAGE_TOO_LARGE', text);
   }
   const leave = needed > UNCOUNTED_BYTES ? await gate?.enter(needed, signal) : undefined;

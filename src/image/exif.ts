@@ -1,11 +1,11 @@
 import { be16, be32, hasText, le16, le32 } from './bytes.js';
 
-/** How the stored pixels have to be turned to stand upright: TIFF 6.0, tag 274. 1 is "as they are". */
+/** How to turn the stored pixels upright (TIFF 6.0, tag 274); 1 leaves them unchanged. */
 export type Orientation = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
 
-/** The blocks of a file that may say its orientation. */
+/** The metadata blocks that may contain the orientation. */
 export interface Metadata {
-  /** TIFF, also behind `Exif\0\0`. */
+  /** TIFF, with or without `Exif\0\0` before it. */
   exif?: Uint8Array | undefined;
   /** XML. */
   xmp?: Uint8Array | undefined;
@@ -13,16 +13,16 @@ export interface Metadata {
 
 const ORIENTATION_TAG = 0x0112;
 const ENTRY_BYTES = 12;
-/** Bytes of one value, by TIFF type; entries of other types are passed over. */
+/** Bytes of one value, by TIFF type. Entries with other types are skipped. */
 const UNIT_BYTES = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8];
 
-/** The headers that Pillow takes for a TIFF's: the first of each order is the specification's. */
+/** The TIFF headers that Pillow accepts; the first of each byte order is the specification's. */
 const LITTLE = ['II*\0', 'II\0*'];
 const BIG = ['MM\0*', 'MM*\0', 'MM\0+'];
 
 /**
- * The orientation that Pillow's `ImageOps.exif_transpose` goes by: the one in EXIF, or where EXIF says none, XMP's. Where Pillow cannot
- * read the EXIF block, which most of its readers answer with an exception, the picture stays as it is.
+ * The orientation that Pillow's `ImageOps.exif_transpose` applies: from EXIF, or else from XMP. If
+ * Pillow cannot read the EXIF block (most of its readers raise an exception), it is 1.
  */
 export function orientationOf({ exif, xmp }: Metadata): Orientation {
   const value = (exif && exifOrientation(exif)) ?? (xmp && xmpOrientation(xmp)) ?? 1;
@@ -30,10 +30,11 @@ export function orientationOf({ exif, xmp }: Metadata): Orientation {
 }
 
 /**
- * The value of the tag, whatever it is; 1 if the block is no TIFF; nothing if it has no such tag.
+ * The value of the tag, which may be invalid; 1 if the block is not TIFF; undefined without a tag.
  *
- * Only the first directory is read, each of its entries at most once, and no other directory is followed: a block that loops or
- * points outside itself costs no more than a sound one. As in Pillow, an entry whose value lies outside ends the directory.
+ * Reads only the first directory, and each entry at most once, so a block that loops or points
+ * outside itself costs no more than a valid one. As in Pillow, an entry whose value is outside the
+ * block ends the directory.
  */
 function exifOrientation(exif: Uint8Array): number | undefined {
   let tiff = exif;
@@ -69,7 +70,7 @@ function exifOrientation(exif: Uint8Array): number | undefined {
   return undefined;
 }
 
-/** The first number of the entry; 1 for types that hold none. */
+/** The first number of the entry; 1 for types without numbers. */
 function readValue(tiff: Uint8Array, at: number, type: number, little: boolean): number {
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.length);
   switch (type) {
@@ -99,7 +100,7 @@ function readValue(tiff: Uint8Array, at: number, type: number, little: boolean):
   }
 }
 
-/** Pillow's pattern; ASCII, so it finds the same in any encoding that extends ASCII. */
+/** Pillow's pattern. It is ASCII, so it also works in any encoding that extends ASCII. */
 function xmpOrientation(xmp: Uint8Array): number | undefined {
   const found = /tiff:Orientation(?:="|>)([0-9])/.exec(new TextDecoder().decode(xmp));
   return found === null ? undefined : Number(found[1]);

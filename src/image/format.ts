@@ -1,13 +1,13 @@
 import { ImageError } from '../errors.js';
 import { hasText, textAt } from './bytes.js';
 
-/** The formats that are decoded. */
+/** The supported formats. */
 export type ImageFormat = 'jpeg' | 'png' | 'webp';
 
 const PNG_SIGNATURE = '\x89PNG\r\n\x1a\n';
 const JPEG_SIGNATURE = '\xff\xd8\xff';
 
-/** Formats that are refused by name: `[name, offset, the text that stands there]`. */
+/** Known formats that are not supported: `[name, offset, text at this offset]`. */
 const REFUSED: [name: string, at: number, text: string][] = [
   ['GIF', 0, 'GIF87a'],
   ['GIF', 0, 'GIF89a'],
@@ -38,13 +38,13 @@ const REFUSED: [name: string, at: number, text: string][] = [
 ];
 
 /**
- * Tells the format from the first bytes, never from the name of the file.
+ * Detects the format from the first bytes, never from the file name.
  *
  * @param bytes the whole file
- * @param file the name for messages
+ * @param file the file name for messages
  * @throws {ImageError} `IMAGE_EMPTY`; `IMAGE_TRUNCATED` for a file that ends inside a signature;
- *   `IMAGE_DAMAGED` for a PNG whose signature a text-mode transfer has changed; `IMAGE_UNSUPPORTED` for a
- *   format that is known but not decoded; `IMAGE_FORMAT` for anything else.
+ *   `IMAGE_DAMAGED` for a PNG whose signature a text-mode transfer has changed; `IMAGE_UNSUPPORTED`
+ *   for a known format that is not supported; `IMAGE_FORMAT` for anything else
  */
 export function detectFormat(bytes: Uint8Array, file: string): ImageFormat {
   if (bytes.length === 0)
@@ -56,7 +56,7 @@ export function detectFormat(bytes: Uint8Array, file: string): ImageFormat {
     if (bytes.length < 12 && hasText(bytes, 0, start.slice(0, bytes.length)))
       throw new ImageError(
         'IMAGE_TRUNCATED',
-        `${file}: expected a JPEG, PNG or WebP image, the file ends after ${bytes.length} bytes`,
+        `${file}: expected a JPEG, PNG or WebP image, found a file that ends after ${bytes.length} bytes`,
       );
   if (hasText(bytes, 1, 'PNG'))
     throw new ImageError(
@@ -71,7 +71,7 @@ export function detectFormat(bytes: Uint8Array, file: string): ImageFormat {
       );
   throw new ImageError(
     'IMAGE_FORMAT',
-    `${file}: expected a JPEG, PNG or WebP image, the file begins with ${hex(bytes)} ("${textAt(bytes, 0, 8)}")`,
+    `${file}: expected a JPEG, PNG or WebP image, found a file that begins with ${hex(bytes)} ("${textAt(bytes, 0, 8)}")`,
   );
 }
 

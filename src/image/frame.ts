@@ -1,7 +1,10 @@
 import { ImageError } from '../errors.js';
 import type { RawPixels } from './source.js';
 
-/** An `ImageBitmap` or a `VideoFrame`: what the browser has decoded. Not by these names, which Node's types do not have. */
+/**
+ * An `ImageBitmap` or a `VideoFrame`, decoded by the browser. Described by structure, because
+ * Node's types have neither name.
+ */
 export type Frame =
   | { readonly width: number; readonly height: number; close(): void }
   | { readonly displayWidth: number; readonly displayHeight: number; close(): void };
@@ -14,15 +17,16 @@ export function isFrame(source: unknown): source is Frame {
 }
 
 /**
- * Its pixels at its own size: drawn to a canvas, whose colours and rounding of alpha are the engine's.
+ * Returns the pixels of a frame at its own size. They are drawn to a canvas, so colours and the
+ * rounding of alpha depend on the engine.
  *
- * @throws {ImageError} `IMAGE_PIXELS` for one that has been closed
+ * @throws {ImageError} `IMAGE_PIXELS` for a closed frame
  */
 export function framePixels(frame: Frame): RawPixels {
   const [width, height] =
     'displayWidth' in frame ? [frame.displayWidth, frame.displayHeight] : [frame.width, frame.height];
   if (width === 0 || height === 0) {
-    throw new ImageError('IMAGE_PIXELS', 'pixels: expected an open frame, found one that has been closed');
+    throw new ImageError('IMAGE_PIXELS', 'pixels: expected an open frame, found a closed frame');
   }
   const canvas = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })!;
   canvas.drawImage(frame as ImageBitmap | VideoFrame, 0, 0, width, height);

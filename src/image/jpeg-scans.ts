@@ -15,18 +15,20 @@ const DHT = 0xc4;
 const DRI = 0xdd;
 
 /**
- * Reads every Huffman code of a JPEG without making pixels of them, to know that every coefficient came from data. libjpeg tells only
- * the first thing that it finds odd in a file, and makes up what is missing; it also takes what is behind a picture for a part of it.
- * Takes about as long as decoding.
+ * Reads every Huffman code of a JPEG without making pixels, to verify that every coefficient comes
+ * from data. libjpeg does not verify this: it reports only the first problem in a file, invents
+ * missing data, and may read bytes after the image as a part of it. Takes about as long as
+ * decoding.
  *
- * @throws {ImageError} `IMAGE_TRUNCATED` if the codes of a scan end before its last block; `IMAGE_DAMAGED` for codes that cannot be
+ * @throws {ImageError} `IMAGE_TRUNCATED` if the codes of a scan end before its last block;
+ *   `IMAGE_DAMAGED` for invalid codes
  */
 export function checkScans(structure: JpegStructure, file: string): void {
   const { components, progressive, closed } = structure;
   let scans = 0;
   const tables = new Map<number, Uint8Array>();
   let interval = 0;
-  /** By component: which coefficients are not 0, 64 bits a block. */
+  /** Which coefficients of each component are not 0, with 64 bits per block. */
   const nonzero = components.map((component) => {
     const [across, down] = blocksOf(structure.width, structure.height, component, components);
     return new Uint32Array(progressive ? across * down * 2 : 0);
@@ -45,7 +47,7 @@ export function checkScans(structure: JpegStructure, file: string): void {
   }
 }
 
-/** T.81, B.2.4.2: class and number, how many codes have each length, their symbols; any number of these. */
+/** T.81, B.2.4.2: tables, each with class and number, counts of codes per length, and symbols. */
 function readTables(payload: Uint8Array, tables: Map<number, Uint8Array>): void {
   for (let at = 0; at + 17 <= payload.length; ) {
     const symbols = payload.subarray(at + 1, at + 17).reduce((sum, count) => sum + count, 0);
@@ -54,7 +56,7 @@ function readTables(payload: Uint8Array, tables: Map<number, Uint8Array>): void 
   }
 }
 
-/** T.81, G.1.1.1: each scan goes on where the one before it has stopped, bit by bit. */
+/** T.81, G.1.1.1: each scan continues at the bit where the previous one stopped. */
 function checkOrder({ parts, first, last, high, low }: Scan, bits: Int8Array[], file: string): void {
   for (const { component } of parts) {
     const known = bits[component]!;
@@ -63,14 +65,14 @@ function checkOrder({ parts, first, last, high, low }: Scan, bits: Int8Array[], 
       if (refines ? known[k] !== high || low !== high - 1 : low > 13)
         throw new ImageError(
           'IMAGE_DAMAGED',
-          `${file}: the scans of the progressive JPEG do not follow each other`,
+          `${file}: expected each scan of the progressive JPEG to continue the previous one, found a gap or an overlap`,
         );
       known[k] = low;
     }
   }
 }
 
-/** By the next 16 bits: length of the code · 256 + symbol; 0 where there is none. */
+/** A table indexed by the next 16 bits: length of the code · 256 + symbol, or 0 for no code. */
 function makeTable(definition: Uint8Array): Uint16Array {
   const table = new Uint16Array(1 << 16);
   let at = 0;
@@ -83,7 +85,7 @@ function makeTable(definition: Uint8Array): Uint16Array {
   return table;
 }
 
-/** One scan. */
+/** Reads the entropy-coded bytes of one scan. */
 class ScanReader {
   readonly #file: string;
   readonly #structure: JpegStructure;
@@ -93,10 +95,10 @@ class ScanReader {
   readonly #ac: (Uint16Array | undefined)[];
   readonly #coded: Uint8Array;
   #at = 0;
-  /** The low `#count` bits are those that come next. */
+  /** Its low `#count` bits are the next bits of the scan. */
   #hold = 0;
   #count = 0;
-  /** Blocks to come without further coefficients. */
+  /** Number of following blocks without further coefficients. */
   #emptyBlocks = 0;
 
   constructor(
@@ -120,7 +122,7 @@ class ScanReader {
     this.#ac = scan.parts.map(({ ac }) => table(16 + ac));
   }
 
-  /** @param nonzero of progressive frames, by component: which coefficients are not 0 */
+  /** @param nonzero which coefficients of each component are not 0, for a progressive frame */
   read(nonzero: Uint32Array[]): void {
     const { width, height, components, progressive } = this.#structure;
     const { parts, first, high } = this.#scan;
@@ -148,7 +150,10 @@ class ScanReader {
     }
   }
 
-  /** T.81, F.1.2.3: the last byte is filled up with ones. Bytes of a trailer that stand where codes are missing seldom end like that. */
+  /**
+   * T.81, F.1.2.3: ones pad the last byte. If codes are missing and other bytes take their place,
+   * these rarely end with ones.
+   */
   checkPadding(): void {
     const rest = this.#count & 7;
     if (this.#take(rest) !== (1 << rest) - 1) throw this.#truncated();
@@ -160,7 +165,7 @@ class ScanReader {
     this.#take(size);
   }
 
-  /** T.81, F.2.2: a whole block. */
+  /** T.81, F.2.2: reads a whole block. */
   #readBlock(part: number): void {
     this.#readDc(part);
     const table = this.#ac[part];
@@ -175,7 +180,7 @@ class ScanReader {
     }
   }
 
-  /** T.81, G.1.2.2: the upper bits of some coefficients. */
+  /** T.81, G.1.2.2: reads the upper bits of some coefficients. */
   #readFirst(known: Uint32Array, at: number): void {
     if (this.#emptyBlocks > 0) {
       this.#emptyBlocks--;
@@ -197,7 +202,7 @@ class ScanReader {
     }
   }
 
-  /** T.81, G.1.2.3: one more bit of those that are not 0, and those that become so. */
+  /** T.81, G.1.2.3: reads one more bit of nonzero coefficients, and new nonzero coefficients. */
   #refine(known: Uint32Array, at: number): void {
     const { first, last } = this.#scan;
     let k = first;
@@ -225,7 +230,7 @@ class ScanReader {
     this.#emptyBlocks--;
   }
 
-  /** Goes on behind the restart marker that comes next; bytes before it are surplus. */
+  /** Continues after the next restart marker. Bytes before it are surplus. */
   #restart(number: number): void {
     const coded = this.#coded;
     this.#hold = this.#count = this.#emptyBlocks = 0;
@@ -239,7 +244,7 @@ class ScanReader {
     if (marker !== RST0 + (number & 7)) throw this.#damaged();
   }
 
-  /** Up to 24 bits are held; none come from behind a marker. */
+  /** Holds up to 24 bits, none from after a marker. */
   #refill(): void {
     const coded = this.#coded;
     while (this.#count <= 16 && this.#at < coded.length) {
@@ -280,7 +285,7 @@ class ScanReader {
   #damaged(): ImageError {
     return new ImageError(
       'IMAGE_DAMAGED',
-      `${this.#file}: the pixels of the JPEG are damaged before byte ${this.#at} of ${this.#coded.length} of a scan`,
+      `${this.#file}: the pixels of the JPEG are damaged before byte ${this.#at} of ${this.#coded.length} in a scan`,
     );
   }
 }

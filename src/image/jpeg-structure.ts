@@ -3,7 +3,7 @@ import { be16, hasText, Joined } from './bytes.js';
 import type { Metadata } from './exif.js';
 import { checkDimensions, type ImageContext } from './limits.js';
 
-/** What the segments of a JPEG say, read without decoding a pixel. */
+/** What the segments of a JPEG say, read without decoding pixels. */
 export interface JpegStructure {
   /** Stored pixels in a row, before any orientation. */
   width: number;
@@ -11,15 +11,15 @@ export interface JpegStructure {
   components: Component[];
   progressive: boolean;
   metadata: Metadata;
-  /** The scans that make the picture. */
+  /** Number of scans that make up the image. */
   scans: number;
-  /** The file up to the end of the last of these scans, closed with an end-of-image marker. */
+  /** The file up to the end of the last of these scans, with an end-of-image marker. */
   picture: Uint8Array;
-  /** Whether that marker is the file's own. */
+  /** Whether this marker is in the file. */
   closed: boolean;
 }
 
-/** A colour. */
+/** A colour component. */
 export interface Component {
   id: number;
   /** Sampling factors. */
@@ -30,11 +30,11 @@ export interface Component {
 /** A marker and its segment. */
 export interface Segment {
   marker: number;
-  /** Without its length. */
+  /** The segment without its length. */
   payload: Uint8Array;
-  /** After the header of a scan, its entropy-coded bytes, with stuffed zeros and restart markers. */
+  /** For a scan header: the entropy-coded bytes after it, with stuffed zeros and restarts. */
   coded: Uint8Array;
-  /** Where the segment and these bytes end in the file. */
+  /** Where the segment, with these bytes, ends in the file. */
   end: number;
 }
 
@@ -47,7 +47,7 @@ const EOI = 0xd9;
 export const SOS = 0xda;
 const APP1 = 0xe1;
 const SOF2 = 0xc2;
-/** SOF0 baseline, SOF1 extended, SOF2 progressive: what the decoder can do. */
+/** The frames that the decoder supports: SOF0 baseline, SOF1 extended, SOF2 progressive. */
 const DECODED_FRAMES = [0xc0, 0xc1, 0xc2];
 const REFUSED_FRAMES: Record<number, string> = {
   195: 'lossless JPEG',
@@ -65,26 +65,34 @@ const REFUSED_FRAMES: Record<number, string> = {
 const EXIF = 'Exif\0\0';
 const XMP = 'http://ns.adobe.com/xap/1.0/\0';
 
-/** Where one of the first coefficients has not come in full, libjpeg makes up detail from the blocks around; the others it takes for 0. */
+/**
+ * If one of the first coefficients is incomplete, libjpeg invents detail from the neighbouring
+ * blocks. It reads other missing coefficients as 0.
+ */
 const SMOOTHED = 9;
 
-/** Encoders write about 10 scans. Each costs a pass over the picture, so thousands would cost minutes. */
+/**
+ * Encoders write about 10 scans. Each takes a pass over the image, so thousands would take minutes.
+ */
 const MAX_SCANS = 100;
 
 /**
- * Walks through the segments up to the end-of-image marker, or to the end of the scan with which every coefficient of the picture has come
- * in full: what is behind that, or is missing there, changes no pixel. The decoder itself does not mind when a picture ends early.
+ * Reads the segments up to the end-of-image marker, or up to the end of the scan that completes
+ * every coefficient: anything after that changes no pixel. The decoder itself would accept an image
+ * that ends early.
  *
- * A thumbnail inside a segment is skipped with its segment, so its own end-of-image marker does not count. Linear in the size of the file.
+ * A thumbnail is skipped with its segment, so its own end-of-image marker does not count. The time
+ * is linear in the size of the file.
  *
- * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before the picture does, lacks a colour or has less than one bit for an
- *   8×8 block; `IMAGE_TOO_LARGE`; `IMAGE_UNSUPPORTED` for CMYK, YCCK, 12-bit, lossless, hierarchical or arithmetic
- *   coding; `IMAGE_DAMAGED` for segments that contradict each other.
+ * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before the image does, lacks a colour
+ *   component or has less than one bit per 8×8 block; `IMAGE_TOO_LARGE`; `IMAGE_UNSUPPORTED` for
+ *   CMYK, YCCK, 12-bit, lossless, hierarchical or arithmetic coding; `IMAGE_DAMAGED` for segments
+ *   that contradict each other
  */
 export function readJpegStructure(bytes: Uint8Array, context: ImageContext): JpegStructure {
   const { file } = context;
   let frame: Frame | undefined;
-  /** The lowest bit that has come of each of the 64 coefficients of each component; above 13: none. */
+  /** The lowest bit read so far of each component's 64 coefficients; above 13 if none was read. */
   let bits = new Uint8Array(0);
   const exif = new Joined(bytes.length);
   let xmp: Uint8Array | undefined;
@@ -104,12 +112,15 @@ export function readJpegStructure(bytes: Uint8Array, context: ImageContext): Jpe
       frame = readFrame(marker, payload, context);
       bits = new Uint8Array(64 * frame.components.length).fill(255);
     } else if (marker === APP1 && scans === 0) {
-      // As in Pillow: EXIF may be spread over several segments, of XMP the last counts.
+      // As in Pillow, EXIF may span several segments, and the last XMP segment counts.
       if (hasText(payload, 0, EXIF)) exif.add(payload.subarray(EXIF.length));
       if (hasText(payload, 0, XMP)) xmp = payload.subarray(XMP.length);
     } else if (marker === SOS) {
       if (frame === undefined)
-        throw new ImageError('IMAGE_DAMAGED', `${file}: the JPEG has pixels before its frame header`);
+        throw new ImageError(
+          'IMAGE_DAMAGED',
+          `${file}: expected a JPEG frame header before the pixels, found none`,
+        );
       if (++scans > MAX_SCANS)
         throw new ImageError(
           'IMAGE_UNSUPPORTED',
@@ -132,11 +143,11 @@ export function readJpegStructure(bytes: Uint8Array, context: ImageContext): Jpe
     throw new ImageError(
       'IMAGE_TRUNCATED',
       closed
-        ? `${file}: the JPEG ends without ${scans === 0 ? 'any' : 'all of its'} pixels`
-        : `${file}: expected the JPEG end-of-image marker, the file ends after ${bytes.length} bytes ` +
+        ? `${file}: expected all pixels of the JPEG, found ${scans === 0 ? 'none' : 'only some'}`
+        : `${file}: expected a JPEG end-of-image marker, found a file that ends after ${bytes.length} bytes, ` +
             (scans === 0 ? 'before any pixels' : `inside or after scan ${scans}`),
     );
-  // Every block takes at least one Huffman code, and the shortest code is one bit.
+  // Every block needs at least one Huffman code, and the shortest code has one bit.
   if (codedBytes * 8 < frame.blocks)
     throw new ImageError(
       'IMAGE_TRUNCATED',
@@ -155,13 +166,15 @@ export function readJpegStructure(bytes: Uint8Array, context: ImageContext): Jpe
 }
 
 /**
- * The segments of a JPEG up to its end-of-image marker, or as far as the file goes.
+ * The segments of a JPEG up to its end-of-image marker or the end of the file.
  *
- * @throws {ImageError} `IMAGE_TRUNCATED` for a segment that is cut, `IMAGE_DAMAGED` for one that cannot be
+ * @throws {ImageError} `IMAGE_TRUNCATED` for an incomplete segment, `IMAGE_DAMAGED` for an invalid
+ *   one
  */
 export function* segments(bytes: Uint8Array, file: string): Generator<Segment> {
   for (let at = 2; ; ) {
-    // Between segments the decoder, too, skips what is no marker, and fill bytes (0xFF 0xFF).
+    // Like the decoder, skip bytes between segments that are not markers, and fill bytes (0xFF
+    // 0xFF).
     at = bytes.indexOf(0xff, at);
     while (at >= 0 && bytes[at + 1] === 0xff) at++;
     const marker = at < 0 ? undefined : bytes[at + 1];
@@ -171,13 +184,13 @@ export function* segments(bytes: Uint8Array, file: string): Generator<Segment> {
     if (marker === SOI)
       throw new ImageError(
         'IMAGE_DAMAGED',
-        `${file}: a second JPEG begins inside the first, at byte ${at - 2}`,
+        `${file}: expected one JPEG, found the beginning of a second at byte ${at - 2}`,
       );
     const length = marker === EOI ? 0 : at + 2 > bytes.length ? 2 : be16(bytes, at);
     if (at + length > bytes.length)
       throw new ImageError(
         'IMAGE_TRUNCATED',
-        `${file}: expected a JPEG segment of ${length} bytes at byte ${at}, the file ends after ${bytes.length}`,
+        `${file}: expected a JPEG segment of ${length} bytes at byte ${at}, found a file that ends after ${bytes.length}`,
       );
     if (length < 2 && marker !== EOI)
       throw new ImageError(
@@ -192,19 +205,20 @@ export function* segments(bytes: Uint8Array, file: string): Generator<Segment> {
   }
 }
 
-/** The header of a scan: which coefficients it has of which components, and how deep. */
+/** The header of a scan: the components, coefficients and bits that it contains. */
 export interface Scan {
-  /** For each component: its number in the frame, and its tables. */
+  /** For each component, its number in the frame and its tables. */
   parts: { component: number; dc: number; ac: number }[];
   /** The first and last coefficient, 0 to 63. */
   first: number;
   last: number;
-  /** The lowest bit that has come before, or 0; the lowest that comes now. */
+  /** The lowest bit of previous scans, or 0. */
   high: number;
+  /** The lowest bit of this scan. */
   low: number;
 }
 
-/** T.81, B.2.3. Sequential frames have whole coefficients, whatever the header says. */
+/** T.81, B.2.3. Sequential frames have whole coefficients, regardless of the header. */
 export function readScan(
   payload: Uint8Array,
   components: Component[],
@@ -214,7 +228,7 @@ export function readScan(
   const count = payload[0] ?? 0;
   const parts: Scan['parts'] = [];
   for (let i = 0; i < Math.min(count, 4); i++) {
-    // Components may share an identifier; libjpeg takes them in turn.
+    // Components may share an identifier; libjpeg then assigns them in turn.
     const component = components.findIndex(
       ({ id }, n) => id === payload[1 + 2 * i] && !parts.some((part) => part.component === n),
     );
@@ -230,12 +244,12 @@ export function readScan(
     parts.some(({ component }) => component < 0) ||
     first > last ||
     last > 63 ||
-    // In a progressive frame, DC comes alone, AC of one component at a time.
+    // In a progressive frame, DC has its own scans, and each AC scan has one component.
     (progressive && (first === 0 ? last > 0 : count > 1))
   )
     throw new ImageError(
       'IMAGE_DAMAGED',
-      `${file}: expected the header of a JPEG scan, found one that fits no frame`,
+      `${file}: expected a JPEG scan header that fits the frame, found another`,
     );
   return { parts, first, last, high: bits >> 4, low: bits & 15 };
 }
@@ -245,16 +259,18 @@ interface Frame {
   height: number;
   components: Component[];
   progressive: boolean;
-  /** 8×8 blocks in all components together, counted the way that gives the fewest. */
+  /** Number of 8×8 blocks of all components, without padding, which gives the smallest count. */
   blocks: number;
 }
 
-/** SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC), which share their range. */
+/** Whether this is one of SOF0 to SOF15. DHT (C4), JPG (C8) and DAC (CC) are in the same range. */
 function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
 
-/** T.81, B.2.2: precision, height, width, components, then identifier, sampling factors, table of each. */
+/**
+ * T.81, B.2.2: precision, height, width, count; per component: identifier, sampling factors, table.
+ */
 function readFrame(marker: number, payload: Uint8Array, context: ImageContext): Frame {
   const { file } = context;
   if (!DECODED_FRAMES.includes(marker)) throw unsupported(file, REFUSED_FRAMES[marker] ?? 'unknown JPEG');
@@ -288,7 +304,7 @@ function readFrame(marker: number, payload: Uint8Array, context: ImageContext): 
   return { width, height, components: colours, progressive: marker === SOF2, blocks };
 }
 
-/** 8×8 blocks of a component that has a scan to itself, in a row and in a column. */
+/** Number of 8×8 blocks per row and per column of a component in a scan of its own. */
 export function blocksOf(
   width: number,
   height: number,
@@ -301,7 +317,10 @@ export function blocksOf(
   ];
 }
 
-/** Where the marker after the entropy-coded bytes stands, or the file ends; stuffed zeros and restarts belong to them. */
+/**
+ * Where the entropy-coded bytes end: at a marker or the end of the file. Stuffed zeros and restart
+ * markers are part of them.
+ */
 function endOfScan(bytes: Uint8Array, from: number): number {
   let at = from;
   for (;;) {

@@ -8,13 +8,15 @@ import { type DecoderMemory, jpegMemory } from './memory.js';
 import type { OpenImage, RowSink } from './types.js';
 
 /**
- * Opens a JPEG, which is decoded with libjpeg-turbo at its defaults (accurate integer DCT, fancy upsampling), which gives Pillow's
- * bytes. A grey file gives three equal channels. Embedded colour profiles are ignored, as Pillow does.
+ * Opens a JPEG. libjpeg-turbo decodes it with its defaults (accurate integer DCT, fancy
+ * upsampling), which gives the same bytes as Pillow. A grey file gives three equal channels.
+ * Embedded colour profiles are ignored, as in Pillow.
  *
- * What counts is that every pixel came from data, not how the file ends: the end-of-image marker may be missing, and anything may follow.
+ * Every pixel must come from data, but how the file ends does not matter: the end-of-image marker
+ * may be missing, and anything may follow.
  *
- * @throws {ImageError} what {@link readJpegStructure} throws; decoding: `IMAGE_TRUNCATED` or `IMAGE_DAMAGED` if the decoder
- *   had to make up pixels or gave up
+ * @throws {ImageError} as {@link readJpegStructure}; while decoding: `IMAGE_TRUNCATED` or
+ *   `IMAGE_DAMAGED` if the decoder failed or had to invent pixels
  */
 export function openJpeg(bytes: Uint8Array, codec: Codec, context: ImageContext): OpenImage {
   const structure = readJpegStructure(bytes, context);
@@ -49,20 +51,21 @@ async function decode(
   }
   const { warning, left } = decoded;
   checkWarning(warning, file);
-  // A harmless warning hides all that come after it.
+  // A harmless warning hides all later warnings.
   if (closed && warning !== '') checkScans(structure, file);
   return left + memory.script;
 }
 
-/** What libjpeg's last words mean. */
+/** Maps the error message of libjpeg to an error code. */
 function refusalCode({ outOfMemory, detail }: CodecFailure): string {
   if (outOfMemory || /maximum supported/i.test(detail)) return 'IMAGE_TOO_LARGE';
   return /not implemented|unsupported/i.test(detail) ? 'IMAGE_UNSUPPORTED' : 'IMAGE_DAMAGED';
 }
 
 /**
- * libjpeg fills in grey for what it cannot read and only warns. Surplus bytes before a marker and odd Adobe
- * markers change no pixel and are common; every other complaint about the data means made-up pixels.
+ * libjpeg only warns when it cannot read data, and fills in grey. Surplus bytes before a marker and
+ * odd Adobe markers are common and change no pixel. Every other warning about the data means that
+ * pixels were invented.
  */
 function checkWarning(warning: string, file: string): void {
   if (/premature end/i.test(warning))

@@ -2,8 +2,8 @@ import type { Orientation } from './exif.js';
 import type { RgbImage } from './types.js';
 
 /**
- * For each orientation: whether width and height change places, and whether the result's x and y run against the
- * stored column (or row, if they change places) they are read along. As `PIL.ImageOps.exif_transpose`.
+ * For each orientation: whether to swap width and height, and whether x and y of the result then
+ * run against the stored direction. The same as `PIL.ImageOps.exif_transpose`.
  */
 export const TURNS: Record<Orientation, { swap: boolean; flipX: boolean; flipY: boolean }> = {
   1: { swap: false, flipX: false, flipY: false },
@@ -20,7 +20,7 @@ export const TURNS: Record<Orientation, { swap: boolean; flipX: boolean; flipY: 
  * Turns the stored pixels upright.
  *
  * @param image `[height, width, 3]`
- * @param orientation EXIF orientation; 1 gives `image` itself back
+ * @param orientation EXIF orientation; 1 returns `image` itself
  * @returns `[height, width, 3]`, or `[width, height, 3]` for 5 to 8
  */
 export function orient(image: RgbImage, orientation: Orientation): RgbImage {
@@ -29,7 +29,7 @@ export function orient(image: RgbImage, orientation: Orientation): RgbImage {
   const { data: source } = image;
   const width = swap ? image.height : image.width;
   const height = swap ? image.width : image.height;
-  // In bytes of the stored image: one step to the right and one step down in the result.
+  // Bytes in the stored image for one step to the right, and one step down, in the result.
   let right = swap ? image.width * 3 : 3;
   let down = swap ? 3 : image.width * 3;
   let start = 0;

@@ -3,16 +3,16 @@ import type { PngHeader } from './png-structure.js';
 /**
  * Writes one unfiltered row as RGB.
  *
- * Grey of 1, 2 or 4 bits is stretched to 0..255, samples of 16 bits keep their high byte (as Pillow does), alpha and
- * tRNS are dropped without compositing.
+ * Grey of 1, 2 or 4 bits is stretched to 0..255, 16-bit samples keep their high byte (as in
+ * Pillow), and alpha and tRNS are dropped without compositing.
  *
  * @param row packed samples, the leftmost pixel in the high bits
  * @param pixels pixels in the row
  * @param palette RGB triples, for colour type 3
  * @param out `[height, width, 3]`
- * @param at byte of `out` where the row's first pixel goes
+ * @param at byte of `out` for the first pixel of the row
  * @param step bytes of `out` from one pixel of the row to the next
- * @returns the first palette index that has no colour, or -1 if all is well
+ * @returns the first palette index without a colour, or -1 if there is none
  */
 export function writeRow(
   row: Uint8Array,
@@ -55,7 +55,7 @@ export function writeRow(
   }
 }
 
-/** Grey or palette of 1, 2 or 4 bits. */
+/** Writes a row of grey or palette pixels with 1, 2 or 4 bits. */
 function writePacked(
   row: Uint8Array,
   pixels: number,

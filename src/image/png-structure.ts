@@ -5,7 +5,10 @@ import type { Metadata } from './exif.js';
 import { checkDimensions, type ImageContext } from './limits.js';
 import { PngText } from './png-text.js';
 
-/** Samples in a pixel by colour type (PNG specification, 11.2.2): 0 grey, 2 RGB, 3 palette, 4 grey + alpha, 6 RGBA. */
+/**
+ * Samples per pixel by colour type (PNG specification, 11.2.2): 0 grey, 2 RGB, 3 palette, 4 grey +
+ * alpha, 6 RGBA.
+ */
 export const SAMPLES: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 const DEPTHS: Readonly<Record<number, readonly number[]>> = {
@@ -16,18 +19,18 @@ const DEPTHS: Readonly<Record<number, readonly number[]>> = {
   6: [8, 16],
 };
 
-/** IHDR. */
+/** The IHDR chunk. */
 export interface PngHeader {
   width: number;
   height: number;
-  /** Bits in a sample: 1, 2, 4, 8 or 16. */
+  /** Bits per sample: 1, 2, 4, 8 or 16. */
   bitDepth: number;
   colourType: number;
-  /** Adam7. */
+  /** Whether the rows are in Adam7 order. */
   interlaced: boolean;
 }
 
-/** What the chunks of a PNG say, read without inflating a pixel. */
+/** What the chunks of a PNG say, read without inflating pixels. */
 export interface PngStructure {
   header: PngHeader;
   /** RGB triples, for colour type 3. */
@@ -41,18 +44,23 @@ const SIGNATURE_BYTES = 8;
 /** Length and type before every payload. */
 const CHUNK_HEADER = 8;
 const CRC_BYTES = 4;
-/** libpng's own limit; it keeps a row within some megabytes. */
+/** libpng's limit; it keeps a row within a few megabytes. */
 const MAX_SIDE = 1_000_000;
 
 /**
- * Walks through the chunks as Pillow 13 does.
+ * Reads the chunks as Pillow 13 does:
  *
- * Before the pixels each chunk has to be whole and have the right CRC. The pixels are the first run of IDAT chunks, whose CRCs do not
- * count, since their stream has a checksum of its own; it may also end with the file. What comes behind them may say the orientation: chunks
- * up to IEND, or up to what cannot be a chunk, whole but of any CRC. Other ancillary chunks are skipped, so gamma and colour profiles are ignored.
+ * - Chunks before the pixels must be complete and have the right CRC.
+ * - The pixels are the first run of IDAT chunks. Their CRCs do not count, since the zlib stream has
+ *   its own checksum, and the stream may end with the file.
+ * - Chunks after the pixels may contain the orientation. They are read up to IEND or the first
+ *   bytes that cannot be a chunk; they must be complete, but may have any CRC.
+ * - Other ancillary chunks are skipped, so gamma and colour profiles are ignored.
  *
- * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before the pixels or inside a chunk behind them; `IMAGE_TOO_LARGE`; `IMAGE_DAMAGED` for a
- *   wrong CRC or chunks that contradict each other; `IMAGE_UNSUPPORTED` for Apple's CgBI, unknown critical chunks and texts that are too long
+ * @throws {ImageError} `IMAGE_TRUNCATED` if the file ends before the pixels, or inside a chunk
+ *   after them;
+ *   `IMAGE_TOO_LARGE`; `IMAGE_DAMAGED` for a wrong CRC or chunks that contradict each other;
+ *   `IMAGE_UNSUPPORTED` for Apple's CgBI, unknown critical chunks, and texts that are too long
  */
 export function readPngStructure(bytes: Uint8Array, context: ImageContext): PngStructure {
   const { file } = context;
@@ -83,17 +91,17 @@ export function readPngStructure(bytes: Uint8Array, context: ImageContext): PngS
   return { header, palette, compressed: idat.bytes, metadata: text.metadata };
 }
 
-/** A chunk that may have lost its end. */
+/** A chunk, which may be incomplete. */
 interface Chunk {
   at: number;
-  /** Four letters, digits or underscores, as Pillow has it. */
+  /** Four letters, digits or underscores, as in Pillow. */
   type: string;
   payload: Uint8Array;
-  /** Where the next one begins, if this one is whole. */
+  /** Where the next chunk begins, if this one is complete. */
   next: number;
 }
 
-/** The chunk at a byte, or nothing if its length and type are not there. */
+/** The chunk at byte `at`; undefined if there is no valid length and type. */
 function chunkAt(bytes: Uint8Array, at: number): Chunk | undefined {
   if (at + CHUNK_HEADER > bytes.length) return undefined;
   const type = textAt(bytes, at + 4, 4);
@@ -102,7 +110,7 @@ function chunkAt(bytes: Uint8Array, at: number): Chunk | undefined {
   return { at, type, payload: bytes.subarray(at + CHUNK_HEADER, end), next: end + CRC_BYTES };
 }
 
-/** A chunk that has to be there. The CRC of IDAT does not count, and its end may be missing. */
+/** A required chunk. The CRC of IDAT does not count, and its end may be missing. */
 function checkedChunk(bytes: Uint8Array, at: number, file: string): Chunk {
   const chunk = chunkAt(bytes, at);
   if (chunk?.type === 'IDAT') return chunk;
@@ -124,7 +132,7 @@ function checkedChunk(bytes: Uint8Array, at: number, file: string): Chunk {
   return chunk;
 }
 
-/** What may say the orientation is read, other ancillary chunks are skipped. */
+/** Reads chunks that may contain the orientation, and skips other ancillary chunks. */
 function readOther({ at, type, payload }: Chunk, text: PngText, file: string): void {
   if (/^[A-Z]/.test(type))
     throw new ImageError(
@@ -137,7 +145,7 @@ function readOther({ at, type, payload }: Chunk, text: PngText, file: string): v
 function truncated(bytes: Uint8Array, at: number, file: string): ImageError {
   return new ImageError(
     'IMAGE_TRUNCATED',
-    `${file}: expected a PNG that ends with IEND, the file ends after ${bytes.length} bytes inside the chunk at ${at}`,
+    `${file}: expected a PNG that ends with IEND, found a file that ends after ${bytes.length} bytes, inside the chunk at byte ${at}`,
   );
 }
 
@@ -146,12 +154,12 @@ function readHeader(type: string, payload: Uint8Array, context: ImageContext): P
   if (type === 'CgBI')
     throw new ImageError(
       'IMAGE_UNSUPPORTED',
-      `${file}: expected a standard PNG, found one that Xcode has optimised for iPhones (CgBI)`,
+      `${file}: expected a standard PNG, found a PNG that Xcode has optimised for iPhones (CgBI)`,
     );
   if (type !== 'IHDR' || payload.length !== 13)
     throw new ImageError(
       'IMAGE_DAMAGED',
-      `${file}: expected a PNG to begin with IHDR of 13 bytes, found ${type} of ${payload.length}`,
+      `${file}: expected a PNG that begins with IHDR of 13 bytes, found ${type} of ${payload.length}`,
     );
   const width = be32(payload, 0);
   const height = be32(payload, 4);
@@ -166,12 +174,12 @@ function readHeader(type: string, payload: Uint8Array, context: ImageContext): P
   if (Math.max(width, height) > MAX_SIDE)
     throw new ImageError(
       'IMAGE_TOO_LARGE',
-      `${file}: expected PNG sides of at most ${MAX_SIDE} pixels, the header says ${width}×${height}`,
+      `${file}: expected PNG sides of at most ${MAX_SIDE} pixels, found ${width}×${height} in the header`,
     );
   if (!DEPTHS[colourType]?.includes(bitDepth))
     throw new ImageError(
       'IMAGE_DAMAGED',
-      `${file}: expected a PNG colour type and bit depth that go together, found ${colourType} and ${bitDepth}`,
+      `${file}: expected a valid combination of PNG colour type and bit depth, found ${colourType} and ${bitDepth}`,
     );
   if (compression !== 0 || filter !== 0 || interlace > 1)
     throw new ImageError(

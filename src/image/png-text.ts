@@ -6,17 +6,18 @@ import { InflateError, Inflater } from './inflate.js';
 
 const RAW_EXIF = 'Raw profile type exif';
 const XMP = 'XML:com.adobe.xmp';
-/** Compressed texts have to be shorter, as in Pillow. */
+/** Compressed texts must be shorter, as in Pillow. */
 const MAX_TEXT = 2 ** 20;
 const EMPTY = new Uint8Array(0);
 
-/** A file has a few of them; each costs an inflater. */
+/** Files have only a few texts with EXIF or XMP. Each needs its own inflater. */
 const MAX_TEXTS = 100;
 
 /**
- * Gathers what the ancillary chunks of a PNG say about its orientation, by Pillow 13's rules: eXIf, or a text `exif`, goes before a text
- * `Raw profile type exif`; XMP is the text `XML:com.adobe.xmp`; of several, the last counts. tEXt, zTXt and iTXt are all the same. Other
- * texts are not looked into.
+ * Collects the orientation metadata in the ancillary chunks of a PNG, by Pillow 13's rules. An eXIf
+ * chunk or a text named `exif` takes precedence over a text named `Raw profile type exif`. XMP is
+ * the text `XML:com.adobe.xmp`. If there are several, the last counts. tEXt, zTXt and iTXt are
+ * equivalent. Other texts are ignored.
  */
 export class PngText {
   readonly #file: string;
@@ -24,10 +25,10 @@ export class PngText {
   #exif: Uint8Array | undefined;
   #rawExif: Uint8Array | undefined;
   #xmp: Uint8Array | undefined;
-  /** The last of an iTXt, to which an empty one of the other kinds gives way. */
+  /** The last XMP from an iTXt, used if `#xmp` is empty. */
   #itxtXmp: Uint8Array | undefined;
 
-  /** @param file the name for messages */
+  /** @param file the file name for messages */
   constructor(file: string) {
     this.#file = file;
   }
@@ -39,7 +40,10 @@ export class PngText {
     };
   }
 
-  /** @throws {ImageError} `IMAGE_UNSUPPORTED` for texts with EXIF or XMP that are too long or too many */
+  /**
+   * @throws {ImageError} `IMAGE_UNSUPPORTED` for texts with EXIF or XMP that are too long or too
+   *   many
+   */
   read(type: string, payload: Uint8Array): void {
     if (type === 'eXIf') this.#exif = payload;
     if (type !== 'tEXt' && type !== 'zTXt' && type !== 'iTXt') return;
@@ -57,12 +61,12 @@ export class PngText {
     if (name === XMP && type === 'iTXt') this.#itxtXmp = text;
   }
 
-  /** Compression method, text. A damaged one counts as empty. */
+  /** Compression method, text. A damaged text counts as empty. */
   #readZtxt(rest: Uint8Array): Uint8Array | undefined {
     return rest.length > 0 && rest[0] !== 0 ? undefined : (this.#inflate(rest.subarray(1)) ?? EMPTY);
   }
 
-  /** Whether it is compressed, method, language, translated keyword, text. A damaged one does not count. */
+  /** Compression flag, method, language, translated keyword, text. A damaged text is ignored. */
   #readItxt(rest: Uint8Array): Uint8Array | undefined {
     const language = rest.indexOf(0, 2);
     const keyword = language < 0 ? -1 : rest.indexOf(0, language + 1);
@@ -95,7 +99,10 @@ export class PngText {
   }
 }
 
-/** ImageMagick's form: an empty line, the kind, the length, then bytes as hexadecimal digits; read up to the first character that is none. */
+/**
+ * ImageMagick's format: an empty line, the kind, the length, then bytes as hexadecimal digits, up
+ * to the first character that is not a digit.
+ */
 function fromHex(text: Uint8Array): Uint8Array {
   let at = 0;
   for (let line = 0; line < 3; line++) {

@@ -31,7 +31,7 @@ export function unfilterRow(filter: number, row: Uint8Array, above: Uint8Array, 
         const a = row[i - step]!;
         const b = above[i]!;
         const c = above[i - step]!;
-        // The neighbour nearest to a + b - c; ties in the order left, above, above left.
+        // The neighbour nearest to a + b - c. Ties go to left, then above, then above left.
         const pa = abs(b - c);
         const pb = abs(a - c);
         const pc = abs(a + b - c - c);

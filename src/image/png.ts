@@ -8,7 +8,9 @@ import { type PngHeader, type PngStructure, readPngStructure, SAMPLES } from './
 import { unfilterRow } from './png-unfilter.js';
 import type { OpenImage, RowSink } from './types.js';
 
-/** One pass over part of the pixels: every `dx`-th column from `x`, every `dy`-th row from `y`. */
+/**
+ * A pass over some of the pixels: every `dx`-th column from `x`, and every `dy`-th row from `y`.
+ */
 interface Pass {
   x: number;
   y: number;
@@ -30,17 +32,18 @@ const ADAM7 = [
 ];
 const WHOLE = [{ x: 0, y: 0, dx: 1, dy: 1 }];
 
-/** Deflate's best: 258 bytes from 2 bits, so no stream grows by more than this. */
+/** Deflate's maximum ratio: 258 bytes from 2 bits. */
 const MAX_INFLATION = 1032;
 
 /**
- * Opens a PNG: every colour type and bit depth, interlaced or not. Of an animated PNG, its still picture.
+ * Opens a PNG of any colour type and bit depth, interlaced or not. An animation is ignored.
  *
- * Rows are unfiltered and handed over as they come out of the inflater; only of an interlaced picture all are held.
- * Each pixel has to come from data; more data than the header announces is left alone, as is a missing checksum, but not a wrong one.
+ * Rows are unfiltered and delivered as they come out of the inflater; only an interlaced image is
+ * held as a whole. Every pixel must come from data. Surplus data and a missing checksum are
+ * accepted, a wrong checksum is not.
  *
- * @throws {ImageError} what {@link readPngStructure} throws; decoding: `IMAGE_TRUNCATED` if there are fewer pixels
- *   than the header says; `IMAGE_DAMAGED` if they are nonsense
+ * @throws {ImageError} as {@link readPngStructure}; while decoding: `IMAGE_TRUNCATED` if there are
+ *   fewer pixels than the header says, `IMAGE_DAMAGED` for invalid pixels
  */
 export function openPng(bytes: Uint8Array, context: ImageContext): OpenImage {
   const structure = readPngStructure(bytes, context);
@@ -63,7 +66,7 @@ function readPixels({ header, palette, compressed }: PngStructure, sink: RowSink
   if (compressed.length * MAX_INFLATION < announced)
     throw new ImageError(
       'IMAGE_TRUNCATED',
-      `${file}: expected ${announced} bytes of PNG pixels, the ${compressed.length} compressed ones cannot hold them`,
+      `${file}: expected ${announced} bytes of PNG pixels, found ${compressed.length} compressed bytes, which cannot hold as many`,
     );
 
   const rows = new Rows(header, passes, palette, sink, file);
@@ -95,12 +98,12 @@ function passesOf({ width, height, interlaced }: PngHeader): Pass[] {
     .filter((pass) => pass.width > 0 && pass.height > 0);
 }
 
-/** Bytes of a row without its filter byte. */
+/** Bytes per row, without the filter byte. */
 function rowBytes({ bitDepth, colourType }: PngHeader, pass: Pass): number {
   return Math.ceil((pass.width * SAMPLES[colourType]! * bitDepth) / 8);
 }
 
-/** Takes the inflated bytes as they come and hands over each row that is whole; of an interlaced picture, all rows at its end. */
+/** Takes inflated bytes and delivers each complete row; an interlaced image only at the end. */
 class Rows {
   /** Inflated bytes taken so far. */
   read = 0;
@@ -108,13 +111,13 @@ class Rows {
   readonly #passes: Pass[];
   readonly #palette: Uint8Array;
   readonly #sink: RowSink;
-  /** A row, or the picture. */
+  /** One row, or the whole image if it is interlaced. */
   readonly #out: Uint8Array;
   readonly #file: string;
   readonly #step: number;
   #pass = 0;
   #y = 0;
-  /** The filter byte and the row; the rows change places after each. */
+  /** The filter byte and the row. After each row, `#row` and `#above` are swapped. */
   #row = new Uint8Array(0);
   #above = new Uint8Array(0);
   #filled = 0;

@@ -3,13 +3,16 @@ import { orient, TURNS } from './orient.js';
 import { checkParameters, type Preprocessing, place } from './preprocess.js';
 import { isVerticalFirst, RowResizer, type Weights, weigh } from './resize.js';
 
-/** `preprocess` of a stored picture whose rows come one after the other, turned upright: the same bytes, and neither picture is held. */
+/**
+ * Applies the orientation and `preprocess` to an image that arrives row by row. Gives the same
+ * bytes without holding the image.
+ */
 export class RowPreprocessor {
   readonly #resizer: RowResizer;
   readonly #size: number;
   readonly #orientation: Orientation;
 
-  /** @throws {UsageError} `PREPROCESS_PARAMETER` for a size, crop or filter that cannot be */
+  /** @throws {UsageError} `PREPROCESS_PARAMETER` for an invalid size, crop or filter */
   constructor(width: number, height: number, orientation: Orientation, p: Preprocessing) {
     checkParameters(p);
     this.#size = p.imageSize;
@@ -25,19 +28,19 @@ export class RowPreprocessor {
     this.#resizer = swap ? new RowResizer(y, x, isDownFirst) : new RowResizer(x, y, isDownFirst);
   }
 
-  /** Takes the next row, which begins at a byte of `pixels`. */
+  /** Takes the next row, which begins at byte `at` of `pixels`. */
   push(pixels: Uint8Array, at: number): void {
     this.#resizer.push(pixels, at);
   }
 
-  /** What the model sees, once all rows have come. */
+  /** The input of the model, after the last row. */
   get pixels(): Uint8Array {
     return orient({ width: this.#size, height: this.#size, data: this.#resizer.data }, this.#orientation)
       .data;
   }
 }
 
-/** The size of the upright picture, its part, and which pass over the stored one comes first. */
+/** The size of the upright image, its crop, and the order of the passes over the stored image. */
 function passes(width: number, height: number, orientation: Orientation, p: Preprocessing) {
   const { swap } = TURNS[orientation];
   const upright = swap ? { width: height, height: width } : { width, height };
@@ -47,8 +50,9 @@ function passes(width: number, height: number, orientation: Orientation, p: Prep
 }
 
 /**
- * What a `RowPreprocessor` takes at most, in bytes: the weights of both axes, six of four bytes a pixel with Lanczos, twice where the picture is
- * turned; the outputs that have begun, of which not more than eight have an input in common where a side shrinks; and its result.
+ * The most memory of a `RowPreprocessor`, in bytes: the weights of both axes (with Lanczos, six of
+ * four bytes per pixel, twice if the image is turned), the unfinished output rows (at most eight
+ * share an input row when a side shrinks), and the result.
  */
 export function preprocessMemory(
   width: number,
@@ -61,7 +65,7 @@ export function preprocessMemory(
   return weights + begun + 24 * p.imageSize ** 2;
 }
 
-/** The same outputs from the other end. */
+/** The weights for the reversed axis. */
 function mirrored({ start, count, coefficients, taps }: Weights, inSize: number): Weights {
   const outputs = start.length;
   const other = coefficients.map((_, i) => {

@@ -3,30 +3,32 @@ import { UsageError } from '../errors.js';
 import { resizeRegion } from './resize.js';
 import { checkRgbImage, type RgbImage } from './types.js';
 
-/** What a model's configuration says about its input, in timm's words. */
+/** How to prepare an image for a model, in timm's terms. */
 export interface Preprocessing {
-  /** Side of the square that the model sees, in pixels. */
+  /** Side of the square that the model reads, in pixels. */
   imageSize: number;
-  /** Side of that square as a part of the short side of the resized picture, above 0 and at most 1. */
+  /** Side of this square divided by the resized short side, in (0, 1]. */
   cropPct: number;
   interpolation: Interpolation;
-  /** Both sides are resized to one length, whatever the picture's proportions, and not the short side alone. */
+  /** Resizes to a square, instead of only the short side. */
   squash?: boolean;
-  /** Of an odd margin the crop leaves the smaller half before it, as transformers does, and not the even one, as torchvision. */
+  /** Rounds half of an odd crop margin down (transformers) instead of to even (torchvision). */
   cropRounding?: 'down';
 }
 
 /**
- * timm's evaluation transform (`timm.data.transforms_imagenet_eval`, crop mode "center") on integer pixels: resize
- * the short side to floor(imageSize / cropPct) and the long side in proportion, truncated, or both sides to that (timm's crop mode
- * "squash", Hugging Face's `size: { height, width }`); cut out the centre.
+ * timm's evaluation transform (`timm.data.transforms_imagenet_eval`, crop mode "center") on integer
+ * pixels: resizes the short side to floor(imageSize / cropPct) and the long side in proportion
+ * (truncated), or both sides to that length (timm's crop mode "squash", Hugging Face's `size: {
+ * height, width }`), then crops the centre.
  *
- * Only what the crop shows is computed, so the cost is bounded by the picture itself, whatever its proportions.
+ * Computes only the pixels inside the crop, so extreme proportions do not increase the cost.
  *
  * @param image `[height, width, 3]`, any size from 1×1
  * @returns uint8 `[imageSize, imageSize, 3]`, RGB interleaved
- * @throws {UsageError} `PREPROCESS_PARAMETER` for a size, crop or filter that cannot be
- * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size, `IMAGE_TOO_LARGE` (`resizeRegion`)
+ * @throws {UsageError} `PREPROCESS_PARAMETER` for an invalid size, crop or filter
+ * @throws {ImageError} `IMAGE_PIXELS` if the bytes do not fit the size, `IMAGE_TOO_LARGE` as
+ *   `resizeRegion`
  */
 export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
   checkRgbImage(image);
@@ -36,7 +38,7 @@ export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
   return resizeRegion(image, width, height, p.interpolation, { left, top, width: size, height: size }).data;
 }
 
-/** A part of a picture, in its pixels; it may end between two. */
+/** A part of an image, in pixels of the image. Its edges may be between pixels. */
 export interface SeenPart {
   readonly left: number;
   readonly top: number;
@@ -44,7 +46,7 @@ export interface SeenPart {
   readonly height: number;
 }
 
-/** What the crop shows of a picture. */
+/** The part of an image inside the crop. */
 export function seenPart(pictureWidth: number, pictureHeight: number, p: Preprocessing): SeenPart {
   const { width, height, left, top } = place(pictureWidth, pictureHeight, p);
   const [right, down] = [pictureWidth / width, pictureHeight / height];
@@ -56,7 +58,7 @@ export function seenPart(pictureWidth: number, pictureHeight: number, p: Preproc
   };
 }
 
-/** The size to which a picture is resized, and where in it the crop begins. */
+/** The size after the resize, and the position of the crop in it. */
 export function place(pictureWidth: number, pictureHeight: number, p: Preprocessing) {
   const target = Math.floor(p.imageSize / p.cropPct);
   const [width, height] = p.squash ? [target, target] : shortSideTo(pictureWidth, pictureHeight, target);
@@ -71,7 +73,7 @@ function shortSideTo(width: number, height: number, target: number): [width: num
     : [Math.trunc((target * width) / height), target];
 }
 
-/** torchvision's `center_crop`: `int(round(margin / 2.0))` with Python's rounding of halves to the even neighbour. */
+/** torchvision's `center_crop`: `int(round(margin / 2.0))`; Python rounds halves to even. */
 function halfRoundedToEven(margin: number): number {
   const below = Math.floor(margin / 2);
   return margin % 2 !== 0 && below % 2 !== 0 ? below + 1 : below;

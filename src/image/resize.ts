@@ -2,7 +2,7 @@ import type { Interpolation } from '../checkpoint/interpolation.js';
 import { ImageError, UsageError } from '../errors.js';
 import { checkRgbImage, type RgbImage } from './types.js';
 
-/** A rectangle of the resized picture, in its pixels. */
+/** A rectangle in the resized image, in pixels. */
 export interface Region {
   left: number;
   top: number;
@@ -11,20 +11,21 @@ export interface Region {
 }
 
 /**
- * Fraction bits of a coefficient: 8 bits of a sample and 2 of headroom (negative lobes, sums above 1) leave 22 of
- * 32. No sum overflows: the absolute coefficients of a bicubic or Lanczos row add up to less than 1.5, and
- * 1.5 · 2^22 · 255 + 2^21 < 2^31.
+ * Fraction bits of a coefficient: of 32 bits, a sample takes 8 and headroom (negative lobes, sums
+ * above 1) takes 2. No sum overflows: the absolute coefficients of a bicubic or Lanczos row add up
+ * to less than 1.5, and 1.5 · 2^22 · 255 + 2^21 < 2^31.
  */
 const PRECISION_BITS = 32 - 8 - 2;
 const HALF = 1 << (PRECISION_BITS - 1);
 
 /**
- * The most coefficients of an axis, 64 MB: they are some six for every pixel of a side that shrinks, so sides of millions of pixels are
- * refused where both sides shrink to one length. A JPEG's longest side needs 400,000.
+ * The most coefficients of an axis: 64 MB. A side that shrinks needs about six per pixel, so this
+ * refuses sides of millions of pixels, which occur when images are squashed. The longest side of a
+ * JPEG needs 400,000.
  */
 const MAX_COEFFICIENTS = 2 ** 24;
 
-// Looking up a global is slow inside a `node:vm` context (Jest, sandboxes): with it a photo takes 0.5 s, not 5 ms.
+// In a `node:vm` context (Jest, sandboxes), global look-ups would take 0.5 s per photo, not 5 ms.
 const { imul } = Math;
 
 const FILTERS: Record<Exclude<Interpolation, 'nearest'>, { support: number; at: (x: number) => number }> = {
@@ -37,7 +38,7 @@ const FILTERS: Record<Exclude<Interpolation, 'nearest'>, { support: number; at: 
   },
   bicubic: {
     support: 2,
-    /** Keys' cubic convolution with a = -0.5, in the order of operations of Pillow's bicubic_filter. */
+    /** Keys' cubic convolution with a = -0.5. The operations are in Pillow's order. */
     at(x) {
       const a = -0.5;
       const t = Math.abs(x);
@@ -57,32 +58,35 @@ function sinc(x: number): number {
 }
 
 /**
- * The `Image.resize` of Pillow 13.0, bit for bit: its 8-bit fixed-point path in `libImaging/Resample.c` (`ImagingResampleInner`), two
- * passes, each rounded and clipped to 8 bits. A pass that would not change the size is left out.
+ * Resizes an image bit for bit like `Image.resize` of Pillow 13.0. This is its 8-bit fixed-point
+ * path in `libImaging/Resample.c` (`ImagingResampleInner`): two passes, each rounded and clipped to
+ * 8 bits. A pass that would not change the size is skipped.
  *
- * The horizontal pass comes first, unless the picture loses more than twice as many rows as columns. The order decides
- * some bytes. Pillow 3.3 to 12.1 always run the horizontal pass first, and 12.2 and 12.3 unless the picture is more than 100 times as
- * high as wide, so tall pictures differ there: by up to 35 of 255 in noise with Lanczos, 18 with bicubic, 1 with bilinear.
+ * The horizontal pass comes first, unless the image loses more than twice as many rows as columns.
+ * The order affects some bytes. Pillow 3.3 to 12.1 always run the horizontal pass first; 12.2 and
+ * 12.3 do so unless the image is more than 100 times as high as wide. With these versions, tall
+ * images differ: in noise by up to 35 of 255 with Lanczos, 18 with bicubic, 1 with bilinear.
  *
  * @param image `[h, w, 3]`
  * @param width pixels in a row of the result, at least 1
  * @param height rows of the result, at least 1
  * @returns `[height, width, 3]`, never `image` itself
- * @throws {UsageError} `RESIZE_SIZE` for a size that is no positive integer
- * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size
+ * @throws {UsageError} `RESIZE_SIZE` for a size that is not a positive integer
+ * @throws {ImageError} `IMAGE_PIXELS` if the bytes do not fit the size
  */
 export function resize(image: RgbImage, width: number, height: number, filter: Interpolation): RgbImage {
   return resizeRegion(image, width, height, filter, { left: 0, top: 0, width, height });
 }
 
 /**
- * The rectangle `region` of what {@link resize} would give, without computing the rest: a 1×5000 picture whose
- * short side becomes 256 would have 328 million pixels.
+ * The rectangle `region` of the result of {@link resize}, without computing the rest: a 1×5000
+ * image whose short side becomes 256 would have 328 million pixels.
  *
  * @returns `[region.height, region.width, 3]`
- * @throws {UsageError} `RESIZE_SIZE` for sizes that are no positive integers or a region that is not inside
- * @throws {ImageError} `IMAGE_PIXELS` for an image whose bytes do not fit its size, `IMAGE_TOO_LARGE` for a side that is millions of
- *   pixels long and shrinks
+ * @throws {UsageError} `RESIZE_SIZE` for sizes that are not positive integers, or a region outside
+ *   the image
+ * @throws {ImageError} `IMAGE_PIXELS` if the bytes do not fit the size, `IMAGE_TOO_LARGE` for a
+ *   side of millions of pixels that shrinks
  */
 export function resizeRegion(
   image: RgbImage,
@@ -100,7 +104,7 @@ export function resizeRegion(
   return { width: region.width, height: region.height, data: resizer.data };
 }
 
-/** Which pass Pillow 13 runs first; it goes by the whole picture, not by the region that is wanted of it. */
+/** Whether Pillow 13 runs the vertical pass first; this depends on the image, not on the region. */
 export function isVerticalFirst(
   image: { readonly width: number; readonly height: number },
   width: number,
@@ -109,15 +113,15 @@ export function isVerticalFirst(
   return image.height - height > Math.max(0, 2 * (image.width - width));
 }
 
-/** The part of the source that a pass reads: its first row or column, and how many. */
+/** The rows or columns that a pass reads: the first, and their number. */
 function inputs({ start, count }: Weights): [first: number, length: number] {
   const last = start.length - 1;
   return [start[0]!, start[last]! + count[last]! - start[0]!];
 }
 
 /**
- * Pillow's nearest neighbour, `ImagingScaleAffine` of `libImaging/Geometry.c`: the inputs that the outputs from `first` on take; their
- * positions add up with the rounding that Pillow's have.
+ * Pillow's nearest neighbour (`ImagingScaleAffine` in `libImaging/Geometry.c`): the input of each
+ * output from `first` on. Positions are accumulated with the same rounding as in Pillow.
  */
 function nearest(inSize: number, outSize: number, first: number, outputs: number): Int32Array {
   const scale = inSize / outSize;
@@ -130,8 +134,9 @@ function nearest(inSize: number, outSize: number, first: number, outputs: number
 }
 
 /**
- * What `sum` becomes when `step` has been added `times` times, each sum rounded; not by adding so often. Behind an addition that stays
- * between two powers of two the rounding is the same in every further one that does: a tie was broken towards the even neighbour.
+ * The result of adding `step` to `sum` `times` times, with each sum rounded, but with fewer
+ * additions. After an addition that stays between two powers of two, every further addition in this
+ * range rounds by the same amount, because a tie has already been rounded to even.
  */
 function sumOf(sum: number, step: number, times: number): number {
   for (let left = times; left > 0; left--) {
@@ -141,7 +146,7 @@ function sumOf(sum: number, step: number, times: number): number {
     sum = next;
     if (!stays) continue;
     const difference = next + step - next;
-    // the last two before the next power are added one by one: so near, the division may be a little off
+    // the last two before the next power are added one by one: the division may be slightly off
     const many = Math.min(left - 1, Math.floor((2 * power - next) / difference) - 2);
     if (many < 1) continue;
     sum += many * difference;
@@ -161,19 +166,19 @@ function checkRegion(width: number, height: number, { left, top, ...size }: Regi
     );
 }
 
-/** For each output position along one axis: which inputs it is made of and how much of each. Both ends of them never go back. */
+/** The inputs and coefficients of each output along one axis. Input ranges never move backwards. */
 export interface Weights {
-  /** First input. */
+  /** First input of each output. */
   readonly start: Int32Array;
-  /** Number of inputs. */
+  /** Number of inputs of each output. */
   readonly count: Int32Array;
   /** `[outputs, taps]`, scaled by 2^{@link PRECISION_BITS}. */
   readonly coefficients: Int32Array;
-  /** The most inputs that an output can have. */
+  /** The most inputs of an output. */
   readonly taps: number;
 }
 
-/** The outputs `first` to `first + outputs - 1` of an axis. */
+/** The weights of the outputs `first` to `first + outputs - 1` of an axis. */
 export function weigh(
   inSize: number,
   outSize: number,
@@ -186,7 +191,7 @@ export function weigh(
   return filtering(inSize, outSize, first, outputs, filter);
 }
 
-/** One input each, as it is: scaled and rounded it comes out the same. */
+/** Copies one input to each output; scaling and rounding do not change it. */
 function copying(start: Int32Array): Weights {
   const ones = new Int32Array(start.length).fill(1);
   return { start, count: ones, coefficients: ones.map(() => 1 << PRECISION_BITS), taps: 1 };
@@ -238,20 +243,20 @@ function filtering(
 }
 
 /**
- * Resizes a picture whose rows come one after the other, so that none of it has to be held: both passes, each rounded and clipped to 8
- * bits. Rows and columns that no output is made of cost nothing.
+ * Resizes an image that arrives row by row, so the image is never held: two passes, each rounded
+ * and clipped to 8 bits. Rows and columns that no output needs cost nothing.
  */
 export class RowResizer {
-  /** `[outputs down, outputs across, 3]`, once all rows have come. */
+  /** `[outputs down, outputs across, 3]`, complete after the last row. */
   readonly data: Uint8Array;
   readonly #out: Uint8ClampedArray;
   readonly #across: Weights;
   readonly #down: Weights;
   readonly #downFirst: boolean;
   readonly #firstColumn: number;
-  /** Between the passes: a row of the outputs across, or of the columns that they are made of. */
+  /** A row between the passes: outputs across or, if the vertical pass is first, their inputs. */
   readonly #line: Uint8ClampedArray;
-  /** Of the outputs down that have begun and not ended, in turn. */
+  /** The sums of the unfinished output rows, as a ring buffer. */
   readonly #sums: Int32Array[];
   #y = 0;
   #begun = 0;
@@ -272,7 +277,7 @@ export class RowResizer {
     this.data = new Uint8Array(this.#out.buffer);
   }
 
-  /** Takes the next row, which begins at a byte of `pixels`. */
+  /** Takes the next row, which begins at byte `at` of `pixels`. */
   push(pixels: Uint8Array, at: number): void {
     const { start, count, coefficients, taps } = this.#down;
     const sums = this.#sums;
@@ -298,7 +303,7 @@ export class RowResizer {
   }
 }
 
-/** The most outputs that have an input in common. */
+/** The most outputs that share an input. */
 function mostAtOnce({ start, count }: Weights): number {
   let most = 0;
   for (let last = 0, first = 0; last < start.length; last++) {
@@ -308,7 +313,7 @@ function mostAtOnce({ start, count }: Weights): number {
   return most;
 }
 
-/** The horizontal pass over a row that begins at a byte of `source` with column `firstColumn`. */
+/** The horizontal pass over a row at byte `at` of `source`, which begins with `firstColumn`. */
 function resizeRow(
   source: Uint8Array | Uint8ClampedArray,
   at: number,
@@ -338,7 +343,7 @@ function resizeRow(
   }
 }
 
-/** A row's part of an output of the vertical pass. */
+/** Adds the contribution of a row to an output of the vertical pass. */
 function addRow(
   sums: Int32Array,
   source: Uint8Array | Uint8ClampedArray,

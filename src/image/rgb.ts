@@ -1,6 +1,6 @@
 import type { RgbImage } from './types.js';
 
-/** Drops the fourth byte of every pixel without compositing, as Pillow's `convert('RGB')` does. */
+/** Drops the fourth byte of every pixel without compositing, like Pillow's `convert('RGB')`. */
 export function dropAlpha({
   width,
   height,

@@ -7,7 +7,7 @@ import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
 import type { RgbImage } from './types.js';
 
-/** Raw pixels, RGB or RGBA by their length (alpha is ignored); an `ImageData` is one. */
+/** Raw pixels, such as an `ImageData`. Their length tells RGB from RGBA; alpha is ignored. */
 export interface RawPixels {
   readonly width: number;
   readonly height: number;
@@ -15,9 +15,15 @@ export interface RawPixels {
 }
 
 /**
- * Encoded bytes (JPEG, PNG, WebP), a path, URL, Blob, File, Response or stream with them: decoded by the package, to the same bytes
- * everywhere. Or raw pixels. Or, in a browser, an `ImageBitmap` or `VideoFrame`, whose colours are as the browser decoded them;
- * closing it is the caller's. Whatever it is, it is resized here, to the same bytes everywhere.
+ * An image, in one of these forms:
+ *
+ * - encoded bytes (JPEG, PNG, WebP), or a path, URL, Blob, File, Response or stream of them; the
+ *   package decodes them to the same pixels on every platform
+ * - raw pixels
+ * - in a browser, an `ImageBitmap` or `VideoFrame`, with the colours that the browser decoded; the
+ *   caller closes it
+ *
+ * The package resizes all of them, with the same result on every platform.
  */
 export type ImageSource = ByteSource | RawPixels | Frame;
 
@@ -25,16 +31,20 @@ export interface PixelOptions {
   maxPixels?: number;
   imageMemory?: number;
   signal?: AbortSignal | undefined;
-  /** Of a worker of a pool. */
+  /** The memory gate of a pool, for its workers. */
   gate?: MemoryGate;
-  /** How messages name encoded bytes that another thread has read. */
+  /** The name for messages of encoded bytes that another thread has read. */
   name?: string | undefined;
 }
 
-/** No encoded picture that may be decoded is larger; an endless download ends here. */
+/** The largest encoded image; ends an endless download. */
 export const MAX_IMAGE_BYTES = 2 ** 28;
 
-/** Decodes, turns, resizes and crops: uint8 `[imageSize, imageSize, 3]`, what a model sees. */
+/**
+ * Decodes, turns upright, resizes and crops an image.
+ *
+ * @returns the model input, uint8 `[imageSize, imageSize, 3]`
+ */
 export async function readPixels(
   source: ImageSource,
   preprocessing: Preprocessing,
@@ -71,7 +81,7 @@ export function isRaw(source: unknown): source is RawPixels {
   );
 }
 
-/** Floats, as some canvases and tensor libraries have them, would all become 0 or 1: they are refused. */
+/** Refuses floats (from some canvases and tensor libraries): as bytes, all would become 0 or 1. */
 function rgb({ width, height, data }: RawPixels): RgbImage {
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
     throw new ImageError(
@@ -82,7 +92,7 @@ function rgb({ width, height, data }: RawPixels): RgbImage {
   if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height)) {
     throw new ImageError(
       'IMAGE_PIXELS',
-      `pixels: expected a width and height that are whole numbers, found ${shown(width)}×${shown(height)}`,
+      `pixels: expected integers as width and height, found ${shown(width)}×${shown(height)}`,
     );
   }
   if (data.length === width * height * 4) return dropAlpha({ width, height, data });

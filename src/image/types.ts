@@ -1,9 +1,11 @@
 import { ImageError } from '../errors.js';
 import type { Orientation } from './exif.js';
 
-/** A decoded picture: RGB interleaved, three bytes a pixel, rows from top to bottom without padding. */
+/**
+ * A decoded image: interleaved RGB, three bytes per pixel, rows from top to bottom without padding.
+ */
 export interface RgbImage {
-  /** Pixels in a row, at least 1. */
+  /** Pixels per row, at least 1. */
   width: number;
   /** Rows, at least 1. */
   height: number;
@@ -11,25 +13,28 @@ export interface RgbImage {
   data: Uint8Array;
 }
 
-/** Takes the next rows of a picture, whole ones, three bytes a pixel. They are good until it returns. */
+/** Takes the next complete rows of an image, three bytes per pixel; valid until it returns. */
 export type RowSink = (rows: Uint8Array) => void;
 
-/** A picture whose header is read and whose pixels are not, as it is stored. */
+/**
+ * An image whose header is read but whose pixels are not yet decoded; its size is the stored one.
+ */
 export interface OpenImage {
   readonly width: number;
   readonly height: number;
-  /** How it has to be turned to stand upright. */
+  /** How to turn it upright. */
   readonly orientation: Orientation;
-  /** What decoding takes at most, in bytes: `memory.ts`. */
+  /** The most memory for decoding, in bytes (see `memory.ts`). */
   readonly memory: number;
-  /** Hands over all rows; gives how many bytes are left to the garbage collector. */
+  /** Delivers all rows. Returns the number of bytes left to the garbage collector. */
   decode(sink: RowSink): Promise<number> | number;
 }
 
 /**
- * Checks pixels that came from outside.
+ * Checks pixels from the caller.
  *
- * @throws {ImageError} `IMAGE_PIXELS` if the sizes are no positive integers or do not fit the bytes.
+ * @throws {ImageError} `IMAGE_PIXELS` if the sizes are not positive integers or do not fit the
+ *   bytes
  */
 export function checkRgbImage(image: RgbImage): void {
   const { width, height, data } = image;

@@ -3,11 +3,11 @@ import { hasText, le16, le32, textAt } from './bytes.js';
 import type { Metadata } from './exif.js';
 import { checkDimensions, type ImageContext } from './limits.js';
 
-/** What the chunks of a WebP say, read without decoding a pixel. */
+/** What the chunks of a WebP say, read without decoding pixels. */
 export interface WebpStructure {
   width: number;
   height: number;
-  /** Whether pixels, or their alpha, may be coded without loss. */
+  /** How pixels are coded. The alpha of a lossy image may be lossless, which takes more memory. */
   coding: 'lossy' | 'lossy and alpha' | 'lossless';
   metadata: Metadata;
 }
@@ -19,15 +19,18 @@ const XMP = 0x04;
 const EXIF = 0x08;
 
 /**
- * Walks through the RIFF chunks. Metadata counts where VP8X announces it, as in libwebp and so in Pillow; of several chunks, the first.
- * Bytes behind the end that RIFF announces are left alone.
+ * Reads the RIFF chunks. As in libwebp and Pillow, metadata counts only if VP8X announces it, and
+ * only the first chunk of each kind. Bytes after the end that RIFF announces are ignored.
  *
- * @throws {ImageError} `IMAGE_TRUNCATED` if the file is shorter than its header says; `IMAGE_TOO_LARGE`;
- *   `IMAGE_UNSUPPORTED` for an animation; `IMAGE_DAMAGED` if there is no picture in it, or a chunk that is longer than the file says
+ * @throws {ImageError} `IMAGE_TRUNCATED` if the file is shorter than its header says;
+ *   `IMAGE_TOO_LARGE`;
+ *   `IMAGE_UNSUPPORTED` for an animation; `IMAGE_DAMAGED` if there is no image, or a chunk exceeds
+ *   the RIFF size
  */
 export function readWebpStructure(bytes: Uint8Array, context: ImageContext): WebpStructure {
   const { file } = context;
-  // RIFF, size of what follows, WEBP; an odd size is padded, which some writers forget at the end of the file.
+  // RIFF, size of the rest, WEBP. Chunks of odd size are padded, but some writers omit the last
+  // padding byte.
   const end = bytes.length < 12 ? Number.POSITIVE_INFINITY : 8 + le32(bytes, 4);
   let size: { width: number; height: number } | undefined;
   let picture = false;
@@ -45,14 +48,14 @@ export function readWebpStructure(bytes: Uint8Array, context: ImageContext): Web
     if (end <= bytes.length && at + CHUNK_HEADER + length > end && needed)
       throw new ImageError(
         'IMAGE_DAMAGED',
-        `${file}: expected the ${kind} chunk of the WebP to end within its ${end} bytes, it ends at ${at + CHUNK_HEADER + length}`,
+        `${file}: expected the ${kind} chunk of the WebP to end within its ${end} bytes, found its end at ${at + CHUNK_HEADER + length}`,
       );
     const animated =
       kind === 'ANIM' || kind === 'ANMF' || (kind === 'VP8X' && (payload[0]! & ANIMATION) !== 0);
     if (animated)
       throw new ImageError('IMAGE_UNSUPPORTED', `${file}: expected a still WebP, found an animated WebP`);
     if (kind === 'VP8X' || kind === 'VP8 ' || kind === 'VP8L') {
-      // The canvas comes first and has to be as large as the picture, which the decoder checks.
+      // The canvas comes first. The decoder checks that it is as large as the image.
       const read = readSize(kind, payload, file);
       checkDimensions(read.width, read.height, context);
       if (kind === 'VP8X') flags ||= size === undefined ? payload[0]! : 0;
@@ -80,18 +83,19 @@ function readSize(kind: string, payload: Uint8Array, file: string): { width: num
   if (payload.length < 10 && !(kind === 'VP8L' && payload.length >= 5))
     throw new ImageError(
       'IMAGE_TRUNCATED',
-      `${file}: the ${kind} chunk of the WebP ends after ${payload.length} bytes`,
+      `${file}: expected the size in the ${kind} chunk of the WebP, found a chunk that ends after ${payload.length} bytes`,
     );
   if (kind === 'VP8X') {
     const u24 = (at: number) => le16(payload, at) | (payload[at + 2]! << 16);
     return { width: u24(4) + 1, height: u24(7) + 1 };
   }
   if (kind === 'VP8 ') {
-    // RFC 6386, 9.1: three bytes of frame tag, the start code, then 14 bits of width and height with 2 of scale.
+    // RFC 6386, 9.1: a frame tag of three bytes, the start code, then width and height in 14 bits
+    // with 2 bits of scale.
     if ((payload[0]! & 1) !== 0 || !hasText(payload, 3, '\x9d\x01\x2a'))
       throw new ImageError(
         'IMAGE_DAMAGED',
-        `${file}: expected a VP8 key frame in the WebP, found something else`,
+        `${file}: expected a VP8 key frame in the WebP, found other data`,
       );
     return { width: le16(payload, 6) & 0x3fff, height: le16(payload, 8) & 0x3fff };
   }
@@ -99,7 +103,7 @@ function readSize(kind: string, payload: Uint8Array, file: string): { width: num
   if (payload[0] !== 0x2f)
     throw new ImageError(
       'IMAGE_DAMAGED',
-      `${file}: expected a lossless WebP to begin with 2f, found ${payload[0]!.toString(16)}`,
+      `${file}: expected a lossless WebP that begins with 2f, found ${payload[0]!.toString(16)}`,
     );
   const bits = le32(payload, 1);
   return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1 };

@@ -7,10 +7,10 @@ import type { OpenImage, RowSink } from './types.js';
 import { readWebpStructure, type WebpStructure } from './webp-structure.js';
 
 /**
- * Opens a still WebP, lossy or lossless, which is decoded with libwebp. Alpha is dropped without compositing.
+ * Opens a still WebP, lossy or lossless. libwebp decodes it. Alpha is dropped without compositing.
  *
- * @throws {ImageError} what {@link readWebpStructure} throws; decoding: `IMAGE_DAMAGED` if the decoder
- *   gives up, `IMAGE_TOO_LARGE` if it lacks memory
+ * @throws {ImageError} as {@link readWebpStructure}; while decoding: `IMAGE_DAMAGED` if the decoder
+ *   fails, `IMAGE_TOO_LARGE` if it lacks memory
  */
 export function openWebp(bytes: Uint8Array, codec: Codec, context: ImageContext): OpenImage {
   const structure = readWebpStructure(bytes, context);

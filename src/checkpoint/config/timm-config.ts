@@ -1,4 +1,7 @@
-/** Reads timm's `config.json`, as `save_for_hf` writes it and in the flat form before 0.9. `timm-keys.ts` has the verdict on each key. */
+/**
+ * Reads timm's `config.json`, in the form that `save_for_hf` writes and in the flat form before
+ * 0.9. `timm-keys.ts` has the verdict on each key.
+ */
 
 import { isWnid } from '../../labels/wnids.js';
 import type { FloatConfig } from '../float-config.js';
@@ -9,7 +12,7 @@ import type { TranslatedConfig } from './transformers-config.js';
 import { type Json, type Refuse, side, told } from './values.js';
 import { ignoredKeys, judge } from './verdicts.js';
 
-/** timm's defaults for pretrained_cfg (`PretrainedCfg`). */
+/** The defaults of timm's `PretrainedCfg`. */
 const DEFAULTS = {
   crop_pct: 0.875,
   interpolation: 'bicubic',
@@ -18,14 +21,14 @@ const DEFAULTS = {
   std: [0.229, 0.224, 0.225],
 } as const;
 
-/** The activations of timm that are GELUs. */
+/** timm's names of the activations that are GELUs. */
 const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']>>> = {
   gelu: 'exact',
   gelu_tanh: 'tanh',
   quick_gelu: 'quick',
 };
 
-/** Epsilon of the LayerNorm that model_args calls `layernorm`. */
+/** The epsilon of `norm_layer: "layernorm"` in model_args. */
 const NAMED_LAYER_NORM_EPS = 1e-6;
 
 /** Whether a config.json comes from timm. */
@@ -34,9 +37,9 @@ export function isTimmConfig(config: Json): boolean {
 }
 
 /**
- * As `transformersConfig`. The result has `arch`, the timm name, if the file has the width of that name.
+ * Like `transformersConfig`. The result has the timm name, `arch`, if the width agrees with it.
  *
- * @param arch the caller's name, which overrides the file's
+ * @param arch the caller's timm name, which overrides the file's
  */
 export function timmConfig(json: Json, refuse: Refuse, arch?: string): TranslatedConfig & { arch?: string } {
   const named = json.architecture as string;
@@ -46,7 +49,7 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
       : timmArchitecture(arch);
   const isFlat = json.pretrained_cfg == null;
   const cfg = isFlat ? json : object(json.pretrained_cfg, 'pretrained_cfg', refuse);
-  if (isFlat && json.model_args != null) refuse('model_args: expected pretrained_cfg beside it, found none');
+  if (isFlat && json.model_args != null) refuse('model_args: expected pretrained_cfg too, found none');
   const args = object(json.model_args ?? {}, 'model_args', refuse);
   const inArgs = (message: string) => refuse(`model_args: ${message}`);
   const inCfg = (message: string) => refuse(isFlat ? message : `pretrained_cfg: ${message}`);
@@ -74,9 +77,9 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
 }
 
 /**
- * The arguments of timm's training script that differ from what the name of its model says.
+ * Returns what the arguments of timm's training script change compared with its named model.
  *
- * @param args those that `train.py` saves in its checkpoints, with the name in `model`
+ * @param args the arguments that `train.py` saves in its checkpoints, with the name in `model`
  */
 export function timmTraining(
   args: Json,
@@ -107,22 +110,22 @@ function architecture(
   const isSwin = known.family === 'swin';
   const pool = pooling(args.global_pool, isSwin, inArgs);
   const named = isSwin || known.pool?.startsWith('mean') ? 'avg' : 'token';
-  // timm writes the top-level key but does not build the model from it
+  // timm writes the top-level key, but does not build the model from it
   const ofModel = pooling(topPool, isSwin, refuse) ?? pool ?? named;
   if (ofModel !== (pool ?? named)) {
-    const source = pool === undefined ? `timm builds ${known.name}` : 'model_args says';
+    const source = pool === undefined ? `in timm's ${known.name}` : 'in model_args';
     refuse(`global_pool: expected ${shown(pool ?? named)}, as ${source}, found ${shown(ofModel)}`);
   }
-  // if nothing says the pooling, fc_norm in the tensors shows a mean
+  // if nothing names the pooling, fc_norm in the tensors shows a mean
   const isTold = pool !== undefined || topPool != null || named === 'avg' || args.fc_norm === true;
-  // the tensors of a Swin show its heads
+  // the tensors of a Swin show its number of heads
   const heads = args.num_heads ?? (isSwin ? undefined : known.heads);
   return {
     architecture: known.family,
     num_heads: Array.isArray(heads) ? heads[0] : heads,
     depth: args.depths ?? args.depth ?? undefined,
     qkv_bias: args.qkv_bias ?? undefined,
-    // timm would resample tensors of another size
+    // for another size, timm would resample the tensors
     patch_size: side(args.patch_size ?? known.patchSize, 'patch_size', inArgs),
     window_size: isSwin ? side(args.window_size ?? known.window, 'window_size', inArgs) : undefined,
     activation: args.act_layer == null ? (known.gelu ?? 'exact') : activation(args.act_layer, inArgs),
@@ -131,7 +134,7 @@ function architecture(
   };
 }
 
-/** @returns undefined if it is not given */
+/** @returns undefined if the value is absent */
 function pooling(value: unknown, isSwin: boolean, refuse: Refuse): unknown {
   if (value == null) return undefined;
   const choices = isSwin ? ['avg'] : ['token', 'avg'];
@@ -160,47 +163,49 @@ function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unkno
   return refuse(`crop_mode: expected "center" or "squash", found ${shown(mode)}`);
 }
 
-/** Side in pixels: from model_args, else from `input_size` [3, S, S]. */
+/** The side in pixels, from model_args or else from `input_size` [3, S, S]. */
 function imageSize(ofModel: unknown, inputSize: unknown, inArgs: Refuse, inCfg: Refuse): unknown {
   if (inputSize != null) {
     const [channels, height, width] = Array.isArray(inputSize) && inputSize.length === 3 ? inputSize : [];
     if (channels !== 3 || height !== width) {
-      inCfg(`input_size: expected [3, S, S] of a square, found ${shown(inputSize)}`);
+      inCfg(`input_size: expected [3, S, S] for square images, found ${shown(inputSize)}`);
     }
     if (ofModel == null) return height;
   }
   return ofModel == null ? undefined : side(ofModel, 'img_size', inArgs);
 }
 
-/** timm drops a head with another number of classes, so the two must agree. */
+/** The two must agree, because timm drops a head with another number of classes. */
 function classes(ofModel: unknown, ofWeights: unknown, refuse: Refuse): unknown {
   if (ofModel == null || ofWeights == null || ofModel === ofWeights) return ofModel ?? ofWeights ?? undefined;
-  return refuse(`num_classes: expected ${shown(ofModel)}, as model_args says, found ${shown(ofWeights)}`);
+  return refuse(`num_classes: expected ${shown(ofModel)}, as in model_args, found ${shown(ofWeights)}`);
 }
 
-/** The descriptions of `label_names`, else the names themselves; names that are WordNet ids are kept with their descriptions. */
+/** The descriptions of `label_names`, or else the names. Described WordNet ids become `wnids`. */
 function labels(json: Json, cfg: Json, refuse: Refuse): { labels?: unknown; wnids?: unknown } {
   const names = json.label_names ?? json.labels ?? cfg.label_names ?? cfg.labels;
   const descriptions = json.label_descriptions ?? cfg.label_descriptions;
   if (names == null) {
     if (descriptions == null) return {};
-    return refuse('label_descriptions: expected label_names, which they describe, found none');
+    return refuse('label_descriptions: expected label_names too, found none');
   }
   const list = Array.isArray(names) ? names : numbered(object(names, 'label_names', refuse), refuse);
   if (descriptions == null) return { labels: list };
   const described = object(descriptions, 'label_descriptions', refuse);
   const texts = list.map((name) => {
     if (typeof name === 'string' && Object.hasOwn(described, name)) return described[name];
-    return refuse(`label_descriptions: expected one for each of label_names, found none for ${shown(name)}`);
+    return refuse(
+      `label_descriptions: expected one for each name in label_names, found none for ${shown(name)}`,
+    );
   });
   return { labels: texts, ...(list.every(isWnid) ? { wnids: list } : {}) };
 }
 
-/** Names from an object with class numbers as keys. */
+/** The names in an object whose keys are class numbers. */
 function numbered(names: Json, refuse: Refuse): unknown[] {
   const list = Array.from({ length: Object.keys(names).length }, (_, index) => names[String(index)]);
   if (list.every((name) => name !== undefined)) return list;
-  return refuse('label_names: expected a name for each number from 0, found gaps');
+  return refuse('label_names: expected a name for every class number from 0, found gaps');
 }
 
 function object(value: unknown, key: string, refuse: Refuse): Json {
@@ -208,7 +213,7 @@ function object(value: unknown, key: string, refuse: Refuse): Json {
   return refuse(`${key}: expected an object, found ${shown(value)}`);
 }
 
-/** A flat config, reduced to the keys of pretrained_cfg. */
+/** Reduces a flat config to the keys of pretrained_cfg. */
 function omit(json: Json, { verdicts }: typeof TIMM_CONFIG): Json {
   const keys = new Set(verdicts.flatMap((verdict) => verdict.keys));
   return Object.fromEntries(Object.entries(json).filter(([key]) => !keys.has(key)));

@@ -18,7 +18,7 @@ import {
 import { type Json, type Refuse, side, told } from './values.js';
 import { ignoredKeys, judge } from './verdicts.js';
 
-/** Functions of transformers' `ACT2FN` that are GELUs. */
+/** The functions in transformers' `ACT2FN` that are GELUs. */
 const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']>>> = {
   gelu: 'exact',
   gelu_python: 'exact',
@@ -28,7 +28,7 @@ const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']
   quick_gelu: 'quick',
 };
 
-/** What the logits mean, by `problem_type`. */
+/** The meaning of the logits for each `problem_type`. */
 const OUTPUTS: Readonly<Record<string, NonNullable<FloatConfig['output']>>> = {
   single_label_classification: 'softmax',
   multi_label_classification: 'sigmoid',
@@ -51,8 +51,8 @@ export interface TranslatedConfig {
  * Translates both files.
  *
  * @param preprocessor `preprocessor_config.json`; undefined if there is none
- * @param refuse throws, with the key, what was expected and what was found
- * @param refusePreprocessor the same, for `preprocessor_config.json`
+ * @param refuse throws an error; its argument names the key, what was expected and what was found
+ * @param refusePreprocessor the same for `preprocessor_config.json`
  */
 export function transformersConfig(
   config: Json,
@@ -68,7 +68,7 @@ export function transformersConfig(
   const eps = config.layer_norm_eps ?? type.layerNormEps;
   if (isSwin && eps !== type.layerNormEps) {
     refuse(
-      `layer_norm_eps: expected ${type.layerNormEps}, found ${shown(eps)}: transformers applies it to some LayerNorms of a Swin only, which is not supported`,
+      `layer_norm_eps: expected ${type.layerNormEps}, found ${shown(eps)}: transformers applies it to only some LayerNorms of a Swin, which is not supported`,
     );
   }
   const prepared = preprocessor
@@ -76,7 +76,7 @@ export function transformersConfig(
     : {};
   if (preprocessor === undefined) {
     warnings.push(
-      `there is no preprocessor_config.json: photos are prepared as usual for a ${type.family}; --crop, --mean and --std change that`,
+      `there is no preprocessor_config.json: photos are prepared as usual for a ${type.family}; change this with --crop, --mean and --std`,
     );
   }
   const translated = {
@@ -97,7 +97,7 @@ export function transformersConfig(
   return { config: told(translated), warnings };
 }
 
-/** The table's entry for a name from the file, which may be any value. */
+/** Looks up a name from the file, which may be any value. */
 function named<T>(table: Readonly<Record<string, T>>, name: unknown, key: string, refuse: Refuse): T {
   return (
     own(table, name) ??
@@ -109,13 +109,13 @@ function own<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefine
   return typeof name === 'string' && Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
-/** The model type. Its classes are checked too: some compute something else than the others of their type. */
+/** Checks the model type and its classes: some classes of a type compute something different. */
 function modelType({ model_type: name, architectures }: Json, refuse: Refuse): ModelType {
   const unsupported = own(UNSUPPORTED, name);
   if (unsupported !== undefined) refuse(`model_type: ${shown(name)} is not supported: it has ${unsupported}`);
   const type = named(MODEL_TYPES, name, 'model_type', refuse);
   for (const found of architectures == null ? [] : [architectures].flat()) {
-    // TensorFlow's and Flax's twins have the same weights
+    // the TensorFlow and Flax classes have the same weights
     const wanted = typeof found === 'string' ? found.replace(/^(TF|Flax)/, '') : found;
     const reason = own(UNSUPPORTED, wanted);
     if (reason !== undefined) refuse(`architectures: ${shown(found)} is not supported: it has ${reason}`);
@@ -125,20 +125,20 @@ function modelType({ model_type: name, architectures }: Json, refuse: Refuse): M
   return type;
 }
 
-/** `id2label` in the order of its numbers; undefined if these have gaps or the labels are placeholders (LABEL_0, LABEL_1, …). */
+/** `id2label` in numeric order; undefined if there are gaps or only placeholders (LABEL_0, …). */
 function labels(value: unknown, warnings: string[], refuse: Refuse): readonly unknown[] | undefined {
   if (value == null) return undefined;
   if (typeof value !== 'object') return refuse(`id2label: expected an object, found ${shown(value)}`);
   const list = new Map(Object.entries(value));
   const found = Array.from({ length: list.size }, (_, index) => list.get(String(index)));
   if (found.some((label) => typeof label !== 'string')) {
-    warnings.push('id2label: expected a name for each number from 0, found gaps: it is ignored');
+    warnings.push('id2label: expected a name for every class number from 0, found gaps: it is ignored');
     return undefined;
   }
   return found.every((label, index) => label === `LABEL_${index}`) ? undefined : found;
 }
 
-/** config.json may name the image processor if preprocessor_config.json does not. */
+/** The image processor named in config.json is used if preprocessor_config.json names none. */
 function withClass(preprocessor: Json, { image_processor_type: name }: Json): Json {
   const { image_processor_type: own, feature_extractor_type: older } = preprocessor;
   return name == null || own != null || older != null
@@ -146,7 +146,7 @@ function withClass(preprocessor: Json, { image_processor_type: name }: Json): Js
     : { ...preprocessor, image_processor_type: name };
 }
 
-/** The class that prepares photos: the file's, else the model type's. */
+/** The image processor class: the file's, or else that of the model type. */
 function processorOf(json: Json, type: ModelType, refuse: Refuse): { name: string; usual: Processor } {
   const key = json.image_processor_type == null ? 'feature_extractor_type' : 'image_processor_type';
   const found = json[key];
@@ -177,7 +177,7 @@ function preprocessing(
   const seen = name === 'ConvNext' ? convNext(json, usual, refuse) : resizing(json, usual, refuse);
   if (!flag(json, 'do_resize', true, refuse)) {
     if (flag(json, 'do_center_crop', usual.crop, refuse)) {
-      refuse('do_resize: expected true before a crop, found false');
+      refuse('do_resize: expected true, since do_center_crop is true, found false');
     }
     warnings.push('preprocessor_config.json: do_resize is false; photos are resized anyway');
   }
@@ -188,7 +188,7 @@ function preprocessing(
   };
 }
 
-/** true or false; null is accepted if every version of transformers reads it as false. */
+/** A boolean. Null is accepted only where every version of transformers reads it as false. */
 function flag(json: Json, key: string, usual: boolean | undefined, refuse: Refuse): boolean {
   const value = json[key] === null && usual === false ? false : (json[key] ?? usual);
   if (typeof value !== 'boolean' || (json[key] === null && usual !== false)) {
@@ -197,24 +197,26 @@ function flag(json: Json, key: string, usual: boolean | undefined, refuse: Refus
   return value;
 }
 
-/** The size to which a photo is resized, and the side of the centre crop. */
+/** The resize and the centre crop. */
 interface Seen {
-  /** Whether both sides get this length, not only the short one. */
+  /** Whether both sides become `resized`, not only the short side. */
   readonly squash: boolean;
+  /** Side in pixels after the resize. */
   readonly resized: number;
+  /** Side of the crop in pixels. */
   readonly size: number;
 }
 
-/** Resize and centre crop of all classes except ConvNext's. */
+/** Resize and centre crop of all image processors except ConvNext's. */
 function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
   if (json.crop_pct != null)
-    refuse(`crop_pct: expected a ConvNextImageProcessor, found ${shown(json.crop_pct)}`);
+    refuse(`crop_pct: expected none except for a ConvNextImageProcessor, found ${shown(json.crop_pct)}`);
   const isSquare = flag(json, 'default_to_square', usual.square, refuse);
   const { squash, length: resized } = lengthOf(json.size ?? usual.size, 'size', isSquare, refuse);
   if (!flag(json, 'do_center_crop', usual.crop, refuse)) {
     if (squash) return { squash, resized, size: resized };
     return refuse(
-      'size: expected { height, width } of a square or a crop after it, found { shortest_edge } and no crop',
+      'size: expected { height, width } of a square, or a crop after the resize, found { shortest_edge } and no crop',
     );
   }
   const { squash: isSquareCrop, length: size } = lengthOf(
@@ -225,17 +227,20 @@ function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
   );
   if (isSquareCrop && size <= resized) return { squash, resized, size };
   return refuse(
-    `crop_size: expected a square of at most ${resized}, the size before the crop, found ${shown(size)}`,
+    `crop_size: expected a square of at most ${resized}, the size after the resize, found ${shown(size)}`,
   );
 }
 
-/** ConvNext's: below 384 pixels the short side becomes `size / crop_pct` and the crop `size`; from 384 up both sides become `size`. */
+/**
+ * ConvNext's resize and crop. Below 384 pixels, the short side becomes `size / crop_pct` and the
+ * crop is `size`; from 384 up, both sides become `size`.
+ */
 function convNext(json: Json, usual: Processor, refuse: Refuse): Seen {
   if (flag(json, 'do_center_crop', false, refuse))
-    refuse('do_center_crop: expected false of a ConvNextImageProcessor, found true');
+    refuse('do_center_crop: expected false for a ConvNextImageProcessor, found true');
   const isSquare = flag(json, 'default_to_square', usual.square, refuse);
   const { squash, length: size } = lengthOf(json.size ?? usual.size, 'size', isSquare, refuse);
-  if (squash) refuse('size: expected { shortest_edge } of a ConvNextImageProcessor, found a square');
+  if (squash) refuse('size: expected { shortest_edge } for a ConvNextImageProcessor, found a square');
   if (size >= 384) return { squash: true, resized: size, size };
   const { crop_pct: part = 224 / 256 } = json;
   if (typeof part !== 'number' || !(part > 0 && part <= 1)) {
@@ -244,7 +249,7 @@ function convNext(json: Json, usual: Processor, refuse: Refuse): Seen {
   return { squash: false, resized: Math.trunc(size / (part as number)), size };
 }
 
-/** { height, width } of a square, { shortest_edge }, or one number, which can mean either. */
+/** Reads { height, width } of a square, { shortest_edge }, or a number, which can mean either. */
 function lengthOf(
   value: unknown,
   key: string,
@@ -276,14 +281,14 @@ function lengthOf(
   );
 }
 
-/** A size for a message; objects with their keys. */
+/** Formats a size for a message; objects are shown with their keys. */
 function found(size: unknown): string {
   if (typeof size !== 'object' || size === null || Array.isArray(size)) return shown(size);
   const entries = Object.entries(size).slice(0, 4);
   return `{ ${entries.map(([key, value]) => `${shown(key)}: ${shown(value)}`).join(', ')} }`;
 }
 
-/** The same part of the photo at the model's own size, if the crop has another size; a Swin takes any size. */
+/** A ViT gets the same part of the photo at its own size; a Swin gets the size of the crop. */
 function fitted(
   { squash, resized, size }: Seen,
   { family }: ModelType,
@@ -294,8 +299,8 @@ function fitted(
   const own = isFree || typeof imageSize !== 'number' ? size : imageSize;
   if (size !== imageSize) {
     const taken = isFree
-      ? `${size} pixels, as transformers does`
-      : `${shown(imageSize)}, of the same part of the photo`;
+      ? `${size} pixels, as in transformers`
+      : `the same part of the photo with ${shown(imageSize)} pixels`;
     warnings.push(
       `preprocessor_config.json prepares photos of ${size} pixels for a model of ${shown(imageSize)}: the model gets ${taken}`,
     );
@@ -310,14 +315,16 @@ function fitted(
   };
 }
 
-/** A part for which `floor(size / part)` is the nearest integer to the real quotient: 224 / 248 must give 248. */
+/**
+ * Adjusts a crop so that `floor(size / part)` rounds to nearest: 224 / (224 / 248) must give 248.
+ */
 function exactCrop(size: number, part: number): number {
   const resized = Math.round(size / part);
   const exact = size / resized;
   return Math.floor(size / exact) === resized ? exact : size / (resized + 0.25);
 }
 
-/** Mean and standard deviation for pixels in 0..1, whatever factor the processor applies first. */
+/** Mean and standard deviation, converted to pixels in 0..1 from those after the rescale factor. */
 function normalisation(json: Json, usual: Processor, refuse: Refuse): { mean: unknown; std: unknown } {
   const factor = flag(json, 'do_rescale', true, refuse) ? (json.rescale_factor ?? 1 / 255) : 1;
   const unit = typeof factor === 'number' ? 255 * factor : Number.NaN;

@@ -1,6 +1,7 @@
 /**
- * How each key of a config is treated: it is applied, it is harmless, or only some of its values are accepted. The tables next to this
- * file hold a verdict for every key that timm and transformers write; docs/configs.md is generated from them.
+ * The treatment of each key of a config: it is applied, it is harmless, or only some of its values
+ * are accepted. The tables in this folder have a verdict for every key that timm and transformers
+ * write; docs/configs.md is generated from them.
  */
 
 import { shown } from '../shown.js';
@@ -8,30 +9,30 @@ import { shown } from '../shown.js';
 export type Verdict = {
   readonly keys: readonly string[];
 } & (
-  | { /** How. */ readonly applied: string }
-  | { /** Why. */ readonly harmless: string }
+  | { /** How the key is applied. */ readonly applied: string }
+  | { /** Why the key can be ignored. */ readonly harmless: string }
   | {
-      /** The values that change nothing, besides null and an absent key. */
+      /** The accepted values, besides null and an absent key. */
       readonly only: readonly unknown[];
-      /** What any other value asks for. */
+      /** What any other value would require. */
       readonly because: string;
     }
 );
 
 /** The verdicts on one kind of JSON object. */
 export interface VerdictTable {
-  /** How docs and messages name it. */
+  /** The name of the object in docs and messages. */
   readonly title: string;
   readonly verdicts: readonly Verdict[];
-  /** What becomes of a key without a verdict: `refused` if the library does not ignore it. */
+  /** The treatment of a key without a verdict: `refused` if the library does not ignore it. */
   readonly others: 'ignored' | 'refused';
 }
 
 /**
  * Checks an object against its table.
  *
- * @param refuse throws, with the key, what was expected and what was found
- * @returns the keys without a verdict, which the library ignores too
+ * @param refuse throws an error; its argument names the key, what was expected and what was found
+ * @returns the keys without a verdict, which the library also ignores
  */
 export function judge(
   json: Readonly<Record<string, unknown>>,
@@ -46,7 +47,7 @@ export function judge(
     const verdict = verdicts.get(key);
     const name = /^\w+$/.test(key) ? key : shown(key);
     if (verdict === undefined) {
-      // A later version may have brought a new step under such a name.
+      // A later version of the library may have added a preprocessing step with such a name.
       if (table.others === 'refused' || (key.startsWith('do_') && value !== false && value !== null)) {
         refuse(`${name}: expected a known key, found ${shown(value)}`);
       }
@@ -62,16 +63,16 @@ export function judge(
   return unknown;
 }
 
-/** Equality for the values in the tables: plain ones, and empty objects and arrays. */
+/** Equality for the values in the tables: primitives, empty objects and empty arrays. */
 function isEqual(listed: unknown, value: unknown): boolean {
   if (typeof listed !== 'object' || typeof value !== 'object' || value === null) return listed === value;
   return Array.isArray(listed) === Array.isArray(value) && Object.keys(value).length === 0;
 }
 
-/** A warning about ignored keys, if there are any. */
+/** One warning about ignored keys, or none. */
 export function ignoredKeys(keys: readonly string[], title: string): string[] {
   if (keys.length === 0) return [];
   const names = keys.slice(0, 5).map(shown).join(', ');
   const more = keys.length > 5 ? ` and ${keys.length - 5} more` : '';
-  return [`${title}: unknown keys were ignored: ${names}${more}`];
+  return [`${title}: unknown keys are ignored: ${names}${more}`];
 }

@@ -1,4 +1,7 @@
-/** softmax(q kᵀ / √d + bias) v inside of groups of tokens, which are the windows of a Swin: from the sum back to x. */
+/**
+ * Recognises attention, softmax(q kᵀ / √d + bias) v, from the residual sum back to x. Tokens attend
+ * to each other within groups: the windows of a Swin, or all tokens of a ViT.
+ */
 
 import { describe } from './call.js';
 import type { Expression, ExpressionOf } from './expression.js';
@@ -7,21 +10,21 @@ import { composed, type Part, type Trail, type Trails } from './trail.js';
 import { elements, isConstant, sameElements, transposeLast, type View } from './view.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
-/** What a block's attention was found to be. */
+/** The attention of a block. */
 export interface Attention {
-  /** The residual that it is added to. */
+  /** The residual to which its output is added. */
   readonly rest: Expression;
   readonly heads: number;
-  /** Tokens of a group. */
+  /** Tokens per group. */
   readonly tokens: number;
-  /** The token in each place of each group. */
+  /** The token at each place of each group. */
   readonly places: Int32Array;
-  /** What is added to the scores, [groups, heads, tokens, tokens]. */
+  /** The bias added to the scores, [groups, heads, tokens, tokens]. */
   readonly bias: Float64Array | undefined;
   readonly node: OnnxNode;
 }
 
-/** x + proj(attention(qkv(LayerNorm(x)))). */
+/** Matches x + proj(attention(qkv(LayerNorm(x)))). */
 export function takeAttention(
   trails: Trails,
   sum: ExpressionOf<'add'>,
@@ -35,7 +38,7 @@ export function takeAttention(
   if (width < 1 || channels % width !== 0 || context.size % (tokens * channels) !== 0) {
     refuseNode(
       context.node,
-      `expected heads that make up ${channels} channels, found an output of [${context.shape.join(', ')}]`,
+      `expected heads with ${channels} channels in total, found an output of [${context.shape.join(', ')}]`,
     );
   }
   const grid: Grid = { groups: context.size / (tokens * channels), heads: channels / width, tokens, width };
@@ -47,24 +50,24 @@ export function takeAttention(
   if (!trails.layouts.isWhole(context.a) || softmax.shape.at(-1) !== tokens)
     refuseNode(
       context.node,
-      `expected all of a softmax over ${tokens} tokens, found a part, or another order`,
+      `expected the whole softmax over ${tokens} tokens, found a part of it or another order`,
     );
   trails.unscaled(context.b, context.node);
   const scores = unbiased(trails, softmax, grid);
   const [q, k, v] = [scores.product.a, transposeLast(scores.product.b), context.b];
   const qkv = takeQkv(trails, part, [q, k, v], grid, scores.product.node);
   const before = trails.norm(qkv, part, 'norm1', channels);
-  // From places of groups to tokens, and from tokens over the output of attention to places.
+  // Maps places in groups to tokens, and tokens (through the output of attention) back to places.
   const places = trails.reach(before, rest, channels)!;
   const back = composed(proj.rows, contextRows(trails, proj, grid))!;
   if (!back.every((place, token) => places[place] === token))
     refuseNode(sum.node, 'expected each token to be added to itself, found another order');
   if (new Set(places).size !== back.length || places.length !== back.length)
-    refuseNode(sum.node, 'expected each token in one group, found some in several or none');
+    refuseNode(sum.node, 'expected each token in exactly one group, found tokens in several groups or none');
   return { rest, heads: grid.heads, tokens, places, bias: scores.bias, node: softmax.node };
 }
 
-/** Groups of tokens, each with heads of a width in channels. */
+/** The layout of attention: groups of tokens, and heads of `width` channels. */
 interface Grid {
   readonly groups: number;
   readonly heads: number;
@@ -72,7 +75,7 @@ interface Grid {
   readonly width: number;
 }
 
-/** The scores without what is added to them. */
+/** Separates the scores from the biases that are added to them. */
 function unbiased(
   trails: Trails,
   softmax: ExpressionOf<'softmax'>,
@@ -85,7 +88,7 @@ function unbiased(
     if (elements(view.shape) !== size || !trails.layouts.isWhole(view))
       refuseNode(
         node,
-        `expected ${size} scores as they are, found ${describe(view)} in another order or number`,
+        `expected ${size} scores in their order, found ${describe(view)} in another order or number`,
       );
   };
   checkWhole();
@@ -107,7 +110,10 @@ function unbiased(
   return { product: source as ExpressionOf<'product'>, bias };
 }
 
-/** One linear layer for query, key and value, or three; the rows of its input in each place of the groups. */
+/**
+ * Matches one linear layer for query, key and value, or three. Returns a trail to its input, with
+ * the input row of each place of the groups.
+ */
 function takeQkv(
   trails: Trails,
   part: Part,
@@ -128,7 +134,7 @@ function takeQkv(
     placeRows(trails, view, joined ? i * channels : 0, columns, grid, layers[i]!.node),
   ) as [Int32Array, Int32Array, Int32Array];
   if (!others.every((other) => other.every((row, place) => row === rows[place])))
-    refuseNode(node, 'expected query, key and value of the same tokens, found others');
+    refuseNode(node, 'expected query, key and value of the same tokens, found different tokens');
   if (joined) trails.linearWeights(part, 'attn.qkv', q, columns);
   else takeThree(trails, part, [q, k, v], channels);
   return { view: q.input, rows, node: q.node };
@@ -162,8 +168,8 @@ function takeThree(
 }
 
 /**
- * The row of a linear layer's output in each place of each group. In the view of [groups, heads, tokens, width], head h has
- * the channels from `base` + h · width on.
+ * The row of a linear layer's output at each place of each group. The view is [groups, heads,
+ * tokens, width]; the channels of head h begin at `base` + h · width.
  */
 function placeRows(
   trails: Trails,
@@ -176,8 +182,8 @@ function placeRows(
   const refuse = (): never =>
     refuseNode(
       node,
-      `expected its output as ${groups} × ${heads} heads × ${tokens} tokens × ${width} channels, ` +
-        `query before key before value, found [${view.shape.slice(0, 8).join(', ')}] in another order`,
+      `expected its output as ${groups} groups × ${heads} heads × ${tokens} tokens × ${width} channels, ` +
+        `in the order query, key, value, found [${view.shape.slice(0, 8).join(', ')}] in another order`,
     );
   const rows = new Int32Array(groups * tokens);
   if (elements(view.shape) !== rows.length * heads * width || view.shape.at(-1) !== width) refuse();
@@ -197,13 +203,13 @@ function placeRows(
   return rows;
 }
 
-/** The place in a group of each row that the projection takes: its heads side by side. */
+/** The place in the groups of each input row of the projection, which is its heads concatenated. */
 function contextRows(trails: Trails, { view, node }: Trail, { heads, tokens, width }: Grid): Int32Array {
   const channels = heads * width;
   const refuse = (): never =>
     refuseNode(
       node,
-      `expected ${heads} heads side by side as its input, found [${view.shape}] in another order`,
+      `expected ${heads} concatenated heads as its input, found [${view.shape}] in another order`,
     );
   if (view.shape.at(-1) !== channels) refuse();
   const cells = trails.layouts.cells(view);

@@ -1,4 +1,4 @@
-/** One node with what its inputs are, and how its operator reads them. */
+/** A node with its evaluated inputs, and helpers with which operators read them. */
 
 import { MAX_RANK } from '../safetensors-header.js';
 import type { Operation } from './expression.js';
@@ -7,19 +7,19 @@ import { describeNode, type OnnxNode, type OnnxTensor, refuseNode } from './wire
 
 export interface Call {
   readonly node: OnnxNode;
-  /** Version of the standard's operators. */
+  /** Version of the standard operators. */
   readonly opset: number;
-  /** Undefined where an optional input is left out. */
+  /** Undefined for an omitted optional input. */
   readonly inputs: readonly (View | undefined)[];
   readonly layouts: Layouts;
-  /** A tensor of the file as a constant. */
+  /** Turns a tensor of the file into a constant. */
   readonly stored: (tensor: OnnxTensor) => View<Constant>;
 }
 
-/** Gives the node's outputs, or the first of them: later ones of an operator here are statistics that nobody reads. */
+/** Returns the outputs of a node, or only the first: further outputs are unused statistics. */
 export type Operator = (call: Call) => readonly View[];
 
-/** Cells are numbered by signed 32-bit integers. */
+/** Cells are numbered with signed 32-bit integers. */
 const MAX_SIZE = 2 ** 31 - 1;
 
 export function input({ node, inputs }: Call, index: number): View {
@@ -30,13 +30,13 @@ export function constantInput(call: Call, index: number): View<Constant> {
   const view = input(call, index);
   return isConstant(view)
     ? view
-    : refuseNode(call.node, `input ${index}: expected a constant, found what depends on the image`);
+    : refuseNode(call.node, `input ${index}: expected a constant, found a value that depends on the image`);
 }
 
 /**
- * The integers of an input, or where it is absent those of an attribute: operators have moved from these to those.
+ * The integers of an input or, if absent, an attribute: later opsets turned attributes into inputs.
  *
- * @param most that there may be: sizes, axes, and what there is of an axis
+ * @param most the most integers permitted
  */
 export function integers(
   call: Call,
@@ -60,14 +60,14 @@ export function textAttribute({ node }: Call, name: string, missing: string): st
   return node.attributes.get(name)?.text ?? missing;
 }
 
-/** An axis from the front. */
+/** Counts an axis from the front. */
 export function axisOf({ node }: Call, axis: number, rank: number): number {
   const fromFront = axis < 0 ? axis + rank : axis;
   if (Number.isInteger(fromFront) && fromFront >= 0 && fromFront < rank) return fromFront;
   return refuseNode(node, `expected an axis of ${rank}, found ${axis}`, 'CHECKPOINT_GRAPH');
 }
 
-/** A shape as a graph may ask for it. */
+/** Checks a shape that a graph requests. */
 export function checkedShape(call: Call, shape: readonly number[]): readonly number[] {
   const sound =
     shape.length <= MAX_RANK &&
@@ -81,13 +81,13 @@ export function refuseShapes({ node }: Call, expected: string, ...shapes: (reado
   return refuseNode(node, `expected ${expected}, found ${found}`, 'CHECKPOINT_GRAPH');
 }
 
-/** What a view shows, for messages. */
+/** Describes the source of a view for messages. */
 export function describe({ source, shape }: Pick<View, 'source' | 'shape'>): string {
   if (source.kind === 'constant') return `a constant [${shape.join(', ')}]`;
   return source.kind === 'image' ? 'the image' : `the output of ${describeNode(source.node)}`;
 }
 
-/** The result of an operation. */
+/** Wraps an operation as the result of a node. */
 export function express(call: Call, operation: Operation, shape: readonly number[]): View {
   const size = elements(checkedShape(call, shape));
   return wholeView({ ...operation, node: call.node, shape, size }, shape);

@@ -1,4 +1,4 @@
-/** Arithmetic on constants: what is left of shapes, masks and indices that an exporter did not compute itself. */
+/** Arithmetic on constants: the shapes, masks and indices that an exporter did not fold. */
 
 import { type Call, checkedShape, constantInput, type Operator, refuseShapes } from './call.js';
 import { namedPositions } from './layout-operators.js';
@@ -23,7 +23,7 @@ const ARITHMETIC: Readonly<Record<string, Binary>> = {
   Sub: (a, b) => a - b,
   Mul: (a, b) => a * b,
   Div: (a, b, integer) => (integer ? Math.trunc(a / b) : a / b),
-  // With the sign of the divisor, as of integers.
+  // The result has the sign of the divisor, as ONNX requires for integers.
   Mod: (a, b) => a - b * Math.floor(a / b),
   Pow: (a, b) => a ** b,
   Max: (a, b) => Math.max(a, b),
@@ -38,7 +38,7 @@ const UNARY: Readonly<Record<string, (a: number) => number>> = {
   Not: (a) => 1 - a,
 };
 
-/** For nodes that have constant inputs only. */
+/** Operators for nodes that have only constant inputs. */
 export const CONSTANT_OPERATORS: Readonly<Record<string, Operator>> = {
   ...mapped(COMPARISONS, (operate) => (call) => [binary(call, operate, 'boolean')]),
   ...mapped(ARITHMETIC, (operate) => (call) => [binary(call, operate, constantInput(call, 0).source.type)]),
@@ -55,7 +55,7 @@ function mapped<A>(table: Readonly<Record<string, A>>, operator: (value: A) => O
   return Object.fromEntries(Object.entries(table).map(([name, value]) => [name, operator(value)]));
 }
 
-/** Of two inputs, or more for `Max` and `Min`. */
+/** Combines two inputs, or more for `Max` and `Min`. */
 function binary(call: Call, operate: Binary, type: Constant['type']): View {
   const integer = constantInput(call, 0).source.type === 'integer';
   let result = constantInput(call, 0);
@@ -82,7 +82,7 @@ function where(call: Call): View {
   );
 }
 
-/** The numbers of each view, broadcast to one shape, and this. */
+/** The numbers of each view, broadcast to a common shape, and this shape. */
 function aligned(
   call: Call,
   views: readonly View<Constant>[],
@@ -119,7 +119,7 @@ function scatterND(call: Call): View {
   const run = elements(data.shape.slice(indices.shape.at(-1)!));
   const values = call.layouts.numbers(updates);
   if (values.length !== positions.length * run) {
-    refuseShapes(call, 'an update for each index', updates.shape, indices.shape);
+    refuseShapes(call, 'one update per index', updates.shape, indices.shape);
   }
   for (const [i, position] of positions.entries())
     numbers.set(values.subarray(i * run, (i + 1) * run), position * run);

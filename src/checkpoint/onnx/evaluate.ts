@@ -1,4 +1,4 @@
-/** From a graph to the expression of its output. */
+/** Evaluates a graph to the expression of its output. */
 
 import { CheckpointError } from '../../errors.js';
 import { quoted } from '../safetensors-header.js';
@@ -9,11 +9,11 @@ import { LAYOUT_OPERATORS } from './layout-operators.js';
 import { type Constant, elements, isConstant, type Layouts, type View, wholeView } from './view.js';
 import { isStandard, type OnnxGraph, type OnnxNode, type OnnxTensor, refuseNode } from './wire.js';
 
-/** What the evaluation of a graph needs. */
+/** The inputs of an evaluation. */
 interface Evaluation {
   readonly graph: OnnxGraph;
   readonly file: string;
-  /** The image input and its shape; the batch is 1. */
+  /** The name of the image input, and its shape, with a batch of 1. */
   readonly image: string;
   readonly shape: readonly number[];
   readonly output: string;
@@ -22,11 +22,11 @@ interface Evaluation {
 }
 
 /**
- * What an output of the graph is computed from, and how. Nodes are taken in the order of the data, not of the file, and
- * only those that the output depends on.
+ * Returns an expression of how an output of the graph is computed. Evaluates only the nodes that
+ * the output depends on, in the order of the data flow instead of the file.
  *
- * @throws CheckpointError `CHECKPOINT_GRAPH` for a graph that is no sound one: cycles, values twice or not at all, shapes
- *   that do not fit; `CHECKPOINT_NETWORK` for what no vision transformer has
+ * @throws CheckpointError `CHECKPOINT_GRAPH` for an invalid graph: cycles, values with no source or
+ *   two, incompatible shapes; `CHECKPOINT_NETWORK` for operations that no vision transformer has
  */
 export function evaluate(evaluation: Evaluation): View {
   const { graph, file, image, shape, output, layouts, stored } = evaluation;
@@ -43,7 +43,7 @@ export function evaluate(evaluation: Evaluation): View {
     if (!producer) {
       throw new CheckpointError(
         'CHECKPOINT_GRAPH',
-        `${file}: expected a node or tensor that gives ${quoted(name)}, found none`,
+        `${file}: expected a node or tensor that produces ${quoted(name)}, found none`,
       );
     }
     if (!('op' in producer)) {
@@ -72,10 +72,7 @@ export function evaluate(evaluation: Evaluation): View {
       if (value) values.set(value, result);
     }
     if (!values.has(name))
-      refuseNode(
-        producer,
-        `expected no use of ${quoted(name)}, which its operator does not give, found some`,
-      );
+      refuseNode(producer, `expected only its first outputs to be used, found a use of ${quoted(name)}`);
   }
   return values.get(output)!;
 }
@@ -93,14 +90,14 @@ function imageView(name: string, shape: readonly number[], file: string): View {
   return wholeView({ kind: 'image', node, shape, size: elements(shape) }, shape);
 }
 
-/** What gives each value. */
+/** The node or tensor that produces each value. */
 function producersOf(graph: OnnxGraph, image: string, file: string): Map<string, OnnxNode | OnnxTensor> {
   const producers = new Map<string, OnnxNode | OnnxTensor>();
   const give = (name: string, producer: OnnxNode | OnnxTensor) => {
     if (producers.has(name) || name === image) {
       throw new CheckpointError(
         'CHECKPOINT_GRAPH',
-        `${file}: expected one node or tensor that gives ${quoted(name)}, found two`,
+        `${file}: expected one node or tensor that produces ${quoted(name)}, found two`,
       );
     }
     producers.set(name, producer);
@@ -122,6 +119,6 @@ function operatorOf(node: OnnxNode, inputs: Call['inputs']): Operator {
   const place = isStandard(domain) ? '' : ` of the domain ${quoted(domain)}`;
   return refuseNode(
     node,
-    `expected an operator of a ViT, DeiT or Swin, found ${quoted(op)}${place}${constant ? ' of constants' : ''}`,
+    `expected an operator of a ViT, DeiT or Swin, found ${quoted(op)}${place}${constant ? ' on constants' : ''}`,
   );
 }

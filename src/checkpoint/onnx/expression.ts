@@ -1,15 +1,16 @@
 /**
- * What a graph computes from the image, in the layers of a vision transformer: each operator that does arithmetic becomes
- * one of these, and chains that mean one layer (a LayerNorm of seven operators, a GELU of five) become that layer.
+ * What a graph computes from the image, as layers of a vision transformer. Each arithmetic operator
+ * becomes one of these expressions; a chain of operators that means one layer (seven for a
+ * LayerNorm, five for a GELU) becomes that layer.
  */
 
 import type { Constant, View } from './view.js';
 import type { OnnxNode } from './wire.js';
 
-/** Of tanh approximates the other. */
+/** `tanh` is an approximation of the exact GELU, `erf`. */
 export type GeluKind = 'erf' | 'tanh';
 
-/** How each kind of expression is computed from others. */
+/** The kinds of expressions, and how each is computed from others. */
 export type Operation =
   | { readonly kind: 'image' }
   /** A convolution of patches: `size` is tokens × channels, tokens in reading order. */
@@ -36,15 +37,18 @@ export type Operation =
     }
   | { readonly kind: 'gelu'; readonly input: View; readonly approximation: GeluKind }
   | { readonly kind: 'softmax'; readonly input: View }
-  /** The product of matrices, of which neither is constant. */
+  /** The product of two matrices that are not constant. */
   | { readonly kind: 'product'; readonly a: View; readonly b: View }
   | { readonly kind: 'add'; readonly a: View; readonly b: View }
-  /** Several sources side by side along an axis. */
+  /** Several sources, concatenated along an axis. */
   | { readonly kind: 'join'; readonly parts: readonly View[]; readonly axis: number }
   /** The mean over axes. */
   | { readonly kind: 'mean'; readonly input: View; readonly axes: readonly number[] }
   | { readonly kind: 'squared'; readonly input: View }
-  /** Steps of a LayerNorm of `input` in this order; `scaled` has its weight, and no bias yet. */
+  /**
+   * The steps of a LayerNorm of `input`, in this order; `scaled` is multiplied by the weight,
+   * without the bias.
+   */
   | { readonly kind: 'centred'; readonly input: View }
   | { readonly kind: 'variance' | 'deviation' | 'normalised'; readonly input: View; readonly epsilon: number }
   | {
@@ -53,12 +57,12 @@ export type Operation =
       readonly weight: View<Constant>;
       readonly epsilon: number;
     }
-  /** Steps of a GELU of `input`: input³, erf(input / √2) or what approximates it, and one more than that. */
+  /** The steps of a GELU of `input`: input³; erf(input / √2) or its approximation; and 1 + that. */
   | { readonly kind: 'cube'; readonly input: View }
   | { readonly kind: 'sigmoid' | 'sigmoid1'; readonly input: View; readonly approximation: GeluKind }
   | { readonly kind: 'isNaN'; readonly input: View };
 
-/** An operation, where it is in the graph, and how much it gives. */
+/** An operation with its node in the graph and the size of its result. */
 export type Expression = Operation & {
   readonly node: OnnxNode;
   readonly shape: readonly number[];
@@ -67,5 +71,4 @@ export type Expression = Operation & {
 
 export type ExpressionKind = Operation['kind'];
 
-/** The expression of a kind. */
 export type ExpressionOf<K extends ExpressionKind> = Expression & { readonly kind: K };

@@ -1,11 +1,12 @@
 /**
- * Arithmetic on what depends on the image, put together to layers. Older opsets spell LayerNorm and GELU out:
+ * Combines arithmetic on values that depend on the image into layers. In older opsets, LayerNorm
+ * and GELU are chains of operators:
  *
  *     ReduceMean, Sub, Pow 2, ReduceMean, Add epsilon, Sqrt, Div, Mul weight, Add bias
  *     Div √2, Erf, Add 1, Mul x, Mul ½
  *     Pow 3, Mul 0.044715, Add x, Mul √(2/π), Tanh, Add 1, Mul x, Mul ½
  *
- * What becomes no layer is refused where it appears, or where a layer was expected.
+ * Anything that does not form a layer is refused, either here or where a layer is expected.
  */
 
 import { quoted } from '../safetensors-header.js';
@@ -36,10 +37,10 @@ import {
 } from './view.js';
 import { refuseNode } from './wire.js';
 
-/** Constants of 16-bit models are off by up to 2^-11 of them. */
+/** The constants of 16-bit models have a relative error of up to 2^-11. */
 const TOLERANCE = 2e-3;
 
-/** For nodes of which an input depends on the image. */
+/** Operators for nodes with an input that depends on the image. */
 export const LAYER_OPERATORS: Readonly<Record<string, Operator>> = {
   Conv: (call) => [patches(call)],
   MatMul: (call) => [matMul(call)],
@@ -62,12 +63,12 @@ export const LAYER_OPERATORS: Readonly<Record<string, Operator>> = {
   Where: (call) => [withoutNaN(call)],
 };
 
-/** Whether two numbers are the same but for rounding. */
+/** Whether two numbers are equal except for rounding. */
 export function nearly(found: number, expected: number): boolean {
   return Math.abs(found - expected) <= TOLERANCE * Math.abs(expected);
 }
 
-/** The expression that a view is all of, as it lies, where it is of this kind. */
+/** The source of a view, if it is of this kind and the view shows all of it in its own order. */
 function wholly<K extends ExpressionKind>(call: Call, view: View, kind: K): ExpressionOf<K> | undefined {
   const matches = view.source.kind === kind && call.layouts.isWhole(view);
   return matches ? (view.source as unknown as ExpressionOf<K>) : undefined;
@@ -91,17 +92,17 @@ function patches(call: Call): View {
   if (!plain) {
     refuseNode(
       call.node,
-      `expected the convolution of a patch embedding, of square patches side by side, ` +
-        `found a weight [${weight.shape.join(', ')}] with strides [${strides.join(', ')}] and perhaps padding or groups`,
+      `expected the convolution of a patch embedding, with adjacent square patches and without padding or groups, ` +
+        `found a weight [${weight.shape.join(', ')}] with strides [${strides.join(', ')}]`,
     );
   }
   if (!wholly(call, image, 'image') || image.factor !== 1)
-    refuseNode(call.node, `expected the image as its input, found ${describe(image)}, perhaps scaled`);
+    refuseNode(call.node, `expected the unscaled image as its input, found ${describe(image)}`);
   const [, depth = 0, high = 0, wide = 0] = image.shape;
   if (depth !== colours || high % side !== 0 || wide % side !== 0)
     refuseShapes(call, `an image of whole ${side}×${side} patches`, image.shape, weight.shape);
   const [down, across] = [high / side, wide / side];
-  // Expressed as tokens × channels, seen as channels × rows × columns.
+  // The expression is tokens × channels; the view of it is channels × rows × columns.
   const tokens = express(call, { kind: 'patches', input: image, weight, bias }, [1, down, across, channels]);
   return transpose(tokens, [0, 3, 1, 2]);
 }
@@ -110,7 +111,7 @@ function matMul(call: Call): View {
   const [a, b] = [input(call, 0), input(call, 1)];
   if (!isConstant(a) && isConstant(b)) return linear(call, a, transposeLast(matrix(call, b)), undefined);
   if (isConstant(a))
-    refuseNode(call.node, 'expected the constant as the second factor, found it as the first');
+    refuseNode(call.node, 'expected the constant as the second factor, found it as the first factor');
   return product(call, a, b);
 }
 
@@ -122,7 +123,10 @@ function gemm(call: Call): View {
     numberAttribute(call, 'beta', 1) === 1 &&
     numberAttribute(call, 'transA', 0) === 0;
   if (!plain || a.shape.length !== 2)
-    refuseNode(call.node, 'expected a linear layer: rows, alpha and beta 1, found another product');
+    refuseNode(
+      call.node,
+      'expected a linear layer (rows of channels, alpha and beta 1), found another product',
+    );
   return linear(call, a, numberAttribute(call, 'transB', 0) === 0 ? transposeLast(b) : b, bias);
 }
 
@@ -153,7 +157,10 @@ function add(call: Call): View {
   return (isConstant(b) && addedConstant(call, a, b)) || express(call, { kind: 'add', a, b }, shape);
 }
 
-/** What an added constant completes: the bias of a linear layer or a LayerNorm, its epsilon, the 1 of a GELU. */
+/**
+ * The expression that an added constant completes: with the bias of a linear layer or LayerNorm,
+ * the epsilon of a LayerNorm, or the 1 of a GELU.
+ */
 function addedConstant(call: Call, a: View, b: View<Constant>): View | undefined {
   if (isConstant(a) || a.factor !== 1) return undefined;
   const { shape } = a;
@@ -185,7 +192,10 @@ function subtract(call: Call): View {
     !sameElements(mean.input, a) ||
     mean.input.factor !== a.factor
   )
-    refuseNode(call.node, `expected a LayerNorm, which subtracts the mean of channels, found ${describe(b)}`);
+    refuseNode(
+      call.node,
+      `expected a LayerNorm, which subtracts the mean of the channels, found ${describe(b)}`,
+    );
   return express(call, { kind: 'centred', input: a }, a.shape);
 }
 
@@ -214,13 +224,13 @@ function multiply(call: Call): View {
     refuseNode(
       call.node,
       `expected the weight of a LayerNorm, found ${describe(b)} times ${describe(a)}; ` +
-        'layer scales and gates are not supported',
+        'LayerScale and gates are not supported',
     );
   }
   return express(call, { ...normalised, kind: 'scaled', weight: b }, a.shape);
 }
 
-/** x · (1 + erf(x / √2)), of which a GELU is the half. */
+/** Matches x · (1 + erf(x / √2)), which is twice a GELU. */
 function halfOfGelu(call: Call, x: View, other: View): View | undefined {
   const sigmoid = wholly(call, other, 'sigmoid1');
   if (!sigmoid || !sameElements(sigmoid.input, x)) return undefined;
@@ -286,7 +296,7 @@ function squareRoot(call: Call): View {
 function erf(call: Call): View {
   const a = input(call, 0);
   if (!nearly(a.factor, Math.SQRT1_2))
-    refuseNode(call.node, `expected a GELU, the error function of x / √2, found that of ${a.factor} x`);
+    refuseNode(call.node, `expected the error function of x / √2 (GELU), found that of ${a.factor} x`);
   return express(call, { kind: 'sigmoid', input: { ...a, factor: 1 }, approximation: 'erf' }, a.shape);
 }
 
@@ -300,7 +310,7 @@ function tanh(call: Call): View {
   }
   return refuseNode(
     call.node,
-    `expected a GELU, the tangent of √(2/π) (x + 0.044715 x³), found that of ${describe(a)}`,
+    `expected the tanh of √(2/π) (x + 0.044715 x³) (GELU), found that of ${describe(a)}`,
   );
 }
 
@@ -321,7 +331,7 @@ function layerNorm(call: Call): View {
   if (axis !== a.shape.length - 1)
     refuseNode(call.node, `expected the last axis of ${a.shape.length}, found axis ${axis}`);
   if (elements(weight.shape) !== a.shape[axis])
-    refuseShapes(call, 'a weight for each channel', a.shape, weight.shape);
+    refuseShapes(call, 'one weight per channel', a.shape, weight.shape);
   const epsilon = numberAttribute(call, 'epsilon', 1e-5);
   return express(call, { kind: 'norm', input: a, weight, bias, epsilon }, a.shape);
 }
@@ -329,7 +339,7 @@ function layerNorm(call: Call): View {
 function softmax(call: Call): View {
   const a = input(call, 0);
   const rank = a.shape.length;
-  // Until opset 12 the default was 1, and the axes from there on were one.
+  // Up to opset 12, the default was 1, and all axes from there on were treated as one.
   const axis = axisOf(call, numberAttribute(call, 'axis', call.opset < 13 ? 1 : -1), rank);
   if (axis !== rank - 1) refuseNode(call.node, `expected the last axis of ${rank}, found axis ${axis}`);
   return express(call, { kind: 'softmax', input: a }, a.shape);
@@ -353,12 +363,12 @@ function mean(call: Call, a: View, axes: readonly number[], keeps: boolean): Vie
   return express(call, { kind: 'mean', input: a, axes }, kept);
 }
 
-/** Whether a view has one element for each row of channels of another. */
+/** Whether a view has one element per row of channels of another view. */
 function isOfRows(view: View, { shape }: View): boolean {
   return sameNumbers(view.shape, [...shape.slice(0, -1), 1]);
 }
 
-/** Whether this is the mean of channels. */
+/** Whether this is the mean over the channels. */
 function lastAxisOnly({ axes, input: a }: ExpressionOf<'mean'>): boolean {
   return axes.length === 1 && axes[0] === a.shape.length - 1;
 }
@@ -367,7 +377,7 @@ function lastAxisOnly({ axes, input: a }: ExpressionOf<'mean'>): boolean {
 function attention(call: Call): View {
   const [q, k, v] = [input(call, 0), input(call, 1), input(call, 2)];
   const given = call.inputs[3] && constantInput(call, 3);
-  // A mask of booleans that masks nothing is none.
+  // A boolean mask that masks nothing counts as no mask.
   const mask =
     given?.source.type === 'boolean' && call.layouts.numbers(given).every(Boolean) ? undefined : given;
   const plain =
@@ -376,7 +386,7 @@ function attention(call: Call): View {
     numberAttribute(call, 'is_causal', 0) === 0 &&
     numberAttribute(call, 'softcap', 0) === 0 &&
     (!mask || mask.source.type === 'float');
-  if (!plain) refuseNode(call.node, 'expected attention of all tokens of 4 axes, found another kind');
+  if (!plain) refuseNode(call.node, 'expected attention between all tokens, with 4 axes, found another kind');
   const scale = numberAttribute(call, 'scale', (q.shape.at(-1) ?? 0) ** -0.5);
   const scores = product(call, { ...q, factor: q.factor * scale }, transposeLast(k));
   const masked = mask
@@ -390,7 +400,7 @@ function isNaNOf(call: Call): View {
   return express(call, { kind: 'isNaN', input: a }, a.shape);
 }
 
-/** Some exporters replace what a softmax gives where everything is masked, which is nowhere here. */
+/** Some exporters replace the NaN of a softmax whose row is fully masked; no row is here. */
 function withoutNaN(call: Call): View {
   const [condition, constant, a] = [input(call, 0), input(call, 1), input(call, 2)];
   const test = wholly(call, condition, 'isNaN');

@@ -1,4 +1,4 @@
-/** The operators that move elements, of constants and of what depends on the image alike. */
+/** The operators that move elements, both of constants and of values that depend on the image. */
 
 import {
   axisOf,
@@ -52,7 +52,9 @@ export const LAYOUT_OPERATORS: Readonly<Record<string, Operator>> = {
   Pad: (call) => [pad(call)],
 };
 
-/** The positions in a tensor, row by row, that the last axis of `indices` names along the first axes. */
+/**
+ * Flattens indices: the last axis of `indices` holds coordinates along the first axes of a tensor.
+ */
 export function namedPositions(call: Call, shape: readonly number[], indices: View<Constant>): number[] {
   const depth = indices.shape.at(-1) ?? 0;
   if (depth < 1 || depth > shape.length) refuseShapes(call, 'indices of leading axes', indices.shape, shape);
@@ -67,19 +69,19 @@ export function namedPositions(call: Call, shape: readonly number[], indices: Vi
   return positions;
 }
 
-/** Exported models drop nothing, unless they were exported to be trained. */
+/** Exported models apply no dropout, unless they were exported for training. */
 function atRest(call: Call): View {
   const training = call.inputs[2] && call.layouts.numbers(constantInput(call, 2));
   if (training?.some((flag) => flag !== 0))
-    refuseNode(call.node, 'expected a model at rest, found one in training');
+    refuseNode(call.node, 'expected a model exported for inference, found one for training');
   return input(call, 0);
 }
 
 function cast(call: Call, type: Constant['type'] | undefined): View {
   const view = input(call, 0);
-  if (type === undefined) refuseNode(call.node, 'expected a type of numbers, found another');
+  if (type === undefined) refuseNode(call.node, 'expected a numeric type, found another');
   if (!isConstant(view)) {
-    if (type !== 'float') refuseNode(call.node, `expected floats to remain floats, found a cast to ${type}`);
+    if (type !== 'float') refuseNode(call.node, `expected a cast to floats, found one to ${type}s`);
     return view;
   }
   if (view.source.type === type) return view;
@@ -135,7 +137,7 @@ function reshape(call: Call): View {
 
 function reshaped(call: Call, view: View, shape: readonly number[]): View {
   const fits = checkedShape(call, shape) && elements(shape) === elements(view.shape);
-  if (!fits) refuseShapes(call, 'as many elements as before', view.shape, shape);
+  if (!fits) refuseShapes(call, 'the same number of elements', view.shape, shape);
   return call.layouts.reshape(view, shape);
 }
 
@@ -151,7 +153,7 @@ function transposed(call: Call): View {
   const axes = view.shape.map((_, axis) => axis);
   const order = call.node.attributes.get('perm')?.numbers ?? [...axes].reverse();
   if (order.length !== axes.length || !axes.every((axis) => order.includes(axis)))
-    refuseShapes(call, `an order of ${axes.length} axes`, order);
+    refuseShapes(call, `a permutation of ${axes.length} axes`, order);
   return transpose(view, order);
 }
 
@@ -160,7 +162,7 @@ function squeeze(call: Call): View {
   const rank = view.shape.length;
   const axes = integers(call, 1, 'axes')?.map((axis) => axisOf(call, axis, rank));
   const gone = (axis: number) => (axes ? axes.includes(axis) : view.shape[axis] === 1);
-  if (axes?.some((axis) => view.shape[axis] !== 1)) refuseShapes(call, 'axes of one element', view.shape);
+  if (axes?.some((axis) => view.shape[axis] !== 1)) refuseShapes(call, 'axes of size 1', view.shape);
   return reshaped(
     call,
     view,
@@ -173,7 +175,7 @@ function unsqueeze(call: Call): View {
   const added = integers(call, 1, 'axes') ?? [];
   const rank = view.shape.length + added.length;
   const axes = new Set(added.map((axis) => axisOf(call, axis, rank)));
-  if (axes.size !== added.length) refuseShapes(call, 'axes that differ', added);
+  if (axes.size !== added.length) refuseShapes(call, 'distinct axes', added);
   const old = [...view.shape];
   const shape = Array.from({ length: rank }, (_, axis) => (axes.has(axis) ? 1 : old.shift()!));
   return reshaped(call, view, shape);
@@ -182,14 +184,15 @@ function unsqueeze(call: Call): View {
 function expanded(call: Call): View {
   const view = input(call, 0);
   const asked = integers(call, 1, '') ?? [];
-  // Either may have axes of one element where the other has more.
+  // Either shape may have size 1 where the other is larger.
   const rank = Math.max(asked.length, view.shape.length);
   const shape = Array.from({ length: rank }, (_, i) => {
     const n = asked[asked.length - rank + i] ?? 1;
     return n === 1 ? (view.shape[view.shape.length - rank + i] ?? 1) : n;
   });
   return (
-    expand(view, checkedShape(call, shape)) ?? refuseShapes(call, 'a shape to expand to', view.shape, asked)
+    expand(view, checkedShape(call, shape)) ??
+    refuseShapes(call, 'a shape that can be expanded', view.shape, asked)
   );
 }
 
@@ -204,13 +207,13 @@ function sliced(call: Call): View {
     const size = view.shape[axis]!;
     const step = steps[i] ?? 0;
     const fromFront = (n: number) => (n < 0 ? n + size : n);
-    // Backwards, the last element that can be taken is the first of the axis: the end lies before it.
+    // Backwards, the last possible element is the first of the axis, so the end can be before it.
     const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
     const clamped = (n: number) => Math.min(Math.max(fromFront(n), low), high);
     const [start, end] = [clamped(first), clamped(ends[i] ?? NaN)];
     const length = Math.max(0, Math.ceil((end - start) / step));
     if (!Number.isInteger(length) || !Number.isInteger(step))
-      refuseShapes(call, 'starts, ends and steps', starts, ends, steps);
+      refuseShapes(call, 'valid starts, ends and steps', starts, ends, steps);
     view = slice(view, axis, start, step, length);
   }
   return view;
@@ -227,7 +230,7 @@ function split(call: Call): View[] {
     call.node.outputs.map((_, i) => Math.max(0, Math.min(chunk, size - i * chunk)));
   const sound = lengths.every((n) => Number.isInteger(n) && n >= 0);
   if (!sound || lengths.reduce((sum, n) => sum + n, 0) !== size)
-    refuseShapes(call, `parts of ${size} elements together`, lengths);
+    refuseShapes(call, `parts with ${size} elements in total`, lengths);
   let start = 0;
   return lengths.map((length) => {
     const part = slice(view, axis, start, 1, length);
@@ -243,7 +246,7 @@ function concat(call: Call): View {
   for (const { shape } of parts) {
     const fits =
       shape.length === first.shape.length && shape.every((n, i) => i === axis || n === first.shape[i]);
-    if (!fits) refuseShapes(call, 'parts that differ along one axis', first.shape, shape);
+    if (!fits) refuseShapes(call, `parts that differ only along axis ${axis}`, first.shape, shape);
   }
   const along = parts.reduce((sum, { shape }) => sum + shape[axis]!, 0);
   const shape = checkedShape(
@@ -287,8 +290,8 @@ function gather(call: Call): View {
 function gatherND(call: Call): View {
   const view = input(call, 0);
   const indices = constantInput(call, 1);
-  if (numberAttribute(call, 'batch_dims', 0) !== 0)
-    refuseNode(call.node, 'expected no batch_dims, found some');
+  const batchDims = numberAttribute(call, 'batch_dims', 0);
+  if (batchDims !== 0) refuseNode(call.node, `batch_dims: expected 0, found ${batchDims}`);
   const positions = namedPositions(call, view.shape, indices);
   const inner = view.shape.slice(indices.shape.at(-1)!);
   const shape = checkedShape(call, [...indices.shape.slice(0, -1), ...inner]);
@@ -301,14 +304,14 @@ function gatherND(call: Call): View {
   return call.layouts.rearranged(view, gathered, shape);
 }
 
-/** Swins pad maps that no window fits; the maps of those that are read here fit, and are padded by nothing. */
+/** Swins pad maps that do not divide into windows. Only maps that need no padding are supported. */
 function pad(call: Call): View {
   const view = input(call, 0);
   const pads = integers(call, 1, 'pads', 2 * view.shape.length) ?? [];
   if (pads.every((n) => n === 0)) return view;
   return refuseNode(
     call.node,
-    `expected no padding, as of maps that windows fit, found [${pads.slice(0, 16).join(', ')}]`,
+    `expected no padding, since windows must fit the map, found [${pads.slice(0, 16).join(', ')}]`,
   );
 }
 

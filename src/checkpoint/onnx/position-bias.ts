@@ -1,6 +1,6 @@
 /**
- * The relative position bias of a Swin. A graph has it gathered, an entry for each head and pair of tokens of a window, and
- * perhaps with the mask of shifted windows added; here the table of offsets is found again.
+ * Recovers the relative position bias table of a Swin. A graph has one entry per head and pair of
+ * tokens in a window, possibly with the mask of shifted windows added.
  */
 
 import { areNeighbours, windowEdge } from '../../models/windows.js';
@@ -8,20 +8,20 @@ import { biasRows } from '../architecture.js';
 import type { Attention } from './attention.js';
 import { refuseNode } from './wire.js';
 
-/** Tokens that are no neighbours get -100 or less, and 16-bit floats round the sum with the bias. */
+/** Masked pairs of tokens get -100 or less; 16-bit floats round the sum with the bias. */
 const MASKED = -99;
 
-/** How windows lie on the map of a stage. */
+/** The windows on the map of a stage. */
 interface Windows {
-  /** Tokens of the side of the map. */
+  /** Side of the map, in tokens. */
   readonly side: number;
-  /** Tokens of a window's side. */
+  /** Side of a window, in tokens. */
   readonly window: number;
-  /** Tokens that the map is shifted by, up and to the left. */
+  /** The shift of the map, up and to the left, in tokens. */
   readonly shift: number;
 }
 
-/** The windows that the groups of tokens are: in reading order, their tokens too. */
+/** Checks that the groups of tokens are windows, and that all are in reading order. */
 export function windowsOf({ places, tokens, node }: Attention): Windows {
   const side = Math.sqrt(places.length);
   const window = Math.sqrt(tokens);
@@ -30,7 +30,7 @@ export function windowsOf({ places, tokens, node }: Attention): Windows {
   if (![side, window, across].every(Number.isInteger)) {
     refuseNode(
       node,
-      `expected square windows that divide a square map, found ${tokens} tokens of ${places.length} attend to each other`,
+      `expected square windows that divide a square map, found groups of ${tokens} out of ${places.length} tokens`,
     );
   }
   for (const [i, token] of places.entries()) {
@@ -41,7 +41,7 @@ export function windowsOf({ places, tokens, node }: Attention): Windows {
     if (token === expected) continue;
     refuseNode(
       node,
-      `expected windows of ${window}×${window} tokens, shifted by ${shift}, with token ${expected} in place ${i}, ` +
+      `expected windows of ${window}×${window} tokens, shifted by ${shift}, with token ${expected} at place ${i}, ` +
         `found token ${token}`,
     );
   }
@@ -53,12 +53,12 @@ export function positionTable(
   { bias, heads, tokens, node }: Attention,
   { side, window, shift }: Windows,
 ): Float64Array {
-  if (!bias) return refuseNode(node, 'expected a relative position bias added to the scores, found none');
+  if (!bias) return refuseNode(node, 'expected scores with a relative position bias, found none');
   const across = side / window;
   const table = new Float64Array(biasRows(window) * heads);
-  /** Heads whose bias of an offset is known. */
+  /** Number of heads for which the bias of an offset is known. */
   const seen = new Int32Array(biasRows(window));
-  // The first window of a shifted map is at no edge, so its pairs show every offset.
+  // The first window of a shifted map is at no edge, so its pairs cover every offset.
   for (let w = 0, at = 0; w < across ** 2; w++) {
     const edge = shift === 0 ? 0 : windowEdge(w, across);
     for (let head = 0; head < heads; head++) {
@@ -78,7 +78,7 @@ export function positionTable(
           if (sound) continue;
           refuseNode(
             node,
-            `expected tokens ${i} and ${j} of window ${w} ${neighbours ? 'with the bias of their offset' : 'masked'}, ` +
+            `expected tokens ${i} and ${j} of window ${w} ${neighbours ? 'to have the bias of their offset' : 'to be masked'}, ` +
               `${table[cell]}${neighbours ? '' : ' - 100'}, found ${value} (head ${head})`,
           );
         }
@@ -88,7 +88,7 @@ export function positionTable(
   return table;
 }
 
-/** The row of the table for the offset of two tokens of a window. */
+/** The table row for the offset between two tokens of a window. */
 function offsetOf(i: number, j: number, window: number): number {
   const rows = Math.floor(i / window) - Math.floor(j / window);
   const columns = (i % window) - (j % window);

@@ -1,8 +1,9 @@
 /**
- * Float ONNX models of ViT, DeiT and Swin, as PyTorch exports them from timm, Hugging Face's transformers and torchvision.
- * Exporters rename weights, transpose them and spell layers out, so nothing is read by its name: the graph is evaluated
- * to what it computes from the image, and this is held against the architecture from the output to the input. A graph
- * that is read computes what the tensors under their canonical names mean, and nothing else.
+ * Reads float ONNX models of ViT, DeiT and Swin, as PyTorch exports them from timm, Hugging Face's
+ * transformers and torchvision. Exporters rename weights, transpose them and split layers into
+ * operators, so names are not used. Instead, the graph is evaluated to an expression of the image,
+ * which is matched against the architecture from the output back to the input. An accepted graph
+ * computes exactly what its tensors mean under their canonical names.
  */
 
 import { CheckpointError, UsageError } from '../../errors.js';
@@ -19,39 +20,41 @@ import { type Head, takeVit } from './vit.js';
 import { type Weight, Weights } from './weights.js';
 import { type OnnxGraph, type OnnxValue, readGraph, refuseNode } from './wire.js';
 
-/** What the graph of a model tells beside its weights. */
+/** What the graph of a model shows besides its weights. */
 export interface OnnxConfig {
   /** DeiT and ViT have the same graph. */
   readonly family: 'vit' | 'swin';
-  /** Of a Swin: those of its first stage. */
+  /** For a Swin, those of its first stage. */
   readonly num_heads: number;
   readonly layer_norm_eps: number;
-  /** Undefined where the graph takes images of several sizes. */
+  /** Undefined if the graph accepts several image sizes. */
   readonly image_size: number | undefined;
   readonly gelu: GeluKind;
 }
 
-/** The weights under timm's ViT names or Microsoft's Swin names, in the order of the forward pass. */
+/**
+ * The weights under timm's ViT names or Microsoft's Swin names, in the order of the forward pass.
+ */
 export interface OnnxModel {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly config: OnnxConfig;
 }
 
 export interface OnnxOptions {
-  /** How messages name the file; `model` if left out. */
+  /** The file name for messages. Default: `model`. */
   file?: string | undefined;
-  /** For a Swin that takes images of several sizes: the one to read it for; 224 if left out. */
+  /** The image size for a Swin that accepts several. Default: 224. */
   imageSize?: number | undefined;
-  /** The files beside the model that hold its weights: those of {@link externalNames}. */
+  /** The external data files that {@link externalNames} lists. */
   externalFiles?: ExternalFiles | undefined;
 }
 
-/** Operators and types of quantised graphs. */
+/** Operators of quantised graphs. */
 const QUANTISED = /Quantize|Integer|^QLinear|^Q(Attention|Gemm)|MatMul(NBits|Bnb4|FpQ4)/;
 
 /**
- * Pixels across where the graph leaves it open: those of nearly all published models. Any would do to read weights, unless
- * the graph was exported for one.
+ * The image size to assume if the graph does not say, which nearly all published models have. Any
+ * size would do for reading weights, unless the graph was exported for one size.
  */
 const TRACED_SIZE = 224;
 
@@ -62,16 +65,17 @@ const TRACED_SIZE = 224;
  * const { tensors, config } = readOnnx(await readFile('model.onnx'), { file: 'model.onnx' });
  * ```
  *
- * @param bytes the whole file; tensors may be views on it, and are float16, bfloat16, float32 or float64
+ * @param bytes the whole file; tensors may be views on it; they are float16, bfloat16, float32 or
+ *   float64
  * @throws CheckpointError
- *   `CHECKPOINT_FORMAT` it is no ONNX model, or damaged;
- *   `CHECKPOINT_GRAPH` its graph is no sound one: cycles, values that nothing gives, shapes that do not fit;
- *   `CHECKPOINT_TENSOR` type, shape and data of a tensor do not fit together;
- *   `CHECKPOINT_EXTERNAL` weights are in a file that is not at hand;
- *   `CHECKPOINT_QUANTISED` it is quantised already;
- *   `CHECKPOINT_NETWORK` it takes no image, or is another network: the message names the node, what was expected there,
- *   and what was found
- * @throws UsageError `BYTES` for anything but bytes
+ *   `CHECKPOINT_FORMAT` the file is not an ONNX model, or damaged;
+ *   `CHECKPOINT_GRAPH` the graph is invalid: cycles, values without a source, incompatible shapes;
+ *   `CHECKPOINT_TENSOR` the type, shape and data of a tensor do not fit together;
+ *   `CHECKPOINT_EXTERNAL` weights are in an external file that was not passed;
+ *   `CHECKPOINT_QUANTISED` the model is already quantised;
+ *   `CHECKPOINT_NETWORK` the graph has no image input, or is another network; the message names the
+ *   node
+ * @throws UsageError `BYTES` if `bytes` is not a `Uint8Array`
  */
 export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxModel {
   const file = options.file ?? 'model';
@@ -87,14 +91,14 @@ export function readOnnx(bytes: Uint8Array, options: OnnxOptions = {}): OnnxMode
   } catch (cause) {
     if (input.fixed || !(cause instanceof CheckpointError)) throw cause;
     if (cause.code !== 'CHECKPOINT_NETWORK' && cause.code !== 'CHECKPOINT_GRAPH') throw cause;
-    // A mask or a shape may have been computed for one size when the graph was exported.
-    const hint = `the graph says no image size and was read for ${input.size}: give the size that it was exported for`;
+    // The exporter may have computed a mask or a shape for one size.
+    const hint = `the graph has no image size and was read for ${input.size}: pass the size that it was exported for`;
     throw new CheckpointError(cause.code, `${cause.message} (${hint})`, { cause });
   }
 }
 
 /**
- * The names that a model has for the files beside it that hold its weights, each once; they do not lead out of its folder.
+ * The relative paths of the external files with a model's weights. They stay inside its folder.
  *
  * @throws CheckpointError `CHECKPOINT_FORMAT`, `CHECKPOINT_EXTERNAL`
  */
@@ -105,10 +109,12 @@ export function externalNames(bytes: Uint8Array, file: string): string[] {
   return [...new Set(names)].filter((name) => name !== undefined);
 }
 
-/** The input that takes the image, its pixels across, and whether the graph tells how many. */
+/** The input for the image. */
 interface ImageInput {
   readonly name: string;
+  /** Side in pixels. */
   readonly size: number;
+  /** Whether the graph determines the size. */
   readonly fixed: boolean;
 }
 
@@ -123,7 +129,7 @@ function readFor(
     [...(options.externalFiles ?? [])].map(([name, found]) => [name, plain(found)]),
   );
   const layouts = new Layouts(file);
-  /** Tensors may lie in one place: they count as many bytes as there are at most. */
+  /** Tensors may share bytes: together they count for no more bytes than the files have. */
   let left = [...externalFiles.values()].reduce((sum, { length }) => sum + length, fileBytes);
   let stored = 0;
   const output = evaluate({
@@ -158,17 +164,17 @@ function readFor(
   };
 }
 
-/** Views of a Buffer are Buffers, which copy and slice unlike arrays. */
+/** Returns a plain Uint8Array: a Buffer slices and copies differently. */
 function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function refuseQuantised({ nodes }: OnnxGraph): void {
   const node = nodes.find(({ op }) => QUANTISED.test(op));
-  if (node) refuseNode(node, 'expected a float model, found one that is quantised', 'CHECKPOINT_QUANTISED');
+  if (node) refuseNode(node, 'expected a float model, found a quantised model', 'CHECKPOINT_QUANTISED');
 }
 
-/** The head, or the mean of DeiT's two, and what comes before it by what it classifies: tokens, or the mean of all. */
+/** Matches one head or the mean of DeiT's two heads, then a ViT or a Swin. */
 function takeModel(
   trails: Trails,
   output: View,
@@ -183,11 +189,11 @@ function takeModel(
   if (kind === 'norm') return { family: 'vit', weights: takeVit(trails, heads, channels) };
   return refuseNode(
     tail.node,
-    `expected the class token of a ViT after a LayerNorm, or the mean of the tokens of a Swin, found ${describe(tail.view)}`,
+    `expected the class token of a ViT after a LayerNorm or the mean of the tokens of a Swin, found ${describe(tail.view)}`,
   );
 }
 
-/** The output, or the two of which it is the mean. */
+/** The output, or the two views of which it is the mean. */
 function headViews(trails: Trails, output: View): View[] {
   const { source, factor } = output;
   if (source.kind !== 'add' || !trails.layouts.isWhole(output)) return [output];
@@ -199,7 +205,7 @@ function takeHead(trails: Trails, view: View, file: string): Head {
   if (source.kind !== 'linear' || !trails.layouts.isWhole(view)) {
     throw new CheckpointError(
       'CHECKPOINT_NETWORK',
-      `${file}: expected the output of a linear layer that classifies, or the mean of two, found ${describe(view)}, or a part of it`,
+      `${file}: expected the whole output of a linear classifier, or the mean of two, found ${describe(view)} or a part of it`,
     );
   }
   const part: Part = new Map();
@@ -213,12 +219,12 @@ function outputName({ outputs }: OnnxGraph, file: string): string {
   if (output && (outputs.length === 1 || output.name === 'logits')) return output.name;
   throw new CheckpointError(
     'CHECKPOINT_NETWORK',
-    `${file}: expected one output or one called "logits", found ${listed(outputs)}`,
+    `${file}: expected one output, or one named "logits", found ${listed(outputs)}`,
   );
 }
 
 function imageInput(graph: OnnxGraph, askedSize: number | undefined, file: string): ImageInput {
-  // Until version 3 of the format, weights were inputs too.
+  // Up to version 3 of the format, weights were also inputs.
   const weights = new Set(graph.initialisers.map(({ name }) => name));
   const inputs = graph.inputs.filter(({ name }) => !weights.has(name));
   const [image, other] = inputs.filter(
@@ -228,7 +234,7 @@ function imageInput(graph: OnnxGraph, askedSize: number | undefined, file: strin
   if (!image || other) {
     throw new CheckpointError(
       'CHECKPOINT_NETWORK',
-      `${file}: expected one input of floats [batch, 3, height, width], found ${listed(inputs)}`,
+      `${file}: expected one float input [batch, 3, height, width], found ${listed(inputs)}`,
     );
   }
   const { name, dims } = image;
@@ -244,8 +250,8 @@ function imageInput(graph: OnnxGraph, askedSize: number | undefined, file: strin
 }
 
 /**
- * The image size for which position embeddings have a place for each patch, where there are some: the longest tensor of
- * [1, tokens, channels] with a square number of them, beside up to two class tokens.
+ * The image size that the position embeddings imply, if there are any. They are the longest tensor
+ * of [1, tokens, channels] with a square number of patches and up to two other tokens.
  */
 function sizeOfPositions({ nodes, initialisers }: OnnxGraph, image: string): number | undefined {
   const convolution = nodes.find(({ op, inputs }) => op === 'Conv' && inputs[0] === image);

@@ -1,4 +1,6 @@
-/** Tensors of an ONNX file, checked and seen as constants: views on the file. */
+/**
+ * Checks the tensors of an ONNX file and presents them as constants, which are views on the file.
+ */
 
 import { CheckpointError } from '../../errors.js';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../half.js';
@@ -14,7 +16,7 @@ interface ElementType {
   readonly read: (data: DataView, at: number) => number;
 }
 
-/** By `TensorProto.DataType`. */
+/** Keyed by `TensorProto.DataType`. */
 const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
   1: { name: 'FLOAT', type: 'float', bytes: 4, dtype: 'F32', read: (d, at) => d.getFloat32(at, true) },
   2: { name: 'UINT8', type: 'integer', bytes: 1, read: (d, at) => d.getUint8(at) },
@@ -39,18 +41,21 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
   },
 };
 
-/** What a number of this `DataType` is; undefined for strings, complex numbers and the types of quantised weights. */
+/**
+ * The kind of number of a `DataType`; undefined for strings, complex numbers and quantised types.
+ */
 export function numberType(dataType: number): Constant['type'] | undefined {
   return ELEMENT_TYPES[dataType]?.type;
 }
 
-/** The bytes of files that lie beside the model, by the names that the model has for them. */
+/** The bytes of external files, by the relative paths that the model uses. */
 export type ExternalFiles = ReadonlyMap<string, Uint8Array>;
 
 /**
- * The name of the file that holds a tensor's data; undefined where the model itself does.
+ * The path of the external file with a tensor's data; undefined if the data is in the model itself.
  *
- * @throws CheckpointError `CHECKPOINT_EXTERNAL` for a name that leads out of the folder: it comes from an untrusted file
+ * @throws CheckpointError `CHECKPOINT_EXTERNAL` for a path that leads out of the folder: files are
+ *   untrusted
  */
 export function externalLocation({ name, external }: OnnxTensor, file: string): string | undefined {
   if (!external) return undefined;
@@ -59,15 +64,15 @@ export function externalLocation({ name, external }: OnnxTensor, file: string): 
   if (/^[^/\\:\p{C}]+(\/[^/\\:\p{C}]+)*$/u.test(location) && !parts.includes('..')) return location;
   throw new CheckpointError(
     'CHECKPOINT_EXTERNAL',
-    `${file}: tensor ${quoted(name)}: expected its data in a file beside the model, found the place ${quoted(location)}`,
+    `${file}: tensor ${quoted(name)}: expected its data in the folder of the model, found the path ${quoted(location)}`,
   );
 }
 
 /**
- * A tensor as a constant.
+ * Returns a tensor as a constant.
  *
- * @throws CheckpointError `CHECKPOINT_TENSOR` where type, dimensions and data do not fit together; `CHECKPOINT_EXTERNAL`
- *   where the data is in a file that is not at hand
+ * @throws CheckpointError `CHECKPOINT_TENSOR` if the type, dimensions and data do not fit together;
+ *   `CHECKPOINT_EXTERNAL` if the data is in an external file that was not passed
  */
 export function storedTensor(
   tensor: OnnxTensor,
@@ -83,17 +88,17 @@ export function storedTensor(
   const element =
     ELEMENT_TYPES[tensor.dataType] ??
     refuse(
-      `a data type of ${Object.values(ELEMENT_TYPES)
+      `a data type from ${Object.values(ELEMENT_TYPES)
         .map(({ name }) => name)
         .join(', ')}, found number ${tensor.dataType}`,
     );
   const { dims: shape } = tensor;
   let size = 1;
   for (const n of shape) {
-    if (n < 0) refuse(`no negative dimension, found [${shape}]`);
+    if (n < 0) refuse(`non-negative dimensions, found [${shape}]`);
     size *= n;
   }
-  // A product in any order: a later 0 must not hide what overflowed before.
+  // Each dimension is checked too: a later 0 must not hide an earlier overflow.
   if (!shape.every(Number.isSafeInteger) || !Number.isSafeInteger(size * element.bytes)) {
     refuse(`less than 2^53 bytes, found the shape [${shape}]`);
   }
@@ -117,7 +122,7 @@ export function storedTensor(
   return wholeView({ kind: 'constant', type, size, read, stored: dtype && { dtype, data } }, shape);
 }
 
-/** `int32_data` has the bits of 16-bit floats. */
+/** `int32_data` holds the bits of 16-bit floats. */
 function halves(numbers: readonly number[]): Uint8Array {
   return new Uint8Array(Uint16Array.from(numbers).buffer);
 }
@@ -133,7 +138,7 @@ function externalData(
   };
   const bytes = externalFiles?.get(location);
   if (!bytes) {
-    return refuse(`its data is in another file: expected ${quoted(location)} beside the model, found none`);
+    return refuse(`expected the file ${quoted(location)} with its data next to the model, found none`);
   }
   const place = (key: string, missing: number): number => {
     const text = external!.get(key);

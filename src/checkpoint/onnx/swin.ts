@@ -19,15 +19,15 @@ interface Block {
 
 interface Stage {
   readonly blocks: Block[];
-  /** Of the layer that merges patches after the stage. */
+  /** Weights of the patch merging after the stage. */
   readonly merge: Part;
 }
 
-/** A Swin, from the mean before its head back to the image; `channels` are those of the last stage. */
+/** Matches a Swin from the mean before its head to the image; its last stage has `channels`. */
 export function takeSwin(trails: Trails, tail: Trail, outer: Part, channels: number): Map<string, Weight> {
   const mean = trails.expect(tail, 'mean', 'the mean of all tokens');
   if (!trails.layouts.isWhole(tail.view))
-    refuseNode(tail.node, 'expected the mean of all tokens as it is, found another order');
+    refuseNode(tail.node, 'expected the mean of all tokens in its order, found another order');
   const end = trails.norm(tokensOf(mean), outer, 'norm', channels);
   let stream = trails.source(end);
   trails.arrive(end, stream, channels);
@@ -61,7 +61,7 @@ export function takeSwin(trails: Trails, tail: Trail, outer: Part, channels: num
   );
 }
 
-/** What the mean is taken of, with its axes in front: rows of channels, however they lay. */
+/** The input of the mean as rows of channels, in any layout: the averaged axes come first. */
 function tokensOf({ input, axes, node }: ExpressionOf<'mean'>): Trail {
   const ordered = [...input.shape.keys()];
   const [means, others] = [true, false].map((mean) => ordered.filter((axis) => axes.includes(axis) === mean));
@@ -76,12 +76,13 @@ function takeBlock(
   const part: Part = new Map();
   const middle = trails.mlp(sum, part, channels);
   if (middle.kind !== 'add')
-    return refuseNode(sum.node, 'expected attention before the MLP of a block, found no sum before it');
+    return refuseNode(sum.node, 'expected attention before the MLP of a block, found no residual sum');
   const attention = takeAttention(trails, middle, part, channels);
   const windows = windowsOf(attention);
   const { heads, rest, node } = attention;
   const { side, window, shift } = windows;
-  // 0 and half a window are told apart by the block's number, which is not known yet.
+  // Whether the shift must be 0 or half a window depends on the block number, which is not known
+  // yet.
   if (shift !== 0 && (shift !== Math.floor(window / 2) || side === window))
     refuseNode(node, `expected a shift of half a window of ${window} tokens, found ${shift}`);
   const table = positionTable(attention, windows);
@@ -90,11 +91,10 @@ function takeBlock(
   return { block: { part, shift: side === window ? NaN : shift, heads, node }, rest };
 }
 
-/** Four neighbours beside each other become one token of twice the channels. */
+/** Matches patch merging: 2×2 neighbours become one token with twice the channels. */
 function takeMerge(trails: Trails, linear: ExpressionOf<'linear'>, part: Part, width: number): Expression {
   const { node } = linear;
-  if (linear.bias)
-    refuseNode(node, 'expected a linear layer without a bias, which merges patches, found one with a bias');
+  if (linear.bias) refuseNode(node, 'expected a patch merging layer without a bias, found one with a bias');
   const start: Trail = { view: linear.input, rows: undefined, node };
   const weight = trails.weights.tensor(linear.weight, [width, 2 * width], 'downsample.reduction', node);
   part.set('downsample.reduction.weight', weight);
@@ -105,7 +105,7 @@ function takeMerge(trails: Trails, linear: ExpressionOf<'linear'>, part: Part, w
   const refuse = (): never =>
     refuseNode(
       end.node,
-      'expected the channels of 2×2 neighbours side by side, column by column, as its input, found ' +
+      'expected the concatenated channels of 2×2 neighbours, column by column, as its input, found ' +
         `${describe(end.view)} in another order`,
     );
   if (end.rows || !Number.isInteger(side / 2) || elements(end.view.shape) !== source.size) refuse();
@@ -134,14 +134,14 @@ function takeEmbedding(trails: Trails, stream: Expression, outer: Part, channels
   if (stream.kind !== 'norm') {
     refuseNode(
       stream.node,
-      `expected a block, a merging of patches or the embedding of patches, found ${quoted(stream.node.op)}`,
+      `expected a block, patch merging or the patch embedding, found ${quoted(stream.node.op)}`,
     );
   }
   trails.normWeights(stream, outer, 'patch_embed.norm', channels);
   takePatches(trails, { view: stream.input, rows: undefined, node: stream.node }, outer, channels);
 }
 
-/** Odd blocks shift their windows, where there are several. */
+/** Checks that exactly the odd blocks shift their windows, if a stage has several windows. */
 function checkStages(stages: readonly Stage[], node: OnnxNode): void {
   for (const [i, { blocks }] of stages.entries()) {
     if (blocks.length === 0) refuseNode(node, `expected blocks in stage ${i}, found none`);
@@ -150,7 +150,7 @@ function checkStages(stages: readonly Stage[], node: OnnxNode): void {
       if (Number.isNaN(block.shift) || shifts === (j % 2 === 1)) continue;
       refuseNode(
         block.node,
-        `expected block ${j} of stage ${i} ${shifts ? 'not ' : ''}to shift its windows, found that it does${shifts ? '' : ' not'}`,
+        `expected block ${j} of stage ${i} ${shifts ? 'not ' : ''}to shift its windows, found ${shifts ? 'a' : 'no'} shift`,
       );
     }
   }

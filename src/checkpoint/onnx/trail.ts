@@ -1,6 +1,7 @@
 /**
- * The way back from the output of a graph to the image, layer by layer. Every operation on it must be the one that the
- * architecture has there: what is left over, or scaled, or in another order, is found because nothing is passed over.
+ * Follows a graph from its output back to the image, layer by layer. Every operation on the way
+ * must be the one that the architecture has there. Nothing is skipped, so extra operations, scaling
+ * and reordering are detected.
  */
 
 import { describe } from './call.js';
@@ -9,20 +10,20 @@ import type { Constant, Layouts, View } from './view.js';
 import type { Weight, Weights } from './weights.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
-/** For each row where a trail began, the row of its view; undefined where they are the same. */
+/** For each row where a trail began, the row of its view; undefined if the rows are the same. */
 type Rows = Int32Array | undefined;
 
-/** Where a trail has come to: what `node` takes as its input. */
+/** The current end of a trail: `view` is an input of `node`. */
 export interface Trail {
   readonly view: View;
   readonly rows: Rows;
   readonly node: OnnxNode;
 }
 
-/** Weights by what they are called inside of their block. */
+/** Weights, by their name within the block. */
 export type Part = Map<string, Weight>;
 
-/** What all blocks must have alike. */
+/** What all blocks must have in common. */
 interface Common {
   epsilon?: number;
   gelu?: GeluKind;
@@ -39,14 +40,14 @@ export class Trails {
     this.weights = weights;
   }
 
-  /** What the trail's view shows, which must be of this kind. */
+  /** The source of the trail's view, which must be of this kind. */
   expect<K extends ExpressionKind>({ view, node }: Trail, kind: K, what: string): ExpressionOf<K> {
     if (view.source.kind !== kind) refuseNode(node, `expected ${what} as its input, found ${describe(view)}`);
     this.unscaled(view, node);
     return view.source as ExpressionOf<K>;
   }
 
-  /** The expression that a layer takes as its input. */
+  /** The input expression of a layer. */
   source({ view, node }: Trail): Expression {
     const { source } = view;
     return source.kind === 'constant'
@@ -54,13 +55,15 @@ export class Trails {
       : source;
   }
 
-  /** Refuses a view that is scaled. */
+  /** Refuses a scaled view. */
   unscaled(view: View, node: OnnxNode): void {
     if (view.factor !== 1)
-      refuseNode(node, `expected ${describe(view)} as it is, found it scaled by ${view.factor}`);
+      refuseNode(node, `expected ${describe(view)} unscaled, found it scaled by ${view.factor}`);
   }
 
-  /** For each row of channels of a view, the row of its source: whole rows, in any order. */
+  /**
+   * For each row of channels of a view, the row of its source. Rows must be whole, in any order.
+   */
   rows(view: View, channels: number, node: OnnxNode): Rows {
     const refuse = (): never =>
       refuseNode(
@@ -80,7 +83,7 @@ export class Trails {
     return rows;
   }
 
-  /** One step back: from the rows of a layer's output to those of its input. */
+  /** Goes one step back, from the rows of a layer's output to those of its input. */
   step(trail: Trail, channels: number, to: { input: View; node: OnnxNode }): Trail {
     const rows = composed(trail.rows, this.rows(trail.view, channels, trail.node));
     return { view: to.input, rows, node: to.node };
@@ -98,17 +101,17 @@ export class Trails {
       this.weights.tensor(norm.weight, [channels], `the weight of ${name}`, norm.node),
     );
     this.bias(part, name, norm.bias, channels, norm.node);
-    // Exporters write 1e-6 as the binary32 next to it, 9.999999974752427e-7.
+    // Exporters write 1e-6 as the nearest binary32, 9.999999974752427e-7.
     const epsilon = Number(norm.epsilon.toPrecision(6));
     this.common.epsilon ??= epsilon;
     if (this.common.epsilon !== epsilon)
       refuseNode(
         norm.node,
-        `${name}: expected the epsilon ${this.common.epsilon} of the others, found ${epsilon}`,
+        `${name}: expected the epsilon ${this.common.epsilon}, as in other layers, found ${epsilon}`,
       );
   }
 
-  /** A linear layer with `rows` outputs. */
+  /** Matches a linear layer with `rows` outputs. */
   linear(trail: Trail, part: Part, name: string, rows: number): Trail {
     const linear = this.expect(trail, 'linear', `the linear layer ${name}`);
     this.linearWeights(part, name, linear, rows);
@@ -124,7 +127,7 @@ export class Trails {
     this.bias(part, name, bias, rows, node);
   }
 
-  /** x + fc2(GELU(fc1(LayerNorm(x)))): the trail begins at the sum and comes to x. */
+  /** Matches x + fc2(GELU(fc1(LayerNorm(x)))), from the sum back to x. */
   mlp(sum: ExpressionOf<'add'>, part: Part, channels: number): Expression {
     const { branch, rest } = this.residual(sum, 'gelu', 'the MLP');
     let trail = this.linear(branch, part, 'mlp.fc2', channels);
@@ -133,7 +136,7 @@ export class Trails {
     if (this.common.gelu !== gelu.approximation)
       refuseNode(
         gelu.node,
-        `expected a GELU by ${this.common.gelu}, as the others, found ${gelu.approximation}`,
+        `expected a GELU by ${this.common.gelu}, as in other blocks, found ${gelu.approximation}`,
       );
     const hidden = gelu.shape.at(-1)!;
     trail = this.linear(this.step(trail, hidden, gelu), part, 'mlp.fc1', hidden);
@@ -142,7 +145,10 @@ export class Trails {
     return rest;
   }
 
-  /** The two sides of a residual addition: the branch ends in a linear layer that takes an expression of this kind. */
+  /**
+   * The two sides of a residual addition. The branch ends in a linear layer whose input is an
+   * expression of this kind.
+   */
   residual(
     sum: ExpressionOf<'add'>,
     kind: ExpressionKind,
@@ -156,25 +162,25 @@ export class Trails {
       if (!this.layouts.isWhole(other))
         refuseNode(
           node,
-          `expected all of ${describe(other)} as the residual, found a part, or another order`,
+          `expected the whole of ${describe(other)} as the residual, found a part of it or another order`,
         );
       this.unscaled(other, node);
       return { branch: { view, rows: undefined, node }, rest: other.source };
     }
     return refuseNode(
       node,
-      `expected the sum of a residual and ${what}, found that of ${describe(a)} and ${describe(b)}`,
+      `expected the sum of a residual and ${what}, found the sum of ${describe(a)} and ${describe(b)}`,
     );
   }
 
-  /** The end of a branch must be the residual that it is added to, each row to itself. */
+  /** Checks that a branch begins at its residual, and that each row is added to itself. */
   arrive(trail: Trail, source: Expression, channels: number): void {
     const rows = this.reach(trail, source, channels);
     if (rows && !rows.every((row, i) => row === i))
       refuseNode(trail.node, 'expected each token to be added to itself, found another order');
   }
 
-  /** The rows of the source, to which the trail must have come. */
+  /** The rows of `source`, which the trail must have reached. */
   reach({ view, rows, node }: Trail, source: Expression, channels: number): Rows {
     if (view.source !== source)
       refuseNode(node, `expected the residual as its input, found ${describe(view)}`);
@@ -182,7 +188,7 @@ export class Trails {
     return composed(rows, this.rows(view, channels, node));
   }
 
-  /** Exporters leave out what is zero. */
+  /** Takes a bias; exporters may omit one that is zero. */
   bias(part: Part, name: string, bias: View<Constant> | undefined, size: number, node: OnnxNode): void {
     const weight = bias
       ? this.weights.tensor(bias, [size], `the bias of ${name}`, node)
@@ -191,7 +197,7 @@ export class Trails {
   }
 }
 
-/** Row a leads to, then row b. */
+/** The composition of two row maps: first a, then b. */
 export function composed(a: Rows, b: Rows): Rows {
   if (!a || !b) return a ?? b;
   return a.map((row) => b[row]!);

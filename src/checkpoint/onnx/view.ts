@@ -1,20 +1,21 @@
 /**
- * Views: what a value of the graph holds, told apart from how it lies. Exporters move elements about with chains of
- * Reshape, Transpose, Slice, Concat and Gather that differ from version to version; here each is a change of strides, or of
- * the list of cells where strides cannot say it, so that in the end a view tells for each element where it came from.
+ * Views separate the elements of a value from their arrangement. Exporters move elements with
+ * chains of Reshape, Transpose, Slice, Concat and Gather that differ between versions. Here each of
+ * these changes the strides or, where strides are not enough, a list of cells. The final view shows
+ * the origin of each element.
  */
 
 import { CheckpointError } from '../../errors.js';
 import type { Expression } from './expression.js';
 
-/** Numbers that are known: a tensor of the file, or what was computed from some. */
+/** Known numbers: a tensor of the file, or the result of computing with constants. */
 export interface Constant {
   readonly kind: 'constant';
   readonly type: 'float' | 'integer' | 'boolean';
   readonly size: number;
   /** The number in a cell. */
   readonly read: (cell: number) => number;
-  /** A float tensor of the file: its bits. */
+  /** The bits, if this is a float tensor of the file. */
   readonly stored: { readonly dtype: FloatDtype; readonly data: Uint8Array } | undefined;
 }
 
@@ -22,29 +23,30 @@ export type FloatDtype = 'F16' | 'BF16' | 'F32' | 'F64';
 
 type Source = Constant | Expression;
 
-/** Elements of a source, numbered row by row as they lie there (cells), times a factor. */
+/** Elements of a source, times a factor. Cells are the source's elements, numbered row by row. */
 export interface View<S extends Source = Source> {
   readonly source: S;
-  /** The cell of each place that the strides reach; undefined where places are cells. */
+  /** The cell of each place that the strides address; undefined if places are cells. */
   readonly cells: Int32Array | undefined;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
   readonly offset: number;
-  /** Scalar multiplications since the source. */
+  /** The product of all scalars that multiply the source. */
   readonly factor: number;
 }
 
 /**
- * Cells that may be listed for one graph, and one more for each byte of its weights: this bounds the time and the memory
- * that a hostile graph takes, at some 10 ns and at most 4 bytes each. Measured: 9 million for a ViT-B of 346 MB,
- * 55 million for a Swin-B of 356 MB, 311 million for a Swin-L of 384 pixels and 842 MB.
+ * Cells to list for one graph, in addition to one per byte of its weights. Bounds the time and
+ * memory for a hostile graph, at about 10 ns and at most 4 bytes per cell. Measured: 9 million for
+ * a ViT-B of 346 MB, 55 million for a Swin-B of 356 MB, 311 million for a Swin-L with 384 pixels
+ * and 842 MB.
  */
 const MAX_CELLS = 2 ** 27;
 
-/** Of one list: 128 MB. The largest seen are the scores of a Swin-L of 384 pixels, 8 million. */
+/** Cells of one list: 128 MB. The largest list measured is the scores of a Swin-L: 8 million. */
 const MAX_LIST = 2 ** 25;
 
-/** All of a source as it lies. */
+/** A view of a whole source in its own order. */
 export function wholeView<S extends Source>(source: S, shape: readonly number[]): View<S> {
   return { source, cells: undefined, shape, strides: rowMajor(shape), offset: 0, factor: 1 };
 }
@@ -57,7 +59,7 @@ export function isConstant(view: View): view is View<Constant> {
   return view.source.kind === 'constant';
 }
 
-/** Numbers as a constant of a graph. Floats are rounded to binary32, as every runtime has them. */
+/** Makes a constant from numbers. Floats are rounded to binary32, as in every runtime. */
 export function computed(
   values: Float64Array,
   shape: readonly number[],
@@ -70,7 +72,7 @@ export function computed(
   );
 }
 
-/** Whether two views show the same elements in the same order; the factor aside. */
+/** Whether two views show the same elements in the same order, ignoring the factor. */
 export function sameElements(a: View, b: View): boolean {
   return (
     a.source === b.source &&
@@ -100,7 +102,7 @@ export function transposeLast<S extends Source>(view: View<S>): View<S> {
   return transpose(view, [...order.slice(0, -2), rank - 1, rank - 2]);
 }
 
-/** `length` elements of an axis from `start`, every `step`-th. */
+/** Takes every `step`-th of an axis from `start`, `length` in total. */
 export function slice<S extends Source>(
   view: View<S>,
   axis: number,
@@ -117,7 +119,7 @@ export function slice<S extends Source>(
   };
 }
 
-/** Without an axis, at one place of it. */
+/** Drops an axis by choosing one index of it. */
 export function pick<S extends Source>(view: View<S>, axis: number, index: number): View<S> {
   const without = (list: readonly number[]) => list.filter((_, i) => i !== axis);
   return {
@@ -128,7 +130,7 @@ export function pick<S extends Source>(view: View<S>, axis: number, index: numbe
   };
 }
 
-/** The view repeated along axes where it has one element; undefined where a size fits neither. */
+/** Repeats the view along axes of size 1; undefined if it cannot be expanded to the shape. */
 export function expand<S extends Source>(view: View<S>, shape: readonly number[]): View<S> | undefined {
   const added = shape.length - view.shape.length;
   if (added < 0) return undefined;
@@ -141,7 +143,7 @@ export function expand<S extends Source>(view: View<S>, shape: readonly number[]
   return { ...view, shape, strides };
 }
 
-/** The shape that both broadcast to, or undefined. */
+/** The shape to which both broadcast, or undefined. */
 export function broadcast(a: readonly number[], b: readonly number[]): number[] | undefined {
   const rank = Math.max(a.length, b.length);
   const shape: number[] = [];
@@ -154,7 +156,7 @@ export function broadcast(a: readonly number[], b: readonly number[]): number[] 
   return shape;
 }
 
-/** What may list cells: it counts them. */
+/** Lists cells, and counts them against the limit. */
 export class Layouts {
   readonly #file: string;
   #left = MAX_CELLS;
@@ -163,7 +165,7 @@ export class Layouts {
     this.#file = file;
   }
 
-  /** Allows for weights of this many bytes. */
+  /** Raises the limit for this many bytes of weights. */
   grant(bytes: number): void {
     this.#left += bytes;
   }
@@ -199,7 +201,7 @@ export class Layouts {
     return numbers;
   }
 
-  /** The numbers of a constant broadcast to a shape: each is read once. */
+  /** The numbers of a constant, broadcast to a shape. Each number is read once. */
   broadcastNumbers(view: View<Constant>, shape: readonly number[]): Float64Array {
     const values = this.numbers(view);
     if (values.length === elements(shape)) return values;
@@ -219,7 +221,7 @@ export class Layouts {
     return { ...view, cells, shape, strides: rowMajor(shape), offset: 0 };
   }
 
-  /** Parts of one source side by side. */
+  /** Concatenates parts of one source. */
   concat<S extends Source>(parts: readonly View<S>[], axis: number, shape: readonly number[]): View<S> {
     const total = elements(shape);
     this.charge(total);
@@ -235,26 +237,26 @@ export class Layouts {
     );
   }
 
-  /** Whether the view is all of its source as it lies, whatever the shape. */
+  /** Whether the view shows its whole source in its own order, in any shape. */
   isWhole(view: View): boolean {
     if (elements(view.shape) !== view.source.size) return false;
     if (!view.cells) return view.offset === 0 && isContiguous(view);
     return this.cells(view).every((cell, i) => cell === i);
   }
 
-  /** @throws CheckpointError `CHECKPOINT_GRAPH` where a graph rearranges more than any model does */
+  /** @throws CheckpointError `CHECKPOINT_GRAPH` if a graph rearranges more than any model does */
   charge(cells: number): void {
     this.#left -= cells;
     if (cells <= MAX_LIST && this.#left >= 0) return;
     throw new CheckpointError(
       'CHECKPOINT_GRAPH',
-      `${this.#file}: expected a graph that rearranges elements as a ViT or Swin of its size does, ` +
-        'found one that rearranges many more',
+      `${this.#file}: expected a graph that rearranges about as many elements as a ViT or Swin of its size, ` +
+        'found many more',
     );
   }
 }
 
-/** Writes the elements of parts, each given row by row, as they lie side by side along an axis. */
+/** Concatenates parts along an axis; the elements of each part are given row by row. */
 export function interleaved<A extends Int32Array | Float64Array>(
   lists: readonly A[],
   parts: readonly View[],
@@ -274,7 +276,7 @@ export function interleaved<A extends Int32Array | Float64Array>(
   return target;
 }
 
-/** Whether the strides go through the elements one after the other. */
+/** Whether the strides visit the elements consecutively. */
 export function isContiguous({ shape, strides }: View): boolean {
   const plain = rowMajor(shape);
   return shape.every((n, axis) => n === 1 || strides[axis] === plain[axis]);
@@ -290,13 +292,13 @@ function rowMajor(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** The strides of a view of elements in another shape, of as many; undefined where there are none. */
+/** The strides of a view in another shape of the same size; undefined if strides are not enough. */
 function regrouped(view: View, shape: readonly number[]): number[] | undefined {
   const old = view.shape.flatMap((n, axis) => (n === 1 ? [] : [[n, view.strides[axis]!] as const]));
   const strides = new Array<number>(shape.length).fill(0);
   let from = 0;
   let to = 0;
-  // Groups of old and of new axes that hold as many elements.
+  // Match groups of old and new axes with the same number of elements.
   while (from < old.length) {
     let [fromEnd, toEnd] = [from + 1, to + 1];
     let oldSize = old[from]![0];

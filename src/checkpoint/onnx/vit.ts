@@ -7,17 +7,19 @@ import { type Constant, elements, isConstant, slice, type View } from './view.js
 import type { Weight } from './weights.js';
 import { refuseNode } from './wire.js';
 
-/** A layer that classifies: what it takes, and its weights. */
+/** A classifier layer: the trail to its input, and its weights. */
 export interface Head {
   readonly tail: Trail;
   readonly part: Part;
 }
 
-/** timm's names of what is before the patches, and of the heads behind them: the distillation token is DeiT's. */
+/**
+ * timm's names of the tokens before the patches, and of their heads. The second of each is DeiT's.
+ */
 const TOKENS = ['cls_token', 'dist_token'] as const;
 const HEADS = ['head', 'head_dist'] as const;
 
-/** A DeiT or ViT, from the LayerNorm before its heads back to the image. */
+/** Matches a DeiT or ViT from the LayerNorm before its heads back to the image. */
 export function takeVit(trails: Trails, heads: readonly Head[], channels: number): Map<string, Weight> {
   const outer: Part = new Map();
   const [{ tail }] = heads as [Head];
@@ -30,16 +32,16 @@ export function takeVit(trails: Trails, heads: readonly Head[], channels: number
     const part: Part = new Map();
     const middle = trails.mlp(stream, part, channels);
     if (middle.kind !== 'add')
-      return refuseNode(stream.node, 'expected attention before the MLP of a block, found no sum before it');
+      return refuseNode(stream.node, 'expected attention before the MLP of a block, found no residual sum');
     const attention = takeAttention(trails, middle, part, channels);
     const { rest, heads, bias, tokens, places, node } = attention;
     if (tokens !== places.length)
       refuseNode(node, `expected all tokens to attend to each other, found windows`);
     if (bias?.some((value) => value !== 0))
-      refuseNode(node, 'expected scores without a bias, as of a ViT, found one added');
+      refuseNode(node, 'expected scores without a bias, as in a ViT, found a bias');
     trails.common.heads ??= heads;
     if (trails.common.heads !== heads)
-      refuseNode(node, `expected ${trails.common.heads} heads as in the other blocks, found ${heads}`);
+      refuseNode(node, `expected ${trails.common.heads} heads, as in the other blocks, found ${heads}`);
     blocks.unshift(part);
     stream = rest;
   }
@@ -47,7 +49,7 @@ export function takeVit(trails: Trails, heads: readonly Head[], channels: number
     return refuseNode(stream.node, 'expected the blocks of a ViT before the last LayerNorm, found none');
   const patches = takeTokens(trails, stream, outer, channels);
   if (heads.length > 1 && !outer.has(TOKENS[1]))
-    refuseNode(end.node, 'expected a distillation token for the second head, found a patch');
+    refuseNode(end.node, 'expected a distillation token for the second head, found a patch token');
   takePatches(trails, patches, outer, channels);
   const found = new Map(outer);
   for (const [n, block] of blocks.entries())
@@ -57,7 +59,9 @@ export function takeVit(trails: Trails, heads: readonly Head[], channels: number
   return new Map(names.map((name) => [name, found.get(name)!]));
 }
 
-/** The heads in the order of the tokens that they take behind one LayerNorm: the first, or the first two. */
+/**
+ * The heads, in the order of the tokens that they read after the LayerNorm: the first one or two.
+ */
 function headsByToken(trails: Trails, heads: readonly Head[], stream: Expression, channels: number): Head[] {
   const norm = trails.expect(heads[0]!.tail, 'norm', 'a LayerNorm');
   const ordered: Head[] = [];
@@ -73,15 +77,18 @@ function headsByToken(trails: Trails, heads: readonly Head[], stream: Expression
     const token = rows?.length === 1 ? rows[0]! : -1;
     if (token < 0 || token >= heads.length || ordered[token] !== undefined) {
       const expected =
-        heads.length === 1 ? 'the first token, the class token,' : 'each of the first two tokens';
-      refuseNode(end.node, `expected ${expected} to be classified, found others`);
+        heads.length === 1 ? 'the first token (the class token)' : 'each of the first two tokens';
+      refuseNode(end.node, `expected a head for ${expected}, found other tokens`);
     }
     ordered[token] = head;
   }
   return ordered;
 }
 
-/** The tokens before the patches and these side by side, with positions added to both or to the patches alone: the way on to these. */
+/**
+ * Matches the concatenation of the tokens and the patches, with position embeddings for all or only
+ * for the patches. Returns a trail to the patches.
+ */
 function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: number): Trail {
   const tokens = stream.size / channels;
   const ofAll = stream.kind === 'add' && isConstant(stream.b) ? stream.b : undefined;
@@ -89,7 +96,7 @@ function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: n
   if (join.kind !== 'join') {
     return refuseNode(
       join.node,
-      'expected a block, or the class token and the patches side by side, found neither',
+      'expected a block, or the class token concatenated with the patches, found neither',
     );
   }
   const patches = join.parts.at(-1)!;
@@ -103,7 +110,7 @@ function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: n
   ) {
     refuseNode(
       join.node,
-      `expected a class token before the patches, or one and a distillation token, found ${count} tokens of ${others.length} parts`,
+      `expected a class token and perhaps a distillation token before the patches, found ${count} tokens in ${others.length} parts`,
     );
   }
   const places = others.flatMap((part) =>
@@ -123,8 +130,8 @@ function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: n
   const sum = trails.expect(whole(trails, patches, join), 'add', 'position embeddings added to the patches');
   const ofPatches = isConstant(sum.b) ? trails.layouts.numbers(sum.b) : [];
   if (ofPatches.length !== (tokens - count) * channels)
-    refuseNode(sum.node, `expected positions of ${tokens - count} patches, found ${describe(sum.b)}`);
-  // The tokens before them have none, or have it in themselves.
+    refuseNode(sum.node, `expected positions for ${tokens - count} patches, found ${describe(sum.b)}`);
+  // The tokens before the patches have no positions, or the exporter added them already.
   const values = new Float64Array(tokens * channels);
   values.set(ofPatches, count * channels);
   outer.set('pos_embed', trails.weights.floats(values, shape));
@@ -133,16 +140,16 @@ function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: n
 
 function whole(trails: Trails, view: View, { node }: Expression): Trail {
   if (!trails.layouts.isWhole(view))
-    refuseNode(node, `expected all of ${describe(view)}, found a part, or another order`);
+    refuseNode(node, `expected the whole of ${describe(view)}, found a part of it or another order`);
   trails.unscaled(view, node);
   return { view, rows: undefined, node };
 }
 
-/** The convolution of patches: its tokens in reading order. */
+/** Matches the patch embedding, with its tokens in reading order. */
 export function takePatches(trails: Trails, trail: Trail, outer: Part, channels: number): void {
-  const { weight, bias, node } = trails.expect(trail, 'patches', 'the embedding of patches');
+  const { weight, bias, node } = trails.expect(trail, 'patches', 'the patch embedding');
   if (!trails.layouts.isWhole(trail.view))
-    refuseNode(trail.node, 'expected all patches in reading order, found some, or another order');
+    refuseNode(trail.node, 'expected all patches in reading order, found only some or another order');
   const name = 'patch_embed.proj';
   outer.set(`${name}.weight`, trails.weights.tensor(weight, weight.shape, `the weight of ${name}`, node));
   trails.bias(outer, name, bias, channels, node);

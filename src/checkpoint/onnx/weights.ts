@@ -1,26 +1,27 @@
-/** From constants of the graph to tensors: views on the file where they lie as they should, copies otherwise. */
+/** Turns constants into tensors: views on the file if the layout permits it, else copies. */
 
 import { CheckpointError } from '../../errors.js';
 import type { Tensor } from '../safetensors.js';
 import { type Constant, elements, isContiguous, type Layouts, sameNumbers, type View } from './view.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
-/** A tensor that has no name yet. */
+/** A tensor without a name. */
 export type Weight = Omit<Tensor, 'name'>;
 
 const CELL_TYPES = { F16: Uint16Array, BF16: Uint16Array, F32: Uint32Array, F64: BigUint64Array } as const;
 
-/** Room for what is not in the file: biases of zero, what is computed from constants. */
+/** Memory for what is not in the file: zero biases, and results of computing with constants. */
 const COMPUTED_BYTES = 2 ** 24;
 
 export class Weights {
   readonly #layouts: Layouts;
   readonly #file: string;
-  /** Bytes that may be copied yet. */
+  /** Bytes that may still be copied. */
   #left: number;
 
   /**
-   * @param bytes of the weights in the file: each is needed once, and copied at most twice, transposed and below others.
+   * @param bytes size of the weights in the file; each is used once and copied at most twice: to
+   *   transpose it and to stack it
    */
   constructor(layouts: Layouts, file: string, bytes: number) {
     this.#layouts = layouts;
@@ -28,7 +29,7 @@ export class Weights {
     this.#left = 2 * bytes + COMPUTED_BYTES;
   }
 
-  /** A constant as a tensor; its shape may differ by axes of one element. `node` uses it. */
+  /** A constant as a tensor; its shape may differ by axes of size 1. Messages name `node`. */
   tensor(view: View<Constant>, shape: readonly number[], what: string, node: OnnxNode): Weight {
     const long = (list: readonly number[]) => list.filter((n) => n !== 1);
     if (view.source.type !== 'float' || !sameNumbers(long(view.shape), long(shape))) {
@@ -45,7 +46,7 @@ export class Weights {
       return { dtype, shape, data: data.subarray(begin, begin + size) };
     }
     this.#charge(size);
-    // Fields of a protobuf are not aligned.
+    // Protobuf fields are not aligned.
     const aligned = data.byteOffset % bytes === 0 ? data : new Uint8Array(data);
     const copy = new Uint8Array(size);
     const cellsOf = (array: Uint8Array) =>
@@ -58,13 +59,13 @@ export class Weights {
     return { dtype, shape, data: copy };
   }
 
-  /** Numbers as binary32. */
+  /** Numbers as a float32 tensor. */
   floats(values: Float64Array, shape: readonly number[]): Weight {
     this.#charge(4 * values.length);
     return { dtype: 'F32', shape, data: new Uint8Array(new Float32Array(values).buffer) };
   }
 
-  /** Tensors of one type below each other. */
+  /** Stacks tensors of one type. */
   stacked(parts: readonly Weight[], shape: readonly number[], node: OnnxNode): Weight {
     const [{ dtype }] = parts as [Weight];
     if (!parts.every((part) => part.dtype === dtype))
@@ -87,7 +88,7 @@ export class Weights {
       for (const [i, cell] of this.#layouts.cells(view).entries()) to[i] = from[cell]!;
       return;
     }
-    // A transposed matrix, without a list of cells as long as it.
+    // A transposed matrix needs no list of cells.
     for (let row = 0, at = 0; row < rows!; row++) {
       let cell = view.offset + row * down!;
       for (let column = 0; column < columns!; column++, cell += across!) to[at++] = from[cell]!;

@@ -1,28 +1,29 @@
 /**
- * The part of ONNX's protobuf that is read here, by field numbers of onnx.proto3
- * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3). Read from the wire, without a schema: the generated
- * classes of any protobuf library would turn `float_data` of 86 million weights into an array of numbers, and messages
- * that nobody asked for into objects. Nesting is fixed: graphs inside of attributes are not entered.
+ * Reads the required part of ONNX's protobuf, by the field numbers of onnx.proto3
+ * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3), without a schema. The generated
+ * classes of a protobuf library would turn the `float_data` of 86 million weights into an array of
+ * numbers, and unused messages into objects. The nesting depth is fixed: graphs inside attributes
+ * are not read.
  */
 
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { CheckpointError } from '../../errors.js';
 import { MAX_RANK, quoted } from '../safetensors-header.js';
 
-/** A node of the graph; `file` is how messages name the file. */
+/** A node of the graph; `file` is the file name for messages. */
 export interface OnnxNode {
   readonly file: string;
   readonly name: string;
   readonly op: string;
-  /** Empty or `ai.onnx` for the operators of the standard. */
+  /** Empty or `ai.onnx` for standard operators. */
   readonly domain: string;
-  /** Names of values; an empty one stands for an optional input that is left out. */
+  /** Names of values; an empty name stands for an omitted optional input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: ReadonlyMap<string, OnnxAttribute>;
 }
 
-/** The value of an attribute, of the kinds that vision transformers use. */
+/** The value of an attribute, for the types that vision transformers use. */
 export interface OnnxAttribute {
   readonly number: number | undefined;
   readonly numbers: readonly number[];
@@ -30,7 +31,7 @@ export interface OnnxAttribute {
   readonly tensor: OnnxTensor | undefined;
 }
 
-/** A tensor as the file declares it: nothing is checked but the number of its dimensions. */
+/** A tensor as declared in the file; only the number of its dimensions is checked. */
 export interface OnnxTensor {
   readonly name: string;
   readonly dims: readonly number[];
@@ -40,20 +41,20 @@ export interface OnnxTensor {
   readonly raw: Uint8Array | undefined;
   /** `int32_data`, `int64_data` or `uint64_data`: numbers, or the bits of 16-bit floats. */
   readonly numbers: readonly number[] | undefined;
-  /** Where the data is in another file: `location`, `offset`, `length`. */
+  /** The location of external data: `location`, `offset`, `length`. */
   readonly external: ReadonlyMap<string, string> | undefined;
 }
 
-/** An input or output; a dimension that is no number is undefined. */
+/** An input or output; a symbolic dimension is undefined. */
 export interface OnnxValue {
   readonly name: string;
   readonly elementType: number;
-  /** Undefined where the file does not tell. */
+  /** Undefined if the file does not say. */
   readonly dims: readonly (number | undefined)[] | undefined;
 }
 
 export interface OnnxGraph {
-  /** Of the standard's operators. */
+  /** Version of the standard operators. */
   readonly opset: number;
   readonly nodes: readonly OnnxNode[];
   readonly initialisers: readonly OnnxTensor[];
@@ -61,28 +62,31 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValue[];
 }
 
-/** Nodes and tensors: five times what a Swin of 24 blocks has without constant folding. Bounds memory. */
+/**
+ * Nodes and tensors: five times as many as in a Swin of 24 blocks without constant folding. Bounds
+ * the memory for a hostile file.
+ */
 const MAX_NODES = 50_000;
 
-/** The first where operators broadcast as they do now. */
+/** The first opset with today's broadcasting. */
 const OLDEST_OPSET = 7;
 
-/** Far above every operator used here; `Concat` has one input for each part. */
+/** Members of a list: far above every operator used here. `Concat` has one input per part. */
 const MAX_MEMBERS = 4096;
-/** Of all nodes and values together: a node has two or three inputs and an output. */
+/** Members of all lists together: a node has two or three inputs and an output. */
 const MAX_ALL_MEMBERS = 10 * MAX_NODES;
 
 /**
  * Reads the graph of an ONNX model. Tensors are views on `bytes`.
  *
- * @throws CheckpointError `CHECKPOINT_FORMAT` where this is no protobuf, or no ONNX model
+ * @throws CheckpointError `CHECKPOINT_FORMAT` if the bytes are not protobuf or not an ONNX model
  */
 export function readGraph(bytes: Uint8Array, file: string): OnnxGraph {
   try {
     return new WireReader(file).model(bytes);
   } catch (cause) {
     if (cause instanceof CheckpointError) throw cause;
-    // Errors of the library: a varint that is too long, an end that comes too early.
+    // Errors of the library: a varint that is too long, or a premature end.
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new CheckpointError(
       'CHECKPOINT_FORMAT',
@@ -92,7 +96,7 @@ export function readGraph(bytes: Uint8Array, file: string): OnnxGraph {
   }
 }
 
-/** What a field holds: a reader that stands before its value, and how the value is written. */
+/** Reads a field: the reader is before the value, which has this wire type. */
 type Field = (reader: BinaryReader, wire: WireType) => void;
 
 class WireReader {
@@ -140,7 +144,7 @@ class WireReader {
       5: counted((member) => initialisers.push(this.#tensor(member))),
       11: counted((member) => inputs.push(this.#value(member))),
       12: counted((member) => outputs.push(this.#value(member))),
-      15: () => this.#refuse('dense initialisers, found a sparse one'),
+      15: () => this.#refuse('dense initialisers, found a sparse initialiser'),
     });
     return { nodes, initialisers, inputs, outputs };
   }
@@ -208,7 +212,7 @@ class WireReader {
         dims.push(Number(reader.int64()));
       }),
       2: this.#integer((v) => (dataType = v)),
-      3: () => this.#refuse('whole tensors, found a segment of one'),
+      3: () => this.#refuse('whole tensors, found a segment of a tensor'),
       4: this.#nested(data),
       5: integers((reader) => reader.int32()),
       7: integers((reader) => reader.int64()),
@@ -251,7 +255,7 @@ class WireReader {
     return value;
   }
 
-  /** Calls what reads each field, and skips the others. */
+  /** Reads the listed fields and skips all others. */
   #message(bytes: Uint8Array, fields: Readonly<Record<number, Field>>): void {
     const reader = new BinaryReader(bytes);
     while (reader.pos < reader.len) {
@@ -261,7 +265,7 @@ class WireReader {
       else reader.skip(wire, number);
     }
     if (reader.pos > reader.len)
-      this.#refuse('a field that ends inside its message, found one beyond its end');
+      this.#refuse('a field that ends inside its message, found one that ends after it');
   }
 
   #nested(read: (member: Uint8Array) => void): Field {
@@ -285,7 +289,7 @@ class WireReader {
     };
   }
 
-  /** Numbers one by one or packed. */
+  /** Reads numbers that are stored one by one or packed. */
   #repeated(single: WireType, read: (reader: BinaryReader) => void): Field {
     return (reader, wire) => {
       if (wire !== WireType.LengthDelimited) {
@@ -296,7 +300,7 @@ class WireReader {
       const packed = new BinaryReader(reader.bytes());
       while (packed.pos < packed.len) read(packed);
       if (packed.pos > packed.len)
-        this.#refuse('a number that ends inside its field, found one beyond its end');
+        this.#refuse('a number that ends inside its field, found one that ends after it');
     };
   }
 
@@ -325,7 +329,7 @@ export function refuseNode(node: OnnxNode, message: string, code = 'CHECKPOINT_N
   throw new CheckpointError(code, `${node.file}: ${describeNode(node)}: ${message}`);
 }
 
-/** A node as a message names it. */
+/** Names a node in a message. */
 export function describeNode({ name, op, outputs }: OnnxNode): string {
   return `node ${quoted(name || outputs[0] || '')} (${quoted(op)})`;
 }

@@ -1,6 +1,6 @@
 /**
- * The form that torch.save writes since 1.6: a ZIP archive with `data.pkl`, a storage in each `data/<key>`, and
- * `byteorder`, all in one folder.
+ * Reads the format of torch.save since 1.6: a ZIP archive with one folder, which contains
+ * `data.pkl`, a storage in each `data/<key>`, and `byteorder`.
  */
 
 import { CheckpointError } from '../../errors.js';
@@ -10,7 +10,7 @@ import { readPickle } from './pickle.js';
 import type { TensorSource } from './tensors.js';
 import { readZip, unpack, type ZipEntry } from './zip.js';
 
-/** @throws CheckpointError `CHECKPOINT_FORMAT` for another archive; those of `readZip` and `readPickle` */
+/** @throws CheckpointError `CHECKPOINT_FORMAT` for other archives; as `readZip` and `readPickle` */
 export function readArchive(
   bytes: Uint8Array,
   allocate: TensorSource['allocate'],
@@ -48,7 +48,7 @@ export function readArchive(
   return { root, storageBytes };
 }
 
-/** Older releases write none, and ran on little-endian machines. */
+/** Older releases write no byte order; they ran on little-endian machines. */
 function checkByteOrder(entry: ZipEntry | undefined, allocate: TensorSource['allocate'], file: string): void {
   if (!entry) return;
   const order = () => quoted(String.fromCharCode(...unpack(entry, allocate, file)));

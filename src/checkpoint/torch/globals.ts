@@ -1,19 +1,20 @@
 /**
- * What the pickles of PyTorch may name, and what becomes of it. A global is a name here, never code: "calling" one
- * notes a tensor for later, makes an empty dictionary, or gives {@link INERT}. Whatever is not listed is refused.
+ * The allow-list of globals for PyTorch pickles. Here a global is a name, never code: "calling" one
+ * records a tensor for later, makes an empty dictionary, or returns {@link INERT}. All other
+ * globals are refused.
  */
 
 import type { Dtype } from '../safetensors.js';
 
-/** An element type of PyTorch. Without a `dtype` it is known only so that its bytes can be skipped. */
+/** An element type of PyTorch. Without a `dtype`, its bytes can only be skipped. */
 interface ElementType {
-  /** As in `torch.float32`. */
+  /** Its name in `torch`, such as `float32`. */
   readonly name: string;
   readonly bytes: number;
   readonly dtype?: Dtype;
 }
 
-/** The bytes of one or more tensors, by their key in the file; `count` elements. */
+/** The elements of one or more tensors; `key` names it in the file. */
 export class TensorStorage {
   constructor(
     readonly key: string,
@@ -22,10 +23,12 @@ export class TensorStorage {
   ) {}
 }
 
-/** A value that is nobody's weight (a path, a NumPy scalar, a set): it is read past, and nothing of it is kept. */
+/** Stands for a value that is not a weight (a path, a NumPy scalar, a set) and is skipped. */
 export const INERT: unique symbol = Symbol('a value that is not read');
 
-/** A tensor as the pickle describes it. Nothing is checked yet: the name it is stored under is not known yet either. */
+/**
+ * A tensor as the pickle describes it. It is checked later, when its name is known for messages.
+ */
 export class StoredTensor {
   constructor(
     readonly storage: unknown,
@@ -34,19 +37,19 @@ export class StoredTensor {
     readonly size: unknown,
     /** In elements. */
     readonly stride: unknown,
-    /** That of the storage if left out. */
+    /** Default: the type of the storage. */
     readonly element?: unknown,
-    /** Views that negate or conjugate say so here: their bytes are not their values. */
+    /** Marks views that negate or conjugate: their values differ from their bytes. */
     readonly metadata?: unknown,
   ) {}
 }
 
-/** A tensor of a kind that has no dense array in the file. */
+/** A tensor that is not stored as a dense array. */
 export class UnsupportedTensor {
   constructor(readonly kind: string) {}
 }
 
-/** `argparse.Namespace`: what a training script was called with. */
+/** `argparse.Namespace`: the arguments of a training script. */
 export class Namespace {
   attributes: ReadonlyMap<string, unknown> = new Map();
 }
@@ -57,14 +60,14 @@ type Call = (args: readonly unknown[]) => unknown;
 export class Global {
   constructor(
     readonly name: string,
-    /** Gives `undefined` for arguments that do not fit, and always where the global is none that is called. */
+    /** Returns `undefined` for invalid arguments, and if the global is not callable. */
     readonly call: Call,
-    /** Of a storage class or a dtype. */
+    /** The element type of a storage class or dtype. */
     readonly element?: ElementType,
   ) {}
 }
 
-/** Element types with their storage classes; those without one are stored as bytes. */
+/** Element types with their storage classes; types without one are stored as bytes. */
 const ELEMENTS: readonly (readonly [
   name: string,
   storage: string | undefined,
@@ -97,7 +100,7 @@ const ELEMENTS: readonly (readonly [
 
 const UNTYPED: ElementType = { name: 'uint8', bytes: 1, dtype: 'U8' };
 
-/** Types of Python by their names in Python 3 and, as protocol 2 writes them, in Python 2. */
+/** Python types by their names in Python 3, and in Python 2, as protocol 2 writes them. */
 const BUILTINS =
   'bool bytearray bytes complex dict float frozenset int list long object range set slice str tuple unicode xrange';
 
@@ -126,7 +129,7 @@ const INERT_NAMES = [
   'torch.per_channel_affine_float_qparams',
 ];
 
-/** Dictionaries whose entries follow as those of `dict` do. */
+/** Dictionary types whose entries follow in the pickle, like those of `dict`. */
 const DICTIONARIES = ['collections.OrderedDict', 'collections.defaultdict', 'yacs.config.CfgNode'];
 
 const UNSUPPORTED = {
@@ -136,7 +139,7 @@ const UNSUPPORTED = {
   'torch._utils._rebuild_meta_tensor_no_storage': 'a tensor without data, of the meta device',
 };
 
-/** Entries given as an argument would be lost: only a default factory may be there. */
+/** Accepts only a default factory: entries passed as an argument would be lost. */
 function makeDictionary(args: readonly unknown[]): unknown {
   return args.every((argument) => argument instanceof Global || argument === null) ? new Map() : undefined;
 }
@@ -159,7 +162,7 @@ const REBUILDERS: Readonly<Record<string, Call>> = {
 
 const notCalled = () => undefined;
 
-/** By module and name with a point between them. */
+/** Keyed by module and name, joined by a dot. */
 export const ALLOWED_GLOBALS: ReadonlyMap<string, Global> = new Map(
   [
     ...INERT_NAMES.map((name) => new Global(name, () => INERT)),

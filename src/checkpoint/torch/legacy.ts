@@ -1,7 +1,7 @@
 /**
- * The form that torch.save wrote before 1.6: pickles of a magic number, of the format's version, of what the machine
- * was, of the object, and of the keys of its storages; then, in the order of these keys, an int64 count of elements
- * and the elements.
+ * Reads the format of torch.save before 1.6: pickles of a magic number, the format version,
+ * properties of the machine, the object, and the keys of its storages; then for each key, in this
+ * order, an int64 count of elements and the elements.
  */
 
 import { CheckpointError } from '../../errors.js';
@@ -16,8 +16,9 @@ const VERSION = 1001;
 const COUNT_BYTES = 8;
 
 /**
- * @throws CheckpointError `CHECKPOINT_FORMAT` for another pickle or a big-endian machine; `CHECKPOINT_TENSOR`,
- *   `CHECKPOINT_TRUNCATED`, `CHECKPOINT_TRAILING` for storages that are not as the pickle says; those of `readPickle`
+ * @throws CheckpointError `CHECKPOINT_FORMAT` for other pickles or a big-endian machine;
+ *   `CHECKPOINT_TENSOR`, `CHECKPOINT_TRUNCATED`, `CHECKPOINT_TRAILING` for storages that do not fit
+ *   the pickle; as `readPickle`
  */
 export function readLegacy(
   bytes: Uint8Array,
@@ -38,11 +39,11 @@ export function readLegacy(
   const keys = readPickle(bytes, object.end, file);
   const contents = readStorages(bytes, keys, object.storages, file);
   const storageBytes = ({ key }: TensorStorage): Uint8Array =>
-    contents.get(key) ?? refuseStorage(key, 'expected it among the keys of the file, found none', file);
+    contents.get(key) ?? refuseStorage(key, 'expected its key in the list of storages, found none', file);
   return { root: object.value, storageBytes };
 }
 
-/** Views on the file, by key; nothing may follow the last. */
+/** Views on the file, by key. Nothing may follow the last storage. */
 function readStorages(
   bytes: Uint8Array,
   { value: keys, end }: Pickle,
@@ -65,7 +66,7 @@ function readStorages(
   for (const key of Array.isArray(keys) ? keys : [keys]) {
     const storage = storages.get(key);
     if (!storage || contents.has(key))
-      return refuseStorage(key, 'expected one that a tensor is in, once', file);
+      return refuseStorage(key, 'expected a storage that a tensor uses, listed once', file);
     const count = view.getBigUint64(take(key, COUNT_BYTES), true);
     if (count !== BigInt(storage.count)) {
       refuseStorage(key, `expected ${storage.count} elements, found ${count}`, file);

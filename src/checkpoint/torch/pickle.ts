@@ -1,10 +1,11 @@
 /**
- * A machine for the pickles that `torch.save` writes: the binary opcodes of protocols 2 to 5 that Python emits for
- * dictionaries, lists, tuples, strings, numbers, tensors and the few objects of the allow-list.
- * https://github.com/python/cpython/blob/main/Lib/pickletools.py
+ * An interpreter for the pickles that `torch.save` writes. It knows the binary opcodes of protocols
+ * 2 to 5 that Python emits for dictionaries, lists, tuples, strings, numbers, tensors and the few
+ * objects on the allow-list. https://github.com/python/cpython/blob/main/Lib/pickletools.py
  *
- * It builds maps, arrays and descriptions of tensors; it looks nothing up outside the allow-list and calls nothing
- * that a file names. An opcode that is not listed here is refused: among them those that only protocols 0 and 1 emit.
+ * It builds maps, arrays and descriptions of tensors. It looks up nothing outside the allow-list
+ * and calls nothing that a file names. It refuses all other opcodes, including those that only
+ * protocols 0 and 1 emit.
  */
 
 import { CheckpointError } from '../../errors.js';
@@ -19,27 +20,27 @@ import {
   UnsupportedTensor,
 } from './globals.js';
 
-/** A pickle that was read. */
+/** The result of reading a pickle. */
 export interface Pickle {
   /**
-   * `null`, a boolean, number, bigint, string, array (of a list or a tuple), a `Map` with the string keys of a
-   * dictionary, or something of `globals.ts`.
+   * `null`, a boolean, number, bigint or string, an array (for a list or tuple), a `Map` with the
+   * string keys of a dictionary, or a value from `globals.ts`.
    */
   readonly value: unknown;
-  /** Where the byte behind the pickle is. */
+  /** Offset of the byte after the pickle. */
   readonly end: number;
   /** Every storage that the pickle names, by key. */
   readonly storages: ReadonlyMap<string, TensorStorage>;
 }
 
 /**
- * More opcodes than a checkpoint of one model has: ViT-B has 4,690, and 14,279 with averaged weights and its optimiser.
- * As an opcode makes one value at most, this bounds time and memory whatever the pickle says: a
- * million empty dictionaries take 0.5 s and 234 MB.
+ * More opcodes than the checkpoint of any model has: ViT-B has 4,690, and 14,279 with averaged
+ * weights and its optimiser. An opcode makes at most one value, so this bounds time and memory for
+ * any pickle: a million empty dictionaries take 0.5 s and 234 MB.
  */
 const MAX_OPCODES = 1_000_000;
 
-/** Longer integers are no sizes; only the magic number of the legacy form, of 10 bytes, is more than 2^53. */
+/** Longer integers are not sizes. The legacy magic number has 10 bytes and alone exceeds 2^53. */
 const MAX_INTEGER_BYTES = 10;
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -93,10 +94,10 @@ const OP = {
 /**
  * Reads the pickle that starts at `start`.
  *
- * @param place how messages name the file, and the entry in it
- * @throws CheckpointError `CHECKPOINT_GLOBAL` for a global outside the allow-list, before any tensor is built;
- *   `CHECKPOINT_TRUNCATED` where the bytes end first; `CHECKPOINT_PICKLE` for anything else that `torch.save` does not
- *   write
+ * @param place the file name, and the entry in it, for messages
+ * @throws CheckpointError `CHECKPOINT_GLOBAL` for a global outside the allow-list, before any
+ *   tensor is built; `CHECKPOINT_TRUNCATED` if the bytes end first; `CHECKPOINT_PICKLE` for
+ *   anything else that `torch.save` does not write
  */
 export function readPickle(bytes: Uint8Array, start: number, place: string): Pickle {
   return new PickleMachine(bytes, start, place).run();
@@ -108,11 +109,11 @@ class PickleMachine {
   readonly #place: string;
   readonly #storages = new Map<string, TensorStorage>();
   readonly #stack: unknown[] = [];
-  /** Heights of the stack at the open marks. */
+  /** Stack heights at the open marks. */
   readonly #marks: number[] = [];
   readonly #memo: unknown[] = [];
   #at: number;
-  /** Where the opcode is that is being done. */
+  /** Offset of the current opcode. */
   #opcodeAt: number;
 
   constructor(bytes: Uint8Array, start: number, place: string) {
@@ -139,7 +140,7 @@ class PickleMachine {
     return this.#refuse(`expected a pickle of at most ${MAX_OPCODES} opcodes, found more`);
   }
 
-  /** The value that an opcode pushes, or `undefined` where it is one that does something else. */
+  /** The value that an opcode pushes, or `undefined` if it does something else. */
   #make(opcode: number): unknown {
     switch (opcode) {
       case OP.NONE:
@@ -163,7 +164,7 @@ class PickleMachine {
       case OP.SHORT_BINUNICODE:
         return this.#text(this.#uint8());
       case OP.SHORT_BINSTRING:
-        // A string of Python 2; those that matter are ASCII.
+        // A Python 2 string; the strings that are used are ASCII.
         return this.#text(this.#uint8(), LATIN1);
       case OP.BINBYTES:
         this.#skip(this.#uint32());
@@ -222,7 +223,7 @@ class PickleMachine {
         break;
       }
       case OP.FRAME:
-        // Its length says only how much may be read at once.
+        // The length of a frame is only a hint for buffering.
         this.#skip(8);
         break;
       case OP.MARK:
@@ -285,7 +286,9 @@ class PickleMachine {
     else for (const item of items) list.push(item);
   }
 
-  /** Only string keys are kept: nothing here is found by another one, and numbers could be chosen to collide. */
+  /**
+   * Keeps only string keys: other keys are never looked up, and numbers could be chosen to collide.
+   */
   #setItems(items: readonly unknown[]): void {
     const map = this.#top();
     if (!(map instanceof Map)) this.#refuse('expected a dictionary to set items in');
@@ -314,8 +317,8 @@ class PickleMachine {
     if (global) return global;
     throw new CheckpointError(
       'CHECKPOINT_GLOBAL',
-      `${this.#place}: a pickle with a global outside the allow-list is refused: found ${quoted(qualified)} at byte ` +
-        `${this.#opcodeAt}; save the weights alone, with torch.save(model.state_dict(), path)`,
+      `${this.#place}: expected a pickle with globals on the allow-list, found ${quoted(qualified)} at byte ` +
+        `${this.#opcodeAt}; save only the weights, with torch.save(model.state_dict(), path)`,
     );
   }
 
@@ -326,7 +329,7 @@ class PickleMachine {
     return global.call(args) ?? this.#refuse(`expected other arguments for ${global.name}`);
   }
 
-  /** State is attributes: only those of a namespace matter. */
+  /** The state of an object is its attributes; only those of a namespace are used. */
   #setState(state: unknown): void {
     const target = this.#top();
     const takes =
@@ -339,7 +342,7 @@ class PickleMachine {
     if (target instanceof Namespace && state instanceof Map) target.attributes = state;
   }
 
-  /** `('storage', class, key, location, count)`; the legacy form adds a view, which no release since 0.4 writes. */
+  /** `('storage', class, key, location, count)`; PyTorch before 0.4 also wrote a view. */
   #storage(id: unknown): TensorStorage {
     const [kind, type, key, , count, view = null] = Array.isArray(id) ? id : [];
     const element = type instanceof Global ? type.element : undefined;
@@ -357,14 +360,14 @@ class PickleMachine {
     return storage;
   }
 
-  /** Skips `length` bytes, which must be there, and returns where they were. */
+  /** Skips `length` bytes, which must exist, and returns their offset. */
   #skip(length: number): number {
     const at = this.#at;
     if (length > this.#bytes.length - at) {
       throw new CheckpointError(
         'CHECKPOINT_TRUNCATED',
         `${this.#place}: the pickle ends too early: expected ${length} bytes at byte ${at}, ` +
-          `found ${this.#bytes.length - at}`,
+          `found only ${this.#bytes.length - at}`,
       );
     }
     this.#at += length;
@@ -398,7 +401,7 @@ class PickleMachine {
     }
   }
 
-  /** Up to a line feed. */
+  /** The text up to the next line feed. */
   #line(): string {
     const end = this.#bytes.indexOf(0x0a, this.#at);
     const line = this.#text((end < 0 ? this.#bytes.length : end) - this.#at);
@@ -414,7 +417,7 @@ class PickleMachine {
   }
 }
 
-/** A size or an offset: an integer from 0 that is exact in a double. */
+/** Whether a value is a size or an offset: a non-negative integer that is exact as a double. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -1,4 +1,6 @@
-/** PyTorch checkpoints (`.pth`, `.pt`, `.bin`): what `torch.save` wrote, read without running any of it. */
+/**
+ * Reads PyTorch checkpoints (`.pth`, `.pt`, `.bin`) from `torch.save` without executing any code.
+ */
 
 import { CheckpointError } from '../../errors.js';
 import type { Tensor } from '../safetensors.js';
@@ -9,26 +11,30 @@ import { findTensors } from './state-dict.js';
 import { readTensor } from './tensors.js';
 
 /**
- * What may be made beside the bytes of the file, from transposed or expanded views and deflated entries: so much of any
- * file, and four times a large one. torch.save deflates nothing and the weights of a model are hardly ever views.
+ * Memory for transposed or expanded views and for deflated entries: this much for any file, plus
+ * four times its size. torch.save deflates nothing, and weights are rarely such views.
  */
 const SMALL_ALLOWANCE = 16 * 1024 * 1024;
 const ALLOWANCE_FACTOR = 4;
 
 /**
- * Reads the tensors of a checkpoint: those at the top and those of dictionaries in it (`model`, `state_dict` and the like), whose keys
- * then stand before the names.
+ * Reads the tensors of a checkpoint, at the top level and in nested dictionaries (such as `model`
+ * or `state_dict`). The keys of the dictionaries become a prefix of the names.
  *
- * @param bytes the whole file; the tensors are views on it unless they are stored otherwise than row by row
- * @param options.file how messages name the file
- * @returns the tensors by name, in the order of the file; the keys of the dictionaries that hold some; `arch`, the name of the model in
- *   what timm's training script saves, and `args`, what that was called with
+ * @param bytes the whole file; tensors are views on it unless they are not stored in row-major
+ *   order
+ * @param options.file the file name for messages
+ * @returns the tensors by name, in the order of the file; `nested`, the keys of the dictionaries
+ *   that contain them; `arch` and `args`, the model's name and the arguments of timm's training
+ *   script
  * @throws CheckpointError
- *   `CHECKPOINT_GLOBAL` the pickle names something outside a short allow-list; nothing was read of the tensors;
- *   `CHECKPOINT_TRUNCATED`, `CHECKPOINT_TRAILING` the file ends before or after what it promises;
- *   `CHECKPOINT_ZIP`, `CHECKPOINT_PICKLE` the container or the pickle is damaged, or torch.save does not write such;
- *   `CHECKPOINT_FORMAT` it is no PyTorch checkpoint, of a big-endian machine, or holds no tensors by name;
- *   `CHECKPOINT_TENSOR` a tensor does not lie in its storage, is sparse, quantised or of a type that safetensors has not
+ *   `CHECKPOINT_GLOBAL` the pickle names a global outside a short allow-list; no tensor was read;
+ *   `CHECKPOINT_TRUNCATED`, `CHECKPOINT_TRAILING` the file is shorter or longer than it should be;
+ *   `CHECKPOINT_ZIP`, `CHECKPOINT_PICKLE` the container or pickle is damaged, or not from
+ *   torch.save;
+ *   `CHECKPOINT_FORMAT` not a PyTorch checkpoint, big-endian, or without tensors by name;
+ *   `CHECKPOINT_TENSOR` a tensor exceeds its storage, is sparse or quantised, or has a type that
+ *   safetensors lacks
  */
 export function readTorch(
   bytes: Uint8Array,
@@ -62,7 +68,7 @@ function argumentsOf(root: ReadonlyMap<string, unknown>): Readonly<Record<string
   );
 }
 
-/** By the first bytes: `PK` of a ZIP archive, or the first opcode of a pickle. */
+/** Checks the first bytes: `PK` of a ZIP archive, or the first opcode of a pickle. */
 function isZip(bytes: Uint8Array, file: string): boolean {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return true;
   if (bytes[0] === 0x80) return false;
@@ -78,8 +84,8 @@ function allocator(allowance: number, file: string): (bytes: number) => Uint8Arr
     if (bytes > left) {
       throw new CheckpointError(
         'CHECKPOINT_TENSOR',
-        `${file}: expected at most ${allowance} bytes in views and deflated entries together, found ${bytes} more ` +
-          `than the ${allowance - left} before`,
+        `${file}: expected at most ${allowance} bytes in views and deflated entries together, ` +
+          `found ${bytes} in addition to ${allowance - left}`,
       );
     }
     left -= bytes;

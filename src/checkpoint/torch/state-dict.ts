@@ -1,4 +1,4 @@
-/** Where a checkpoint keeps tensors among what else training scripts save. */
+/** Finds the tensors among everything else that training scripts save. */
 
 import { CheckpointError } from '../../errors.js';
 import { MAX_KEYS, quoted } from '../safetensors-header.js';
@@ -6,22 +6,26 @@ import { StoredTensor, UnsupportedTensor } from './globals.js';
 
 type Stored = StoredTensor | UnsupportedTensor;
 
-/** Dictionaries within dictionaries: Composer has `state`, `model` and the state dict. */
+/** Nesting of dictionaries: Composer nests the state dict in `state` and `model`. */
 const MAX_DEPTH = 4;
 
-/** The keys on the way to a dictionary stand before the name of every tensor in it: a name that the file has once may be there many times. */
+/**
+ * Characters of a name with its prefix. The keys of the enclosing dictionaries become a prefix of
+ * every tensor name in them, so one long key in the file could be repeated many times.
+ */
 const MAX_NAME = 1000;
 
-/** As many keys as a message lists. */
+/** Maximum number of keys in a message. */
 const LISTED = 5;
 
 /**
- * The tensors of a checkpoint, at the top and in dictionaries, before they are built. The keys on the way stand before a name:
+ * Finds the tensors of a checkpoint, at the top level and in nested dictionaries, before they are
+ * built. The keys of the dictionaries become a prefix of the names, as in
  * `state_dict.blocks.0.norm1.weight`.
  *
- * @param root what the pickle holds
- * @returns the tensors, and the keys of the dictionaries that they are in
- * @throws CheckpointError `CHECKPOINT_FORMAT` where there are none, too many, or two of one name
+ * @param root the value of the pickle
+ * @returns the tensors, and the keys of the dictionaries that contain them
+ * @throws CheckpointError `CHECKPOINT_FORMAT` for no tensors, too many, or two with one name
  */
 export function findTensors(
   root: unknown,
@@ -44,7 +48,7 @@ export function findTensors(
       }
       if (depth > 0 && name.length > MAX_NAME) {
         refuse(
-          `tensor ${quoted(name)}: expected at most ${MAX_NAME} characters with the keys before them, found more`,
+          `tensor ${quoted(name)}: expected a name of at most ${MAX_NAME} characters with its prefix, found more`,
         );
       }
       if (stored.has(name)) refuse(`expected one tensor ${quoted(name)}, found two`);
@@ -58,7 +62,7 @@ export function findTensors(
     const keys = root instanceof Map ? [...root.keys()] : [];
     const found = keys.length > 0 ? keys.slice(0, LISTED).map(quoted).join(', ') : 'no names';
     refuse(
-      `expected a state dict: tensors by name, at the top or in dictionaries; found ${found}${keys.length > LISTED ? ', ...' : ''}`,
+      `expected a state dict (tensors by name, at the top level or in dictionaries), found ${found}${keys.length > LISTED ? ', ...' : ''}`,
     );
   }
   return { stored, nested };

@@ -1,4 +1,4 @@
-/** Tensors of a state dict, from their descriptions and the bytes of their storages. */
+/** Builds the tensors of a state dict from their descriptions and the bytes of their storages. */
 
 import { CheckpointError } from '../../errors.js';
 import type { Tensor } from '../safetensors.js';
@@ -7,16 +7,16 @@ import { shown } from '../shown.js';
 import { Global, type StoredTensor, TensorStorage, UnsupportedTensor } from './globals.js';
 import { isCount } from './pickle.js';
 
-/** What a checkpoint holds beside its pickle. */
+/** The parts of a checkpoint other than its pickle. */
 export interface TensorSource {
   readonly file: string;
-  /** The bytes of a storage. Throws CheckpointError where there are not `count` elements of them. */
+  /** The bytes of a storage. Throws CheckpointError if it does not have `count` elements. */
   readonly storageBytes: (storage: TensorStorage) => Uint8Array;
-  /** Zeros for what does not lie in the file as it is needed, within a limit. */
+  /** Allocates memory for tensors that cannot be views on the file, up to a limit. */
   readonly allocate: (bytes: number) => Uint8Array;
 }
 
-/** Elements `offset + sum(index * stride)` of a storage. */
+/** The elements at `offset + sum(index * stride)` of a storage. */
 interface View {
   readonly offset: number;
   readonly shape: readonly number[];
@@ -26,10 +26,10 @@ interface View {
 }
 
 /**
- * A tensor with its elements in row-major order: a view on the storage where they are so there, a copy otherwise.
+ * Returns the tensor in row-major order: a view on the storage if it has this order, else a copy.
  *
- * @throws CheckpointError `CHECKPOINT_TENSOR` where it is no dense tensor of a type that safetensors has, or does not lie
- *   within its storage
+ * @throws CheckpointError `CHECKPOINT_TENSOR` if the tensor is not dense, exceeds its storage, or
+ *   has a type that safetensors lacks
  */
 export function readTensor(
   name: string,
@@ -42,7 +42,7 @@ export function readTensor(
   if (stored instanceof UnsupportedTensor) return refuse(`expected a dense tensor, found ${stored.kind}`);
   const storage = stored.storage instanceof TensorStorage ? stored.storage : refuse('expected a storage');
   const element = elementOf(stored, storage) ?? refuse('expected a dtype');
-  const dtype = element.dtype ?? refuse(`expected a dtype that safetensors has, found torch.${element.name}`);
+  const dtype = element.dtype ?? refuse(`expected a dtype of safetensors, found torch.${element.name}`);
   const [meaning] = stored.metadata instanceof Map ? stored.metadata.keys() : [];
   if (meaning !== undefined) refuse(`expected plain values, found a view that is ${quoted(meaning)}`);
   const view = viewOf(stored, refuse);
@@ -68,11 +68,12 @@ function viewOf({ offset, size, stride }: StoredTensor, refuse: (message: string
   const [shape, strides] = lists as [number[]?, number[]?];
   if (!shape || !strides || shape.length !== strides.length || shape.length > MAX_RANK || !isCount(offset)) {
     return refuse(
-      `expected an offset, and as many strides as sizes, integers from 0, at most ${MAX_RANK}; ` +
-        `found ${shown(offset)}, ${shown(stride)} and ${shown(size)}`,
+      `expected a non-negative offset and as many strides as sizes (at most ${MAX_RANK}), ` +
+        `found the offset ${shown(offset)}, strides ${shown(stride)} and sizes ${shown(size)}`,
     );
   }
-  // Beyond 2^53 this and the sums of strides are inexact or infinite: past the end of every file, and no memory for it.
+  // Above 2^53 this product and sums of strides are inexact, but still exceed every file and all
+  // memory.
   const elements = shape.includes(0) ? 0 : shape.reduce((product, n) => product * n, 1);
   return { offset, shape, strides, elements };
 }
@@ -98,7 +99,7 @@ function rowMajor(
     for (let i = 0; i < row; i++, at += elementBytes) {
       for (let byte = 0; byte < elementBytes; byte++) out[at + byte] = source[from + i * step + byte]!;
     }
-    // The next row, the last dimension first; from one that is through, back to its start.
+    // Advance to the next row: the last dimension first; a finished dimension returns to its start.
     for (let i = outer.length - 1; i >= 0; i--) {
       from += steps[i]!;
       if (++index[i]! < outer[i]!) break;
@@ -109,7 +110,7 @@ function rowMajor(
   return out;
 }
 
-/** The stride of a dimension of size 1 is never used, and PyTorch writes any. */
+/** Ignores the strides of dimensions of size 1, where PyTorch writes arbitrary numbers. */
 function isRowMajor({ shape, strides }: View): boolean {
   let expected = 1;
   for (let i = shape.length - 1; i >= 0; i--) {

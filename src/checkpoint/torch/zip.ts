@@ -1,10 +1,10 @@
 /**
- * The ZIP archives that `torch.save` writes, with ZIP64 records: entries stored one after another and a directory at
+ * Reads the ZIP archives that `torch.save` writes, with ZIP64 records: entries, then a directory at
  * the end. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
  *
- * fflate's own reader copies every stored entry and trusts the directory; here entries are views on the file, and
- * everything that the directory says is checked against it. Checksums are not: PyTorch does not check them either, and
- * can be told to write none.
+ * fflate's own reader copies every stored entry and trusts the directory. Here entries are views on
+ * the file, and the whole directory is checked against the file. Checksums are not verified:
+ * PyTorch does not verify them either, and can omit them.
  */
 
 import { Inflate } from 'fflate';
@@ -14,14 +14,14 @@ import { MAX_KEYS, quoted } from '../safetensors-header.js';
 /** One file of the archive. */
 export interface ZipEntry {
   readonly name: string;
-  /** Bytes of the contents. */
+  /** Uncompressed size in bytes. */
   readonly size: number;
   readonly deflated: boolean;
-  /** The contents, or what they were deflated to: a view on the archive. */
+  /** The stored or deflated bytes: a view on the archive. */
   readonly data: Uint8Array;
 }
 
-/** Where the directory is, and how many entries it has. */
+/** The location of the directory, and its number of entries. */
 interface Directory {
   readonly begin: number;
   readonly end: number;
@@ -50,27 +50,28 @@ const DIRECTORY_SIGNATURE = 0x02014b50;
 const DIRECTORY_BYTES = 46;
 const LOCAL_SIGNATURE = 0x04034b50;
 const LOCAL_BYTES = 30;
-/** Tag of the extra field with the sizes that do not fit in 32 bits. */
+/** Tag of the extra field for sizes that do not fit in 32 bits. */
 const ZIP64_EXTRA = 1;
 /** Flags of encrypted entries (0, 6) and of an encrypted directory (13). */
 const ENCRYPTED = 0x2041;
 const STORED = 0;
 const DEFLATED = 8;
 
-/** Deflate's best: 258 bytes from 2 bits, so no stream grows by more than this. */
+/** Deflate's maximum ratio: 258 bytes from 2 bits. */
 const MAX_INFLATION = 1032;
-/** Compressed bytes inflated at once: at most 16 MB come out before they are looked at. */
+/** Compressed bytes to inflate at once, so that at most 16 MB come out before the size check. */
 const SLICE = 16 * 1024;
-/** A stored deflate block has at most 65,535 bytes: more input than this without output is no deflate any more. */
+/** A stored block has at most 65,535 bytes: more input than this without output is not deflate. */
 const STALLED = 128 * 1024;
 
 /**
- * Lists a ZIP archive. Nothing is inflated.
+ * Lists the entries of a ZIP archive without inflating them.
  *
  * @param bytes the whole archive; the entries are views on it
  * @returns the entries by name
- * @throws CheckpointError `CHECKPOINT_TRUNCATED` if there is no directory at the end; `CHECKPOINT_ZIP` if it does not fit
- *   the file, names an entry twice, or its entries overlap, are encrypted or packed otherwise than by deflate
+ * @throws CheckpointError `CHECKPOINT_TRUNCATED` if there is no directory at the end;
+ *   `CHECKPOINT_ZIP` if the directory does not fit the file or names an entry twice, or if entries
+ *   overlap, are encrypted or use a compression other than deflate
  */
 export function readZip(bytes: Uint8Array, file: string): ReadonlyMap<string, ZipEntry> {
   return new ZipReader(bytes, file).entries();
@@ -95,7 +96,10 @@ class ZipReader {
     for (const entry of described) {
       const { name, size, begin, packedSize, method } = entry;
       if (entries.has(name)) this.#refuse(`entry ${quoted(name)}: expected once, found twice`);
-      if (begin < free) this.#refuse(`entry ${quoted(name)} overlaps the one before it`);
+      if (begin < free)
+        this.#refuse(
+          `entry ${quoted(name)} overlaps the previous one: expected byte ${free} or later, found ${begin}`,
+        );
       const dataBegin = this.#dataBegin(entry, directory.begin);
       free = dataBegin + packedSize;
       if (free > directory.begin) {
@@ -141,7 +145,7 @@ class ZipReader {
     return directory;
   }
 
-  /** The last record whose comment fills the rest of the file. */
+  /** Finds the last end record whose comment reaches exactly to the end of the file. */
   #endRecord(): number {
     const last = this.#bytes.length - END_BYTES;
     for (let at = last; at >= Math.max(0, last - MAX_COMMENT_BYTES); at--) {
@@ -170,9 +174,12 @@ class ZipReader {
         this.#refuse(`expected an entry within the directory, found one that ends at byte ${next}`);
       const name = this.#name(at + DIRECTORY_BYTES, nameEnd);
       const method = view.getUint16(at + 10, true);
-      if (view.getUint16(at + 8, true) & ENCRYPTED) this.#refuse(`entry ${quoted(name)} is encrypted`);
+      if (view.getUint16(at + 8, true) & ENCRYPTED)
+        this.#refuse(`entry ${quoted(name)}: expected plain data, found encrypted data`);
       if (method !== STORED && method !== DEFLATED) {
-        this.#refuse(`entry ${quoted(name)}: expected stored or deflated (method 0 or 8), found ${method}`);
+        this.#refuse(
+          `entry ${quoted(name)}: expected stored or deflated data (method 0 or 8), found method ${method}`,
+        );
       }
       const sizes = this.#sizes(at, nameEnd, extraEnd, name);
       if (method === STORED && sizes.packedSize !== sizes.size) {
@@ -185,7 +192,9 @@ class ZipReader {
     return described;
   }
 
-  /** Each of the three is in the ZIP64 field, in this order, if its 32 bits are all set. */
+  /**
+   * Each of the three numbers is in the ZIP64 field, in this order, if all of its 32 bits are set.
+   */
   #sizes(
     at: number,
     extraBegin: number,
@@ -198,7 +207,7 @@ class ZipReader {
       const narrow = view.getUint32(place, true);
       if (narrow !== 0xffffffff || !field) return narrow;
       if (field.begin + 8 > field.end) {
-        this.#refuse(`entry ${quoted(name)}: expected its sizes in a ZIP64 field, found one too short`);
+        this.#refuse(`entry ${quoted(name)}: expected its sizes in a ZIP64 field, found a shorter field`);
       }
       const value = this.#uint64(field.begin);
       field = { begin: field.begin + 8, end: field.end };
@@ -219,7 +228,7 @@ class ZipReader {
     return undefined;
   }
 
-  /** Behind the local header, which must be of the same entry. */
+  /** Where the data begins after the local header, which must be that of the same entry. */
   #dataBegin({ name, begin }: Described, limit: number): number {
     const nameBegin = begin + LOCAL_BYTES;
     if (nameBegin > limit || this.#view.getUint32(begin, true) !== LOCAL_SIGNATURE) {
@@ -241,7 +250,7 @@ class ZipReader {
     }
   }
 
-  /** Beyond 2^53 it is inexact, but past the end of every file all the same. */
+  /** Inexact above 2^53, but such a number exceeds every file anyway. */
   #uint64(at: number): number {
     return Number(this.#view.getBigUint64(at, true));
   }
@@ -252,10 +261,11 @@ class ZipReader {
 }
 
 /**
- * The contents of an entry: a view on the archive where it is stored, inflated up to its size otherwise.
+ * The contents of an entry: a view on the archive if it is stored, else the inflated bytes.
  *
- * @param allocate gives the bytes to inflate to, or refuses
- * @throws CheckpointError `CHECKPOINT_ZIP` where what was deflated is damaged or is not as long as the directory says
+ * @param allocate returns memory to inflate into, or throws
+ * @throws CheckpointError `CHECKPOINT_ZIP` if the deflated data is damaged or does not have the
+ *   size in the directory
  */
 export function unpack(entry: ZipEntry, allocate: (bytes: number) => Uint8Array, file: string): Uint8Array {
   const { name, size, data, deflated } = entry;
@@ -266,7 +276,7 @@ export function unpack(entry: ZipEntry, allocate: (bytes: number) => Uint8Array,
     });
   };
   if (size > data.length * MAX_INFLATION) {
-    refuse(`expected ${size} bytes, the ${data.length} deflated ones cannot hold them`);
+    refuse(`expected ${size} bytes, found ${data.length} deflated bytes, which cannot hold as many`);
   }
   const out = allocate(size);
   let length = 0;
@@ -284,7 +294,10 @@ export function unpack(entry: ZipEntry, allocate: (bytes: number) => Uint8Array,
       inflater.push(data.subarray(at, at + SLICE), at + SLICE >= data.length);
     } catch (cause) {
       if (cause instanceof CheckpointError) throw cause;
-      refuse(`it cannot be inflated after ${length} of ${size} bytes: ${(cause as Error).message}`, cause);
+      refuse(
+        `expected valid deflate data, found damage after ${length} of ${size} bytes: ${(cause as Error).message}`,
+        cause,
+      );
     }
   }
   if (length < size) refuse(`expected ${size} bytes, found ${length}`);
