@@ -4,7 +4,7 @@ export interface NativeComponent {
   version: string;
   license: string;
   debian: string;
-  /** SHA-256 by name of the file. */
+  /** SHA-256 by file name. */
   archives?: Record<string, string>;
   modules?: Record<string, string>;
 }
@@ -14,6 +14,8 @@ export interface NpmPackage {
   version: string;
   license: string;
 }
+/** What peers are for, and their older versions that passed the tests. */
+export const PEERS: Readonly<Record<string, { use: string; tested: readonly string[] }>>;
 export const native: readonly NativeComponent[];
 export const bundled: readonly NpmPackage[];
 export const optional: readonly NpmPackage[];
