@@ -1,3 +1,13 @@
+/**
+ * Loads integer checkpoints and classifies images with them, in Node, Deno, Bun, workerd and
+ * browsers.
+ *
+ * `fqvit/browser` has the same exports as a ready-made ES module, for pages without a bundler and
+ * for bundlers that do not find `.wasm` files by themselves.
+ *
+ * @module fqvit
+ */
+
 export type { Architecture, SwinArchitecture, VitArchitecture } from './checkpoint/architecture.js';
 export type { Output } from './checkpoint/output.js';
 export {
