@@ -1,7 +1,9 @@
 import { ImageError } from '../errors.js';
 import type { RawPixels } from './source.js';
 
-/** An `ImageBitmap` or a `VideoFrame`: what the browser has decoded. Not by these names, which Node's types do not have. */
+/**
+ * An `ImageBitmap` or a `VideoFrame`, described by their members since Node's types have neither.
+ */
 export type Frame =
   | { readonly width: number; readonly height: number; close(): void }
   | { readonly displayWidth: number; readonly displayHeight: number; close(): void };

@@ -7,17 +7,25 @@ import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
 import type { RgbImage } from './types.js';
 
-/** Raw pixels, RGB or RGBA by their length (alpha is ignored); an `ImageData` is one. */
+/** Raw pixels, such as an `ImageData`. */
 export interface RawPixels {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
+  /**
+   * uint8 `[height, width, 3]`, RGB, or `[height, width, 4]`, RGBA, whose alpha is ignored. The length
+   * tells which.
+   */
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
 /**
- * Encoded bytes (JPEG, PNG, WebP), a path, URL, Blob, File, Response or stream with them: decoded by the package, to the same bytes
- * everywhere. Or raw pixels. Or, in a browser, an `ImageBitmap` or `VideoFrame`, whose colours are as the browser decoded them;
- * closing it is the caller's. Whatever it is, it is resized here, to the same bytes everywhere.
+ * An image: encoded bytes (JPEG, PNG, WebP), a path, URL, Blob, File, Response or stream with them; raw
+ * pixels; in a browser also an `ImageBitmap` or `VideoFrame`, which the caller closes.
+ *
+ * The package decodes and resizes to the same bytes in every engine. The colours of an `ImageBitmap`
+ * or `VideoFrame` are those that the browser decoded.
  */
 export type ImageSource = ByteSource | RawPixels | Frame;
 

@@ -24,6 +24,7 @@ export const DEFAULT_SYNTHETIC = 128;
 
 export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
+/** How {@link quantize} chooses scales, and the bits of codes. */
 export interface MethodOptions {
   /**
    * `best`, the default, is usually closest to float. `fq` is the paper's method, PTF and
