@@ -11,9 +11,12 @@
  *   await model.classify('labels.txt');
  * } catch (error) {
  *   if (!(error instanceof FqvitError)) throw error;
- *   console.log(error.name, error.code); // ImageError IMAGE_FORMAT
+ *   console.log(error.name, error.code);
  * }
  * model.dispose();
+ * ```
+ * ```
+ * ImageError IMAGE_FORMAT
  * ```
  */
 export class FqvitError extends Error {

@@ -28,7 +28,7 @@ const MAX_LABEL = 1000;
  * import { parseLabels, quantize } from 'fqvit/quantize';
  *
  * const { labels } = parseLabels(await readFile('labels.txt', 'utf8'));
- * const float = await readFile('float.safetensors');
+ * const float = await readFile('deit_tiny.safetensors');
  * const { model } = await quantize(float, ['photo.jpg'], { labels });
  * console.log(model.labels);
  * ```

@@ -39,7 +39,7 @@ export interface EvaluateOptions {
  * import { evaluate, readFloatModel } from 'fqvit/quantize';
  *
  * const model = await load('m.safetensors');
- * const reference = readFloatModel(await readFile('float.safetensors'));
+ * const reference = readFloatModel(await readFile('deit_tiny.safetensors'));
  * const images = [
  *   { image: 'a.jpg', class: 3 },
  *   { image: 'b.jpg', class: 5 },

@@ -76,7 +76,7 @@ export const EXACT = 1e-6;
  * import { readFile } from 'node:fs/promises';
  * import { layerErrors, readFloatModel } from 'fqvit/quantize';
  *
- * const float = readFloatModel(await readFile('float.safetensors'));
+ * const float = readFloatModel(await readFile('deit_tiny.safetensors'));
  * const errors = await layerErrors(float, await readFile('m.safetensors'), ['a.jpg', 'b.jpg']);
  * const [worst] = errors.sort((a, b) => b.error - a.error);
  * console.log(worst.name, worst.error);
