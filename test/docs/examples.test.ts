@@ -89,7 +89,7 @@ async function writeFixtures(): Promise<void> {
   for (const name of ['photo.jpg', 'a.jpg', 'b.jpg', 'photos/1.jpg', 'photos/2.jpg'])
     cpSync(join(ROOT, 'examples/chelsea.png'), join(folder, name));
   const config = { architecture: 'deit', num_heads: 3, labels: LABELS };
-  const float = tinyModel(config, { imageSize: 32, patchSize: 16, dim: 192, classes: 10 });
+  const float = tinyModel(config, { patchSize: 16, dim: 192, classes: 10 });
   writeFileSync(join(folder, 'deit_tiny.safetensors'), float);
   const { bytes } = await quantize(float, [join(folder, 'photo.jpg')]);
   writeFileSync(join(folder, 'm.safetensors'), bytes);

@@ -20,24 +20,18 @@ export interface Example {
 
 /** All examples, in the order of the files. */
 export function findExamples(): Example[] {
-  const pages = ['README.md', ...filesBelow('docs', '.md')];
-  const sources = filesBelow('src', '.ts');
+  const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
   return [
-    ...pages.flatMap((file) => examplesOf(file, read(file))),
-    ...sources.flatMap((file) => examplesOf(file, jsdocExamples(read(file)))),
+    ...['README.md', ...pages.map((name) => `docs/${name}`)].flatMap((file) => examplesOf(file, read(file))),
+    ...sources
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => `src/${name.replaceAll('\\', '/')}`)
+      .flatMap((file) => examplesOf(file, jsdocExamples(read(file)))),
   ];
 }
 
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
-
-function filesBelow(folder: string, ending: string): string[] {
-  const entries = readdirSync(join(ROOT, folder), { withFileTypes: true });
-  return entries.flatMap((entry) => {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) return folder === 'docs' ? [] : filesBelow(path, ending);
-    return entry.name.endsWith(ending) ? [path] : [];
-  });
-}
 
 /** The `@example` parts of JSDoc comments, each line where it was. */
 function jsdocExamples(source: string): string {
