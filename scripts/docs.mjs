@@ -1,7 +1,7 @@
 // `npm run docs`: builds the docs site, the guide with the API reference and the example page as a
 // demo, into docs/.site. DOCS_BASE and DOCS_REPOSITORY: docs/.vitepress/config.mjs.
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setup } from './setup.mjs';
 
@@ -20,8 +20,24 @@ if (!existsSync('docs/node_modules')) {
 rmSync('docs/api', { recursive: true, force: true });
 const run = (bin, ...args) => execFileSync(process.execPath, [`node_modules/${bin}`, ...args], inDocs);
 run('typedoc/bin/typedoc');
+for (const name of readdirSync('docs/api', { recursive: true })) {
+  if (name.endsWith('.md')) rewrite(`docs/api/${name}`, joinThrows);
+}
 run('vitepress/bin/vitepress.js', 'build');
 buildDemo();
+
+function rewrite(file, change) {
+  writeFileSync(file, change(readFileSync(file, 'utf8')));
+}
+
+/** TypeDoc gives each error of a call a heading; one list is easier to read. */
+function joinThrows(text) {
+  return text.replace(/(?:^#+ Throws\n\n(?:(?!#).*\n)+?\n*(?=#|\*\*\*|$(?![\s\S])))+/gm, (sections) => {
+    const [heading] = sections.match(/^#+ Throws/);
+    const errors = sections.split(/^#+ Throws$/m).slice(1);
+    return `${heading}\n\n${errors.map((error) => `- ${error.trim()}\n`).join('')}\n`;
+  });
+}
 
 /** The example page with all that it loads in one folder, so that it works below any path. */
 function buildDemo() {
@@ -35,12 +51,13 @@ function buildDemo() {
   ];
   for (const [from, to] of copies) cpSync(from, `${demo}/${to}`, { recursive: true });
   for (const script of ['page.js', 'worker.js']) {
-    const text = readFileSync(`${demo}/${script}`, 'utf8');
-    const moved = copies.reduce(
-      (moving, [from, to]) => moving.replaceAll(`'../../${from}`, `'./${to}`),
-      text.replaceAll("'../chelsea.png'", "'./chelsea.png'"),
-    );
-    if (moved.includes("'../")) throw new Error(`${script}: expected no path outside the page, found one`);
-    writeFileSync(`${demo}/${script}`, moved);
+    rewrite(`${demo}/${script}`, (text) => {
+      const moved = copies.reduce(
+        (moving, [from, to]) => moving.replaceAll(`'../../${from}`, `'./${to}`),
+        text.replaceAll("'../chelsea.png'", "'./chelsea.png'"),
+      );
+      if (moved.includes("'../")) throw new Error(`${script}: expected no path outside the page, found one`);
+      return moved;
+    });
   }
 }

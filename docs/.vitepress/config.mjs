@@ -22,6 +22,7 @@ export default defineConfig({
   outDir: `${ROOT}docs/.site`,
   rewrites: Object.fromEntries(files.map((file) => [file, pathOf(file)])),
   markdown: { config: useSiteLinks },
+  vite: { plugins: [{ name: 'vue-of-docs', enforce: 'pre', resolveId: resolveVue }] },
   themeConfig: {
     outline: [2, 3],
     search: { provider: 'local' },
@@ -37,6 +38,12 @@ export default defineConfig({
     ...(repository === undefined ? {} : { socialLinks: [{ icon: 'github', link: repository }] }),
   },
 });
+
+/** Vue is installed in docs/; some pages are outside. */
+function resolveVue(id, _importer, options) {
+  if (!/^vue(\/|$)/.test(id)) return undefined;
+  return this.resolve(id, `${ROOT}docs/.vitepress/config.mjs`, { ...options, skipSelf: true });
+}
 
 /**
  * Links are written for GitHub, relative to their file. Those to pages become paths of the site. One

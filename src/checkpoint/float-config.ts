@@ -15,16 +15,21 @@ export type Rgb = readonly [number, number, number];
 
 /** A validated config, under the keys of its JSON form. */
 export interface FloatConfig {
+  /** The family, which decides the default preprocessing. */
   architecture?: Family;
+  /** A name for the architecture. */
   name?: string;
   /** Heads of each block; for a Swin, of its first stage. */
   num_heads?: number;
+  /** Side length in pixels. */
   image_size?: number;
+  /** Side length of a patch in pixels. Only checked. */
   patch_size?: number;
   /** Of a Swin: tokens of a window's side. Only checked. */
   window_size?: number;
   /** 0 without a head. Only checked. */
   num_classes?: number;
+  /** What LayerNorm adds to the variance. */
   layer_norm_eps?: number;
   /** Number of blocks; for a Swin, of each stage. Only checked: the tensors show it. */
   depth?: number | readonly number[];
@@ -34,16 +39,19 @@ export interface FloatConfig {
   global_pool?: 'token' | 'avg';
   /** Which GELU. */
   activation?: Gelu;
+  /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   crop_pct?: number;
   /** What is resized before the crop: the short side (`center`), or both sides to one length (`squash`). */
   crop_mode?: 'center' | 'squash';
   /** How an odd margin is halved: to the even half (torchvision, timm), or down (transformers). */
   crop_rounding?: 'even' | 'down';
+  /** The filter of the resize. */
   interpolation?: Interpolation;
   /** Of pixels in 0..1. */
   mean?: Rgb;
   /** Of pixels in 0..1. */
   std?: Rgb;
+  /** Names of the classes, by index. */
   labels?: readonly string[];
   /** WordNet ids of the classes. */
   wnids?: readonly string[];

@@ -32,13 +32,17 @@ export type FloatFile = Uint8Array | readonly Uint8Array[];
 
 /** A row-major float tensor; `data` may be a view on the file: do not write to it. */
 export interface FloatTensor {
+  /** Length of each axis. */
   readonly shape: readonly number[];
+  /** The values, row by row. */
   readonly data: Float32Array;
 }
 
 /** A float checkpoint, complete and checked. */
 export interface FloatModel {
+  /** Family and sizes. */
   readonly architecture: FloatArchitecture;
+  /** How an image becomes pixels. */
   readonly preprocessing: FloatPreprocessing;
   /** As many as classes. */
   readonly labels: readonly string[];
@@ -74,9 +78,13 @@ export interface FloatModelOptions {
   heads?: number | undefined;
   /** These go before either config. */
   imageSize?: number | undefined;
+  /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   cropPct?: number | undefined;
+  /** Mean of pixels in 0..1. */
   mean?: Rgb | undefined;
+  /** Standard deviation of pixels in 0..1. */
   std?: Rgb | undefined;
+  /** Names of the classes, by index. */
   labels?: readonly string[] | undefined;
   /** WordNet ids of the classes of `labels`, as many: `evaluate` on ImageNet's folders needs them. */
   wnids?: readonly string[] | undefined;
@@ -97,8 +105,14 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
  * Reads a float DeiT, ViT or Swin from a safetensors file, a PyTorch checkpoint, of which nothing is executed, or an ONNX model, under the names
  * of timm, Microsoft, facebook, Hugging Face or torchvision behind any prefix; F16, BF16 and F64 become float32.
  *
+ * @example
  * ```ts
- * const model = readFloatModel(await readFile(path), { file: path, arch: 'deit_tiny_patch16_224' });
+ * import { readFile } from 'node:fs/promises';
+ * import { readFloatModel } from 'fqvit/quantize';
+ *
+ * const file = 'deit_tiny.safetensors';
+ * const model = readFloatModel(await readFile(file), { file, arch: 'deit_tiny_patch16_224' });
+ * console.log(model.architecture, model.warnings);
  * ```
  *
  * @param bytes the whole file, or all parts of a sharded one; the tensors may be views on it

@@ -33,9 +33,11 @@ export const MAX_SCALE = 1e36;
 
 /** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
+  /** Side length of the pixels that the model reads. */
   readonly imageSize: number;
   /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   readonly cropPct: number;
+  /** The filter of the resize. */
   readonly interpolation: Interpolation;
   /** Both sides become equally long before the crop, and not the short side as long as it needs. */
   readonly squash?: boolean;
@@ -48,39 +50,41 @@ export interface ModelPreprocessing {
 }
 
 /** The observers that a recipe may name for ordinary activations. */
-export const OBSERVER_NAMES = ['minmax', 'ema', 'percentile', 'omse'] as const;
+export type ObserverName = 'minmax' | 'ema' | 'percentile' | 'omse';
+export const OBSERVER_NAMES: readonly ObserverName[] = ['minmax', 'ema', 'percentile', 'omse'];
 /** `fq` is the paper: PTF and Log-Int-Softmax; `best` goes beyond it (docs/accuracy.md). The others are the plain methods of its table. */
-export const METHODS = ['fq', 'best', ...OBSERVER_NAMES] as const;
+export type Method = 'fq' | 'best' | ObserverName;
+export const METHODS: readonly Method[] = ['fq', 'best', ...OBSERVER_NAMES];
 
 /**
  * Codes of attention probabilities. `log2`: 2^-code, 4 bits (Log-Int-Softmax, the paper); `eighths`: 2^(-code/8), 7 bits; `uniform`:
  * 8 bits with a scale.
  */
-export const ATTENTION_CODES = ['log2', 'eighths', 'uniform'] as const;
+export type AttentionCodes = 'log2' | 'eighths' | 'uniform';
+export const ATTENTION_CODES: readonly AttentionCodes[] = ['log2', 'eighths', 'uniform'];
 
 /** Bits of the codes of weights that a recipe may ask for. */
-export const WEIGHT_BITS = [8, 7, 6, 5, 4] as const;
+export type WeightBits = 8 | 7 | 6 | 5 | 4;
+export const WEIGHT_BITS: readonly WeightBits[] = [8, 7, 6, 5, 4];
 /** Bits of the codes that linear layers read. */
-export const ACTIVATION_BITS = [8, 7] as const;
-
-export type ObserverName = (typeof OBSERVER_NAMES)[number];
-export type AttentionCodes = (typeof ATTENTION_CODES)[number];
-export type Method = (typeof METHODS)[number];
-export type WeightBits = (typeof WEIGHT_BITS)[number];
-export type ActivationBits = (typeof ACTIVATION_BITS)[number];
+export type ActivationBits = 8 | 7;
+export const ACTIVATION_BITS: readonly ActivationBits[] = [8, 7];
 
 /** How the checkpoint was made. */
 export interface Recipe {
+  /** The method of quantisation. */
   readonly method: Method;
   /** Of ordinary activations; `search`: of several the one with least error at the block's output. */
   readonly observer: ObserverName | 'search';
   /** Power-of-two factors on the inputs of LayerNorm. */
   readonly ptf: boolean;
+  /** What the codes of attention probabilities stand for. */
   readonly attention: AttentionCodes;
   /** Of the linear layers inside the blocks; for the others: `weightBits` in integer-layout.ts. */
   readonly weightBits: WeightBits;
   /** Of the inputs of these layers; for the others: `activationBits` in integer-layout.ts. */
   readonly activationBits: ActivationBits;
+  /** Number of calibration images. */
   readonly calibrationImages: number;
   /** Where they were not photos but pictures that the quantiser made. */
   readonly calibration?: 'synthetic';
@@ -94,7 +98,9 @@ export interface Recipe {
 
 /** Affine: real = scale·(code - zeroPoint). The scale is for reading; no kernel sees it. */
 export interface QuantizerScale {
+  /** The real distance between two neighbouring codes. */
   readonly scale: number;
+  /** The code of zero. */
   readonly zeroPoint: number;
 }
 
@@ -103,18 +109,25 @@ export type Step = Readonly<Record<string, number>>;
 
 /** The JSON document of an integer checkpoint. */
 export interface Description {
+  /** Marks an integer checkpoint. */
   readonly format: typeof FORMAT;
+  /** Version of the format. */
   readonly version: typeof VERSION;
+  /** Family and sizes. */
   readonly architecture: Architecture;
+  /** How an image becomes pixels. */
   readonly preprocessing: ModelPreprocessing;
+  /** Names of the classes, by index. */
   readonly labels: readonly string[];
   /** WordNet ids of the classes, where they are known. */
   readonly wnids?: readonly string[];
   /** What the logits mean; of a backbone, which has none, it says nothing. */
   readonly output: Output;
+  /** How the checkpoint was made. */
   readonly recipe: Recipe;
   /** By the name of the tensor behind which the quantiser stands. */
   readonly quantizers: ReadonlyMap<string, QuantizerScale>;
+  /** Integers of the steps that need more than tensors, by name. */
   readonly steps: ReadonlyMap<string, Step>;
 }
 

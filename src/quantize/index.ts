@@ -26,13 +26,17 @@ import { integerizeByLayer } from './integerize.js';
 import { DEFAULT_IMAGES, DEFAULT_SYNTHETIC, type MethodOptions, methodRecipe } from './recipe.js';
 import { syntheticPictures } from './synthetic/pictures.js';
 
+export type { FloatConfig } from '../checkpoint/float-config.js';
 export {
+  type FloatArchitecture,
   type FloatFile,
   type FloatModel,
   type FloatModelOptions,
+  type FloatTensor,
   readFloatModel,
 } from '../checkpoint/float-model.js';
-export type { IntegerModel } from '../checkpoint/integer-model.js';
+export type { QuantizerScale, Step } from '../checkpoint/integer-description.js';
+export type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
 export { parseLabels } from '../labels/parse.js';
 export type { Labels } from '../labels/wnids.js';
 export type { CalibrationProgress } from './calibrate.js';
@@ -46,11 +50,19 @@ export {
 export type {
   ClassificationReport,
   ClassReport,
+  Difference,
+  Distances,
+  Evaluation,
   EvaluationReport,
+  MeanPrecision,
   MultiLabelReport,
   PrecisionReport,
+  Timed,
+  Top,
   ValueReport,
 } from './measures.js';
+export type { Nearness } from './nearness.js';
+export type { AttentionBits, MethodOptions } from './recipe.js';
 
 /** What {@link quantize} takes besides the float checkpoint and the images. */
 export interface QuantizeOptions extends MethodOptions, FloatModelOptions {
