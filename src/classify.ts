@@ -19,101 +19,138 @@ import { tierFor } from './runtime/tier.js';
 
 const TIERS: readonly Tier[] = ['relaxed', 'simd', 'scalar'];
 
+/** What {@link load} takes besides the checkpoint. */
 export interface LoadOptions {
   /**
-   * Which build of the kernels runs; all give the same bits. By default the fastest that the engine computes rightly, found by a
-   * probe of some milliseconds, or `simd` where `wasm` is given.
+   * Which build of the kernels runs; all give the same bits. Default: the fastest that the engine
+   * computes correctly, found by a probe of a few milliseconds; `simd` if `wasm` is given.
    */
   tier?: Tier;
   /**
-   * Threads that share each image, the calling one included; default 1. Where the platform has no workers or no shared memory
-   * there is 1 (`info.threads` says how many there are).
+   * Threads that share each image, including the calling one. Default 1. Platforms without workers
+   * or shared memory always use 1; `info.threads` has the actual number.
    */
   threads?: number;
   /**
-   * A kernel module of that tier (`-threads` where there are several) instead of the package's own: compiled, as bytes, a URL, or
-   * an answer of `fetch`. What is fetched is compiled while it arrives.
+   * A kernel module to use instead of the package's own: compiled, as bytes, a URL, or a Response,
+   * which is compiled while it arrives. It must match `tier`, and be its `-threads` version if there
+   * are several threads.
    */
   wasm?: WasmBinary | URL;
   /**
-   * SHA-256 of the checkpoint, 64 hexadecimal digits: anything else is refused. What a URL gives is then kept under it, by the Cache API in
-   * browsers and isolates, in `~/.cache/fqvit` in Node, Deno and Bun, and comes from there the next time.
+   * SHA-256 of the checkpoint, 64 hexadecimal digits. Other bytes are refused. A model from a URL is
+   * then cached under its digest, with the Cache API in browsers and isolates, in `~/.cache/fqvit` in
+   * Node, Deno and Bun.
    */
   sha256?: string;
-  /** `false` keeps nothing. Default true; without `sha256` nothing is kept either. */
+  /** `false` caches nothing. Default true, which caches only models with a `sha256`. */
   cache?: boolean;
+  /** Cancels the load, which then throws the reason of the signal. */
   signal?: AbortSignal;
-  /** Bytes loaded so far, and in all where that is known. */
+  /** Called with the bytes loaded so far and, if known, the total. */
   onProgress?: (loaded: number, total: number | undefined) => void;
-  /** Called where the hub does not answer and the copy in the cache is taken. */
+  /** Called if the hub does not answer and the cached copy is used instead. */
   onWarning?: (message: string) => void;
 }
 
+/** What the calls of a {@link Model} take besides the image. */
 export interface ClassifyOptions {
   /** How many classes to return, best first. Default 5. */
   top?: number;
-  /** Images with more pixels are refused before they are decoded. Default 100 million. */
+  /** Refuses images with more pixels before they are decoded. Default 100 million. */
   maxPixels?: number;
   /**
-   * Images that take more bytes to decode are refused before they are decoded. Default: in Node, Deno and Bun half of the memory that the
-   * process may use, where images also wait for each other; elsewhere no limit.
+   * Refuses images that need more bytes to decode, before they are decoded. Default in Node, Deno and
+   * Bun: half of the memory that the process may use, shared by images that are decoded at the same
+   * time. Elsewhere there is no default limit.
    */
   imageMemory?: number;
+  /** Cancels the call, also while it computes; it then throws the reason of the signal. */
   signal?: AbortSignal;
 }
 
+/** What {@link Model.attention} takes besides the image. */
 export interface AttentionOptions extends Omit<ClassifyOptions, 'top'> {
   /**
-   * `last`, the default: the attention of the last block. `rollout`: that of all blocks one after the other (arXiv 2005.00928), smoother
-   * and nearer to what the features are made of.
+   * `last`, the default: the attention of the last block. `rollout`: that of all blocks in sequence
+   * (Abnar and Zuidema, arXiv 2005.00928), which is smoother.
    */
   method?: AttentionMethod;
 }
 
-/** How much every patch of what the model sees counts. */
+/** How much each patch of the image counts. */
 export interface AttentionMap {
-  /** Patches of a side. */
+  /** Patches per side. */
   readonly side: number;
-  /** `[side, side]`, row by row from the top; at least 0, their sum 1. */
+  /** `[side, side]`, row by row from the top. Each is at least 0; they sum to 1. */
   readonly weights: Float32Array;
 }
 
-/** What a checkpoint says of itself, and what it takes to run it. */
+/** Describes a loaded model. */
 export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
+  /** Which build of the kernels runs. */
   readonly tier: Tier;
   /** Threads that share each image. */
   readonly threads: number;
-  /** Size of the checkpoint. */
+  /** Size of the checkpoint, in bytes. */
   readonly bytes: number;
-  /** WebAssembly memory that the model holds until `dispose()`. */
+  /** WebAssembly memory that the model holds until `dispose()`, in bytes. */
   readonly memoryBytes: number;
 }
 
 /**
  * Loads an integer checkpoint.
  *
- * ```ts
- * const model = await load('deit_tiny.safetensors');                 // a path, URL, bytes, Blob or Response
- * const [best] = await model.classify('photo.jpg', { top: 1 });     // { index, label, probability }
- * model.dispose();
+ * A string is an existing file, the name of a bundled model (`deit_cifar10`, `swin_cifar10`), an id on
+ * the Hugging Face hub or an address, in this order. Browsers and isolates have no files and no
+ * bundled models: there a string is an id on the hub or an address, relative to the page.
  *
- * await load('deit_cifar10');                                        // or 'swin_cifar10': they come with the package
- * await load('owner/name@v1');                                       // a model on the Hugging Face hub, the branch main if none is named
- * await load('hf://owner/name@v1/w4/model.safetensors');             // where it has several files: one of them
+ * Ids on the hub are `owner/name`, `owner/name@revision` (default `main`) and
+ * `hf://owner/name@revision/file.safetensors`, for a repository with several integer checkpoints.
+ * Node, Deno and Bun keep downloads in the cache of the hub's own tools, resume interrupted ones, and
+ * respect `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`. Elsewhere the file comes from
+ * huggingface.co each time; it is `model.safetensors` unless the id names another.
+ *
+ * @example A bundled model
+ * ```ts
+ * import { load } from 'fqvit';
+ *
+ * const model = await load('deit_cifar10');
+ * const [best] = await model.classify('photo.jpg', { top: 1 });
+ * console.log(best);
+ * model.dispose();
  * ```
  *
- * A file of such a name comes first. In Node, Deno and Bun models of the hub stay in the cache of its own tools, an interrupted
- * download goes on, and the variables `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE` count. Elsewhere there are
- * no files and no bundled models, and a model of the hub is fetched from huggingface.co each time: `model.safetensors` unless a
- * file is named.
+ * @example Your own model, on two threads
+ * ```ts
+ * import { load } from 'fqvit';
  *
- * @throws CheckpointError for a file that is no sound integer checkpoint (`readIntegerModel`)
- * @throws HubError for a model on the hub: `HUB_NOT_FOUND`, `HUB_SEVERAL` (files, and none is named), `HUB_GATED`, `HUB_TOKEN`,
- *   `HUB_NETWORK`, `HUB_OFFLINE`, `HUB_RATE`, `HUB_HASH`, `HUB_SIZE`, `HUB_CACHE`, `HUB_ID`, `HUB_ANSWER`, `HUB_ENDPOINT`,
- *   `HUB_LIBRARY` (the optional package is missing)
- * @throws RuntimeError `MEMORY`, `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read), `INTEGRITY` (another `sha256`), `THREADS` (a worker does not start),
- *   `TIER` (the engine computes the tier that was asked for wrongly)
- * @throws UsageError `TIER`, `THREADS`, `SHA256`, `SIGNAL`, `PROGRESS`
+ * const model = await load('m.safetensors', { threads: 2 });
+ * console.log(model.info.architecture.name, model.info.tier, model.info.threads);
+ * model.dispose();
+ * ```
+ *
+ * @example A model on the Hugging Face hub
+ * ```ts no-run
+ * import { load } from 'fqvit';
+ *
+ * const model = await load('owner/name@v1');
+ * const narrow = await load('hf://owner/name@v1/w4/model.safetensors');
+ * ```
+ *
+ * @param source where the checkpoint comes from: one of the strings above, a URL, bytes, a Blob, a
+ *   Response or a stream
+ * @throws CheckpointError for a file that is not a valid integer checkpoint: `MODEL_KIND` (a float
+ *   model, for example), `MODEL_VERSION`, `MODEL_DESCRIPTION`, `MODEL_TENSORS`, `MODEL_SHAPE`,
+ *   `MODEL_VALUE`, and `CHECKPOINT_…` for a damaged safetensors file
+ * @throws HubError for a model on the hub: `HUB_NOT_FOUND`, `HUB_SEVERAL` (name one of the files),
+ *   `HUB_GATED`, `HUB_TOKEN`, `HUB_NETWORK`, `HUB_OFFLINE`, `HUB_RATE`, `HUB_HASH`, `HUB_SIZE`,
+ *   `HUB_CACHE`, `HUB_ID`, `HUB_ANSWER`, `HUB_ENDPOINT`, `HUB_LIBRARY` (the optional package is
+ *   missing)
+ * @throws RuntimeError `SOURCE` (cannot be read), `INTEGRITY` (another `sha256`), `MEMORY`,
+ *   `WASM_MODULE`, `WASM_MISSING`, `THREADS` (a worker does not start), `TIER` (the engine computes
+ *   the requested tier incorrectly)
+ * @throws UsageError `TIER`, `THREADS`, `SHA256`, `SIGNAL`, `PROGRESS` for an option
  */
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
   const { tier, signal } = options;
@@ -144,10 +181,13 @@ function threadCount({ threads = 1 }: LoadOptions): number {
 }
 
 /**
- * A loaded model. It owns its memory until `dispose()`. Calls may overlap: their images are computed one after the other. Where an image
- * takes long, timers and signals are handled meanwhile, and an abort ends it; the calls `…OfPixels` compute it in one piece.
+ * A loaded model, from {@link load}. It holds its memory until `dispose()`.
+ *
+ * Calls may overlap; their images are computed one after the other. A call pauses every 50 ms, so
+ * that timers and events are handled and an abort takes effect. The calls `…OfPixels` do not pause.
  */
 export class Model {
+  /** Describes the model. */
   readonly info: ModelInfo;
   #runner: IntegerRunner | undefined;
 
@@ -160,15 +200,30 @@ export class Model {
   }
 
   /**
-   * The likeliest classes of an image, best first; equal logits rank by the lowest index.
+   * Classifies an image.
    *
-   * @param image encoded bytes (JPEG, PNG, WebP), a path, URL, Blob or stream, raw pixels `{ width, height, data }` (RGB or RGBA), or
-   *   an `ImageBitmap` or `VideoFrame` (`ImageSource` says more)
+   * @example
+   * ```ts
+   * import { load } from 'fqvit';
+   *
+   * const model = await load('deit_cifar10');
+   * for (const { label, probability } of await model.classify('photo.jpg', { top: 3 })) {
+   *   console.log(label, probability);
+   * }
+   * const answers = await model.classify(['a.jpg', 'b.jpg']); // a list for each image
+   * model.dispose();
+   * ```
+   *
+   * @param image encoded bytes (JPEG, PNG, WebP), a path, URL, Blob or stream, raw pixels
+   *   `{ width, height, data }` (RGB or RGBA), an `ImageBitmap` or a `VideoFrame`
+   * @returns the likeliest classes, best first; equal logits rank by the lower index
    * @throws ImageError for an image that is damaged, too large or not supported
-   * @throws UsageError `DISPOSED`, `TOP`, `MAX_PIXELS`, `SIGNAL`
+   * @throws RuntimeError `SOURCE` for an image that cannot be read
+   * @throws UsageError `DISPOSED`, `TOP`, `MAX_PIXELS`, `IMAGE_MEMORY`, `SIGNAL`, or `CLASSES` for a
+   *   backbone, which has features only
    */
   classify(image: ImageSource, options?: ClassifyOptions): Promise<Prediction[]>;
-  /** Several images, one list of predictions each, in order. */
+  /** Classifies several images, one after the other. @returns one list of predictions per image */
   classify(images: readonly ImageSource[], options?: ClassifyOptions): Promise<Prediction[][]>;
   async classify(
     images: ImageSource | readonly ImageSource[],
@@ -181,24 +236,58 @@ export class Model {
   }
 
   /**
-   * What the head reads, for search and similarity: Float32Array `[dim]`, the class token behind the last LayerNorm (the mean of it and the
-   * distillation token where there is one), or the mean of the patches. A backbone without a head has nothing else.
+   * Computes the features of an image, for search and similarity: the vector that the head reads. It
+   * is the class token after the last LayerNorm, its mean with the distillation token if the model has
+   * one, or the mean of the patches.
+   *
+   * @example The cosine similarity of two photos
+   * ```ts
+   * import { load } from 'fqvit';
+   *
+   * const model = await load('deit_cifar10');
+   * const [a, b] = [await model.features('a.jpg'), await model.features('b.jpg')];
+   * const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * y[i], 0);
+   * console.log(dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)));
+   * model.dispose();
+   * ```
+   *
+   * @returns Float32Array `[dim]`
+   * @throws what {@link Model.classify} throws, but not `TOP` and `CLASSES`
    */
   async features(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
     const pixels = await this.#pixels(image, options);
     return this.#features(await this.#runInSlices(pixels, this.#featuresName, options.signal));
   }
 
-  /** As `features`, of pixels that are already resized and cropped. */
+  /**
+   * Computes the features of pixels that are already resized and cropped, without pauses.
+   *
+   * @param pixels uint8 `[imageSize, imageSize, 3]`, RGB
+   * @returns Float32Array `[dim]`
+   * @throws UsageError `DISPOSED`, or `PIXELS` for another length
+   */
   featuresOfPixels(pixels: Uint8Array): Float32Array {
     return this.#features(this.#run(pixels, this.#featuresName));
   }
 
   /**
-   * Where a DeiT or ViT looks, from the integer codes of its attention: that of the class token, or where the head reads the mean of the
-   * patches, of them all; the mean over the heads. The map covers the square that the model sees (`seenPart`).
+   * Shows where a DeiT or ViT looks: the attention of the class token, or of all patches if the head
+   * reads their mean, averaged over the heads and computed from integer codes. The map covers the
+   * square that the model sees: {@link Model.seenPart}.
    *
-   * @throws UsageError `ATTENTION` for a Swin, whose windows see a part each, and for an unknown method
+   * @example
+   * ```ts
+   * import { load } from 'fqvit';
+   *
+   * const model = await load('deit_cifar10');
+   * const { side, weights } = await model.attention('photo.jpg', { method: 'rollout' });
+   * const most = weights.indexOf(Math.max(...weights));
+   * console.log(`row ${Math.floor(most / side)}, column ${most % side} of ${side}`);
+   * model.dispose();
+   * ```
+   *
+   * @throws UsageError `ATTENTION` for a Swin, which has no class token, and for an unknown method
+   * @throws what {@link Model.classify} throws, but not `TOP` and `CLASSES`
    */
   async attention(image: ImageSource, options: AttentionOptions = {}): Promise<AttentionMap> {
     const { method = 'last' } = options;
@@ -220,9 +309,12 @@ export class Model {
   }
 
   /**
-   * The part of an upright picture of this size that the model sees, in its pixels: where an attention map belongs.
+   * Computes which part of an image the model sees, and so where an attention map belongs.
    *
-   * @throws UsageError `SIZE`
+   * @param width of the upright image, in pixels
+   * @param height of the upright image, in pixels
+   * @returns a rectangle, in pixels of the image
+   * @throws UsageError `SIZE` for a width or height below 1
    */
   seenPart(width: number, height: number): SeenPart {
     if (!(width >= 1 && height >= 1 && Number.isFinite(width * height))) {
@@ -232,34 +324,67 @@ export class Model {
     return seenPart(width, height, this.info.preprocessing);
   }
 
-  /** The logits of an image, Float32Array `[classes]`: scale · (code - zero point), the one dequantisation. */
+  /**
+   * Computes the logits of an image: scale · (code - zero point), the only dequantisation.
+   *
+   * @returns Float32Array `[classes]`
+   * @throws what {@link Model.classify} throws, but not `TOP`
+   */
   async logits(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
     return this.#dequantise(await this.codes(image, options), 'logits');
   }
 
-  /** The integers behind the logits, uint8 `[classes]`: equal to the bit on every engine and tier. */
+  /**
+   * Computes the codes of the logits, which are the same in every engine and tier.
+   *
+   * @returns uint8 `[classes]`
+   * @throws what {@link Model.classify} throws, but not `TOP`
+   */
   async codes(image: ImageSource, options: ClassifyOptions = {}): Promise<Uint8Array> {
     this.#expectClasses();
     return this.#runInSlices(await this.#pixels(image, options), 'logits', options.signal);
   }
 
-  /** As `codes`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */
+  /**
+   * Computes the codes of pixels that are already resized and cropped, without pauses.
+   *
+   * @example
+   * ```ts
+   * import { load } from 'fqvit';
+   *
+   * const model = await load('deit_cifar10');
+   * const { imageSize } = model.info.preprocessing;
+   * const codes = model.codesOfPixels(new Uint8Array(imageSize * imageSize * 3).fill(128));
+   * console.log(codes);
+   * model.dispose();
+   * ```
+   *
+   * @param pixels uint8 `[imageSize, imageSize, 3]`, RGB
+   * @returns uint8 `[classes]`
+   * @throws UsageError `DISPOSED`, `PIXELS` for another length, or `CLASSES` for a backbone
+   */
   codesOfPixels(pixels: Uint8Array): Uint8Array {
     this.#expectClasses();
     return this.#run(pixels, 'logits');
   }
 
-  /** As `logits`, of pixels that are already resized and cropped. */
+  /**
+   * Computes the logits of pixels that are already resized and cropped, without pauses.
+   *
+   * @param pixels uint8 `[imageSize, imageSize, 3]`, RGB
+   * @returns Float32Array `[classes]`
+   * @throws UsageError `DISPOSED`, `PIXELS` for another length, or `CLASSES` for a backbone
+   */
   logitsOfPixels(pixels: Uint8Array): Float32Array {
     return this.#dequantise(this.codesOfPixels(pixels), 'logits');
   }
 
-  /** @internal As `logits`, of pixels that are already resized and cropped. */
+  /** @internal As `logitsOfPixels`, with pauses. */
   async logitsInSlices(pixels: Uint8Array, signal?: AbortSignal): Promise<Float32Array> {
     return this.#dequantise(await this.#runInSlices(pixels, 'logits', signal), 'logits');
   }
 
-  /** Gives the memory back; calls that have no answer yet and those after it throw UsageError `DISPOSED`. */
+  /** Frees the memory. Unfinished and later calls throw UsageError `DISPOSED`. */
   dispose(): void {
     this.#runner?.dispose();
     this.#runner = undefined;

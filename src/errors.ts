@@ -1,11 +1,30 @@
 /**
- * Every failure a caller can provoke is one of these. `code` is stable across releases; the message names the
- * file, tensor or offset, what was expected and what was found.
+ * Every failure that a caller can provoke is one of the errors below. The message names the file,
+ * tensor, option or offset, what was expected and what was found.
+ *
+ * @example
+ * ```ts
+ * import { FqvitError, load } from 'fqvit';
+ *
+ * const model = await load('deit_cifar10');
+ * try {
+ *   await model.classify('labels.txt');
+ * } catch (error) {
+ *   if (!(error instanceof FqvitError)) throw error;
+ *   console.log(error.name, error.code);
+ * }
+ * model.dispose();
+ * ```
+ * ```
+ * ImageError IMAGE_FORMAT
+ * ```
  */
 export class FqvitError extends Error {
+  /** The name of the class. */
   override name = 'FqvitError';
+  /** @hidden */
   constructor(
-    /** Stable, machine-readable: for example `CHECKPOINT_HEADER` or `IMAGE_TRUNCATED`. */
+    /** Stable and machine-readable, such as `CHECKPOINT_HEADER` or `IMAGE_TRUNCATED`. */
     readonly code: string,
     message: string,
     options?: ErrorOptions,
@@ -14,32 +33,32 @@ export class FqvitError extends Error {
   }
 }
 
-/** A checkpoint (safetensors container, float model or integer model) that is damaged or not what it says. */
+/** A checkpoint, float or integer, is damaged, of another kind than expected, or not supported. */
 export class CheckpointError extends FqvitError {
   override name = 'CheckpointError';
 }
 
-/** An image that is damaged, too large or of a kind that is not supported. */
+/** An image is damaged, too large or of a kind that is not supported. */
 export class ImageError extends FqvitError {
   override name = 'ImageError';
 }
 
-/** Calibration data or a float model that cannot be quantised. */
+/** A float model cannot be quantised, or not with these calibration images. */
 export class QuantizeError extends FqvitError {
   override name = 'QuantizeError';
 }
 
-/** A kernel module that is missing, of another version, or memory that cannot grow. */
+/** A source cannot be read, a kernel module does not fit, or memory or a worker is missing. */
 export class RuntimeError extends FqvitError {
   override name = 'RuntimeError';
 }
 
-/** A call that does not fit the API or the command line: a wrong option, a disposed model. */
+/** A call does not fit the API or the command line: a wrong option, a disposed model. */
 export class UsageError extends FqvitError {
   override name = 'UsageError';
 }
 
-/** A model on the Hugging Face hub that cannot be had: not there, not allowed, not reachable, or not what it says. */
+/** A model on the Hugging Face hub does not exist, is not allowed, not reachable or not intact. */
 export class HubError extends FqvitError {
   override name = 'HubError';
 }

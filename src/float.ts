@@ -1,3 +1,10 @@
+/**
+ * Runs float checkpoints behind the calls of the integer {@link fqvit!Model | Model}, to compare the
+ * two. `fqvit/browser/float` has the same exports as a ready-made ES module.
+ *
+ * @module fqvit/float
+ */
+
 import { floatModule } from '#runtime/float-wasm';
 import type { FloatArchitecture } from './checkpoint/float-family.js';
 import { type FloatModelOptions, type FloatPreprocessing, readFloatModel } from './checkpoint/float-model.js';
@@ -10,44 +17,57 @@ import { type ByteSource, readBytes } from './platform/bytes.js';
 import { checkSignal } from './platform/read-options.js';
 import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
 
+/** What {@link loadFloat} takes besides the checkpoint. */
 export interface FloatLoadOptions extends Omit<FloatModelOptions, 'file'> {
-  /** The float kernel module instead of the package's own. */
+  /** A float kernel module to use instead of the package's own, compiled or as bytes. */
   wasm?: WebAssembly.Module | BufferSource;
+  /** Cancels the load, which then throws the reason of the signal. */
   signal?: AbortSignal;
-  /** Bytes loaded so far, and in all where that is known. */
+  /** Called with the bytes loaded so far and, if known, the total. */
   onProgress?: (loaded: number, total: number | undefined) => void;
 }
 
-/** What a float checkpoint says of itself, and what it takes to run it. */
+/** Describes a loaded float model. */
 export interface FloatInfo {
+  /** Family and sizes. */
   readonly architecture: FloatArchitecture;
+  /** How an image becomes pixels. */
   readonly preprocessing: FloatPreprocessing;
+  /** Names of the classes, by index. */
   readonly labels: readonly string[];
-  /** Which of several models in the file this is. */
+  /** The name of the model, if the file holds several. */
   readonly weights?: string;
-  /** What the logits mean; of a backbone, which has none, it says nothing. */
+  /** What the logits mean. Without meaning for a backbone, which has no logits. */
   readonly output: Output;
-  /** What was guessed or ignored, a sentence each. */
+  /** What the reader guessed or ignored, one sentence each. */
   readonly warnings: readonly string[];
-  /** Size of the checkpoint. */
+  /** Size of the checkpoint, in bytes. */
   readonly bytes: number;
-  /** WebAssembly memory that the model holds until `dispose()`. */
+  /** WebAssembly memory that the model holds until `dispose()`, in bytes. */
   readonly memoryBytes: number;
 }
 
 /**
- * Loads a float DeiT, ViT or Swin, to hold an integer model against it.
+ * Loads a float DeiT, ViT or Swin, to compare an integer model with it.
  *
+ * @example
  * ```ts
- * const float = await loadFloat('deit_tiny.safetensors', { arch: 'deit_tiny_patch16_224' });   // a path, URL, bytes, Blob or Response
+ * import { loadFloat } from 'fqvit/float';
+ *
+ * const float = await loadFloat('deit_tiny.safetensors', { arch: 'deit_tiny_patch16_224' });
  * const [best] = await float.classify('photo.jpg', { top: 1 });
+ * console.log(best);
  * float.dispose();
  * ```
  *
- * @param source a checkpoint in one file, as `readFloatModel` of `fqvit/quantize` takes it: safetensors, a PyTorch checkpoint, ONNX
- * @throws CheckpointError and UsageError `MODEL_OPTION` for the checkpoint (`readFloatModel`)
- * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` for sizes that do not go together
- * @throws RuntimeError `MEMORY`, `WASM` (a module that is given), `WASM_MODULE`, `WASM_MISSING`, `SOURCE` (cannot be read)
+ * @param source a path, URL, bytes, Blob or Response with a checkpoint in one file: safetensors, a
+ *   PyTorch checkpoint or ONNX ({@link fqvit/quantize!readFloatModel | readFloatModel} lists them)
+ * @throws CheckpointError for a checkpoint that is damaged or not supported; `readFloatModel` lists
+ *   the codes
+ * @throws UsageError `MODEL_OPTION` for an option that does not fit the checkpoint
+ * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` for sizes that do not fit together
+ * @throws RuntimeError `SOURCE` for a source that cannot be read, `MEMORY`, `WASM` for a module in
+ *   `wasm` that does not fit, `WASM_MODULE`, `WASM_MISSING`
  */
 export async function loadFloat(
   source: ByteSource,
@@ -60,8 +80,12 @@ export async function loadFloat(
   return new FloatClassifier(runner, bytes.length);
 }
 
-/** A loaded float model: the calls of the integer `Model`, in float32, and as there they may overlap. It owns its memory until `dispose()`. */
+/**
+ * A loaded float model, which computes in float32. It has the calls of the integer
+ * {@link fqvit!Model | Model}, and they may overlap too. It holds its memory until `dispose()`.
+ */
 export class FloatClassifier {
+  /** Describes the model. */
   readonly info: FloatInfo;
   #runner: FloatRunner | undefined;
 
@@ -73,13 +97,14 @@ export class FloatClassifier {
   }
 
   /**
-   * The likeliest classes of an image, best first; equal logits rank by the lowest index.
+   * Classifies an image.
    *
+   * @returns the likeliest classes, best first; equal logits rank by the lower index
    * @throws ImageError for an image that is damaged, too large or not supported
-   * @throws UsageError `DISPOSED`, `TOP`, `CLASSES` (a backbone without a head)
+   * @throws UsageError `DISPOSED`, `TOP`, or `CLASSES` for a backbone, which has no classes
    */
   classify(image: ImageSource, options?: ClassifyOptions): Promise<Prediction[]>;
-  /** Several images, one list of predictions each, in order. */
+  /** Classifies several images, one after the other. @returns one list of predictions per image */
   classify(images: readonly ImageSource[], options?: ClassifyOptions): Promise<Prediction[][]>;
   async classify(
     images: ImageSource | readonly ImageSource[],
@@ -91,7 +116,13 @@ export class FloatClassifier {
     return predictEach(images, (image) => this.logits(image, options), this.info, top);
   }
 
-  /** The logits of an image, Float32Array `[classes]`. */
+  /**
+   * Computes the logits of an image.
+   *
+   * @returns Float32Array `[classes]`
+   * @throws ImageError for an image that is damaged, too large or not supported
+   * @throws UsageError `DISPOSED`, or `CLASSES` for a backbone
+   */
   async logits(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
     this.#running();
     checkSignal(options.signal);
@@ -100,14 +131,20 @@ export class FloatClassifier {
     return logits!;
   }
 
-  /** As `logits`, of pixels that are already resized and cropped: uint8 `[imageSize, imageSize, 3]`. */
+  /**
+   * Computes the logits of pixels that are already resized and cropped, without pauses.
+   *
+   * @param pixels uint8 `[imageSize, imageSize, 3]`, RGB
+   * @returns Float32Array `[classes]`
+   * @throws UsageError `DISPOSED`, `PIXELS` for another length, or `CLASSES` for a backbone
+   */
   logitsOfPixels(pixels: Uint8Array): Float32Array {
     const runner = this.#running();
     checkPixels(pixels, this.info.preprocessing.imageSize);
     return runner.run([pixels])[0]!;
   }
 
-  /** Gives the memory back; calls after it throw UsageError `DISPOSED`. */
+  /** Frees the memory. Later calls throw UsageError `DISPOSED`. */
   dispose(): void {
     this.#runner?.dispose();
     this.#runner = undefined;

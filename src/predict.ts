@@ -5,13 +5,18 @@ import type { ImageSource } from './image/source.js';
 import { breathe } from './platform/breathe.js';
 import { probabilities, ranked, sigmoids } from './rank.js';
 
+/** One class of an answer. */
 export interface Prediction {
-  /** Class index. */
+  /** Index of the class. */
   readonly index: number;
+  /** Name of the class. */
   readonly label: string;
-  /** 0..1: softmax of the logits; of a multi-label model (`info.output` is `sigmoid`) the sigmoid of this one. A regression model has none. */
+  /**
+   * 0..1: the softmax of the logits or, for a multi-label model (`info.output` is `sigmoid`), the
+   * sigmoid of this one. Absent for a regression model.
+   */
   readonly probability: number;
-  /** Of a regression model (`info.output` is `value`) alone, and in place of `probability`: its output as it is. */
+  /** The output of a regression model (`info.output` is `value`), which has no `probability`. */
   readonly value?: number;
 }
 

@@ -2,13 +2,16 @@
 
 /** DeiT and ViT have the same tensors but different preprocessing. */
 export type Family = VitFamily | 'swin';
+/** The families with one resolution. */
 export type VitFamily = 'deit' | 'vit';
 
-interface CommonArchitecture {
+/** What all families have. */
+export interface CommonArchitecture {
   /** timm's name, else the config's, else `deit_custom`, `vit_custom` or `swin_custom`. */
   readonly name: string;
   /** Side length in pixels, a multiple of `patchSize`. */
   readonly imageSize: number;
+  /** Side length of a patch in pixels. */
   readonly patchSize: number;
   /** 0 for a backbone, which has no head. */
   readonly classes: number;
@@ -18,10 +21,15 @@ interface CommonArchitecture {
 
 /** A DeiT or ViT: all blocks work at one resolution. */
 export interface VitArchitecture extends CommonArchitecture {
+  /** Which preprocessing it was trained with. */
   readonly family: VitFamily;
+  /** Channels of a token. */
   readonly dim: number;
+  /** Number of blocks. */
   readonly depth: number;
+  /** Heads of each block. */
   readonly heads: number;
+  /** Hidden channels of the MLPs. */
   readonly mlpDim: number;
   /** Tokens before the patches: class token, distillation token, registers. Default: 1. */
   readonly prefix?: number;
@@ -33,15 +41,16 @@ export interface VitArchitecture extends CommonArchitecture {
  * What the head reads: the class token; the class and distillation tokens, concatenated; the mean
  * of the patches after the last LayerNorm; or that mean before it.
  */
-export const VIT_POOLS = ['token', 'two-tokens', 'mean', 'mean-before-norm'] as const;
-export type VitPool = (typeof VIT_POOLS)[number];
+export type VitPool = 'token' | 'two-tokens' | 'mean' | 'mean-before-norm';
+export const VIT_POOLS: readonly VitPool[] = ['token', 'two-tokens', 'mean', 'mean-before-norm'];
 
 /** The GELU of the MLPs: exact, the tanh approximation, or x·sigmoid(1.702 x). */
-export const GELUS = ['exact', 'tanh', 'quick'] as const;
-export type Gelu = (typeof GELUS)[number];
+export type Gelu = 'exact' | 'tanh' | 'quick';
+export const GELUS: readonly Gelu[] = ['exact', 'tanh', 'quick'];
 
 /** A Swin: each stage has half the resolution and twice the channels of the one before. */
 export interface SwinArchitecture extends CommonArchitecture {
+  /** The family of this interface. */
   readonly family: 'swin';
   /** Channels of the first stage. */
   readonly dim: number;
@@ -55,6 +64,7 @@ export interface SwinArchitecture extends CommonArchitecture {
   readonly window: number;
 }
 
+/** Family and sizes of a model; `family` tells which of the two. */
 export type Architecture = VitArchitecture | SwinArchitecture;
 
 /** Number of tokens of a DeiT or ViT: those before the patches, and one per patch. */

@@ -15,16 +15,21 @@ export type Rgb = readonly [number, number, number];
 
 /** A validated config, under the keys of its JSON form. */
 export interface FloatConfig {
+  /** The family, which decides the default preprocessing. */
   architecture?: Family;
+  /** A name for the architecture. */
   name?: string;
   /** Heads per block; for a Swin, per block of the first stage. */
   num_heads?: number;
+  /** Side length in pixels. */
   image_size?: number;
+  /** Side length of a patch in pixels. Only checked. */
   patch_size?: number;
   /** Window side of a Swin, in tokens. Only checked. */
   window_size?: number;
   /** 0 if there is no head. Only checked. */
   num_classes?: number;
+  /** What LayerNorm adds to the variance. */
   layer_norm_eps?: number;
   /** Number of blocks; for a Swin, one number per stage. Only checked: the tensors show it. */
   depth?: number | readonly number[];
@@ -33,16 +38,19 @@ export interface FloatConfig {
   /** What the head of a ViT reads; `avg` is the mean of the patches. */
   global_pool?: 'token' | 'avg';
   activation?: Gelu;
+  /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   crop_pct?: number;
   /** The resize before the crop: of the short side only (`center`), or to a square (`squash`). */
   crop_mode?: 'center' | 'squash';
   /** How half of an odd margin is rounded: to even (torchvision, timm) or down (transformers). */
   crop_rounding?: 'even' | 'down';
+  /** The filter of the resize. */
   interpolation?: Interpolation;
   /** For pixels in 0..1. */
   mean?: Rgb;
   /** For pixels in 0..1. */
   std?: Rgb;
+  /** Names of the classes, by index. */
   labels?: readonly string[];
   /** WordNet ids of the classes. */
   wnids?: readonly string[];

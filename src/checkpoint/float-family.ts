@@ -16,7 +16,10 @@ import {
 } from './timm-architectures.js';
 
 /** The shape of a float model. */
-export type FloatArchitecture = Architecture & { readonly layerNormEps: number };
+export type FloatArchitecture = Architecture & {
+  /** What LayerNorm adds to the variance. */
+  readonly layerNormEps: number;
+};
 
 /** A float checkpoint whose family is known and nothing else yet. */
 export interface FloatSource {

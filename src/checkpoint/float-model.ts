@@ -32,13 +32,17 @@ export type FloatFile = Uint8Array | readonly Uint8Array[];
 
 /** A row-major float tensor. `data` may be a view on the file: do not write to it. */
 export interface FloatTensor {
+  /** Length of each axis. */
   readonly shape: readonly number[];
+  /** The values, row by row. */
   readonly data: Float32Array;
 }
 
 /** A float checkpoint, complete and checked. */
 export interface FloatModel {
+  /** Family and sizes. */
   readonly architecture: FloatArchitecture;
+  /** How an image becomes pixels. */
   readonly preprocessing: FloatPreprocessing;
   /** One label per class. */
   readonly labels: readonly string[];
@@ -78,9 +82,13 @@ export interface FloatModelOptions {
   heads?: number | undefined;
   /** This and the options below override both configs. Side length in pixels. */
   imageSize?: number | undefined;
+  /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   cropPct?: number | undefined;
+  /** Mean of pixels in 0..1. */
   mean?: Rgb | undefined;
+  /** Standard deviation of pixels in 0..1. */
   std?: Rgb | undefined;
+  /** Names of the classes, by index. */
   labels?: readonly string[] | undefined;
   /** WordNet ids, one per label: `evaluate` needs them for ImageNet's folders. */
   wnids?: readonly string[] | undefined;
@@ -102,9 +110,14 @@ const FAMILY_PIXELS: Readonly<Record<Family, { mean: Rgb; std: Rgb }>> = {
  * No code in the file is executed. Tensors may have the names of timm, Microsoft, facebook, Hugging
  * Face or torchvision, with any prefix. F16, BF16 and F64 become float32.
  *
+ * @example
  * ```ts
- * const bytes = await readFile(file);
- * const model = readFloatModel(bytes, { file, arch: 'deit_tiny_patch16_224' });
+ * import { readFile } from 'node:fs/promises';
+ * import { readFloatModel } from 'fqvit/quantize';
+ *
+ * const file = 'deit_tiny.safetensors';
+ * const model = readFloatModel(await readFile(file), { file, arch: 'deit_tiny_patch16_224' });
+ * console.log(model.architecture, model.warnings);
  * ```
  *
  * @param bytes the whole file, or all parts of a sharded checkpoint; the tensors may be views on it

@@ -33,10 +33,11 @@ export const MAX_SCALE = 1e36;
 
 /** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
-  /** Side length in pixels of the square that the model reads. */
+  /** Side length of the pixels that the model reads. */
   readonly imageSize: number;
   /** Side of the centre crop divided by the resized short side, in (0, 1]. */
   readonly cropPct: number;
+  /** The filter of the resize. */
   readonly interpolation: Interpolation;
   /** Resizes to a square before the crop, instead of only the short side. */
   readonly squash?: boolean;
@@ -49,32 +50,32 @@ export interface ModelPreprocessing {
 }
 
 /** The observers that a recipe may name for ordinary activations. */
-export const OBSERVER_NAMES = ['minmax', 'ema', 'percentile', 'omse'] as const;
+export type ObserverName = 'minmax' | 'ema' | 'percentile' | 'omse';
+export const OBSERVER_NAMES: readonly ObserverName[] = ['minmax', 'ema', 'percentile', 'omse'];
 /**
  * `fq` is the paper's method: PTF and Log-Int-Softmax. `best` improves on it (docs/accuracy.md).
- * The others are the plain methods of the paper's table.
+ * The others are the baselines of the paper's table.
  */
-export const METHODS = ['fq', 'best', ...OBSERVER_NAMES] as const;
+export type Method = 'fq' | 'best' | ObserverName;
+export const METHODS: readonly Method[] = ['fq', 'best', ...OBSERVER_NAMES];
 
 /**
  * Codes of attention probabilities. `log2`: 2^-code, 4 bits (the paper's Log-Int-Softmax);
  * `eighths`: 2^(-code/8), 7 bits; `uniform`: scale · code, 8 bits.
  */
-export const ATTENTION_CODES = ['log2', 'eighths', 'uniform'] as const;
+export type AttentionCodes = 'log2' | 'eighths' | 'uniform';
+export const ATTENTION_CODES: readonly AttentionCodes[] = ['log2', 'eighths', 'uniform'];
 
 /** The widths of weight codes that a recipe may choose. */
-export const WEIGHT_BITS = [8, 7, 6, 5, 4] as const;
+export type WeightBits = 8 | 7 | 6 | 5 | 4;
+export const WEIGHT_BITS: readonly WeightBits[] = [8, 7, 6, 5, 4];
 /** The widths of the codes that linear layers read. */
-export const ACTIVATION_BITS = [8, 7] as const;
-
-export type ObserverName = (typeof OBSERVER_NAMES)[number];
-export type AttentionCodes = (typeof ATTENTION_CODES)[number];
-export type Method = (typeof METHODS)[number];
-export type WeightBits = (typeof WEIGHT_BITS)[number];
-export type ActivationBits = (typeof ACTIVATION_BITS)[number];
+export type ActivationBits = 8 | 7;
+export const ACTIVATION_BITS: readonly ActivationBits[] = [8, 7];
 
 /** How the checkpoint was made. */
 export interface Recipe {
+  /** The method of quantisation. */
   readonly method: Method;
   /**
    * For ordinary activations. `search`: the observer with the least error of the block's output.
@@ -82,11 +83,13 @@ export interface Recipe {
   readonly observer: ObserverName | 'search';
   /** Power-of-two factors on the inputs of LayerNorm. */
   readonly ptf: boolean;
+  /** What the codes of attention probabilities stand for. */
   readonly attention: AttentionCodes;
   /** For the linear layers inside the blocks; integer-layout.ts has the rule for the others. */
   readonly weightBits: WeightBits;
   /** For the inputs of these layers; integer-layout.ts has the rule for the others. */
   readonly activationBits: ActivationBits;
+  /** Number of calibration images. */
   readonly calibrationImages: number;
   /** Present if the quantiser generated the calibration images. */
   readonly calibration?: 'synthetic';
@@ -100,7 +103,9 @@ export interface Recipe {
 
 /** Affine: real = scale·(code - zeroPoint). The scale is documentation: no kernel reads it. */
 export interface QuantizerScale {
+  /** The real distance between two neighbouring codes. */
   readonly scale: number;
+  /** The code of zero. */
   readonly zeroPoint: number;
 }
 
@@ -109,18 +114,25 @@ export type Step = Readonly<Record<string, number>>;
 
 /** The JSON document of an integer checkpoint. */
 export interface Description {
+  /** Marks an integer checkpoint. */
   readonly format: typeof FORMAT;
+  /** Version of the format. */
   readonly version: typeof VERSION;
+  /** Family and sizes. */
   readonly architecture: Architecture;
+  /** How an image becomes pixels. */
   readonly preprocessing: ModelPreprocessing;
+  /** Names of the classes, by index. */
   readonly labels: readonly string[];
   /** WordNet ids of the classes, if known. */
   readonly wnids?: readonly string[];
   /** What the logits mean; ignore it for a backbone, which has none. */
   readonly output: Output;
+  /** How the checkpoint was made. */
   readonly recipe: Recipe;
   /** By the name of the activation or embedding that each one quantises. */
   readonly quantizers: ReadonlyMap<string, QuantizerScale>;
+  /** Integers of the steps that need more than tensors, by name. */
   readonly steps: ReadonlyMap<string, Step>;
 }
 

@@ -9,6 +9,7 @@ import { asInt8, asInt32, asUint8, asUint32 } from './typed-views.js';
 /** The metadata key that holds the description. */
 const KEY = 'fqvit';
 
+/** A row-major tensor of an integer checkpoint. */
 export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;
 
 /**

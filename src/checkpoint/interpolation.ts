@@ -1,3 +1,3 @@
-/** The resize filters, in the order of Pillow's numbers 0 to 3. */
-export const INTERPOLATIONS = ['nearest', 'lanczos', 'bilinear', 'bicubic'] as const;
-export type Interpolation = (typeof INTERPOLATIONS)[number];
+/** How a resize interpolates: the filters that configurations name, Pillow's 0 to 3 in its order. */
+export type Interpolation = 'nearest' | 'lanczos' | 'bilinear' | 'bicubic';
+export const INTERPOLATIONS: readonly Interpolation[] = ['nearest', 'lanczos', 'bilinear', 'bicubic'];

@@ -2,12 +2,23 @@ import { ImageError } from '../errors.js';
 import type { RawPixels } from './source.js';
 
 /**
- * An `ImageBitmap` or a `VideoFrame`, decoded by the browser. Described by structure, because
- * Node's types have neither name.
+ * An `ImageBitmap` or a `VideoFrame`, described by their members since Node's types have neither.
  */
-export type Frame =
-  | { readonly width: number; readonly height: number; close(): void }
-  | { readonly displayWidth: number; readonly displayHeight: number; close(): void };
+export type Frame = Bitmap | Video;
+
+/** The members of an `ImageBitmap`. */
+interface Bitmap {
+  readonly width: number;
+  readonly height: number;
+  close(): void;
+}
+
+/** The members of a `VideoFrame`. */
+interface Video {
+  readonly displayWidth: number;
+  readonly displayHeight: number;
+  close(): void;
+}
 
 export function isFrame(source: unknown): source is Frame {
   return (

@@ -38,11 +38,15 @@ export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
   return resizeRegion(image, width, height, p.interpolation, { left, top, width: size, height: size }).data;
 }
 
-/** A part of an image, in pixels of the image. Its edges may be between pixels. */
+/** A rectangle of an image, in its pixels, with fractions of them. */
 export interface SeenPart {
+  /** Of the left edge, from that of the image. */
   readonly left: number;
+  /** Of the top edge, from that of the image. */
   readonly top: number;
+  /** In pixels of the image. */
   readonly width: number;
+  /** In pixels of the image. */
   readonly height: number;
 }
 

@@ -7,23 +7,25 @@ import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
 import type { RgbImage } from './types.js';
 
-/** Raw pixels, such as an `ImageData`. Their length tells RGB from RGBA; alpha is ignored. */
+/** Raw pixels, such as an `ImageData`. */
 export interface RawPixels {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
+  /**
+   * uint8 `[height, width, 3]`, RGB, or `[height, width, 4]`, RGBA, whose alpha is ignored. The length
+   * tells which.
+   */
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
 /**
- * An image, in one of these forms:
+ * An image: encoded bytes (JPEG, PNG, WebP), a path, URL, Blob, File, Response or stream with them; raw
+ * pixels; in a browser also an `ImageBitmap` or `VideoFrame`, which the caller closes.
  *
- * - encoded bytes (JPEG, PNG, WebP), or a path, URL, Blob, File, Response or stream of them; the
- *   package decodes them to the same pixels on every platform
- * - raw pixels
- * - in a browser, an `ImageBitmap` or `VideoFrame`, with the colours that the browser decoded; the
- *   caller closes it
- *
- * The package resizes all of them, with the same result on every platform.
+ * The package decodes and resizes to the same bytes in every engine. The colours of an `ImageBitmap`
+ * or `VideoFrame` are those that the browser decoded.
  */
 export type ImageSource = ByteSource | RawPixels | Frame;
 

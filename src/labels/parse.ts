@@ -12,19 +12,30 @@ const MAX_CHARACTERS = 2 ** 24;
 const MAX_LABEL = 1000;
 
 /**
- * Reads the labels of a label file, in the order of the classes:
+ * Reads the names of classes from a label file. It may contain:
  *
- * - JSON, or a dict, list or tuple of Python: names in order, names by index (`{0: 'tench'}`), indices by name, pairs of WordNet id and
- *   name by index, objects with an index and a name; a config with `id2label` or `label_names`;
- * - lines with an index: `0:tench`, `0<tab>tench`, `0,tench`, `0 tench`, `tench,0`; a CSV or TSV with a header;
+ * - JSON, or a dict, list or tuple of Python: names in order, names by index (`{0: 'tench'}`), indices
+ *   by name, pairs of WordNet id and name by index, objects with an index and a name, or a config with
+ *   `id2label` or `label_names`;
+ * - lines with an index: `0:tench`, `0,tench`, `0 tench`, `tench,0`, also with tabs; a CSV or TSV with
+ *   a header;
  * - lines with a WordNet id: `n01440764 tench`, or the id alone;
- * - one name a line, if the lines have none of these forms.
+ * - one name per line, if the lines have none of these forms.
  *
+ * @example
  * ```ts
- * await quantize(bytes, photos, { ...parseLabels(await readFile('labels.txt', 'utf8')) });
+ * import { readFile } from 'node:fs/promises';
+ * import { parseLabels, quantize } from 'fqvit/quantize';
+ *
+ * const { labels } = parseLabels(await readFile('labels.txt', 'utf8'));
+ * const float = await readFile('deit_tiny.safetensors');
+ * const { model } = await quantize(float, ['photo.jpg'], { labels });
+ * console.log(model.labels);
  * ```
  *
- * @param file name of the text in messages
+ * @param text the contents of the file
+ * @param file the name of the file in messages
+ * @returns the names in the order of the classes
  * @throws FqvitError `LABELS` for another form, indices that are not 0 to n - 1, and empty names
  */
 export function parseLabels(text: string, file = 'labels'): Labels {

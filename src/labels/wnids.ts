@@ -2,6 +2,7 @@ import { shown } from '../checkpoint/shown.js';
 
 /** The names of the classes, in order. */
 export interface Labels {
+  /** Names of the classes, by index. */
   readonly labels: readonly string[];
   /** WordNet ids of the classes, if the labels have both ids and names. */
   readonly wnids?: readonly string[];

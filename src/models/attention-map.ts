@@ -7,8 +7,8 @@ import type { Pass } from './passes.js';
  * Which attention a map shows: `last`, that of the last block; `rollout`, that of all blocks in
  * sequence (Abnar and Zuidema, arXiv 2005.00928, equation 1).
  */
-export const ATTENTION_METHODS = ['last', 'rollout'] as const;
-export type AttentionMethod = (typeof ATTENTION_METHODS)[number];
+export type AttentionMethod = 'last' | 'rollout';
+export const ATTENTION_METHODS: readonly AttentionMethod[] = ['last', 'rollout'];
 
 /**
  * How much every patch counts, from the attention codes of an image: the mean over the heads for

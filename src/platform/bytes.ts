@@ -11,8 +11,8 @@ import {
 import { collect, readResponse, readUrl } from './read-url.js';
 
 /**
- * Where bytes come from: a path (in a browser an address, relative to the page), URL, Blob, File, Response or stream, or the bytes
- * themselves. For a model `load` takes names too.
+ * Where bytes come from: a path (in a browser an address, relative to the page), URL, Blob, File,
+ * Response or stream, or the bytes themselves. `load` also takes names of models.
  */
 export type ByteSource =
   | string

@@ -1,6 +1,6 @@
 import { shownSource } from './address.js';
 
-/** A WebAssembly module: compiled, as bytes, or an answer of `fetch`, which is compiled while it arrives. */
+/** A WebAssembly module: compiled, as bytes, or a Response, which is compiled while it arrives. */
 export type WasmBinary = WebAssembly.Module | BufferSource | Response;
 
 export async function compile(wasm: WasmBinary): Promise<WebAssembly.Module> {

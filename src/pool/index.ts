@@ -1,3 +1,10 @@
+/**
+ * Classifies several images at a time, on workers that share one copy of the weights: Node, Deno and
+ * Bun.
+ *
+ * @module fqvit/pool
+ */
+
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
@@ -19,51 +26,70 @@ import { type Chosen, tierFor } from '../runtime/tier.js';
 import type { Seat, Task } from './messages.js';
 import { Seated } from './seated.js';
 
-/** That a worker has at a time, so that it need not wait for the next. One with a limit is alone: it would use up its neighbour's. */
+/**
+ * Images that a worker holds, so that it never waits for the next one. An image with a limit is alone,
+ * since it must not spend the time of another.
+ */
 const IMAGES_EACH = 2;
 
-/** The longest that a timer waits. */
+/** The longest delay of a timer. */
 const MAX_LIMIT_MS = 2 ** 31 - 1;
 
-/** Encoded bytes (JPEG, PNG, WebP), a path, a Blob, or raw pixels. Bytes are copied when a worker takes them: until the answer they are left as they are. */
+/**
+ * Encoded bytes (JPEG, PNG, WebP), a path, a Blob, or raw pixels. A worker copies the bytes when it
+ * takes the image; do not change them before the answer.
+ */
 export type PoolImage = Uint8Array | ArrayBuffer | string | Blob | RawPixels;
 
+/** What {@link createPool} takes besides the checkpoint. */
 export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
-  /** Each has a thread of its own. Default: as many as the process may use cores. */
+  /** Number of workers, each with its own thread. Default: the cores that the process may use. */
   workers?: number;
+  /** Which build of the kernels runs. Default: the fastest that the engine computes correctly. */
   tier?: Exclude<LoadOptions['tier'], 'scalar'>;
   /**
-   * Bytes that decoding images may take in all workers at a time: images wait for each other, and one that needs more is refused. Default: what all
-   * pools and models of the process share, half of the memory that it may use.
+   * Bytes that all workers together may use to decode images. Images wait for each other; one that
+   * needs more is refused. Default: half of the memory that the process may use, shared by all pools
+   * and models.
    */
   imageMemory?: number;
 }
 
+/** What the calls of a {@link Pool} take besides the image. */
 export interface PoolCallOptions extends Omit<ClassifyOptions, 'top' | 'imageMemory'> {
   /**
-   * Milliseconds for the image from when a worker begins with it, who then has no other; reading a path or a Blob may take as long again.
-   * Then its worker stops. One that decodes for a second more is terminated, and another takes its place. Default: no limit.
+   * Milliseconds for the image, from when a worker starts it. The worker then has no other image.
+   * Reading a path or a Blob may take as long again. After that the worker stops; if it still decodes
+   * one second later, it is terminated and replaced. Default: no limit.
    */
   limitMs?: number;
 }
 
-/** As the `info` of a model; `memoryBytes` is what all workers together hold. */
+/** Describes the model of a pool. `memoryBytes` is the memory of all workers together. */
 export interface PoolInfo extends Omit<ModelInfo, 'threads'> {
+  /** Number of workers. */
   readonly workers: number;
 }
 
 /**
- * Loads an integer checkpoint for several images at a time: workers over one copy of the weights, where `threads` of `load` shares
- * each image. Node, Deno and Bun.
+ * Loads an integer checkpoint to classify several images at a time. Each worker takes an image; with
+ * `threads` of {@link fqvit!load | load}, the threads share each image instead.
  *
+ * @example
  * ```ts
- * const pool = await createPool('deit_cifar10');
- * const answers = await Promise.all(files.map((file) => pool.classify(file, { top: 1 })));
+ * import { createPool } from 'fqvit/pool';
+ *
+ * const pool = await createPool('deit_cifar10', { workers: 2 });
+ * const photos = ['a.jpg', 'b.jpg', 'photo.jpg'];
+ * const answers = await Promise.all(photos.map((photo) => pool.classify(photo, { top: 1 })));
+ * console.log(answers.map(([best]) => best.label));
  * await pool.dispose();
  * ```
  *
- * @throws what `load` throws; UsageError `WORKERS`, `IMAGE_MEMORY`; RuntimeError `TIER` where the engine has no SIMD, `POOL` where a worker does
- *   not start
+ * @param source where the checkpoint comes from, as for `load`
+ * @throws what `load` throws
+ * @throws UsageError `WORKERS`, `IMAGE_MEMORY` for an option
+ * @throws RuntimeError `TIER` for an engine without SIMD, `POOL` if a worker does not start
  */
 export async function createPool(source: ByteSource, options: PoolOptions = {}): Promise<Pool> {
   workerCount(options); // before anything is downloaded
@@ -71,7 +97,10 @@ export async function createPool(source: ByteSource, options: PoolOptions = {}):
   return createPoolOf(await readModel(source, options), options);
 }
 
-/** @internal As `createPool`, of a checkpoint that has been read. @param imageMemoryOf in place of the option, where it depends on the model */
+/**
+ * @internal As `createPool`, for a checkpoint that has been read.
+ * @param imageMemoryOf replaces the option if it depends on the model
+ */
 export async function createPoolOf(
   { bytes, name }: NamedBytes,
   options: PoolOptions,
@@ -85,7 +114,7 @@ export async function createPoolOf(
     compileCodecs(),
   ]);
   options.signal?.throwIfAborted();
-  // without its tensors it is small: the weights are in the memory, and in the checkpoint for a worker that has to be replaced
+  // the weights are in the shared memory; the checkpoint stays for workers that replace others
   const runner = await IntegerRunner.create(checkpoint, module, 1, { index: 0, count: workers });
   const { memory } = runner;
   const { threads: _, ...infoOfOne } = new Model(checkpoint, bytes.length, tier, 1, runner).info;
@@ -153,18 +182,19 @@ async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<
   throw failed.reason;
 }
 
-/** Someone who waits for a worker. */
+/** A call that waits for a worker. */
 interface Waiting {
   readonly places: number;
   take(worker: Seated): void;
 }
 
-/** Workers with a model each over the same weights. Images wait for them in the order of the calls. */
+/** Workers that share one model, from {@link createPool}. Images wait for them in the order of the calls. */
 export class Pool {
+  /** Describes the model. */
   readonly info: PoolInfo;
   readonly #all: readonly Seated[];
   readonly #waiting = new Set<Waiting>();
-  /** Of each call that has no answer yet. */
+  /** One per unfinished call. */
   readonly #calls = new Set<AbortController>();
   #isDisposed = false;
 
@@ -174,36 +204,50 @@ export class Pool {
     this.#all = workers;
   }
 
-  /** Images that wait for a worker. */
+  /** Number of images that wait for a worker. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
   /**
-   * As `Model.classify`, of one image.
+   * Classifies one image, as {@link fqvit!Model.classify | Model.classify} does.
    *
-   * @throws what that throws, ImageError `IMAGE_SOURCE` for an image that no other thread can read, UsageError `LIMIT`, and `DISPOSED` also when the pool is disposed meanwhile; RuntimeError `POOL_LIMIT` after `limitMs`,
-   *   `POOL` if the worker ends (for want of memory)
+   * @returns the likeliest classes, best first
+   * @throws what `Model.classify` throws; `DISPOSED` also if the pool is disposed before the answer
+   * @throws ImageError `IMAGE_SOURCE` for an image that cannot be sent to another thread
+   * @throws UsageError `LIMIT` for `limitMs`
+   * @throws RuntimeError `POOL_LIMIT` after `limitMs`, `POOL` if the worker ends, for example because
+   *   it runs out of memory
    */
   classify(image: PoolImage, options: PoolCallOptions & { top?: number } = {}): Promise<Prediction[]> {
     return this.#run('classify', image, options) as Promise<Prediction[]>;
   }
 
-  /** As `Model.features`, and as `classify`. */
+  /**
+   * Computes the features of one image, as {@link fqvit!Model.features | Model.features} does.
+   *
+   * @returns Float32Array `[dim]`
+   * @throws what {@link Pool.classify} throws, but not `TOP` and `CLASSES`
+   */
   features(image: PoolImage, options: PoolCallOptions = {}): Promise<Float32Array> {
     return this.#run('features', image, options) as Promise<Float32Array>;
   }
 
-  /** As `Model.codes`, and as `classify`. */
+  /**
+   * Computes the codes of the logits of one image, as {@link fqvit!Model.codes | Model.codes} does.
+   *
+   * @returns uint8 `[classes]`
+   * @throws what {@link Pool.classify} throws, but not `TOP`
+   */
   codes(image: PoolImage, options: PoolCallOptions = {}): Promise<Uint8Array> {
     return this.#run('codes', image, options) as Promise<Uint8Array>;
   }
 
   /**
-   * Ends the workers. Calls that have no answer yet throw UsageError `DISPOSED` at once, as do those that come later.
+   * Ends the workers. Unfinished and later calls throw UsageError `DISPOSED` at once.
    *
-   * Resolves when all threads are gone: they stop their forward pass, and end when nothing is under way. One that decodes a picture for more than a
-   * second after that is terminated.
+   * Resolves when all threads have ended. They stop their forward pass first; a thread that still
+   * decodes an image one second later is terminated.
    */
   async dispose(): Promise<void> {
     this.#isDisposed = true;
@@ -222,7 +266,7 @@ export class Pool {
     checkImage(image);
     const stop = new AbortController();
     const aborted = () => stop.abort(signal!.reason);
-    if (signal !== undefined) setMaxListeners(0, signal); // one for many calls is no leak
+    if (signal !== undefined) setMaxListeners(0, signal); // one signal for many calls is not a leak
     signal?.addEventListener('abort', aborted);
     this.#calls.add(stop);
     const places = limitMs === undefined ? 1 : IMAGES_EACH;
@@ -240,7 +284,7 @@ export class Pool {
     }
   }
 
-  /** The worker with the fewest images, if it has so many places. */
+  /** Finds the worker with the fewest images; undefined if it has fewer free places. */
   #free(places: number): Seated | undefined {
     const least = this.#all.reduce((a, b) => (b.images < a.images ? b : a));
     if (least.images + places > IMAGES_EACH) return undefined;
@@ -248,7 +292,7 @@ export class Pool {
     return least;
   }
 
-  /** Workers for those who have waited longest, while there are any. */
+  /** Gives free workers to the calls that have waited longest. */
   #serve(): void {
     for (const waiting of this.#waiting) {
       const worker = this.#free(waiting.places);
@@ -257,7 +301,7 @@ export class Pool {
     }
   }
 
-  /** A worker, after those who have waited longer. */
+  /** Waits for a worker, after earlier calls. */
   #turn(places: number, stop: AbortSignal): Promise<Seated> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
@@ -294,7 +338,7 @@ function checkLimit(limitMs: number | undefined): void {
   );
 }
 
-/** Of what can be handed to another thread. @throws ImageError `IMAGE_SOURCE` */
+/** Checks that the image can be sent to another thread. @throws ImageError `IMAGE_SOURCE` */
 function checkImage(image: PoolImage): void {
   const isKnown =
     typeof image === 'string' ||

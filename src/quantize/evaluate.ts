@@ -7,28 +7,54 @@ import { FloatRunner } from '../models/float.js';
 import { breathe } from '../platform/breathe.js';
 import { type EvaluationReport, measureOf, type Truth } from './measures.js';
 
+/** An image and the right answer for it. */
 export interface LabelledImage {
+  /** A path, URL, bytes or raw pixels. */
   readonly image: ImageSource;
-  /** Index of the true class; for a multi-label model (`info.output` is `sigmoid`) of one or, in a list, of any number. */
+  /** Index of the true class, or a list of them for a multi-label model (`info.output` is `sigmoid`). */
   readonly class?: number | readonly number[];
   /** The true value, for a regression model (`info.output` is `value`). */
   readonly value?: number;
 }
 
+/** What {@link evaluate} takes besides the model and the images. */
 export interface EvaluateOptions {
   /** The float model to compare with. */
   reference?: FloatModel | undefined;
+  /** Called after each image. */
   onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Cancels the call, which then throws the reason of the signal. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Measures an integer model on labelled images: accuracy, for a multi-label model mean average precision, for a regression the error.
- * With a reference, it also measures the agreement with the float model.
+ * Measures an integer model on labelled images: top-1 and top-5, mean average precision for a
+ * multi-label model, errors for a regression model. With a reference, it also measures the agreement
+ * with the float model.
  *
- * @throws ImageError for the first image that cannot be read: figures over part of a set would mislead
- * @throws UsageError `EVALUATION` for no images, a class that the model does not have, or no class in any image
- * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model that has other classes or another image size
+ * @example
+ * ```ts
+ * import { readFile } from 'node:fs/promises';
+ * import { load } from 'fqvit';
+ * import { evaluate, readFloatModel } from 'fqvit/quantize';
+ *
+ * const model = await load('m.safetensors');
+ * const reference = readFloatModel(await readFile('deit_tiny.safetensors'));
+ * const images = [
+ *   { image: 'a.jpg', class: 3 },
+ *   { image: 'b.jpg', class: 5 },
+ * ];
+ * const report = await evaluate(model, images, { reference });
+ * if (report.output === 'softmax') console.log(report.top1, report.reference?.agreement);
+ * model.dispose();
+ * ```
+ *
+ * @throws ImageError for the first image that cannot be read, since figures for a part of the images
+ *   would mislead
+ * @throws UsageError `EVALUATION` for no images, a class that the model does not have, or no class in
+ *   any image
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a reference with another number of classes or
+ *   another image size
  */
 export async function evaluate(
   model: Model,

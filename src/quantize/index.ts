@@ -1,3 +1,9 @@
+/**
+ * Makes integer checkpoints from float ones, and measures them: Node, Deno and Bun.
+ *
+ * @module fqvit/quantize
+ */
+
 import { floatModule } from '#runtime/float-wasm';
 import {
   type FloatFile,
@@ -20,13 +26,17 @@ import { integerizeByLayer } from './integerize.js';
 import { DEFAULT_IMAGES, DEFAULT_SYNTHETIC, type MethodOptions, methodRecipe } from './recipe.js';
 import { syntheticPictures } from './synthetic/pictures.js';
 
+export type { FloatConfig } from '../checkpoint/float-config.js';
 export {
+  type FloatArchitecture,
   type FloatFile,
   type FloatModel,
   type FloatModelOptions,
+  type FloatTensor,
   readFloatModel,
 } from '../checkpoint/float-model.js';
-export type { IntegerModel } from '../checkpoint/integer-model.js';
+export type { QuantizerScale, Step } from '../checkpoint/integer-description.js';
+export type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
 export { parseLabels } from '../labels/parse.js';
 export type { Labels } from '../labels/wnids.js';
 export type { CalibrationProgress } from './calibrate.js';
@@ -40,54 +50,89 @@ export {
 export type {
   ClassificationReport,
   ClassReport,
+  Difference,
+  Distances,
+  Evaluation,
   EvaluationReport,
+  MeanPrecision,
   MultiLabelReport,
   PrecisionReport,
+  Timed,
+  Top,
   ValueReport,
 } from './measures.js';
+export type { Nearness } from './nearness.js';
+export type { AttentionBits, MethodOptions } from './recipe.js';
 
+/** What {@link quantize} takes besides the float checkpoint and the images. */
 export interface QuantizeOptions extends MethodOptions, FloatModelOptions {
   /**
-   * Images to calibrate on; an explicit number that is not there is an error. Default 1000 or all that there are, 128 synthetic ones.
+   * Number of calibration images. Default 1,000 or all if there are fewer; 128 synthetic ones. An
+   * explicit number is an error if there are fewer images.
    */
   calibrationImages?: number | undefined;
-  /** Picks the images, 0..2^32 - 1. Default 0. `null` takes them in the order given; synthetic ones need a seed. */
+  /**
+   * Picks the images, 0..2^32 - 1. Default 0. `null` takes the first ones in the given order, which
+   * synthetic images do not have.
+   */
   seed?: number | null | undefined;
+  /** Called after each batch of images and each layer. */
   onProgress?: CalibrationProgress | undefined;
+  /** Cancels the call, which then throws the reason of the signal. */
   signal?: AbortSignal | undefined;
-  /** The float kernel module instead of the package's own. */
+  /** A float kernel module to use instead of the package's own, compiled or as bytes. */
   wasm?: WebAssembly.Module | BufferSource | undefined;
 }
 
+/** What {@link quantize} makes. */
 export interface Quantized {
   /** The integer checkpoint, a `.safetensors` file. The same input gives the same bytes. */
   readonly bytes: Uint8Array;
+  /** The same, parsed. */
   readonly model: IntegerModel;
-  /** What was guessed of the float checkpoint, a sentence each. */
+  /** What was guessed about the float checkpoint, one sentence each. */
   readonly warnings: readonly string[];
-  /** Images that could not be read, and why; others took their place. */
+  /** Images that could not be read. Others took their place. */
   readonly skipped: readonly Skipped[];
 }
 
+/** A calibration image that could not be read. */
 export interface Skipped {
+  /** The image, as it was given. */
   readonly image: ImageSource;
+  /** Why it could not be read. */
   readonly error: FqvitError;
 }
 
 /**
- * Makes an integer checkpoint from a float one: calibrates every activation on images, then turns weights into int8 codes
- * and scales into integer multipliers and shifts.
+ * Makes an integer checkpoint from a float one. It calibrates each activation on images, then turns
+ * weights into codes and scales into integer multipliers and shifts. The method `fq` is that of the
+ * paper (FQ-ViT, arXiv 2111.13824): power-of-two factors for LayerNorm, section 3.2, and
+ * Log-Int-Softmax, section 3.3.
  *
+ * @example
  * ```ts
- * const { bytes } = await quantize(await readFile('deit_tiny.safetensors'), paths, { calibrationImages: 256 });
+ * import { readdir, readFile, writeFile } from 'node:fs/promises';
+ * import { quantize } from 'fqvit/quantize';
+ *
+ * const photos = (await readdir('photos')).map((name) => `photos/${name}`);
+ * const { bytes, warnings } = await quantize(await readFile('deit_tiny.safetensors'), photos, {
+ *   arch: 'deit_tiny_patch16_224',
+ *   weightBits: 7,
+ *   onProgress: (done, total, phase) => console.log(phase, done, total),
+ * });
+ * for (const warning of warnings) console.warn(warning);
+ * await writeFile('own.safetensors', bytes);
  * ```
  *
- * @param float a float DeiT, ViT or Swin as `readFloatModel` takes it: safetensors, a PyTorch checkpoint, ONNX
- * @param images paths, URLs, bytes or raw pixels; or `'synthetic'` where there are none: dead leaves (synthetic/dead-leaves.ts), with
- *   which the result is farther from the float model than with photos (docs/accuracy.md)
- * @throws CheckpointError for the float checkpoint; UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED` for options
- * @throws QuantizeError `CALIBRATION_IMAGES` where there are fewer readable images than were asked for, or none;
- *   `CALIBRATION_NOT_FINITE`, `QUANTIZER_RANGE` where the model overflows on them
+ * @param float a float DeiT, ViT or Swin: the bytes of a safetensors file, a PyTorch checkpoint or an
+ *   ONNX model, or of all parts of a sharded one ({@link readFloatModel})
+ * @param images paths, URLs, bytes or raw pixels; or `'synthetic'`, which draws pictures, and gives a
+ *   model that is less close to the float model than one calibrated on photos
+ * @throws CheckpointError for the float checkpoint ({@link readFloatModel} lists the codes)
+ * @throws QuantizeError `CALIBRATION_IMAGES` for fewer readable images than requested, or none;
+ *   `CALIBRATION_NOT_FINITE`, `QUANTIZER_RANGE` for a model that overflows on them
+ * @throws UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED`, `IMAGES`, `MODEL_OPTION` for an argument
  */
 export async function quantize(
   float: FloatFile,
@@ -135,8 +180,21 @@ export async function quantize(
 }
 
 /**
- * SHA-256 of the file, or of the list of those of its parts, one hexadecimal line each. The files beside an ONNX model are parts, in
- * the order of their names.
+ * Computes the digest by which an integer checkpoint names the float one (`recipe.sourceSha256`): the
+ * SHA-256 of the file or, if there are several parts, of the list of their digests, one hexadecimal
+ * line each. The external files of an ONNX model are parts, in the order of their names.
+ *
+ * @example
+ * ```ts
+ * import { readFile } from 'node:fs/promises';
+ * import { sourceSha256 } from 'fqvit/quantize';
+ *
+ * console.log(await sourceSha256(await readFile('deit_tiny.safetensors'), undefined));
+ * ```
+ *
+ * @param float the file, or the parts of a sharded one
+ * @param externalFiles the files with the weights of an ONNX model, by name
+ * @returns 64 hexadecimal digits
  */
 export async function sourceSha256(
   float: FloatFile,
@@ -149,7 +207,7 @@ export async function sourceSha256(
   return sha256(new TextEncoder().encode(list));
 }
 
-/** Lets others run before every layer: rounding one with error feedback takes up to seconds. */
+/** Lets other tasks run before each layer: rounding one with error feedback takes up to seconds. */
 async function patiently(
   layers: Generator<void, IntegerModel>,
   model: FloatModel,
@@ -178,8 +236,9 @@ function checkSeed(seed: number | null, isNeeded: boolean): void {
 }
 
 /**
- * @param available undefined where as many are made as are wanted
- * @throws UsageError `CALIBRATION_COUNT`; QuantizeError `CALIBRATION_IMAGES` where there are fewer than were asked for, or none
+ * @param available undefined for synthetic images, of which there are as many as wanted
+ * @throws UsageError `CALIBRATION_COUNT`; QuantizeError `CALIBRATION_IMAGES` for fewer images than
+ *   wanted, or none
  */
 function imageCount(available: number | undefined, wanted: number | undefined): number {
   if (wanted !== undefined && (!Number.isSafeInteger(wanted) || wanted < 1)) {
@@ -194,9 +253,9 @@ function imageCount(available: number | undefined, wanted: number | undefined): 
 }
 
 /**
- * The pixels of the images that can be read; the others are noted in `skipped`.
+ * Yields the pixels of the images that can be read, and adds the others to `skipped`.
  *
- * @throws QuantizeError `CALIBRATION_IMAGES` where they end before there are as many as were asked for, or one
+ * @throws QuantizeError `CALIBRATION_IMAGES` if fewer than wanted, or none, can be read
  */
 async function* readable(
   images: readonly ImageSource[],

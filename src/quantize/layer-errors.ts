@@ -12,8 +12,12 @@ import { breathe } from '../platform/breathe.js';
 import { chooseTier } from '../runtime/tier.js';
 import { type RealCodes, realCodes } from './real-codes.js';
 
-/** `product`: q·kᵀ, the position bias added to it, attention·v. `other`: pixels, tokens, parameters that are codes, the mean of tokens. */
-export const LAYER_KINDS = [
+/**
+ * What makes an activation. `product`: q·kᵀ, its sum with the position bias, and attention·v. `other`:
+ * pixels, tokens, parameters that are codes, and the mean of tokens.
+ */
+export type LayerKind = 'layernorm' | 'linear' | 'product' | 'softmax' | 'gelu' | 'addition' | 'other';
+export const LAYER_KINDS: readonly LayerKind[] = [
   'layernorm',
   'linear',
   'product',
@@ -21,55 +25,72 @@ export const LAYER_KINDS = [
   'gelu',
   'addition',
   'other',
-] as const;
-export type LayerKind = (typeof LAYER_KINDS)[number];
+];
 
-/** How far the codes behind one quantiser are from what the float model has there. */
+/** How far the codes of one quantiser are from the values of the float model. */
 export interface LayerError {
-  /** Of the quantiser; `blocks.0.attn.softmax` for attention codes. */
+  /** Name of the quantiser; `blocks.0.attn.softmax` for attention codes. */
   readonly name: string;
+  /** What makes the activation. */
   readonly kind: LayerKind;
-  /** Of a code. */
+  /** Bits of a code. */
   readonly bits: number;
-  /** real = scale · (code - zero point). Absent where attention codes are logarithms. */
+  /** real = scale · (code - zeroPoint). Absent for attention codes that are logarithms. */
   readonly scale?: number;
+  /** The code of zero. */
   readonly zeroPoint?: number;
-  /** Channels have scales of their own; `scale` is then the least of power-of-two ones, else the largest. */
+  /**
+   * Whether each channel has its own scale; `scale` is then the smallest if they are powers of two of
+   * one another, and the largest otherwise.
+   */
   readonly perChannel: boolean;
   /**
-   * ‖integer - float‖ / ‖float‖ over all images and elements, with whatever the layers before have added; infinite where the float
-   * model has nothing but zeros.
+   * ‖integer - float‖ / ‖float‖ over all images and elements, including the errors of earlier layers.
+   * Infinite if the float model has only zeros there.
    */
   readonly error: number;
   /**
-   * The error divided by the largest error of what the layer reads: above 1 where it adds more than it hides. Absent where that is
-   * exact: pixels, parameters.
+   * The error divided by the largest error of the layer's inputs; above 1, the layer adds error.
+   * Absent if the inputs are exact: pixels, parameters.
    */
   readonly growth?: number;
 }
 
+/** What {@link layerErrors} takes besides the models and the images. */
 export interface LayerErrorsOptions {
+  /** Called after each image. */
   onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Cancels the call, which then throws the reason of the signal. */
   signal?: AbortSignal | undefined;
 }
 
-/** An error below this is float32's own. */
+/** An error below this is float32 rounding. */
 export const EXACT = 1e-6;
 
 /**
- * The error of every activation of an integer model against the float model's, in order of execution. Both run freely, so errors
- * add up through the model as they do when it is used.
+ * Measures the error of every activation of an integer model against its float model. Each model
+ * reads its own activations, so errors add up through the layers as they do in use.
  *
+ * @example
  * ```ts
- * const errors = await layerErrors(readFloatModel(float), await readFile('m.safetensors'), photos.slice(0, 16));
- * const worst = errors.sort((a, b) => b.error - a.error)[0];
+ * import { readFile } from 'node:fs/promises';
+ * import { layerErrors, readFloatModel } from 'fqvit/quantize';
+ *
+ * const float = readFloatModel(await readFile('deit_tiny.safetensors'));
+ * const errors = await layerErrors(float, await readFile('m.safetensors'), ['a.jpg', 'b.jpg']);
+ * const [worst] = errors.sort((a, b) => b.error - a.error);
+ * console.log(worst.name, worst.error);
  * ```
  *
  * @param float the model that the integer one was made from
- * @param integer the integer checkpoint
- * @param images paths, URLs, bytes or raw pixels; a dozen is enough: each has thousands of elements of every activation
- * @throws UsageError `FLOAT_MODEL`; `IMAGES` for no images; ImageError for the first image that cannot be read
- * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape; those of an integer checkpoint that is damaged
+ * @param integer the bytes of the integer checkpoint
+ * @param images paths, URLs, bytes or raw pixels. A dozen is enough, since each has thousands of
+ *   elements of every activation
+ * @returns one error per activation, in order of execution
+ * @throws ImageError for the first image that cannot be read
+ * @throws UsageError `FLOAT_MODEL`, `IMAGES` for no images
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape, and the codes
+ *   of a damaged integer checkpoint
  */
 export async function layerErrors(
   float: FloatModel,

@@ -5,82 +5,98 @@ import { ranked } from '../rank.js';
 import { averagePrecision } from './average-precision.js';
 import { meanNearness, type Nearness, nearness } from './nearness.js';
 
-interface Timed {
-  /** Median time of a forward pass, pixels to logits. */
+/** Speed. */
+export interface Timed {
+  /** Median time of a forward pass, from pixels to logits, in milliseconds. */
   readonly msPerImage: number;
 }
 
-interface Evaluation<Kind extends Output, Figures, Near> extends Timed {
-  /** What the logits mean; it decides which figures there are. */
+/** What all reports have. */
+export interface Evaluation<Kind extends Output, Figures, Near> extends Timed {
+  /** What the logits mean, and so which figures there are. */
   readonly output: Kind;
+  /** Number of images. */
   readonly images: number;
-  /** The float model on the same images, and how closely the integer model agrees with it. */
+  /** Figures of the float model on the same images, and how closely the integer model agrees with it. */
   readonly reference?: Figures & Near & Timed;
 }
 
-/** Percentages, 0..100. */
-interface Top {
+/** Accuracy. */
+export interface Top {
+  /** Images whose true class is the likeliest, in percent. */
   readonly top1: number;
+  /** Images whose true class is among the five likeliest, in percent. */
   readonly top5: number;
 }
 
-/** The images of one class. */
+/** Accuracy on the images of one class. */
 export interface ClassReport {
-  /** Of the class. */
+  /** Index of the class. */
   readonly index: number;
+  /** Number of images. */
   readonly images: number;
-  /** Percentages, 0..100, of the integer model and of the float reference. */
+  /** Top-1 of the integer model, in percent. */
   readonly top1: number;
+  /** Top-1 of the float reference, in percent. */
   readonly referenceTop1?: number;
 }
 
 /**
- * For a single-label model. `agreement`: percentage of images on which both models name the same class; `kl`: mean
- * KL(float ‖ integer) of the class distributions, in nats.
+ * The result for a single-label model. In `reference`, `agreement` is the percentage of images on
+ * which both models name the same class, and `kl` the mean KL(float ‖ integer) of the class
+ * distributions, in nats.
  */
 export interface ClassificationReport extends Evaluation<'softmax', Top, Nearness>, Top {
   /** Each class with images, by index. */
   readonly classes: readonly ClassReport[];
 }
 
-/** Percentages, 0..100. */
-interface MeanPrecision {
-  /** Mean average precision over the classes that occur. */
+/** Accuracy of a multi-label model. */
+export interface MeanPrecision {
+  /** Mean average precision over the classes that occur, in percent. */
   readonly mAP: number;
 }
 
-/** One class, and the images that contain it. */
+/** Accuracy on one class of a multi-label model. */
 export interface PrecisionReport {
-  /** Of the class. */
+  /** Index of the class. */
   readonly index: number;
+  /** Number of images that contain the class. */
   readonly images: number;
-  /** Average precision, percentages, 0..100, of the integer model and of the float reference. */
+  /** Average precision of the integer model, in percent. */
   readonly ap: number;
+  /** Average precision of the float reference, in percent. */
   readonly referenceAp?: number;
 }
 
 /**
- * For a multi-label model. `agreement`: percentage of decisions (is this class in this image, probability above one half) that both models
- * share; `kl`: KL(float ‖ integer) of such a decision in nats, averaged over classes and images.
+ * The result for a multi-label model. A decision is whether the probability of a class in an image is
+ * above one half. In `reference`, `agreement` is the percentage of decisions that both models share,
+ * and `kl` the KL(float ‖ integer) of a decision in nats, averaged over classes and images.
  */
 export interface MultiLabelReport extends Evaluation<'sigmoid', MeanPrecision, Nearness>, MeanPrecision {
   /** Each class that occurs, by index. */
   readonly classes: readonly PrecisionReport[];
 }
 
-/** In the unit of the values. */
-interface Distances {
+/** Errors, in the unit of the values. */
+export interface Distances {
   /** Mean absolute error. */
   readonly mae: number;
-  /** Root of the mean squared error. */
+  /** Root mean squared error. */
   readonly rmse: number;
 }
 
-/** For a regression model. `difference`: mean distance between the values of the two models. */
-export interface ValueReport
-  extends Evaluation<'value', Distances, { readonly difference: number }>,
-    Distances {}
+/** How far the values of the integer model are from those of the float model. */
+export interface Difference {
+  /** Mean absolute difference. */
+  readonly difference: number;
+}
 
+/** The result for a regression model. */
+export interface ValueReport extends Evaluation<'value', Distances, Difference>, Distances {}
+
+/** The result of {@link evaluate}; `output` tells which. */
 export type EvaluationReport = ClassificationReport | MultiLabelReport | ValueReport;
 
 /** Medians, in ms. */

@@ -14,8 +14,9 @@ import { UsageError } from '../errors.js';
 
 /** Bits of attention codes, and the name of the codes in a recipe. */
 const ATTENTION = { 4: 'log2', 7: 'eighths', 8: 'uniform' } as const;
-export const ATTENTION_BITS = [4, 7, 8] as const;
-export type AttentionBits = (typeof ATTENTION_BITS)[number];
+/** Bits of attention codes. */
+export type AttentionBits = 4 | 7 | 8;
+export const ATTENTION_BITS: readonly AttentionBits[] = [4, 7, 8];
 
 /** Default number of calibration images, as in the paper. */
 export const DEFAULT_IMAGES = 1000;
@@ -24,6 +25,7 @@ export const DEFAULT_SYNTHETIC = 128;
 
 export { ACTIVATION_BITS, METHODS, OBSERVER_NAMES, WEIGHT_BITS };
 
+/** How {@link quantize} chooses scales, and the bits of codes. */
 export interface MethodOptions {
   /**
    * `best`, the default, is usually closest to float. `fq` is the paper's method, PTF and

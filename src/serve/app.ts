@@ -18,77 +18,104 @@ import { Account, Receiving, type ReceivingLimits } from './receiving.js';
 import { inSlices } from './slices.js';
 import { PAGE, SCRIPT, STYLE } from './try-page.js';
 
-/** What answers: a `Pool` or a `Model`. */
+/** What answers requests: a `Pool` or a `Model`. */
 export interface Classifier {
+  /** Describes the model. */
   readonly info: Pick<ModelInfo, 'architecture' | 'labels' | 'output' | 'bytes' | 'tier'>;
+  /** Classifies an encoded image; returns the likeliest classes, best first. */
   classify(image: Uint8Array, options: ClassifierOptions): Promise<Prediction[]>;
 }
 
+/** What the app passes to its {@link Classifier} with each image. */
 export interface ClassifierOptions {
+  /** Number of classes to return. */
   readonly top: number;
+  /** Images with more pixels are refused. */
   readonly maxPixels: number;
+  /** Milliseconds left for the image. A `Model` has only `signal`. */
   readonly limitMs: number;
+  /** Aborts when the request times out or the client leaves. */
   readonly signal: AbortSignal;
 }
 
+/** What {@link createApp} takes besides the model. */
 export interface AppOptions {
   /** How answers name the model. Default: its architecture. */
   name?: string;
-  /** Of a body. Default 10 MiB. */
+  /** Bytes of a request body. Default 10 MiB. */
   maxBytes?: number;
-  /** Of an image. Default 50 million. */
+  /** Pixels of an image. Default 50 million. */
   maxPixels?: number;
-  /** Images in one request. Default 32. */
+  /** Images per request. Default 32. */
   maxImages?: number;
-  /** Images of all requests whose bodies are there, which wait or are computed; above it requests get 503 at once. Default 128. */
+  /**
+   * Images of all requests that wait or are computed, once their bodies have arrived. Requests beyond
+   * get 503 at once. Default 128.
+   */
   queue?: number;
-  /** Bodies that are on their way in, and the bytes of all requests. They take no place in the queue. */
+  /** Limits on bodies that are still arriving. These take no place in the queue. */
   receiving?: ReceivingLimits;
-  /** Milliseconds for a request: the body has to have come after half of them. Default 30,000. */
+  /** Milliseconds per request; its body must arrive in the first half. Default 30,000. */
   timeoutMs?: number;
-  /** Images that are computed at a time: as many as a pool has workers. Default 1. */
+  /** Images that are computed at a time: the number of workers of a pool. Default 1. */
   parallel?: number;
-  /** Without it no address is fetched on behalf of a client. */
+  /** Fetches an image by its address for a client. Default: the service refuses addresses. */
   fetchImage?: (url: URL, limits: FetchLimits) => Promise<Uint8Array>;
-  /** What clients have to send as `Authorization: Bearer`, for everything but the health and the documents. Default: nothing. */
+  /**
+   * What clients must send as `Authorization: Bearer` to `/v1/…` and `/metrics`. Default: nothing.
+   */
   token?: string;
-  /** Told of every answer. */
+  /** Called with every answer. */
   onAnswer?: (answer: Answer) => void;
-  /** Text in Prometheus' format, for `/metrics`; it is given how many images are inside, and what is being received. */
+  /** Writes the metrics of `/metrics`. Default: there is no such path. */
   metrics?: {
+    /** The content type of the text. */
     readonly contentType: string;
+    /**
+     * Writes the text.
+     *
+     * @param inside images that wait or are computed
+     * @param receiving bodies that are arriving, and bytes of all requests
+     */
     text(inside: number, receiving: { readonly bodies: number; readonly bytes: number }): Promise<string>;
   };
-  /** Whether the service is about to end: it takes no more. */
+  /** Tells whether the service is about to end; it then refuses new images. */
   isStopping?: () => boolean;
 }
 
-/** For what is fetched on behalf of a client. */
+/** The limits on an image that the service fetches for a client. */
 export interface FetchLimits {
+  /** Size of the image, in bytes. */
   readonly maxBytes: number;
+  /** Aborts when the request times out or the client leaves. */
   readonly signal: AbortSignal;
-  /** To be told of bytes as they come; it throws where the service has no room for them. */
+  /** Call it with the number of bytes as they arrive; it throws if the service has no room. */
   readonly take?: (bytes: number) => void;
 }
 
 /** One answer, for logs and metrics. */
 export interface Answer {
+  /** The `X-Request-Id` of the client, or a new one. */
   readonly id: string;
+  /** The HTTP method. */
   readonly method: string;
-  /** The path where it is one of the service's, else `other`. */
+  /** The path, or `other` for one that the service does not have. */
   readonly route: string;
+  /** The HTTP status. */
   readonly status: number;
+  /** Time from the request to the answer, in milliseconds. */
   readonly ms: number;
-  /** Images that were classified, and that were refused. */
+  /** Number of images that were classified. */
   readonly images: number;
+  /** Number of images that were refused. */
   readonly refused: number;
-  /** Of the problem, where it is one. */
+  /** Code of the problem, if the answer is one. */
   readonly code?: string;
-  /** Behind a 500. */
+  /** The cause of a 500. */
   readonly error?: unknown;
 }
 
-/** What a request tells of itself to whoever logs it. */
+/** What a request passes on to the log. */
 interface Env {
   Variables: { images: number; refused: number; problem?: Problem };
 }
@@ -101,14 +128,36 @@ type Result = { name?: string } & (
 const MIB = 2 ** 20;
 
 /**
- * The HTTP service over an integer model, as an app of Hono: `fetch` for workerd, Deno and Bun, `fqvit serve` for Node.
+ * Makes an HTTP service over an integer model, as an app of Hono. `app.fetch` serves in Deno, Bun and
+ * workerd, and in Node with `@hono/node-server`. It is what `fqvit serve` runs.
  *
+ * @example
  * ```ts
+ * import { readFile } from 'node:fs/promises';
+ * import { createPool } from 'fqvit/pool';
+ * import { createApp } from 'fqvit/serve';
+ *
+ * const pool = await createPool('deit_cifar10', { workers: 1 });
+ * const app = createApp(async () => pool, { parallel: pool.info.workers });
+ *
+ * // no server is needed to try it
+ * const body = await readFile('photo.jpg');
+ * const headers = { 'content-type': 'image/png' };
+ * const answer = await app.request('/v1/classify?top=1', { method: 'POST', headers, body });
+ * console.log(await answer.json());
+ * await pool.dispose();
+ * ```
+ *
+ * @example In Deno
+ * ```ts no-run
+ * import { load } from 'fqvit';
+ * import { createApp } from 'fqvit/serve';
+ *
  * const app = createApp(() => load('deit_cifar10'));
  * Deno.serve(app.fetch);
  * ```
  *
- * @param open gives the model; it is called with the first request that needs one, and again after it has failed
+ * @param open opens the model, with the first request that needs it, and again if that failed
  */
 export function createApp(open: () => Promise<Classifier>, options: AppOptions = {}): Hono<Env> {
   const { maxBytes = 10 * MIB, maxPixels = 50e6, maxImages = 32, queue = 128, timeoutMs = 30_000 } = options;

@@ -1,3 +1,9 @@
+/**
+ * The HTTP service as an app of Hono, for servers of your own in Node, Deno, Bun and workerd.
+ *
+ * @module fqvit/serve
+ */
+
 export {
   type Answer,
   type AppOptions,

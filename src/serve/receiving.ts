@@ -1,10 +1,11 @@
 import { BYTES_PER_SECOND, PATIENCE_MS, Pace } from './pace.js';
 import { Problem, stopping } from './problem.js';
 
+/** Limits on request bodies that are arriving. */
 export interface ReceivingLimits {
-  /** Bodies on their way in at a time: the next takes the place of the slowest. Default 1024. */
+  /** Bodies that arrive at the same time. The next one replaces the slowest. Default 1024. */
   readonly bodies?: number;
-  /** Bytes of all requests, from their arrival to the answer. Default 256 MiB. */
+  /** Bytes of all requests, from arrival to answer. Default 256 MiB. */
   readonly bytes?: number;
 }
 
