@@ -149,7 +149,7 @@ describe('a model on the hub', () => {
     for (const source of [ID, `hf://${ID}/${WEIGHTS}`]) {
       expect(await refusal(load(source), CheckpointError, 'MODEL_KIND')).toMatch(
         new RegExp(
-          `^${source}: .*this is a float checkpoint; \`fqvit quantize ${source}\` makes an integer one$`,
+          `^${source}: .*this is a float model: run \`fqvit quantize ${source} -o m.safetensors\`, then use m.safetensors$`,
         ),
       );
     }
@@ -157,7 +157,7 @@ describe('a model on the hub', () => {
     files['pytorch_model.bin'] = new Uint8Array(5);
     bench.hub.models[ID]!.commit = 'd'.repeat(40);
     expect(await refusal(load(ID), HubError, 'HUB_NOT_FOUND')).toMatch(
-      /a-model@main: expected a \.safetensors file, found .*"pytorch_model\.bin"; `fqvit quantize someone\/a-model@main` makes one/,
+      /a-model@main: expected a \.safetensors file, found .*"pytorch_model\.bin"; if it is a float model, run `fqvit quantize someone\/a-model@main -o m\.safetensors`/,
     );
   });
 

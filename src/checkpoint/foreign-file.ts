@@ -17,10 +17,10 @@ export function describeForeignFile(bytes: Uint8Array, file: string): string | u
     .replace(/^\xef\xbb\xbf/, '')
     .trimStart();
   if (isTorch(bytes)) {
-    return `expected a safetensors file, found a PyTorch checkpoint; make an integer checkpoint from it with ${quantizeCommand(file)}`;
+    return `expected a safetensors file, found a PyTorch checkpoint; this is a float model: ${quantizeCommand(file)}`;
   }
   if (isOnnx(bytes)) {
-    return `expected a safetensors file, found an ONNX model; make an integer checkpoint from a float model with ${quantizeCommand(file)}`;
+    return `expected a safetensors file, found an ONNX model; if it is a float model, ${quantizeCommand(file)}`;
   }
   if (prefix.startsWith('version https://git-lfs')) {
     return 'expected a safetensors file, found a Git LFS pointer; fetch the file itself with git lfs pull';

@@ -138,7 +138,7 @@ export interface Description {
 
 /** The hint for a float checkpoint, which may also have `fqvit` metadata, but without a format. */
 export function floatHint(file: string): string {
-  return `this is a float checkpoint; make an integer one with ${quantizeCommand(file)}`;
+  return `this is a float model: ${quantizeCommand(file)}`;
 }
 
 /** Whether a metadata document claims to be that of an integer checkpoint, of any version. */

@@ -1,4 +1,5 @@
-/** The command that quantises `file`; omits a placeholder name, such as `checkpoint`. */
+/** What to do with a float model. A placeholder name, such as `checkpoint`, is left out. */
 export function quantizeCommand(file: string): string {
-  return /[./]/.test(file) ? `\`fqvit quantize ${file}\`` : '`fqvit quantize`';
+  const source = /[./]/.test(file) ? file : 'FLOAT';
+  return `run \`fqvit quantize ${source} -o m.safetensors\`, then use m.safetensors`;
 }

@@ -40,7 +40,7 @@ const CONFIGS = ['config.json', 'preprocessor_config.json', 'processor_config.js
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin'] as const;
 
 /** Other names of weight files. */
-const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;
+export const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;
 
 /** What a training run saves next to the weights in order to resume. */
 const TRAINING_FILE =

@@ -148,11 +148,10 @@ function pathOf(named: string | undefined): Opened & { readonly path: string } {
   return { path, source: shownSource(named ?? DEFAULT_MODEL), isBundled: path !== named };
 }
 
-/** Says which classes a bundled model knows, as it names one of them for any photo. */
+/** Says which classes a bundled model knows: it takes every photo for one of them. */
 export function noteBundled(name: string, labels: readonly string[]): void {
   note(
-    `fqvit: ${name} knows only ${labels.length} classes (${labels.join(', ')}) and takes everything for one of them. ` +
-      "For ImageNet's 1000 quantise a DeiT, ViT or Swin: " +
-      '`fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors`, then --model m.safetensors',
+    `fqvit: ${name} knows only ${labels.length} classes (${labels.join(', ')}); ` +
+      'for 1000, run `fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors`',
   );
 }

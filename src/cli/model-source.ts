@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises';
+import { quantizeCommand } from '../checkpoint/quantize-command.js';
 import type { LoadOptions, Model } from '../classify.js';
 import { RuntimeError } from '../errors.js';
 import { readModel } from '../model-source.js';
@@ -7,6 +9,7 @@ import type { NamedBytes } from '../platform/read-options.js';
 import { sha256 } from '../platform/sha256.js';
 import type { Pool, PoolInfo } from '../pool/index.js';
 import { expectFile } from './files.js';
+import { WEIGHT_FILE } from './float-source.js';
 import { nearest } from './nearest.js';
 import { downloadProgress } from './progress.js';
 import { warn } from './report.js';
@@ -59,8 +62,7 @@ export function readNamed(source: string): Promise<NamedBytes> {
 
 async function opened<T>(source: string, open: (options: Options) => Promise<T>): Promise<T> {
   if (hubSource(source) === undefined) {
-    const hint = `\`fqvit quantize ${source} -o OUT\` makes an integer checkpoint of a float model`;
-    await expectFile(source, hint).catch((error) => {
+    await expectFile(source, await folderHint(source)).catch((error) => {
       throw withBundledName(error, source);
     });
   }
@@ -70,4 +72,13 @@ async function opened<T>(source: string, open: (options: Options) => Promise<T>)
   } finally {
     progress.stop();
   }
+}
+
+/** What to do with a folder in place of a checkpoint. */
+async function folderHint(folder: string): Promise<string | undefined> {
+  const names: readonly string[] = await readdir(folder).catch(() => []);
+  const command = quantizeCommand(`${folder}/`);
+  if (names.includes('config.json')) return `this is a float model: ${command}`;
+  if (!names.some((name) => WEIGHT_FILE.test(name))) return undefined;
+  return `name the checkpoint in it; if it is a float model, ${command}`;
 }

@@ -1,3 +1,4 @@
+import { quantizeCommand } from '../checkpoint/quantize-command.js';
 import { HubError } from '../errors.js';
 import { type HubId, type HubSource, hubAddress } from './id.js';
 import { few, openRepository, type RepositoryOptions } from './repository.js';
@@ -26,7 +27,7 @@ function theCheckpoint(names: readonly string[], { name, revision }: HubId): str
   if (found === undefined) {
     throw new HubError(
       'HUB_NOT_FOUND',
-      `${id}: expected a .safetensors file, found ${few(names)}; \`fqvit quantize ${id}\` makes one from a float checkpoint`,
+      `${id}: expected a .safetensors file, found ${few(names)}; if it is a float model, ${quantizeCommand(id)}`,
     );
   }
   if (others.length === 0) return found;

@@ -94,14 +94,16 @@ test('control characters in names and labels are not obeyed', async () => {
 describe('the model', () => {
   test.each([
     ['a float checkpoint', 'float.safetensors', /^fqvit: MODEL_KIND: .*float\.safetensors: .*/],
-    ['a photo', 'photo.png', /^fqvit: CHECKPOINT_\w+: .*photo\.png: not a safetensors file/],
+    ['a photo', 'photo.png', /^fqvit: CHECKPOINT_\w+: .*photo\.png: .*safetensors file/],
+    ['a folder', 'photos', /^fqvit: SOURCE: .*photos: expected a file, found a folder\n$/],
     [
-      'a folder',
-      'photos',
-      /^fqvit: SOURCE: .*photos: expected a file, found a folder: `fqvit quantize .*photos -o OUT`.*\n$/,
+      'a float model in a folder',
+      'model',
+      /^fqvit: SOURCE: .*model: expected a file, found a folder: this is a float model: run `fqvit quantize .*model\/ -o m\.safetensors`/,
     ],
     ['nothing', 'nowhere', /^fqvit: SOURCE: .*nowhere: expected a file, found nothing of that name/],
   ])('%s', async (_, name, message) => {
+    scratch.write('model/config.json', '{}');
     const run = await fqvit(['classify', photo, '--model', scratch.at(name)]);
     expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
     expect(run.stderr.trimEnd().split('\n')).toHaveLength(1);
@@ -113,7 +115,9 @@ describe('the model', () => {
   ])('the bundled %s says what it knows and how to get another', async (name, options) => {
     const run = await fqvit(['classify', photo, '--json', ...options]);
     expect(run.code).toBe(0);
-    expect(run.stderr).toMatch(/knows only 10 classes \(airplane, automobile, .*truck\).*`fqvit quantize/);
+    expect(run.stderr).toMatch(
+      /knows only 10 classes \(airplane, automobile, .*truck\); for 1000, run `fqvit quantize/,
+    );
     expect(run.stderr.startsWith(`fqvit: ${name} knows`)).toBe(true);
     const [{ model, predictions }] = JSON.parse(run.stdout);
     expect(model).toBe(name);

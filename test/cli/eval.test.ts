@@ -350,7 +350,7 @@ test('folders and files in the wrong places', async () => {
   for (const [args, message] of [
     [
       [scratch.path, '--images', photos, '--labels', labels],
-      /: expected a file, found a folder: `fqvit quantize /,
+      /: expected a file, found a folder: name the checkpoint in it; if it is a float model, run `fqvit /,
     ],
     [[integer, '--images', labels, '--labels', labels], /labels\.csv: expected a folder, found a file/],
     [[integer, '--images', photos, '--labels', photos], /photos: expected a file, found a folder/],

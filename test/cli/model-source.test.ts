@@ -60,7 +60,7 @@ describe('a model on the hub', () => {
     [
       'that is a float one',
       'hf://someone/tiny/float.safetensors',
-      /MODEL_KIND: .*; this is a float checkpoint; `fqvit quantize hf:\/\/someone\/tiny\/float\.safetensors` makes/,
+      /MODEL_KIND: .*; this is a float model: run `fqvit quantize hf:\/\/someone\/tiny\/float\.safetensors -o m.safetensors`/,
     ],
     ['that is a mistyped bundled one', 'deit_cifar', /ENOENT\); did you mean deit_cifar10\?\n/],
     ['that is no address', 'hf://someone', /^fqvit: HUB_ID: /],
