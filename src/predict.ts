@@ -41,13 +41,14 @@ export async function predictEach(
   return all;
 }
 
-/** Of what its logits mean. */
+/** What a model says about its logits. */
 interface Answering {
   readonly labels: readonly string[];
   readonly output: Output;
 }
 
-function predictions(logits: Float32Array, { labels, output }: Answering, top: number): Prediction[] {
+/** The `top` likeliest classes of these logits, best first. */
+export function predictions(logits: Float32Array, { labels, output }: Answering, top: number): Prediction[] {
   const best = ranked(logits, top);
   const labelled = (index: number) => ({ index, label: labels[index]! });
   if (output === 'value')

@@ -28,35 +28,38 @@ interface Classes {
  * the label's comma-separated names. If a folder then has no class, the sorted folders are the classes, provided that there are as many
  * and no match contradicts it.
  *
- * @returns the photos, and warnings, one sentence each
+ * @returns the photos; whether the order of the folders decided; and warnings, one sentence each
  * @throws FqvitError `LABELS` for folders that are not the classes of the model, and photos outside of them; as `listImages` for each folder
  */
 export async function labelsOfFolders(
   folder: string,
   classes: Classes,
-): Promise<{ photos: SortedPhoto[]; warnings: string[] }> {
+): Promise<{ photos: SortedPhoto[]; byOrder: boolean; warnings: string[] }> {
   const entries = await folderEntries(folder);
   const outside = entries.find(({ name, isFolder }) => !isFolder && isImageName(name));
   const names = entries.filter(({ isFolder }) => isFolder).map(({ name }) => name);
   if (outside || names.length === 0) {
     throw refusal(folder, classes, outside ? shown(outside.name) : 'no folder');
   }
-  const { matched, warnings } = matchFolders(folder, names, classes);
+  const { matched, byOrder, warnings } = matchFolders(folder, names, classes);
   const photos: (SortedPhoto & { rank: number })[] = [];
   for (const [at, name] of names.entries()) {
     const files = await listImages(join(folder, name));
     photos.push(...files.map((file, rank) => ({ file: `${name}/${file}`, class: matched[at]!, rank })));
   }
   photos.sort((a, b) => a.rank - b.rank || a.class - b.class);
-  return { photos, warnings };
+  return { photos, byOrder, warnings };
+}
+
+/** The class of each folder, and whether their order decided it. */
+interface Matched {
+  readonly matched: number[];
+  readonly byOrder: boolean;
+  readonly warnings: string[];
 }
 
 /** The class of each folder. @param names sorted by code units */
-function matchFolders(
-  folder: string,
-  names: readonly string[],
-  classes: Classes,
-): { matched: number[]; warnings: string[] } {
+function matchFolders(folder: string, names: readonly string[], classes: Classes): Matched {
   const candidates = candidatesOf(classes);
   const found = names.map((name) => candidates(name));
   const unknown = found.indexOf(NEVER);
@@ -74,7 +77,7 @@ function matchFolders(
   const there = new Set(matched);
   const missing = classes.labels.filter((_, index) => !there.has(index));
   const warnings = missing.length === 0 ? [] : [`${folder}: no folder for ${list(missing)}`];
-  return { matched, warnings };
+  return { matched, byOrder: false, warnings };
 }
 
 /** Takes the sorted folders as the classes, as torchvision's ImageFolder and timm number them. */
@@ -84,7 +87,7 @@ function inOrder(
   found: readonly (readonly number[])[],
   classes: Classes,
   unsure: number,
-): { matched: number[]; warnings: string[] } {
+): Matched {
   const { labels } = classes;
   const among = found[unsure]!.slice(0, 2).join(' and ');
   const what = shown(names[unsure]!) + (among && `, which classes ${among} are called`);
@@ -109,6 +112,7 @@ function inOrder(
   const rest = names.length > 3 ? ', …' : '';
   return {
     matched: names.map((_, index) => index),
+    byOrder: true,
     warnings: [
       `${folder}: no class for ${what}: the sorted folders are taken as the classes in their order (${pairs.join(', ')}${rest}); --labels CSV says which is which`,
     ],

@@ -21,6 +21,12 @@ export interface LabelledImage {
 export interface EvaluateOptions {
   /** The float model to compare with. */
   reference?: FloatModel | undefined;
+  /**
+   * Called with the logits of each image, Float32Array `[classes]`, in the order of the images.
+   *
+   * @param reference the logits of the float model, if there is one
+   */
+  onImage?: ((logits: Float32Array, reference: Float32Array | undefined) => void) | undefined;
   /** Called after each image. */
   onProgress?: ((done: number, total: number) => void) | undefined;
   /** Cancels the call, which then throws the reason of the signal. */
@@ -59,7 +65,7 @@ export interface EvaluateOptions {
 export async function evaluate(
   model: Model,
   images: readonly LabelledImage[],
-  { reference, onProgress, signal }: EvaluateOptions = {},
+  { reference, onImage, onProgress, signal }: EvaluateOptions = {},
 ): Promise<EvaluationReport> {
   const { output } = model.info;
   const measure = measureOf(output, checkedTruths(images, model));
@@ -74,6 +80,7 @@ export async function evaluate(
       const logits = await integerClock.time(() => model.logitsInSlices(pixels, signal));
       const floats = float && (await floatClock.time(() => float.runInSlices([pixels], { signal })));
       measure.add(logits, floats?.[0]);
+      onImage?.(logits, floats?.[0]);
       onProgress?.(i + 1, images.length);
       await breathe();
     }

@@ -67,6 +67,48 @@ test('a summary for people, and progress on stderr', async () => {
   expect(stderr).toMatch(/^evaluating 6 images\n/);
 });
 
+describe('--rows and --confusion', () => {
+  test('write a line per photo, and count each pair of true and predicted class', async () => {
+    const file = scratch.at('rows.jsonl');
+    const options = ['--reference', float, '--rows', file, '--confusion', '--json'];
+    const { code, stdout } = await evaluation(...options);
+    expect(code).toBe(0);
+    const lines = new TextDecoder().decode(scratch.read('rows.jsonl')).trimEnd().split('\n');
+    const written = lines.map((line) => JSON.parse(line));
+    expect(written.map((row) => [row.file, row.truth])).toEqual(rows.map((row) => [row.image, row.class]));
+    const model = await load(integer);
+    for (const row of written) {
+      const [best] = await model.classify(scratch.at(`photos/${row.file}`), { top: 1 });
+      expect(row.integer).toEqual(best);
+      expect(row.reference).toMatchObject({ index: expect.any(Number), probability: expect.any(Number) });
+    }
+    model.dispose();
+    const { confusion } = JSON.parse(stdout);
+    const pair = (one: { class: number; predicted: number }) => `${one.class} ${one.predicted}`;
+    const pairs = written.map((row) => pair({ class: row.truth, predicted: row.integer.index }));
+    for (const one of confusion) {
+      expect(one.images).toBe(pairs.filter((other) => other === pair(one)).length);
+    }
+    expect(confusion).toHaveLength(new Set(pairs).size);
+  });
+
+  test('show the most frequent mistakes', async () => {
+    const { stdout } = await evaluation('--confusion');
+    expect(stdout).toMatch(/^(class +taken for +images\n(\w+ +\w+ +\d\n)+|no confused classes\n)$/m);
+  });
+
+  test('refuse a file that exists, and the labels as the file', async () => {
+    const file = scratch.write('there.jsonl', 'kept');
+    expect(await evaluation('--rows', file)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('OUTPUT_EXISTS'),
+    });
+    expect(new TextDecoder().decode(scratch.read('there.jsonl'))).toBe('kept');
+    expect(await evaluation('--rows', labels, '--force')).toMatchObject({ code: 1 });
+    expect(await evaluation('--rows', file, '--force')).toMatchObject({ code: 0 });
+  });
+});
+
 test('--limit takes the first rows; there is no reference where none was given', async () => {
   const { stdout } = await evaluation('--limit', '2', '--json');
   const report = JSON.parse(stdout);

@@ -35,6 +35,7 @@ test('the first photo of every class, then the second; a link to another class i
       { file: 'dog/old/2.png', class: 0, rank: 1 },
       { file: 'ant/old/2.png', class: 1, rank: 1 },
     ],
+    byOrder: false,
     warnings: [],
   });
 });

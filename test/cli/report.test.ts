@@ -43,10 +43,12 @@ describe('--report', () => {
     expect(table.inner.match(/<tr data-kind/g)).toHaveLength(29);
   });
 
-  test('the same arguments give the same bytes', async () => {
-    const first = pageOf('a');
+  test('the same arguments give the same bytes, except for the times', async () => {
+    const withoutTimes = () => pageOf('a').replace(/<dt>Time per image.*?<\/dd>/s, '');
+    const first = withoutTimes();
+    expect(first).not.toBe(pageOf('a'));
     expect(await report('a', '--force')).toMatchObject({ code: 0 });
-    expect(pageOf('a') === first).toBe(true);
+    expect(withoutTimes() === first).toBe(true);
   });
 
   test('--json has its figures', async () => {
@@ -58,7 +60,9 @@ describe('--report', () => {
       seen: false,
       agreement: expect.any(Number),
       kl: expect.any(Number),
+      msPerImage: { integer: expect.any(Number), float: expect.any(Number) },
     });
+    expect(figures.top1).toBeUndefined();
     expect(figures.worst).toHaveLength(10);
     expect(figures.worst[0]).toEqual({
       name: expect.stringMatching(/\.(softmax|out|context)$/),
@@ -68,6 +72,18 @@ describe('--report', () => {
     const errors = figures.worst.map(({ error }: { error: number }) => error);
     expect(errors).toEqual([...errors].sort((a, b) => b - a));
   });
+});
+
+test('top-1 and speed, if the folders of the photos are named as the classes', async () => {
+  for (let i = 0; i < 6; i++) scratch.photo(`named/${['red', 'green', 'blue'][i % 3]}/${i}.png`, i + 1);
+  const run = await fqvit([
+    'quantize',
+    ...[float, '--calibration', scratch.at('named'), '--calibration-images', '3', '--method', 'fq'],
+    ...['-o', scratch.at('named.st'), '--report', scratch.at('named.html')],
+  ]);
+  expect(run.stdout).toMatch(/^top-1 +[\d.]+ %, float [\d.]+ %\nper image +[\d.]+ ms, float [\d.]+ ms$/m);
+  expect(pageOf('named')).toMatch(/<dt>Top-1<\/dt><dd><b>[\d.]+ %<\/b>.*float [\d.]+ %/);
+  expect(pageOf('named')).toMatch(/<dt>Time per image<\/dt><dd><b>[\d.]+ ms<\/b>/);
 });
 
 describe('is refused before any work', () => {

@@ -7,12 +7,14 @@ import { systemReason } from '../../platform/system-reason.js';
 import { checkClasses } from '../../predict.js';
 import type { EvaluationReport } from '../../quantize/index.js';
 import { describeCommand } from '../command.js';
+import { type Confusion, EvalRows } from '../eval-rows.js';
 import { evaluationTables } from '../evaluation-tables.js';
 import { expectFolder } from '../files.js';
 import { columns, plain, plural } from '../format.js';
 import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
 import { labelsOfFolders } from '../labels-folders.js';
 import { loadModel, modelPath } from '../model-source.js';
+import { checkOutput, writeOutput } from '../output-file.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { readReference } from '../reference.js';
@@ -21,6 +23,8 @@ import { integerOption, optional, THREADS_OPTION, threadsOption } from '../value
 
 /** More than these are only in the JSON. */
 const CLASSES_SHOWN = 20;
+/** More confused pairs than these are only in the JSON. */
+const PAIRS_SHOWN = 20;
 
 export default describeCommand({
   name: 'eval',
@@ -56,6 +60,17 @@ export default describeCommand({
       description: 'Only the first N photos of CSV; of subfolders N in all, equally from each',
     },
     threads: THREADS_OPTION,
+    rows: {
+      type: 'string',
+      valueHint: 'FILE',
+      description:
+        'Write a JSON line for each photo: {file, truth, integer: {index, label, probability}, reference}',
+    },
+    force: { type: 'boolean', description: 'Replace FILE if it exists' },
+    confusion: {
+      type: 'boolean',
+      description: 'Show the classes that are confused most often; with --json, the whole confusion matrix',
+    },
     json: {
       type: 'boolean',
       description:
@@ -66,15 +81,32 @@ export default describeCommand({
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
     'fqvit eval deit_cifar10 --images cifar10/test/   # with cifar10/test/cat/1.jpg, cifar10/test/ship/7.jpg, …',
     'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
+    'fqvit eval deit_cifar10 --images cifar10/test/ --confusion --rows rows.jsonl',
     'fqvit eval tags.int8.safetensors --images photos/ --labels tags.csv   # multi-label: file,class and rows like cat.jpg,3 7',
     'fqvit eval age.int8.safetensors --images photos/ --labels ages.csv   # regression: file,value and rows like anna.jpg,31.5',
   ],
-  async run({ m, images: folder, labels, reference: source, limit: limitText, threads, json, weights }) {
+  async run({
+    m,
+    images: folder,
+    labels,
+    reference: source,
+    limit: limitText,
+    threads,
+    json,
+    weights,
+    ...args
+  }) {
     const threadCount = threadsOption(threads);
     const limit = optional(limitText, (n) => integerOption('limit', n, 1));
     await expectFolder(folder);
     const model = await loadModel(modelPath(m), threadCount);
     checkClasses(model.info.architecture.classes);
+    if (args.confusion && model.info.output !== 'softmax') {
+      throw new UsageError('OPTION', '--confusion: expected a single-label model, found another');
+    }
+    const force = Boolean(args.force);
+    const inputs = [modelPath(m), labels, source].filter((path) => path !== undefined);
+    const rowsFile = optional(args.rows, (path) => checkOutput(path, { force, inputs }));
     const rows =
       labels === undefined
         ? (await photosOfFolders(folder, model)).slice(0, limit)
@@ -86,19 +118,27 @@ export default describeCommand({
 
     const { evaluate } = await import('../../quantize/index.js');
     const progress = startProgress('evaluating', rows.length);
+    const answers = new EvalRows(rows, model.info);
     let report: EvaluationReport;
     try {
       report = await evaluate(
         model,
         rows.map(({ file, ...truth }) => ({ image: inside(folder, file), ...truth })),
-        { reference, onProgress: progress.update },
+        {
+          reference,
+          onImage: (...logits) => answers.add(...logits),
+          onProgress: progress.update,
+        },
       );
     } finally {
       progress.stop();
     }
     model.dispose();
-    if (json) printJson(report);
-    else printReport(m, model, report);
+    if (rowsFile !== undefined) writeOutput(rowsFile, answers.lines(), { force });
+    const confusion = args.confusion ? answers.confusion() : undefined;
+    if (json) return printJson({ ...report, ...(confusion ? { confusion } : {}) });
+    printReport(m, model, report);
+    if (confusion) printConfusion(confusion, model.info.labels);
   },
 });
 
@@ -159,4 +199,16 @@ function printReport(name: string, { info }: Model, report: EvaluationReport): v
   }
   if (tables.nearness.length > 0) print('');
   for (const line of columns(tables.nearness)) print(line);
+}
+
+function printConfusion(confusion: readonly Confusion[], labels: readonly string[]): void {
+  const wrong = confusion.filter((one) => one.class !== one.predicted);
+  print(wrong.length === 0 ? '\nno confused classes' : '');
+  const rows = wrong
+    .slice(0, PAIRS_SHOWN)
+    .map((one) => [plain(labels[one.class]!), plain(labels[one.predicted]!), String(one.images)]);
+  if (rows.length > 0) {
+    for (const line of columns([['class', 'taken for', 'images'], ...rows], [2])) print(line);
+  }
+  if (wrong.length > PAIRS_SHOWN) print(`and ${wrong.length - PAIRS_SHOWN} more pairs: --json has all`);
 }

@@ -28,6 +28,7 @@ import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { note, print, printJson, warn } from '../report.js';
 import type { PageSource } from '../report-page/page.js';
+import type { Both } from '../report-page/quality.js';
 import type { ReportSummary } from '../report-page/write-report.js';
 import { fractionOption, integerOption, optional, tripleOption } from '../values.js';
 
@@ -328,12 +329,26 @@ function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
     ['method', describeMethod(recipe)],
     ['images', describeImages(recipe, skipped.length)],
     ['time', formatDuration(ms)],
-    ...(report ? [['report', `${args.report}${agreementOf(report, output)}`]] : []),
+    ...(report ? reportRows(report, args.report!, output) : []),
   ];
   for (const line of columns(rows)) print(plain(line));
   for (const { error } of skipped.slice(0, SKIPPED_SHOWN)) note(`fqvit: skipped: ${error.message}`);
   if (skipped.length > SKIPPED_SHOWN) note(`fqvit: skipped: ${skipped.length - SKIPPED_SHOWN} more`);
   print(`\nTry it: fqvit classify PHOTO --model ${plain(args.output)}`);
+}
+
+function reportRows(
+  { top1, msPerImage, ...report }: ReportSummary,
+  file: string,
+  output: Output,
+): string[][] {
+  const beside = ({ integer, float }: Both, digits: number, unit: string) =>
+    `${integer.toPrecision(digits)}${unit}, float ${float.toPrecision(digits)}${unit}`;
+  return [
+    ['report', `${file}${agreementOf(report, output)}`],
+    ...(top1 ? [['top-1', beside(top1, 3, ' %')]] : []),
+    ...(msPerImage ? [['per image', beside(msPerImage, 3, ' ms')]] : []),
+  ];
 }
 
 function describeImages({ calibrationImages, calibration }: Recipe, skipped: number): string {

@@ -37,7 +37,8 @@ const KIND_NAMES: Readonly<Record<LayerKind, string>> = {
 };
 
 /**
- * The whole page: one file that needs no other. The same inputs give the same text.
+ * The whole page: one file that needs no other. The same inputs give the same text, except for the time
+ * per image.
  *
  * @param quality undefined where there are no photos
  */
@@ -140,10 +141,10 @@ function agreementSection(quality: Quality | undefined, photos: number): Html {
   if (quality === undefined)
     return html`<h2>Agreement with the float model</h2>
 <p>${photos === 0 ? 'There are no photos to compare the models on' : `None of ${plural(photos, 'photo')} could be read when the models were to be compared`}, so this page has only sizes. <code>fqvit eval --reference</code> compares them on labelled photos.</p>`;
-  const { agreement, photos: compared } = quality;
+  const { agreement } = quality;
   return html`<h2>Agreement with the float model</h2>
 ${photosParagraph(quality)}
-${agreement ? agreementTable(agreement, compared) : html`<p>A backbone: it has no classes to agree on. How far its features are from those of the float model, the errors below say.</p>`}`;
+${agreement ? agreementTable(quality, agreement) : html`<p>A backbone: it has no classes to agree on. How far its features are from those of the float model, the errors below say.</p>`}`;
 }
 
 function photosParagraph({ photos, available, seen, unreadable }: Quality): Html {
@@ -158,8 +159,16 @@ function photosParagraph({ photos, available, seen, unreadable }: Quality): Html
 
 type FigureRow = [term: string, figure: string, what: string];
 
-function agreementTable(agreement: Agreement, photos: number): Html {
+function agreementTable({ photos, msPerImage }: Quality, agreement: Agreement): Html {
   const rows = agreementRows(agreement, photos);
+  if (msPerImage) {
+    const ratio = (msPerImage.float / msPerImage.integer).toFixed(2);
+    rows.push([
+      'Time per image',
+      `${msPerImage.integer.toPrecision(3)} ms`,
+      `float ${msPerImage.float.toPrecision(3)} ms, ${ratio} times as long; one thread of the machine that made this page`,
+    ]);
+  }
   return html`<dl>${rows.map(([term, figure, what]) => html`<dt>${term}</dt><dd><b>${figure}</b> <span class="dim">${what}</span></dd>`)}</dl>`;
 }
 
@@ -178,7 +187,7 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
       ['Mean KL', kl, 'KL(float ‖ integer) of each class, there or not'],
     ];
   }
-  const { same, margins } = agreement;
+  const { same, margins, right } = agreement;
   const [low, high] = interval(same, photos);
   const rows: FigureRow[] = [
     [
@@ -188,6 +197,13 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
     ],
     ['Mean KL', kl, 'KL(float ‖ integer) of the class distributions'],
   ];
+  if (right) {
+    rows.push([
+      'Top-1',
+      percent(right.integer / photos),
+      `float ${percent(right.float / photos)}; the folders name the classes`,
+    ]);
+  }
   if (margins.same !== undefined) rows.push(['Margin, same class', percent(margins.same), MARGIN]);
   if (margins.different !== undefined)
     rows.push([

@@ -1,10 +1,11 @@
 import { relative, sep } from 'node:path';
 import { floatModule } from '#runtime/float-wasm';
+import { median } from '../../bench/measure.js';
 import type { FloatModel } from '../../checkpoint/float-model.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import type { Output } from '../../checkpoint/output.js';
 import { load } from '../../classify.js';
-import { ImageError, RuntimeError } from '../../errors.js';
+import { FqvitError, ImageError, RuntimeError } from '../../errors.js';
 import { readPixels } from '../../image/source.js';
 import { FloatRunner } from '../../models/float.js';
 import { breathe } from '../../platform/breathe.js';
@@ -13,6 +14,7 @@ import type { Quantized } from '../../quantize/index.js';
 import { type LayerError, layerErrors } from '../../quantize/layer-errors.js';
 import { meanNearness, type Nearness, nearness } from '../../quantize/nearness.js';
 import { probabilities, ranked } from '../../rank.js';
+import { labelsOfFolders } from '../labels-folders.js';
 import { startProgress } from '../progress.js';
 import { thumbnail } from './thumbnail.js';
 
@@ -41,6 +43,8 @@ export interface Quality {
   readonly unreadable: number;
   /** Absent for a backbone, which has no classes. */
   readonly agreement?: Agreement;
+  /** Median time per image of each model, in ms; absent for a backbone. */
+  readonly msPerImage?: Both;
   readonly layers: readonly LayerError[];
   /** Photos that `layers` was measured on. */
   readonly measured: number;
@@ -55,9 +59,17 @@ export interface ClassAgreement {
   readonly same: number;
   /** Mean KL(float ‖ integer) of the class distributions, in nats. */
   readonly kl: number;
+  /** Photos whose true class each model names, if the folder has a subfolder for each class. */
+  readonly right?: Both;
   /** Median of the distance between the probabilities of the float model's first two classes, where both agree and where not. */
   readonly margins: { readonly same?: number; readonly different?: number };
   readonly differences: readonly Difference[];
+}
+
+/** A figure of the integer and the float model. */
+export interface Both {
+  readonly integer: number;
+  readonly float: number;
 }
 
 /** Of a multi-label model: of each class of each photo, there above one half. */
@@ -104,7 +116,9 @@ export async function measureQuality(made: Made): Promise<Quality | undefined> {
       available: photos.length,
       seen,
       unreadable: compared.unreadable,
-      ...(float.architecture.classes > 0 ? { agreement: compared.agreement } : {}),
+      ...(float.architecture.classes > 0
+        ? { agreement: compared.agreement, msPerImage: compared.msPerImage }
+        : {}),
       layers,
       measured: measured.length,
     };
@@ -126,9 +140,11 @@ function comparablePhotos({ images, result }: Made): { photos: readonly string[]
 async function compare(
   { float: reference, result, folder }: Made,
   photos: readonly string[],
-): Promise<{ read: string[]; unreadable: number; agreement: Agreement }> {
+): Promise<{ read: string[]; unreadable: number; agreement: Agreement; msPerImage: Both }> {
   const { imageSize, classes } = reference.architecture;
   const { output } = result.model;
+  const truths = output === 'softmax' ? await classesOfPhotos(folder, result.model) : undefined;
+  const times = { integer: [] as number[], float: [] as number[] };
   const read: string[] = [];
   const answers: Answers[] = [];
   const differences: Difference[] = [];
@@ -149,9 +165,13 @@ async function compare(
       }
       read.push(photo);
       if (classes === 0) continue;
+      const start = performance.now();
       const [answer] = await float.runInSlices([pixels]);
+      const middle = performance.now();
       const both = { float: answer!, integer: await model.logitsInSlices(pixels) };
-      answers.push(both);
+      times.float.push(middle - start);
+      times.integer.push(performance.now() - middle);
+      answers.push({ ...both, truth: truths?.get(relative(folder, photo).split(sep).join('/')) });
       const named = { float: choice(both.float), integer: choice(both.integer) };
       if (output !== 'softmax' || named.float.index === named.integer.index) continue;
       differences.push({
@@ -166,7 +186,8 @@ async function compare(
     float.dispose();
     model.dispose();
   }
-  return { read, unreadable, agreement: agreementOf(output, answers, differences) };
+  const msPerImage = { integer: median(times.integer), float: median(times.float) };
+  return { read, unreadable, agreement: agreementOf(output, answers, differences), msPerImage };
 }
 
 /** Undefined where it cannot be read; whatever else fails is no fault of the photo. */
@@ -184,6 +205,8 @@ async function readable(photo: string, { preprocessing }: IntegerModel): Promise
 interface Answers {
   readonly float: Float32Array;
   readonly integer: Float32Array;
+  /** The true class, if known. */
+  readonly truth: number | undefined;
 }
 
 function choice(logits: Float32Array): Choice {
@@ -213,12 +236,33 @@ function agreementOf(
     output,
     same: same!.length,
     kl: mean.kl,
+    ...(answers.every(({ truth }) => truth !== undefined) ? { right: rightOf(answers) } : {}),
     margins: {
       ...(same!.length > 0 ? { same: medianMargin(same!) } : {}),
       ...(different!.length > 0 ? { different: medianMargin(different!) } : {}),
     },
     differences,
   };
+}
+
+function rightOf(answers: readonly Answers[]): Both {
+  const count = (model: keyof Both) =>
+    answers.filter((answer) => ranked(answer[model], 1)[0] === answer.truth).length;
+  return { integer: count('integer'), float: count('float') };
+}
+
+/** The class of each photo by its path, if the names of the subfolders tell it. */
+async function classesOfPhotos(
+  folder: string,
+  model: IntegerModel,
+): Promise<ReadonlyMap<string, number> | undefined> {
+  try {
+    const { photos, byOrder } = await labelsOfFolders(folder, model);
+    return byOrder ? undefined : new Map(photos.map((photo) => [photo.file, photo.class]));
+  } catch (error) {
+    if (error instanceof FqvitError) return undefined;
+    throw error;
+  }
 }
 
 /** Between the probabilities of the first two classes. */
@@ -229,6 +273,5 @@ function margin(logits: Float32Array): number {
 }
 
 function medianMargin(scores: readonly { margin: number }[]): number {
-  const sorted = scores.map(({ margin }) => margin).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
+  return median(scores.map(({ margin }) => margin));
 }

@@ -3,7 +3,7 @@ import { writeOutput } from '../output-file.js';
 import { warn } from '../report.js';
 import { readAssets } from './assets.js';
 import { type PageSource, renderPage, worstLayers } from './page.js';
-import { type Agreement, measureQuality, type Quality } from './quality.js';
+import { type Agreement, type Both, measureQuality, type Quality } from './quality.js';
 
 /** The figures of the page for the summary: none without photos, no agreement of a backbone. */
 export interface ReportSummary {
@@ -13,6 +13,9 @@ export interface ReportSummary {
   /** Percent of the photos with the same class; of a multi-label model, of the decisions about a class of a photo. */
   readonly agreement?: number;
   readonly kl?: number;
+  /** Top-1 in percent, if the folders name the classes. */
+  readonly top1?: Both;
+  readonly msPerImage?: Both;
   /** Of a regression model: mean distance between the values of the models. */
   readonly difference?: number;
   readonly worst?: readonly Pick<LayerError, 'name' | 'error' | 'growth'>[];
@@ -42,17 +45,24 @@ export async function writeReport(
 function agreementFigures(
   agreement: Agreement,
   photos: number,
-): Pick<ReportSummary, 'agreement' | 'kl' | 'difference'> {
+): Pick<ReportSummary, 'agreement' | 'kl' | 'difference' | 'top1'> {
   if (agreement.output === 'value') return { difference: agreement.difference };
   const share = agreement.output === 'softmax' ? agreement.same / photos : agreement.agreement;
-  return { agreement: 100 * share, kl: agreement.kl };
+  const right = agreement.output === 'softmax' ? agreement.right : undefined;
+  const percent = (count: number) => (100 * count) / photos;
+  return {
+    agreement: 100 * share,
+    kl: agreement.kl,
+    ...(right ? { top1: { integer: percent(right.integer), float: percent(right.float) } } : {}),
+  };
 }
 
-function summaryOf({ photos, seen, agreement, layers }: Quality): ReportSummary {
+function summaryOf({ photos, seen, agreement, msPerImage, layers }: Quality): ReportSummary {
   return {
     photos,
     seen,
     ...(agreement ? agreementFigures(agreement, photos) : {}),
+    ...(msPerImage ? { msPerImage } : {}),
     worst: worstLayers(layers, ({ error }) => error).map(({ name, error, growth }) => ({
       name,
       error,
