@@ -14,6 +14,8 @@ export interface NpmPackage {
   version: string;
   license: string;
 }
+/** What peers are for, and their older versions that passed the tests. */
+export const PEERS: Readonly<Record<string, { use: string; tested: readonly string[] }>>;
 export const native: readonly NativeComponent[];
 export const bundled: readonly NpmPackage[];
 export const optional: readonly NpmPackage[];

@@ -1,5 +1,5 @@
-// `node scripts/dependencies.mjs`: writes docs/dependencies.md and THIRD-PARTY-LICENSES from package-lock.json, the installed packages
-// and codecs/components.json.
+// `node scripts/dependencies.mjs`: writes docs/dependencies.md and THIRD-PARTY-LICENSES from
+// package.json, package-lock.json, the installed packages and codecs/components.json.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -7,11 +7,30 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path) => readFileSync(`${root}${path}`, 'utf8');
 const { toolchain, components } = JSON.parse(read('codecs/components.json'));
 const { packages } = JSON.parse(read('package-lock.json'));
+const { optionalDependencies, peerDependencies } = JSON.parse(read('package.json'));
+const versionOf = (name) => packages[`node_modules/${name}`].version;
 
-/** Whose code scripts/bundle.mjs copies into dist. */
+/** Packages whose code scripts/bundle.mjs copies into dist. */
 const INLINED = ['pako'];
 
-/** Native components, which the modules of codecs/ consist of. */
+/** What optional dependencies are for. */
+const OPTIONAL = {
+  '@huggingface/hub': 'models on the Hugging Face hub',
+  undici: 'proxies (`HTTP_PROXY`, `HTTPS_PROXY`) in Node',
+};
+
+/** What peers are for, and the older versions that passed the tests of serve and queue. */
+export const PEERS = {
+  '@aws-sdk/client-s3': { use: '`work -o s3://…`', tested: ['3.800.0'] },
+  '@hono/node-server': { use: '`serve`', tested: ['1.19.0', '2.0.0'] },
+  bullmq: { use: '`enqueue`, `work`, `queue`', tested: ['5.56.0', '6.0.0'] },
+  hono: { use: '`serve`, `createApp`', tested: ['4.0.0'] },
+  ioredis: { use: '`enqueue`, `work`, `queue`', tested: ['5.8.0'] },
+  pino: { use: '`serve`', tested: ['8.0.0', '9.0.0'] },
+  'prom-client': { use: '`serve`', tested: ['14.0.0', '15.0.0'] },
+};
+
+/** The native components of the modules in codecs/. */
 export const native = components;
 
 const installed = Object.entries(packages).map(([path, { version, license, integrity, ...flags }]) => ({
@@ -28,7 +47,7 @@ export const bundled = installed.filter(
   ({ path, name, inBundle }) => inBundle || (INLINED.includes(name) && path === `node_modules/${name}`),
 );
 
-/** npm packages that are installed beside it where that is possible. */
+/** npm packages that npm installs next to fqvit where it can. */
 export const optional = installed.filter(
   ({ path, dev, devOptional, peer, inBundle }) => path !== '' && !(dev || devOptional || peer || inBundle),
 );
@@ -43,37 +62,43 @@ export function dependenciesPage() {
   const tools = Object.entries(toolchain).map(([name, version]) => `\`${name}\` ${version}`);
   return `# What is inside the package
 
-The package runs without a network and without other packages, so it has everything with it. This page lists
-what others wrote: which version, under which licence, from where, and how we learn of its vulnerabilities.
-\`THIRD-PARTY-LICENSES\` has the texts of the licences. \`npm run sbom\` prints the list as CycloneDX.
+This page lists what others wrote in fqvit: each component, its version and licence, where it comes
+from and where its vulnerabilities are announced. It also says which versions of the optional
+packages work. \`THIRD-PARTY-LICENSES\` has the texts of the licences, and \`npm run sbom\` prints the
+list as CycloneDX.
 
-\`node scripts/dependencies.mjs\` generates this page and the licence file; a test compares them with
-\`package-lock.json\`, with the installed packages and with the modules themselves.
+\`node scripts/dependencies.mjs\` generates this page and the licence file. A test compares them with
+\`package-lock.json\`, with the installed packages and with the modules.
 
 ## Native components
 
 ${table(
-  ['name', 'version', 'licence', 'origin', 'part of', 'vulnerabilities'],
+  ['name', 'version', 'licence', 'Debian source', 'part of'],
   native.map(({ name, version, license, debian, modules }) => [
     name,
     version,
     license,
-    `Debian's source package \`${name}\` ${debian}`,
+    debian,
     modules === undefined
       ? 'all of these: `malloc`, `memset`, `memcmp`'
       : Object.keys(modules)
           .map((module) => `\`wasm/${module}\``)
           .join(', '),
-    `Debian's security tracker, page of \`${name}\``,
   ]),
 )}
 
+Each comes from Debian's source package of its name, and Debian's security tracker has a page for
+each. The software in \`wasm/jpeg.wasm\` and \`wasm/jpeg-encode.wasm\` is based in part on the work of
+the Independent JPEG Group.
+
 \`npm run build:codecs\` builds the modules from these sources with
-${tools.join(',\n')}.
-It refuses archives with another digest, applies Debian's patches, and builds everything twice: both must
-have the same bytes. The modules are committed; a test compares each with its digest, and the copies in
-\`wasm/\` and \`dist/browser/\` with the originals. Each decoder tells the version that its sources give, which
-the test compares with this table.
+
+${tools.map((tool) => `- ${tool}`).join('\n')}
+
+It refuses archives with another digest, applies Debian's patches, and builds everything twice:
+both builds must have the same bytes. The modules are committed. A test compares each with its
+digest, and its copies in \`wasm/\` and \`dist/browser/\` with the original. Each decoder reports the
+version of its sources, which the test compares with this table.
 
 SHA-256:
 
@@ -81,21 +106,20 @@ SHA-256:
 ${digests.map(([name, digest]) => `${digest}  ${name}`).join('\n')}
 \`\`\`
 
-A module imports its memory and two functions, and nothing else: \`fail\` throws, \`emit\` takes pixels. It
-cannot read a file, open a connection or see the time. What a picture may take is the maximum of that memory.
-An instance that refused a picture, warned or trapped is dropped.
+A module imports its memory and two functions: \`fail\` throws, \`emit\` takes pixels. It cannot read a
+file, open a connection or see the time. The maximum of its memory bounds what a picture may take.
+fqvit drops an instance that refused a picture, warned or trapped.
 
-When a new version of a source package closes a vulnerability: change \`debian\`, \`version\` and \`archives\` in
-\`codecs/components.json\`, run \`npm run build:codecs\` and \`node scripts/dependencies.mjs\`, then the tests. The
-500 photos must keep the bytes of Pillow.
+When a new version of a source package fixes a vulnerability:
 
-The software in \`wasm/jpeg.wasm\` and \`wasm/jpeg-encode.wasm\` is based in part on the work of the Independent
-JPEG Group.
+1. Change \`debian\`, \`version\` and \`archives\` in \`codecs/components.json\`.
+2. Run \`npm run build:codecs\` and \`node scripts/dependencies.mjs\`.
+3. Run the tests. The 500 photos must still decode to Pillow's bytes.
 
 ## npm packages
 
-\`package-lock.json\` has their digests, which npm checks. \`npm audit --omit=dev\` and GitHub's advisories tell
-their vulnerabilities.
+npm checks each package against its digest in \`package-lock.json\`. \`npm audit --omit=dev\` and
+GitHub's advisories announce their vulnerabilities.
 
 ${table(
   ['name', 'version', 'licence', 'origin'],
@@ -107,13 +131,52 @@ ${table(
   ]),
 )}
 
-\`@huggingface/hub\` and \`undici\` are optional dependencies and not in the package: npm installs them where it
-can. The kernels (\`wasm/fqvit.*.wasm\`) are
-compiled from \`assembly/\` by AssemblyScript (Apache-2.0), without its runtime.
+AssemblyScript (Apache-2.0) compiles the kernels (\`wasm/fqvit.*.wasm\`) from \`assembly/\`, without its
+runtime.
+
+### Why they are bundled
+
+The tarball contains its npm dependencies (\`bundleDependencies\`). Therefore
+
+- it installs and classifies without a network, a registry or a cache, which a test does;
+- you run the versions that our tests ran;
+- the list above is complete, and so are the licences in the package.
+
+This costs 0.7 MB of the 4.6 MB tarball. Your app has a second copy of a package that it uses
+itself. \`overrides\` in your \`package.json\` do not reach a bundled package, so a fix arrives with a
+new version of fqvit.
+
+## Optional packages
+
+npm installs these two where it can; fqvit works without them:
+
+${table(
+  ['package', 'range', 'for'],
+  Object.entries(optionalDependencies).map(([name, range]) => [
+    `\`${name}\``,
+    `\`${range}\``,
+    OPTIONAL[name],
+  ]),
+)}
+
+\`undici\` stays at 6, since 7 does not run on every Node 20.
+
+These you install yourself. The tests of the commands passed with the versions in the last column:
+
+${table(
+  ['package', 'range', 'for', 'tested'],
+  Object.entries(peerDependencies).map(([name, range]) => {
+    const { use, tested } = PEERS[name];
+    return [`\`${name}\``, `\`${range}\``, use, [...tested, versionOf(name)].join(', ')];
+  }),
+)}
+
+With \`ioredis\` 5, a command that finds a silent Redis says so after 4 seconds, but ends only after
+30.
 `;
 }
 
-/** Licences that a package names without the text of them. */
+/** Texts of licences that a package names but does not contain. */
 const TEXTS = {
   // its package names MIT and its authors; the terms are those of citty's MIT licence
   '@bomb.sh/tab': () => {
@@ -123,7 +186,7 @@ const TEXTS = {
     )[0];
     return `MIT License\n\nCopyright (c) ${author}\n\n${terms}`;
   },
-  // the second is that of the parts that come from Google's protobuf
+  // the second licence covers the parts from Google's protobuf
   '@bufbuild/protobuf': () =>
     [
       read('LICENSE'),
@@ -133,7 +196,7 @@ const TEXTS = {
     ].join('\n'),
 };
 
-/** The files of a package with its licence, and with those of what it has copied. */
+/** The licence files of a package, and of the code that it copied. */
 function licenseText({ name, path }) {
   const files = readdirSync(`${root}${path}`, { recursive: true })
     .filter((file) => /^(licen[cs]e|copying|notice)|third-party-licenses/i.test(file))
@@ -148,8 +211,9 @@ export function thirdPartyLicenses() {
     ...native.map((component) => ({ ...component, text: read(`codecs/licenses/${component.name}.txt`) })),
     ...bundled.map((one) => ({ ...one, text: licenseText(one) })),
   ];
-  const introduction = `This package contains software of others, under the licences below. docs/dependencies.md in the repository
-says what is from where. This software is based in part on the work of the Independent JPEG Group.
+  const introduction = `fqvit contains the following software of others, under the licences below. docs/dependencies.md in the
+repository says where each comes from. This software is based in part on the work of the Independent
+JPEG Group.
 `;
   const sections = all.map(
     ({ name, version, license, text }) =>

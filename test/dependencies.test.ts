@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
-import { bundled, dependenciesPage, native, optional, thirdPartyLicenses } from '../scripts/dependencies.mjs';
+import {
+  bundled,
+  dependenciesPage,
+  native,
+  optional,
+  PEERS,
+  thirdPartyLicenses,
+} from '../scripts/dependencies.mjs';
 import { sbom } from '../scripts/sbom.mjs';
 import { sharedCodecs } from '../src/image/codecs-node.js';
 
@@ -55,6 +62,15 @@ test('lists every shipped dependency at its installed version, none under the GP
   for (const { name, path, version } of bundled)
     expect({ name, version: json(`${path}/package.json`).version }).toEqual({ name, version });
   for (const { license } of [...native, ...bundled, ...optional]) expect(license).not.toMatch(/GPL/);
+});
+
+test('the range of a peer starts at its oldest tested version and ends after its newest major', () => {
+  const { peerDependencies, devDependencies } = json('package.json');
+  expect(Object.keys(PEERS)).toEqual(Object.keys(peerDependencies));
+  for (const [name, { tested }] of Object.entries(PEERS)) {
+    const newest = Number(/\d+/.exec(devDependencies[name]));
+    expect(`${name} ${peerDependencies[name]}`).toBe(`${name} >=${tested[0]} <${newest + 1}`);
+  }
 });
 
 test("the SBOM lists all of them, and no address except its own format's", () => {
