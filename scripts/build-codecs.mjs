@@ -1,7 +1,10 @@
-// Builds codecs/*.wasm from Debian's sources, and writes their digests and the toolchain to codecs/components.json, the texts of the
-// licences to codecs/licenses. Needs Debian's packages clang-19, lld-19, wasi-libc and dpkg-dev.
+// Builds codecs/*.wasm from Debian's sources. Writes their digests and the toolchain to
+// codecs/components.json, and the texts of the licences to codecs/licenses. Needs Debian's packages
+// clang-19, lld-19, wasi-libc and dpkg-dev.
 //
-//     npm run build:codecs [-- FOLDER]    FOLDER has the source packages (*.dsc and what they name); without it apt-get fetches them
+//     npm run build:codecs [-- FOLDER]
+//
+// FOLDER has the source packages (*.dsc and the files they name); without it apt-get fetches them.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,15 +25,15 @@ const COMPILE = [
   '-DNDEBUG',
   '-ffunction-sections',
   '-fdata-sections',
-  // the sources are written for many compilers
+  // the sources support many compilers, and each has its own warnings
   '-w',
 ];
 const LINK = [
   '--no-entry',
   '--import-memory',
-  // src/image/codec.ts has the same number
+  // the same number as in src/image/codec.ts
   `--initial-memory=${2 ** 20}`,
-  // an overflow traps, it does not reach data
+  // an overflow of the stack traps instead of reaching data
   '--stack-first',
   '-zstack-size=65536',
   '--gc-sections',
@@ -64,7 +67,7 @@ const MODULES = {
   },
   'jpeg-encode': {
     ...JPEG,
-    // a few thumbnails: small is better than fast
+    // it encodes a few thumbnails: small is better than fast
     optimize: '-Oz',
     files: [
       ...each('src', 'jcapimin jchuff jcinit jcmarker jcmaster jcomapi jcparam jdatadst jmemmgr jmemnobs'),
@@ -96,7 +99,7 @@ function versionNumber(version) {
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** The unpacked sources with Debian's patches, after a check of the digests. */
+/** Checks the digests, then unpacks the sources with Debian's patches. */
 function unpack({ name: source, debian, archives }, packages, into) {
   if (given === undefined)
     execFileSync('apt-get', ['source', '--download-only', `${source}=${debian}`], {
@@ -129,7 +132,7 @@ function build(name, source, objects) {
 const work = mkdtempSync(join(tmpdir(), 'fqvit-codecs-'));
 try {
   const packages = given ?? work;
-  // twice, in folders of different names: no path and no date may get into a module
+  // twice, in folders with different names: no path and no date may get into a module
   const rounds = ['once', 'twice-and-elsewhere'].map((round) => {
     const folder = join(work, round);
     mkdirSync(folder);

@@ -1,4 +1,4 @@
-// Compiles the kernel modules named in asconfig.json (or those given as arguments) into wasm/.
+// Compiles the kernel modules of asconfig.json, or those named as arguments, into wasm/.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';

@@ -1,6 +1,8 @@
-// Makes of the compiled sources in dist/ what they cannot be themselves: dist/image/inflate.js with its library inside;
-// dist/pool/worker.js as one file; dist/cjs, for `require`; and dist/browser, minified and with its modules beside it, for pages
-// without a bundler.
+// Bundles parts of the compiled sources in dist/:
+// - dist/image/inflate.js contains its library;
+// - dist/pool/worker.js is one file;
+// - dist/cjs is for `require`;
+// - dist/browser is for pages without a bundler: minified, with the WebAssembly modules next to it.
 import { chmodSync, copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -15,8 +17,8 @@ async function bundle(input, output) {
 
 for (const folder of ['cjs', 'browser']) rmSync(`dist/${folder}`, { recursive: true, force: true });
 
-// Of pako only the half that inflates is shipped: whole, it adds 0.6 MB to the package. The functions named here only set up the
-// other half.
+// Ships only the half of pako that inflates: the whole of it adds 0.6 MB to the package. The
+// functions named here only set up the other half.
 await bundle(
   {
     input: 'dist/image/inflate.js',
@@ -30,13 +32,13 @@ await bundle(
   },
 );
 
-// A worker starts faster with one file, and once it has started it opens none (src/pool/worker.ts).
+// A worker starts faster from one file, and opens no file later (src/pool/worker.ts).
 await bundle(
-  { input: 'dist/pool/worker.js', platform: 'node', external: 'undici' }, // which only addresses need
+  { input: 'dist/pool/worker.js', platform: 'node', external: 'undici' }, // only URLs need it
   { file: 'dist/pool/worker.js', format: 'esm', codeSplitting: false },
 );
 
-// the codecs and the hub's library are modules only: they stay behind import()
+// the codecs and the hub's library are ES modules only, so import() must load them
 await bundle(
   {
     input: {
@@ -51,7 +53,7 @@ await bundle(
   },
   { dir: 'dist/cjs', format: 'cjs', strict: true, chunkFileNames: '[name].js' },
 );
-// the same declarations, as those of CommonJS
+// TypeScript needs the declarations again, for CommonJS
 for (const path of readdirSync('dist', { recursive: true }))
   if (path.endsWith('.d.ts') && !/^(cjs|browser|cli|hub)\b/.test(path))
     cpSync(`dist/${path}`, `dist/cjs/${path}`);
@@ -78,5 +80,5 @@ await bundle(
 );
 for (const name of [...MODULES, 'jpeg', 'webp'])
   copyFileSync(`wasm/${name}.wasm`, `dist/browser/${name}.wasm`);
-// npm does it where the package is installed; in a clone `npx fqvit` runs the file as it is
+// npm makes it executable in an installed package; in a clone `npx fqvit` runs this file
 chmodSync('dist/cli/main.js', 0o755);

@@ -1,4 +1,5 @@
-// `npm run classify [-- IMAGE... OPTIONS]`: sets a fresh clone up, then classifies; without an image the sample photo.
+// `npm run classify [-- IMAGE... OPTIONS]`: sets up a fresh clone, then classifies. Without an
+// image it takes the sample photo.
 import { spawnSync } from 'node:child_process';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +9,7 @@ import { setup } from './setup.mjs';
 setup();
 const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const args = process.argv.slice(2);
-// npm runs scripts in the package's folder; a caller's paths are meant from where the caller stands
+// npm runs scripts in the package's folder, but paths are relative to the caller's
 const cwd = process.env.INIT_CWD ?? process.cwd();
 const takesValue = { type: 'string' };
 const { values, positionals } = parseArgs({

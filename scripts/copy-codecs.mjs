@@ -1,4 +1,5 @@
-// Copies the image codecs of codecs/ beside the kernels: one place, one form of address for the modules of all platforms.
+// Copies the image codecs of codecs/ next to the kernels, so that every platform finds all modules
+// in one place.
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

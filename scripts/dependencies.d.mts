@@ -4,7 +4,7 @@ export interface NativeComponent {
   version: string;
   license: string;
   debian: string;
-  /** SHA-256 by name of the file. */
+  /** SHA-256 by file name. */
   archives?: Record<string, string>;
   modules?: Record<string, string>;
 }

@@ -171,8 +171,7 @@ ${table(
   }),
 )}
 
-With \`ioredis\` 5, a command that finds a silent Redis says so after 4 seconds, but ends only after
-30.
+With \`ioredis\` 5, a command reports a silent Redis after 4 seconds but ends only after 30.
 `;
 }
 

@@ -1,4 +1,6 @@
-"""Prints the keys that the installed timm and transformers know, as JSON: what src/checkpoint/config must have a verdict for.
+"""Prints the keys of the installed timm and transformers as JSON.
+
+src/checkpoint/config needs a verdict for each.
 
     python scripts/library_keys.py
 

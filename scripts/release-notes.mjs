@@ -1,5 +1,5 @@
-// `node scripts/release-notes.mjs vX.Y.Z`: checks that a tag, package.json and CHANGELOG.md name the
-// same version with its date, and prints the section of the changelog.
+// `node scripts/release-notes.mjs vX.Y.Z`: checks that a tag, package.json and CHANGELOG.md name
+// the same version, dated in the changelog, and prints its section.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

@@ -1,10 +1,11 @@
-// `npm run sbom`: prints what the package consists of, and what npm installs beside it, as CycloneDX 1.5. Not by `npm sbom`: it knows
-// neither native components nor copied code, and leaves out dependencies that development shares.
+// `npm run sbom`: prints the components of the package, and the packages that npm installs with it,
+// as CycloneDX 1.5. `npm sbom` knows neither native components nor copied code, and omits
+// dependencies that are development dependencies too.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { bundled, native, optional } from './dependencies.mjs';
 
-/** The parts of CycloneDX that say which software it is. */
+/** A component of CycloneDX. */
 const component = (fields, scope) => ({ type: 'library', 'bom-ref': fields.purl, scope, ...fields });
 
 function npmComponent({ name, version, license, integrity }, scope) {
@@ -25,7 +26,7 @@ function nativeComponent({ name, version, license, debian, modules, archives }) 
   return component({ name, version, purl, licenses, components: files }, 'required');
 }
 
-/** The whole document; the same for the same package-lock.json and codecs/components.json. */
+/** The document depends on package.json, package-lock.json and codecs/components.json only. */
 export function sbom() {
   const { name, version, license } = JSON.parse(
     readFileSync(new URL('../package.json', import.meta.url), 'utf8'),

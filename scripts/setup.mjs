@@ -1,11 +1,11 @@
-// Sets a fresh clone up: installs the dependencies of the lock file and builds, each only where it is needed.
+// Sets up a fresh clone: installs the dependencies of the lock file and builds, where needed.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Newest modification below a file or folder; 0 where there is none. */
+/** The newest modification time of a file, or in a folder; 0 if there is none. */
 function newest(path) {
   const full = `${root}${path}`;
   if (!existsSync(full)) return 0;
@@ -18,7 +18,7 @@ const INSTALL = ['install', '--ignore-scripts', '--no-save', '--no-audit', '--no
 
 function npm(...args) {
   console.error(`npm ${args.join(' ')}`);
-  // stdout stays free for what the caller prints
+  // stdout is for the caller's output
   execFileSync('npm', args, {
     cwd: root,
     stdio: ['ignore', process.stderr, process.stderr],
@@ -27,7 +27,7 @@ function npm(...args) {
 }
 
 export function setup() {
-  // not `npm ci`: it refuses a lock file made where optional builds for other platforms could not be seen
+  // `npm ci` refuses a lock file that lacks optional builds for other platforms
   if (newest('node_modules/.package-lock.json') < newest('package-lock.json')) npm(...INSTALL);
   const stale = (outputs, inputs) => {
     const built = Math.min(...outputs.map(newest));
@@ -54,7 +54,7 @@ export function setup() {
   if (stale(built, sources)) npm('run', '--silent', 'build:ts');
 }
 
-/** The engines and bundlers that tests run the package in: some 900 MB, without which those tests are skipped. */
+/** Installs the engines and bundlers of the tests, 900 MB. Without them those tests are skipped. */
 export function setupRuntimes() {
   const folder = 'test/runtimes';
   if (newest(`${folder}/node_modules/.package-lock.json`) >= newest(`${folder}/package.json`)) return;

@@ -1,5 +1,5 @@
-// `npm test [-- JEST OPTIONS]`: sets a fresh clone up, checks format, lint and types, runs all tests, and ends with the line
-// `N passed, N failed, N skipped`.
+// `npm test [-- JEST OPTIONS]`: sets up a fresh clone, checks format, lint and types, runs the
+// tests, and ends with the line `N passed, N failed, N skipped`.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-"""Writes src/checkpoint/timm-names.ts: what timm's names of this family stand for and tensors cannot tell.
+"""Writes src/checkpoint/timm-names.ts: what timm's names say about a model and its tensors do not.
 
     python scripts/timm_names.py > src/checkpoint/timm-names.ts
 
@@ -31,7 +31,7 @@ def kind(module):
 
 
 def missing_operations(model):
-    """What the model computes that fqvit does not, in words; none where it can be read."""
+    """What the model computes and fqvit does not, in words; None if fqvit can read it."""
     kinds = {kind(module) for module in model.modules()}
     found = []
 
@@ -132,7 +132,7 @@ def traits(activation, eps, usual):
 
 
 def preparation(cfg):
-    """How photos are prepared, as timm resolves it; equal ones, equal text."""
+    """How timm prepares photos; the same text for the same preparation."""
     config = resolve_data_config({}, pretrained_cfg=cfg.to_dict())
     assert config['crop_mode'] in ('center', 'squash')
     return {
@@ -175,7 +175,7 @@ def main():
                 continue
             row = swin(model) if kind(model) == 'SwinTransformer' else vit(name, model)
             if missing:
-                # Its tensors have the names and shapes of a model that can be read.
+                # Its tensors have the names and shapes of a model that fqvit reads.
                 refused[', '.join(missing)].append(name)
                 same_tensors[name] = row | {'tags': {}}
                 continue

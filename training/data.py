@@ -1,4 +1,4 @@
-"""CIFAR-10 as tensors, and the augmentations that both trainings use."""
+"""CIFAR-10 as tensors, and the augmentations of both models."""
 
 import os
 
@@ -14,7 +14,7 @@ IMAGE_SIZE = 32
 
 
 def load_split(data, split, runs):
-    """The pictures of a split as uint8 [n, 3, 32, 32] and their classes; the JPEGs are decoded once."""
+    """The images of a split as uint8 [n, 3, 32, 32], and their classes. Decodes the JPEGs once."""
     runs.mkdir(parents=True, exist_ok=True)
     cache = runs / f"cifar10_{split}.npy"
     if not cache.exists():
@@ -26,7 +26,7 @@ def load_split(data, split, runs):
         np.save(partial, np.stack(images))
         os.replace(partial, cache)
     images = torch.from_numpy(np.load(cache))
-    # Every class of CIFAR-10 has the same number of pictures.
+    # Every class of CIFAR-10 has the same number of images.
     return images, torch.arange(len(LABELS)).repeat_interleave(len(images) // len(LABELS))
 
 
@@ -41,7 +41,7 @@ def pad(images, margin):
 
 
 def crop_and_flip(padded):
-    """A random 32x32 window of each padded picture, mirrored for half of them."""
+    """A random 32x32 window of each padded image; half of the windows are mirrored."""
     n, margin = len(padded), padded.shape[-1] - IMAGE_SIZE
     span = torch.arange(IMAGE_SIZE)
     rows = torch.randint(margin + 1, (n, 1)) + span

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes one of the bundled models again, from the pictures to the integer checkpoint: training/make.sh deit|swin CIFAR
-# CIFAR is a folder with train/CLASS/*.jpg and test/CLASS/*.jpg. A run that was cut short goes on where it was.
+# Trains a bundled model, from images to integer checkpoint: training/make.sh deit|swin CIFAR
+# CIFAR has train/CLASS/*.jpg and test/CLASS/*.jpg. An interrupted run continues.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n 's/^# //p' "$0" | head -2; exit 2; }
 model=$1 data=$(cd "$2" && pwd)
 cd "$(dirname "$0")/.."
 
-# before the long part: what it ends with must be there
+# before the training, which takes hours: the command that it ends with must work
 npm install --ignore-scripts --no-save --no-audit --no-fund --silent
 npm run build --silent
 

@@ -1,4 +1,4 @@
-"""DeiT and Swin with timm's tensor names and shapes, small enough for pictures of 32 pixels."""
+"""DeiT and Swin with timm's tensor names and shapes, small enough for images of 32 pixels."""
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ class Attention(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Attention inside windows of a map, [b, side, side, dim], with a learned bias for each distance of two tokens."""
+    """Attention inside windows of a map [b, side, side, dim], with a learned bias per distance."""
 
     def __init__(self, dim, heads, side, window, shift):
         super().__init__()
@@ -38,7 +38,7 @@ class WindowAttention(nn.Module):
         offsets = places[:, None] - places[None] + window - 1
         index = offsets[..., 0] * (2 * window - 1) + offsets[..., 1]
         self.register_buffer("index", index, persistent=False)
-        # Tokens from both ends of a shifted map lie in one window and must not see each other.
+        # A window of a shifted map holds tokens from both ends, which must not see each other.
         ends = torch.arange(side).ge(side - shift).long() + torch.arange(side).ge(side - window).long()
         regions = self.partition((3 * ends[:, None] + ends)[None, :, :, None].float())[..., 0]
         mask = torch.zeros(len(regions), 1, window**2, window**2)
@@ -117,7 +117,7 @@ class VisionTransformer(nn.Module):
             self.pos_embed[0, 1:] += 0.5 * waves.reshape(-1, dim)
 
     def window(self, x, done):
-        """A part of the pictures, 6 by 6 patches, for the first 60 % of the training: 1.7 times as fast."""
+        """6 by 6 patches of each image for the first 60 % of the training: 1.7 times as fast."""
         place, side = (0, 0), self.side
         if done < 0.6:
             side = self.side * 3 // 4
@@ -126,7 +126,7 @@ class VisionTransformer(nn.Module):
         return x[:, :, row : row + self.patch * side, column : column + self.patch * side], place
 
     def forward(self, x, place=(0, 0), with_maps=False):
-        """Logits [b, classes]; the pictures begin at the patch (row, column) `place` of the whole."""
+        """Logits [b, classes]; the images start at the patch (row, column) `place` of the whole."""
         x = self.patch_embed["proj"](x)
         side = x.shape[-1]
         x = x.flatten(2).transpose(1, 2)
@@ -204,7 +204,7 @@ def initialize(model):
 
     Tokens attend to tokens like themselves and value times projection is close
     to minus the identity; with so few epochs the head start counts. In windows,
-    each head begins by looking at one neighbour, as the taps of a convolution do.
+    each head starts by looking at one neighbour, as the taps of a convolution do.
     """
     for name, p in model.named_parameters():
         if name.endswith("bias"):

@@ -1,4 +1,4 @@
-"""Muon: momentum whose direction is orthogonalised (Jordan et al. 2024), with the step size of AdamW.
+"""Muon: momentum whose direction is orthogonalised (Jordan et al. 2024), with AdamW's step size.
 
 torch.optim.Muon does the same in bfloat16, which a CPU without bfloat16 instructions emulates slowly.
 """
@@ -7,7 +7,7 @@ import torch
 
 
 def orthogonalize(matrix, steps=5):
-    """Newton-Schulz iteration: the singular values of a matrix are moved to about 1."""
+    """Newton-Schulz iteration: moves the singular values of a matrix to about 1."""
     x = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):
@@ -30,5 +30,6 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"].lerp_(p.grad, 1 - group["momentum"])
                 direction = orthogonalize(p.grad.lerp(state["momentum"], group["momentum"]))
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                # An orthogonal matrix of this shape has the root mean square 1/sqrt(max(shape)); AdamW's step about 0.2.
+                # The root mean square of an orthogonal matrix is 1/sqrt(max(shape)), that of
+                # AdamW's step about 0.2.
                 p.add_(direction, alpha=-0.2 * max(p.shape) ** 0.5 * group["lr"])

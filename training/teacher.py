@@ -1,7 +1,7 @@
 """The convolutional teacher: a small network of three stages, trained in ten short epochs.
 
 A convolution knows from the start that neighbouring pixels belong together; a
-transformer has to learn it, and 50,000 pictures are few for that. So the
+transformer has to learn it, and 50,000 images are few for that. So the
 transformers learn from this network (see train.py), as in the DeiT paper.
 """
 
@@ -21,7 +21,7 @@ WHITENED = 12
 
 
 class Convolution(nn.Module):
-    """3x3, without bias. The weight is kept as a matrix, which is what Muon orthogonalises."""
+    """3x3, without bias. The weight is stored as a matrix, for Muon to orthogonalise."""
 
     def __init__(self, inputs, outputs):
         super().__init__()
@@ -49,7 +49,7 @@ class Stage(nn.Sequential):
 
 
 class Teacher(nn.Module):
-    """features() gives the maps after each stage, of 1/2, 1/4 and 1/8 of the picture's side."""
+    """features() returns the map after each stage, of 1/2, 1/4 and 1/8 of the image's side."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ class Teacher(nn.Module):
 
 
 def train_teacher(data, runs, epochs=10, batch=250, lr=0.01, seed=0):
-    """Train the teacher, or load it where an earlier run left it."""
+    """Train the teacher, or load the one that an earlier run saved."""
     path = runs / "teacher.pt"
     teacher = Teacher().to(memory_format=torch.channels_last)
     if path.exists():

@@ -1,4 +1,4 @@
-"""Train one of the two bundled models on CIFAR-10 from scratch, on a CPU, and write its float weights.
+"""Train a bundled model on CIFAR-10 from scratch, on a CPU, and write its float weights.
 
 The teacher (teacher.py) is trained first where no earlier run left one. The
 transformer then learns from three things at once: the labels, the teacher's
@@ -33,7 +33,7 @@ EPOCHS = {"deit": 20, "swin": 15}
 
 
 class Guide(nn.Module):
-    """Linear maps from the student's tokens to the teacher's features of the same place, and their error."""
+    """Linear maps from the student's tokens to the teacher's features there, and their error."""
 
     def __init__(self, dims, widths):
         super().__init__()
@@ -50,7 +50,7 @@ class Guide(nn.Module):
 
 
 def cutmix(x, targets):
-    """Paste one random box of each picture's neighbour into it; the targets mix by area."""
+    """Paste a random box of the next image into each; targets mix by area."""
     size = x.shape[-1]
     side = size * math.sqrt(torch.rand(()).item())
     top, left = (torch.rand(2) * size).tolist()
@@ -62,7 +62,7 @@ def cutmix(x, targets):
 
 
 def save_safetensors(path, tensors, metadata):
-    """As half floats: they are a hundred times finer than the codes that the weights become."""
+    """Saves half floats: a hundred times finer than the codes that the weights become."""
     path.parent.mkdir(parents=True, exist_ok=True)
     header, offset = {"__metadata__": metadata}, 0
     for name, t in tensors.items():
@@ -71,7 +71,7 @@ def save_safetensors(path, tensors, metadata):
         offset += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    # Renamed into place, so that a cut run leaves the last whole file.
+    # Renames, so that an interrupted run leaves the last complete file.
     partial = path.with_name(path.name + ".tmp")
     with open(partial, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text)
@@ -116,14 +116,14 @@ def parse_args():
     parser.add_argument("--data", type=Path, required=True, help="folder with train/CLASS and test/CLASS")
     parser.add_argument("--out", type=Path, required=True, help=".safetensors file for the averaged weights, half floats")
     runs = Path(__file__).parent / "runs"
-    parser.add_argument("--runs", type=Path, default=runs, help="cached pictures, the teacher, the last epoch")
+    parser.add_argument("--runs", type=Path, default=runs, help="cached images, the teacher, the last epoch")
     parser.add_argument("--epochs", type=int, help="default: 20 for the deit, 15 for the swin")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--weight-decay", type=float, default=0.05)
-    parser.add_argument("--cutmix", type=float, default=0.5, help="share of the batches mixed, at the start")
+    parser.add_argument("--cutmix", type=float, default=0.5, help="share of the batches that are mixed, at the start")
     args = parser.parse_args()
     args.epochs = args.epochs or EPOCHS[args.model]
     return args
@@ -167,7 +167,7 @@ def main():
                     group["lr"] = rate
             x = normalize(crop_and_flip(images[picked]))
             targets = F.one_hot(classes[picked], len(LABELS)).float()
-            # Mixing and guidance fade out: the last epochs see the pictures as the test set shows them.
+            # Mixing and guidance fade out: the last epochs see images like those of the test set.
             if torch.rand(()).item() < args.cutmix * (1 - done):
                 x, targets = cutmix(x, targets)
             x, place = model.window(x, done)
@@ -183,7 +183,7 @@ def main():
             for optimizer in optimizers:
                 optimizer.step()
             losses += loss.item()
-            # A short memory at first, so that the average does not drag the initial weights along.
+            # A short memory at first, so that the average soon forgets the initial weights.
             keep = min(0.998, 1 - 10 / (epoch * steps + step + 10))
             with torch.no_grad():
                 torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)

@@ -7,7 +7,7 @@ const app = createApp(async () => pool, { parallel: pool.info.workers });
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: Number(process.argv[2] ?? 8787),
-  development: false, // no page about errors
+  development: false, // no error pages
   fetch: app.fetch,
 });
 console.log(`Listening on ${server.url}`);

@@ -1,7 +1,7 @@
-// An attention map as a picture: a cubic B-spline between the middles of the patches, coloured by viridis, which grows lighter
-// all the way and so is read without telling red from green.
+// An attention map as an image: a cubic B-spline over the centres of the patches, coloured by viridis,
+// which only grows lighter, so that nobody has to tell red from green.
 
-/** matplotlib's viridis at every eighth. */
+/** matplotlib's viridis in eight steps. */
 export const VIRIDIS = [
   '#440154',
   '#472d7b',
@@ -14,7 +14,7 @@ export const VIRIDIS = [
   '#fde725',
 ];
 
-/** 256 of them, three bytes each. */
+/** 256 colours of three bytes. */
 const COLOURS = Uint8Array.from({ length: 768 }, (_, i) => {
   const at = (Math.floor(i / 3) / 255) * 7.999;
   const channel = (colour) => Number.parseInt(colour.slice(1 + 2 * (i % 3), 3 + 2 * (i % 3)), 16);
@@ -22,7 +22,7 @@ const COLOURS = Uint8Array.from({ length: 768 }, (_, i) => {
   return Math.round(from + (to - from) * (at % 1));
 });
 
-/** Pixels of a side: more than a patch shows of detail. */
+/** Pixels per side, finer than the patches. */
 export const SIDE = 192;
 
 /** @param map `model.attention`; @returns RGBA `[SIDE, SIDE, 4]` */
@@ -42,7 +42,7 @@ export function coloured({ side, weights }) {
   return rgba;
 }
 
-/** `[side, side]` to `[SIDE, SIDE]`. */
+/** From `[side, side]` to `[SIDE, SIDE]`. */
 function smooth(weights, side) {
   const taps = Array.from({ length: SIDE }, (_, i) => spline(((i + 0.5) * side) / SIDE - 0.5, side));
   const rows = Array.from({ length: side }, (_, y) =>
@@ -56,7 +56,7 @@ function smooth(weights, side) {
   return values;
 }
 
-/** The four patches around a place and how much each counts there; those beyond the edge are those at the edge. */
+/** The four patches around a place and their weights; patches at the edge repeat beyond it. */
 function spline(at, side) {
   const before = Math.floor(at);
   const t = at - before;
@@ -64,7 +64,7 @@ function spline(at, side) {
   return factors.map((factor, i) => [Math.min(side - 1, Math.max(0, before - 1 + i)), factor / 6]);
 }
 
-/** Where the largest weight is, in words. */
+/** The place of the largest weight, in words. */
 export function strongest({ side, weights }) {
   const at = weights.indexOf(Math.max(...weights));
   const third = (i) => Math.floor(((i + 0.5) / side) * 3);

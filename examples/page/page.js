@@ -1,4 +1,5 @@
-// The page: photos go to the worker, what it finds is shown. `render` shows the whole state and changes only what differs.
+// The page sends photos to the worker and shows its answers. `render` shows the whole state and
+// changes only what differs.
 import { SIDE, VIRIDIS } from './attention.js';
 import { capital, figure, megabytes, milliseconds, percent, plain, TIERS } from './words.js';
 
@@ -6,10 +7,10 @@ const $ = (id) => document.getElementById(id);
 const stage = $('stage');
 const url = (path) => new URL(path, import.meta.url).href;
 
-/** Photos at once: the oldest make room for new ones. */
+/** Photos on the page: new ones replace the oldest. */
 const MOST_PHOTOS = 24;
 
-/** Models of the repository, and the float checkpoints that they were made from. */
+/** The bundled models and their float checkpoints. */
 const MODELS = {
   deit_cifar10: {
     source: url('../../models/deit_cifar10.safetensors'),
@@ -21,20 +22,23 @@ const MODELS = {
   },
 };
 
-/** @type {{ name: string, blob: Blob, url: string, width?: number, height?: number, found: object, item?: HTMLElement }[]} */
+/**
+ * @type {{ name: string, blob: Blob, url: string, width?: number, height?: number, found: object,
+ *   item?: HTMLElement }[]}
+ */
 let photos = [];
 let selected;
-/** What is loaded: its info, and as they become known `ms`, `floatInfo`, `floatMs`, `floatError`. */
+/** The loaded model: its info, and later `ms`, `floatInfo`, `floatMs` and `floatError`. */
 let model;
-/** Of the model that is on its way: what has come of it, 0..1; undefined where none is. */
+/** The loaded share of the next model, 0 to 1; undefined if none is loading. */
 let loading;
-/** Why there is no model. */
+/** The error if there is no model. */
 let modelError;
-/** `{ text, detail }` until it is closed. */
+/** `{ text, detail }` until the user closes it. */
 let notice;
 let method = 'last';
 
-// The worker: a call gives a promise.
+// The worker: each call returns a promise.
 
 let worker;
 let calls = 0;
@@ -61,7 +65,7 @@ function startWorker() {
     if (error) reject(error);
     else resolve(result);
   });
-  // a module that is not there
+  // a missing module
   started.addEventListener('error', () => {
     for (const { reject } of waiting.values()) reject({ code: 'WASM_MISSING', message: 'dist/ is missing' });
     waiting.clear();
@@ -74,7 +78,7 @@ function startWorker() {
 
 let turn = 0;
 
-/** @param choice a name of `MODELS` or a File; the model before stays where it cannot be loaded */
+/** @param choice a name of `MODELS` or a File; if it cannot be loaded, the previous model stays */
 async function openModel(choice) {
   const mine = ++turn;
   const { source, float } = MODELS[choice] ?? { source: choice };
@@ -89,7 +93,7 @@ async function openModel(choice) {
     if (model) notice = { text: plain(error), detail: error.message };
     else modelError = error;
   }
-  // another may be on its way already
+  // the next one may be loading already
   if (mine === turn) loading = undefined;
   render();
   examineAll();
@@ -104,7 +108,7 @@ function addFiles(files) {
   const added = files.filter((file) => !isModel(file)).slice(0, MOST_PHOTOS);
   if (ownModel) openModel(ownModel);
   if (added.length === 0) {
-    if (!ownModel) notice = { text: 'There was no file in that. Save the photo first, then choose it.' };
+    if (!ownModel) notice = { text: 'That contains no file. Save the photo first, then choose it.' };
     return render();
   }
   const fresh = added.map((blob) => ({
@@ -121,7 +125,7 @@ function addFiles(files) {
   examineAll();
 }
 
-/** The size of the upright picture. */
+/** The size of the upright photo. */
 async function measure(photo) {
   const image = new Image();
   image.src = photo.url;
@@ -140,7 +144,7 @@ function select(photo) {
 
 let examining = false;
 
-/** One after the other, the selected first: what is not known yet. */
+/** Examines the photos that have no answer yet, the selected one first. */
 async function examineAll() {
   if (examining) return;
   examining = true;
@@ -152,7 +156,7 @@ async function examineAll() {
   examining = false;
 }
 
-/** @param found is no longer the photo's where another model has come meanwhile */
+/** @param found no longer belongs to the photo if the model has changed meanwhile */
 async function examine(photo, found, by) {
   try {
     found.classes ??= await ask('classify', photo.blob);
@@ -179,7 +183,7 @@ async function compare(photo, found, by) {
   }
 }
 
-/** Has the map of the selected photo made, once it is known where it belongs. */
+/** Requests the map of the selected photo, once the size of the photo is known. */
 async function lookAt(photo) {
   const { found, blob, width, height } = photo;
   found.maps ??= {};
@@ -193,10 +197,10 @@ async function lookAt(photo) {
 
 const isSwin = () => model?.architecture.family === 'swin';
 
-// What is shown.
+// What the page shows.
 
 function text(id, value) {
-  // a live region tells what is written to it, changed or not
+  // a live region announces each write, even of the same text
   if ($(id).textContent !== value) $(id).textContent = value;
 }
 
@@ -235,7 +239,7 @@ function detail({ classes }, error) {
   if (!classes)
     return selected || length > MOST_LABELS ? '' : `It knows ${length} things: ${labels.join(', ')}.`;
   if (output === 'sigmoid')
-    return `The likeliest of the ${length} things that it knows. Each is there or not, whatever the others are.`;
+    return `The likeliest of the ${length} things that it knows. Each may be there or not, independently of the others.`;
   return `${classes[0].probability < 0.5 ? 'It is not sure. This is the' : 'The'} likeliest of the ${length} things that it knows.`;
 }
 
@@ -257,19 +261,19 @@ function renderPhoto({ maps, error }) {
 
 function mapNote() {
   if (isSwin())
-    return 'A Swin has no such map: its windows see a part of the photo each, and no token sees it all.';
+    return 'A Swin has no such map: each window sees a part of the photo, and no token sees all of it.';
   if (method === 'off') return '';
   const whose = method === 'last' ? 'the last block' : 'all blocks, one after the other,';
-  return `How much each place counted in the attention of ${whose} for the answer. Of the photo the model sees the lit square only.`;
+  return `How much each place counted in the attention of ${whose}. The model sees only the lit square of the photo.`;
 }
 
-/** Fits a box of this shape, relative to the box around it, into the middle. */
+/** Centres a box of this shape in the box around it. */
 function place(box, ratio) {
   const [width, height] = ratio > 1 ? [1, 1 / ratio] : [ratio, 1];
   put(box, { left: (1 - width) / 2, top: (1 - height) / 2, width, height });
 }
 
-/** Parts of the box around it. */
+/** Places a box by shares of the box around it. */
 function put(box, parts) {
   for (const [side, part] of Object.entries(parts)) box.style[side] = `${100 * part}%`;
 }
@@ -321,7 +325,7 @@ function renderComparison({ classes, float }) {
 
 function agreement(integer, float) {
   if (model && !model.float)
-    return 'To be compared, a model of your own would need its float checkpoint here.';
+    return 'The comparison works for the bundled models only, since it needs the float checkpoint.';
   if (model?.floatError) return `The float model: ${plain(model.floatError)}`;
   if (!integer || !float) return '';
   const both = photos.filter(({ found }) => found.float);
@@ -332,7 +336,7 @@ function agreement(integer, float) {
   return `${here}${all}.${floatMs ? ` Float takes ${(floatMs / ms).toFixed(1)} times as long.` : ''}`;
 }
 
-/** Longer lists are told by their first few. */
+/** Of longer lists the page shows the first few. */
 const MOST_LABELS = 20;
 
 function renderModel() {
@@ -351,8 +355,8 @@ function renderModel() {
   text(
     'knows',
     labels.length > MOST_LABELS
-      ? `It knows ${labels.length} things and nothing else. Of a photo it sees the middle at ${imageSize}×${imageSize} pixels. Some of them:`
-      : `It knows these ${labels.length} things and nothing else${output === 'softmax' ? ': a photo of anything else gets one of their names all the same, now and then with confidence' : ''}. Of a photo it sees the middle at ${imageSize}×${imageSize} pixels, so it is often wrong where the thing is small.`,
+      ? `It knows ${labels.length} things and nothing else. It sees the centre of a photo at ${imageSize}×${imageSize} pixels. Some of the things:`
+      : `It knows these ${labels.length} things and nothing else${output === 'softmax' ? ': a photo of anything else gets one of these names too, sometimes with confidence' : ''}. It sees the centre of a photo at ${imageSize}×${imageSize} pixels, so it is often wrong about small things.`,
   );
   const isValue = output === 'value';
   text('classes-caption', isValue ? 'Its value' : 'Likeliest classes');
@@ -370,7 +374,7 @@ function renderList() {
   const list = $('photos');
   list.hidden = photos.length < 2;
   const items = photos.map((photo) => (photo.item ??= listItem(photo)));
-  // to put an item where it is already would take the focus away
+  // moving an item to its own place would take the focus away
   if (items.some((item, i) => item !== list.children[i]) || items.length < list.children.length)
     list.replaceChildren(...items);
   for (const { item, found } of photos) {
@@ -392,7 +396,7 @@ function listItem(photo) {
   return item;
 }
 
-// The ways in.
+// Ways to add a photo.
 
 $('choose').addEventListener('click', () => $('photo-file').click());
 $('choose-model').addEventListener('click', () => $('model-file').click());
@@ -405,7 +409,7 @@ for (const id of ['photo-file', 'model-file']) {
 $('example').addEventListener('click', async () => {
   const answer = await fetch(url('../chelsea.png')).catch(() => undefined);
   if (answer) return addFiles([new File([await answer.blob()], 'chelsea.png')]);
-  notice = { text: 'The example cannot be fetched.' };
+  notice = { text: 'The example cannot be loaded.' };
   render();
 });
 addEventListener('paste', ({ clipboardData }) => {
@@ -471,7 +475,7 @@ function stop(stream) {
 
 $('colours').style.background = `linear-gradient(to right, ${VIRIDIS.join()})`;
 render();
-// the model comes while nobody waits
+// load the model before anybody needs it
 const idle = globalThis.requestIdleCallback ?? setTimeout;
 idle(() => {
   if (!model && loading === undefined) openModel($('model').value);

@@ -1,4 +1,5 @@
-// The models, away from the page's thread: to decode a large photo takes longer than a frame. Calls run one after the other.
+// Runs the models outside the page's thread: decoding a large photo takes longer than a frame. Calls
+// run one after the other.
 import { load } from '../../dist/browser/fqvit.js';
 import { coloured, strongest } from './attention.js';
 
@@ -7,7 +8,7 @@ let float;
 
 const onProgress = (loaded, total) => postMessage({ loaded, total });
 
-/** What the page may call; the model before stays where the next cannot be loaded. */
+/** The calls of the page. If a model cannot be loaded, the previous one stays. */
 const calls = {
   async load(source) {
     const next = await load(source, { onProgress });
@@ -21,14 +22,14 @@ const calls = {
 
   classify: (photo) => model.classify(photo, { top: 5 }),
 
-  /** Medians of a pass of the integer model and, where it is loaded, of the float one, in ms. */
+  /** Median ms of a pass of the integer model and, if it is loaded, of the float model. */
   time() {
     const passes = [(pixels) => model.codesOfPixels(pixels)];
     if (float) passes.push((pixels) => float.logitsOfPixels(pixels));
     return medianTimes(passes, model.info.architecture.imageSize);
   },
 
-  /** The attention map of a photo: its colours, the part of the upright photo where it belongs, where it is strongest. */
+  /** The attention map of a photo: colours, part of the upright photo, strongest place. */
   async look(photo, method, width, height) {
     const map = await model.attention(photo, { method });
     return { rgba: coloured(map), part: model.seenPart(width, height), strongest: strongest(map) };
@@ -44,12 +45,12 @@ const calls = {
   classifyFloat: (photo) => float.classify(photo, { top: 1 }),
 };
 
-/** Pixels to logits, without decoding; the passes take turns. They take as long whatever the pixels are. */
+/** Times from pixels to logits, without decoding; they do not depend on the pixels. */
 function medianTimes(passes, imageSize) {
   const pixels = Uint8Array.from({ length: imageSize ** 2 * 3 }, (_, i) => i * 89);
   const times = passes.map(() => []);
   const end = performance.now() + 500 * passes.length;
-  // the engine makes the kernels faster while they run: the first rounds do not count
+  // the engine optimises the kernels while they run, so the first rounds do not count
   for (let round = -5; round < 3 || (round < 25 && performance.now() < end); round++) {
     for (const [i, pass] of passes.entries()) {
       const start = performance.now();

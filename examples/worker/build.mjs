@@ -1,4 +1,5 @@
-// `node build.mjs`: the worker in one file, dist/worker.mjs, with its modules of WebAssembly and its model beside it.
+// `node build.mjs`: bundles the worker into dist/worker.mjs, with its WebAssembly modules and its
+// model next to it.
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 

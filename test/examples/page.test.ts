@@ -279,7 +279,11 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
   test('what cannot be read is told in plain words, and other photos go on', async () => {
     const page = await open();
     await give(page, 'drop', [{ text: 'no picture' }, CAT]);
-    await until(page, '#answer', /^This file is no photo that can be read here\. JPEG, PNG and WebP can\.$/);
+    await until(
+      page,
+      '#answer',
+      /^This page reads JPEG, PNG and WebP photos\. This file is something else\.$/,
+    );
     expect(await page.textContent('#detail')).toBe(
       'text.jpg: expected a JPEG, PNG or WebP image, the file begins with 6e 6f 20 70 69 63 74 75 ("no pictu")',
     );
@@ -293,9 +297,9 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
     await until(page, '#agreement', /times as long/);
     expect(await page.evaluate(() => document.activeElement!.closest('ul')?.id)).toBe('photos');
     await page.setInputFiles('#photo-file', `${root}test/image/fixtures/cmyk.jpg`);
-    await until(page, '#answer', /^A photo of a rare kind that cannot be read here\.$/);
+    await until(page, '#answer', /^This page cannot read this rare kind of photo\.$/);
     await give(page, 'drop', []);
-    await until(page, '#notice-text', /^There was no file in that/);
+    await until(page, '#notice-text', /^That contains no file/);
   });
 
   test('a Swin has no map; a file that is no integer model leaves it as it is', async () => {
@@ -313,7 +317,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
     await until(
       page,
       '#notice-text',
-      /^This file is no integer model\. If it is a float checkpoint, fqvit quantize/,
+      /^This is not an integer model\. If it is a float checkpoint, quantise it/,
     );
     expect(await page.textContent('#notice-detail')).toMatch(
       /^deit_cifar10\.safetensors: .*this is a float checkpoint/,
@@ -323,7 +327,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
     expect(await page.evaluate(() => document.querySelector('select')!.value)).toBe('swin_cifar10');
 
     await page.setInputFiles('#model-file', `${root}models/deit_cifar10.safetensors`);
-    await until(page, '#agreement', /^To be compared, a model of your own/);
+    await until(page, '#agreement', /^The comparison works for the bundled models only/);
     await until(page, '#answer', /^Cat, 78\.4 %$/);
     expect(await page.evaluate(() => document.querySelector('select')!.value)).toBe(
       'deit_cifar10.safetensors',
@@ -333,7 +337,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
   test('the camera: a still, or why not', async () => {
     const denied = await open();
     await denied.click('#open-camera');
-    await until(denied, '#camera-note', /^The camera may not be used\. You can allow it/);
+    await until(denied, '#camera-note', /^The browser does not allow the camera\. You can allow it/);
     expect(await denied.isDisabled('#take')).toBe(true);
     await denied.keyboard.press('Escape');
     expect(await denied.isVisible('#camera')).toBe(false);
@@ -391,7 +395,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
       photo: 'Your photo, chelsea.png',
       headers: [
         [2, 5, 'Likeliest classes'],
-        [2, 5, 'Integer beside float'],
+        [2, 5, 'Integer and float'],
       ],
       live: true,
       doubled: 0,
