@@ -25,7 +25,7 @@ export const PEERS = {
   '@hono/node-server': { use: '`serve`', tested: ['1.19.0', '2.0.0'] },
   bullmq: { use: '`enqueue`, `work`, `queue`', tested: ['5.56.0', '6.0.0'] },
   hono: { use: '`serve`, `createApp`', tested: ['4.0.0'] },
-  ioredis: { use: '`enqueue`, `work`, `queue`', tested: ['5.8.0'] },
+  ioredis: { use: '`enqueue`, `work`, `queue`', tested: ['5.9.0'] },
   pino: { use: '`serve`', tested: ['8.0.0', '9.0.0'] },
   'prom-client': { use: '`serve`', tested: ['14.0.0', '15.0.0'] },
 };
@@ -170,8 +170,6 @@ ${table(
     return [`\`${name}\``, `\`${range}\``, use, [...tested, versionOf(name)].join(', ')];
   }),
 )}
-
-With \`ioredis\` 5, a command reports a silent Redis after 4 seconds but ends only after 30.
 `;
 }
 
