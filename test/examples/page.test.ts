@@ -285,7 +285,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
       /^This page reads JPEG, PNG and WebP photos\. This file is something else\.$/,
     );
     expect(await page.textContent('#detail')).toBe(
-      'text.jpg: expected a JPEG, PNG or WebP image, the file begins with 6e 6f 20 70 69 63 74 75 ("no pictu")',
+      'text.jpg: expected a JPEG, PNG or WebP image, found a file that begins with 6e 6f 20 70 69 63 74 75 ("no pictu")',
     );
     expect(await page.isVisible('#frame')).toBe(false);
     await until(page, '#photos', /^not readablecat$/);
