@@ -14,7 +14,7 @@ import { bytesOf, dictionary, int, savedNested, text } from './torch/raw-torch.j
 
 const config = { num_heads: 2, architecture: 'deit' };
 
-/** A tiny file whose shapes were changed by `change`. */
+/** A tiny file with shapes changed by `change`. */
 function changed(
   change: (shapes: Map<string, number[]>) => void,
   sizes: Partial<TinySizes> = {},
@@ -24,7 +24,7 @@ function changed(
   return tinyFile(config, zeros(shapes));
 }
 
-/** A tiny file with one float32 written into one tensor. */
+/** A tiny file with one float32 value changed in one tensor. */
 function withValue(name: string, index: number, value: number): Uint8Array {
   return tinyFile(
     config,
@@ -38,13 +38,13 @@ function named(...names: string[]): Uint8Array {
   return writeSafetensors(zeros(new Map(names.map((name) => [name, [1]]))), {});
 }
 
-/** Zeros of these sizes with timm's MLP, without a config. */
+/** A file of zeros with these sizes and timm's MLP ratio, without a config. */
 function published(dim: number, depth: number, patchSize: number, grid: number): Uint8Array {
   return writeSafetensors(zeros(tinyShapes({ dim, depth, patchSize, grid, mlpDim: 4 * dim })), {});
 }
 
 describe('readFloatModel', () => {
-  test('reads sizes off the tensors and the rest from the config', () => {
+  test('reads sizes from the tensors and the rest from the config', () => {
     const labels = ['cat', 'dog', 'cow'];
     const full = {
       architecture: 'vit',
@@ -83,7 +83,7 @@ describe('readFloatModel', () => {
     expect(model.warnings).toEqual([]);
   });
 
-  test('the tensors are those of the file, by name, shape and value, in the order of the forward pass', () => {
+  test('returns the tensors of the file with their names, shapes and values, in the order of the forward pass', () => {
     const file = tinyFile(
       config,
       zeros(tinyShapes(), 'F32', ({ name, data }) => {
@@ -100,7 +100,7 @@ describe('readFloatModel', () => {
     }
   });
 
-  test('defaults of a DeiT', () => {
+  test('uses the defaults of a DeiT', () => {
     const { architecture, preprocessing, labels } = readFloatModel(tinyFile(config));
     expect(architecture.name).toBe('deit_custom');
     expect(architecture.layerNormEps).toBe(1e-6);
@@ -114,7 +114,7 @@ describe('readFloatModel', () => {
     expect(labels).toEqual(['class 0', 'class 1', 'class 2']);
   });
 
-  test('defaults of a ViT', () => {
+  test('uses the defaults of a ViT', () => {
     const { architecture, preprocessing } = readFloatModel(tinyFile({ num_heads: 2, architecture: 'vit' }));
     expect(architecture.name).toBe('vit_custom');
     expect(preprocessing).toEqual({
@@ -126,7 +126,7 @@ describe('readFloatModel', () => {
     });
   });
 
-  test('options go before the given config, and this before the config in the file', () => {
+  test('options override the given config, which overrides the config in the file', () => {
     const inFile = { ...config, crop_pct: 0.5, mean: [0.1, 0.1, 0.1], std: [0.2, 0.2, 0.2], num_heads: 1 };
     const { architecture, preprocessing, labels } = readFloatModel(tinyFile(inFile), {
       config: { num_heads: 2, crop_pct: 0.6, mean: [0.3, 0.3, 0.3], labels: ['x', 'y', 'z'] },
@@ -139,7 +139,7 @@ describe('readFloatModel', () => {
     expect(labels).toEqual(['a', 'b', 'c']);
   });
 
-  test('WordNet ids stay with the labels that they came with', () => {
+  test('WordNet ids stay with the labels of their source', () => {
     const ids = (letter: string) => [1, 2, 3].map((digit) => `n0000000${digit}`.replace('1', letter));
     const inFile = tinyFile({ ...config, labels: ['x', 'y', 'z'], wnids: ids('4') });
     const wnidsOf = (options: FloatModelOptions) => readFloatModel(inFile, options).wnids;
@@ -151,12 +151,12 @@ describe('readFloatModel', () => {
     expect(wnidsOf({ wnids: ids('7') })).toEqual(ids('7'));
   });
 
-  test('unknown keys of a config are ignored with a warning', () => {
+  test('ignores unknown config keys with a warning', () => {
     const { warnings } = readFloatModel(tinyFile({ ...config, crop: 1, __proto: 2 }), {
       config: { epochs: 3 },
     });
     expect(warnings).toEqual([
-      expect.stringContaining('2 unknown keys, which were ignored: "crop", "__proto"'),
+      expect.stringContaining('2 unknown keys, which are ignored: "crop", "__proto"'),
       expect.stringContaining('"epochs"'),
     ]);
   });
@@ -175,10 +175,10 @@ describe('readFloatModel', () => {
   });
 });
 
-describe('what shapes cannot tell', () => {
+describe('properties that the shapes do not show', () => {
   const deitTiny = published(192, 12, 16, 14);
 
-  test('a published size is recognised; DeiT is assumed with a warning', () => {
+  test('recognises a published size and assumes a DeiT, with a warning', () => {
     const { architecture, preprocessing, warnings } = readFloatModel(deitTiny);
     expect(architecture).toMatchObject({
       family: 'deit',
@@ -188,10 +188,10 @@ describe('what shapes cannot tell', () => {
     });
     expect(preprocessing.cropPct).toBe(0.875);
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain('DeiT is assumed; for a ViT pass --arch');
+    expect(warnings[0]).toContain('DeiT is assumed; for a ViT, pass --arch');
   });
 
-  test('arch decides where the file says nothing', () => {
+  test('arch decides what the file does not say', () => {
     const { architecture, preprocessing, warnings } = readFloatModel(deitTiny, {
       arch: 'vit_tiny_patch16_224.augreg_in21k_ft_in1k',
     });
@@ -200,7 +200,7 @@ describe('what shapes cannot tell', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('the config decides against arch, with a warning', () => {
+  test('the config overrides arch, with a warning', () => {
     const { architecture, preprocessing, warnings } = readFloatModel(deitTiny, {
       arch: 'vit_tiny_patch16_224',
       config: { architecture: 'deit', num_heads: 6 },
@@ -209,11 +209,11 @@ describe('what shapes cannot tell', () => {
     expect(architecture).toMatchObject({ family: 'deit', name: 'deit_custom', heads: 6 });
     expect(preprocessing.mean).toEqual([0.485, 0.456, 0.406]);
     expect(warnings).toEqual([
-      expect.stringContaining('the config says deit, which overrules vit_tiny_patch16_224'),
+      expect.stringContaining('the config says deit, which overrides vit_tiny_patch16_224'),
     ]);
   });
 
-  test('arch tells family and heads of a model that differs from it in all but dim, with a warning', () => {
+  test('arch gives the family and heads of a model that has only its dim, with a warning', () => {
     const small = writeSafetensors(zeros(tinyShapes({ dim: 192, depth: 1 })), {});
     const { architecture, preprocessing, warnings } = readFloatModel(small, { arch: 'vit_tiny_patch16_224' });
     expect(architecture).toMatchObject({
@@ -226,12 +226,12 @@ describe('what shapes cannot tell', () => {
     expect(preprocessing).toMatchObject({ imageSize: 8, cropPct: 0.9 });
     expect(warnings).toEqual([
       expect.stringMatching(
-        /^vit_tiny_patch16_224 has image 224, .*; the file has image 8, .*, and its sizes are used$/,
+        /^vit_tiny_patch16_224 has image 224, .*; the file has image 8, .*: the sizes of the file are used$/,
       ),
     ]);
   });
 
-  test('a distilled DeiT has a name of its own; a name of the other kind is a warning', () => {
+  test('a distilled DeiT has its own name; the name of the plain model gives a warning', () => {
     const shapes = tinyShapes({ dim: 192, depth: 12, patchSize: 16, grid: 14, mlpDim: 768 });
     shapes.set('dist_token', [1, 1, 192]).set('pos_embed', [1, 198, 192]);
     const oneHead = writeSafetensors(zeros(shapes, 'F16'), {});
@@ -248,17 +248,17 @@ describe('what shapes cannot tell', () => {
     expect(other.architecture).toEqual(architecture);
     expect(other.warnings).toEqual([
       expect.stringMatching(
-        / has .*, MLP 768; the file has .*, MLP 768, a second head for distillation, and its sizes/,
+        / has .*, MLP 768; the file has .*, MLP 768, a second head for distillation: the sizes/,
       ),
     ]);
     const plain = readFloatModel(deitTiny, { arch: name });
     expect(plain.architecture).toMatchObject({ name: 'deit_tiny_patch16_224', heads: 3 });
     expect(plain.warnings).toEqual([expect.stringContaining(`${name} has `)]);
-    // As in Hugging Face's DeiTForImageClassification.
+    // Like Hugging Face's DeiTForImageClassification.
     expect(readFloatModel(oneHead).architecture).toMatchObject({ name: 'deit_tiny_patch16_224', prefix: 2 });
   });
 
-  test('a ViT of 384 pixels is not cropped', () => {
+  test('does not crop for a ViT of 384 pixels', () => {
     const file = published(192, 12, 16, 24);
     expect(readFloatModel(file, { arch: 'vit_tiny_patch16_384' }).preprocessing.cropPct).toBe(1);
     expect(readFloatModel(file).preprocessing.cropPct).toBe(0.875);
@@ -269,7 +269,7 @@ describe('what shapes cannot tell', () => {
     [384, 6],
     [768, 12],
     [1024, 16],
-  ])('a custom model of dim %i is assumed to have %i heads, with a warning', (dim, heads) => {
+  ])('assumes that a custom model of dim %i has %i heads, with a warning', (dim, heads) => {
     const file = writeSafetensors(zeros(tinyShapes({ dim, depth: 1 })), {
       fqvit: '{"architecture":"deit"}',
     });
@@ -280,8 +280,11 @@ describe('what shapes cannot tell', () => {
     ]);
   });
 
-  describe('a model without a name is what published models with its tensors are', () => {
-    /** Without a class token: the mean of the patches behind `norm`. The shapes suffice. */
+  describe('a model without a name is read like published models with the same tensors', () => {
+    /**
+     * A model of the mean of the patches after `norm`, without a class token. Only the shapes are
+     * used.
+     */
     const unnamed = (sizes: Partial<TinySizes>, config: FloatConfig = {}, norm = 'norm', arch?: string) => {
       const shapes = tinyShapes({ depth: 12, patchSize: 16, ...sizes });
       const { dim, grid } = { ...TINY, ...sizes };
@@ -303,18 +306,18 @@ describe('what shapes cannot tell', () => {
     };
     const BASE = { dim: 768, mlpDim: 3072, grid: 14 };
 
-    test('heads that they do not agree on must be said', () => {
+    test('requires the number of heads if these models disagree on it', () => {
       expect(() => unnamed(BASE)).toThrow(
-        'the number of heads is not in the file and may be 16 (vit_base_patch16_gap_224) or 12 (vit_base_patch16_siglip_gap_224): expected --heads or --arch to say which',
+        'the number of heads is not in the file and may be 16 (vit_base_patch16_gap_224) or 12 (vit_base_patch16_siglip_gap_224): choose one with --heads or --arch',
       );
       expect(unnamed(BASE, { num_heads: 16 }).architecture).toMatchObject({ heads: 16, pool: 'mean' });
       const { architecture } = unnamed(BASE, {}, 'norm', 'vit_base_patch16_gap_224');
       expect(architecture).toMatchObject({ heads: 16, name: 'vit_base_patch16_gap_224', pool: 'mean' });
     });
 
-    test('tensors that an unsupported model also has need a name', () => {
+    test('requires a name if an unsupported model has the same tensors', () => {
       const message =
-        /timm's vit_base_patch16_rpn_224 has the same tensors and is not supported: it has a LayerNorm after/;
+        /timm's vit_base_patch16_rpn_224 has the same tensors, but is not supported: it has a LayerNorm after/;
       expect(() => unnamed(BASE, {}, 'fc_norm')).toThrow(message);
       expect(() => unnamed(BASE, { num_heads: 12 }, 'fc_norm')).toThrow(message);
       expect(unnamed(BASE, { num_heads: 12, activation: 'exact' }, 'fc_norm').architecture).toMatchObject({
@@ -323,7 +326,7 @@ describe('what shapes cannot tell', () => {
       });
     });
 
-    test('a GELU that they agree on is taken, with a warning', () => {
+    test('uses the GELU on which these models agree, with a warning', () => {
       const { architecture, warnings } = unnamed({ dim: 1152, mlpDim: 4304, depth: 27, grid: 16 });
       expect(architecture).toMatchObject({ heads: 16, gelu: 'tanh' });
       expect(warnings).toContain(
@@ -331,27 +334,27 @@ describe('what shapes cannot tell', () => {
       );
     });
 
-    test('sizes that no published model has need the heads', () => {
+    test('requires the number of heads for sizes that no published model has', () => {
       expect(() => unnamed({ dim: 256, mlpDim: 512, grid: 4 })).toThrow(
-        'the number of heads is not in the file (dim 256): expected --heads, --arch or num_heads in a config',
+        'the number of heads is not in the file (dim 256): pass --heads, --arch or a config with num_heads',
       );
     });
   });
 
-  describe('the name that a training script saves', () => {
+  describe('the model name saved by a training script', () => {
     const trained = (arch: string) =>
       savedNested({ state_dict: zeros(tinyShapes({ dim: 192, mlpDim: 64 })) }, { arch: text(arch) });
 
-    test('of timm', () => {
+    test('is read as a timm name', () => {
       const { architecture, preprocessing, warnings } = readFloatModel(trained('vit_tiny_patch16_224'));
       expect(architecture).toMatchObject({ family: 'vit', heads: 3 });
       expect(preprocessing).toMatchObject({ cropPct: 0.9, mean: [0.5, 0.5, 0.5] });
       expect(warnings[0]).toBe(
-        'the file\'s "arch" is "vit_tiny_patch16_224": it is read as timm\'s model of that name; --arch names another',
+        'the file\'s "arch" is "vit_tiny_patch16_224": it is read as timm\'s model of that name; choose another with --arch',
       );
     });
 
-    test('and what that was called with', () => {
+    test('is combined with the arguments of the script', () => {
       const name = 'vit_tiny_patch16_224';
       const called = (args: Record<string, Uint8Array>) =>
         savedNested(
@@ -371,13 +374,13 @@ describe('what shapes cannot tell', () => {
       expect(readFloatModel(called({ gp: text('max'), model: text('mine') })).architecture.heads).toBe(3);
     });
 
-    test('of a model that is not supported', () => {
+    test('is refused if the model is not supported', () => {
       expect(() => readFloatModel(trained('vit_base_patch16_rpn_224'))).toThrow(
         'checkpoint: arch: vit_base_patch16_rpn_224 is not supported: it has a LayerNorm after each branch',
       );
     });
 
-    test('of something else, or where the caller says it', () => {
+    test('is ignored if it is not a timm name or the caller gives one', () => {
       expect(readFloatModel(trained('resnet50')).warnings[0]).toMatch(
         /"resnet50", which is not a timm name: it is ignored/,
       );
@@ -386,7 +389,7 @@ describe('what shapes cannot tell', () => {
     });
   });
 
-  test('the table of names', () => {
+  test('the table of timm names has heads, sizes and activations', () => {
     const heads = (name: string) => timmArchitecture(name).heads;
     expect(['deit_tiny_patch16_224', 'deit_small_patch16_224', 'deit_base_patch16_384'].map(heads)).toEqual([
       3, 6, 12,
@@ -394,7 +397,7 @@ describe('what shapes cannot tell', () => {
     expect(['vit_large_patch16_224', 'vit_base_patch32_224', 'vit_large_patch16_384'].map(heads)).toEqual([
       16, 12, 16,
     ]);
-    // not 64 channels a head
+    // not 64 channels per head
     expect(['vit_base_patch16_gap_224', 'vit_giant_patch14_224', 'test_vit'].map(heads)).toEqual([16, 16, 2]);
     expect(timmArchitecture('vit_base_patch32_384')).toMatchObject({
       patchSize: 32,
@@ -411,7 +414,7 @@ describe('what shapes cannot tell', () => {
     ]);
   });
 
-  test('a tag says how photos are prepared; without one a DeiT has the crop of the paper', () => {
+  test('a tag determines how photos are prepared; without one, a DeiT has the crop of the paper', () => {
     expect(timmArchitecture('deit_tiny_patch16_224').cropPct).toBe(0.875);
     expect(timmArchitecture('deit_tiny_patch16_224.fb_in1k').cropPct).toBe(0.9);
     expect(timmArchitecture('vit_base_patch16_224_miil')).toMatchObject({
@@ -432,17 +435,17 @@ describe('what shapes cannot tell', () => {
     ['swinv2_tiny_window8_256', /cosine attention/],
     [
       'vit_tiny_patch16_224.mine',
-      /expected vit_tiny_patch16_224 with one of the tags augreg_in21k_ft_in1k, /,
+      /expected vit_tiny_patch16_224 with one of its tags in timm [\d.]+, augreg_in21k_ft_in1k, /,
     ],
     ['deit_tiny', /expected a ViT, DeiT or Swin of timm [\d.]+, such as deit_tiny_/],
     ['resnet50', /expected a ViT, DeiT or Swin of timm/],
     ['__proto__', /expected a ViT, DeiT or Swin of timm/],
-  ])('%s is refused', (name, message) => {
+  ])('refuses %s', (name, message) => {
     expect(() => timmArchitecture(name)).toThrow(message);
   });
 });
 
-describe('a float model that cannot be used', () => {
+describe('an invalid float model', () => {
   const good = tinyFile();
 
   const cases: [
@@ -453,24 +456,30 @@ describe('a float model that cannot be used', () => {
     ...says: string[],
   ][] = [
     // Container
-    ['truncated download', good.subarray(0, -100), {}, 'CHECKPOINT_TRUNCATED', 'tensor "'],
-    ['PyTorch ZIP', new TextEncoder().encode('PK\x03\x04\0\0\b\b\0\0'), {}, 'CHECKPOINT_TRUNCATED', 'ZIP'],
+    ['a truncated download', good.subarray(0, -100), {}, 'CHECKPOINT_TRUNCATED', 'tensor "'],
     [
-      'PyTorch pickle',
+      'a truncated PyTorch ZIP',
+      new TextEncoder().encode('PK\x03\x04\0\0\b\b\0\0'),
+      {},
+      'CHECKPOINT_TRUNCATED',
+      'ZIP',
+    ],
+    [
+      'a truncated PyTorch pickle',
       new Uint8Array([0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9]),
       {},
       'CHECKPOINT_TRUNCATED',
       'deit.safetensors',
     ],
     [
-      'error page',
+      'an error page',
       new TextEncoder().encode('<html><body>404</body></html>'),
       {},
       'CHECKPOINT_FORMAT',
       'web page',
     ],
     [
-      'JSON error',
+      'a JSON error message',
       new TextEncoder().encode('{"error": "no such repository"}'),
       {},
       'CHECKPOINT_FORMAT',
@@ -478,30 +487,30 @@ describe('a float model that cannot be used', () => {
     ],
     // Names
     [
-      'no tensors',
+      'a file without tensors',
       writeSafetensors([], {}),
       {},
       'CHECKPOINT_SCHEME',
-      'unknown naming scheme',
-      "known: timm's DeiT and ViT names, ",
+      'expected a known naming scheme',
+      "(timm's DeiT and ViT names, ",
       'found no tensors',
     ],
     [
-      'names of no scheme',
+      'names that no scheme has',
       named('a.weight', 'b.weight', 'c.weight', 'd.weight', 'e.weight', 'f.weight'),
       {},
       'CHECKPOINT_SCHEME',
-      'unknown naming scheme',
-      "known: timm's DeiT and ViT names, Microsoft's Swin names, timm's Swin names, Hugging Face ViT and DeiT names, " +
+      'expected a known naming scheme',
+      "(timm's DeiT and ViT names, Microsoft's Swin names, timm's Swin names, Hugging Face ViT and DeiT names, " +
         "Hugging Face DINOv2 names, Hugging Face Swin names, torchvision's ViT names, torchvision's Swin names",
       'found "a.weight", "b.weight", "c.weight", "d.weight", "e.weight", ...',
     ],
     [
-      "timm's names behind a prefix",
+      'incomplete timm names with a prefix',
       named('module.cls_token', 'module.pos_embed'),
       {},
       'CHECKPOINT_SCHEME',
-      'unknown naming scheme',
+      'expected a known naming scheme',
       '"module.cls_token"',
     ],
     [
@@ -523,32 +532,32 @@ describe('a float model that cannot be used', () => {
       changed((shapes) => shapes.set('layers.0.blocks.0.norm1.weight', [16])),
       {},
       'CHECKPOINT_EXTRA',
-      'of a DeiT or ViT of depth 2, found 33; 1 not expected: "layers.0.blocks.0.norm1.weight"',
+      'of a DeiT or ViT of depth 2, found 33; 1 unexpected: "layers.0.blocks.0.norm1.weight"',
     ],
     // Tensors
     [
-      'tensor missing',
+      'a missing tensor',
       changed((shapes) => shapes.delete('blocks.1.mlp.fc2.bias')),
       {},
       'CHECKPOINT_MISSING',
       'expected the 32 tensors of a DeiT or ViT of depth 2, found 31; 1 missing: "blocks.1.mlp.fc2.bias"',
     ],
     [
-      'head missing',
+      'a missing head',
       changed((shapes) => shapes.delete('head.weight')),
       {},
       'CHECKPOINT_MISSING',
       '1 missing: "head.weight"',
     ],
     [
-      'no blocks',
+      'a model without blocks',
       changed(() => {}, { depth: 0 }),
       {},
       'CHECKPOINT_MISSING',
       '12 missing: "blocks.0.norm1.weight"',
     ],
     [
-      'block left out',
+      'a missing block',
       changed(
         (shapes) => {
           for (const name of [...shapes.keys()]) if (name.startsWith('blocks.1.')) shapes.delete(name);
@@ -559,17 +568,17 @@ describe('a float model that cannot be used', () => {
       'CHECKPOINT_MISSING',
       'depth 2',
       '12 missing: "blocks.1.norm1.weight"',
-      '12 not expected: "blocks.2.',
+      '12 unexpected: "blocks.2.',
     ],
     [
-      'block number that would need all memory',
+      'a block number that would need all memory',
       changed((shapes) => shapes.set('blocks.99999999999999999999.norm1.weight', [16])),
       {},
       'CHECKPOINT_EXTRA',
-      '1 not expected: "blocks.99999999999999999999.norm1.weight"',
+      '1 unexpected: "blocks.99999999999999999999.norm1.weight"',
     ],
     [
-      'block number with a leading zero',
+      'a block number with a leading zero',
       changed((shapes) => {
         shapes.set('blocks.01.norm1.bias', shapes.get('blocks.1.norm1.bias')!);
         shapes.delete('blocks.1.norm1.bias');
@@ -580,21 +589,21 @@ describe('a float model that cannot be used', () => {
       '"blocks.01.norm1.bias"',
     ],
     [
-      'tensor too many',
+      'an unexpected tensor',
       changed((shapes) => shapes.set('blocks.0.attn.extra.weight', [16])),
       {},
       'CHECKPOINT_EXTRA',
-      'found 33; 1 not expected: "blocks.0.attn.extra.weight"',
+      'found 33; 1 unexpected: "blocks.0.attn.extra.weight"',
     ],
     [
-      'half a LayerScale',
+      'an incomplete LayerScale',
       changed((shapes) => shapes.set('blocks.0.ls1.gamma', [16])),
       {},
       'CHECKPOINT_MISSING',
       '3 missing: "blocks.0.ls2.gamma", "blocks.1.ls1.gamma", "blocks.1.ls2.gamma"',
     ],
     [
-      'half a second head',
+      'an incomplete second head',
       changed((shapes) => shapes.set('dist_token', [1, 1, 16]).set('head_dist.bias', [3])),
       {},
       'CHECKPOINT_MISSING',
@@ -605,7 +614,7 @@ describe('a float model that cannot be used', () => {
       changed((shapes) => shapes.set('head_dist.weight', [3, 16]).set('head_dist.bias', [3])),
       {},
       'CHECKPOINT_CONFIG',
-      'expected a class token and a distillation token for two heads',
+      'expected a class token and a distillation token for the two heads',
     ],
     [
       'a distillation token without a position',
@@ -615,18 +624,18 @@ describe('a float model that cannot be used', () => {
       'tensor "pos_embed": expected shape [1, 2 + n, dim] with a square number n of patches and 2 tokens before them',
     ],
     [
-      'no class token where the config reads one',
+      'a missing class token that the config reads',
       changed((shapes) => shapes.set('pos_embed', [1, 4, 16]).delete('cls_token')),
       { config: { global_pool: 'token' } },
       'CHECKPOINT_CONFIG',
       'global_pool: expected "avg"',
     ],
     [
-      'tensor called __proto__',
+      'a tensor called __proto__',
       changed((shapes) => shapes.set('__proto__', [1])),
       {},
       'CHECKPOINT_EXTRA',
-      '1 not expected: "__proto__"',
+      '1 unexpected: "__proto__"',
     ],
     [
       'integer weights',
@@ -691,7 +700,7 @@ describe('a float model that cannot be used', () => {
       'tensor "blocks.0.mlp.fc1.weight"',
     ],
     [
-      'no classes',
+      'a head without classes',
       changed(() => {}, { classes: 0 }),
       {},
       'CHECKPOINT_SHAPE',
@@ -699,7 +708,7 @@ describe('a float model that cannot be used', () => {
       'one class',
     ],
     [
-      'no tokens',
+      'a model without tokens',
       changed((shapes) => shapes.set('pos_embed', [1, 0, 16])),
       {},
       'CHECKPOINT_SHAPE',
@@ -707,7 +716,7 @@ describe('a float model that cannot be used', () => {
       'found [1, 0, 16]',
     ],
     [
-      'a number of patches that is no square',
+      'a number of patches that is not a square',
       changed((shapes) => shapes.set('pos_embed', [1, 7, 16])),
       {},
       'CHECKPOINT_SHAPE',
@@ -737,11 +746,11 @@ describe('a float model that cannot be used', () => {
       'MLP dim: expected a multiple of 8, found 30',
     ],
     [
-      'heads that do not divide dim',
+      'a number of heads that does not divide dim',
       good,
       { config: { num_heads: 3 } },
       'CHECKPOINT_ARCHITECTURE',
-      'divides dim 16, found 3',
+      'heads: expected a divisor of dim 16, found 3',
     ],
     [
       'an unknown number of heads',
@@ -754,7 +763,7 @@ describe('a float model that cannot be used', () => {
       'dim 16',
     ],
     [
-      'arch of another dim',
+      'an arch with another dim',
       good,
       { arch: 'deit_tiny_patch16_224' },
       'CHECKPOINT_ARCHITECTURE',
@@ -762,11 +771,11 @@ describe('a float model that cannot be used', () => {
       'found image 8, patch 4, dim 16, depth 2, MLP 32',
     ],
     [
-      'arch of a Swin',
+      'the arch of a Swin',
       good,
       { arch: 'swin_tiny_patch4_window7_224' },
       'CHECKPOINT_ARCHITECTURE',
-      '--arch: expected a DeiT or ViT, as the tensors are named, found "swin_tiny_patch4_window7_224"',
+      '--arch: expected a DeiT or ViT, as the tensor names show, found "swin_tiny_patch4_window7_224"',
     ],
     // Values
     [
@@ -809,34 +818,34 @@ describe('a float model that cannot be used', () => {
     // Config
     ...(
       [
-        ['not JSON', '{"num_heads": 2', 'metadata "fqvit": expected JSON'],
+        ['a text that is not JSON', '{"num_heads": 2', 'metadata "fqvit": expected JSON'],
         ['an array', '[]', 'metadata "fqvit": expected an object, found []'],
         ['null', 'null', 'metadata "fqvit": expected an object, found null'],
         [
-          'longer than 2 MiB',
+          'a text longer than 2 MiB',
           ' '.repeat(2 ** 21 + 1),
           'metadata "fqvit": expected at most 2097152 characters',
         ],
-        ['nested deeply', '['.repeat(2 ** 21), 'metadata "fqvit": expected JSON'],
+        ['deeply nested JSON', '['.repeat(2 ** 21), 'metadata "fqvit": expected JSON'],
         [
           'architecture swin',
           { architecture: 'swin' },
-          'architecture: expected "deit" or "vit", as the tensors are named, found "swin"',
+          'architecture: expected "deit" or "vit", as the tensor names show, found "swin"',
         ],
         [
           'architecture null',
           { architecture: null },
           'architecture: expected "deit", "vit" or "swin", found null',
         ],
-        ['name empty', { name: '' }, 'name: expected 1 to 100'],
+        ['an empty name', { name: '' }, 'name: expected 1 to 100'],
         [
-          'name a path',
+          'a name that is a path',
           { name: '../x' },
           'name: expected 1 to 100 letters, digits, "_", "." or "-", found "../x"',
         ],
         ['num_heads 0', { num_heads: 0 }, 'num_heads: expected a positive integer, found 0'],
         ['num_heads 2.5', { num_heads: 2.5 }, 'num_heads: expected a positive integer, found 2.5'],
-        ['num_heads a string', { num_heads: '2' }, 'num_heads: expected a positive integer, found "2"'],
+        ['num_heads as a string', { num_heads: '2' }, 'num_heads: expected a positive integer, found "2"'],
         ['layer_norm_eps 0', { layer_norm_eps: 0 }, 'layer_norm_eps: expected a number above 0'],
         ['crop_pct 0', { crop_pct: 0 }, 'crop_pct: expected a number from 0.01 to 1, found 0'],
         ['crop_pct 1.1', { crop_pct: 1.1 }, 'crop_pct: expected a number from 0.01 to 1, found 1.1'],
@@ -845,67 +854,79 @@ describe('a float model that cannot be used', () => {
           { interpolation: 'hamming' },
           'interpolation: expected "nearest", "lanczos", "bilinear" or "bicubic"',
         ],
-        ['mean of two', { mean: [0.5, 0.5] }, 'mean: expected three numbers from 0 to 1, found [0.5, 0.5]'],
         [
-          'mean of bytes',
+          'a mean of two numbers',
+          { mean: [0.5, 0.5] },
+          'mean: expected three numbers from 0 to 1, found [0.5, 0.5]',
+        ],
+        [
+          'a mean in the range of bytes',
           { mean: [124, 116, 104] },
           'mean: expected three numbers from 0 to 1, found [124, 116, 104]',
         ],
-        ['mean of strings', { mean: ['0', '0', '0'] }, 'mean: expected three numbers from 0 to 1'],
-        ['std with a zero', { std: [0.5, 0, 0.5] }, 'std: expected three numbers above 0 and at most 1'],
-        ['std a number', { std: 0.5 }, 'std: expected three numbers above 0 and at most 1, found 0.5'],
-        ['labels an object', { labels: {} }, 'labels: expected an array of strings, found an object'],
-        ['labels of numbers', { labels: [1, 2, 3] }, 'labels: expected an array of strings, found [1, 2, 3]'],
-        ['patch_size of another model', { patch_size: 8 }, 'patch_size: expected 4'],
+        ['a mean of strings', { mean: ['0', '0', '0'] }, 'mean: expected three numbers from 0 to 1'],
+        ['a std with a zero', { std: [0.5, 0, 0.5] }, 'std: expected three numbers above 0 and at most 1'],
+        [
+          'a std that is a number',
+          { std: 0.5 },
+          'std: expected three numbers above 0 and at most 1, found 0.5',
+        ],
+        ['labels in an object', { labels: {} }, 'labels: expected an array of strings, found an object'],
+        [
+          'labels that are numbers',
+          { labels: [1, 2, 3] },
+          'labels: expected an array of strings, found [1, 2, 3]',
+        ],
+        ['the patch_size of another model', { patch_size: 8 }, 'patch_size: expected 4'],
         [
           'another number of classes',
           { num_classes: 4 },
-          'num_classes: expected 3, as the tensors have, found 4',
+          'num_classes: expected 3, as the tensors show, found 4',
         ],
         [
-          'image_size no multiple of the patch',
+          'an image_size that is not a multiple of the patch size',
           { image_size: 10 },
           'expected a multiple of the patch size 4, found 10',
         ],
         [
-          'image_size of another model',
+          'the image_size of another model',
           { image_size: 12 },
           'image_size: expected 8, for which pos_embed was trained',
         ],
       ] as const
     ).map(([name, value, says]): (typeof cases)[number] => [
-      `config: ${name}`,
+      `a config: ${name}`,
       tinyFile(typeof value === 'string' ? value : { ...config, ...value }),
       {},
       'CHECKPOINT_CONFIG',
       says,
     ]),
     [
-      'config of the caller',
+      "the caller's config",
       good,
       { config: { crop_pct: 2 } },
       'CHECKPOINT_CONFIG',
       'config: crop_pct: expected a number from 0.01',
     ],
     [
-      'image size of the caller',
+      "the caller's image size",
       good,
       { imageSize: 12 },
       'CHECKPOINT_CONFIG',
       'image_size: expected 8',
       'found 12',
     ],
-    ['labels too few', good, { labels: ['a', 'b'] }, 'CHECKPOINT_LABELS', 'expected 3 labels', 'found 2'],
+    ['too few labels', good, { labels: ['a', 'b'] }, 'CHECKPOINT_LABELS', 'expected 3 labels', 'found 2'],
     [
-      "labels of TensorFlow's head",
+      'the labels of a TensorFlow head',
       good,
       { labels: ['background', 'a', 'b', 'c'] },
       'CHECKPOINT_LABELS',
       'expected 3 labels',
-      'found 4: the first, "background", is a class of TensorFlow that this head lacks',
+      'found 4: remove the first, "background": TensorFlow models have this class, this head does not',
     ],
     [
-      'WordNet ids too few',
+      'too few WordNet ids',
       good,
       { labels: ['a', 'b', 'c'], wnids: ['n01440764'] },
       'CHECKPOINT_LABELS',
@@ -913,7 +934,7 @@ describe('a float model that cannot be used', () => {
       'found 1',
     ],
     [
-      'labels in the file too many',
+      'too many labels in the file',
       tinyFile({ ...config, labels: ['a', 'b', 'c', 'd'] }),
       {},
       'CHECKPOINT_LABELS',
@@ -921,7 +942,7 @@ describe('a float model that cannot be used', () => {
     ],
   ];
 
-  test.each(cases)('%s', (_name, file, options, code, ...says) => {
+  test.each(cases)('refuses %s', (_name, file, options, code, ...says) => {
     const error = refusal(() => readFloatModel(file, { file: 'deit.safetensors', ...options }));
     expect([error.code, error.message]).toEqual([code, expect.any(String)]);
     expect(error.message.startsWith('deit.safetensors: ')).toBe(true);
@@ -942,13 +963,13 @@ describe('a float model that cannot be used', () => {
       'option num_heads: expected 2, as the file and its config say, found 1',
     ],
     ['labels', { labels: [1] as unknown as string[] }, 'option labels: expected an array of strings'],
-  ])('the option %s outside its range is a usage error', (_name, options, says) => {
+  ])('an invalid option %s is a usage error', (_name, options, says) => {
     const call = () => readFloatModel(good, options);
     expect(call).toThrow(UsageError);
     expect(call).toThrow(says);
   });
 
-  test('what an ONNX graph computes is no matter of a config', () => {
+  test('a config must agree with what an ONNX graph computes', () => {
     const onnx = exported('vit-transformers-11');
     const read = (config: object, heads?: number) => readFloatModel(onnx, { config, heads });
     const same = { num_heads: 2, layer_norm_eps: 1e-12, activation: 'exact', global_pool: 'token' };
@@ -967,14 +988,14 @@ describe('a float model that cannot be used', () => {
     expect(() => read({}, 1)).toThrow('option num_heads: expected 2');
   });
 
-  test('a config of many unknown keys makes one short warning', () => {
+  test('a config with many unknown keys gives one short warning', () => {
     const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`key${i}`, i]));
     const { warnings } = readFloatModel(tinyFile({ ...config, ...many }));
     expect(warnings).toHaveLength(1);
     expect(warnings[0]!.length).toBeLessThan(200);
   });
 
-  test('a corrupted file is read or refused, quickly, and nothing else is thrown', () => {
+  test('reads or refuses a corrupted file quickly, and throws nothing else', () => {
     const refusals = refusedAfterDamage(good, (file) => readFloatModel(file), {
       place: (at, headerEnd) => at % (at % 4 ? headerEnd : good.length),
       numRuns: 1000,
@@ -982,12 +1003,12 @@ describe('a float model that cannot be used', () => {
     expect(refusals).toBeGreaterThan(500);
   });
 
-  test('no dimension of any tensor can be off by one', () => {
+  test('refuses a tensor with any dimension off by one', () => {
     const shapes = [...tinyShapes()];
     for (const [name, shape] of shapes) {
       for (const axis of shape.keys()) {
         for (const delta of [-1, 1]) {
-          // four positions are those of the patches alone
+          // four positions are valid: those of the patches alone
           if (name === 'pos_embed' && axis === 1 && delta === -1) continue;
           const file = changed((all) =>
             all.set(
@@ -1005,9 +1026,9 @@ describe('a float model that cannot be used', () => {
     }
   });
 
-  test('no tensor can be missing', () => {
+  test('refuses a file without any one of the tensors', () => {
     for (const name of tinyShapes().keys()) {
-      // without a class token there are five patches, which is no square
+      // without a class token, there would be five patches, which is not a square
       if (name === 'cls_token') continue;
       const error = refusal(() => readFloatModel(changed((shapes) => shapes.delete(name))));
       expect(error.code).toBe('CHECKPOINT_MISSING');
@@ -1019,7 +1040,7 @@ describe('a float model that cannot be used', () => {
 describeWithShared('deit_tiny_patch16_224.safetensors', 2, () => {
   const read = () => readShared('models/deit_tiny_patch16_224.safetensors');
 
-  test('152 tensors, 5,717,416 parameters, in under a second', () => {
+  test('has 152 tensors and 5,717,416 parameters, read in under a second', () => {
     const bytes = read();
     const start = performance.now();
     const { architecture, tensors, labels, warnings } = readFloatModel(bytes, {
@@ -1042,12 +1063,12 @@ describeWithShared('deit_tiny_patch16_224.safetensors', 2, () => {
     });
     expect([labels.length, labels[999]]).toEqual([1000, 'class 999']);
     expect(warnings).toEqual([]);
-    // Its LayerNorm parameters are multiples of 2^-6: a misread tensor is not.
+    // Its LayerNorm parameters are multiples of 2^-6; those of a misread tensor would not be.
     expect(tensors.get('norm.weight')!.data.every((value) => Number.isInteger(value * 64))).toBe(true);
     expect(tensors.get('norm.weight')!.data.some((value) => value !== 0)).toBe(true);
   });
 
-  test('written again gives the same bytes', () => {
+  test('gives the same bytes when written again', () => {
     const bytes = read();
     const { tensors, metadata } = readSafetensors(bytes);
     const again = writeSafetensors(tensors.values() as Iterable<Tensor>, metadata);

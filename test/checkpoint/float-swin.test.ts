@@ -8,10 +8,10 @@ import { refusal, refusedAfterDamage } from './raw-file.js';
 import { zeros } from './tiny-float.js';
 import { type TinySwinSizes, tinySwinBuffers, tinySwinShapes } from './tiny-swin.js';
 
-/** Three stages of maps of 16×16, 8×8 and 4×4 tokens. */
+/** Three stages with maps of 16×16, 8×8 and 4×4 tokens. */
 const THREE = { imageSize: 32, depths: [1, 1, 2], heads: [1, 2, 4] };
 
-/** A file of zeros, without a config, whose names and shapes were changed by `change`. */
+/** A file of zeros without a config, with names and shapes changed by `change`. */
 function changed(
   change: (shapes: Map<string, number[]>) => void,
   sizes: Partial<TinySwinSizes> = {},
@@ -25,7 +25,7 @@ function plain(sizes: Partial<TinySwinSizes> = {}, buffers: Tensor[] = []): Uint
   return writeSafetensors([...zeros(tinySwinShapes(sizes)), ...buffers], {});
 }
 
-/** As timm names the tensors: a merge bears the number of the stage that follows. */
+/** timm's name of a tensor: a merge has the number of the next stage. */
 function timmName(name: string): string {
   return name
     .replace(/^head\./, 'head.fc.')
@@ -42,7 +42,7 @@ function renamed(file: Uint8Array, rename: (name: string) => string): Uint8Array
 }
 
 describe('readFloatModel of a Swin', () => {
-  test('reads sizes off the tensors and the rest from the config', () => {
+  test('reads sizes from the tensors and the rest from the config', () => {
     const config = {
       architecture: 'swin',
       name: 'swin_own',
@@ -82,7 +82,7 @@ describe('readFloatModel of a Swin', () => {
     expect(model.warnings).toEqual([]);
   });
 
-  test('defaults', () => {
+  test('uses the defaults of a Swin', () => {
     const { architecture, preprocessing, labels } = readFloatModel(plain());
     expect(architecture).toMatchObject({ name: 'swin_custom', layerNormEps: 1e-5 });
     expect(preprocessing).toEqual({
@@ -105,14 +105,14 @@ describe('readFloatModel of a Swin', () => {
       [1, 2, 3, 1],
       [2, 2, 2, 16],
     ],
-  ])('depths %j and heads %j', (depths, heads) => {
+  ])('reads depths %j and heads %j', (depths, heads) => {
     const imageSize = 8 * 2 ** (depths.length - 1);
     const { architecture, tensors } = readFloatModel(plain({ imageSize, depths, heads }));
     expect(architecture).toMatchObject({ depths, heads, imageSize, window: 4 });
     expect([...tensors.keys()]).toEqual([...tinySwinShapes({ imageSize, depths, heads }).keys()]);
   });
 
-  test("Microsoft's file: buffers are ignored, tensors in the order of the forward pass", () => {
+  test("ignores the buffers in Microsoft's file and sorts tensors by the forward pass", () => {
     const weights = tinySwinModel(null, THREE);
     const tensors = [...readSafetensors(weights).tensors.values(), ...tinySwinBuffers(THREE)].reverse();
     const model = readFloatModel(writeSafetensors(tensors, {}));
@@ -121,10 +121,10 @@ describe('readFloatModel of a Swin', () => {
   });
 
   test.each<[name: string, rename: (name: string) => string]>([
-    ["timm's", timmName],
-    ["timm's, older", (name) => (name.startsWith('head') ? timmName(name) : name)],
-    ["Microsoft's head with timm's merges", (name) => (name.startsWith('head') ? name : timmName(name))],
-  ])('%s names become the canonical ones', (_name, rename) => {
+    ['timm', timmName],
+    ['older timm', (name) => (name.startsWith('head') ? timmName(name) : name)],
+    ["timm's merges with Microsoft's head", (name) => (name.startsWith('head') ? name : timmName(name))],
+  ])('gives the tensors canonical names: %s', (_name, rename) => {
     const file = tinySwinModel(undefined, THREE);
     const canonical = readFloatModel(file);
     const { tensors, ...rest } = readFloatModel(renamed(file, rename));
@@ -132,7 +132,7 @@ describe('readFloatModel of a Swin', () => {
     expect([...tensors.keys()]).toEqual([...canonical.tensors.keys()]);
   });
 
-  test('F16 weights become float32', () => {
+  test('converts F16 weights to float32', () => {
     const tensors = zeros(tinySwinShapes(), 'F16', ({ name, data }) => {
       if (name.endsWith('_table')) data.set([0, 0x3c]);
     });
@@ -153,7 +153,7 @@ describe('the image size of a Swin', () => {
     ...{ window: 7, mlpDim: 384 },
   });
 
-  test('is taken from the options before the config, and any that fits will do', () => {
+  test('comes from the options, else from the config, and may be any size that fits', () => {
     const file = tinySwinModel({ image_size: 32 });
     expect(read(file)).toEqual([32, []]);
     expect(read(file, { imageSize: 48 })).toEqual([48, []]);
@@ -161,26 +161,26 @@ describe('the image size of a Swin', () => {
     expect(read(plain({}, tinySwinBuffers()), { imageSize: 32 })).toEqual([32, []]);
   });
 
-  test('is told by the smaller table of a stage that is smaller than the window', () => {
+  test('follows from the smaller bias table of a stage that is smaller than the window', () => {
     const sizes = { imageSize: 24, depths: [1, 1, 1], heads: [1, 2, 4], window: 6 };
     const { architecture, warnings } = readFloatModel(plain(sizes));
     expect(architecture).toMatchObject({ imageSize: 24, window: 6 });
     expect(warnings).toEqual([]);
     expect(read(plain(sizes), { imageSize: 24 })).toEqual([24, []]);
-    // The masks of the same file cannot say otherwise.
+    // Masks in the same file cannot override this.
     expect(read(plain(sizes, tinySwinBuffers({ imageSize: 48 })))).toEqual([24, []]);
   });
 
-  test('a window larger than every map is that of the first', () => {
+  test('limits a window that is larger than every map to the first map', () => {
     const { architecture } = readFloatModel(plain({ imageSize: 16, window: 12 }));
     expect(architecture).toMatchObject({ imageSize: 16, window: 8 });
   });
 
-  test.each([16, 32, 80])('is told by masks: %i', (imageSize) => {
+  test.each([16, 32, 80])('follows from attention masks: %i', (imageSize) => {
     expect(read(plain({}, tinySwinBuffers({ imageSize })))).toEqual([imageSize, []]);
   });
 
-  test('is not told by masks that make no sense', () => {
+  test('does not follow from invalid masks', () => {
     const mask = (name: string, shape: number[]) => zeros(new Map([[name, shape]]));
     for (const strange of [
       mask('layers.0.blocks.1.attn_mask', [5, 16, 16]),
@@ -193,15 +193,15 @@ describe('the image size of a Swin', () => {
     }
   });
 
-  test('is told by arch where the tables do not tell', () => {
+  test('comes from arch if the bias tables do not show it', () => {
     const wide = { dim: 96, heads: [3, 6], mlpDim: 384 };
     const arch = 'swin_tiny_patch4_window7_224';
     const difference = expect.stringMatching(
-      /^swin_tiny.* has image 224, patch 4, window 7, dim 96, depths \[2, 2, 6, 2\], heads \[3, 6, 12, 24\], MLP 384; the file has image .*, and its sizes are used$/,
+      /^swin_tiny.* has image 224, patch 4, window 7, dim 96, depths \[2, 2, 6, 2\], heads \[3, 6, 12, 24\], MLP 384; the file has image .*: the sizes of the file are used$/,
     );
     expect(read(plain({ ...wide, window: 7, imageSize: 112 }), { arch })).toEqual([224, [difference]]);
     expect(read(plain(wide, tinySwinBuffers({ imageSize: 80 })), { arch })).toEqual([224, [difference]]);
-    // Of a smaller window in the last stage, the map is what the table is for.
+    // A smaller window in the last stage fixes the size of its map.
     const fixed = plain({ ...wide, imageSize: 8 });
     expect(read(fixed, { arch })).toEqual([8, [difference]]);
   });
@@ -214,7 +214,7 @@ describe('the image size of a Swin', () => {
     expect(read(plain(THREE))).toEqual([32, [expect.stringContaining('32 is assumed')]]);
   });
 
-  test('a published Swin is named with and without arch', () => {
+  test('recognises a published Swin with and without arch', () => {
     const arch = 'swin_tiny_patch4_window7_224.ms_in1k';
     const named = readFloatModel(published, { arch });
     expect(named.architecture).toMatchObject({ name: 'swin_tiny_patch4_window7_224', imageSize: 224 });
@@ -227,7 +227,7 @@ describe('the image size of a Swin', () => {
     expect(larger.warnings).toEqual([]);
   });
 
-  test('the table of names', () => {
+  test('the table of timm names has the Swins', () => {
     const swins = KNOWN_ARCHITECTURES.filter((known) => known.family === 'swin');
     expect(swins.map(({ name, cropPct }) => [name, cropPct])).toEqual([
       ['swin_base_patch4_window7_224', 0.9],
@@ -250,7 +250,7 @@ describe('the image size of a Swin', () => {
   });
 });
 
-describe('a float Swin that cannot be used', () => {
+describe('an invalid float Swin', () => {
   const good = plain();
   const table = (stage: number, block = 0) =>
     `layers.${stage}.blocks.${block}.attn.relative_position_bias_table`;
@@ -264,14 +264,14 @@ describe('a float Swin that cannot be used', () => {
   ][] = [
     // Names
     [
-      'tensor missing',
+      'a missing tensor',
       changed((shapes) => shapes.delete('layers.1.blocks.1.mlp.fc2.bias')),
       {},
       'CHECKPOINT_MISSING',
       'expected the 63 tensors of a Swin of depths [2, 2], found 62; 1 missing: "layers.1.blocks.1.mlp.fc2.bias"',
     ],
     [
-      "tensor missing from timm's file",
+      "a missing tensor in timm's file",
       renamed(
         changed((shapes) => shapes.delete('layers.0.downsample.norm.bias')),
         timmName,
@@ -281,7 +281,7 @@ describe('a float Swin that cannot be used', () => {
       '1 missing: "layers.1.downsample.norm.bias"',
     ],
     [
-      "head missing from timm's file",
+      "a missing head in timm's file",
       renamed(
         changed((shapes) => shapes.delete('head.bias')),
         timmName,
@@ -291,7 +291,7 @@ describe('a float Swin that cannot be used', () => {
       '1 missing: "head.fc.bias"',
     ],
     [
-      'merge missing',
+      'a missing merge',
       changed((shapes) => {
         for (const name of [...shapes.keys()]) if (name.includes('downsample')) shapes.delete(name);
       }),
@@ -300,7 +300,7 @@ describe('a float Swin that cannot be used', () => {
       '3 missing: "layers.0.downsample.norm.weight"',
     ],
     [
-      'stage left out',
+      'a missing stage',
       changed((shapes) => {
         for (const name of [...shapes.keys()]) if (name.startsWith('layers.1.')) shapes.delete(name);
       }, THREE),
@@ -308,14 +308,14 @@ describe('a float Swin that cannot be used', () => {
       'CHECKPOINT_MISSING',
       'depths [1, 1], found',
       '"layers.1.blocks.0.norm1.weight"',
-      'not expected: "layers.2.',
+      'unexpected: "layers.2.',
     ],
     [
-      'both places of a merge',
+      'a merge in both places',
       changed((shapes) => shapes.set('layers.1.downsample.norm.weight', [64])),
       {},
       'CHECKPOINT_EXTRA',
-      '1 not expected: "layers.1.downsample.norm.weight"',
+      '1 unexpected: "layers.1.downsample.norm.weight"',
     ],
     [
       'two heads',
@@ -325,7 +325,7 @@ describe('a float Swin that cannot be used', () => {
       'expected one tensor for head.bias, found "head.bias" and "head.fc.bias"',
     ],
     [
-      'position embeddings of another kind',
+      'absolute position embeddings',
       changed((shapes) => shapes.set('absolute_pos_embed', [1, 64, 16])),
       {},
       'CHECKPOINT_EXTRA',
@@ -337,7 +337,7 @@ describe('a float Swin that cannot be used', () => {
         changed((shapes) => shapes.set(name, [32])),
         {},
         'CHECKPOINT_EXTRA',
-        `1 not expected: "${name}"`,
+        `1 unexpected: "${name}"`,
       ],
     ),
     [
@@ -385,7 +385,7 @@ describe('a float Swin that cannot be used', () => {
       `tensor "${name}": expected shape ${expected}, found [${shape.join(', ')}]`,
     ]),
     [
-      "a shape in timm's file, by its name there",
+      "a wrong shape in timm's file, under timm's name",
       renamed(
         changed((shapes) => shapes.set('layers.0.downsample.norm.weight', [32])),
         timmName,
@@ -403,7 +403,7 @@ describe('a float Swin that cannot be used', () => {
         [{ heads: [2, 0] }, table(1), 'head'],
       ] as const
     ).map(([sizes, name, least]): (typeof cases)[number] => [
-      `no ${least}`,
+      `a model without any ${least}`,
       changed((shapes) => {
         if (least === 'pixel')
           for (const n of [0, 1]) for (const m of [0, 1]) shapes.set(table(n, m), [49, 2]);
@@ -471,7 +471,7 @@ describe('a float Swin that cannot be used', () => {
       good,
       { imageSize: 40 },
       'CHECKPOINT_ARCHITECTURE',
-      'image 40, patch 2, window 4: stage 1 has a map of 10×10 tokens, which no window of 4×4 fits',
+      'image 40, patch 2, window 4: stage 1 has a map of 10×10 tokens, which does not divide into windows of 4×4',
     ],
     [
       'an image that cannot be merged',
@@ -481,7 +481,7 @@ describe('a float Swin that cannot be used', () => {
       'stage 0 has a map of 3×3 tokens, which cannot be merged',
     ],
     [
-      'an image of part of a patch',
+      'an image with part of a patch',
       good,
       { imageSize: 33 },
       'CHECKPOINT_CONFIG',
@@ -503,11 +503,11 @@ describe('a float Swin that cannot be used', () => {
       'stage 1: head dim: expected a multiple of 8, found 4 (dim 32, 8 heads)',
     ],
     [
-      'heads that do not divide dim',
+      'a number of heads that does not divide dim',
       plain({ heads: [2, 3] }),
       {},
       'CHECKPOINT_ARCHITECTURE',
-      'stage 1: expected a number of heads that divides dim 32, found 3',
+      'stage 1: heads: expected a divisor of dim 32, found 3',
     ],
     [
       'MLP dim 36',
@@ -518,59 +518,59 @@ describe('a float Swin that cannot be used', () => {
     ],
     // Config and arch
     [
-      'config of a DeiT',
+      'the config of a DeiT',
       tinySwinModel({ architecture: 'deit' }),
       {},
       'CHECKPOINT_CONFIG',
-      'architecture: expected "swin", as the tensors are named, found "deit"',
+      'architecture: expected "swin", as the tensor names show, found "deit"',
     ],
     [
-      'heads of another model',
+      'the heads of another model',
       good,
       { config: { num_heads: 3 } },
       'CHECKPOINT_CONFIG',
-      'num_heads: expected 2, as the first stage has, found 3',
+      'num_heads: expected 2, as in the first stage, found 3',
     ],
     [
-      'windows of another model',
+      'the windows of another model',
       good,
       { config: { window_size: 3 } },
       'CHECKPOINT_CONFIG',
-      'window_size: expected 4, for which the tables were trained, found 3; resampling them is not supported',
+      'window_size: expected 4, for which the bias tables were trained, found 3; resampling them is not supported',
     ],
     [
-      'patch size of another model',
+      'the patch size of another model',
       good,
       { config: { patch_size: 4 } },
       'CHECKPOINT_CONFIG',
       'patch_size: expected 2',
     ],
     [
-      'arch of a ViT',
+      'the arch of a ViT',
       good,
       { arch: 'vit_tiny_patch16_224' },
       'CHECKPOINT_ARCHITECTURE',
-      '--arch: expected a Swin, as the tensors are named, found "vit_tiny_patch16_224"',
+      '--arch: expected a Swin, as the tensor names show, found "vit_tiny_patch16_224"',
     ],
     [
-      'arch of another dim',
+      'an arch with another dim',
       good,
       { arch: 'swin_base_patch4_window12_384' },
       'CHECKPOINT_ARCHITECTURE',
       'expected the sizes of swin_base_patch4_window12_384, image 384, patch 4, window 12, dim 128, depths [2, 2, 18, 2]',
       'found image 384, patch 2, window 4, dim 16, depths [2, 2], heads [2, 4], MLP 32',
     ],
-    ['labels too few', good, { labels: ['a'] }, 'CHECKPOINT_LABELS', 'as head.weight has rows, found 1'],
+    ['too few labels', good, { labels: ['a'] }, 'CHECKPOINT_LABELS', 'one per row of head.weight, found 1'],
     [
-      "labels too few for timm's file",
+      "too few labels for timm's file",
       renamed(good, timmName),
       { labels: ['a'] },
       'CHECKPOINT_LABELS',
-      'as head.fc.weight has rows, found 1',
+      'one per row of head.fc.weight, found 1',
     ],
   ];
 
-  test.each(cases)('%s', (_name, file, options, code, ...says) => {
+  test.each(cases)('refuses %s', (_name, file, options, code, ...says) => {
     const error = refusal(() => readFloatModel(file, { file: 'swin.safetensors', ...options }));
     expect([error.code, error.message]).toEqual([code, expect.any(String)]);
     expect(error.message.startsWith('swin.safetensors: ')).toBe(true);
@@ -579,9 +579,9 @@ describe('a float Swin that cannot be used', () => {
   });
 
   test.each([
-    ["Microsoft's", (name: string) => name],
-    ["timm's", timmName],
-  ])('no tensor can be missing, %s names', (_names, rename) => {
+    ['Microsoft', (name: string) => name],
+    ['timm', timmName],
+  ])('refuses a file without any one of the tensors: %s names', (_names, rename) => {
     for (const name of tinySwinShapes(THREE).keys()) {
       const file = renamed(
         changed((shapes) => shapes.delete(name), THREE),
@@ -595,7 +595,7 @@ describe('a float Swin that cannot be used', () => {
     }
   });
 
-  test('no dimension of any tensor can be off by one', () => {
+  test('refuses a tensor with any dimension off by one', () => {
     for (const [name, shape] of tinySwinShapes()) {
       for (const axis of shape.keys()) {
         for (const delta of [-1, 1]) {
@@ -608,7 +608,7 @@ describe('a float Swin that cannot be used', () => {
     }
   });
 
-  test('a corrupted file is read or refused, quickly, and nothing else is thrown', () => {
+  test('reads or refuses a corrupted file quickly, and throws nothing else', () => {
     const sound = plain({}, tinySwinBuffers());
     const refusals = refusedAfterDamage(sound, (file) => readFloatModel(file), {
       place: (at, headerEnd) => at % headerEnd,
@@ -642,7 +642,7 @@ describeWithShared('swin_micro.safetensors', 2, () => {
     expect(warnings).toEqual([expect.stringContaining('56 is assumed')]);
   });
 
-  test('is read without a warning where its image size is told', () => {
+  test('is read without a warning if the image size is given', () => {
     expect(read({ imageSize: 56 }).warnings).toEqual([]);
   });
 });

@@ -8,7 +8,7 @@ import { TINY, tinyShapes, zeros } from './tiny-float.js';
 const { dim: C, classes: K, grid } = TINY;
 const PATCHES = grid * grid;
 
-/** A tiny ViT of numbers that all differ, with other shapes where `change` says so. */
+/** A tiny ViT whose numbers are all different, with shapes changed by `change`. */
 function variant(change: (shapes: Map<string, number[]>) => void): Tensor[] {
   const shapes = tinyShapes();
   change(shapes);
@@ -23,13 +23,13 @@ function read(tensors: Tensor[], config: Record<string, unknown> = {}, options: 
   return readFloatModel(writeSafetensors(tensors, {}), { config: { num_heads: 2, ...config }, ...options });
 }
 
-/** A tensor of a file as numbers. */
+/** The numbers of a tensor. */
 const values = (tensors: readonly Tensor[], name: string) => [
   ...asFloat32(tensors.find((tensor) => tensor.name === name)!),
 ];
 
-describe('what is stored apart becomes one', () => {
-  test('a file that stores nothing apart keeps its arrays', () => {
+describe('merging separately stored tensors', () => {
+  test('keeps the arrays of a file that needs no merging', () => {
     const tensors = variant(() => {});
     const model = read(tensors);
     for (const { name } of tensors) expect([...model.tensors.get(name)!.data]).toEqual(values(tensors, name));
@@ -37,7 +37,7 @@ describe('what is stored apart becomes one', () => {
     expect(model.architecture).not.toHaveProperty('pool');
   });
 
-  test('LayerScale goes into the layers before it', () => {
+  test('multiplies LayerScale into the layers before it', () => {
     const tensors = variant((shapes) => {
       for (const n of [0, 1]) for (const i of [1, 2]) shapes.set(`blocks.${n}.ls${i}.gamma`, [C]);
     });
@@ -58,7 +58,7 @@ describe('what is stored apart becomes one', () => {
     }
   });
 
-  test('a layer before attention without a bias has one of zeros', () => {
+  test('gives a qkv layer without a bias a bias of zeros', () => {
     const tensors = variant((shapes) => {
       for (const n of [0, 1]) shapes.delete(`blocks.${n}.attn.qkv.bias`);
     });
@@ -70,7 +70,7 @@ describe('what is stored apart becomes one', () => {
     });
   });
 
-  test('class token, distillation token, two heads', () => {
+  test('merges the class and distillation tokens and the two heads', () => {
     const tensors = variant((shapes) =>
       shapes
         .set('dist_token', [1, 1, C])
@@ -99,7 +99,7 @@ describe('what is stored apart becomes one', () => {
     expect([...hub.tensors]).toEqual([...found]);
   });
 
-  test('query, key and value apart, without biases', () => {
+  test('merges query, key and value without biases', () => {
     const tensors = renamed(
       variant((shapes) => {
         for (const n of [0, 1]) shapes.delete(`blocks.${n}.attn.qkv.bias`);
@@ -110,7 +110,7 @@ describe('what is stored apart becomes one', () => {
     expect([...found.get('blocks.0.attn.qkv.bias')!.data]).toEqual(new Array(3 * C).fill(0));
   });
 
-  test('biases of query and value, and none of key (EVA)', () => {
+  test('merges the biases of query and value without a key bias (EVA)', () => {
     const tensors = variant((shapes) => {
       for (const n of [0, 1]) {
         shapes.delete(`blocks.${n}.attn.qkv.bias`);
@@ -129,8 +129,8 @@ describe('what is stored apart becomes one', () => {
   test.each([
     ['all tokens', 3 + PATCHES, 0],
     ['the class token and the patches (DINOv2)', 1 + PATCHES, 2],
-    ['the patches alone (no_embed_class)', PATCHES, 3],
-  ])('registers, position embeddings for %s', (_, positions, missing) => {
+    ['only the patches (no_embed_class)', PATCHES, 3],
+  ])('merges registers, with position embeddings for %s', (_, positions, missing) => {
     const tensors = variant((shapes) =>
       shapes.set('reg_token', [1, 2, C]).set('pos_embed', [1, positions, C]),
     );
@@ -146,7 +146,7 @@ describe('what is stored apart becomes one', () => {
     expect(found.get('pos_embed')!.shape).toEqual([1, 3 + PATCHES, C]);
   });
 
-  test('positions that two image sizes explain need the image size', () => {
+  test('requires the image size if the positions fit two sizes', () => {
     const tensors = variant((shapes) => shapes.set('reg_token', [1, 2, C]).set('pos_embed', [1, PATCHES, C]));
     expect(() => read(tensors)).toThrow(
       /image_size: pos_embed has 4 rows, which fit images of 8 or 4 pixels/,
@@ -158,7 +158,7 @@ describe('what is stored apart becomes one', () => {
     );
   });
 
-  test('no class token: the mean of the patches, whose LayerNorm comes first unless it is fc_norm', () => {
+  test('uses the mean of the patches without a class token, after the LayerNorm unless it is fc_norm', () => {
     const without = (shapes: Map<string, number[]>) => {
       shapes.delete('cls_token');
       shapes.set('pos_embed', [1, PATCHES, C]);

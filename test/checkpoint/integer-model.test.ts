@@ -29,24 +29,33 @@ const modules = ['scalar', 'simd'].map(
   (tier) => new WebAssembly.Module(readFileSync(new URL(`../../wasm/fqvit.${tier}.wasm`, import.meta.url))),
 );
 
-/** Sizes that fit the kernels worst: two and seventeen tokens, windows of 3, three classes, one head, heads of 8, an MLP of 8. */
+/**
+ * Sizes that suit the kernels worst: 2 and 17 tokens, windows of 3, 3 classes, one head, heads and
+ * MLPs of 8.
+ */
 const SHAPES: [name: string, file: Uint8Array][] = [
   ['a DeiT with log2 attention', tinyIntegerFile()],
   ['a DeiT with uniform attention', tinyIntegerFile({}, UNIFORM)],
   ['a DeiT with attention in eighths', tinyIntegerFile({}, EIGHTHS)],
   ['a ViT', tinyIntegerFile({ family: 'vit' })],
-  ['one patch, one class, one block', tinyIntegerFile({ grid: 1, classes: 1, depth: 1, heads: 1 })],
   [
-    'seventeen tokens',
+    'a DeiT with one patch, one class and one block',
+    tinyIntegerFile({ grid: 1, classes: 1, depth: 1, heads: 1 }),
+  ],
+  [
+    'a DeiT with seventeen tokens',
     tinyIntegerFile({ grid: 4, patchSize: 3, dim: 24, mlpDim: 8, heads: 3, classes: 17 }, UNIFORM),
   ],
-  ['a Swin of shifted windows of 3', tinySwinIntegerFile({ imageSize: 12, window: 3 })],
+  ['a Swin with shifted windows of 3', tinySwinIntegerFile({ imageSize: 12, window: 3 })],
   [
-    'a Swin with uniform attention, windows larger than the last stages',
+    'a Swin with uniform attention and windows larger than the last stages',
     tinySwinIntegerFile({ imageSize: 16, depths: [2, 1, 1], heads: [1, 2, 4], mlpDim: 8 }, UNIFORM),
   ],
-  ['4-bit weights, 7-bit activations', tinyIntegerFile({}, { ...RECIPE, weightBits: 4, activationBits: 7 })],
-  ['6-bit weights in a Swin', tinySwinIntegerFile({}, { ...RECIPE, weightBits: 6, activationBits: 7 })],
+  [
+    'a DeiT with 4-bit weights and 7-bit activations',
+    tinyIntegerFile({}, { ...RECIPE, weightBits: 4, activationBits: 7 }),
+  ],
+  ['a Swin with 6-bit weights', tinySwinIntegerFile({}, { ...RECIPE, weightBits: 6, activationBits: 7 })],
 ];
 
 const valid = tinyIntegerFile();
@@ -54,7 +63,7 @@ const uniform = tinyIntegerFile({}, UNIFORM);
 const eighths = tinyIntegerFile({}, EIGHTHS);
 const ARCHITECTURE = readIntegerModel(valid).architecture;
 
-/** The case's file is refused by one CheckpointError of this code that says all of `says`; nothing is allocated for it. */
+/** Expects one CheckpointError with this code and all of `says`, without any memory allocated. */
 function expectRefusal(file: Uint8Array, code: string, says: readonly string[]): void {
   const memory = jest.spyOn(WebAssembly, 'Memory');
   const error = refusal(() => readIntegerModel(file, { file: 'model.safetensors' }), 500);
@@ -68,17 +77,17 @@ function expectRefusal(file: Uint8Array, code: string, says: readonly string[]):
   memory.mockRestore();
 }
 
-test.each(SHAPES)('%s: what is read and written again has the same bytes', (_, file) => {
+test.each(SHAPES)('%s has the same bytes when read and written again', (_, file) => {
   expect(writeIntegerModel(readIntegerModel(file))).toEqual(file);
 });
 
-test('a file that does not lie at a multiple of 4 reads the same', () => {
+test('reads the same from an offset that is not a multiple of 4', () => {
   const shifted = new Uint8Array(valid.length + 1);
   shifted.set(valid, 1);
   expect(writeIntegerModel(readIntegerModel(shifted.subarray(1)))).toEqual(valid);
 });
 
-test('labels of 100,000 classes fit', () => {
+test('reads the labels of 100,000 classes', () => {
   const classes = 100_000;
   const labels = Array.from({ length: classes }, (_, i) => `class ${i} `.padEnd(150, 'é'));
   const file = tinyIntegerFile({ classes, dim: 8, heads: 1, depth: 1, mlpDim: 8 });
@@ -90,28 +99,28 @@ test('labels of 100,000 classes fit', () => {
   expect(performance.now() - start).toBeLessThan(5000);
 });
 
-describe('another kind of file', () => {
+describe('a file of another kind', () => {
   test.each([
     ['without a document', writeSafetensors(readSafetensors(tinyFloatFile()).tensors.values(), {})],
     ['with a config', tinyFloatFile()],
     ['with an empty config', withDescriptionText(tinyFloatFile(), () => '{}')],
-  ])('a float checkpoint %s: says how to make an integer one', async (_, file) => {
+  ])('a float checkpoint %s: the error says how to make an integer one', async (_, file) => {
     expectRefusal(file, 'MODEL_KIND', ['an integer checkpoint', 'fqvit quantize']);
     await expect(load(file)).rejects.toThrow(CheckpointError);
     await expect(load(file)).rejects.toMatchObject({ code: 'MODEL_KIND' });
   });
 
   test.each([
-    ['as written', valid],
-    ['of a later version', withValue(valid, ['version'], 2)],
+    ['valid', valid],
+    ['with a later version', withValue(valid, ['version'], 2)],
     ['broken', withValue(valid, ['architecture'], undefined)],
-  ])('an integer checkpoint (%s) given as a float one: says that it is one already', (_, file) => {
+  ])('an integer checkpoint (%s) read as a float one: the error says that it is one already', (_, file) => {
     const error = refusal(() => readFloatModel(file, { file: 'model.safetensors' }));
     expect(error.code).toBe('MODEL_KIND');
-    expect(error.message).toContain('already an integer checkpoint');
+    expect(error.message).toContain('expected a float checkpoint, found an integer checkpoint');
   });
 
-  test('a container that is damaged is refused as such', () => {
+  test('a damaged container: the error says so', () => {
     expectRefusal(valid.subarray(0, valid.length - 1), 'CHECKPOINT_TRUNCATED', []);
     expectRefusal(new Uint8Array(0), 'CHECKPOINT_TRUNCATED', ['found 0']);
     expectRefusal(new TextEncoder().encode('<!DOCTYPE html>'), 'CHECKPOINT_FORMAT', ['web page']);
@@ -120,7 +129,7 @@ describe('another kind of file', () => {
 
 type DescriptionCase = [name: string, path: string[], value: unknown, ...says: string[]];
 
-describe('a description that is wrong in one place', () => {
+describe('a description with one error', () => {
   const D = 'MODEL_DESCRIPTION';
 
   test.each<[name: string, text: (text: string) => string, code: string, ...says: string[]]>([
@@ -131,7 +140,7 @@ describe('a description that is wrong in one place', () => {
     ['null', () => 'null', D, 'description: expected an object, found null'],
     ['a number', () => '1', D, 'expected an object, found 1'],
     ['an array', () => '[]', D, 'expected an object, found []'],
-    ['an object alone', () => '{}', 'MODEL_KIND', 'fqvit quantize'],
+    ['an empty object', () => '{}', 'MODEL_KIND', 'fqvit quantize'],
     ['only a format', () => '{"format":"fqvit-integer"}', 'MODEL_VERSION', 'version 1', 'found undefined'],
     [
       'arrays 10,000 deep',
@@ -165,7 +174,7 @@ describe('a description that is wrong in one place', () => {
       'description.architecture: expected an object, found nothing',
     ],
     [
-      'keys of the architecture behind __proto__',
+      'keys of the architecture inside __proto__',
       (t) => t.replace(/"architecture":(\{[^}]*\})/, '"architecture":{"__proto__":$1}'),
       D,
       'description.architecture.family: expected one of deit, vit, swin, found nothing',
@@ -202,15 +211,15 @@ describe('a description that is wrong in one place', () => {
       D,
       'description.architecture.dim: expected an integer from 8 to 4096, found Infinity',
     ],
-  ])('the text: %s', (_, text, code, ...says) => {
+  ])('refuses the text: %s', (_, text, code, ...says) => {
     expectRefusal(withDescriptionText(valid, text), code, says);
   });
 
   test.each<[name: string, path: string[], value: unknown, code: string, ...says: string[]]>([
     ['format', ['format'], 'onnx', 'MODEL_KIND', 'format "fqvit-integer"', 'found format "onnx"'],
-    ['format a number', ['format'], 1, 'MODEL_KIND', 'found format 1'],
+    ['a number as format', ['format'], 1, 'MODEL_KIND', 'found format 1'],
     [
-      'format that would write to a terminal',
+      'a format that would write to a terminal',
       ['format'],
       '\u009b2J\u202e'.repeat(50),
       'MODEL_KIND',
@@ -218,8 +227,8 @@ describe('a description that is wrong in one place', () => {
     ],
     ['version 2', ['version'], 2, 'MODEL_VERSION', 'expected format version 1, found 2'],
     ['version "1"', ['version'], '1', 'MODEL_VERSION', 'found "1"'],
-    ['version missing', ['version'], undefined, 'MODEL_VERSION', 'expected format version 1'],
-  ])('the kind: %s', (_, path, value, code, ...says) => {
+    ['a missing version', ['version'], undefined, 'MODEL_VERSION', 'expected format version 1'],
+  ])('refuses the kind: %s', (_, path, value, code, ...says) => {
     expectRefusal(withValue(valid, path, value), code, says);
   });
 
@@ -227,18 +236,18 @@ describe('a description that is wrong in one place', () => {
   test.each<DescriptionCase>([
     ['null', ['architecture'], null, `${A}: expected an object, found null`],
     ['an array', ['architecture'], [1], `${A}: expected an object, found [1]`],
-    ['family missing', ['architecture', 'family'], undefined, `${A}.family: expected one of deit, vit`],
+    ['a missing family', ['architecture', 'family'], undefined, `${A}.family: expected one of deit, vit`],
     ['family resnet', ['architecture', 'family'], 'resnet', `${A}.family`, 'found "resnet"'],
-    ['family of other sizes', ['architecture', 'family'], 'swin', `${A}.depths`, 'found nothing'],
-    ['name a number', ['architecture', 'name'], 5, `${A}.name: expected a string, found 5`],
-    ['name with a line break', ['architecture', 'name'], 'a\nb', `${A}.name`, 'found "a\\nb"'],
-    ['name of 101 letters', ['architecture', 'name'], 'a'.repeat(101), `${A}.name: expected 1 to 100`],
+    ['a family with other sizes', ['architecture', 'family'], 'swin', `${A}.depths`, 'found nothing'],
+    ['a number as name', ['architecture', 'name'], 5, `${A}.name: expected a string, found 5`],
+    ['a name with a line break', ['architecture', 'name'], 'a\nb', `${A}.name`, 'found "a\\nb"'],
+    ['a name of 101 letters', ['architecture', 'name'], 'a'.repeat(101), `${A}.name: expected 1 to 100`],
     ['image size 0', ['architecture', 'imageSize'], 0, `${A}.imageSize`, 'found 0'],
-    ['image size negative', ['architecture', 'imageSize'], -8, `${A}.imageSize`, 'found -8'],
-    ['image size fractional', ['architecture', 'imageSize'], 8.5, `${A}.imageSize`, 'found 8.5'],
-    ['image size a string', ['architecture', 'imageSize'], '8', `${A}.imageSize`, 'found "8"'],
+    ['a negative image size', ['architecture', 'imageSize'], -8, `${A}.imageSize`, 'found -8'],
+    ['a fractional image size', ['architecture', 'imageSize'], 8.5, `${A}.imageSize`, 'found 8.5'],
+    ['a string as image size', ['architecture', 'imageSize'], '8', `${A}.imageSize`, 'found "8"'],
     [
-      'image size no multiple of the patch size',
+      'an image size that is not a multiple of the patch size',
       ['architecture', 'imageSize'],
       10,
       `${A}.imageSize: expected a multiple of the patch size 4, found 10`,
@@ -258,7 +267,12 @@ describe('a description that is wrong in one place', () => {
     ['depth 0', ['architecture', 'depth'], 0, `${A}.depth`, 'from 1 to 256, found 0'],
     ['depth 1e9', ['architecture', 'depth'], 1e9, `${A}.depth`, 'found 1000000000'],
     ['heads 0', ['architecture', 'heads'], 0, `${A}.heads`, 'found 0'],
-    ['heads that do not divide dim', ['architecture', 'heads'], 3, `${A}.heads: expected a divisor`],
+    [
+      'a number of heads that does not divide dim',
+      ['architecture', 'heads'],
+      3,
+      `${A}.heads: expected a divisor`,
+    ],
     [
       'heads of 4 channels',
       ['architecture', 'heads'],
@@ -268,31 +282,31 @@ describe('a description that is wrong in one place', () => {
     ['MLP 12', ['architecture', 'mlpDim'], 12, `${A}.mlpDim: expected a multiple of 8, found 12`],
     ['MLP 16392', ['architecture', 'mlpDim'], 16392, `${A}.mlpDim`, 'from 8 to 16384'],
     ['classes -1', ['architecture', 'classes'], -1, `${A}.classes`, 'found -1'],
-    ['no classes, yet labels', ['architecture', 'classes'], 0, 'description.labels: expected 0 labels'],
+    ['labels without classes', ['architecture', 'classes'], 0, 'description.labels: expected 0 labels'],
     ['65 registers', ['architecture', 'prefix'], 65, `${A}.prefix`, 'from 0 to 64'],
     [
-      'no token to read',
+      'a missing token that the head reads',
       ['architecture', 'prefix'],
       0,
-      `${A}.prefix: expected the tokens that the head reads`,
+      `${A}.prefix: expected at least the tokens that the head reads`,
     ],
-    ['a pool of another kind', ['architecture', 'pool'], 'max', `${A}.pool`, 'found "max"'],
-    ['a GELU of another kind', ['architecture', 'gelu'], 'relu', `${A}.gelu`, 'found "relu"'],
+    ['an unknown pool', ['architecture', 'pool'], 'max', `${A}.pool`, 'found "max"'],
+    ['an unknown GELU', ['architecture', 'gelu'], 'relu', `${A}.gelu`, 'found "relu"'],
     ['classes 1e9', ['architecture', 'classes'], 1e9, `${A}.classes`, 'from 0 to 100000'],
-    ['key missing', ['architecture', 'heads'], undefined, `${A}.heads`, 'found nothing'],
-    ['key too many', ['architecture', 'windows'], 7, `${A}: expected only the keys`, '"windows"'],
-  ])('architecture: %s', (_, path, value, ...says) => {
+    ['a missing key', ['architecture', 'heads'], undefined, `${A}.heads`, 'found nothing'],
+    ['an unknown key', ['architecture', 'windows'], 7, `${A}: expected only the keys`, '"windows"'],
+  ])('refuses an architecture: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });
 
   const P = 'description.preprocessing';
   test.each<DescriptionCase>([
-    ['missing', ['preprocessing'], undefined, `${P}: expected an object, found nothing`],
+    ['no object', ['preprocessing'], undefined, `${P}: expected an object, found nothing`],
     ['another image size', ['preprocessing', 'imageSize'], 12, `${P}.imageSize: expected 8`, 'found 12'],
     ['crop 0', ['preprocessing', 'cropPct'], 0, `${P}.cropPct: expected a number from 0.01 to 1`],
     ['crop 1e-9', ['preprocessing', 'cropPct'], 1e-9, `${P}.cropPct`, 'found 1e-9'],
     ['crop 1.5', ['preprocessing', 'cropPct'], 1.5, `${P}.cropPct`, 'found 1.5'],
-    ['crop null, as JSON writes NaN', ['preprocessing', 'cropPct'], NaN, `${P}.cropPct`, 'found null'],
+    ['crop null, which is NaN in JSON', ['preprocessing', 'cropPct'], NaN, `${P}.cropPct`, 'found null'],
     [
       'interpolation hamming',
       ['preprocessing', 'interpolation'],
@@ -300,22 +314,22 @@ describe('a description that is wrong in one place', () => {
       `${P}.interpolation: expected one of nearest, lanczos, bilinear, bicubic, found "hamming"`,
     ],
     ['squash false', ['preprocessing', 'squash'], false, `${P}.squash: expected true, or nothing`],
-    ['mean of two', ['preprocessing', 'mean'], [0, 0], `${P}.mean: expected three numbers`],
-    ['mean of strings', ['preprocessing', 'mean'], ['0', '0', '0'], `${P}.mean`],
+    ['a mean of two numbers', ['preprocessing', 'mean'], [0, 0], `${P}.mean: expected three numbers`],
+    ['a mean of strings', ['preprocessing', 'mean'], ['0', '0', '0'], `${P}.mean`],
     ['std 0', ['preprocessing', 'std'], [1, 0, 1], `${P}.std: expected positive numbers`],
-    ['std an object', ['preprocessing', 'std'], { length: 3 }, `${P}.std`, 'found an object'],
-    ['key too many', ['preprocessing', 'size'], 1, `${P}: expected only the keys`, '"size"'],
-  ])('preprocessing: %s', (_, path, value, ...says) => {
+    ['an object as std', ['preprocessing', 'std'], { length: 3 }, `${P}.std`, 'found an object'],
+    ['an unknown key', ['preprocessing', 'size'], 1, `${P}: expected only the keys`, '"size"'],
+  ])('refuses a preprocessing: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });
 
   test.each<DescriptionCase>([
-    ['too few', ['labels'], ['a', 'b'], 'description.labels: expected 3 labels', 'found 2'],
-    ['too many', ['labels'], ['a', 'b', 'c', 'd'], 'description.labels: expected 3 labels', 'found 4'],
-    ['missing', ['labels'], undefined, 'description.labels: expected a list of strings, found nothing'],
-    ['one null', ['labels'], ['a', null, 'c'], 'expected a list of strings, found ["a", null'],
-    ['an object', ['labels'], { length: 3 }, 'expected a list of strings, found an object'],
-    ['WordNet ids too few', ['wnids'], ['n01440764'], 'description.wnids: expected 3 wnids', 'found 1'],
+    ['too few labels', ['labels'], ['a', 'b'], 'description.labels: expected 3 labels', 'found 2'],
+    ['too many labels', ['labels'], ['a', 'b', 'c', 'd'], 'description.labels: expected 3 labels', 'found 4'],
+    ['no labels', ['labels'], undefined, 'description.labels: expected a list of strings, found nothing'],
+    ['a label that is null', ['labels'], ['a', null, 'c'], 'expected a list of strings, found ["a", null'],
+    ['labels in an object', ['labels'], { length: 3 }, 'expected a list of strings, found an object'],
+    ['too few WordNet ids', ['wnids'], ['n01440764'], 'description.wnids: expected 3 wnids', 'found 1'],
     ['WordNet ids that are numbers', ['wnids'], [1, 2, 3], 'description.wnids: expected a list of strings'],
     [
       'unknown',
@@ -324,9 +338,14 @@ describe('a description that is wrong in one place', () => {
       'description.output: expected softmax or sigmoid for 3 classes',
       'found "logistic"',
     ],
-    ['of a regression', ['output'], 'value', 'description.output: expected softmax or sigmoid for 3 classes'],
-    ['null', ['output'], null, 'description.output: expected softmax or sigmoid', 'found null'],
-  ])('labels: %s', (_, path, value, ...says) => {
+    [
+      'the output of a regression',
+      ['output'],
+      'value',
+      'description.output: expected softmax or sigmoid for 3 classes',
+    ],
+    ['null as output', ['output'], null, 'description.output: expected softmax or sigmoid', 'found null'],
+  ])('refuses labels or an output: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });
 
@@ -338,49 +357,65 @@ describe('a description that is wrong in one place', () => {
     ['attention', ['recipe', 'attention'], 'log', `${R}.attention: expected one of log2, eighths, uniform`],
     ['no images', ['recipe', 'calibrationImages'], 0, `${R}.calibrationImages`, 'found 0'],
     ['seed', ['recipe', 'seed'], -1, `${R}.seed`, 'found -1'],
-    ['seed missing', ['recipe', 'seed'], undefined, `${R}.seed`, 'found nothing'],
+    ['a missing seed', ['recipe', 'seed'], undefined, `${R}.seed`, 'found nothing'],
     ['hash', ['recipe', 'sourceSha256'], 'abc', `${R}.sourceSha256: expected 64 hexadecimal digits`],
-    ['key too many', ['recipe', 'date'], 'today', `${R}: expected only the keys`, '"date"'],
+    ['an unknown key', ['recipe', 'date'], 'today', `${R}: expected only the keys`, '"date"'],
     [
-      'the other attention than the steps are for',
+      'another attention than that of the steps',
       ['recipe', 'attention'],
       'uniform',
       'description.quantizers.blocks.0.attn.probs: expected an object, found nothing',
     ],
-  ])('recipe: %s', (_, path, value, ...says) => {
+  ])('refuses a recipe: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });
 
   const Q = 'description.quantizers';
   test.each<DescriptionCase>([
-    ['missing', ['quantizers', 'norm.out'], undefined, `${Q}.norm.out: expected an object, found nothing`],
-    ['one too many', ['quantizers', 'blocks.2.x'], {}, `${Q}: expected only the keys`, '"blocks.2.x"'],
     [
-      'one for the other attention',
+      'a missing quantiser',
+      ['quantizers', 'norm.out'],
+      undefined,
+      `${Q}.norm.out: expected an object, found nothing`,
+    ],
+    [
+      'an unknown quantiser',
+      ['quantizers', 'blocks.2.x'],
+      {},
+      `${Q}: expected only the keys`,
+      '"blocks.2.x"',
+    ],
+    [
+      'a quantiser of another attention',
       ['quantizers', 'blocks.0.attn.probs'],
       { scale: 1, zeroPoint: 0 },
       `${Q}: expected only the keys`,
       '"blocks.0.attn.probs"',
     ],
     ['scale 0', ['quantizers', 'input', 'scale'], 0, `${Q}.input.scale: expected a positive number`],
-    ['scale negative', ['quantizers', 'input', 'scale'], -0.1, `${Q}.input.scale`, 'found -0.1'],
-    ['scale NaN, which JSON writes as null', ['quantizers', 'input', 'scale'], NaN, 'found null'],
+    ['a negative scale', ['quantizers', 'input', 'scale'], -0.1, `${Q}.input.scale`, 'found -0.1'],
+    ['scale null, which is NaN in JSON', ['quantizers', 'input', 'scale'], NaN, 'found null'],
     ['scale 1e37', ['quantizers', 'logits', 'scale'], 1e37, `${Q}.logits.scale`, 'at most 1e+36'],
-    ['scale a string', ['quantizers', 'input', 'scale'], '1', `${Q}.input.scale`, 'found "1"'],
+    ['a string as scale', ['quantizers', 'input', 'scale'], '1', `${Q}.input.scale`, 'found "1"'],
     ['zero point -1', ['quantizers', 'input', 'zeroPoint'], -1, `${Q}.input.zeroPoint`, 'from 0 to 255'],
     ['zero point 256', ['quantizers', 'input', 'zeroPoint'], 256, `${Q}.input.zeroPoint`, 'found 256'],
     ['zero point 1.5', ['quantizers', 'input', 'zeroPoint'], 1.5, `${Q}.input.zeroPoint`, 'found 1.5'],
     [
-      'zero point missing',
+      'a missing zero point',
       ['quantizers', 'input', 'zeroPoint'],
       undefined,
       `${Q}.input.zeroPoint`,
       'nothing',
     ],
-    ['key too many', ['quantizers', 'input', 'bits'], 8, `${Q}.input: expected only the keys`, '"bits"'],
-    ['all of them an array', ['quantizers'], [], `${Q}: expected an object, found []`],
-    ['one an array', ['quantizers', 'input'], [1, 2], `${Q}.input: expected an object, found [1, 2]`],
-  ])('quantizers: %s', (_, path, value, ...says) => {
+    ['an unknown key', ['quantizers', 'input', 'bits'], 8, `${Q}.input: expected only the keys`, '"bits"'],
+    ['all quantisers in an array', ['quantizers'], [], `${Q}: expected an object, found []`],
+    [
+      'an array as quantiser',
+      ['quantizers', 'input'],
+      [1, 2],
+      `${Q}.input: expected an object, found [1, 2]`,
+    ],
+  ])('refuses quantisers: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });
 
@@ -409,7 +444,7 @@ describe('a description that is wrong in one place', () => {
     ['blocks.0.attn.softmax', 'slope', 2 ** 15, '1 to 32767'],
     ['blocks.0.attn.softmax', 'slope', 147.5, '1 to 32767'],
   ];
-  test.each(outside)('steps: %s.%s = %p', (step, key, value, range) => {
+  test.each(outside)('refuses the step %s with %s = %p', (step, key, value, range) => {
     const file = key === 'slope' ? eighths : uniform;
     expectRefusal(withValue(file, ['steps', step, key], value), D, [
       `description.steps.${step}.${key}: expected an integer from ${range}, found `,
@@ -417,9 +452,9 @@ describe('a description that is wrong in one place', () => {
   });
 
   test.each<DescriptionCase>([
-    ['one missing', ['steps', 'head'], undefined, 'steps.head: expected an object, found nothing'],
-    ['one too many', ['steps', 'tail'], {}, 'steps: expected only the keys', 'found "tail"'],
-    ['key too many', ['steps', 'head', 'up'], 1, 'steps.head: expected only the keys', 'found "up"'],
+    ['a missing step', ['steps', 'head'], undefined, 'steps.head: expected an object, found nothing'],
+    ['an unknown step', ['steps', 'tail'], {}, 'steps: expected only the keys', 'found "tail"'],
+    ['an unknown key', ['steps', 'head', 'up'], 1, 'steps.head: expected only the keys', 'found "up"'],
     [
       'a key that would write to a terminal',
       ['steps', '\u001b]0;\u0007'.repeat(100)],
@@ -427,8 +462,14 @@ describe('a description that is wrong in one place', () => {
       'steps: expected only the keys',
       'found "\\u001b]0;\\u0007',
     ],
-    ['key too many in all', ['author'], 'x', 'description: expected only the keys', 'found "author"'],
-  ])('steps: %s', (_, path, value, ...says) => {
+    [
+      'an unknown key of the description',
+      ['author'],
+      'x',
+      'description: expected only the keys',
+      'found "author"',
+    ],
+  ])('refuses steps: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });
 });
@@ -443,17 +484,22 @@ describe('tensors that do not fit the description', () => {
     tensors.set(name, { name, dtype: 'U8', shape: [1], data: new Uint8Array(1) });
 
   test.each<[name: string, change: (tensors: Tensors) => void, code: string, ...says: string[]]>([
-    ['one missing', (t) => t.delete('head.bias'), 'MODEL_TENSORS', 'found missing "head.bias"'],
-    ['one too many', (t) => extra(t, 'blocks.2.norm1.gain'), 'MODEL_TENSORS', 'extra "blocks.2.norm1.gain"'],
-    ['one called __proto__', (t) => extra(t, '__proto__'), 'MODEL_TENSORS', 'extra "__proto__"'],
+    ['a missing tensor', (t) => t.delete('head.bias'), 'MODEL_TENSORS', 'found missing "head.bias"'],
     [
-      'one with a bad name',
+      'an extra tensor',
+      (t) => extra(t, 'blocks.2.norm1.gain'),
+      'MODEL_TENSORS',
+      'extra "blocks.2.norm1.gain"',
+    ],
+    ['a tensor called __proto__', (t) => extra(t, '__proto__'), 'MODEL_TENSORS', 'extra "__proto__"'],
+    [
+      'a tensor whose name has control characters',
       (t) => extra(t, `\u001b[2J${'x'.repeat(9999)}`),
       'MODEL_TENSORS',
       '"\\u001b[2Jxxx',
     ],
     [
-      'one under another name',
+      'a tensor under another name',
       (t) => {
         t.delete('cls_token');
         extra(t, 'class_token');
@@ -461,9 +507,9 @@ describe('tensors that do not fit the description', () => {
       'MODEL_TENSORS',
       'missing "cls_token"; extra "class_token"',
     ],
-    ['none at all', (t) => t.clear(), 'MODEL_TENSORS', '"input.table", ', 'more'],
+    ['no tensors', (t) => t.clear(), 'MODEL_TENSORS', '"input.table", ', 'more'],
     [
-      'a shape',
+      'a transposed shape',
       (t) => set(t, 'head.weight', { shape: [16, 3] }),
       'MODEL_SHAPE',
       'tensor head.weight: expected I8 [3,16], found I8 [16,3]',
@@ -476,13 +522,13 @@ describe('tensors that do not fit the description', () => {
       'norm.gain',
     ],
     [
-      'a size',
+      'a wrong size',
       (t) => set(t, 'pos_embed', { shape: [4, 16], data: new Uint8Array(64) }),
       'MODEL_SHAPE',
       'tensor pos_embed: expected U8 [5,16], found U8 [4,16]',
     ],
     [
-      'nothing in it',
+      'an empty tensor',
       (t) => set(t, 'norm.gain', { shape: [0], data: new Uint8Array(0) }),
       'MODEL_SHAPE',
       'I32 [0]',
@@ -501,8 +547,8 @@ describe('tensors that do not fit the description', () => {
       'expected I32 [3], found U32',
     ],
     ['float weights', (t) => floats(t, 'head.weight'), 'MODEL_SHAPE', 'expected I8 [3,16], found F32 [3,16]'],
-    ['a bool table', (t) => set(t, 'tokens.table', { dtype: 'BOOL' }), 'MODEL_SHAPE', 'found BOOL [256]'],
-  ])('%s', (_, change, code, ...says) => {
+    ['a boolean table', (t) => set(t, 'tokens.table', { dtype: 'BOOL' }), 'MODEL_SHAPE', 'found BOOL [256]'],
+  ])('refuses %s', (_, change, code, ...says) => {
     expectRefusal(
       withTensors(valid, (tensors) => void change(tensors)),
       code,
@@ -515,7 +561,7 @@ describe('tensors that do not fit the description', () => {
     { depth: 256 },
     { dim: 4096, heads: 512, mlpDim: 16384 },
     { classes: 100_000 },
-  ])('sizes that the tensors do not have: %j', (sizes) => {
+  ])('refuses sizes that the tensors do not have: %j', (sizes) => {
     const file = withDescription(valid, (json) => {
       Object.assign(json.architecture, sizes);
       json.preprocessing.imageSize = json.architecture.imageSize;
@@ -534,7 +580,7 @@ describe('tensors that do not fit the description', () => {
   });
 });
 
-describe('values that a kernel relies on', () => {
+describe('values on which a kernel relies', () => {
   const put = (
     file: Uint8Array,
     name: string,
@@ -562,7 +608,7 @@ describe('values that a kernel relies on', () => {
       'tensor head.multiplier, element 2: expected a multiplier above -2^31, found -2147483648',
     ],
     [
-      'one of an addition',
+      'a multiplier of -2^31 in an addition',
       put(valid, 'blocks.1.residual2.multiplier', 'Int32', 4 * 31, -(2 ** 31)),
       'residual2.multiplier, element 31',
     ],
@@ -571,18 +617,23 @@ describe('values that a kernel relies on', () => {
       put(valid, table, 'Uint32', 0, 0),
       `${table}, element 0: expected 1 to ${widest} for rows of 5 scores, found 0`,
     ],
-    ['Σe overflows', put(valid, table, 'Uint32', 0, widest + 1), `element 0`, `found ${widest + 1}`],
+    ['e whose sum overflows', put(valid, table, 'Uint32', 0, widest + 1), `element 0`, `found ${widest + 1}`],
     [
-      'e rises',
+      'e that rises',
       put(valid, table, 'Uint32', 4, 2 ** 32 - 1),
-      `${table}, element 1: expected at most the entry before`,
+      `${table}, element 1: expected at most the previous entry`,
     ],
-    ['e rises at the end', put(valid, table, 'Uint32', 1020, 2 ** 32 - 1), 'element 255', 'found 4294967295'],
-  ])('%s', (_, file, ...says) => {
+    [
+      'e that rises at the end',
+      put(valid, table, 'Uint32', 1020, 2 ** 32 - 1),
+      'element 255',
+      'found 4294967295',
+    ],
+  ])('refuses %s', (_, file, ...says) => {
     expectRefusal(file, 'MODEL_VALUE', says);
   });
 
-  test('the ends of every range are accepted', () => {
+  test('accepts the ends of every range', () => {
     const file = withDescription(
       put(put(valid, table, 'Uint32', 0, widest), 'stem.factors', 'Uint8', 0, 3),
       (json) => {
@@ -606,12 +657,12 @@ async function run(file: Uint8Array): Promise<Uint8Array[]> {
   return tiers.map((tier) => tier.run(pixels));
 }
 
-describe('what loads runs, to the same bits on both tiers', () => {
+describe('a file that loads runs with the same bits on both tiers', () => {
   const anyFile = fc.constantFrom(...SHAPES.map(([, file]) => file));
 
   test('after any flip, cut or insertion', async () => {
     const place = fc.integer({ min: 0, max: 2 ** 24 - 1 }).map((n) => n / 2 ** 24);
-    // Half of the places are in the header, where most of what is checked stands.
+    // Half of the damage is in the header, which most checks are about.
     const damage = fc.record({
       kind: fc.constantFrom('flip', 'flip', 'flip', 'digit', 'digit', 'cut', 'insert'),
       inHeader: fc.boolean(),
@@ -650,7 +701,7 @@ describe('what loads runs, to the same bits on both tiers', () => {
     expect(loaded).toBeGreaterThan(60);
   });
 
-  test('with any values that are accepted', async () => {
+  test('with any accepted values', async () => {
     const seeds = fc.infiniteStream(
       fc.oneof(fc.integer({ min: 0, max: 255 }), fc.constantFrom(0, 127, 128, 255)),
     );

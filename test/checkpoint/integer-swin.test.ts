@@ -15,7 +15,10 @@ import { refusal } from './raw-file.js';
 const valid = writeIntegerModel(tinySwinInteger());
 const { architecture } = readIntegerModel(valid);
 
-/** One CheckpointError of this code that names the file and says all of `says`, before `limitMs` (a second unless told); nothing is allocated for it. */
+/**
+ * Expects one CheckpointError with this code, the file name and all of `says`, within `limitMs`
+ * (default: one second) and without any memory allocated.
+ */
 function expectRefusal(file: Uint8Array, code: string, says: readonly string[], limitMs?: number): void {
   const memory = jest.spyOn(WebAssembly, 'Memory');
   const error = refusal(() => readIntegerModel(file, { file: 'swin.safetensors' }), limitMs);
@@ -31,16 +34,16 @@ test.each([
   ['log2 attention', {}, undefined],
   ['uniform attention', {}, UNIFORM],
   ['windows larger than the last stages', { depths: [1, 1, 1], heads: [1, 2, 4] }, undefined],
-])('a Swin with %s: what is read and written again has the same bytes', (_, sizes, recipe) => {
+])('a Swin with %s has the same bytes when read and written again', (_, sizes, recipe) => {
   const file = writeIntegerModel(tinySwinInteger(sizes, recipe));
   expect(writeIntegerModel(readIntegerModel(file))).toEqual(file);
 });
 
-describe('an architecture that no Swin has', () => {
+describe('an invalid Swin architecture', () => {
   const A = 'description.architecture';
   test.each<[name: string, change: object, ...says: string[]]>([
     [
-      'a stage that no window fits',
+      'a stage that does not divide into windows',
       { window: 3 },
       `${A}.window`,
       'stage 0 has a map of 8×8 tokens',
@@ -48,7 +51,7 @@ describe('an architecture that no Swin has', () => {
       'found 3',
     ],
     [
-      'a later stage that no window fits',
+      'a later stage that does not divide into windows',
       { imageSize: 24, window: 4 },
       'stage 1 has a map of 6×6 tokens',
       '4×4',
@@ -66,7 +69,7 @@ describe('an architecture that no Swin has', () => {
       'merged',
     ],
     [
-      'image no multiple of the patch',
+      'an image that is not a multiple of the patch',
       { imageSize: 17 },
       `${A}.imageSize: expected a multiple of the patch size 2`,
     ],
@@ -76,19 +79,19 @@ describe('an architecture that no Swin has', () => {
       `${A}.imageSize: expected at most 65536 patches`,
     ],
     ['window 0', { window: 0 }, `${A}.window: expected an integer from 1 to 64, found 0`],
-    ['window negative', { window: -4 }, `${A}.window`, 'found -4'],
+    ['a negative window', { window: -4 }, `${A}.window`, 'found -4'],
     ['window 65', { window: 65 }, `${A}.window`, 'from 1 to 64, found 65'],
-    ['window fractional', { window: 3.5 }, `${A}.window`, 'found 3.5'],
-    ['window a string', { window: '4' }, `${A}.window`, 'found "4"'],
-    ['window missing', { window: undefined }, `${A}.window`, 'found nothing'],
+    ['a fractional window', { window: 3.5 }, `${A}.window`, 'found 3.5'],
+    ['a string as window', { window: '4' }, `${A}.window`, 'found "4"'],
+    ['a missing window', { window: undefined }, `${A}.window`, 'found nothing'],
     ['no depths', { depths: [] }, `${A}.depths: expected a list of 1 to 8 integers`, 'found []'],
-    ['depths a number', { depths: 4 }, `${A}.depths`, 'found 4'],
+    ['a number as depths', { depths: 4 }, `${A}.depths`, 'found 4'],
     [
       'nine stages',
       { depths: Array(9).fill(1), heads: Array(9).fill(1) },
       `${A}.depths: expected a list of 1 to 8`,
     ],
-    ['one head too many', { heads: [2, 4097] }, `${A}.heads`, 'from 1 to 4096'],
+    ['too many heads', { heads: [2, 4097] }, `${A}.heads`, 'from 1 to 4096'],
     ['1e9 heads', { heads: [1e9, 4] }, `${A}.heads`, 'found [1000000000, 4]'],
     ['fractional heads', { heads: [2, 0.5] }, `${A}.heads`],
     [
@@ -100,10 +103,10 @@ describe('an architecture that no Swin has', () => {
     ['a depth of 0', { depths: [2, 0] }, `${A}.depths`, 'from 1 to 256'],
     ['a depth of 1e9', { depths: [2, 1e9] }, `${A}.depths`, 'from 1 to 256'],
     ['a fractional depth', { depths: [2, 1.5] }, `${A}.depths`],
-    ['heads of fewer stages', { heads: [2] }, `${A}.heads: expected as many stages as depths, 2`],
-    ['heads a number', { heads: 2 }, `${A}.heads`, 'found 2'],
+    ['heads for fewer stages', { heads: [2] }, `${A}.heads: expected as many stages as depths, 2`],
+    ['a number as heads', { heads: 2 }, `${A}.heads`, 'found 2'],
     [
-      'heads that do not divide a stage',
+      'a number of heads that does not divide a stage',
       { heads: [2, 3] },
       `${A}.heads: expected a divisor of the dimension 32`,
     ],
@@ -121,8 +124,8 @@ describe('an architecture that no Swin has', () => {
       `${A}.mlpDim: expected at most 16384 in the last stage`,
     ],
     ['the depth of a DeiT', { depth: 2 }, `${A}: expected only the keys`, '"depth"'],
-    ['a family of other keys', { family: 'deit' }, `${A}.heads`],
-  ])('%s', (_, change, ...says) => {
+    ['a family with other keys', { family: 'deit' }, `${A}.heads`],
+  ])('refuses %s', (_, change, ...says) => {
     expectRefusal(
       withValue(valid, ['architecture'], { ...architecture, ...change }),
       'MODEL_DESCRIPTION',
@@ -140,13 +143,13 @@ describe('an architecture that no Swin has', () => {
     { patchSize: 1, imageSize: 8 },
     { classes: 4 },
     { depths: [256, 256], heads: [2, 4] },
-  ])('sizes that the tensors do not have: %j', (change) => {
+  ])('refuses sizes that the tensors do not have: %j', (change) => {
     const file = withValue(valid, ['architecture'], { ...architecture, ...change });
     expect(['MODEL_DESCRIPTION', 'MODEL_SHAPE']).toContain(refusal(() => readIntegerModel(file), 500).code);
   });
 });
 
-test('the most blocks that an architecture may have, and all their scales: refused in time that grows with their number', () => {
+test('refuses a file with the most blocks and all their scales in linear time', () => {
   const file = withDescription(valid, (json) => {
     const many = { depths: Array(8).fill(256), heads: Array(8).fill(1), dim: 8, imageSize: 256, window: 64 };
     Object.assign(json.architecture, many);
@@ -156,7 +159,7 @@ test('the most blocks that an architecture may have, and all their scales: refus
     );
   });
   expect(file.length).toBeGreaterThan(1e6);
-  // A fifth of a second on a quiet machine; comparing every one of the names with every other would take longer than the limit.
+  // A fifth of a second on an idle machine; comparing all pairs of names would exceed the limit.
   const says = ['description.steps.layers.0.blocks.2.norm1: expected an object, found nothing'];
   expectRefusal(file, 'MODEL_DESCRIPTION', says, 2500);
 });
@@ -165,7 +168,7 @@ describe('steps and quantisers', () => {
   const bias = ['steps', 'layers.0.blocks.1.attn.scores'];
   test.each<[name: string, path: string[], value: unknown, ...says: string[]]>([
     [
-      'no step of the bias',
+      'a missing step of the bias',
       bias,
       undefined,
       'layers.0.blocks.1.attn.scores: expected an object, found nothing',
@@ -185,9 +188,9 @@ describe('steps and quantisers', () => {
       'steps.pooled.right',
       'found nothing',
     ],
-    ['a step too many', ['steps', 'stem'], { shift: 1 }, 'expected only the keys', '"stem"'],
+    ['an unknown step', ['steps', 'stem'], { shift: 1 }, 'expected only the keys', '"stem"'],
     [
-      'no scale of q·kᵀ',
+      'a missing scale of q·kᵀ',
       ['quantizers', 'layers.1.blocks.0.attn.qk'],
       undefined,
       'attn.qk: expected an object',
@@ -198,8 +201,8 @@ describe('steps and quantisers', () => {
       0,
       'quantizers.pooled.scale: expected a positive number',
     ],
-    ['a quantiser too many', ['quantizers', 'tokens'], { scale: 1, zeroPoint: 0 }, '"tokens"'],
-  ])('%s', (_, path, value, ...says) => {
+    ['an unknown quantiser', ['quantizers', 'tokens'], { scale: 1, zeroPoint: 0 }, '"tokens"'],
+  ])('refuses %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), 'MODEL_DESCRIPTION', says);
   });
 });
@@ -208,38 +211,38 @@ describe('tensors', () => {
   const table = 'layers.0.blocks.0.attn.bias_table';
   const factors = 'layers.0.downsample.reduction.factors';
 
-  test('a position bias is missing', () => {
+  test('refuses a missing position bias', () => {
     const file = withTensors(valid, (all) => all.delete(table));
     expectRefusal(file, 'MODEL_TENSORS', [`missing "${table}"`]);
   });
 
-  test('a merge after the last stage', () => {
+  test('refuses a merge after the last stage', () => {
     const file = withTensors(valid, (all) =>
       all.set('extra', { ...all.get(factors)!, name: 'layers.1.downsample.reduction.factors' }),
     );
     expectRefusal(file, 'MODEL_TENSORS', ['extra "layers.1.downsample.reduction.factors"']);
   });
 
-  test('the position bias of another window', () => {
+  test('refuses the position bias of another window', () => {
     const file = withTensors(valid, (all) =>
       all.set(table, { ...all.get(table)!, shape: [25, 2], data: new Uint8Array(50) }),
     );
     expectRefusal(file, 'MODEL_SHAPE', [`tensor ${table}: expected U8 [49,2], found U8 [25,2]`]);
   });
 
-  test('a position bias of another type', () => {
+  test('refuses a position bias of another type', () => {
     const file = withTensors(valid, (all) => all.set(table, { ...all.get(table)!, dtype: 'I8' }));
     expectRefusal(file, 'MODEL_SHAPE', ['expected U8 [49,2], found I8 [49,2]']);
   });
 
-  test('a power-of-two factor of 4 on the merged patches', () => {
+  test('refuses a power-of-two factor of 4 on the merged patches', () => {
     const file = withTensors(valid, (all) => {
       all.get(factors)!.data[5] = 4;
     });
     expectRefusal(file, 'MODEL_VALUE', [`tensor ${factors}, element 5`, 'from 0 to 3, found 4']);
   });
 
-  test('exponentials that overflow over the scores of a window', () => {
+  test('refuses exponentials that overflow over the scores of a window', () => {
     const name = 'layers.1.blocks.0.attn.softmax.table';
     const file = withTensors(valid, (all) => {
       new DataView(all.get(name)!.data.buffer).setUint32(0, 2 ** 28 + 1, true);
@@ -250,7 +253,7 @@ describe('tensors', () => {
   });
 });
 
-test('a sound file whose scores need more memory than there is: one error, before anything is allocated', async () => {
+test('refuses a valid file whose scores need too much memory, before allocating any', async () => {
   // attn.qk and attn.scores: 16 windows of 4096 tokens, 8 heads, 2 · 2.1 GB.
   const sizes = { imageSize: 256, patchSize: 1, depths: [1], heads: [8], window: 64, dim: 64, mlpDim: 8 };
   const file = writeIntegerModel(tinySwinInteger(sizes));

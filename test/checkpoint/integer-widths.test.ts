@@ -37,23 +37,23 @@ const EACH = Object.keys(FAMILIES).flatMap((family) =>
   ),
 );
 
-/** The CheckpointError that refuses the file says all of `says`. */
+/** Expects a CheckpointError with this code and all of `says`. */
 function expectRefusal(file: Uint8Array, code: string, ...says: string[]): void {
   const error = refusal(() => readIntegerModel(file, { file: 'model.safetensors' }));
   expect(error.code).toBe(code);
   for (const part of says) expect(error.message).toContain(part);
 }
 
-describe.each(EACH)('%s, weights of %d bits, activations of %d', (family, bits, activations) => {
+describe.each(EACH)('a %s with %d-bit weights and %d-bit activations', (family, bits, activations) => {
   const file = FAMILIES[family]({}, recipe(bits, activations));
   const model = readIntegerModel(file);
 
-  test('what is read and written again has the same bytes', () => {
+  test('has the same bytes when read and written again', () => {
     expect(model.recipe).toMatchObject({ weightBits: bits, activationBits: activations });
     expect(writeIntegerModel(model)).toEqual(file);
   });
 
-  test('every weight uses its range, zero points and tables stay in theirs', () => {
+  test('weights use their whole range, and GELU tables stay in theirs', () => {
     for (const { name, bits: own, range } of integerLayout(model).tensors) {
       const values = model.tensors.get(name)!;
       if (own !== undefined) {
@@ -72,7 +72,7 @@ describe.each(EACH)('%s, weights of %d bits, activations of %d', (family, bits, 
     }
   });
 
-  test('runs as the same codes in int8 do, on both tiers', async () => {
+  test('gives the same answer as the same codes in int8, on both tiers', async () => {
     const wide = inInt8(model);
     const { imageSize } = model.architecture;
     const pixels = randomPixels(3 * imageSize ** 2, 5);
@@ -90,7 +90,7 @@ describe.each(EACH)('%s, weights of %d bits, activations of %d', (family, bits, 
   });
 });
 
-/** The same codes as a model of 8-bit weights. */
+/** The same codes in a model with 8-bit weights. */
 function inInt8(model: IntegerModel): IntegerModel {
   const tensors = new Map(model.tensors);
   for (const { name, bits, shape } of integerLayout(model).tensors) {
@@ -108,7 +108,7 @@ test('4 bits halve the weights of the blocks', () => {
   expect(size(tinyIntegerFile({}, recipe(5)))).toBe(size(tinyIntegerFile()));
 });
 
-test('which layers are narrow', () => {
+test('only the layers inside the blocks are narrow', () => {
   const narrow = { weightBits: 5, activationBits: 7 } as const;
   for (const name of ['patch_embed.proj', 'head']) {
     expect(weightBits(name, narrow)).toBe(7);
@@ -131,10 +131,10 @@ test('which layers are narrow', () => {
   }
 });
 
-describe('a checkpoint of other widths than it says', () => {
+describe('a checkpoint whose widths differ from its recipe', () => {
   const R = 'description.recipe';
 
-  test.each([3, 9, 7.5, '4', null])('weights of %j bits', (bits) => {
+  test.each([3, 9, 7.5, '4', null])('refuses weights of %j bits', (bits) => {
     expectRefusal(
       withValue(tinyIntegerFile(), ['recipe', 'weightBits'], bits),
       'MODEL_DESCRIPTION',
@@ -142,7 +142,7 @@ describe('a checkpoint of other widths than it says', () => {
     );
   });
 
-  test.each([6, 4, '8', null])('activations of %j bits', (bits) => {
+  test.each([6, 4, '8', null])('refuses activations of %j bits', (bits) => {
     expectRefusal(
       withValue(tinyIntegerFile(), ['recipe', 'activationBits'], bits),
       'MODEL_DESCRIPTION',
@@ -150,7 +150,7 @@ describe('a checkpoint of other widths than it says', () => {
     );
   });
 
-  test('without a word about widths: 8 bits', () => {
+  test('uses 8 bits if the recipe has no widths', () => {
     const bare = ['weightBits', 'activationBits'].reduce(
       (file, key) => withValue(file, ['recipe', key], undefined),
       tinyIntegerFile(),
@@ -158,7 +158,7 @@ describe('a checkpoint of other widths than it says', () => {
     expect(readIntegerModel(bare)).toEqual(readIntegerModel(tinyIntegerFile()));
   });
 
-  test.each([7, 6, 5] as const)('a weight beyond %d bits', (bits) => {
+  test.each([7, 6, 5] as const)('refuses a weight outside the range of %d bits', (bits) => {
     const name = 'blocks.1.mlp.fc2.weight';
     const half = 2 ** (bits - 1);
     for (const code of [half, -half - 1, 127, -128]) {
@@ -173,14 +173,14 @@ describe('a checkpoint of other widths than it says', () => {
     }
   });
 
-  test('a head beyond 7 bits', () => {
+  test('refuses a head outside the range of 7 bits', () => {
     const file = withTensors(tinyIntegerFile({}, recipe(4)), (tensors) => {
       tensors.get('head.weight')!.data[0] = 64;
     });
     expectRefusal(file, 'MODEL_VALUE', 'tensor head.weight, element 0: expected a code from -64 to 63');
   });
 
-  test('a table that makes a code beyond 7 bits', () => {
+  test('refuses a GELU table with a code outside the range of 7 bits', () => {
     const name = 'blocks.0.mlp.gelu.table';
     const file = withTensors(tinyIntegerFile({}, recipe(8, 7)), (tensors) => {
       tensors.get(name)!.data[4095] = 128;
@@ -192,7 +192,7 @@ describe('a checkpoint of other widths than it says', () => {
     );
   });
 
-  test('a zero point beyond 7 bits', () => {
+  test('refuses a zero point outside the range of 7 bits', () => {
     const path = (name: string) => ['quantizers', name, 'zeroPoint'];
     const narrow = tinyIntegerFile({}, recipe(8, 7));
     expectRefusal(
@@ -205,7 +205,7 @@ describe('a checkpoint of other widths than it says', () => {
     ).toMatchObject({ zeroPoint: 255 });
   });
 
-  test('int8 weights in a file of nibbles, and nibbles in one of int8', () => {
+  test('refuses int8 weights in a 4-bit file, and 4-bit weights in an int8 file', () => {
     const [wide, narrow] = [tinyIntegerFile(), tinyIntegerFile({}, recipe(4))];
     expectRefusal(withValue(wide, ['recipe', 'weightBits'], 4), 'MODEL_SHAPE', 'U8 [48,8], found I8 [48,16]');
     expectRefusal(

@@ -39,7 +39,7 @@ const SWIN: SwinArchitecture = {
   classes: 10,
 };
 
-test('every model of timm stays below half of each limit', () => {
+test('every model of timm is below half of each limit', () => {
   for (const known of KNOWN_ARCHITECTURES) {
     const architecture = { ...known, classes: 1000 };
     const twice =
@@ -50,7 +50,7 @@ test('every model of timm stays below half of each limit', () => {
   }
 });
 
-test('the products are those of the plan, but for the tokens that nobody reads and the scores', () => {
+test('counts the products of the plan, plus scores and unused tokens', () => {
   for (const model of [tinyInteger({ grid: 8, depth: 12, classes: 1 }), tinySwinInteger({ classes: 1 })]) {
     const planned = planIntegerModel(model).steps.reduce((all, { macs }) => all + macs, 0);
     expect(macsOf(model.architecture)).toBeGreaterThan(planned);
@@ -60,12 +60,12 @@ test('the products are those of the plan, but for the tokens that nobody reads a
   }
 });
 
-describe('refused', () => {
+describe('workFault', () => {
   test.each([
     [
       'tokens × blocks × dim',
       { ...VIT, depth: 256, dim: 512, heads: 8, mlpDim: 2048 },
-      /^expected at most 8000000000000 multiply-accumulates an image, found \d+: 256 blocks × 1 windows × 4097 tokens × 8 heads, dim 512, MLP 2048$/,
+      /^expected at most 8000000000000 multiply-accumulates per image, found \d+: 256 blocks × 1 windows × 4097 tokens × 8 heads, dim 512, MLP 2048$/,
     ],
     ['tokens² × heads', { ...VIT, depth: 128, dim: 512, heads: 64 }, /multiply-accumulates/],
     ['the MLP', { ...VIT, depth: 64, dim: 2048, heads: 8, mlpDim: 16384 }, /multiply-accumulates/],
@@ -74,17 +74,21 @@ describe('refused', () => {
       { ...SWIN, window: 1, depths: [2, 2], heads: [12, 12] },
       /^expected at most 262144 heads in all windows of all blocks, found 1966080: 2 blocks × 65536 windows/,
     ],
-    ['the picture', { ...SWIN, imageSize: 4096, patchSize: 16 }, /at most 2048 pixels a side, found 4096/],
-  ])('%s', (_, architecture, message) => {
+    [
+      'the image size',
+      { ...SWIN, imageSize: 4096, patchSize: 16 },
+      /an image size of at most 2048 pixels, found 4096/,
+    ],
+  ])('refuses an excess of %s', (_, architecture, message) => {
     expect(workFault(architecture as VitArchitecture)).toMatch(message);
   });
 
-  test('a large map of the usual windows is not', () => {
+  test('accepts a large map with the usual windows', () => {
     expect(workFault(SWIN)).toBeUndefined();
     expect(workFault({ ...VIT, depth: 256 })).toBeUndefined();
   });
 
-  test('an integer checkpoint says which product, before its tensors are looked at', async () => {
+  test('an integer checkpoint is refused with the product, before its tensors are checked', async () => {
     const file = withDescription(tinyIntegerFile(), ({ architecture, preprocessing }) => {
       Object.assign(architecture, { imageSize: 256, depth: 256, dim: 512, heads: 64, mlpDim: 2048 });
       preprocessing.imageSize = 256;
@@ -99,7 +103,7 @@ describe('refused', () => {
     );
   });
 
-  test('so does a float checkpoint', async () => {
+  test('a float checkpoint is refused with the product', async () => {
     const file = tinyFloatFile({ dim: 8, grid: 700, patchSize: 1, depth: 2, heads: 1 });
     const read = Promise.resolve().then(() => readFloatModel(file, { file: 'a.bin' }));
     expect(await refusal(read, CheckpointError, 'CHECKPOINT_ARCHITECTURE')).toMatch(

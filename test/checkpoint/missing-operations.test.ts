@@ -6,14 +6,14 @@ import { tinySwinShapes } from './tiny-swin.js';
 
 const { dim: C, mlpDim } = TINY;
 
-/** A file without a config whose tensors `change` makes those of another architecture. */
+/** A file without a config, whose tensors `change` turns into those of another architecture. */
 function read(change: (shapes: Map<string, number[]>) => void, shapes = tinyShapes()) {
   change(shapes);
   return readFloatModel(writeSafetensors(zeros(shapes), {}), { heads: 2 });
 }
 
-/** As timm 1.0.31 names them. */
-describe('a refusal names the operation and not what is left over', () => {
+/** With the tensor names of timm 1.0.31. */
+describe('a refusal names the unsupported operation instead of the unexpected tensors', () => {
   test.each<[string, (shapes: Map<string, number[]>) => void, string]>([
     [
       'vit_base_patch16_clip_224',
@@ -32,7 +32,7 @@ describe('a refusal names the operation and not what is left over', () => {
       (shapes) => {
         for (const n of [0, 1]) shapes.set(`blocks.${n}.mlp.fc2.weight`, [C, mlpDim / 2]);
       },
-      'SwiGLU, as mlp.fc1 is twice as wide as mlp.fc2',
+      'SwiGLU (mlp.fc1 is twice as wide as mlp.fc2)',
     ],
     [
       'beit_base_patch16_224',
@@ -52,7 +52,7 @@ describe('a refusal names the operation and not what is left over', () => {
     [
       'vit_small_patch16_dinov3',
       (shapes) => shapes.set('blocks.0.gamma_1', [C]).delete('pos_embed'),
-      'rotary position embeddings (RoPE), as there is no pos_embed',
+      'rotary position embeddings (RoPE), since there is no pos_embed',
     ],
     [
       'vit_base_patch16_siglip_224',
@@ -72,7 +72,7 @@ describe('a refusal names the operation and not what is left over', () => {
       (shapes) => {
         for (const name of [...shapes.keys()]) if (/norm\d?\.bias$/.test(name)) shapes.delete(name);
       },
-      'RMSNorm, as its norms have no bias',
+      'RMSNorm, since its norms have no bias',
     ],
     [
       'vit_base_patch16_radio_v3',
@@ -92,8 +92,8 @@ describe('a refusal names the operation and not what is left over', () => {
     expect(() => read(change, tinySwinShapes())).toThrow("Swin V2's cosine attention");
   });
 
-  test('what is no operation that is known is listed', () => {
+  test('lists tensors that no known operation explains', () => {
     const change = (shapes: Map<string, number[]>) => shapes.set('blocks.0.attn.strange', [2]);
-    expect(() => read(change)).toThrow('1 not expected: "blocks.0.attn.strange"');
+    expect(() => read(change)).toThrow('1 unexpected: "blocks.0.attn.strange"');
   });
 });

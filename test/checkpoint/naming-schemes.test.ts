@@ -11,10 +11,10 @@ import { saved } from './torch/raw-torch.js';
 
 const tensorsOf = (file: Uint8Array): Tensor[] => [...readSafetensors(file).tensors.values()];
 
-/** Zeros under these names. */
+/** Zeros with these names. */
 const ofNames = (names: readonly string[]) => zeros(new Map(names.map((name) => [name, [2, 2]])));
 
-/** What the quantiser starts from. */
+/** The input of the quantiser. */
 const content = ({ tensors, ...rest }: FloatModel) => ({ ...rest, tensors: [...tensors] });
 
 const DEIT = tinyModel();
@@ -28,13 +28,13 @@ describe.each([
   const { metadata } = readSafetensors(file);
   const expected = content(readFloatModel(file));
 
-  test.each(Object.entries(renamings))('in the names of %s is the same model', (_library, renaming) => {
+  test.each(Object.entries(renamings))('is the same model with the names of %s', (_library, renaming) => {
     const other = writeSafetensors(renamed(tensorsOf(file), renaming), metadata);
     expect(content(readFloatModel(other))).toEqual(expected);
   });
 
   test.each(Object.entries(renamings))(
-    'of %s, buffers are not looked at, and poolers and decoders are left out',
+    'ignores buffers with the names of %s, and leaves out poolers and decoders',
     (library, renaming) => {
       const extra = Object.entries({
         'Hugging Face ViT': ['vit.embeddings.mask_token', 'decoder.x', 'vit.pooler.dense.weight'],
@@ -47,13 +47,13 @@ describe.each([
       const other = [...renamed(tensorsOf(file), renaming), ...ofNames(extra)];
       expect(content(readFloatModel(writeSafetensors(other, metadata)))).toEqual({
         ...expected,
-        warnings: list ? [`tensors outside the model are left out (${left.length}): ${list}`] : [],
+        warnings: list ? [`tensors outside the model are ignored (${left.length}): ${list}`] : [],
       });
     },
   );
 
   test.each(Object.entries(renamings))(
-    'of %s, a missing and a strange tensor are named as the file would',
+    'refuses a missing and an unexpected tensor by their names in %s',
     (_l, renaming) => {
       const all = renamed(tensorsOf(file), renaming);
       const gone = all.find(({ name }) => /(fc2|output\.dense|mlp\.3)\.bias$/.test(name))!;
@@ -62,14 +62,14 @@ describe.each([
       expect(() => readFloatModel(other)).toThrow(
         expect.objectContaining({
           code: 'CHECKPOINT_MISSING',
-          message: expect.stringContaining(`1 missing: "${gone.name}"; 1 not expected: "strange.weight"`),
+          message: expect.stringContaining(`1 missing: "${gone.name}"; 1 unexpected: "strange.weight"`),
         }),
       );
     },
   );
 });
 
-test('one tensor under two names', () => {
+test('refuses one tensor under two names', () => {
   const head = zeros(new Map([['head.fc.weight', [3, 8]]]));
   const file = writeSafetensors([...tensorsOf(SWIN), ...head], {});
   expect(() => readFloatModel(file)).toThrow(
@@ -82,8 +82,8 @@ test('one tensor under two names', () => {
   );
 });
 
-describeWithShared('a real Swin in the names of other libraries', 1, () => {
-  test('quantises to the same bytes, but for the SHA-256 of its source', async () => {
+describeWithShared('a real Swin with the names of other libraries', 1, () => {
+  test('quantises to the same bytes, except for the SHA-256 of its source', async () => {
     const images = [1, 2].map((seed) => ({
       width: 56,
       height: 56,
@@ -99,7 +99,7 @@ describeWithShared('a real Swin in the names of other libraries', 1, () => {
   });
 });
 
-describeWithShared('DeiT-Tiny in the form of other libraries', 5, () => {
+describeWithShared('DeiT-Tiny in the formats of other libraries', 5, () => {
   const photos = ['n02690373_airliner', 'n02123159_tiger_cat'].map(
     (name) => `${shared}data/imagenet500/${name}.JPEG`,
   );
@@ -108,7 +108,7 @@ describeWithShared('DeiT-Tiny in the form of other libraries', 5, () => {
   const plain = () => tensorsOf(readShared('models/deit_tiny_patch16_224.safetensors'));
   const safetensors = (tensors: readonly Tensor[]) => writeSafetensors(tensors, {});
 
-  /** With a second token, which has a position, and a second head: the first ones, the other way round. */
+  /** Adds a second token, with a position, and a second head: the reversed first ones. */
   const distilled = (): Tensor[] => {
     const reversed = ({ data, ...rest }: Tensor, name: string): Tensor => {
       const values = new Float32Array(data.slice().buffer).reverse();
@@ -133,15 +133,18 @@ describeWithShared('DeiT-Tiny in the form of other libraries', 5, () => {
     expect(two.model.architecture.name).toBe('deit_tiny_distilled_patch16_224');
   }, 60_000);
 
-  test.each(['Hugging Face ViT', 'Hugging Face DeiT', 'torchvision'] as const)('%s', async (library) => {
-    expectSameButSource(await made(safetensors(renamed(plain(), VIT_RENAMINGS[library]))), one);
-  });
+  test.each(['Hugging Face ViT', 'Hugging Face DeiT', 'torchvision'] as const)(
+    'quantises to the same bytes from %s',
+    async (library) => {
+      expectSameButSource(await made(safetensors(renamed(plain(), VIT_RENAMINGS[library]))), one);
+    },
+  );
 
-  test("facebook's .pth", async () => {
+  test("quantises to the same bytes from facebook's .pth", async () => {
     expectSameButSource(await made(saved(plain())), one);
   });
 
-  test('distilled, of Hugging Face and as .pth', async () => {
+  test('quantises a distilled model to the same bytes from Hugging Face and .pth', async () => {
     const other = renamed(distilled(), VIT_RENAMINGS['Hugging Face DeiT']);
     expectSameButSource(await made(safetensors(other)), two);
     expectSameButSource(await made(saved(distilled())), two);

@@ -2,18 +2,18 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { packedLength, packNibbles, unpackNibbles } from '../../src/checkpoint/nibbles.js';
 
-test('the low nibble is an even input, the high nibble the odd one behind it, 8 the code 0', () => {
+test('stores an even input in the low nibble, the next input in the high nibble, and code 0 as 8', () => {
   expect(packNibbles(Int8Array.of(-8, 7, 0, 1), 4)).toEqual(Uint8Array.of(0xf0, 0x98));
   expect(unpackNibbles(Uint8Array.of(0xf0, 0x98), 4)).toEqual(Int8Array.of(-8, 7, 0, 1));
 });
 
-test('every row of an odd number of inputs starts with a byte of its own, and ends with the code 0', () => {
+test('starts every row with a new byte and pads an odd number of inputs with code 0', () => {
   const codes = Int8Array.of(-8, 7, 1, 2, -3, 4);
   expect(packNibbles(codes, 3)).toEqual(Uint8Array.of(0xf0, 0x89, 0x5a, 0x8c));
   expect(unpackNibbles(packNibbles(codes, 3), 3)).toEqual(codes);
 });
 
-test('what is packed is unpacked again', () => {
+test('unpacks what it packed', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 9 }),

@@ -1,10 +1,10 @@
-/** Safetensors files made by hand, so that they can be wrong in exactly one way. */
+/** Handmade safetensors files, which can have exactly one error. */
 
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
 import { CheckpointError } from '../../src/errors.js';
 
-/** A file with this header text (or these bytes), `dataBytes` zero bytes of data and, if given, another header length. */
+/** A file with this header, `dataBytes` zero bytes of data and, if given, another header length. */
 export function rawFile(header: string | Uint8Array, dataBytes = 0, length?: bigint): Uint8Array {
   const encoded = typeof header === 'string' ? new TextEncoder().encode(header) : header;
   const file = new Uint8Array(8 + encoded.length + dataBytes);
@@ -14,10 +14,10 @@ export function rawFile(header: string | Uint8Array, dataBytes = 0, length?: big
 }
 
 /**
- * Starts a clock: the lesser of the time of day, which a busy machine lengthens, and the processor's time, which holds the work of all
- * threads. Neither is less than what the caller has computed.
+ * Starts a clock. It shows the smaller of wall time, which a busy machine increases, and CPU time,
+ * which includes all threads. Neither is less than the time of the caller's own work.
  *
- * @returns the milliseconds since
+ * @returns a function that returns the milliseconds since the start
  */
 function clock(): () => number {
   const start = performance.now();
@@ -28,7 +28,7 @@ function clock(): () => number {
   };
 }
 
-/** Runs `call`, which must throw a CheckpointError, and returns it. Fails if it takes longer than `limitMs`. */
+/** Returns the CheckpointError that `call` must throw within `limitMs`. */
 export function refusal(call: () => unknown, limitMs = 1000): CheckpointError {
   const elapsed = clock();
   let thrown: unknown;
@@ -43,9 +43,11 @@ export function refusal(call: () => unknown, limitMs = 1000): CheckpointError {
 }
 
 /**
- * Overwrites bytes of a sound file at random: `read` takes it or throws a CheckpointError, within half a second.
+ * Overwrites random bytes of a valid file. `read` must accept it or throw a CheckpointError within
+ * half a second.
  *
- * @param place of the byte that a random number stands for  @returns how many files were refused
+ * @param place maps a random number to the offset of a byte
+ * @returns how many files were refused
  */
 export function refusedAfterDamage(
   sound: Uint8Array,

@@ -1,14 +1,14 @@
-/** The same weights under the names that other libraries have for them. */
+/** Renames weights as in other libraries. */
 
 import type { Tensor } from '../../src/checkpoint/safetensors.js';
 
 type Rule = readonly [pattern: RegExp, replacement: string | ((...groups: string[]) => string)];
 
-/** How a library names what has a canonical name. */
+/** How a library renames canonical tensors. */
 export interface Renaming {
-  /** Applied one after the other. */
+  /** Applied in this order. */
   readonly rules: readonly Rule[];
-  /** Whether query, key and value are three layers. */
+  /** Whether query, key and value are three separate layers. */
   readonly apart: boolean;
 }
 
@@ -111,7 +111,7 @@ export const SWIN_RENAMINGS = {
   },
 } as const satisfies Record<string, Renaming>;
 
-/** Tensors of canonical names under those of another library. */
+/** Renames tensors from canonical names to those of another library. */
 export function renamed(tensors: Iterable<Tensor>, { rules, apart }: Renaming): Tensor[] {
   const rename = (name: string) =>
     rules.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement as string), name);

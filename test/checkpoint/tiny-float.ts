@@ -1,4 +1,4 @@
-/** A DeiT small enough to be built in a test, under timm's names. */
+/** A DeiT that is small enough for tests, with timm's names. */
 
 import { type Dtype, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 
@@ -14,7 +14,7 @@ export interface TinySizes {
 /** dim 16, 2 blocks, 4 patches of 4×4, MLP 32, 3 classes. */
 export const TINY: TinySizes = { dim: 16, depth: 2, patchSize: 4, grid: 2, mlpDim: 32, classes: 3 };
 
-/** Shapes by name, written down apart from the code under test. */
+/** Shapes by name, independent of the code under test. */
 export function tinyShapes(sizes: Partial<TinySizes> = {}): Map<string, number[]> {
   const { dim: c, depth, patchSize: p, grid: g, mlpDim: m, classes: k } = { ...TINY, ...sizes };
   const shapes: [string, number[]][] = [
@@ -45,7 +45,7 @@ export function tinyShapes(sizes: Partial<TinySizes> = {}): Map<string, number[]
 
 const ELEMENT_BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2, I8: 1 } as const;
 
-/** Zeros of these shapes; `fill` may write other bytes into a tensor's data. */
+/** Zeros of these shapes; `fill` may change the data of a tensor. */
 export function zeros(
   shapes: ReadonlyMap<string, readonly number[]>,
   dtype: Dtype & keyof typeof ELEMENT_BYTES = 'F32',
@@ -59,7 +59,7 @@ export function zeros(
   });
 }
 
-/** A complete file of a tiny model, its config with two heads unless told otherwise. */
+/** A complete file of a tiny model. Its default config has two heads. */
 export function tinyFile(
   config: unknown = { num_heads: 2, architecture: 'deit' },
   tensors = zeros(tinyShapes()),

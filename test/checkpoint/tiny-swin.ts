@@ -1,4 +1,4 @@
-/** A Swin small enough to be built in a test, under Microsoft's names. */
+/** A Swin that is small enough for tests, with Microsoft's names. */
 
 import type { Tensor } from '../../src/checkpoint/safetensors.js';
 
@@ -13,7 +13,7 @@ export interface TinySwinSizes {
   classes: number;
 }
 
-/** 8×8 patches of 2×2; a first stage of four windows, which shift, and a second of one; 3 classes. */
+/** 8×8 patches of 2×2; four shifted windows in the first stage, one in the second; 3 classes. */
 export const TINY_SWIN: TinySwinSizes = {
   imageSize: 16,
   patchSize: 2,
@@ -25,7 +25,7 @@ export const TINY_SWIN: TinySwinSizes = {
   classes: 3,
 };
 
-/** Shapes by name, in the order of the forward pass, written down apart from the code under test. */
+/** Shapes by name, in the order of the forward pass, independent of the code under test. */
 export function tinySwinShapes(sizes: Partial<TinySwinSizes> = {}): Map<string, number[]> {
   const { patchSize: p, dim, depths, heads, mlpDim, classes: k, ...rest } = { ...TINY_SWIN, ...sizes };
   const shapes: [string, number[]][] = [
@@ -69,7 +69,7 @@ export function tinySwinShapes(sizes: Partial<TinySwinSizes> = {}): Map<string, 
   return new Map(shapes);
 }
 
-/** The buffers that PyTorch saves beside the weights: position indices (I64), and masks where windows shift (F32). */
+/** PyTorch's buffers: position indices (I64), and masks of shifted windows (F32). */
 export function tinySwinBuffers(sizes: Partial<TinySwinSizes> = {}): Tensor[] {
   const { imageSize, patchSize, depths, window } = { ...TINY_SWIN, ...sizes };
   return depths.flatMap((depth, i) => {

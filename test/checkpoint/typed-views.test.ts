@@ -24,7 +24,7 @@ function tensorOf(dtype: Dtype, values: Numbers): Tensor {
   return { name: 't', dtype, shape: [values.length], data };
 }
 
-/** The same tensor one byte off any alignment. */
+/** The same tensor, one byte off alignment. */
 function unaligned(tensor: Tensor): Tensor {
   const buffer = new Uint8Array(tensor.data.length + 1);
   buffer.set(tensor.data, 1);
@@ -42,14 +42,14 @@ const views = [
 ] as const;
 
 describe('typed views', () => {
-  test.each(views)('%s is a view where it is aligned and a copy where not', (dtype, view, values) => {
+  test.each(views)('%s is a view if it is aligned, and a copy if not', (dtype, view, values) => {
     const tensor = tensorOf(dtype, values);
     expect(view(tensor)).toEqual(values);
     expect(view(tensor).buffer).toBe(values.buffer);
     expect(view(unaligned(tensor))).toEqual(values);
   });
 
-  test('a Node Buffer, whose slice() is no copy, is copied', () => {
+  test('copies a Node Buffer, although its slice() does not copy', () => {
     const data = Buffer.from(new Uint8Array([0, 1, 0, 0, 0, 2, 0, 0, 0])).subarray(1);
     expect(asInt32({ name: 't', dtype: 'I32', shape: [2], data })).toEqual(new Int32Array([1, 2]));
   });
@@ -74,7 +74,7 @@ describe('typed views', () => {
     expect([...asFloat32(unaligned(tensorOf('F64', new Float64Array([0.5]))))]).toEqual([0.5]);
   });
 
-  test('views of a file that was written here are no copies', () => {
+  test('views of a file from writeSafetensors are not copies', () => {
     const bias = tensorOf('I32', new Int32Array([1, 2]));
     const file = writeSafetensors([{ ...tensorOf('I8', new Int8Array(3)), name: 'w' }, bias], {});
     const view = asInt32(readSafetensors(file).tensors.get('t')!);
@@ -83,7 +83,7 @@ describe('typed views', () => {
   });
 });
 
-/** The value of a binary16 code by its definition, independent of the bit manipulation under test. */
+/** The value of a binary16 code by definition, without the bit manipulation under test. */
 function halfByDefinition(code: number): number {
   const sign = code >> 15 ? -1 : 1;
   const exponent = (code >> 10) & 31;
@@ -96,13 +96,13 @@ function halfByDefinition(code: number): number {
 describe('16-bit floating point', () => {
   const every = Uint16Array.from({ length: 65536 }, (_, code) => code);
 
-  test('every binary16 code', () => {
+  test('converts every binary16 code', () => {
     const values = float16ToFloat32(every);
     const wrong = [...every].filter((code) => !Object.is(values[code], halfByDefinition(code)));
     expect(wrong).toEqual([]);
   });
 
-  test('every bfloat16 code', () => {
+  test('converts every bfloat16 code', () => {
     const values = bfloat16ToFloat32(every);
     const view = new DataView(new ArrayBuffer(4));
     const wrong = [...every].filter((code) => {

@@ -15,11 +15,11 @@ const config = { architecture: 'vit', num_heads: 2 };
 const tensorsOf = (file: Uint8Array): Tensor[] => [...readSafetensors(file).tensors.values()];
 const behind = (prefix: string, tensors: readonly Tensor[]) =>
   tensors.map((tensor) => ({ ...tensor, name: prefix + tensor.name }));
-/** Zeros under these names. */
+/** Zeros with these names. */
 const ofNames = (...names: string[]) => zeros(new Map(names.map((name) => [name, [3, 16]])));
 const file = (...tensors: (readonly Tensor[])[]) => writeSafetensors(tensors.flat(), {});
 const read = (bytes: FloatFile, weights?: string) => readFloatModel(bytes, { config, weights });
-/** What the quantiser starts from. */
+/** The input of the quantiser. */
 const content = ({ warnings: _, weights: _w, ...rest }: FloatModel) => ({
   ...rest,
   tensors: [...rest.tensors],
@@ -35,7 +35,7 @@ const [one, two] = [VIT, OTHER].map((tensors) => content(read(file(tensors))));
 describe('a prefix', () => {
   const PREFIXES = ['_orig_mod.', 'module.', 'model.', 'net.', 'encoder.', 'student.', 'blocks.0.', 'a.b.c.'];
 
-  test.each([...PREFIXES, 'module._orig_mod.model.', '.'])('%s before every name', (prefix) => {
+  test.each([...PREFIXES, 'module._orig_mod.model.', '.'])('may be %s', (prefix) => {
     const forms = [behind(prefix, VIT), behind(prefix, HF)];
     for (const tensors of forms) {
       const half = Math.floor(tensors.length / 2);
@@ -49,7 +49,7 @@ describe('a prefix', () => {
   });
 
   test.each(Object.entries({ ...VIT_RENAMINGS, ...SWIN_RENAMINGS }))(
-    'before the names of %s',
+    'may precede the names of %s',
     (library, to) => {
       const swin = library in SWIN_RENAMINGS;
       const plain = renamed(tensorsOf(swin ? tinySwinModel(null) : tinyModel(null)), to);
@@ -61,7 +61,7 @@ describe('a prefix', () => {
     },
   );
 
-  test('masks tell the image size of a Swin behind a prefix too', () => {
+  test('does not hide the masks that show the image size of a Swin', () => {
     const masks = zeros(new Map([['layers.0.blocks.1.attn_mask', [16, 16, 16]]]));
     const swin = [...tensorsOf(tinySwinModel(null)), ...masks];
     const sizes = [file(swin), file(behind('module.', swin))].map(
@@ -70,7 +70,7 @@ describe('a prefix', () => {
     expect(sizes[1]).toBe(sizes[0]);
   });
 
-  test('a missing tensor is named with it', () => {
+  test('is part of the name of a missing tensor', () => {
     const lacking = behind('net.', HF).filter(({ name }) => name !== 'net.vit.layernorm.bias');
     expect(() => read(file(lacking))).toThrow(
       expect.objectContaining({
@@ -80,7 +80,7 @@ describe('a prefix', () => {
     );
   });
 
-  test('ninety thousand blocks take bounded time', () => {
+  test('reads 90,000 blocks in bounded time', () => {
     const names = Array.from({ length: 90_000 }, (_, i) => `blocks.${i}.norm1.weight`);
     const bytes = file(zeros(new Map(names.map((name) => [name, [0]]))));
     const start = performance.now();
@@ -90,7 +90,7 @@ describe('a prefix', () => {
     expect(performance.now() - start).toBeLessThan(30_000);
   }, 60_000);
 
-  test('a hundred thousand deep names take bounded time', () => {
+  test('reads 100,000 deeply nested names in bounded time', () => {
     const deep = 'a.'.repeat(100);
     const names = Array.from({ length: 33_000 }, (_, i) => `${deep}${i}.`).flatMap((prefix) => [
       ...[`${prefix}patch_embed.proj.weight`, `${prefix}blocks.0.norm1.weight`, `${prefix}norm.weight`],
@@ -102,60 +102,62 @@ describe('a prefix', () => {
   }, 60_000);
 });
 
-describe('what is left over', () => {
+describe('tensors that do not belong to the model', () => {
   const OUTSIDE: [what: string, tensors: readonly Tensor[], left: string[]][] = [
     ['averaging state', [...ofNames('n_averaged'), ...behind('module.', HF)], ['n_averaged']],
     ['a loss', [...behind('model.', VIT), ...ofNames('criterion.weight')], ['criterion.weight']],
-    ['a loss among the names of the model', [...HF, ...ofNames('loss_fct.weight')], ['loss_fct.weight']],
+    ['a loss with the prefix of the model', [...HF, ...ofNames('loss_fct.weight')], ['loss_fct.weight']],
     ['a pooler', [...HF, ...ofNames('vit.pooler.dense.weight')], ['vit.pooler.dense.weight']],
   ];
-  test.each(OUTSIDE)('%s is named in a warning', (_what, tensors, left) => {
+  test.each(OUTSIDE)('warns about %s', (_what, tensors, left) => {
     const model = read(file(tensors));
     expect(content(model)).toEqual(one);
     const list = left.map((name) => `"${name}"`).join(', ');
-    expect(model.warnings).toEqual([`tensors outside the model are left out (${left.length}): ${list}`]);
+    expect(model.warnings).toEqual([`tensors outside the model are ignored (${left.length}): ${list}`]);
   });
 
-  test('but a layer that reads the logits is refused', () => {
+  test('refuses a layer that reads the logits', () => {
     const layer = (name: string, columns: number) => zeros(new Map([[name, [5, columns]]]));
     expect(() => read(file(behind('model.', VIT), layer('fc.weight', 3)))).toThrow(
       expect.objectContaining({
         code: 'CHECKPOINT_EXTRA',
-        message: expect.stringMatching(/the logits from "model\.head\.weight", found .* "fc\.weight"/),
+        message: expect.stringMatching(
+          /expected "model\.head\.weight" to be the last layer, found "fc\.weight"/,
+        ),
       }),
     );
     expect(read(file(behind('model.', VIT), layer('loss.weight', 3))).architecture.classes).toBe(3);
     expect(read(file(behind('model.', VIT), layer('text.weight', 7))).architecture.classes).toBe(3);
   });
 
-  test('the first few are named, and how many there are', () => {
+  test('warns with their number and the first few names', () => {
     const many = ofNames(...Array.from({ length: 9 }, (_, i) => `queue.${i}`));
     expect(read(file(behind('net.', VIT), many)).warnings).toEqual([
-      'tensors outside the model are left out (9): "queue.0", "queue.1", "queue.2", "queue.3", "queue.4", ...',
+      'tensors outside the model are ignored (9): "queue.0", "queue.1", "queue.2", "queue.3", "queue.4", ...',
     ]);
   });
 
   const HEADS: [what: string, tensors: readonly Tensor[], left: string][] = [
-    ['beside a backbone', [...behind('backbone.', BACKBONE), ...ofNames('head.weight')], 'head.weight'],
+    ['next to a backbone', [...behind('backbone.', BACKBONE), ...ofNames('head.weight')], 'head.weight'],
     [
       "outside Hugging Face's model",
       [...behind('model.', HF_BACKBONE), ...ofNames('classifier.weight')],
       'classifier.weight',
     ],
-    ['of another name', [...HF_BACKBONE, ...ofNames('fc.weight')], 'fc.weight'],
+    ['with another name', [...HF_BACKBONE, ...ofNames('fc.weight')], 'fc.weight'],
     ['of more than one layer', [...HF_BACKBONE, ...ofNames('classifier.0.weight')], 'classifier.0.weight'],
     ['that is a projection', [...BACKBONE, ...ofNames('head.mlp.0.weight')], 'head.mlp.0.weight'],
   ];
-  test.each(HEADS)('a head %s: the warning says that there are no classes', (_what, tensors, left) => {
+  test.each(HEADS)('ignores a head %s and warns that there are no classes', (_what, tensors, left) => {
     const model = read(file(tensors));
     expect(model.architecture.classes).toBe(0);
     expect(model.warnings).toEqual([
-      `tensors outside the model are left out (1): "${left}"; the model has no head, so it gives features and no classes`,
+      `tensors outside the model are ignored (1): "${left}"; the model has no head, so it gives features but no classes`,
     ]);
     expect(() => readFloatModel(file(tensors), { config, labels: ['a', 'b', 'c'] })).toThrow(
       expect.objectContaining({
         code: 'CHECKPOINT_LABELS',
-        message: expect.stringContaining(`found 3; tensors outside the model are left out (1): "${left}"`),
+        message: expect.stringContaining(`found 3; tensors outside the model are ignored (1): "${left}"`),
       }),
     );
   });
@@ -167,20 +169,20 @@ describe('what is left over', () => {
     ['blocks.0.attn.rope', /RoPE/],
     ['head.1.weight', undefined],
     ['strange.weight', undefined],
-  ])('%s inside the model is refused', (name, operation) => {
+  ])('refuses %s inside the model', (name, operation) => {
     for (const prefix of ['', 'model.']) {
       expect(() => read(file(behind(prefix, [...VIT, ...ofNames(name)])))).toThrow(
         expect.objectContaining({
           code: 'CHECKPOINT_EXTRA',
           message: operation
             ? expect.stringMatching(operation)
-            : expect.stringContaining(`1 not expected: "${prefix}${name}"`),
+            : expect.stringContaining(`1 unexpected: "${prefix}${name}"`),
         }),
       );
     }
   });
 
-  test("beside Hugging Face's head too", () => {
+  test("refuses an unknown tensor next to Hugging Face's head", () => {
     expect(() => read(file(behind('net.', [...HF, ...ofNames('pre_classifier.weight')])))).toThrow(
       expect.objectContaining({ code: 'CHECKPOINT_EXTRA' }),
     );
@@ -190,7 +192,7 @@ describe('what is left over', () => {
     'base_model.model.vit.encoder.layer.0.attention.attention.query.lora_A.weight',
     'blocks.0.attn.qkv.lora_B.default.weight',
     'blocks.0.attn.proj.ia3_l',
-  ])('an adapter is refused as what it is: %s', (name) => {
+  ])('refuses an adapter by name: %s', (name) => {
     for (const tensors of [ofNames(name), [...VIT, ...ofNames(name)]]) {
       expect(() => read(file(tensors))).toThrow(
         expect.objectContaining({
@@ -215,7 +217,7 @@ describe('several models in a file', () => {
     [both('', 'ema.'), ['.', 'ema']],
     [both('a.', 'a.b.'), ['a', 'a.b']],
   ];
-  test.each(CASES)('%#: a choice is required, and made by name', (tensors, [first, second]) => {
+  test.each(CASES)('require a choice, by name: %#', (tensors, [first, second]) => {
     const { code, message } = refusal(() => read(file(tensors)));
     expect(code).toBe('CHECKPOINT_WEIGHTS');
     expect(message).toContain(`expected one complete model, found 2: "${first}", "${second}"`);
@@ -225,7 +227,7 @@ describe('several models in a file', () => {
     expect(chosen.flatMap(({ warnings }) => warnings)).toEqual([]);
   });
 
-  test('a part of the name does where it is the only one', () => {
+  test('can be chosen by a unique part of the name', () => {
     const tensors = file(both('module.student.net.', 'module.teacher.net.'));
     expect(content(read(tensors, 'teacher'))).toEqual(two);
     for (const weights of ['net', 'module', 'teach', '', '.']) {
@@ -238,7 +240,7 @@ describe('several models in a file', () => {
     }
   });
 
-  test('one model: its name may be given, another one not', () => {
+  test('a single model can be chosen only by its own name', () => {
     expect(content(read(file(behind('net.', VIT)), 'net'))).toEqual(one);
     expect(content(read(file(VIT), '.'))).toEqual(one);
     expect(() => read(file(VIT), 'state_dict_ema')).toThrow(
@@ -253,7 +255,7 @@ describe('several models in a file', () => {
     ['model_ema', 'model'],
     ['state_dict_ema', 'model_ema'],
     ['state_dict', 'model'],
-  ])('timm takes %s before %s, and so it is here', (first, second) => {
+  ])('are chosen as in timm, %s before %s', (first, second) => {
     for (const bytes of [nested([first, second]), savedNested({ [second]: OTHER, [first]: VIT })]) {
       const model = read(bytes);
       expect(content(model)).toEqual(one);
@@ -261,7 +263,7 @@ describe('several models in a file', () => {
       expect(model.warnings).toEqual([
         expect.stringMatching(
           new RegExp(
-            `the file holds 2 models, .*: the weights of "${first}" are used, as in timm; --weights`,
+            `the file holds 2 models, .*: "${first}" is used, as in timm; choose another with --weights`,
           ),
         ),
       ]);
@@ -270,7 +272,7 @@ describe('several models in a file', () => {
     }
   });
 
-  test('timm does not say of other dictionaries', () => {
+  test('require a choice in dictionaries that timm does not know', () => {
     for (const key of ['teacher', 'ema', 'model_state_dict']) {
       expect(refusal(() => read(nested(['state_dict', key]))).code).toBe('CHECKPOINT_WEIGHTS');
     }
@@ -278,7 +280,7 @@ describe('several models in a file', () => {
     expect(refusal(() => read(inOne)).message).toContain('"state_dict.ema", "state_dict.model"');
   });
 
-  test('averaged weights that are incomplete are named', () => {
+  test('a warning names incomplete averaged weights', () => {
     const model = read(savedNested({ state_dict: VIT, state_dict_ema: OTHER.slice(0, 1) }));
     expect(content(model)).toEqual(one);
     expect(model.warnings).toEqual([
@@ -286,13 +288,13 @@ describe('several models in a file', () => {
     ]);
   });
 
-  test('a hundred are enough', () => {
+  test('are refused if there are more than a hundred', () => {
     const small = tensorsOf(tinyModel(null, { depth: 1 }));
     const tensors = Array.from({ length: 101 }, (_, i) => behind(`m${i}.`, small)).flat();
     expect(refusal(() => read(file(tensors))).message).toContain('expected at most 100 models, found 101');
   });
 
-  test('the integer checkpoint says which one it was made from', async () => {
+  test('the integer checkpoint names the one that it was made from', async () => {
     const pixels = { width: 16, height: 16, data: new Uint8Array(3 * 256).map((_, i) => i) };
     const bytes = savedNested({ state_dict: OTHER, state_dict_ema: VIT });
     const made = (weights?: string) => quantize(bytes, [pixels], { config, weights, method: 'minmax' });
@@ -308,17 +310,20 @@ describe('the names of transformers 5', () => {
   const path = fileURLToPath(new URL('fixtures/transformers-names.json', import.meta.url));
   const MODELS: Record<string, Row[]> = JSON.parse(readFileSync(path, 'utf8'));
 
-  test.each(Object.entries(MODELS))('%s, as save_pretrained and as state_dict() has it', (name, rows) => {
-    const [disk, memory] = [0, 1].map((column) => {
-      const shapes = new Map(rows.map((row) => [row[column] as string, row[2]]));
-      return modelFile(shapes, name.startsWith('Swin') ? { image_size: 32 } : config, 1);
-    });
-    const models = [disk!, memory!].map((bytes) => readFloatModel(bytes));
-    const names = new Map(rows.map(([onDisk, inMemory]) => [onDisk, inMemory]));
-    expect(content(models[1]!)).toEqual(content(models[0]!));
-    expect(models[0]!.architecture.classes).toBe(/Classification/.test(name) ? 3 : 0);
-    const left = rows.filter(([, inMemory]) => /^decoder|pooler/.test(inMemory));
-    expect(models[0]!.warnings.length).toBe(left.length > 0 ? 1 : 0);
-    expect(names.size).toBe(rows.length);
-  });
+  test.each(Object.entries(MODELS))(
+    '%s is read with the names of save_pretrained and of state_dict()',
+    (name, rows) => {
+      const [disk, memory] = [0, 1].map((column) => {
+        const shapes = new Map(rows.map((row) => [row[column] as string, row[2]]));
+        return modelFile(shapes, name.startsWith('Swin') ? { image_size: 32 } : config, 1);
+      });
+      const models = [disk!, memory!].map((bytes) => readFloatModel(bytes));
+      const names = new Map(rows.map(([onDisk, inMemory]) => [onDisk, inMemory]));
+      expect(content(models[1]!)).toEqual(content(models[0]!));
+      expect(models[0]!.architecture.classes).toBe(/Classification/.test(name) ? 3 : 0);
+      const left = rows.filter(([, inMemory]) => /^decoder|pooler/.test(inMemory));
+      expect(models[0]!.warnings.length).toBe(left.length > 0 ? 1 : 0);
+      expect(names.size).toBe(rows.length);
+    },
+  );
 });

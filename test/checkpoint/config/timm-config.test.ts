@@ -31,7 +31,7 @@ const PREPARED = {
   std: [0.4, 0.5, 0.6],
 };
 
-test('as timm writes it', () => {
+test('reads the form that timm writes', () => {
   expect(read({ ...NEW, label_names: ['a', 'b', 'c'] })).toEqual({
     config: {
       ...PREPARED,
@@ -49,7 +49,7 @@ test('as timm writes it', () => {
   });
 });
 
-test('the flat form before 0.9 means the same', () => {
+test('reads the flat form before 0.9 with the same meaning', () => {
   const flat = {
     architecture: 'vit_tiny_patch16_224',
     ...CFG,
@@ -59,14 +59,14 @@ test('the flat form before 0.9 means the same', () => {
   expect(read(flat)).toEqual(read({ ...NEW, label_names: ['a', 'b', 'c'] }));
 });
 
-test('what pretrained_cfg leaves out is as timm has it', () => {
+test("uses timm's defaults for what pretrained_cfg omits", () => {
   expect(read({ ...NEW, pretrained_cfg: { mean: null, crop_pct: 0 } }).config).toMatchObject({
     ...{ crop_pct: 0.875, interpolation: 'bicubic', crop_mode: 'center' },
     ...{ mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
   });
 });
 
-describe('the name', () => {
+describe('the architecture name', () => {
   test.each([
     ['vit_base_patch16_gap_224', { num_heads: 16, global_pool: 'avg' }],
     ['vit_base_patch16_siglip_gap_224', { num_heads: 12, global_pool: 'avg' }],
@@ -74,7 +74,7 @@ describe('the name', () => {
     ['deit_small_patch16_224', { architecture: 'deit', num_heads: 6 }],
     ['vit_base_patch16_224_in21k', { num_heads: 12 }],
     ['swin_tiny_patch4_window7_224', { architecture: 'swin', activation: 'exact' }],
-  ])('%s', (architecture, config) => {
+  ])('%s determines the config', (architecture, config) => {
     expect(read({ architecture, pretrained_cfg: CFG }).config).toMatchObject(config);
   });
 
@@ -98,7 +98,7 @@ describe('the name', () => {
   });
 });
 
-describe('model_args go before the name', () => {
+describe('model_args override the name', () => {
   const withArgs = (args: object, top: object = { global_pool: undefined }) =>
     read({ ...NEW, ...top, model_args: args });
 
@@ -127,7 +127,7 @@ describe('model_args go before the name', () => {
     expect(withArgs(args).config).toMatchObject(config);
   });
 
-  test('another width has no name to be compared with', () => {
+  test('with another width, the model has no timm name', () => {
     expect(withArgs({ embed_dim: 192 }).arch).toBe('vit_tiny_patch16_224');
     expect(withArgs({ embed_dim: 64, num_heads: 2 })).not.toHaveProperty('arch');
   });
@@ -149,22 +149,20 @@ describe('model_args go before the name', () => {
     expect(() => withArgs(args)).toThrow(message);
   });
 
-  test('and against the pooling beside them', () => {
+  test('and must agree with the pooling next to them', () => {
     expect(() => withArgs({ global_pool: 'avg' }, { global_pool: 'token' })).toThrow(
-      'global_pool: expected "avg", as model_args says, found "token"',
+      'global_pool: expected "avg", as in model_args, found "token"',
     );
     expect(() => read({ ...NEW, global_pool: 'avg' })).toThrow(
-      'global_pool: expected "token", as timm builds vit_tiny_patch16_224, found "avg"',
+      'global_pool: expected "token", as in timm\'s vit_tiny_patch16_224, found "avg"',
     );
   });
 
-  test('and against the number of classes beside them', () => {
-    expect(() => withArgs({ num_classes: 5 })).toThrow(
-      'num_classes: expected 5, as model_args says, found 3',
-    );
+  test('and must agree with the number of classes next to them', () => {
+    expect(() => withArgs({ num_classes: 5 })).toThrow('num_classes: expected 5, as in model_args, found 3');
   });
 
-  test('the name says the rest', () => {
+  test('the name determines the rest', () => {
     const { input_size: _, ...cfg } = CFG;
     const swin = { architecture: 'swin_base_patch4_window12_384', pretrained_cfg: cfg };
     const sizes = { image_size: 384, patch_size: 4, window_size: 12 };
@@ -181,19 +179,28 @@ test.each([
     { pretrained_cfg: { ...CFG, crop_mode: 'border' } },
     'pretrained_cfg: crop_mode: expected "center" or "squash"',
   ],
-  [{ pretrained_cfg: { ...CFG, input_size: [3, 64, 32] } }, 'input_size: expected [3, S, S] of a square'],
-  [{ pretrained_cfg: { ...CFG, input_size: [1, 32, 32] } }, 'input_size: expected [3, S, S] of a square'],
-  [{ pretrained_cfg: { ...CFG, input_size: 32 } }, 'input_size: expected [3, S, S] of a square'],
+  [
+    { pretrained_cfg: { ...CFG, input_size: [3, 64, 32] } },
+    'input_size: expected [3, S, S] for square images',
+  ],
+  [
+    { pretrained_cfg: { ...CFG, input_size: [1, 32, 32] } },
+    'input_size: expected [3, S, S] for square images',
+  ],
+  [{ pretrained_cfg: { ...CFG, input_size: 32 } }, 'input_size: expected [3, S, S] for square images'],
   [{ pretrained_cfg: { ...CFG, label_offset: 1 } }, 'label_offset: expected 0, found 1'],
   [{ pretrained_cfg: [] }, 'pretrained_cfg: expected an object'],
   [{ model_args: 3 }, 'model_args: expected an object'],
-  [{ pretrained_cfg: null, model_args: { depth: 1 } }, 'model_args: expected pretrained_cfg beside it'],
+  [{ pretrained_cfg: null, model_args: { depth: 1 } }, 'model_args: expected pretrained_cfg too'],
   [{ label_descriptions: { a: 'b' } }, 'label_descriptions: expected label_names'],
   [
     { label_names: ['a'], label_descriptions: {} },
-    'label_descriptions: expected one for each of label_names',
+    'label_descriptions: expected one for each name in label_names',
   ],
-  [{ label_names: { 0: 'a', 2: 'c' } }, 'label_names: expected a name for each number from 0, found gaps'],
+  [
+    { label_names: { 0: 'a', 2: 'c' } },
+    'label_names: expected a name for every class number from 0, found gaps',
+  ],
 ])('%j is refused', (change, message) => {
   expect(() => read({ ...NEW, ...change })).toThrow(message);
 });
@@ -201,7 +208,7 @@ test.each([
 describe('labels', () => {
   const labels = (change: object) => read({ ...NEW, ...change }).config.labels;
 
-  test('names by their numbers, in config.json or in pretrained_cfg', () => {
+  test('are names by class number, in config.json or in pretrained_cfg', () => {
     expect(labels({ label_names: { 1: 'b', 0: 'a' } })).toEqual(['a', 'b']);
     const label_names = ['n01443537', 'n01440764'];
     const label_descriptions = { n01440764: 'tench', n01443537: 'goldfish' };
@@ -212,20 +219,20 @@ describe('labels', () => {
     expect(labels({ pretrained_cfg: { ...CFG, label_names: ['a', 'b'] } })).toEqual(['a', 'b']);
   });
 
-  test('descriptions of the names', () => {
+  test('are the descriptions of the names, if there are any', () => {
     expect(
       labels({ label_names: ['n2', 'n1'], label_descriptions: { n1: 'goldfish', n2: 'tench' } }),
     ).toEqual(['tench', 'goldfish']);
   });
 });
 
-test('keys that neither knows are named', () => {
+test('warns about keys that neither timm nor fqvit knows', () => {
   expect(read({ ...NEW, my_notes: 1, pretrained_cfg: { ...CFG, my_tag: 2 } }).warnings).toEqual([
-    'config.json: unknown keys were ignored: "my_tag", "my_notes"',
+    'config.json: unknown keys are ignored: "my_tag", "my_notes"',
   ]);
 });
 
-test('what is one of timm', () => {
+test('recognises a config of timm', () => {
   expect(isTimmConfig({ architecture: 'vit_tiny_patch16_224' })).toBe(true);
   expect(isTimmConfig({ architectures: ['ViTModel'] })).toBe(false);
 });

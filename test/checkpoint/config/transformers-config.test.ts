@@ -8,7 +8,7 @@ const refuse = (message: string): never => {
 const read = (config: object, preprocessor?: object) =>
   transformersConfig(config as Record<string, unknown>, preprocessor as Record<string, unknown>, refuse);
 
-/** JSON that has no text and no number. */
+/** A JSON value that cannot be converted to a string or a number. */
 const HOSTILE = { toString: 1, valueOf: 1 };
 const deep = (levels: number): unknown => JSON.parse('['.repeat(levels) + ']'.repeat(levels));
 
@@ -19,7 +19,7 @@ const VIT = {
   num_attention_heads: 12,
   layer_norm_eps: 1e-12,
 };
-/** What google/vit-base-patch16-224 says. */
+/** The preprocessor of google/vit-base-patch16-224. */
 const SQUASHED = {
   do_normalize: true,
   do_resize: true,
@@ -29,7 +29,7 @@ const SQUASHED = {
 };
 
 describe('the model', () => {
-  test('a ViT', () => {
+  test('reads a ViT', () => {
     const { config, warnings } = read({ ...VIT, id2label: { 1: 'dog', 0: 'cat' } }, SQUASHED);
     expect(config).toEqual({
       architecture: 'vit',
@@ -49,7 +49,7 @@ describe('the model', () => {
     expect(warnings).toEqual([]);
   });
 
-  test('only an I-JEPA reads the mean of the patches', () => {
+  test('reads the mean of the patches only for I-JEPA', () => {
     const pool = (model_type: string) =>
       read({ ...VIT, model_type, layer_norm_eps: null }).config.global_pool;
     expect(['deit', 'vit_msn', 'ijepa', 'swin'].map(pool)).toEqual(['token', 'token', 'avg', undefined]);
@@ -59,7 +59,7 @@ describe('the model', () => {
     ['gelu_new', 'tanh'],
     ['gelu_pytorch_tanh', 'tanh'],
     ['quick_gelu', 'quick'],
-  ])('hidden_act %s', (hidden_act, activation) => {
+  ])('reads hidden_act %s as the GELU %s', (hidden_act, activation) => {
     expect(read({ ...VIT, hidden_act }, SQUASHED).config.activation).toBe(activation);
   });
 
@@ -74,7 +74,7 @@ describe('the model', () => {
     expect(() => read({ ...VIT, ...change }, SQUASHED)).toThrow(message);
   });
 
-  test('config.json names the image processor where the other file does not', () => {
+  test('uses the image processor in config.json if the other file names none', () => {
     const vit = { ...VIT, image_processor_type: 'BitImageProcessor' };
     const sized = { size: { shortest_edge: 256 }, crop_size: 224 };
     expect(read(vit, sized).config).toMatchObject({ crop_pct: 0.875, interpolation: 'bicubic' });
@@ -83,7 +83,7 @@ describe('the model', () => {
     );
   });
 
-  test('labels that are placeholders, or have gaps', () => {
+  test('ignores labels that are placeholders or have gaps', () => {
     expect(() => read({ ...VIT, id2label: 'names.txt' }, SQUASHED)).toThrow('id2label: expected an object');
     expect(
       read({ ...VIT, id2label: { 0: 'LABEL_0', 1: 'LABEL_1' } }, SQUASHED).config.labels,
@@ -93,24 +93,24 @@ describe('the model', () => {
     expect(gaps.warnings).toEqual([expect.stringContaining('found gaps')]);
   });
 
-  test('no preprocessor_config.json', () => {
+  test('warns if there is no preprocessor_config.json', () => {
     const { config, warnings } = read(VIT);
     expect(config).not.toHaveProperty('mean');
     expect(warnings).toEqual([expect.stringContaining('there is no preprocessor_config.json')]);
   });
 });
 
-describe('how photos are prepared', () => {
+describe('the preprocessing', () => {
   const prepared = (preprocessor: object, config: object = VIT) => {
     const { crop_pct, crop_mode, interpolation, mean, std } = read(config, preprocessor).config;
     return { crop_pct, crop_mode, interpolation, mean, std };
   };
 
   test.each([
-    ['an old number', { size: 224 }, 1, 'squash'],
-    ['height and width', { size: { height: 224, width: 224 } }, 1, 'squash'],
+    ['a number, as in old files', { size: 224 }, 1, 'squash'],
+    ['a height and width', { size: { height: 224, width: 224 } }, 1, 'squash'],
     [
-      'DeiT as it was',
+      'an old DeiT feature extractor',
       { feature_extractor_type: 'DeiTFeatureExtractor', size: 256, crop_size: 224, do_center_crop: true },
       0.875,
       'squash',
@@ -122,7 +122,7 @@ describe('how photos are prepared', () => {
       undefined,
     ],
     [
-      'a crop that the type does by itself',
+      'the default crop of an image processor',
       { image_processor_type: 'BitImageProcessor', size: { shortest_edge: 256 }, crop_size: 224 },
       0.875,
       undefined,
@@ -134,13 +134,13 @@ describe('how photos are prepared', () => {
       'squash',
     ],
     [
-      "CLIP's number is the short side",
+      "CLIP's number, which is the short side",
       { image_processor_type: 'CLIPImageProcessor', size: 256, crop_size: 224 },
       0.875,
       undefined,
     ],
     [
-      "ConvNeXt's part",
+      "ConvNeXt's crop_pct",
       { feature_extractor_type: 'ConvNextFeatureExtractor', size: 224, crop_pct: 0.875, resample: 3 },
       0.875,
       undefined,
@@ -151,19 +151,19 @@ describe('how photos are prepared', () => {
       1,
       'squash',
     ],
-    ["SigLIP's own size is a square", { image_processor_type: 'SiglipImageProcessor' }, 1, 'squash'],
+    ["SigLIP's default size, a square", { image_processor_type: 'SiglipImageProcessor' }, 1, 'squash'],
     [
-      'what the class does where the file is silent',
+      'the defaults of the DeiT image processor',
       { image_processor_type: 'DeiTImageProcessor' },
       0.875,
       'squash',
     ],
-  ])('%s', (_, preprocessor, crop, mode) => {
+  ])('reads %s', (_, preprocessor, crop, mode) => {
     expect(prepared(preprocessor)).toMatchObject({ crop_pct: crop });
     expect(prepared(preprocessor).crop_mode).toBe(mode);
   });
 
-  test('the short side is as long as the config says, whatever the division does', () => {
+  test('gives the exact short side of the config, despite rounding', () => {
     for (let resized = 224; resized < 700; resized++) {
       const { crop_pct } = prepared({
         size: { shortest_edge: resized },
@@ -174,7 +174,7 @@ describe('how photos are prepared', () => {
     }
   });
 
-  test('another size than the model has: the same part of the photo, and a word', () => {
+  test('keeps the part of the photo if the model has another size, with a warning', () => {
     const dino = { image_processor_type: 'BitImageProcessor', size: { shortest_edge: 256 }, crop_size: 224 };
     const { config, warnings } = read(
       { ...VIT, model_type: 'dinov2', image_size: 518, patch_size: 14 },
@@ -189,11 +189,11 @@ describe('how photos are prepared', () => {
     [1, 'lanczos'],
     [2, 'bilinear'],
     [3, 'bicubic'],
-  ])('resample %d', (resample, interpolation) => {
+  ])('reads resample %d as %s', (resample, interpolation) => {
     expect(prepared({ ...SQUASHED, resample }).interpolation).toBe(interpolation);
   });
 
-  test('mean and deviation in the units that the processor leaves', () => {
+  test('converts mean and deviation from the units after rescaling', () => {
     const of255 = prepared({
       ...SQUASHED,
       do_rescale: false,
@@ -220,11 +220,11 @@ describe('how photos are prepared', () => {
     [{ resample: HOSTILE }, 'resample: expected 0, 1, 2 or 3, found an object'],
     [{ size: HOSTILE }, 'size: expected a number'],
     [{ size: deep(200_000) }, 'size: expected a number'],
-  ])('refused: %#', (change, message) => {
+  ])('refuses a strange value: %#', (change, message) => {
     expect(() => prepared({ ...SQUASHED, ...change })).toThrow(message);
   });
 
-  test('values that cannot be made texts or numbers are refused, or passed on to be refused', () => {
+  test('refuses or passes on values that cannot be converted to strings or numbers', () => {
     const strange = { image_mean: [HOSTILE, 0, 0], rescale_factor: 1 };
     expect(prepared({ ...SQUASHED, ...strange })).toMatchObject({ mean: [HOSTILE, 0, 0] });
     expect(() => prepared({ ...SQUASHED, image_processor_type: HOSTILE })).toThrow(
@@ -243,22 +243,25 @@ describe('how photos are prepared', () => {
     [{ do_something_new: true }, 'do_something_new: expected a known key, found true'],
     [{ do_something_new: 1 }, 'do_something_new: expected a known key, found 1'],
     [{ image_processor_type: 'ImageGPTImageProcessor' }, 'image_processor_type: expected one of'],
-    [{ size: { shortest_edge: 224 } }, 'size: expected { height, width } of a square or a crop after it'],
+    [
+      { size: { shortest_edge: 224 } },
+      'size: expected { height, width } of a square, or a crop after the resize',
+    ],
     [{ size: { shortest_edge: 224, longest_edge: 500 } }, 'size: expected a number'],
     [{ do_center_crop: true }, 'crop_size: expected a number, { height, width } of a square'],
     [{ size: [224, 192] }, 'size: expected a number'],
-    [{ crop_pct: 0.9 }, 'crop_pct: expected a ConvNextImageProcessor, found 0.9'],
+    [{ crop_pct: 0.9 }, 'crop_pct: expected none except for a ConvNextImageProcessor, found 0.9'],
     [{ do_rescale: null }, 'do_rescale: expected true or false, found null'],
     [{ do_normalize: 'yes' }, 'do_normalize: expected true or false, found "yes"'],
     [{ image_processor_type: 'BeitImageProcessor', size: 224 }, 'do_center_crop: expected true or false'],
     [{ image_processor_type: 'ConvNextImageProcessor', size: 224 }, 'resample: expected 0, 1, 2 or 3'],
     [
       { do_resize: false, do_center_crop: true, size: 224, crop_size: 224 },
-      'do_resize: expected true before a crop',
+      'do_resize: expected true, since do_center_crop is true',
     ],
     [
       { do_resize: false, do_center_crop: true, size: 256, crop_size: 224 },
-      'do_resize: expected true before a crop',
+      'do_resize: expected true, since do_center_crop is true',
     ],
   ])('%j is refused', (change, message) => {
     expect(() => prepared({ ...SQUASHED, ...change })).toThrow(message);
@@ -279,14 +282,14 @@ describe('how photos are prepared', () => {
     expect(prepared({ ...SQUASHED, ...keys })).toEqual(prepared(SQUASHED));
   });
 
-  test('a class has its own mean and deviation', () => {
+  test('uses the mean and deviation of the image processor class', () => {
     expect(prepared({ image_processor_type: 'CLIPImageProcessor' })).toMatchObject({
       interpolation: 'bicubic',
       mean: [0.48145466, 0.4578275, 0.40821073],
     });
   });
 
-  test('without a class the model type decides', () => {
+  test('uses the defaults of the model type without a class', () => {
     expect(prepared({}, { ...VIT, model_type: 'deit' })).toMatchObject({
       crop_pct: 0.875,
       crop_mode: 'squash',
@@ -294,26 +297,26 @@ describe('how photos are prepared', () => {
     expect(prepared({}, VIT)).toMatchObject({ crop_pct: 1, crop_mode: 'squash' });
   });
 
-  test('a crop leaves the smaller half of an odd margin before it, where a margin may be odd', () => {
+  test('rounds half of an odd margin down, if the margin can be odd', () => {
     const rounding = (file: object) => read(VIT, file).config.crop_rounding;
     expect(rounding(SQUASHED)).toBeUndefined();
     expect(rounding({ image_processor_type: 'CLIPImageProcessor' })).toBe('down');
   });
 
-  test.each(['constructor', '__proto__', 'toString'])('a name that every object has: %s', (name) => {
+  test.each(['constructor', '__proto__', 'toString'])('refuses a name that every object has: %s', (name) => {
     expect(() => read({ ...VIT, model_type: name }, SQUASHED)).toThrow('model_type: expected one of');
     expect(() => read({ ...VIT, hidden_act: name }, SQUASHED)).toThrow('hidden_act: expected one of');
   });
 
-  test('do_resize false is not heeded, with a word', () => {
+  test('ignores do_resize false, with a warning', () => {
     expect(read(VIT, { ...SQUASHED, do_resize: false }).warnings).toEqual([
       expect.stringContaining('do_resize'),
     ]);
   });
 });
 
-describeWithShared("microsoft's Swin-T as its users get it", 1, () => {
-  test('config and preprocessor', () => {
+describeWithShared("microsoft's Swin-T as on the Hugging Face hub", 1, () => {
+  test('is read without warnings', () => {
     const folder = 'data/hub/microsoft--swin-tiny-patch4-window7-224';
     const { config, warnings } = read(
       readSharedJson(`${folder}/config.json`),

@@ -15,7 +15,7 @@ const refuse = (message: string): never => {
   throw new Error(message);
 };
 
-/** What scripts/library_keys.py prints, for each version of transformers. */
+/** The output of scripts/library_keys.py for one version of transformers. */
 interface LibraryKeys {
   readonly transformers: string;
   readonly config: readonly string[];
@@ -43,12 +43,12 @@ describe.each(libraries)(
   },
 );
 
-test.each(TABLES)('$title: one verdict a key', ({ verdicts }) => {
+test.each(TABLES)('$title has one verdict per key', ({ verdicts }) => {
   const keys = verdicts.flatMap((verdict) => verdict.keys);
   expect(keys.filter((key, i) => keys.indexOf(key) !== i)).toEqual([]);
 });
 
-test('docs/configs.md matches the tables (`node scripts/configs-doc.mjs` writes it)', () => {
+test('docs/configs.md matches the tables (run `node scripts/configs-doc.mjs`)', () => {
   const page = readFileSync(new URL('../../../docs/configs.md', import.meta.url), 'utf8');
   expect(page).toBe(configsPage(TABLES, UNSUPPORTED));
 });
@@ -74,22 +74,22 @@ describe('judge', () => {
     [{ empty: [] }, 'empty: expected {}, found []'],
     [{ do_anything: true }, 'do_anything: expected a known key, found true'],
     [{ do_anything: 'x' }, 'do_anything: expected a known key, found "x"'],
-  ])('%j is refused', (json, message) => {
+  ])('refuses %j', (json, message) => {
     expect(() => judge(json, table, refuse)).toThrow(message);
   });
 
-  test('values that change nothing pass; keys without a verdict are named', () => {
+  test('accepts harmless values and returns keys without a verdict', () => {
     const json = { applied: 1, three: 3, none: null, empty: {}, do_nothing: false, other: 1, more: {} };
     expect(judge(json, table, refuse)).toEqual(['do_nothing', 'other', 'more']);
   });
 
-  test('a table that knows all keys refuses others', () => {
+  test('refuses other keys if the table knows all keys', () => {
     expect(() => judge({ other: 1 }, { ...table, others: 'refused' }, refuse)).toThrow(
       'other: expected a known key, found 1',
     );
   });
 
-  test('__proto__ is a key like others', () => {
+  test('treats __proto__ like any other key', () => {
     expect(judge(JSON.parse('{ "__proto__": { "three": 4 } }'), table, refuse)).toEqual(['__proto__']);
   });
 });

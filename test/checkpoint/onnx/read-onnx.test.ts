@@ -38,7 +38,7 @@ const SWINS = [
   ['swin-torchvision-18-dynamo', SWIN],
 ] as const;
 
-/** Names in this order, shapes, and the very values. */
+/** Expects the same names, shapes and exact values. */
 function expectWeights({ tensors }: Pick<OnnxModel, 'tensors'>, expected: ReadonlyMap<string, Tensor>): void {
   expect([...tensors.keys()].sort()).toEqual([...expected.keys()].sort());
   for (const [name, tensor] of tensors) {
@@ -48,8 +48,8 @@ function expectWeights({ tensors }: Pick<OnnxModel, 'tensors'>, expected: Readon
   }
 }
 
-describe('exports', () => {
-  test.each(DISTILLED)('%s', (name, config) => {
+describe('readOnnx', () => {
+  test.each(DISTILLED)('reads %s', (name, config) => {
     const model = readOnnx(exported(name), { file: name });
     expectWeights(model, expectedWeights('vit-distilled'));
     expect(model.config).toEqual(config);
@@ -68,7 +68,7 @@ describe('exports', () => {
     expectSameButSource(await quantize(exported(name), images), one);
   });
 
-  test('the two heads may be added in either order', () => {
+  test('accepts the two heads added in either order', () => {
     const model = changed('vit-distilled-timm-17', (graph) => {
       const sum = graph.nodes.filter(({ op }) => op === 'Add').at(-1)!;
       sum.inputs = [...sum.inputs].reverse();
@@ -76,25 +76,25 @@ describe('exports', () => {
     expectWeights(readOnnx(model), expectedWeights('vit-distilled'));
   });
 
-  test('a distilled one of which only the head of the class token is there', () => {
+  test('reads a distilled model with only the head of the class token', () => {
     const expected = expectedWeights('vit-distilled');
     for (const name of ['head_dist.weight', 'head_dist.bias']) expected.delete(name);
     expectWeights(readOnnx(exported('vit-distilled-transformers-17-one-head')), expected);
   });
 
-  test.each(VITS)('%s', (name, config) => {
+  test.each(VITS)('reads %s', (name, config) => {
     const model = readOnnx(exported(name), { file: name });
     expectWeights(model, expectedWeights('vit'));
     expect(model.config).toEqual(config);
   });
 
-  test.each(SWINS)('%s', (name, config) => {
+  test.each(SWINS)('reads %s', (name, config) => {
     const model = readOnnx(exported(name), { file: name });
     expectWeights(model, expectedWeights('swin'));
     expect(model.config).toEqual(config);
   });
 
-  test('positions of the patches alone leave the class token without one', () => {
+  test('gives the class token a position of zeros if only the patches have positions', () => {
     const expected = expectedWeights('vit');
     const positions = expected.get('pos_embed')!;
     const values = asFloat32(positions).slice();
@@ -103,7 +103,7 @@ describe('exports', () => {
     expectWeights(readOnnx(exported('vit-timm-17-patch-positions')), expected);
   });
 
-  test('names are in the order of the forward pass', () => {
+  test('sorts the tensors by the forward pass', () => {
     const names = [...readOnnx(exported('vit-torchvision-18-dynamo')).tensors.keys()];
     expect(names.slice(0, 5)).toEqual([
       'cls_token',
@@ -115,14 +115,14 @@ describe('exports', () => {
     expect(names.at(-1)).toBe('head.bias');
   });
 
-  test('16-bit weights stay 16 bits wide; a table that was gathered is float32', () => {
+  test('keeps 16-bit weights in 16 bits, but makes gathered tables float32', () => {
     const { tensors } = readOnnx(exported('swin-transformers-17-f16'));
     expect(tensors.get('layers.0.blocks.0.attn.qkv.weight')!.dtype).toBe('F16');
     expect(tensors.get('head.bias')!.dtype).toBe('F16');
     expect(tensors.get('layers.1.blocks.0.attn.relative_position_bias_table')!.dtype).toBe('F32');
   });
 
-  test('a weight that lies as it should is a view on the file, a transposed one a copy of itself alone', () => {
+  test('returns views on the file, and copies of transposed weights only', () => {
     const bytes = exported('vit-timm-14');
     const { tensors } = readOnnx(bytes);
     expect(tensors.get('pos_embed')!.data.buffer).toBe(bytes.buffer);
@@ -132,7 +132,7 @@ describe('exports', () => {
     expect(data.buffer.byteLength).toBe(32 * 16 * 4);
   });
 
-  test('a Buffer at an odd offset', () => {
+  test('reads a Buffer at an odd offset', () => {
     const bytes = exported('vit-timm-17-f16');
     const shifted = Buffer.alloc(bytes.length + 1);
     shifted.set(bytes, 1);
@@ -140,8 +140,8 @@ describe('exports', () => {
   });
 });
 
-describe('what exporters are free to do', () => {
-  test('nodes in any order', () => {
+describe('exporters may use', () => {
+  test('any order of nodes', () => {
     const bytes = changed('swin-torchvision-17', (graph) => {
       graph.nodes.reverse();
       graph.nodes.sort((a, b) => a.op.localeCompare(b.op));
@@ -149,7 +149,7 @@ describe('what exporters are free to do', () => {
     expectWeights(readOnnx(bytes), expectedWeights('swin'));
   });
 
-  test('other names for every value and node', () => {
+  test('any names of values and nodes', () => {
     const bytes = changed('vit-timm-17-f16', (graph) => {
       const renamed = new Map<string, string>();
       const rename = (name: string) => {
@@ -168,7 +168,7 @@ describe('what exporters are free to do', () => {
     expectWeights(readOnnx(bytes), expectedWeights('vit'));
   });
 
-  test('weights in Constant nodes, unused nodes, and weights that are inputs too', () => {
+  test('weights in Constant nodes, unused nodes, and weights that are also inputs', () => {
     const bytes = changed('vit-transformers-11', (graph) => {
       const [first, ...others] = graph.initialisers;
       graph.initialisers = [first!];
@@ -185,7 +185,7 @@ describe('what exporters are free to do', () => {
     expectWeights(readOnnx(bytes), expectedWeights('vit'));
   });
 
-  test('operands of additions and multiplications the other way round', () => {
+  test('any order of operands in additions and multiplications', () => {
     const bytes = changed('vit-timm-14', (graph) => {
       for (const node of graph.nodes)
         if (node.op === 'Add' || node.op === 'Mul') node.inputs = [...node.inputs].reverse();
@@ -193,7 +193,7 @@ describe('what exporters are free to do', () => {
     expectWeights(readOnnx(bytes), expectedWeights('vit'));
   });
 
-  test('16-bit floats as numbers', () => {
+  test('16-bit floats in int32_data', () => {
     const bytes = changed('vit-timm-17-f16', (graph) => {
       for (const tensor of graph.initialisers) {
         if (tensor.dataType !== 10) continue;
@@ -218,7 +218,7 @@ describe('what exporters are free to do', () => {
     expect(model.tensors.get('blocks.0.mlp.fc1.weight')!.dtype).toBe('F64');
   });
 
-  test('a weight that is not transposed, with transB', () => {
+  test('Gemm with transB and an untransposed weight', () => {
     const bytes = changed('vit-timm-14', (graph) => {
       const gemm = nodeOf(graph, 'Gemm');
       const weight = graph.initialisers.find(({ name }) => name === gemm.inputs[1])!;
@@ -232,7 +232,7 @@ describe('what exporters are free to do', () => {
     expectWeights(readOnnx(bytes), expectedWeights('vit'));
   });
 
-  test('a linear layer without a bias has one of zeros', () => {
+  test('a linear layer without a bias, which gets zeros', () => {
     const bytes = changed('vit-timm-14', (graph) => {
       nodeOf(graph, 'Gemm').inputs = nodeOf(graph, 'Gemm').inputs.slice(0, 2);
     });
@@ -240,7 +240,7 @@ describe('what exporters are free to do', () => {
     expect({ data, shape }).toEqual({ data: new Uint8Array(12), shape: [3] });
   });
 
-  test('a Swin that takes images of any size does not say which', () => {
+  test('any image size for a Swin; the config then has none', () => {
     const model = readOnnx(exported('any-size'));
     expect(model.config).toEqual({ ...SWIN, image_size: undefined });
     const table = model.tensors.get('layers.1.blocks.1.attn.relative_position_bias_table')!;
@@ -251,15 +251,15 @@ describe('what exporters are free to do', () => {
     });
   });
 
-  test('a Swin that leaves the image size open is read for one that is asked for', () => {
+  test('an open image size for a Swin, which is read for the requested size', () => {
     const model = readOnnx(exported('swin-transformers-14-any-size'), { imageSize: 32 });
     expect(model.config).toEqual(SWIN);
     expectWeights(model, expectedWeights('swin'));
   });
 });
 
-describe('weights in a file beside the model', () => {
-  test('are read from there', () => {
+describe('external weights', () => {
+  test('are read from their file', () => {
     const name = 'weights/model.onnx.data';
     const { model, data } = outside('swin-torchvision-18-dynamo', name);
     const { tensors } = readOnnx(model, { externalFiles: new Map([[name, data]]) });
@@ -269,7 +269,7 @@ describe('weights in a file beside the model', () => {
     expect(tensors.get('norm.weight')!.data.buffer).toBe(data.buffer);
   });
 
-  test('also those of constants in the graph', () => {
+  test('may belong to constants in the graph', () => {
     const model = changed('vit-timm-14', (graph) => {
       const tensor = { ...graph.initialisers[0]!, external: new Map([['location', 'constants']]) };
       const value = { number: undefined, numbers: [], text: undefined, tensor };

@@ -20,38 +20,38 @@ import {
   writtenTensor,
 } from './support.js';
 
-/** The message of a file that must be refused. */
+/** The error message for a file that must be refused. */
 function refused(bytes: Uint8Array, code: string, options = {}): Promise<string> {
   const read = Promise.resolve().then(() => readOnnx(bytes, { file: 'model.onnx', ...options }));
   return refusal(read, CheckpointError, code);
 }
 
-/** A node that makes zeros, `zeros`, of the shape that it takes. */
+/** A node that outputs `zeros` of the shape in its input. */
 const SHAPED = { name: 'zeros', op: 'ConstantOfShape', outputs: ['zeros'], attributes: new Map() };
 
-/** An export whose graph was changed, refused. */
+/** The error message for an export whose graph was changed. */
 function refusedChange(name: string, code: string, change: (graph: MutableGraph) => void): Promise<string> {
   return refused(changed(name, change), code);
 }
 
-describe('other networks', () => {
+describe('other networks are refused', () => {
   test.each<[string, (graph: MutableGraph) => void, RegExp]>([
     [
-      'whose heads take the same token',
+      'with two heads on the same token',
       (graph) => {
         const [first, second] = graph.nodes.filter(({ op }) => op === 'Gemm');
         second!.inputs = [first!.inputs[0]!, ...second!.inputs.slice(1)];
       },
-      /expected each of the first two tokens to be classified, found others/,
+      /expected a head for each of the first two tokens, found other tokens/,
     ],
     [
-      'whose second head takes a patch',
+      'with its second head on a patch',
       (graph) => {
         const second = graph.nodes.filter(({ op }) => op === 'Gather').at(-1)!;
         graph.initialisers.push({ ...floats('two', [], []), dataType: 7, raw: undefined, numbers: [2] });
         second.inputs = [second.inputs[0]!, 'two'];
       },
-      /expected each of the first two tokens to be classified, found others/,
+      /expected a head for each of the first two tokens, found other tokens/,
     ],
     [
       'that adds a quarter of its heads',
@@ -63,7 +63,7 @@ describe('other networks', () => {
       /found it scaled by 0\.5/,
     ],
     [
-      'whose heads are behind two LayerNorms',
+      'with two last LayerNorms for its heads',
       (graph) => {
         const norm = graph.nodes.filter(({ op }) => op === 'LayerNormalization').at(-1)!;
         graph.nodes.push({ ...norm, name: 'other', outputs: ['other'] });
@@ -80,7 +80,7 @@ describe('other networks', () => {
         insert(graph, join.inputs[2]!, join, 'Slice', places);
         join.inputs = [join.inputs[0]!, ...join.inputs];
       },
-      /expected a class token before the patches, or one and a distillation token, found 3 tokens of 3 parts/,
+      /expected a class token and perhaps a distillation token before the patches, found 3 tokens in 3 parts/,
     ],
     [
       'without a distillation token',
@@ -99,7 +99,7 @@ describe('other networks', () => {
         graph.nodes.push({ ...join, name: 'all', inputs: ['first', patches], outputs: ['all'] });
         join.inputs = [join.inputs[0]!, 'all'];
       },
-      /expected a distillation token for the second head, found a patch/,
+      /expected a distillation token for the second head, found a patch token/,
     ],
   ])('a distilled DeiT %s', async (_, change, expected) => {
     expect(await refusedChange('vit-distilled-timm-17', 'CHECKPOINT_NETWORK', change)).toMatch(expected);
@@ -107,17 +107,19 @@ describe('other networks', () => {
 
   test('a ViT that averages its tokens', async () => {
     const found = await refused(exported('refused-averaged'), 'CHECKPOINT_NETWORK');
-    expect(found).toMatch(/^model.onnx: node "\/fc_norm\/LayerNormalization" .*expected the first token/);
-  });
-
-  test('layer scales', async () => {
-    const found = await refused(exported('refused-layer-scale'), 'CHECKPOINT_NETWORK');
     expect(found).toMatch(
-      /^model.onnx: node "\/blocks\/blocks.0\/ls1\/Mul" \("Mul"\): expected the weight of a LayerNorm.*layer scales/,
+      /^model.onnx: node "\/fc_norm\/LayerNormalization" .*expected a head for the first token/,
     );
   });
 
-  test('convolutions', async () => {
+  test('LayerScale', async () => {
+    const found = await refused(exported('refused-layer-scale'), 'CHECKPOINT_NETWORK');
+    expect(found).toMatch(
+      /^model.onnx: node "\/blocks\/blocks.0\/ls1\/Mul" \("Mul"\): expected the weight of a LayerNorm.*LayerScale and gates/,
+    );
+  });
+
+  test('a convolutional network', async () => {
     const found = await refused(exported('refused-convolutions'), 'CHECKPOINT_NETWORK');
     expect(found).toBe(
       'model.onnx: node "/1/Relu" ("Relu"): expected an operator of a ViT, DeiT or Swin, found "Relu"',
@@ -149,21 +151,21 @@ describe('other networks', () => {
       /\("Softmax"\): expected the last axis of 4, found axis 1/,
     ],
     [
-      'no input for images',
+      'a missing image input',
       (graph: MutableGraph) => {
         graph.inputs[0]!.dims = [undefined, 128];
       },
-      /expected one input of floats \[batch, 3, height, width\], found "pixel_values" \[\?, 128\]/,
+      /expected one float input \[batch, 3, height, width\], found "pixel_values" \[\?, 128\]/,
     ],
     [
-      'tokens of text',
+      'a text model',
       (graph: MutableGraph) => {
         graph.inputs[0]!.elementType = 7;
       },
-      /expected one input of floats \[batch, 3, height, width\], found "pixel_values"/,
+      /expected one float input \[batch, 3, height, width\], found "pixel_values"/,
     ],
     [
-      'several images at once',
+      'a batch of several images',
       (graph: MutableGraph) => {
         graph.inputs[0]!.dims = [8, 3, 16, 16];
       },
@@ -175,15 +177,15 @@ describe('other networks', () => {
         graph.outputs[0]!.name = 'a';
         graph.outputs.push({ ...graph.outputs[0]!, name: 'b' });
       },
-      /expected one output or one called "logits", found "a" \[.*\], "b" \[.*\]/,
+      /expected one output, or one named "logits", found "a" \[.*\], "b" \[.*\]/,
     ],
     [
-      'features instead of classes',
+      'features instead of logits',
       (graph: MutableGraph) => {
         const gemm = nodeOf(graph, 'Gemm');
         graph.outputs[0]!.name = gemm.inputs[0]!;
       },
-      /expected the output of a linear layer that classifies, or the mean of two, found the output of node .*\("LayerNormalization"\)/,
+      /expected the whole output of a linear classifier, or the mean of two, found the output of node .*\("LayerNormalization"\)/,
     ],
   ])('%s', async (_, change, expected) => {
     expect(await refusedChange('vit-transformers-20-any-size', 'CHECKPOINT_NETWORK', change)).toMatch(
@@ -204,11 +206,13 @@ describe('other networks', () => {
       node.op = op;
       node.domain = domain;
     });
-    expect(found).toMatch(new RegExp(`node ".*" \\("${op}"\\): expected a float model, found one that is`));
+    expect(found).toMatch(
+      new RegExp(`node ".*" \\("${op}"\\): expected a float model, found a quantised model`),
+    );
   });
 });
 
-describe('a graph that is nearly a ViT', () => {
+describe('a graph that is almost a ViT is refused with', () => {
   test('a GELU of another input', async () => {
     const found = await refusedChange('vit-timm-14', 'CHECKPOINT_NETWORK', (graph) => {
       const [input] = nodeOf(graph, 'Erf').inputs;
@@ -216,10 +220,10 @@ describe('a graph that is nearly a ViT', () => {
       graph.initialisers.push(floats('two', [], [2]));
       before.inputs = [before.inputs[0]!, 'two'];
     });
-    expect(found).toMatch(/expected a GELU, the error function of x \/ √2, found that of 0.5 x/);
+    expect(found).toMatch(/expected the error function of x \/ √2 \(GELU\), found that of 0.5 x/);
   });
 
-  test('scores that are scaled by another number', async () => {
+  test('scores scaled by another number', async () => {
     const found = await refusedChange('vit-transformers-11', 'CHECKPOINT_NETWORK', (graph) => {
       const scores = nodeOf(graph, 'Softmax').inputs[0];
       const scale = graph.nodes.find(({ outputs }) => outputs[0] === scores)!;
@@ -239,18 +243,18 @@ describe('a graph that is nearly a ViT', () => {
     expect(found).toMatch(/expected the residual as its input, found/);
   });
 
-  test('query and value changed about', async () => {
+  test('query and value swapped', async () => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const split = nodeOf(graph, 'Split');
       const [q, k, v] = split.outputs as [string, string, string];
       split.outputs = [v, k, q];
     });
     expect(found).toMatch(
-      /expected its output as 1 × 2 heads × 17 tokens × 8 channels, query before key before value/,
+      /expected its output as 1 groups × 2 heads × 17 tokens × 8 channels, in the order query, key, value/,
     );
   });
 
-  test('heads side by side in another order', async () => {
+  test('heads concatenated in another order', async () => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const softmax = nodeOf(graph, 'Softmax').outputs[0]!;
       const product = graph.nodes.find(({ inputs }) => inputs[0] === softmax)!;
@@ -258,28 +262,28 @@ describe('a graph that is nearly a ViT', () => {
       const perm = { number: undefined, numbers: [0, 2, 3, 1], text: undefined, tensor: undefined };
       transpose.attributes = new Map([['perm', perm]]);
     });
-    expect(found).toMatch(/expected 2 heads side by side as its input, found .* in another order/);
+    expect(found).toMatch(/expected 2 concatenated heads as its input, found .* in another order/);
   });
 
-  test('a LayerNorm of another epsilon', async () => {
+  test('a LayerNorm with another epsilon', async () => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const attribute = { number: 1e-3, numbers: [], text: undefined, tensor: undefined };
       const norm = nodeOf(graph, 'LayerNormalization');
       norm.attributes = new Map([...norm.attributes, ['epsilon', attribute]]);
     });
-    expect(found).toMatch(/norm1: expected the epsilon 0.000001 of the others, found 0.001/);
+    expect(found).toMatch(/norm1: expected the epsilon 0.000001, as in other layers, found 0.001/);
   });
 
-  test('another token than the first is classified', async () => {
+  test('a head on another token than the first', async () => {
     const found = await refusedChange('vit-timm-14', 'CHECKPOINT_NETWORK', (graph) => {
       const gather = nodeOf(graph, 'Gather');
       gather.inputs = [gather.inputs[0]!, 'one'];
       graph.initialisers.push({ ...floats('one', [], []), dataType: 7, raw: undefined, numbers: [1] });
     });
-    expect(found).toMatch(/expected the first token, the class token, to be classified, found others/);
+    expect(found).toMatch(/expected a head for the first token \(the class token\), found other tokens/);
   });
 
-  test('patches that overlap', async () => {
+  test('overlapping patches', async () => {
     const found = await refusedChange('vit-timm-14', 'CHECKPOINT_NETWORK', (graph) => {
       const conv = nodeOf(graph, 'Conv');
       const strides = { number: undefined, numbers: [2, 2], text: undefined, tensor: undefined };
@@ -290,7 +294,9 @@ describe('a graph that is nearly a ViT', () => {
     );
   });
 
-  /** Of the first block: its two LayerNorms, its two sums and the nodes that give what is added. */
+  /**
+   * The two LayerNorms of the first block, its two residual sums, and the outputs of its branches.
+   */
   const firstBlock = (graph: MutableGraph) => {
     const [norm1, norm2] = graph.nodes.filter(({ op }) => op === 'LayerNormalization') as [Node, Node];
     const stream = norm1.inputs[0]!;
@@ -309,7 +315,7 @@ describe('a graph that is nearly a ViT', () => {
   };
   type Node = ReturnType<typeof nodeOf>;
 
-  test.each(['attended', 'mixed'] as const)('tokens that are added to others: %s', async (which) => {
+  test.each(['attended', 'mixed'] as const)('tokens added to other tokens: %s', async (which) => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const { proj, fc2, ...sums } = firstBlock(graph);
       const backwards = Array.from({ length: 17 }, (_, i) => 16 - i);
@@ -331,32 +337,32 @@ describe('a graph that is nearly a ViT', () => {
     expect(found).toMatch(/expected rows of 16 channels of .*, found its elements in another order/);
   });
 
-  test('channels of a query in another order', async () => {
+  test('channels of the query in another order', async () => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const query = graph.nodes.find(({ op }) => op === 'Squeeze')!.outputs[0]!;
       const [scaled] = consumersOf(graph, query).filter(({ op }) => op === 'Mul') as [Node];
       const order = integers(graph, 'order', [0, 1, 2, 3, 4, 5, 7, 6]);
       insert(graph, query, scaled, 'Gather', [order], { axis: 3 });
     });
-    expect(found).toMatch(/expected its output as 1 × 2 heads × 17 tokens × 8 channels/);
+    expect(found).toMatch(/expected its output as 1 groups × 2 heads × 17 tokens × 8 channels/);
   });
 
-  test('a layer whose output is scaled', async () => {
+  test('a scaled output of a layer', async () => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const { fc2, mixed } = firstBlock(graph);
       graph.initialisers.push(floats('two', [], [2]));
       insert(graph, fc2, mixed, 'Mul', ['two']);
     });
-    expect(found).toMatch(/expected the output of node .* as it is, found it scaled by 2/);
+    expect(found).toMatch(/expected the output of node .* unscaled, found it scaled by 2/);
   });
 
-  test('a bias of the scores', async () => {
+  test('a bias added to the scores', async () => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const softmax = nodeOf(graph, 'Softmax');
       graph.initialisers.push(floats('bias', [17], Array(17).fill(0.5)));
       insert(graph, softmax.inputs[0]!, softmax, 'Add', ['bias']);
     });
-    expect(found).toMatch(/expected scores without a bias, as of a ViT, found one added/);
+    expect(found).toMatch(/expected scores without a bias, as in a ViT, found a bias/);
   });
 
   test('a softmax over all heads at once', async () => {
@@ -368,19 +374,19 @@ describe('a graph that is nearly a ViT', () => {
       ]);
       insert(graph, softmax.outputs[0]!, product, 'Reshape', [integers(graph, 'square', [1, 2, 17, 17])]);
     });
-    expect(found).toMatch(/expected all of a softmax over 17 tokens, found a part, or another order/);
+    expect(found).toMatch(/expected the whole softmax over 17 tokens, found a part of it or another order/);
   });
 
-  test('a LayerNorm that subtracts the mean of something else', async () => {
+  test('a LayerNorm that subtracts another mean', async () => {
     const found = await refusedChange('vit-timm-14', 'CHECKPOINT_NETWORK', (graph) => {
       const mean = nodeOf(graph, 'ReduceMean');
       const sum = graph.nodes.find(({ outputs }) => outputs[0] === mean.inputs[0])!;
       mean.inputs = [sum.inputs[0]!];
     });
-    expect(found).toMatch(/\("Sub"\): expected a LayerNorm, which subtracts the mean of channels, found/);
+    expect(found).toMatch(/\("Sub"\): expected a LayerNorm, which subtracts the mean of the channels, found/);
   });
 
-  test('a GELU of one thing times another', async () => {
+  test('a GELU of one input times another', async () => {
     const found = await refusedChange('vit-timm-14', 'CHECKPOINT_NETWORK', (graph) => {
       const plus = consumersOf(graph, nodeOf(graph, 'Erf').outputs[0]!)[0]!;
       const times = consumersOf(graph, plus.outputs[0]!)[0]!;
@@ -393,7 +399,7 @@ describe('a graph that is nearly a ViT', () => {
     expect(found).toMatch(/\("Mul"\): expected factors of a GELU or LayerNorm, found/);
   });
 
-  test('a choice by what depends on the image', async () => {
+  test('a choice that depends on the image', async () => {
     const found = await refusedChange('vit-transformers-18-sdpa-dynamo', 'CHECKPOINT_NETWORK', (graph) => {
       const test = nodeOf(graph, 'IsNaN');
       test.inputs = [nodeOf(graph, 'Softmax').inputs[0]!];
@@ -401,13 +407,13 @@ describe('a graph that is nearly a ViT', () => {
     expect(found).toMatch(/\("Where"\): expected a choice between constants, found one by/);
   });
 
-  test('a model in training', async () => {
+  test('dropout, exported for training', async () => {
     const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const { fc2, mixed } = firstBlock(graph);
       graph.initialisers.push(floats('ratio', [], [0.5]));
       insert(graph, fc2, mixed, 'Dropout', ['ratio', integers(graph, 'training', [1])]);
     });
-    expect(found).toMatch(/\("Dropout"\): expected a model at rest, found one in training/);
+    expect(found).toMatch(/\("Dropout"\): expected a model exported for inference, found one for training/);
   });
 
   test('a LayerNorm with one weight for all channels', async () => {
@@ -416,11 +422,11 @@ describe('a graph that is nearly a ViT', () => {
       norm1.inputs = [norm1.inputs[0]!, 'one', norm1.inputs[2]!];
       graph.initialisers.push(floats('one', [1], [1]));
     });
-    expect(found).toMatch(/expected a weight for each channel, found \[1, 17, 16\] and \[1\]/);
+    expect(found).toMatch(/expected one weight per channel, found \[1, 17, 16\] and \[1\]/);
   });
 
   test.each(['Reshape', 'Expand', 'Slice', 'Unsqueeze', 'Squeeze', 'ReduceMean'])(
-    '%s with millions of axes, in a few bytes',
+    '%s with millions of axes in a few bytes',
     async (op) => {
       const found = await refusedChange('vit-timm-17-f16', 'CHECKPOINT_GRAPH', (graph) => {
         const { fc2, mixed } = firstBlock(graph);
@@ -435,7 +441,7 @@ describe('a graph that is nearly a ViT', () => {
     },
   );
 
-  test('rows without elements side by side, trillions of them', async () => {
+  test('trillions of concatenated empty rows', async () => {
     const start = performance.now();
     await refusedChange('vit-timm-17-f16', 'CHECKPOINT_GRAPH', (graph) => {
       const { fc2, mixed } = firstBlock(graph);
@@ -458,8 +464,8 @@ describe('a graph that is nearly a ViT', () => {
   });
 });
 
-describe('a graph that is nearly a Swin', () => {
-  /** The constant that an addition before the softmax has, in a shifted block. */
+describe('a graph that is almost a Swin is refused with', () => {
+  /** The constant that a shifted block adds before its softmax. */
   const addedTo = (graph: MutableGraph, size: number) =>
     graph.initialisers.find(({ dims }) => dims.reduce((product, n) => product * n, 1) === size)!;
   const changeFloat = (graph: MutableGraph, size: number, at: number, value: number) => {
@@ -469,29 +475,31 @@ describe('a graph that is nearly a Swin', () => {
     tensor.raw = raw;
   };
 
-  test('a bias that is not the same for the same offset', async () => {
-    // [1, 2 heads, 16, 16]: tokens 0 and 1 are as far from each other as tokens 1 and 2
+  test('different biases for the same offset', async () => {
+    // [1, 2 heads, 16, 16]: tokens 0 and 1 have the same offset as tokens 1 and 2
     const found = await refusedChange('swin-timm-20-dynamo', 'CHECKPOINT_NETWORK', (graph) =>
       changeFloat(graph, 2 * 16 * 16, 17 + 1, 7),
     );
     expect(found).toMatch(
-      /expected tokens 1 and 2 of window 0 with the bias of their offset, .*, found 7 \(head 0\)/,
+      /expected tokens 1 and 2 of window 0 to have the bias of their offset, .*, found 7 \(head 0\)/,
     );
   });
 
-  test('a mask that masks too much, or too little', async () => {
+  test('a mask that masks too much or too little', async () => {
     const mask = (at: number, value: number) =>
       refusedChange('swin-timm-20-dynamo', 'CHECKPOINT_NETWORK', (graph) =>
         changeFloat(graph, 4 * 16 * 16, at, value),
       );
     expect(await mask(1, -100)).toMatch(
-      /expected tokens \d+ and \d+ of window 0 with the bias of their offset/,
+      /expected tokens \d+ and \d+ of window 0 to have the bias of their offset/,
     );
     // tokens 0 and 2 of the second window, which is at the right edge
-    expect(await mask(256 + 2, 0)).toMatch(/expected tokens 0 and 2 of window 1 masked, .* - 100, found/);
+    expect(await mask(256 + 2, 0)).toMatch(
+      /expected tokens 0 and 2 of window 1 to be masked, .* - 100, found/,
+    );
   });
 
-  test('a map that is shifted by another number of tokens', async () => {
+  test('a map shifted by another number of tokens', async () => {
     const found = await refusedChange('swin-timm-20-dynamo', 'CHECKPOINT_NETWORK', (graph) => {
       const numberOf = (name: string | undefined) => {
         const { raw, dataType } = graph.initialisers.find((tensor) => tensor.name === name) ?? {};
@@ -501,7 +509,7 @@ describe('a graph that is nearly a Swin', () => {
       };
       const one = { ...floats('one', [1], []), dataType: 7, raw: undefined };
       graph.initialisers.push({ ...one, numbers: [1] }, { ...one, name: 'seven', numbers: [7] });
-      // the map of 8×8 is cut after 2 rows and columns, and after 6 where it is put back
+      // the 8×8 map is cut after 2 rows and columns, and after 6 to shift it back
       const moved = new Map([
         ['0,2', ['', 'one']],
         ['2,8', ['one', '']],
@@ -518,9 +526,9 @@ describe('a graph that is nearly a Swin', () => {
     expect(found).toMatch(/expected a shift of half a window of 4 tokens, found 1/);
   });
 
-  test('windows that are read column by column', async () => {
+  test('windows in column order', async () => {
     const found = await refusedChange('swin-timm-20-dynamo', 'CHECKPOINT_NETWORK', (graph) => {
-      // norm1 of the first block is the second LayerNorm; what is added to the stream is turned back
+      // norm1 of the first block is the second LayerNorm; the branch is transposed back at the end
       const norm = graph.nodes.filter(({ op }) => op === 'LayerNormalization')[1]!;
       const [stream, turn] = [norm.inputs[0]!, { perm: [0, 2, 1, 3] }];
       const sum = consumersOf(graph, stream).find(({ op }) => op === 'Add')!;
@@ -529,21 +537,21 @@ describe('a graph that is nearly a Swin', () => {
         insert(graph, norm.outputs[0]!, consumer, 'Transpose', [], turn);
     });
     expect(found).toMatch(
-      /expected windows of 4×4 tokens, shifted by 0, with token 1 in place 1, found token 8/,
+      /expected windows of 4×4 tokens, shifted by 0, with token 1 at place 1, found token 8/,
     );
   });
 
-  test('a map that is padded', async () => {
+  test('a padded map', async () => {
     const found = await refusedChange('swin-timm-20-dynamo', 'CHECKPOINT_NETWORK', (graph) => {
       const pad = nodeOf(graph, 'Pad');
       pad.inputs = [pad.inputs[0]!, integers(graph, 'pads', [0, 0, 0, 0, 0, 1, 1, 0])];
     });
     expect(found).toMatch(
-      /expected no padding, as of maps that windows fit, found \[0, 0, 0, 0, 0, 1, 1, 0\]/,
+      /expected no padding, since windows must fit the map, found \[0, 0, 0, 0, 0, 1, 1, 0\]/,
     );
   });
 
-  test('patches that are merged row by row', async () => {
+  test('patches merged in row order', async () => {
     const found = await refusedChange('swin-transformers-17-f16', 'CHECKPOINT_NETWORK', (graph) => {
       const concat = graph.nodes.find(
         ({ op, inputs }) => op === 'Concat' && inputs.length === 4 && inputs[0]!.includes('Slice'),
@@ -551,41 +559,41 @@ describe('a graph that is nearly a Swin', () => {
       const [a, b, c, d] = concat.inputs as [string, string, string, string];
       concat.inputs = [a, c, b, d];
     });
-    expect(found).toMatch(/expected the channels of 2×2 neighbours side by side, column by column/);
+    expect(found).toMatch(/expected the concatenated channels of 2×2 neighbours, column by column/);
   });
 
-  test('the hint to give the image size where the graph leaves it open', async () => {
+  test('a hint to pass the image size if the graph has none', async () => {
     const found = await refused(exported('swin-transformers-14-any-size'), 'CHECKPOINT_NETWORK');
     expect(found).toMatch(
-      /the graph says no image size and was read for 224: give the size that it was exported for\)$/,
+      /the graph has no image size and was read for 224: pass the size that it was exported for\)$/,
     );
   });
 });
 
-describe('damage', () => {
-  test('anything but bytes', async () => {
+describe('a damaged file is refused', () => {
+  test('if it is not bytes', async () => {
     const read = Promise.resolve().then(() => readOnnx('model.onnx' as never));
     expect(await refusal(read, UsageError, 'BYTES')).toMatch(/expected the bytes of a file/);
   });
 
   test.each([
-    ['nothing', new Uint8Array(0)],
-    ['no graph', message((writer) => writer.tag(1, 0).int32(8))],
-    ['text', new TextEncoder().encode('version https://git-lfs.github.com/spec/v1')],
+    ['an empty file', new Uint8Array(0)],
+    ['a model without a graph', message((writer) => writer.tag(1, 0).int32(8))],
+    ['a text', new TextEncoder().encode('version https://git-lfs.github.com/spec/v1')],
     [
-      'a graph twice',
+      'a model with two graphs',
       message((writer) => {
         for (const field of [7, 7]) nested(writer, field, new Uint8Array(0));
       }),
     ],
     ['a length of 4 GB', Uint8Array.of(0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f)],
-    ['groups in groups', new Uint8Array(100_000).fill(0x0b)],
+    ['nested groups', new Uint8Array(100_000).fill(0x0b)],
     ['a varint without an end', new Uint8Array(100).fill(0xff)],
-  ])('%s', async (_, bytes) => {
+  ])('if it is %s', async (_, bytes) => {
     expect(await refused(bytes, 'CHECKPOINT_FORMAT')).toMatch(/^model.onnx: (not an ONNX model: )?expected/);
   });
 
-  test('more nodes than any model has', async () => {
+  test('if it has more nodes than any model', async () => {
     const graph = new Uint8Array(2 * 50_001);
     for (let i = 0; i < graph.length; i += 2) graph[i] = 0x0a;
     const bytes = message((writer) => nested(writer, 7, graph));
@@ -602,25 +610,25 @@ describe('damage', () => {
       /\("LayerNormalization"\): expected no cycle, found one through/,
     ],
     [
-      'value that two nodes give',
+      'value from two nodes',
       (graph: MutableGraph) => {
         graph.nodes.push({ ...nodeOf(graph, 'Softmax') });
       },
-      /expected one node or tensor that gives ".*", found two/,
+      /expected one node or tensor that produces ".*", found two/,
     ],
     [
-      'value that nothing gives',
+      'value without a source',
       (graph: MutableGraph) => {
         nodeOf(graph, 'Softmax').inputs = ['nowhere'];
       },
-      /expected a node or tensor that gives "nowhere", found none/,
+      /expected a node or tensor that produces "nowhere", found none/,
     ],
     [
-      'node that gives the image',
+      'node that produces the image',
       (graph: MutableGraph) => {
         nodeOf(graph, 'Softmax').outputs = ['pixel_values'];
       },
-      /expected one node or tensor that gives "pixel_values", found two/,
+      /expected one node or tensor that produces "pixel_values", found two/,
     ],
     [
       'output that an operator does not have',
@@ -644,12 +652,12 @@ describe('damage', () => {
       },
       /\("Reshape"\): expected .*, found \[5, 1099511627776\]/,
     ],
-  ])('a %s', async (what, change, expected) => {
+  ])('if it has a %s', async (what, change, expected) => {
     const code = what.startsWith('output') ? 'CHECKPOINT_NETWORK' : 'CHECKPOINT_GRAPH';
     expect(await refusedChange('vit-timm-17-f16', code, change)).toMatch(expected);
   });
 
-  test('a graph that rearranges without end', async () => {
+  test('if it rearranges too many elements', async () => {
     const found = await refusedChange('vit-timm-14', 'CHECKPOINT_GRAPH', (graph) => {
       const attributes = new Map([
         ['perm', { number: undefined, numbers: [1, 0], text: undefined, tensor: undefined }],
@@ -682,18 +690,20 @@ describe('damage', () => {
       );
       graph.initialisers.push(floats('few', [2, 1], [1, 2]));
     });
-    expect(found).toMatch(/expected a graph that rearranges elements as a ViT or Swin of its size does/);
+    expect(found).toMatch(
+      /expected a graph that rearranges about as many elements as a ViT or Swin of its size/,
+    );
   });
 });
 
-describe('tensors', () => {
+describe('tensors are refused with', () => {
   const withTensor =
     (change: (tensor: MutableGraph['initialisers'][number]) => void) => (graph: MutableGraph) =>
       change(graph.initialisers.find(({ dims }) => dims.length === 3)!);
 
   test.each([
     [
-      'data that is too short',
+      'too little data',
       withTensor((tensor) => {
         tensor.raw = tensor.raw!.subarray(4);
       }),
@@ -711,7 +721,7 @@ describe('tensors', () => {
       withTensor((tensor) => {
         tensor.dims = [1, -1, 16];
       }),
-      /expected no negative dimension, found \[1,-1,16\]/,
+      /expected non-negative dimensions, found \[1,-1,16\]/,
     ],
     [
       'dimensions that overflow',
@@ -732,7 +742,7 @@ describe('tensors', () => {
       withTensor((tensor) => {
         tensor.dataType = 14;
       }),
-      /expected a data type of FLOAT, .*, found number 14/,
+      /expected a data type from FLOAT, .*, found number 14/,
     ],
   ])('%s', async (_, change, expected) => {
     const found = await refusedChange('vit-timm-14', 'CHECKPOINT_TENSOR', change);
@@ -740,7 +750,7 @@ describe('tensors', () => {
     expect(found).toMatch(expected);
   });
 
-  test('too many dimensions, or data twice', async () => {
+  test('too many dimensions or duplicate data', async () => {
     const tensor = (bytes: Uint8Array) =>
       message((writer) =>
         nested(
@@ -767,7 +777,7 @@ describe('tensors', () => {
   });
 });
 
-describe('a file beside the model', () => {
+describe('an external data file', () => {
   const outside = (place: Record<string, string>) =>
     changed('vit-timm-17-f16', (graph) => {
       const tensor = graph.initialisers.find(({ dims }) => dims.length === 3)!;
@@ -775,23 +785,23 @@ describe('a file beside the model', () => {
       tensor.external = new Map(Object.entries(place));
     });
 
-  test('is named where it is absent', async () => {
+  test('is named in the error if it is missing', async () => {
     expect(await refused(outside({ location: 'model.onnx.data' }), 'CHECKPOINT_EXTERNAL')).toMatch(
-      /tensor ".*": its data is in another file: expected "model.onnx.data" beside the model, found none/,
+      /tensor ".*": expected the file "model.onnx.data" with its data next to the model, found none/,
     );
   });
 
   test.each(['../model.data', '/etc/passwd', 'a/../../b', 'C:\\data', '..', '', 'a//b', 'a\0b'])(
-    'must not lie elsewhere: %j',
+    'must be inside the folder of the model: %j',
     async (location) => {
       const externalFiles = new Map([[location, new Uint8Array(1000)]]);
       const found = await refused(outside({ location }), 'CHECKPOINT_EXTERNAL', { externalFiles });
-      expect(found).toMatch(/expected its data in a file beside the model, found the place/);
+      expect(found).toMatch(/expected its data in the folder of the model, found the path/);
       expect(() => externalNames(outside({ location }), 'model.onnx')).toThrow(found);
     },
   );
 
-  test('must be as long as the place says', async () => {
+  test('must be long enough for the tensor', async () => {
     const externalFiles = new Map([['data', new Uint8Array(100)]]);
     const place = (offset: string, length: string) =>
       refused(outside({ location: 'data', offset, length }), 'CHECKPOINT_EXTERNAL', { externalFiles });
@@ -803,8 +813,8 @@ describe('a file beside the model', () => {
   });
 });
 
-describe('hostile bytes', () => {
-  /** Reads, or is refused by a CheckpointError. */
+describe('hostile files are read or refused', () => {
+  /** The file must be read or refused with a CheckpointError. */
   const endsWell = (bytes: Uint8Array) => {
     try {
       readOnnx(bytes);
@@ -813,13 +823,13 @@ describe('hostile bytes', () => {
     }
   };
 
-  test('any bytes', () => {
+  test('with random bytes', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), endsWell), { numRuns: 2000 });
   });
 
   const vit = exported('vit-timm-23-dynamo');
 
-  test('any bytes of a model changed', () => {
+  test('with some bytes of a model changed', () => {
     const edits = fc.array(fc.tuple(fc.nat(vit.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
     fc.assert(
       fc.property(edits, (list) => {
@@ -831,7 +841,7 @@ describe('hostile bytes', () => {
     );
   });
 
-  test('a model cut off anywhere', () => {
+  test('truncated anywhere', () => {
     fc.assert(
       fc.property(fc.nat(vit.length - 1), (length) => {
         expect(() => readOnnx(vit.subarray(0, length))).toThrow(CheckpointError);
@@ -840,7 +850,7 @@ describe('hostile bytes', () => {
     );
   });
 
-  test('any part of the graph changed', () => {
+  test('with any part of the graph changed', () => {
     const graphs = ['vit-timm-14', 'vit-torchvision-18-dynamo', 'swin-timm-20-dynamo'].map((name) => {
       let graph: MutableGraph | undefined;
       changed(name, (found) => {

@@ -1,4 +1,4 @@
-/** Exports of fixtures/make.py, and graphs changed by hand. */
+/** The exports of fixtures/make.py, and tools to change their graphs. */
 
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
@@ -15,31 +15,34 @@ import { readSafetensors, type Tensor } from '../../../src/checkpoint/safetensor
 
 const fixtures = new URL('fixtures/', import.meta.url);
 
-/** The bytes of an export, inflated. */
+/** The inflated bytes of an export. */
 export function exported(name: string): Uint8Array {
   return new Uint8Array(gunzipSync(readFileSync(new URL(`${name}.onnx.gz`, fixtures))));
 }
 
-/** The weights that all exports of a family were made with. */
+/** The weights of all exports of a family. */
 export function expectedWeights(family: 'vit' | 'vit-distilled' | 'swin'): Map<string, Tensor> {
   const bytes = new Uint8Array(readFileSync(new URL(`${family}.safetensors`, fixtures)));
   return new Map(readSafetensors(bytes).tensors);
 }
 
-/** A graph that may be changed. */
+/** A mutable graph. */
 export type MutableGraph = {
   -readonly [K in keyof OnnxGraph]: OnnxGraph[K] extends readonly (infer T)[] ? Mutable<T>[] : OnnxGraph[K];
 };
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** An export with its graph changed, written anew. */
+/** Writes an export again, with its graph changed. */
 export function changed(name: string, change: (graph: MutableGraph) => void): Uint8Array {
   const graph = readGraph(exported(name), name) as MutableGraph;
   change(graph);
   return written(graph);
 }
 
-/** An export with every float tensor moved to a file beside it, as torch does with models of 2 GB and, since 2.9, with all. */
+/**
+ * An export with all float tensors in an external file, as torch writes it for 2 GB and, since 2.9,
+ * always.
+ */
 export function outside(name: string, location: string): { model: Uint8Array; data: Uint8Array } {
   let data = new Uint8Array(4096);
   const model = changed(name, (graph) => {
@@ -72,17 +75,17 @@ export function written({ opset, nodes, initialisers, inputs, outputs }: OnnxGra
   });
 }
 
-/** The first node of this operator. */
+/** The first node with this operator. */
 export function nodeOf(graph: MutableGraph, op: string): Mutable<OnnxNode> {
   return graph.nodes.find((node) => node.op === op)!;
 }
 
-/** The nodes that take a value. */
+/** The nodes that read a value. */
 export function consumersOf(graph: MutableGraph, value: string): Mutable<OnnxNode>[] {
   return graph.nodes.filter(({ inputs }) => inputs.includes(value));
 }
 
-/** Puts a node between a value and a node that takes it. */
+/** Inserts a node between a value and a node that reads it. */
 export function insert(
   graph: MutableGraph,
   value: string,
@@ -109,7 +112,7 @@ export function insert(
   });
 }
 
-/** An int64 tensor in the graph, and its name. */
+/** Adds an int64 tensor to the graph and returns its name. */
 export function integers(graph: MutableGraph, name: string, numbers: number[]): string {
   graph.initialisers.push({ ...floats(name, [numbers.length], []), dataType: 7, raw: undefined, numbers });
   return name;
@@ -165,10 +168,10 @@ export function writtenTensor({ name, dims, dataType, raw, numbers, external }: 
     const packed = message((inner) => {
       for (const n of numbers ?? []) inner.int64(BigInt(n));
     });
-    // int32_data has 16-bit floats, int64_data the shapes.
+    // int32_data holds 16-bit floats, int64_data holds shapes.
     if (numbers) nested(writer, dataType === 7 ? 7 : 5, packed);
     text(writer, 8, name);
-    // float_data and double_data, where exporters write raw_data
+    // float_data and double_data, where exporters would write raw_data
     if (raw) nested(writer, { 1: 4, 11: 10 }[dataType] ?? 9, raw);
     for (const [key, value] of external ?? []) {
       nested(

@@ -1,10 +1,10 @@
-/** PyTorch checkpoints made by hand, so that they can be wrong in exactly one way. */
+/** Handmade PyTorch checkpoints, which can have exactly one error. */
 
 import type { Tensor } from '../../../src/checkpoint/safetensors.js';
 
 type Part = string | number | Uint8Array | readonly number[];
 
-/** ASCII text, single bytes and bytes, one after another. */
+/** Concatenates ASCII text, single bytes and lists of bytes. */
 export function bytesOf(...parts: Part[]): Uint8Array {
   const pieces = parts.map((part) => {
     if (typeof part === 'number') return Uint8Array.of(part);
@@ -21,10 +21,11 @@ export function u64(value: number | bigint): number[] {
   return [...new Uint8Array(BigUint64Array.of(BigInt(value)).buffer)];
 }
 
-/** The opcodes that push a string, or an integer of 32 bits. */
+/** The opcodes that push a string. */
 export function text(value: string): Uint8Array {
   return bytesOf('X', u32(value.length), value);
 }
+/** The opcode that pushes a 32-bit integer. */
 export function int(value: number): Uint8Array {
   return bytesOf('J', u32(value));
 }
@@ -38,13 +39,13 @@ export function tuple(...items: Part[]): Uint8Array {
   return bytesOf('(', ...items, 't');
 }
 
-/** Opcodes of a dictionary with these keys. */
+/** The opcodes of a dictionary with these keys. */
 export function dictionary(entries: Readonly<Record<string, Uint8Array>>): Uint8Array {
   const items = Object.entries(entries).flatMap(([key, value]) => [text(key), value]);
   return bytesOf('}(', ...items, 'u');
 }
 
-/** What a tensor's opcodes say; of one float in the storage "0" unless told otherwise. */
+/** The opcodes of a tensor. Default: one float in the storage "0". */
 export interface RawTensor {
   storage?: Uint8Array;
   type?: Uint8Array;
@@ -63,7 +64,7 @@ export function tensor(raw: RawTensor = {}): Uint8Array {
   return bytesOf(global('torch._utils', '_rebuild_tensor_v2'), args, 'R');
 }
 
-/** A pickle of protocol 2 around these opcodes. */
+/** A pickle of protocol 2 with these opcodes. */
 export function pickled(...opcodes: Part[]): Uint8Array {
   return bytesOf(0x80, 2, ...opcodes, '.');
 }
@@ -73,7 +74,7 @@ const HEADS = [
   pickled('M', [0xe9, 0x03]),
 ];
 
-/** A checkpoint of the legacy form with this object; `storages` are pairs of a key and floats. */
+/** A legacy checkpoint with this object; `storages` are pairs of a key and floats. */
 export function legacy(
   object: Uint8Array,
   storages: readonly (readonly [string, readonly number[]])[] = [['0', [1]]],
@@ -91,7 +92,7 @@ export function legacy(
   );
 }
 
-/** An entry of a ZIP archive; what the headers say follows from `data` unless given. */
+/** An entry of a ZIP archive. Header fields are derived from `data` by default. */
 export interface RawEntry {
   name: string;
   data: Uint8Array;
@@ -100,13 +101,13 @@ export interface RawEntry {
   flags?: number;
   size?: number;
   packedSize?: number;
-  /** In place of where the entry is. */
+  /** Replaces the offset of the entry. */
   begin?: number;
-  /** The sizes and the place stand in a ZIP64 field, of which so many bytes are there. */
+  /** Puts the sizes and the offset in a ZIP64 field of this many bytes. */
   zip64?: number;
 }
 
-/** A ZIP archive without checksums; `end` changes fields of the end record. */
+/** A ZIP archive without checksums; `end` changes fields of its end record. */
 export function zip(
   entries: readonly RawEntry[],
   end: { count?: number; begin?: number; length?: number; zip64?: boolean } = {},
@@ -157,7 +158,7 @@ function u16(value: number): number[] {
   return [value & 255, value >> 8];
 }
 
-/** An archive as torch.save lays it out, of a pickle and storages of floats by key. */
+/** The entries of a torch.save archive with a pickle and storages of floats, by key. */
 export function archive(
   object: Uint8Array,
   storages: Readonly<Record<string, readonly number[]>> = { 0: [1] },
@@ -172,12 +173,14 @@ export function archive(
   ];
 }
 
-/** What `torch.save({"model": state_dict})` makes of float32 tensors, the form of facebook's checkpoints. */
+/**
+ * The output of `torch.save({"model": state_dict})` for float32 tensors, as in facebook's files.
+ */
 export function saved(tensors: readonly Tensor[]): Uint8Array {
   return savedNested({ model: tensors });
 }
 
-/** As `saved`, of several state dicts, and what stands beside them. */
+/** Like `saved`, with several state dicts and other entries. */
 export function savedNested(
   dicts: Readonly<Record<string, readonly Tensor[]>>,
   others: Readonly<Record<string, Uint8Array>> = {},

@@ -33,7 +33,7 @@ function namesOf(object: Uint8Array): string[] {
   return [...read(zip(archive(pickled(object)))).keys()];
 }
 
-/** The dictionary of a fixture whose tensors are those of the safetensors file, and what stands before its names. */
+/** The prefix of the tensors in a fixture that its safetensors file also has. */
 const NESTED: Readonly<Record<string, string>> = {
   training: 'model.',
   'training-legacy': 'model.',
@@ -41,7 +41,7 @@ const NESTED: Readonly<Record<string, string>> = {
   prefixed: 'state_dict.module._orig_mod.',
 };
 
-describe('what PyTorch wrote', () => {
+describe('a checkpoint from PyTorch', () => {
   const names = [
     'kinds',
     'kinds-legacy',
@@ -51,7 +51,7 @@ describe('what PyTorch wrote', () => {
     'prefixed',
     'unsigned',
   ];
-  test.each(names)('%s', (name) => {
+  test.each(names)('is read: %s', (name) => {
     const before = NESTED[name] ?? '';
     const { tensors } = readTorch(fixture(`${name}.pth`), { file: name });
     const expected = readSafetensors(fixture(`${name}.safetensors`)).tensors;
@@ -65,7 +65,7 @@ describe('what PyTorch wrote', () => {
     }
   });
 
-  test.each(['kinds', 'kinds-legacy'])('%s: only what does not lie row by row is copied', (name) => {
+  test.each(['kinds', 'kinds-legacy'])('is copied only where it is not in row-major order: %s', (name) => {
     const bytes = fixture(`${name}.pth`);
     const copied = [...read(bytes)].filter(([, { data }]) => data.length > 0 && data.buffer !== bytes.buffer);
     expect(copied.map(([key]) => key)).toEqual([
@@ -84,54 +84,70 @@ describe('what PyTorch wrote', () => {
     [
       'complex',
       'CHECKPOINT_TENSOR',
-      'tensor "weight": expected a dtype that safetensors has, found torch.complex64',
+      'tensor "weight": expected a dtype of safetensors, found torch.complex64',
     ],
     ['float8', 'CHECKPOINT_TENSOR', 'tensor "weight": expected a dtype', 'found torch.float8_e4m3fn'],
     ['negated', 'CHECKPOINT_TENSOR', 'tensor "weight": expected plain values, found a view that is "neg"'],
     [
       'module',
       'CHECKPOINT_GLOBAL',
-      'model.pth: "refused-module/data.pkl": a pickle with a global outside the allow-list is refused',
+      'model.pth: "refused-module/data.pkl": expected a pickle with globals on the allow-list',
       'found "torch.nn.modules.container.Sequential" at byte 2',
     ],
   ] as const;
-  test.each(refused)('refuses %s', (name, code, ...says) => {
+  test.each(refused)('is refused if it is %s', (name, code, ...says) => {
     const error = refusal(() => read(fixture(`refused-${name}.pth`)));
     expect(error.code).toBe(code);
     for (const part of says) expect(error.message).toContain(part);
   });
 });
 
-describe('where tensors are', () => {
+describe('readTorch', () => {
   const named = (name: string) => dictionary({ [name]: tensor() });
   const cases: [what: string, object: Uint8Array, names: string[]][] = [
-    ['at the top', named('a'), ['a']],
+    ['at the top level', named('a'), ['a']],
     ['in a dictionary', dictionary({ model: named('a'), epoch: int(1) }), ['model.a']],
-    ['in two', dictionary({ ema: named('a'), model: named('a') }), ['ema.a', 'model.a']],
-    ['in one of the two', dictionary({ model_ema: named('a'), model: bytesOf('N') }), ['model_ema.a']],
-    ['deep in it', dictionary({ state: dictionary({ model: named('a') }) }), ['state.model.a']],
-    ['at the top and deeper', dictionary({ loss: tensor(), model: named('a') }), ['loss', 'model.a']],
-    ['beside a version', dictionary({ a: tensor(), version: int(1) }), ['a']],
-    ['keys of another type', bytesOf('}(', text('a'), tensor(), int(1), tensor(), 'u'), ['a']],
+    ['in two dictionaries', dictionary({ ema: named('a'), model: named('a') }), ['ema.a', 'model.a']],
     [
-      'keys that objects have',
+      'in one of two dictionaries',
+      dictionary({ model_ema: named('a'), model: bytesOf('N') }),
+      ['model_ema.a'],
+    ],
+    ['in nested dictionaries', dictionary({ state: dictionary({ model: named('a') }) }), ['state.model.a']],
+    [
+      'at the top level and in a dictionary',
+      dictionary({ loss: tensor(), model: named('a') }),
+      ['loss', 'model.a'],
+    ],
+    ['next to a version', dictionary({ a: tensor(), version: int(1) }), ['a']],
+    ['next to keys of another type', bytesOf('}(', text('a'), tensor(), int(1), tensor(), 'u'), ['a']],
+    [
+      'under keys that every object has',
       dictionary({ ['__proto__']: tensor(), constructor: tensor() }),
       ['__proto__', 'constructor'],
     ],
-    ['one dictionary twice', bytesOf('}(', text('a'), named('w'), 'q\x01', text('b'), 'h\x01u'), ['a.w']],
-    ['a dictionary in itself', bytesOf('}q\x01(', text('a'), tensor(), text('b'), 'h\x01u'), ['a']],
+    [
+      'in one dictionary with two keys',
+      bytesOf('}(', text('a'), named('w'), 'q\x01', text('b'), 'h\x01u'),
+      ['a.w'],
+    ],
+    [
+      'next to a dictionary that contains itself',
+      bytesOf('}q\x01(', text('a'), tensor(), text('b'), 'h\x01u'),
+      ['a'],
+    ],
   ];
-  test.each(cases)('%s', (_what, object, names) => {
+  test.each(cases)('finds tensors %s', (_what, object, names) => {
     expect(namesOf(object)).toEqual(names);
   });
 
-  test('which dictionaries have them', () => {
+  test('returns the keys of the dictionaries that contain tensors', () => {
     const object = dictionary({ ema: named('a'), state: dictionary({ model: named('a') }), b: tensor() });
     const { nested } = readTorch(zip(archive(pickled(object))), { file: 'model.pth' });
     expect([...nested]).toEqual(['ema', 'state.model']);
   });
 
-  test('what a training script was called with, beside the name of its model', () => {
+  test("returns the training script's arguments with the name of its model", () => {
     const attributes = dictionary({ gp: text('avg'), model_kwargs: dictionary({ num_heads: int(4) }) });
     const namespace = bytesOf(global('argparse', 'Namespace'), ')', 0x81, attributes, 'b');
     const read = (entries: Record<string, Uint8Array>) =>
@@ -144,21 +160,21 @@ describe('where tensors are', () => {
     expect(read({ args: namespace }).args).toBeUndefined();
   });
 
-  test('one name for two tensors, or a long one in many dictionaries, is refused', () => {
+  test('refuses one name for two tensors, and a long name with a prefix', () => {
     const error = refusal(() => namesOf(dictionary({ a: named('b'), 'a.b': tensor() })));
     expect(error.code).toBe('CHECKPOINT_FORMAT');
     expect(error.message).toContain('expected one tensor "a.b", found two');
     const long = refusal(() => namesOf(dictionary({ a: named('b'.repeat(1000)) })));
     expect(long.code).toBe('CHECKPOINT_FORMAT');
-    expect(long.message).toContain('expected at most 1000 characters');
+    expect(long.message).toContain('expected a name of at most 1000 characters');
   });
 
   const without: [what: string, object: Uint8Array, found: string][] = [
     ['an empty dictionary', bytesOf('}'), 'found no names'],
     ['a tensor', tensor(), 'found no names'],
-    ['other things', dictionary({ a: int(1), b: bytesOf('}') }), 'found "a", "b"'],
+    ['other values', dictionary({ a: int(1), b: bytesOf('}') }), 'found "a", "b"'],
     [
-      'many other things',
+      'many other values',
       dictionary(Object.fromEntries([...'abcdef'].map((key) => [key, int(1)]))),
       '"e", ...',
     ],
@@ -171,7 +187,7 @@ describe('where tensors are', () => {
   });
 });
 
-describe('a tensor that does not lie in its storage', () => {
+describe('a tensor as a view of its storage', () => {
   const FLOATS = [1, 2, 3, 4, 5, 6];
   const ints = (...values: number[]) => tuple(...values.map(int));
   const both = (raw: RawTensor) => {
@@ -181,17 +197,17 @@ describe('a tensor that does not lie in its storage', () => {
   const floats = (data: Uint8Array) => [...new Float32Array(data.slice().buffer)];
 
   const sound: [what: string, raw: RawTensor, shape: number[], values: number[]][] = [
-    ['the whole', { size: ints(2, 3), stride: ints(3, 1) }, [2, 3], FLOATS],
-    ['transposed', { size: ints(3, 2), stride: ints(1, 3) }, [3, 2], [1, 4, 2, 5, 3, 6]],
+    ['the whole storage', { size: ints(2, 3), stride: ints(3, 1) }, [2, 3], FLOATS],
+    ['a transposed view', { size: ints(3, 2), stride: ints(1, 3) }, [3, 2], [1, 4, 2, 5, 3, 6]],
     ['the last element', { offset: int(5), size: ints(1), stride: ints(9) }, [1], [6]],
     ['a diagonal', { size: ints(2), stride: ints(4) }, [2], [1, 5]],
-    ['expanded', { offset: int(1), size: ints(2, 2), stride: ints(1, 0) }, [2, 2], [2, 2, 3, 3]],
-    ['windows that overlap', { size: ints(3, 2), stride: ints(2, 1) }, [3, 2], FLOATS],
+    ['an expanded view', { offset: int(1), size: ints(2, 2), stride: ints(1, 0) }, [2, 2], [2, 2, 3, 3]],
+    ['overlapping windows', { size: ints(3, 2), stride: ints(2, 1) }, [3, 2], FLOATS],
     ['windows that overlap more', { size: ints(3, 2), stride: ints(1, 1) }, [3, 2], [1, 2, 2, 3, 3, 4]],
-    ['nothing, from anywhere', { offset: int(99), size: ints(0, 7), stride: ints(7, 1) }, [0, 7], []],
+    ['an empty view at any offset', { offset: int(99), size: ints(0, 7), stride: ints(7, 1) }, [0, 7], []],
     ['a scalar', { size: bytesOf(')'), stride: bytesOf(')') }, [], [1]],
     [
-      'sizes in a list',
+      'a view with its sizes in a list',
       { size: bytesOf('](', int(2), int(2), 'e'), stride: ints(2, 1) },
       [2, 2],
       [1, 2, 3, 4],
@@ -205,10 +221,10 @@ describe('a tensor that does not lie in its storage', () => {
   });
 
   const OUTSIDE = 'expected elements within a storage of 24 bytes';
-  const NUMBERS = 'integers from 0';
+  const NUMBERS = 'expected a non-negative offset and as many strides as sizes';
   const refused: [what: string, raw: RawTensor, ...says: string[]][] = [
     [
-      'one too many',
+      'one element too many',
       { size: ints(7) },
       OUTSIDE,
       'found shape [7] with strides [1] at offset 0 of torch.float32',
@@ -223,16 +239,16 @@ describe('a tensor that does not lie in its storage', () => {
       },
       OUTSIDE,
     ],
-    ['a negative offset', { offset: int(-1) }, NUMBERS, 'found -1'],
-    ['a negative size', { size: ints(-1) }, NUMBERS, 'found 0, [1] and [-1]'],
+    ['a negative offset', { offset: int(-1) }, NUMBERS, 'found the offset -1'],
+    ['a negative size', { size: ints(-1) }, NUMBERS, 'found the offset 0, strides [1] and sizes [-1]'],
     ['a negative stride', { size: ints(2), stride: ints(-1) }, NUMBERS],
     [
       'a fractional size',
       { size: tuple(bytesOf('G', [0x3f, 0xe0, 0, 0, 0, 0, 0, 0])) },
       NUMBERS,
-      'found 0, [1] and [0.5]',
+      'found the offset 0, strides [1] and sizes [0.5]',
     ],
-    ['a size over 2^53', { size: tuple(bytesOf(0x8a, 8, [0, 0, 0, 0, 0, 0, 0, 1])) }, NUMBERS],
+    ['a size above 2^53', { size: tuple(bytesOf(0x8a, 8, [0, 0, 0, 0, 0, 0, 0, 1])) }, NUMBERS],
     ['a size that is a string', { size: tuple(text('1')) }, NUMBERS],
     ['no sizes', { size: bytesOf('N') }, NUMBERS],
     ['fewer strides than sizes', { size: ints(1, 1) }, 'as many strides as sizes'],
@@ -259,10 +275,10 @@ describe('a tensor that does not lie in its storage', () => {
   });
 
   test.each([
-    ['4 GiB', [2 ** 16, 2 ** 14], 'found 4294967296 more than the 0 before'],
-    ['2^62 floats', [2 ** 31 - 1, 2 ** 31 - 1], 'found 18446744056529682000 more'],
-    ['2^1984 floats', Array(64).fill(2 ** 31 - 1), 'found Infinity more'],
-  ])('expanding a float to %s is refused', (_what, sizes, says) => {
+    ['4 GiB', [2 ** 16, 2 ** 14], 'found 4294967296 in addition to 0'],
+    ['2^62 floats', [2 ** 31 - 1, 2 ** 31 - 1], 'found 18446744056529682000 in addition'],
+    ['2^1984 floats', Array(64).fill(2 ** 31 - 1), 'found Infinity in addition'],
+  ])('refuses to expand a float to %s', (_what, sizes, says) => {
     for (const file of both({ size: ints(...sizes), stride: ints(...sizes.map(() => 0)) })) {
       const error = refusal(() => read(file));
       expect(error.code).toBe('CHECKPOINT_TENSOR');
@@ -270,17 +286,17 @@ describe('a tensor that does not lie in its storage', () => {
     }
   });
 
-  test('expanding a float to 16 MiB many times over is refused', () => {
+  test('refuses to expand a float to 16 MiB many times', () => {
     const wide = tensor({ count: 6, size: ints(2 ** 12, 2 ** 10), stride: ints(0, 0) });
     const object = pickled(
       dictionary(Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`w${i}`, wide]))),
     );
     const error = refusal(() => read(legacy(object, [['0', FLOATS]])), 5000);
     expect(error.code).toBe('CHECKPOINT_TENSOR');
-    expect(error.message).toContain('found 16777216 more than the 16777216 before');
+    expect(error.message).toContain('found 16777216 in addition to 16777216');
   });
 
-  test('views are taken at random as their definition says', () => {
+  test('reads random views according to their definition', () => {
     const dimension = fc.record({ n: fc.nat(4), stride: fc.nat(8) });
     fc.assert(
       fc.property(fc.array(dimension, { maxLength: 4 }), fc.nat(6), (dimensions, offset) => {
@@ -300,12 +316,17 @@ describe('a tensor that does not lie in its storage', () => {
   });
 });
 
-describe('the legacy form', () => {
+describe('a legacy file is refused', () => {
   const object = pickled(dictionary({ w: tensor() }));
   const cases: [what: string, file: Uint8Array, code: string, says: string][] = [
-    ['empty', new Uint8Array(0), 'CHECKPOINT_FORMAT', 'expected a ZIP archive or a pickle, found 0 bytes'],
+    [
+      'an empty file',
+      new Uint8Array(0),
+      'CHECKPOINT_FORMAT',
+      'expected a ZIP archive or a pickle, found 0 bytes',
+    ],
     ['a web page', bytesOf('<!DOCTYPE html>'), 'CHECKPOINT_FORMAT', 'found 15 bytes that are neither'],
-    ['one byte', bytesOf(0x80), 'CHECKPOINT_TRUNCATED', 'expected 1 bytes at byte 1, found 0'],
+    ['one byte', bytesOf(0x80), 'CHECKPOINT_TRUNCATED', 'expected 1 bytes at byte 1, found only 0'],
     [
       'another pickle',
       pickled(dictionary({ a: int(1) })),
@@ -314,12 +335,12 @@ describe('the legacy form', () => {
     ],
     ['another number', pickled(int(7)), 'CHECKPOINT_FORMAT', 'in the pickle at byte 0, found 7'],
     [
-      'of a big-endian machine',
+      'a file from a big-endian machine',
       legacy(object, undefined, bytesOf(0x89)),
       'CHECKPOINT_FORMAT',
       'little-endian',
     ],
-    ['bytes behind the end', bytesOf(legacy(object), 0), 'CHECKPOINT_TRAILING', 'found 1 bytes more'],
+    ['bytes after the end', bytesOf(legacy(object), 0), 'CHECKPOINT_TRAILING', 'found 1 bytes more'],
     [
       'a storage too short',
       legacy(object, [['0', []]]),
@@ -332,17 +353,27 @@ describe('the legacy form', () => {
       'CHECKPOINT_TENSOR',
       'expected 1 elements, found 2',
     ],
-    ['a storage missing', legacy(object, []), 'CHECKPOINT_TENSOR', 'storage "0": expected it among the keys'],
     [
-      'a storage twice',
+      'a missing storage',
+      legacy(object, []),
+      'CHECKPOINT_TENSOR',
+      'storage "0": expected its key in the list of storages',
+    ],
+    [
+      'a duplicate storage',
       legacy(object, [
         ['0', [1]],
         ['0', [1]],
       ]),
       'CHECKPOINT_TENSOR',
-      'storage "0": expected one',
+      'storage "0": expected a storage that a tensor uses',
     ],
-    ['a storage of nothing', legacy(object, [['1', [1]]]), 'CHECKPOINT_TENSOR', 'storage "1": expected one'],
+    [
+      'a storage that no tensor uses',
+      legacy(object, [['1', [1]]]),
+      'CHECKPOINT_TENSOR',
+      'storage "1": expected a storage that a tensor uses',
+    ],
     [
       'a storage of 2^53 elements',
       legacy(pickled(dictionary({ w: tensor({ storage: hugeStorage(6, 0x10) }) }))),
@@ -356,7 +387,7 @@ describe('the legacy form', () => {
     expect(error.message).toContain(says);
   });
 
-  test('a storage that claims more than the file has', () => {
+  test('a storage that claims to be longer than the file', () => {
     const file = legacy(pickled(dictionary({ w: tensor({ storage: hugeStorage(6, 0x10) }) })), [['0', []]]);
     file.set([0, 0, 0, 0, 0, 0, 0x10, 0], file.length - 8);
     const error = refusal(() => read(file));
@@ -364,7 +395,7 @@ describe('the legacy form', () => {
     expect(error.message).toContain('storage "0": expected 18014398509481984 bytes');
   });
 
-  /** A storage whose count has `byte` as its byte `index`, and no other. */
+  /** A storage whose count has `byte` at `index` and zeros elsewhere. */
   function hugeStorage(index: number, byte: number): Uint8Array {
     const count = bytesOf(
       0x8a,
@@ -376,10 +407,10 @@ describe('the legacy form', () => {
   }
 });
 
-describe('damage', () => {
+describe('a damaged checkpoint', () => {
   const files = ['kinds', 'kinds-legacy', 'training', 'training-legacy', 'protocol-4'];
 
-  test.each(files)('every prefix of %s is refused', (name) => {
+  test.each(files)('is refused if it is truncated anywhere: %s', (name) => {
     const whole = fixture(`${name}.pth`);
     for (let length = 2; length < whole.length; length += length < 200 ? 1 : 61) {
       const { code } = refusal(() => read(whole.subarray(0, length)));
@@ -387,7 +418,7 @@ describe('damage', () => {
     }
   });
 
-  test.each(files)('%s with other bytes is read or refused, quickly, and nothing else is thrown', (name) => {
+  test.each(files)('is read or refused quickly, and throws nothing else: %s', (name) => {
     const whole = fixture(`${name}.pth`);
     const damage = fc.array(fc.record({ at: fc.nat(whole.length - 1), value: fc.nat(255) }), {
       minLength: 1,
@@ -405,7 +436,7 @@ describe('damage', () => {
           if (!(error instanceof CheckpointError)) throw error;
           refusals++;
         }
-        // Microseconds.
+        // In microseconds.
         expect(process.cpuUsage(start).user).toBeLessThan(500_000);
       }),
       { numRuns: 1000 },
