@@ -41,15 +41,16 @@ function joinThrows(text) {
 
 /** The example page with all that it loads in one folder, so that it works below any path. */
 function buildDemo() {
+  const isNoText = (path) => !path.endsWith('.md');
   const demo = `${site}/demo`;
-  cpSync('examples/page', demo, { recursive: true, filter: (path) => !path.endsWith('.md') });
+  cpSync('examples/page', demo, { recursive: true, filter: isNoText });
   const copies = [
     ['dist/browser', 'fqvit'],
     ['models', 'models'],
     ['training/weights', 'weights'],
     ['examples/chelsea.png', 'chelsea.png'],
   ];
-  for (const [from, to] of copies) cpSync(from, `${demo}/${to}`, { recursive: true });
+  for (const [from, to] of copies) cpSync(from, `${demo}/${to}`, { recursive: true, filter: isNoText });
   for (const script of ['page.js', 'worker.js']) {
     rewrite(`${demo}/${script}`, (text) => {
       const moved = copies.reduce(
