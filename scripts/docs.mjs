@@ -16,7 +16,7 @@ if (!existsSync('docs/node_modules')) {
 rmSync('docs/api', { recursive: true, force: true });
 run(process.execPath, ['node_modules/typedoc/bin/typedoc']);
 for (const name of readdirSync('docs/api', { recursive: true })) {
-  if (name.endsWith('.md')) rewrite(`docs/api/${name}`, joinThrows);
+  if (name.endsWith('.md')) rewrite(`docs/api/${name}`, tidy);
 }
 run(process.execPath, ['node_modules/vitepress/bin/vitepress.js', 'build']);
 buildDemo();
@@ -30,8 +30,8 @@ function rewrite(file, change) {
   writeFileSync(file, change(readFileSync(file, 'utf8')));
 }
 
-/** TypeDoc gives each error of a call a heading; one list is easier to read. */
-function joinThrows(text) {
+/** Makes one list of the errors of a call, each of which has a heading, and empties cells with a dash. */
+function tidy(text) {
   let isThrows = false;
   const sections = text.split(/^(?=#)/m).map((section) => {
     const [, heading, error] = /^(#+ Throws\n\n)([\s\S]*)$/.exec(section) ?? [];
@@ -40,7 +40,7 @@ function joinThrows(text) {
     if (!isThrows) return section;
     return isFirst ? `${heading}- ${error}` : `- ${error}`;
   });
-  return sections.join('');
+  return sections.join('').replaceAll('| - |', '| |');
 }
 
 /** The example page with all that it loads in one folder, so that it works below any path. */
