@@ -1,6 +1,6 @@
 // `npm run docs`: builds the docs site, the guide with the API reference and the example page as a
 // demo, into docs/.site. DOCS_BASE and DOCS_REPOSITORY: docs/.vitepress/config.mjs.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { setup } from './setup.mjs';
@@ -9,47 +9,52 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const site = 'docs/.site';
 
 setup();
-const inDocs = { cwd: 'docs', stdio: 'inherit' };
 if (!existsSync('docs/node_modules')) {
-  const quiet = ['--no-audit', '--no-fund'];
-  execFileSync('npm', ['ci', '--ignore-scripts', ...quiet], {
-    ...inDocs,
-    shell: process.platform === 'win32',
-  });
+  const options = { shell: process.platform === 'win32' };
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], options);
 }
 rmSync('docs/api', { recursive: true, force: true });
-const run = (bin, ...args) => execFileSync(process.execPath, [`node_modules/${bin}`, ...args], inDocs);
-run('typedoc/bin/typedoc');
+run(process.execPath, ['node_modules/typedoc/bin/typedoc']);
 for (const name of readdirSync('docs/api', { recursive: true })) {
-  if (name.endsWith('.md')) rewrite(`docs/api/${name}`, joinThrows);
+  if (name.endsWith('.md')) rewrite(`docs/api/${name}`, tidy);
 }
-run('vitepress/bin/vitepress.js', 'build');
+run(process.execPath, ['node_modules/vitepress/bin/vitepress.js', 'build']);
 buildDemo();
+
+function run(command, args, options) {
+  const { status } = spawnSync(command, args, { cwd: 'docs', stdio: 'inherit', ...options });
+  if (status !== 0) process.exit(1);
+}
 
 function rewrite(file, change) {
   writeFileSync(file, change(readFileSync(file, 'utf8')));
 }
 
-/** TypeDoc gives each error of a call a heading; one list is easier to read. */
-function joinThrows(text) {
-  return text.replace(/(?:^#+ Throws\n\n(?:(?!#).*\n)+?\n*(?=#|\*\*\*|$(?![\s\S])))+/gm, (sections) => {
-    const [heading] = sections.match(/^#+ Throws/);
-    const errors = sections.split(/^#+ Throws$/m).slice(1);
-    return `${heading}\n\n${errors.map((error) => `- ${error.trim()}\n`).join('')}\n`;
+/** Makes one list of the errors of a call, each of which has a heading, and empties cells with a dash. */
+function tidy(text) {
+  let isThrows = false;
+  const sections = text.split(/^(?=#)/m).map((section) => {
+    const [, heading, error] = /^(#+ Throws\n\n)([\s\S]*)$/.exec(section) ?? [];
+    const isFirst = !isThrows;
+    isThrows = heading !== undefined;
+    if (!isThrows) return section;
+    return isFirst ? `${heading}- ${error}` : `- ${error}`;
   });
+  return sections.join('').replaceAll('| - |', '| |');
 }
 
 /** The example page with all that it loads in one folder, so that it works below any path. */
 function buildDemo() {
+  const isNoText = (path) => !path.endsWith('.md');
   const demo = `${site}/demo`;
-  cpSync('examples/page', demo, { recursive: true, filter: (path) => !path.endsWith('.md') });
+  cpSync('examples/page', demo, { recursive: true, filter: isNoText });
   const copies = [
     ['dist/browser', 'fqvit'],
     ['models', 'models'],
     ['training/weights', 'weights'],
     ['examples/chelsea.png', 'chelsea.png'],
   ];
-  for (const [from, to] of copies) cpSync(from, `${demo}/${to}`, { recursive: true });
+  for (const [from, to] of copies) cpSync(from, `${demo}/${to}`, { recursive: true, filter: isNoText });
   for (const script of ['page.js', 'worker.js']) {
     rewrite(`${demo}/${script}`, (text) => {
       const moved = copies.reduce(

@@ -23,6 +23,13 @@ export default defineConfig({
   rewrites: Object.fromEntries(files.map((file) => [file, pathOf(file)])),
   markdown: { config: useSiteLinks },
   vite: { plugins: [{ name: 'vue-of-docs', enforce: 'pre', resolveId: resolveVue }] },
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  transformPageData({ title, relativePath }) {
+    return {
+      ...(title === 'fqvit' ? { titleTemplate: ':title' } : {}),
+      ...(relativePath.startsWith('api/') ? { frontmatter: { pageClass: 'api' } } : {}),
+    };
+  },
   themeConfig: {
     outline: [2, 3],
     search: { provider: 'local' },
@@ -31,13 +38,20 @@ export default defineConfig({
       { text: 'API', link: '/api/' },
       { text: 'Demo', link: '/demo/', target: '_self' },
     ],
-    sidebar: groups.map(([text, pages]) => ({
-      text,
-      items: pages.map(([name, file]) => ({ text: name, link: link(file) })),
-    })),
+    sidebar: {
+      '/': sidebar(groups.filter(([title]) => title !== 'API')),
+      '/api/': sidebar(groups.filter(([title]) => title === 'API')),
+    },
     ...(repository === undefined ? {} : { socialLinks: [{ icon: 'github', link: repository }] }),
   },
 });
+
+function sidebar(shown) {
+  return shown.map(([text, pages]) => ({
+    text,
+    items: pages.map(([name, file]) => ({ text: name, link: link(file) })),
+  }));
+}
 
 /** Vue is installed in docs/; some pages are outside. */
 function resolveVue(id, _importer, options) {

@@ -64,6 +64,7 @@ const GROUPS = [
       ['swin_cifar10', 'models/swin_cifar10.md'],
       ['Fuzzing', 'docs/fuzzing.md'],
       ['Contributing', 'CONTRIBUTING.md'],
+      ['Code of conduct', 'CODE_OF_CONDUCT.md'],
       ['Security', 'SECURITY.md'],
       ['Changelog', 'CHANGELOG.md'],
     ],

@@ -37,6 +37,7 @@ export interface FloatConfig {
   qkv_bias?: boolean;
   /** What the head of a ViT reads; `avg` is the mean of the patches. */
   global_pool?: 'token' | 'avg';
+  /** Which GELU. */
   activation?: Gelu;
   /** Side of the centre crop as a part of the resized short side, in (0, 1]. */
   crop_pct?: number;
