@@ -19,13 +19,13 @@ const OPTIONAL = {
   undici: 'proxies (`HTTP_PROXY`, `HTTPS_PROXY`) in Node',
 };
 
-/** What peers are for, and the older versions that passed the tests of serve and queue. */
+/** What peers are for, and the oldest versions that passed the tests of serve and queue. */
 export const PEERS = {
   '@aws-sdk/client-s3': { use: '`work -o s3://…`', tested: ['3.800.0'] },
   '@hono/node-server': { use: '`serve`', tested: ['1.19.0', '2.0.0'] },
-  bullmq: { use: '`enqueue`, `work`, `queue`', tested: ['5.56.0', '6.0.0'] },
+  bullmq: { use: '`enqueue`, `work`, `queue`', tested: ['5.81.5', '6.0.0'] },
   hono: { use: '`serve`, `createApp`', tested: ['4.0.0'] },
-  ioredis: { use: '`enqueue`, `work`, `queue`', tested: ['5.9.0'] },
+  ioredis: { use: '`enqueue`, `work`, `queue`', tested: ['6.0.0'] },
   pino: { use: '`serve`', tested: ['8.0.0', '9.0.0'] },
   'prom-client': { use: '`serve`', tested: ['14.0.0', '15.0.0'] },
 };
@@ -161,15 +161,19 @@ ${table(
 
 \`undici\` stays at 6, since 7 does not run on every Node 20.
 
-These you install yourself. The tests of the commands passed with the versions in the last column:
+You install these yourself. The tests of the service and the queue pass with the versions in the last
+column:
 
 ${table(
   ['package', 'range', 'for', 'tested'],
   Object.entries(peerDependencies).map(([name, range]) => {
     const { use, tested } = PEERS[name];
-    return [`\`${name}\``, `\`${range}\``, use, [...tested, versionOf(name)].join(', ')];
+    return [`\`${name}\``, `\`${range}\``, use, [...new Set([...tested, versionOf(name)])].join(', ')];
   }),
 )}
+
+\`ioredis\` 5 is not in the range: with it, a command may end 30 seconds late, after a timer of the
+library.
 `;
 }
 
