@@ -161,8 +161,8 @@ ${table(
 
 \`undici\` stays at 6, since 7 does not run on every Node 20.
 
-You install these yourself. The tests of the service and the queue pass with the versions in the last
-column:
+You install these yourself. The tests of the service and the queue pass with the versions in the
+last column:
 
 ${table(
   ['package', 'range', 'for', 'tested'],

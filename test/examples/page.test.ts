@@ -320,7 +320,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
       /^This is not an integer model\. If it is a float checkpoint, quantise it/,
     );
     expect(await page.textContent('#notice-detail')).toMatch(
-      /^deit_cifar10\.safetensors: .*this is a float checkpoint/,
+      /^deit_cifar10\.safetensors: .*this is a float model/,
     );
     await page.click('#close-notice');
     expect(await page.isVisible('#notice')).toBe(false);
