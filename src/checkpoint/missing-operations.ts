@@ -18,7 +18,7 @@ const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
   [/\b(attn|mlp)\.(norm|sub_norm|inner_attn_ln|ffn_ln)\b/, 'a LayerNorm inside attention and MLP'],
   [
     /\b(attns|ffns)\.\d+\.|\bblocks\.\d+\.in_(proj|norm)\b/,
-    'attention and MLP in parallel (parallel blocks)',
+    'attention and MLP side by side (parallel blocks)',
   ],
   [/\bpatch_embed\.(backbone|conv\w*|stem)\b/, 'a convolutional stem'],
   [/\b(absolute_pos_embed|position_embeddings)\b/, 'absolute position embeddings of a Swin'],

@@ -5,7 +5,7 @@ import { decodeImage } from '../../src/image/decode.js';
 import type { RgbImage } from '../../src/image/types.js';
 import { DHT, DQT, EOI, fixture, join, jpegSegment, refusal, riff, SOI, SOS, sof } from './support.js';
 
-/** Sound segments without a quantisation table: only the decoder finds out. */
+/** Valid segments without a quantisation table, which only the decoder notices. */
 const noTables = join(SOI, sof(800, 800), DHT, SOS, new Uint8Array(5000), EOI);
 const badWebp = riff(['VP8L', join([0x2f, 7, 0, 0, 0], fixture('lossless.webp').subarray(40, 90))]);
 
@@ -16,7 +16,7 @@ async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>):
 }
 
 describe('the decoders', () => {
-  test('2000 damaged files in a row leave them working', async () => {
+  test('still work after 2000 damaged files', async () => {
     const attack = fixture('cve-2023-4863-shape.webp');
     const jpeg = fixture('420.jpg');
     const webp = fixture('lossy.webp');
@@ -33,7 +33,7 @@ describe('the decoders', () => {
     expect(await decodeImage(webp)).toEqual(expectedWebp);
   });
 
-  test('calls at the same time do not disturb each other', async () => {
+  test('handle concurrent calls', async () => {
     const names = ['420.jpg', '444.jpg', 'grey.jpg', 'lossy.webp', 'lossless.webp', 'palette-5.png'];
     const alone: RgbImage[] = [];
     for (const name of names) alone.push(await decodeImage(fixture(name)));
@@ -46,7 +46,7 @@ describe('the decoders', () => {
     await Promise.all(work);
   });
 
-  test('an instance serves the next picture, but not after a refusal or a warning', async () => {
+  test('reuse an instance for the next image, but not after an error or a warning', async () => {
     const { Instance } = WebAssembly;
     const start = (module: WebAssembly.Module, imports?: WebAssembly.Imports) =>
       new Instance(module, imports);
@@ -70,7 +70,7 @@ describe('the decoders', () => {
       expect(await inTurn([webp, fixture('exif-5.webp'), longPartition, webp], instances)).toEqual([
         1, 0, 0, 1,
       ]);
-      // Lossless ones may take so much that their instances are never kept.
+      // Lossless images may take so much memory that their instances are never kept.
       const lossless = [
         fixture('lossless.webp'),
         fixture('cve-2023-4863-shape.webp'),
@@ -82,9 +82,9 @@ describe('the decoders', () => {
     }
   });
 
-  test('memory is bounded by what a call may take, and what does not fit is told apart from damage', async () => {
+  test('respect the memory limit of a call, and distinguish a lack of memory from damage', async () => {
     const { jpeg, webp } = createImageCodecs(nodeCodecModules);
-    // Progressive: 2 bytes a pixel for the coefficients, 72 MB; and the file itself counts.
+    // The coefficients of a progressive file take 2 bytes per pixel, 72 MB; the file counts too.
     const [width, height] = [6000, 6000];
     const scan = join(jpegSegment(0xda, [1, 1, 0, 0, 0, 0]), new Uint8Array(70_313));
     const progressive = join(SOI, DQT, sof(width, height, 1, 0xc2), DHT, scan, EOI);
@@ -106,13 +106,13 @@ describe('the decoders', () => {
     await expect(webp.decode(fixture('lossy.webp'), 8, 8, 1e6, ignore)).rejects.toThrow('another size');
   });
 
-  test('a picture that does not fit is too large, not damaged', async () => {
+  test('report an image that lacks memory as too large, not damaged', async () => {
     const full = { decode: () => Promise.reject(new CodecFailure('out of memory')) } as unknown as Codec;
     for (const name of ['420.jpg', 'lossy.webp'])
       await refusal(fixture(name), 'IMAGE_TOO_LARGE', { codecs: { jpeg: full, webp: full } });
   });
 
-  test('nothing is loaded before it is needed, and each only once', async () => {
+  test('are loaded only when needed, and only once', async () => {
     const loaded: string[] = [];
     const note = (name: 'jpeg' | 'webp') => {
       loaded.push(name);
@@ -134,7 +134,7 @@ describe('the decoders', () => {
     expect(loaded).toEqual(['jpeg']);
   });
 
-  test('a decoder that cannot be loaded is an error of its own, and the next call tries again', async () => {
+  test('report a decoder that cannot be loaded, and try again on the next call', async () => {
     let broken = true;
     const codecs = createImageCodecs({
       ...nodeCodecModules,

@@ -17,12 +17,12 @@ import {
   sha256,
 } from './support.js';
 
-describe('what is no JPEG, PNG or WebP', () => {
-  test('nothing', async () => {
+describe('a file that is not a JPEG, PNG or WebP is refused', () => {
+  test('if it is empty', async () => {
     await refusal(new Uint8Array(0), 'IMAGE_EMPTY');
   });
 
-  test('something else', async () => {
+  test('with its first bytes', async () => {
     expect(await refusal(join('Hello, world!'), 'IMAGE_FORMAT')).toContain(
       '48 65 6c 6c 6f 2c 20 77 ("Hello, w")',
     );
@@ -43,18 +43,18 @@ describe('what is no JPEG, PNG or WebP', () => {
     ['JPEG 2000', join('\0\0\0\x0cjP  ', noise(20, 1))],
     ['SVG', join('<svg xmlns="http://www.w3.org/2000/svg"/>')],
     ['HTML', join('<!DOCTYPE html><p>404')],
-  ])('%s is refused by name', async (name, bytes) => {
+  ])('by name: %s', async (name, bytes) => {
     expect(await refusal(bytes, 'IMAGE_UNSUPPORTED')).toContain(`found ${name}`);
   });
 });
 
 describe('decodeImage', () => {
-  test('the name of the file does not matter', async () => {
+  test('ignores the file name', async () => {
     const image = noiseImage(3, 2);
     expect(await decodeImage(rgbPng(image), { file: 'cat.jpg' })).toEqual(image);
   });
 
-  test('bytes inside a larger buffer, which stay as they are', async () => {
+  test('reads bytes inside a larger buffer without changing it', async () => {
     const image = noiseImage(3, 2);
     for (const file of [rgbPng(image), fixture('420.jpg'), fixture('lossy.webp')]) {
       const around = join(noise(7, 1), file, noise(9, 2));
@@ -65,11 +65,11 @@ describe('decodeImage', () => {
     }
   });
 
-  test('1×1 pixel', async () => {
+  test('decodes 1×1 pixel', async () => {
     expect(await decodeImage(rgbPng(noiseImage(1, 1)))).toEqual(noiseImage(1, 1));
   });
 
-  test('the limit is in pixels and can be moved', async () => {
+  test('enforces a configurable limit of pixels', async () => {
     const files = [rgbPng(noiseImage(10, 10)), flatJpeg(10, 10)];
     for (const file of files) {
       expect((await decodeImage(file, { maxPixels: 100 })).width).toBe(10);
@@ -86,7 +86,7 @@ describe('decodeImage', () => {
     'alpha-lossless.webp',
   ];
 
-  /** A picture or a typed error in bounded time. */
+  /** Expects an image or a typed error in bounded time. */
   async function survives(bytes: Uint8Array): Promise<void> {
     const start = performance.now();
     try {
@@ -98,7 +98,7 @@ describe('decodeImage', () => {
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
   }
 
-  test.each(sources)('%s with random damage gives a picture or a typed error', async (name) => {
+  test.each(sources)('gives an image or a typed error for %s with random damage', async (name) => {
     const source = fixture(name);
     await fc.assert(
       fc.asyncProperty(
@@ -113,7 +113,7 @@ describe('decodeImage', () => {
     );
   });
 
-  test('random bytes behind a signature give a typed error', async () => {
+  test('gives an image or a typed error for random bytes after a signature', async () => {
     const starts = [
       '',
       '\xff\xd8\xff',
@@ -136,11 +136,11 @@ describe('decodeImage', () => {
 
 const photos = dataFiles('imagenet500').filter((name) => /\.jpe?g$/i.test(name));
 
-/** SHA-256 of the SHA-256s, in the order of names, of what Pillow 13.0 makes of the 500 photos. */
+/** SHA-256 of the SHA-256s of the 500 photos, decoded by Pillow 13.0, in the order of names. */
 const PHOTOS = '046fbf97940a010e68c42e6f3186df934e020e68073f46ade0bfad20c43502a2';
 
-describeWithData('imagenet500', 500, 'all photos decode', () => {
-  test('500 photos, to the bytes of Pillow', async () => {
+describeWithData('imagenet500', 500, 'decodeImage of real photos', () => {
+  test('gives the same bytes as Pillow for 500 photos', async () => {
     expect(photos.length).toBe(500);
     const digests: string[] = [];
     for (const file of photos)

@@ -24,7 +24,7 @@ import {
 const ORIENTATION = 0x0112;
 const SHORT = 3;
 const LONG = 4;
-/** Flags of VP8X. */
+/** Flags in VP8X. */
 const EXIF_FLAG = 0x08;
 const XMP_FLAG = 0x04;
 const all: Orientation[] = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -48,25 +48,25 @@ describe('EXIF orientation', () => {
   test.each<[string, Uint8Array | undefined]>([
     ['no block', undefined],
     ['an empty block', new Uint8Array(0)],
-    ['no TIFF', join('Exif\0\0', 'hello, world')],
+    ['a block that is not TIFF', join('Exif\0\0', 'hello, world')],
     ['no entries', tiff([])],
-    ['value 0', tiff([[ORIENTATION, SHORT, 1, 0]])],
-    ['value 9', tiff([[ORIENTATION, SHORT, 1, 9]])],
+    ['the value 0', tiff([[ORIENTATION, SHORT, 1, 0]])],
+    ['the value 9', tiff([[ORIENTATION, SHORT, 1, 9]])],
     ['a huge value', tiff([[ORIENTATION, LONG, 1, 0xffffffff]])],
-    ['type ASCII', tiff([[ORIENTATION, 2, 1, 6]])],
+    ['the type ASCII', tiff([[ORIENTATION, 2, 1, 6]])],
     ['no value', tiff([[ORIENTATION, SHORT, 0, 6]])],
-    ['values outside', tiff([[ORIENTATION, LONG, 2, 6]])],
+    ['values outside the block', tiff([[ORIENTATION, LONG, 2, 6]])],
     [
-      'values outside before it',
+      'an earlier entry with values outside the block',
       tiff([
         [0x10f, 2, 5, 1000],
         [ORIENTATION, SHORT, 1, 6],
       ]),
     ],
-    ['a directory outside', tiff([[ORIENTATION, SHORT, 1, 6]], { directory: 0xfffffff0 })],
-    ['65,535 entries that are not there', tiff([[0x10f, 2, 4, 0]], { claimed: 65535 })],
-    ['a next directory that is the first one', tiff([[0x10f, 2, 4, 0]], { next: 8 })],
-    ['an EXIF directory that is the first one', tiff([[0x8769, LONG, 1, 8]], { next: 8 })],
+    ['a directory outside the block', tiff([[ORIENTATION, SHORT, 1, 6]], { directory: 0xfffffff0 })],
+    ['65,535 missing entries', tiff([[0x10f, 2, 4, 0]], { claimed: 65535 })],
+    ['a next directory that points to the first', tiff([[0x10f, 2, 4, 0]], { next: 8 })],
+    ['an EXIF directory that points to the first', tiff([[0x8769, LONG, 1, 8]], { next: 8 })],
   ])('%s means 1', (_, block) => {
     expect(orientationOf({ exif: block })).toBe(1);
   });
@@ -74,28 +74,28 @@ describe('EXIF orientation', () => {
   const block6 = tiff([[ORIENTATION, SHORT, 1, 6]], { little: false });
 
   test.each<[string, Uint8Array]>([
-    ['Exif\\0\\0 twice', join('Exif\0\0Exif\0\0', block6)],
-    ['the wrong half of the header swapped', join('MM*\0', block6.subarray(4))],
-    ['two values, of which the first counts', tiff([[ORIENTATION, SHORT, 2, 6]])],
+    ['a duplicate Exif\\0\\0', join('Exif\0\0Exif\0\0', block6)],
+    ['a header with the wrong half swapped', join('MM*\0', block6.subarray(4))],
+    ['the first of two values', tiff([[ORIENTATION, SHORT, 2, 6]])],
     [
-      'two entries, of which the first counts',
+      'the first of two entries',
       tiff([
         [ORIENTATION, SHORT, 1, 6],
         [ORIENTATION, SHORT, 1, 3],
       ]),
     ],
     [
-      'an entry of an unknown type before it',
+      'an earlier entry with an unknown type',
       tiff([
         [ORIENTATION, 99, 1, 3],
         [ORIENTATION, SHORT, 1, 6],
       ]),
     ],
-    ['a directory that is cut behind it', tiff([[ORIENTATION, SHORT, 1, 6]], { claimed: 5 })],
+    ['a directory truncated after it', tiff([[ORIENTATION, SHORT, 1, 6]], { claimed: 5 })],
     ['a float', tiff([[ORIENTATION, 11, 1, 0x40c00000]])],
     ['a signed byte', tiff([[ORIENTATION, 6, 1, 6]])],
     [
-      'text before it',
+      'an earlier text',
       join(
         tiff([
           [0x10f, 2, 5, 34],
@@ -105,11 +105,11 @@ describe('EXIF orientation', () => {
       ),
     ],
     ['a fraction', join(tiff([[ORIENTATION, 5, 1, 26]]), [18, 0, 0, 0, 3, 0, 0, 0])],
-  ])('%s, as Pillow reads it: 6', (_, block) => {
+  ])('%s means 6, as in Pillow', (_, block) => {
     expect(orientationOf({ exif: block })).toBe(6);
   });
 
-  test('XMP counts where EXIF says none', () => {
+  test('XMP counts if EXIF has no orientation', () => {
     const forms = ['<rdf:Description tiff:Orientation="6"/>', '<tiff:Orientation>6</tiff:Orientation>'];
     for (const xmp of forms.map((form) => join(form, ' tiff:Orientation="3"'))) {
       expect(orientationOf({ xmp })).toBe(6);
@@ -137,13 +137,13 @@ describe('EXIF orientation', () => {
 });
 
 describe('orient', () => {
-  test.each(all)('%i turns a 3×2 picture as Pillow does', (orientation) => {
+  test.each(all)('turns a 3×2 image by %i as Pillow does', (orientation) => {
     const stored = { width: 3, height: 2, data: Uint8Array.from({ length: 18 }, (_, i) => i) };
     const { width, height, data } = orient(stored, orientation);
     expect({ width, height, data: [...data] }).toEqual(expected.oriented[orientation - 1]);
   });
 
-  test('turned there and back is the same', () => {
+  test('gives the same image after turning it there and back', () => {
     const image = noiseImage(7, 5);
     const back: Record<Orientation, Orientation> = { 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6 };
     for (const orientation of all)
@@ -151,12 +151,12 @@ describe('orient', () => {
   });
 });
 
-describe('decodeImage honours it', () => {
+describe('decodeImage applies the orientation', () => {
   const block = (value: number) => tiff([[ORIENTATION, SHORT, 1, value]], { little: false });
   const jpeg = fixture('420.jpg');
   const webp = fixture('lossless.webp');
 
-  test.each(all)('%i in JPEG, PNG and WebP, unless asked not to', async (value) => {
+  test.each(all)('%i in JPEG, PNG and WebP, unless disabled', async (value) => {
     const image = noiseImage(6, 4);
     const files: [Uint8Array, Uint8Array][] = [
       [withSegments(jpeg, jpegSegment(0xe1, join('Exif\0\0', block(value)))), jpeg],
@@ -179,7 +179,7 @@ describe('decodeImage honours it', () => {
 
   const xmpOf = (value: number) => `<x tiff:Orientation="${value}"/>`;
 
-  test('JPEG: EXIF in several segments is one block, of XMP the last counts, nothing behind the first scan', async () => {
+  test('of a JPEG: EXIF may span segments, the last XMP counts, and nothing after the first scan counts', async () => {
     const stored = await decodeImage(jpeg);
     const segment = (payload: Uint8Array) => jpegSegment(0xe1, payload);
     const exif = (payload: Uint8Array) => segment(join('Exif\0\0', payload));
@@ -198,7 +198,7 @@ describe('decodeImage honours it', () => {
     );
   });
 
-  test('WebP: EXIF and XMP that VP8X announces, of several the first', async () => {
+  test('of a WebP: the first EXIF and XMP count, if VP8X announces them', async () => {
     const stored = await decodeImage(webp);
     const picture: [string, Uint8Array] = ['VP8L', webp.subarray(20)];
     const canvas = (flags: number): [string, number[]] => ['VP8X', [flags, 0, 0, 0, 36, 0, 0, 22, 0, 0]];
@@ -211,7 +211,7 @@ describe('decodeImage honours it', () => {
     expect(await turned(picture, exif(6))).toEqual(stored);
   });
 
-  describe('PNG texts', () => {
+  describe('of a PNG, from', () => {
     const image = noiseImage(6, 4);
     const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex').replace(/.{20}/g, '$&\n');
     const profile = (value: number) => `\nexif\n      26\n${hex(block(value))}\n`;
@@ -229,31 +229,35 @@ describe('decodeImage honours it', () => {
 
     test.each<[string, Uint8Array, Orientation]>([
       ['a profile in tEXt', rgbPng(image, tEXt(RAW + profile(6))), 6],
-      ['in zTXt', rgbPng(image, zTXt(RAW, profile(6))), 6],
-      ['in iTXt', rgbPng(image, iTXt(RAW, profile(6))), 6],
-      ['in a compressed iTXt', rgbPng(image, iTXt(RAW, profile(6), true)), 6],
-      ['behind the pixels', behind(zTXt(RAW, profile(6))), 6],
-      ['with Exif\\0\\0', rgbPng(image, tEXt(`${RAW}\nexif\n32\n457869660000${hex(block(6))}`)), 6],
-      ['of several profiles, the last', rgbPng(image, tEXt(RAW + profile(6)), zTXt(RAW, profile(8))), 8],
-      ['eXIf before a profile', rgbPng(image, eXIf(6), tEXt(RAW + profile(8))), 6],
+      ['a profile in zTXt', rgbPng(image, zTXt(RAW, profile(6))), 6],
+      ['a profile in iTXt', rgbPng(image, iTXt(RAW, profile(6))), 6],
+      ['a profile in a compressed iTXt', rgbPng(image, iTXt(RAW, profile(6), true)), 6],
+      ['a profile after the pixels', behind(zTXt(RAW, profile(6))), 6],
+      ['a profile with Exif\\0\\0', rgbPng(image, tEXt(`${RAW}\nexif\n32\n457869660000${hex(block(6))}`)), 6],
+      ['the last of several profiles', rgbPng(image, tEXt(RAW + profile(6)), zTXt(RAW, profile(8))), 8],
+      ['eXIf rather than a profile', rgbPng(image, eXIf(6), tEXt(RAW + profile(8))), 6],
       [
-        'of several eXIf, the last',
+        'the last of several eXIf',
         join(behind(eXIf(8)).subarray(0, 33), eXIf(6), behind(eXIf(8)).subarray(33)),
         8,
       ],
-      ['a text exif', rgbPng(image, pngChunk('tEXt', join('exif\0', block(6)))), 6],
+      ['a text named exif', rgbPng(image, pngChunk('tEXt', join('exif\0', block(6)))), 6],
       ['XMP', rgbPng(image, iTXt(XMP, xmpOf(6))), 6],
-      ['XMP in a compressed iTXt behind the pixels', behind(iTXt(XMP, xmpOf(6), true)), 6],
-      ['EXIF before XMP', behind(eXIf(8), iTXt(XMP, xmpOf(6))), 8],
-      ['another profile', rgbPng(image, tEXt(`Raw profile type APP1\0${profile(6)}`)), 1],
-      ['a profile that is not finished', rgbPng(image, tEXt(`${RAW}\nexif\n26`)), 1],
-      ['a profile that is no hex', rgbPng(image, tEXt(`${RAW}\nexif\n26\nzz`)), 1],
-      ['a profile that is no zlib stream', rgbPng(image, pngChunk('zTXt', join(RAW, '\0', noise(50, 2)))), 1],
+      ['XMP in a compressed iTXt after the pixels', behind(iTXt(XMP, xmpOf(6), true)), 6],
+      ['EXIF rather than XMP', behind(eXIf(8), iTXt(XMP, xmpOf(6))), 8],
+      ['no profile of another type', rgbPng(image, tEXt(`Raw profile type APP1\0${profile(6)}`)), 1],
+      ['no unfinished profile', rgbPng(image, tEXt(`${RAW}\nexif\n26`)), 1],
+      ['no profile without hexadecimal digits', rgbPng(image, tEXt(`${RAW}\nexif\n26\nzz`)), 1],
+      [
+        'no profile with an invalid zlib stream',
+        rgbPng(image, pngChunk('zTXt', join(RAW, '\0', noise(50, 2)))),
+        1,
+      ],
     ])('%s', async (_, file, orientation) => {
       expect(await decodeImage(file)).toEqual(orient(image, orientation));
     });
 
-    test('a text that inflates to a bomb is refused, and so are very many', async () => {
+    test('no text that is a decompression bomb, and no more than 100 texts', async () => {
       const bomb = pngChunk('zTXt', join(RAW, '\0', deflateSync(new Uint8Array(100e6))));
       const start = performance.now();
       expect(await refusal(rgbPng(image, bomb), 'IMAGE_UNSUPPORTED')).toContain('less than 1048576 bytes');

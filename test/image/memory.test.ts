@@ -5,8 +5,9 @@ import { expect, test } from '@jest/globals';
 const at = (path: string) => new URL(`../../${path}`, import.meta.url).href;
 
 /**
- * Decodes the worst images of all codings, one after the other, in a process of its own: what each says that it takes, and by how much the
- * resident memory grew at its peak. The decoders' memories end at that number, so that they could not take more.
+ * Decodes the worst image of each coding in a separate process. Prints the memory computed from
+ * each header, and the growth of the resident memory at its peak. The memory of the decoders is
+ * capped at the computed number.
  */
 const SCRIPT = `
   import { readFileSync, writeFileSync } from 'node:fs';
@@ -23,7 +24,8 @@ const SCRIPT = `
   const images = worstImages(4.2e6);
   for (const name in images) {
     const bytes = await images[name]();
-    for (let i = 0; i < 2; i++) await new Promise((resolve) => setTimeout(() => { gc(); resolve(); }, 10)); // sweeping ends beside
+    // sweeping ends in the background
+    for (let i = 0; i < 2; i++) await new Promise((resolve) => setTimeout(() => { gc(); resolve(); }, 10));
     writeFileSync('/proc/self/clear_refs', '5');
     const before = bytesOf('VmRSS');
     needed = 0;
@@ -33,7 +35,7 @@ const SCRIPT = `
   console.log(JSON.stringify(rows));`;
 
 const MIB = 2 ** 20;
-/** The program's own growth: its code, small objects. */
+/** Growth of the program itself: code and small objects. */
 const SLACK = 12 * MIB;
 
 const measured = existsSync('/proc/self/clear_refs') ? test : test.skip;

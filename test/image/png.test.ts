@@ -21,12 +21,12 @@ import {
 const names = Object.keys(expected.decoded).filter((name) => name.endsWith('.png'));
 
 describe('PNG', () => {
-  test.each(names)('%s decodes to the bytes of Pillow', async (file) => {
+  test.each(names)('%s decodes to the same bytes as in Pillow', async (file) => {
     const { width, height, data } = await decodeImage(fixture(file), { file });
     expect({ width, height, sha256: sha256(data) }).toEqual(expected.decoded[file]);
   });
 
-  test('any size and contents come back as they were', async () => {
+  test('gives back images of any size and content', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 40 }),
@@ -41,7 +41,7 @@ describe('PNG', () => {
     );
   });
 
-  test('pixels in thousands of small IDAT chunks, empty ones between them', async () => {
+  test('joins thousands of small and empty IDAT chunks', async () => {
     const image = noiseImage(50, 40);
     const whole = rgbPng(image);
     const compressed = whole.subarray(8 + 25 + 8, whole.length - 12 - 4);
@@ -49,13 +49,13 @@ describe('PNG', () => {
     expect(await decodeImage(png(ihdr(50, 40), ...chunks))).toEqual(image);
   });
 
-  test('bytes after IEND are left alone', async () => {
+  test('ignores bytes after IEND', async () => {
     const image = noiseImage(5, 4);
     expect(await decodeImage(join(rgbPng(image), noise(100, 2)))).toEqual(image);
   });
 });
 
-describe('PNGs that are not quite right, judged as Pillow judges them', () => {
+describe('a slightly damaged PNG, as in Pillow,', () => {
   const image = noiseImage(9, 7);
   const rows = join(
     ...Array.from({ length: 7 }, (_, y) => join([0], image.data.subarray(y * 27, (y + 1) * 27))),
@@ -67,44 +67,51 @@ describe('PNGs that are not quite right, judged as Pillow judges them', () => {
   const text = pngChunk('tEXt', join('Comment\0hello'));
 
   test.each<[string, Uint8Array]>([
-    ['no IEND', withoutEnd],
-    ['no CRC of the last chunk', withoutEnd.subarray(0, -4)],
-    ['no checksum of the pixels', withoutEnd.subarray(0, -8)],
-    ['half a checksum', withoutEnd.subarray(0, -6)],
-    ['something else instead of IEND', join(withoutEnd, noise(50, 4))],
-    ['rows too many', png(ihdr(9, 7), idat(deflateSync(join(rows, noise(5000, 1)))))],
-    ['bytes behind the zlib stream', png(ihdr(9, 7), idat(join(zlib, noise(99, 3))))],
-    ['a wrong CRC of pixels', png(ihdr(9, 7), wrong(idat(zlib)))],
-    ['a wrong CRC of a text behind them', join(withoutEnd, wrong(text), pngChunk('IEND'))],
-    ['a wrong CRC of IEND', join(withoutEnd, wrong(pngChunk('IEND')))],
-    ['further IDAT chunks behind others', join(withoutEnd, text, idat(noise(9, 1)), pngChunk('IEND'))],
-  ])('%s: all pixels are there', async (_, file) => {
+    ['without IEND', withoutEnd],
+    ['without the CRC of the last chunk', withoutEnd.subarray(0, -4)],
+    ['without the checksum of the pixels', withoutEnd.subarray(0, -8)],
+    ['with half a checksum', withoutEnd.subarray(0, -6)],
+    ['with other bytes instead of IEND', join(withoutEnd, noise(50, 4))],
+    ['with too many rows', png(ihdr(9, 7), idat(deflateSync(join(rows, noise(5000, 1)))))],
+    ['with bytes after the zlib stream', png(ihdr(9, 7), idat(join(zlib, noise(99, 3))))],
+    ['with a wrong CRC of the pixels', png(ihdr(9, 7), wrong(idat(zlib)))],
+    ['with a wrong CRC of a text after the pixels', join(withoutEnd, wrong(text), pngChunk('IEND'))],
+    ['with a wrong CRC of IEND', join(withoutEnd, wrong(pngChunk('IEND')))],
+    [
+      'with further IDAT chunks after other chunks',
+      join(withoutEnd, text, idat(noise(9, 1)), pngChunk('IEND')),
+    ],
+  ])('is read %s', async (_, file) => {
     expect(await decodeImage(file)).toEqual(image);
   });
 
   test.each<[string, Uint8Array, string]>([
-    ['a wrong checksum of the pixels', png(ihdr(9, 7), idat(wrong(zlib))), 'IMAGE_DAMAGED'],
-    ['the same behind rows too few', png(ihdr(9, 8), idat(wrong(zlib))), 'IMAGE_DAMAGED'],
-    ['a wrong CRC of a text before them', png(ihdr(9, 7), wrong(text), idat(zlib)), 'IMAGE_DAMAGED'],
-    ['a wrong CRC of the header', png(wrong(ihdr(9, 7)), idat(zlib)), 'IMAGE_DAMAGED'],
-    ['a text behind them that is cut', join(withoutEnd, text.subarray(0, -6)), 'IMAGE_TRUNCATED'],
+    ['with a wrong checksum of the pixels', png(ihdr(9, 7), idat(wrong(zlib))), 'IMAGE_DAMAGED'],
+    ['with a wrong checksum after too few rows', png(ihdr(9, 8), idat(wrong(zlib))), 'IMAGE_DAMAGED'],
     [
-      'a text between them',
+      'with a wrong CRC of a text before the pixels',
+      png(ihdr(9, 7), wrong(text), idat(zlib)),
+      'IMAGE_DAMAGED',
+    ],
+    ['with a wrong CRC of the header', png(wrong(ihdr(9, 7)), idat(zlib)), 'IMAGE_DAMAGED'],
+    ['with a truncated text after the pixels', join(withoutEnd, text.subarray(0, -6)), 'IMAGE_TRUNCATED'],
+    [
+      'with a text between the pixels',
       png(ihdr(9, 7), idat(zlib.subarray(0, 60)), text, idat(zlib.subarray(60))),
       'IMAGE_TRUNCATED',
     ],
-    ['the last byte is missing', withoutEnd.subarray(0, -9 - 3), 'IMAGE_TRUNCATED'],
-  ])('%s: refused', async (_, file, code) => {
+    ['without the last byte of the pixels', withoutEnd.subarray(0, -9 - 3), 'IMAGE_TRUNCATED'],
+  ])('is refused %s', async (_, file, code) => {
     await refusal(file, code);
   });
 });
 
-describe('PNGs that are refused', () => {
+describe('a PNG is refused', () => {
   const image = noiseImage(9, 7);
   const good = rgbPng(image);
 
   test.each(Object.entries(expected.beginnings).filter(([name]) => name.endsWith('.png')))(
-    'every beginning of %s but those that Pillow reads, to the same pixels',
+    'if it is truncated where Pillow does not read it, and read otherwise: %s',
     async (name, readable) => {
       const bytes = fixture(name);
       const whole = await decodeImage(bytes, { orient: false });
@@ -116,7 +123,7 @@ describe('PNGs that are refused', () => {
     },
   );
 
-  test('any flipped bit that changes a pixel', async () => {
+  test('for any flipped bit that matters', async () => {
     let refused = 0;
     for (let at = 0; at < good.length; at++) {
       const bytes = new Uint8Array(good);
@@ -131,33 +138,34 @@ describe('PNGs that are refused', () => {
         refused++;
       }
     }
-    // All but the CRCs of IDAT and IEND, the length and type of IEND, and a bit of IDAT's length that makes it longer.
+    // All except the CRCs of IDAT and IEND, the length and type of IEND, and a bit that lengthens
+    // IDAT.
     expect(refused).toBe(good.length - 17);
   });
 
-  test('a wrong CRC, naming the chunk', async () => {
+  test('for a wrong CRC, with the name of the chunk', async () => {
     const bytes = rgbPng(image, pngChunk('gAMA', [0, 0, 0, 1]));
     bytes[8 + 25 + 10]! ^= 1;
     expect(await refusal(bytes, 'IMAGE_DAMAGED')).toContain('gAMA chunk at byte 33');
   });
 
-  test('a signature that went through a text-mode transfer', async () => {
+  test('for a signature changed by a text-mode transfer', async () => {
     await refusal(join('\x89PNG\n\x1a\n', good.subarray(8)), 'IMAGE_DAMAGED');
   });
 
-  test('fewer rows than the header says', async () => {
+  test('for fewer rows than the header says', async () => {
     const rows = deflateSync(new Uint8Array(6 * 28));
     expect(await refusal(png(ihdr(9, 7), pngChunk('IDAT', rows)), 'IMAGE_TRUNCATED')).toContain(
       'expected 196 bytes',
     );
   });
 
-  test('a deflate stream that ends inside a row', async () => {
+  test('for a deflate stream that ends inside a row', async () => {
     const rows = deflateSync(join(...Array.from({ length: 7 }, (_, y) => join([0], noise(27, y)))));
     await refusal(png(ihdr(9, 7), pngChunk('IDAT', rows.subarray(0, 60))), 'IMAGE_TRUNCATED');
   });
 
-  test('no pixels, no palette, no header, wrong fields', async () => {
+  test('for missing pixels, palette or header, and for invalid fields', async () => {
     const rows = pngChunk('IDAT', deflateSync(new Uint8Array(7 * 28)));
     await refusal(png(ihdr(9, 7)), 'IMAGE_TRUNCATED');
     await refusal(png(rows), 'IMAGE_DAMAGED');
@@ -173,7 +181,7 @@ describe('PNGs that are refused', () => {
     await refusal(png(ihdr(9, 7), pngChunk('ABCD'), rows), 'IMAGE_UNSUPPORTED');
   });
 
-  test('an unknown filter, a palette index without a colour, no deflate', async () => {
+  test('for an unknown filter, a palette index without a colour, and invalid deflate data', async () => {
     const rows = (...bytes: number[]) => pngChunk('IDAT', deflateSync(Uint8Array.from(bytes)));
     expect(await refusal(png(ihdr(1, 1), rows(5, 0, 0, 0)), 'IMAGE_DAMAGED')).toContain(
       'found 5 in row 0 of pass 1',
@@ -188,7 +196,7 @@ describe('PNGs that are refused', () => {
     await refusal(png(ihdr(9, 7), pngChunk('IDAT', noise(300, 5))), 'IMAGE_DAMAGED');
   });
 
-  test('30000×30000 with little data, at once and whatever the limit', async () => {
+  test('at once if it claims 30000×30000 pixels with little data, for any limit', async () => {
     const bytes = png(ihdr(30000, 30000), pngChunk('IDAT', deflateSync(new Uint8Array(1000))));
     const start = performance.now();
     expect(await refusal(bytes, 'IMAGE_TOO_LARGE')).toContain('30000×30000 = 900000000');
@@ -202,7 +210,7 @@ describe('PNGs that are refused', () => {
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
   });
 
-  test('a decompression bomb stops where the pixels end', async () => {
+  test('or read, but a decompression bomb stops at the end of the pixels', async () => {
     const bomb = deflateSync(new Uint8Array(100e6));
     const bytes = png(ihdr(100, 100), pngChunk('IDAT', bomb));
     const start = performance.now();
@@ -210,7 +218,7 @@ describe('PNGs that are refused', () => {
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
   });
 
-  test('a bomb in an ancillary chunk is never inflated', async () => {
+  test('or read, but a bomb in an ancillary chunk is never inflated', async () => {
     const bomb = deflateSync(new Uint8Array(100e6));
     const text = pngChunk('zTXt', join('Comment\0\0', bomb));
     const profile = pngChunk('iCCP', join('x\0\0', bomb));
@@ -219,14 +227,14 @@ describe('PNGs that are refused', () => {
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
   });
 
-  test('megabytes after the end of the deflate stream cost no time', async () => {
+  test('quickly, with megabytes after the end of the deflate stream', async () => {
     const rows = join(deflateSync(new Uint8Array(100)), new Uint8Array(20e6));
     const start = performance.now();
     await refusal(png(ihdr(500, 500), pngChunk('IDAT', rows)), 'IMAGE_TRUNCATED');
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
   });
 
-  test('empty signature only', async () => {
+  test('if it is only a signature', async () => {
     await refusal(join(PNG_SIGNATURE), 'IMAGE_TRUNCATED');
   });
 });

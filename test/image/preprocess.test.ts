@@ -6,7 +6,7 @@ import { BOUND_MS, dataFile, dataFiles, describeWithData, expected, noiseImage, 
 
 describe('preprocess', () => {
   test.each(expected.preprocessed)(
-    '$from to $imageSize, crop $cropPct, squash $squash, $interpolation: the bytes of timm over Pillow',
+    'gives the bytes of timm with Pillow for $from to $imageSize, crop $cropPct, squash $squash, $interpolation',
     ({ from, sha256: hash, ...parameters }) => {
       const pixels = preprocess(noiseImage(...from), parameters);
       expect(pixels.length).toBe(parameters.imageSize ** 2 * 3);
@@ -14,7 +14,7 @@ describe('preprocess', () => {
     },
   );
 
-  test('extreme proportions cost no more than the picture', () => {
+  test('is quick for extreme proportions', () => {
     const sizes: [number, number][] = [
       [1, 5000],
       [5000, 1],
@@ -28,7 +28,7 @@ describe('preprocess', () => {
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
   });
 
-  test.each(INTERPOLATIONS)('the smallest crop of the longest picture: %s', (interpolation) => {
+  test.each(INTERPOLATIONS)('is quick for the smallest crop of the longest image: %s', (interpolation) => {
     const start = performance.now();
     for (const [w, h] of [
       [1, 1_000_000],
@@ -36,7 +36,7 @@ describe('preprocess', () => {
     ] as const) {
       const data = new Uint8Array(3 * w * h).map((_, i) => i >> 13);
       const p = { imageSize: 224, cropPct: 0.01, interpolation, cropRounding: 'down' } as const;
-      // in the middle: 224 of 22,400 pixels a pixel of the picture
+      // the crop shows the middle: each pixel of the image becomes 22,400 pixels, the crop has 224
       expect(new Set(preprocess({ width: w, height: h, data }, p))).toEqual(
         new Set([Math.floor(1_500_000 / 8192)]),
       );
@@ -44,7 +44,7 @@ describe('preprocess', () => {
     expect(performance.now() - start).toBeLessThan(BOUND_MS);
   });
 
-  test('a side of millions of pixels that shrinks to hundreds is refused, with the product', () => {
+  test('refuses to shrink a side of millions of pixels, with the number of coefficients', () => {
     const image = { width: 6_000_000, height: 1, data: new Uint8Array(18_000_000) };
     const p = { imageSize: 16, cropPct: 1, interpolation: 'lanczos', squash: true } as const;
     expect(() => preprocess(image, p)).toThrow(
@@ -58,7 +58,7 @@ describe('preprocess', () => {
     expect(preprocess(image, { ...p, interpolation: 'nearest' })).toHaveLength(16 * 16 * 3);
   });
 
-  test('parameters and pixels that cannot be are refused', () => {
+  test('refuses invalid parameters and pixels', () => {
     const good = { imageSize: 8, cropPct: 0.9, interpolation: 'bicubic' as const };
     const image = noiseImage(4, 4);
     for (const bad of [
@@ -80,11 +80,11 @@ describe('preprocess', () => {
 const crops = dataFiles('crops');
 
 describeWithData('crops', 32, 'the evaluation crops of 32 photos', () => {
-  test('there are 32', () => {
+  test('has 32 crops', () => {
     expect(crops.length).toBe(32);
   });
 
-  test.each(crops)('%s', async (name) => {
+  test.each(crops)('gives the same bytes: %s', async (name) => {
     const crop = await decodeImage(dataFile(`crops/${name}`), { file: name });
     const photo = await decodeImage(dataFile(`imagenet500/${name.replace('.png', '.JPEG')}`), {
       orient: false,

@@ -6,7 +6,7 @@ import { expected, noiseImage, sha256 } from './support.js';
 
 describe('resize', () => {
   test.each(expected.resized)(
-    '$from to $to, $filter: the bytes of Pillow',
+    'gives the bytes of Pillow for $from to $to, $filter',
     ({ from, to, filter, sha256: hash }) => {
       const { width, height, data } = resize(noiseImage(...from), ...to, filter);
       expect([width, height]).toEqual(to);
@@ -14,7 +14,7 @@ describe('resize', () => {
     },
   );
 
-  test('the same size gives a copy', () => {
+  test('returns a copy for the same size', () => {
     const image = noiseImage(5, 4);
     const copy = resize(image, 5, 4, 'bicubic');
     expect(copy).toEqual(image);
@@ -24,7 +24,7 @@ describe('resize', () => {
   const side = fc.integer({ min: 1, max: 40 });
   const filter = fc.constantFrom(...INTERPOLATIONS);
 
-  test('a flat picture stays flat', () => {
+  test('keeps a flat image flat', () => {
     fc.assert(
       fc.property(
         side,
@@ -41,7 +41,7 @@ describe('resize', () => {
     );
   });
 
-  test('a region is cut from the whole', () => {
+  test('computes a region as a part of the whole', () => {
     fc.assert(
       fc.property(side, side, side, side, filter, fc.infiniteStream(fc.nat()), (w, h, w2, h2, f, random) => {
         const next = (below: number) => (random.next().value as number) % below;
@@ -60,9 +60,9 @@ describe('resize', () => {
     );
   });
 
-  test('nearest takes the inputs that adding up the scale gives, wherever the region is', () => {
+  test('accumulates positions for nearest as Pillow does, for any region', () => {
     const sizes = fc.tuple(fc.integer({ min: 1, max: 70_000 }), fc.integer({ min: 1, max: 200_000 }));
-    // Powers of two: sums that lie in the middle between two numbers.
+    // Powers of two give sums in the middle between two floating-point numbers.
     const exact = fc.tuple(fc.integer({ min: 1, max: 70_000 }), fc.integer({ min: 0, max: 17 }));
     const either = fc.oneof(
       sizes,
@@ -89,7 +89,7 @@ describe('resize', () => {
     );
   });
 
-  test('sizes and bytes that cannot be are refused', () => {
+  test('refuses invalid sizes and bytes', () => {
     const image = noiseImage(3, 3);
     for (const [width, height] of [
       [0, 1],

@@ -8,7 +8,7 @@ import { crc32 } from '../../src/image/crc32.js';
 import { type DecodeOptions, decodeImage } from '../../src/image/decode.js';
 import type { RgbImage } from '../../src/image/types.js';
 
-// See src/image/resize.ts: globals are slow here.
+// Global look-ups are slow here: see src/image/resize.ts.
 const { imul } = Math;
 
 const FIXTURES = new URL('./fixtures/', import.meta.url);
@@ -17,7 +17,7 @@ const DATA = new URL('../../../shared/data/', import.meta.url);
 export interface Expected {
   pillow: string;
   decoded: Record<string, { width: number; height: number; sha256: string }>;
-  /** The lengths at which Pillow reads a file that was cut there. */
+  /** The lengths to which a file can be truncated so that Pillow still reads it. */
   beginnings: Record<string, number[]>;
   oriented: { width: number; height: number; data: number[] }[];
   resized: { from: [number, number]; to: [number, number]; filter: Interpolation; sha256: string }[];
@@ -31,7 +31,7 @@ export interface Expected {
   }[];
 }
 
-/** What fixtures/make.py wrote down. */
+/** The results that fixtures/make.py recorded. */
 export const expected: Expected = JSON.parse(readFileSync(new URL('expected.json', FIXTURES), 'utf8'));
 
 export function fixture(name: string): Uint8Array {
@@ -43,8 +43,8 @@ export function sha256(bytes: Uint8Array): string {
 }
 
 /**
- * `describe` for tests that need the photos beside the repository; without them they are skipped, with a warning
- * that says how many checks are missing.
+ * `describe` for tests that need the photos next to the repository. Without the photos, they are
+ * skipped with a warning that gives the number of skipped checks.
  */
 export function describeWithData(folder: string, checks: number, name: string, body: () => void): void {
   if (existsSync(new URL(folder, DATA))) {
@@ -52,7 +52,7 @@ export function describeWithData(folder: string, checks: number, name: string, b
     return;
   }
   console.warn(
-    `SKIPPED ${checks} checks (${name}): there is no ../shared/data/${folder} beside the repository`,
+    `SKIPPED ${checks} checks (${name}): there is no ../shared/data/${folder} next to the repository`,
   );
   describe.skip(name, body);
 }
@@ -66,7 +66,7 @@ export function dataFile(path: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(path, DATA)));
 }
 
-/** Reproducible bytes: `noise` of fixtures/make.py (Numerical Recipes' linear congruential generator). */
+/** Reproducible bytes, as `noise` in fixtures/make.py (Numerical Recipes' LCG). */
 export function noise(count: number, seed: number): Uint8Array {
   const out = new Uint8Array(count);
   let state = seed;
@@ -95,10 +95,10 @@ function le32(value: number): number[] {
   return u32(value).reverse();
 }
 
-/** What must not depend on what a header claims takes milliseconds; this allows for a machine that is busy. */
+/** For work that takes milliseconds, whatever a header claims; leaves room for a busy machine. */
 export const BOUND_MS = 2000;
 
-/** Expects the typed error `code` whose message names the file, and gives that message. */
+/** Expects the typed error `code`, with the file name in its message. Returns the message. */
 export async function refusal(bytes: Uint8Array, code: string, options: DecodeOptions = {}): Promise<string> {
   let error: unknown;
   try {
@@ -113,7 +113,7 @@ export async function refusal(bytes: Uint8Array, code: string, options: DecodeOp
   return message;
 }
 
-// ---- PNG by hand
+// ---- handmade PNG
 
 export function pngChunk(type: string, payload: Uint8Array | number[] = []): Uint8Array {
   const body = join(type, payload);
@@ -126,12 +126,12 @@ export function ihdr(width: number, height: number, bitDepth = 8, colourType = 2
   return pngChunk('IHDR', [...u32(width), ...u32(height), bitDepth, colourType, 0, 0, interlace]);
 }
 
-/** A PNG of the given chunks between the signature and IEND. */
+/** A PNG with these chunks between the signature and IEND. */
 export function png(...chunks: Uint8Array[]): Uint8Array {
   return join(PNG_SIGNATURE, ...chunks, pngChunk('IEND'));
 }
 
-/** An unfiltered 8-bit RGB PNG, with further chunks before its pixels. */
+/** An unfiltered 8-bit RGB PNG, with `chunks` before its pixels. */
 export function rgbPng({ width, height, data }: RgbImage, ...chunks: Uint8Array[]): Uint8Array {
   const rows = Array.from({ length: height }, (_, y) => [
     0,
@@ -140,7 +140,7 @@ export function rgbPng({ width, height, data }: RgbImage, ...chunks: Uint8Array[
   return png(ihdr(width, height), ...chunks, pngChunk('IDAT', deflateSync(join(...rows))));
 }
 
-// ---- JPEG by hand
+// ---- handmade JPEG
 
 export function jpegSegment(marker: number, payload: Uint8Array | number[]): Uint8Array {
   const length = payload.length + 2;
@@ -163,16 +163,16 @@ export function sof(width: number, height: number, components = 1, marker = 0xc0
   ]);
 }
 
-/** One quantisation table of ones. */
+/** A quantisation table of ones. */
 export const DQT = jpegSegment(0xdb, [0, ...new Array(64).fill(1)]);
-/** A DC and an AC table with one code each, a single 0 bit: no difference, end of block. */
+/** A DC and an AC table with one code each, the bit 0: no difference, and end of block. */
 export const DHT = join(
   jpegSegment(0xc4, [0x00, 1, ...new Array(15).fill(0), 0]),
   jpegSegment(0xc4, [0x10, 1, ...new Array(15).fill(0), 0]),
 );
 export const SOS = jpegSegment(0xda, [1, 1, 0, 0, 63, 0]);
 
-/** A mid-grey picture: two 0 bits a block, with a restart marker after each block if asked for. */
+/** A mid-grey image: two 0 bits per block, with a restart marker after each block if requested. */
 export function flatJpeg(width: number, height: number, restarts = false): Uint8Array {
   const blocks = Math.ceil(width / 8) * Math.ceil(height / 8);
   const coded = restarts
@@ -184,19 +184,19 @@ export function flatJpeg(width: number, height: number, restarts = false): Uint8
   return join(SOI, DQT, sof(width, height), DHT, interval, SOS, coded, EOI);
 }
 
-/** `bytes` with segments put in after the first two bytes. */
+/** Inserts segments after the first two bytes. */
 export function withSegments(bytes: Uint8Array, ...segments: Uint8Array[]): Uint8Array {
   return join(bytes.subarray(0, 2), ...segments, bytes.subarray(2));
 }
 
-// ---- WebP by hand
+// ---- handmade WebP
 
 export function riff(...chunks: [type: string, payload: Uint8Array | number[]][]): Uint8Array {
   const body = join(...chunks.map(([t, p]) => join(t, le32(p.length), p, p.length % 2 ? [0] : [])));
   return join('RIFF', le32(body.length + 4), 'WEBP', body);
 }
 
-// ---- EXIF by hand
+// ---- handmade EXIF
 
 /** A TIFF block with one directory of `[tag, type, count, value]` entries. */
 export function tiff(
@@ -205,7 +205,7 @@ export function tiff(
 ): Uint8Array {
   const n16 = (v: number) => (little ? [v & 255, v >> 8] : [v >> 8, v & 255]);
   const n32 = (v: number) => (little ? le32(v) : u32(v));
-  // A SHORT stands in the first two of the four value bytes, whatever the byte order.
+  // A SHORT is in the first two of the four value bytes, in either byte order.
   const value = (type: number, v: number) => (type === 3 ? [...n16(v), 0, 0] : n32(v));
   return join(
     little ? 'II*\0' : 'MM\0*',

@@ -5,20 +5,20 @@ import { BOUND_MS, expected, fixture, join, noise, refusal, riff, sha256 } from 
 const names = Object.keys(expected.decoded).filter((name) => name.endsWith('.webp'));
 
 describe('WebP', () => {
-  test.each(names)('%s decodes to the bytes of Pillow', async (file) => {
+  test.each(names)('%s decodes to the same bytes as in Pillow', async (file) => {
     const { width, height, data } = await decodeImage(fixture(file), { file });
     expect({ width, height, sha256: sha256(data) }).toEqual(expected.decoded[file]);
   });
 
-  test('bytes after the end are left alone', async () => {
+  test('ignores bytes after the end', async () => {
     const plain = fixture('lossy.webp');
     expect(await decodeImage(join(plain, noise(99, 1)))).toEqual(await decodeImage(plain));
   });
 });
 
-describe('WebPs that are refused', () => {
+describe('a WebP is refused', () => {
   test.each(['lossy.webp', 'lossless.webp', 'alpha-lossy.webp', 'exif-5.webp'])(
-    'every beginning of %s',
+    'if it is truncated anywhere: %s',
     async (name) => {
       const bytes = fixture(name);
       for (let length = 1; length < bytes.length; length++)
@@ -26,11 +26,11 @@ describe('WebPs that are refused', () => {
     },
   );
 
-  test('an animation, by name', async () => {
+  test('by name if it is an animation', async () => {
     expect(await refusal(fixture('animated.webp'), 'IMAGE_UNSUPPORTED')).toContain('animated WebP');
   });
 
-  test('no picture, an odd one, a damaged one', async () => {
+  test('for a missing, invalid or damaged image', async () => {
     await refusal(riff(), 'IMAGE_DAMAGED');
     await refusal(riff(['EXIF', noise(20, 1)]), 'IMAGE_DAMAGED');
     await refusal(riff(['VP8X', [0, 0, 0, 0, 7, 0, 0, 7, 0, 0]]), 'IMAGE_DAMAGED');
@@ -39,18 +39,19 @@ describe('WebPs that are refused', () => {
     await refusal(riff(['VP8 ', [0, 0, 0]]), 'IMAGE_TRUNCATED');
     await refusal(riff(['VP8L', noise(30, 1)]), 'IMAGE_DAMAGED');
     await refusal(riff(['VP8L', join([0x2f, 7, 0, 0, 0], noise(30, 1))]), 'IMAGE_DAMAGED');
-    // A canvas that is not the picture's size.
+    // A canvas whose size differs from that of the image.
     const lossy = fixture('lossy.webp').subarray(20);
     await refusal(riff(['VP8X', [0, 0, 0, 0, 9, 0, 0, 9, 0, 0]], ['VP8 ', lossy]), 'IMAGE_DAMAGED');
   });
 
-  test('Huffman tables of the kind of CVE-2023-4863: the next picture has its pixels', async () => {
+  test('for Huffman tables as in CVE-2023-4863, without harm to the next image', async () => {
     const attack = fixture('cve-2023-4863-shape.webp');
     const control = fixture('webp-control.webp');
     const image = await decodeImage(control);
     expect(await refusal(attack, 'IMAGE_DAMAGED')).toContain('the data are damaged');
     expect(await decodeImage(control)).toEqual(image);
-    // The codes of the last table, which overflows, begin here: shorter and longer overflows, and none.
+    // The codes of the last table, which overflows, begin here. Try shorter, longer and no
+    // overflows.
     for (let at = 530; at < 560; at++)
       for (let seed = 1; seed < 20; seed++) {
         const bytes = new Uint8Array(attack);
@@ -60,7 +61,7 @@ describe('WebPs that are refused', () => {
     expect(await decodeImage(control)).toEqual(image);
   });
 
-  test('30000×30000 and 16384×16384 with little data, at once', async () => {
+  test('at once if it claims 30000×30000 or 16384×16384 pixels with little data', async () => {
     const start = performance.now();
     const canvas = [0, 0, 0, 0, 0x2f, 0x75, 0, 0x2f, 0x75, 0];
     expect(await refusal(riff(['VP8X', canvas]), 'IMAGE_TOO_LARGE')).toContain('30000×30000 = 900000000');
