@@ -455,13 +455,13 @@ describe('an invalid file', () => {
       'a bare pickle',
       new Uint8Array([0x80, 2, 0x7d, 0x71, 0, 0x28, 0x58, 5, 0, 0]),
       'CHECKPOINT_FORMAT',
-      'found a PyTorch checkpoint; make an integer checkpoint from it with `fqvit quantize model.safetensors`',
+      'found a PyTorch checkpoint; this is a float model: run `fqvit quantize model.safetensors -o m.safetensors`',
     ],
     [
       'an ONNX model',
       exported('vit-timm-14'),
       'CHECKPOINT_FORMAT',
-      'found an ONNX model; make an integer checkpoint from a float model with `fqvit quantize model.safetensors`',
+      'found an ONNX model; if it is a float model, run `fqvit quantize model.safetensors -o m.safetensors`',
     ],
     [
       'a web page',

@@ -1,7 +1,7 @@
 // docs/models.md: what a run has found, for people.
 
-/** Columns of text; a line of a list on a phone. */
-const WIDTH = 110;
+/** Columns of text. */
+const WIDTH = 100;
 
 /** Best first: a model has the verdict of its worst form. */
 const VERDICTS = ['equal', 'torchvision', 'unfit', 'refused', 'library', 'WRONG', 'CRASH'];
@@ -28,14 +28,17 @@ export function page(results, versions) {
 
 function intro(timm, transformers, old, torch, probed) {
   return paragraphs(
-    `Every model of timm's ViT modules and every ViT-like class of transformers, and whether we read it. \`npm run conformance\` writes this page: the library ` +
-      `builds the model with the name's own width, heads, patch, image size and layers, but with two blocks a stage (one where it is wider than 1100) and random weights; it saves the folder; we read that folder as ` +
-      '`fqvit quantize` does, and both compute the same picture in float32.',
-    '**equal**: the largest difference is at most 1e-3 of the deviation of the logits, and photos come out of our resize and crop as the same bytes. ' +
-      '**refused**: a typed error says what is not supported. **WRONG** would be a model that is read and gives other logits; there must be none.',
-    `The weights are made so that mistakes show. The head's bias cancels all but a 60th of the logits, and the residual stream is so small that the epsilon of every LayerNorm counts. ` +
-      'Probes check that: for an equal model they change one thing at a time - every tensor as if nobody read it, the number of heads, the kind of GELU, each epsilon, the pooling - and each change must move ' +
-      `the logits by at least 2e-3 of their deviation. In the run behind this page ${probed === 0 ? 'they were off (`--no-probe`)' : `${probed} models were probed`}.`,
+    "After this page you know which models `fqvit quantize` reads. It lists every model of timm's ViT modules and every ViT-like class of transformers. " +
+      'If yours is refused, please open an issue with its hub id.',
+    '- **equal**: fqvit reads the model, and computes what the library computes.\n' +
+      '- **refused**: a typed error says what is not supported.\n' +
+      '- **WRONG** would be a model that is read and gives other logits. There must be none.',
+    "`npm run conformance` writes this page. The library builds the model with random weights and the name's own width, heads, patch, image size and layers, " +
+      'but only two blocks per stage (one if it is wider than 1100), and saves the folder. fqvit reads that folder, and both compute the same picture in float32. ' +
+      'Equal means that the largest difference is at most 1e-3 of the deviation of the logits, and that resize and crop give the same bytes.',
+    "The weights make mistakes visible. The head's bias cancels all but a 60th of the logits, and the residual stream is so small that the epsilon of every LayerNorm counts. " +
+      'Probes check that. They change one thing at a time (each tensor, the number of heads, the kind of GELU, each epsilon, the pooling), and each change must move ' +
+      `the logits by at least 2e-3 of their deviation. In this run ${probed === 0 ? 'they were off (`--no-probe`)' : `${probed} models were probed`}.`,
     `timm ${timm}, transformers ${transformers} and ${old}, torch ${torch}.`,
   );
 }
@@ -52,8 +55,8 @@ function timmSection(results) {
     '',
     '## timm',
     ...paragraphs(
-      `${names.length} names: ${counts(names.map(({ worst }) => worst.verdict))}. Each is saved by \`save_for_hf\` and read twice, with the \`model_args\` that timm writes now and, as most of the hub has it, without. ` +
-        `Of the names that are read, every pretrained tag too (${tags.length}: ${counts(tags.map(({ verdict }) => verdict))}), each with its own classes, mean, deviation, crop and interpolation, on photos of four shapes.`,
+      `${names.length} names: ${counts(names.map(({ worst }) => worst.verdict))}. Each was saved by \`save_for_hf\` and read twice: with the \`model_args\` that timm writes now, and without them, like most models on the hub. ` +
+        `For the names that are read, so was every pretrained tag (${tags.length}: ${counts(tags.map(({ verdict }) => verdict))}), each with its own classes, mean, deviation, crop and interpolation, on photos of four shapes.`,
     ),
     '',
     '| module | names | equal | refused |',
@@ -77,7 +80,7 @@ function modelSection(results, transformers, old) {
     '## transformers',
     ...paragraphs(
       `Small models of each class, saved by \`save_pretrained\` of ${transformers} and of ${old}, plain and with one setting of the config changed: ` +
-        `${counts(results.map(({ verdict }) => verdict))}. A class without a head is compared by its features: the class token or, of classes without one, the mean. ` +
+        `${counts(results.map(({ verdict }) => verdict))}. A class without a head is compared by its features: the class token, or the mean if it has none. ` +
         '*library*: the library itself cannot build or run it.',
     ),
   ];
@@ -95,11 +98,11 @@ function processorSection(results, transformers, old) {
     '',
     '## Image processors of transformers',
     ...paragraphs(
-      `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends, Pillow and torchvision. ` +
-        `Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
-        "*unfit*: the library's own pixels do not have the size that the model takes, and it stops; we give the model the same part of the photo at its own size, with a warning. " +
+      `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both backends, Pillow and torchvision. ` +
+        `We compare the values that the model sees for four photos: ${counts(results.map(({ verdict }) => verdict))}. [Configs](configs.md) says what fqvit does with each key. ` +
+        "*unfit*: the library's pixels do not have the size that the model takes, and it stops; fqvit gives the model the same part of the photo at its own size, with a warning. " +
         '*library*: the library has no such class or backend, or fails. ' +
-        `*torchvision*: the same class with Pillow gives our pixels; torchvision, whose resize is another one and always begins with the width, differs by up to ${Math.round(farthest(results))} levels of 256.`,
+        `*torchvision*: the same class with Pillow gives fqvit's pixels; torchvision, whose resize differs and always starts with the width, is off by up to ${Math.round(farthest(results))} levels of 256.`,
     ),
     '',
     `| class | ${verdicts.join(' | ')} |`,
@@ -179,7 +182,10 @@ export function grouped(list, keyOf) {
 }
 
 function paragraphs(...texts) {
-  return texts.flatMap((text) => ['', ...wrapped(text)]);
+  return texts.flatMap((text) => [
+    '',
+    ...text.split('\n').flatMap((line) => wrapped(line, line.startsWith('- ') ? '  ' : '')),
+  ]);
 }
 
 function wrapped(text, indent = '') {

@@ -84,7 +84,7 @@ test('what it says of itself nobody can change', async () => {
 test('a file that is no float checkpoint is refused', async () => {
   const integer = path('models/deit_cifar10.safetensors');
   expect(await refusal(loadFloat(integer), CheckpointError, 'MODEL_KIND')).toBe(
-    `${integer}: expected a float checkpoint, found one that is already an integer checkpoint: load it as it is`,
+    `${integer}: expected a float checkpoint, found an integer checkpoint: load it directly`,
   );
   const cut = readFileSync(bundled).subarray(0, 1000);
   await refusal(loadFloat(cut), CheckpointError, 'CHECKPOINT_TRUNCATED');

@@ -184,7 +184,7 @@ describe('refusals', () => {
     ['ViT', { patchSize: 5 }, 'image size 12 is not a multiple of the patch size 5'],
     ['ViT', { heads: 4 }, 'dim 15 is not a multiple of the number of heads 4'],
     ['Swin', { patchSize: 5 }, 'image size 24 is not a multiple of the patch size 5'],
-    ['Swin', { window: 5 }, 'stage 0 has a map of 12×12 tokens, which no window of 5×5 fits'],
+    ['Swin', { window: 5 }, 'stage 0 has a map of 12×12 tokens, which does not divide into windows of 5×5'],
     ['Swin', { depths: [1, 1, 1, 1], heads: [1, 1, 1, 1] }, 'stage 2 has a map of 3×3 tokens'],
     ['Swin', { heads: [1, 5, 3] }, 'dim 12 is not a multiple of the number of heads 5'],
   ])('sizes that do not divide: %s with %j', async (family, change, message) => {
