@@ -4,12 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 const INTRODUCTION = `# What fqvit reads in a config
 
-This page says how fqvit treats each key in the \`config.json\` and \`preprocessor_config.json\` of a model.
+This page says how fqvit treats each key in the \`config.json\` and \`preprocessor_config.json\` of a
+model.
 
-A key is **applied**, it is **harmless**, or **only** some of its values are accepted. \`null\` and an absent
-key mean the library's default. fqvit refuses a value that changes the answer and that it cannot apply, and
-names it. It ignores unknown keys with a warning, as the library does, except \`do_…: true\` and keys of
-\`model_args\`, which it refuses.
+A key is **applied**, it is **harmless**, or **only** some of its values are accepted. \`null\` and an
+absent key mean the library's default. fqvit refuses a value that changes the answer and that it
+cannot apply, and names it. It ignores unknown keys with a warning, as the library does, except
+\`do_…: true\` and keys of \`model_args\`, which it refuses.
 
 \`node scripts/configs-doc.mjs\` generates this page from the tables in \`src/checkpoint/config\`.
 \`scripts/library_keys.py\` lists the keys that timm and transformers know; a test compares the two.

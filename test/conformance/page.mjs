@@ -1,13 +1,13 @@
-// docs/models.md: what a run has found, for people.
+// docs/models.md: the results of a run, for people.
 
-/** Columns of text; a line of a list on a phone. */
-const WIDTH = 110;
+/** Columns of text. */
+const WIDTH = 100;
 
-/** Best first: a model has the verdict of its worst form. */
+/** Best first: a model gets the verdict of its worst form. */
 const VERDICTS = ['equal', 'torchvision', 'unfit', 'refused', 'library', 'WRONG', 'CRASH'];
 
 /**
- * @param results what `run.mjs` has found
+ * @param results what `run.mjs` found
  * @param versions of each library, its packages
  */
 export function page(results, versions) {
@@ -28,14 +28,14 @@ export function page(results, versions) {
 
 function intro(timm, transformers, old, torch, probed) {
   return paragraphs(
-    `Every model of timm's ViT modules and every ViT-like class of transformers, and whether we read it. \`npm run conformance\` writes this page: the library ` +
-      `builds the model with the name's own width, heads, patch, image size and layers, but with two blocks a stage (one where it is wider than 1100) and random weights; it saves the folder; we read that folder as ` +
-      '`fqvit quantize` does, and both compute the same picture in float32.',
-    '**equal**: the largest difference is at most 1e-3 of the deviation of the logits, and photos come out of our resize and crop as the same bytes. ' +
-      '**refused**: a typed error says what is not supported. **WRONG** would be a model that is read and gives other logits; there must be none.',
-    `The weights are made so that mistakes show. The head's bias cancels all but a 60th of the logits, and the residual stream is so small that the epsilon of every LayerNorm counts. ` +
-      'Probes check that: for an equal model they change one thing at a time - every tensor as if nobody read it, the number of heads, the kind of GELU, each epsilon, the pooling - and each change must move ' +
-      `the logits by at least 2e-3 of their deviation. In the run behind this page ${probed === 0 ? 'they were off (`--no-probe`)' : `${probed} models were probed`}.`,
+    "This page lists which models fqvit reads: every name in timm's ViT modules, and every ViT-like class of transformers.",
+    '**equal**: the largest difference of the logits is at most 1e-3 of their standard deviation, and photos are resized and cropped to the same bytes. ' +
+      '**refused**: a typed error says what is not supported. **WRONG**: fqvit reads the model and gives other logits; there must be none.',
+    '`npm run conformance` writes this page. The library builds each model with the width, heads, patch, image size and layers of its name, but with two blocks per stage (one if it is wider than 1100) and random weights, and saves it to a folder. ' +
+      'fqvit reads the folder as `fqvit quantize` does, and both compute the same picture in float32.',
+    'The weights are made so that mistakes show: the bias of the head cancels all but a 60th of the logits, and the residual stream is so small that the epsilon of every LayerNorm counts. ' +
+      'Probes check this. Each changes one thing in an equal model (a tensor, the number of heads, the kind of GELU, an epsilon, the pooling), which must move the logits by at least 2e-3 of their deviation. ' +
+      `In this run ${probed === 0 ? 'the probes were off (`--no-probe`)' : `${probed} models were probed`}.`,
     `timm ${timm}, transformers ${transformers} and ${old}, torch ${torch}.`,
   );
 }
@@ -52,8 +52,8 @@ function timmSection(results) {
     '',
     '## timm',
     ...paragraphs(
-      `${names.length} names: ${counts(names.map(({ worst }) => worst.verdict))}. Each is saved by \`save_for_hf\` and read twice, with the \`model_args\` that timm writes now and, as most of the hub has it, without. ` +
-        `Of the names that are read, every pretrained tag too (${tags.length}: ${counts(tags.map(({ verdict }) => verdict))}), each with its own classes, mean, deviation, crop and interpolation, on photos of four shapes.`,
+      `${names.length} names: ${counts(names.map(({ worst }) => worst.verdict))}. Each is saved by \`save_for_hf\` and read twice: with the \`model_args\` that timm writes now, and without, as most models on the hub. ` +
+        `For the names that are read, every pretrained tag is tested too (${tags.length}: ${counts(tags.map(({ verdict }) => verdict))}), each with its own classes, mean, deviation, crop and interpolation, on photos of four shapes.`,
     ),
     '',
     '| module | names | equal | refused |',
@@ -77,8 +77,8 @@ function modelSection(results, transformers, old) {
     '## transformers',
     ...paragraphs(
       `Small models of each class, saved by \`save_pretrained\` of ${transformers} and of ${old}, plain and with one setting of the config changed: ` +
-        `${counts(results.map(({ verdict }) => verdict))}. A class without a head is compared by its features: the class token or, of classes without one, the mean. ` +
-        '*library*: the library itself cannot build or run it.',
+        `${counts(results.map(({ verdict }) => verdict))}. A class without a head is compared by its features: the class token or, if there is none, the mean of the patches. ` +
+        '*library*: the library itself cannot build or run the model.',
     ),
   ];
   for (const [module, list] of grouped(results, ({ module }) => module)) {
@@ -96,10 +96,10 @@ function processorSection(results, transformers, old) {
     '## Image processors of transformers',
     ...paragraphs(
       `\`preprocessor_config.json\` of each class with one setting changed, as ${transformers} and ${old} understand it, in both of their backends, Pillow and torchvision. ` +
-        `Compared are the values that the model sees of four photos: ${counts(results.map(({ verdict }) => verdict))}. What becomes of each key: [configs.md](configs.md). ` +
-        "*unfit*: the library's own pixels do not have the size that the model takes, and it stops; we give the model the same part of the photo at its own size, with a warning. " +
+        `The pixels that the model gets of four photos are compared: ${counts(results.map(({ verdict }) => verdict))}. [Configs](configs.md) says what fqvit does with each key.`,
+      "*unfit*: the library's own pixels do not have the size that the model takes, and it stops. fqvit gives the model the same part of the photo at the right size, with a warning. " +
         '*library*: the library has no such class or backend, or fails. ' +
-        `*torchvision*: the same class with Pillow gives our pixels; torchvision, whose resize is another one and always begins with the width, differs by up to ${Math.round(farthest(results))} levels of 256.`,
+        `*torchvision*: the class with Pillow gives fqvit's pixels. torchvision resizes in another way, always the width first, and differs by up to ${Math.round(farthest(results))} levels of 256.`,
     ),
     '',
     `| class | ${verdicts.join(' | ')} |`,
@@ -121,7 +121,7 @@ function farthest(results) {
   );
 }
 
-/** One entry a name where both versions agree, else one each. */
+/** One entry per name if both versions agree, otherwise one for each. */
 function bothVersions(results, { old, shown }) {
   return [...grouped(results, ({ name }) => name)].flatMap(([name, list]) => {
     const verdicts = grouped(list, (one) => `${one.verdict} ${reasonOf(one)}`);
@@ -131,7 +131,7 @@ function bothVersions(results, { old, shown }) {
   });
 }
 
-/** A line for each verdict and reason, with the names that have it. */
+/** A line for each verdict and reason, with its names. */
 function byReason(entries) {
   const groups = [...grouped(entries, (one) => `${VERDICTS.indexOf(one.verdict)} ${reasonOf(one)}`)];
   groups.sort(([a, one], [b, other]) => a[0].localeCompare(b[0]) || other.length - one.length);
@@ -142,7 +142,7 @@ function byReason(entries) {
   });
 }
 
-/** Why, without what differs from name to name. */
+/** The reason without the parts that differ from name to name. */
 function reasonOf({ verdict, message = '', reason = '' }) {
   const text = verdict === 'refused' ? message : verdict === 'equal' ? '' : reason;
   return text
@@ -194,10 +194,13 @@ function wrapped(text, indent = '') {
   return [...lines, line];
 }
 
-/** What another order of the two passes makes of a tall photo at most: 14 levels were seen, a crop off by a pixel makes more than 100. */
+/**
+ * The largest difference that another order of the two passes may make. Measured: 14 levels on a tall
+ * photo; a crop that is off by a pixel makes more than 100.
+ */
 const PASSES_LEVELS = 20;
 
-/** Where only torchvision's own resize differs: the same class with Pillow does not. */
+/** Marks results that differ only by torchvision's own resize: the class with Pillow agrees. */
 export function judged(results) {
   const wrong = new Set(results.filter(({ verdict }) => verdict === 'WRONG').map(({ key }) => key));
   const twin = (key) => key.replace('(torchvision)', '(pil)');
