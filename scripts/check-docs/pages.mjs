@@ -46,12 +46,7 @@ function splitCommands(text, firstLine) {
 export function shows(found, expected, exactly) {
   const lines = normal(found, exactly);
   const pattern = normal(expected, exactly).map((line) =>
-    line === '…'
-      ? '(?:.*\n)*'
-      : `${line
-          .split('…')
-          .map(RegExp.escape ?? escaped)
-          .join('.*')}\n`,
+    line === '…' ? '(?:.*\n)*' : `${line.split('…').map(escaped).join('.*')}\n`,
   );
   return new RegExp(`^${pattern.join('')}`, 'm').test(lines.map((line) => `${line}\n`).join(''));
 }

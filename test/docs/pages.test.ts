@@ -164,14 +164,17 @@ function textOf(file: string): string {
 
 const SCRIPT = /(?:^|[\s(;&|/])(?:node|python3?) +(?:--[\w=-]+ +)*([\w./-]+\.(?:mjs|py))([^|;&>()]*)/g;
 const IN_REPOSITORY = /^(?:bench|examples|scripts|test|training)\//;
-const NPM_RUN = /\bnpm (?:--prefix \S+ )?(?:run +(?:--silent +)?([\w:-]+)|(test))\b/g;
+const NPM_RUN = /\bnpm run +(?:--silent +)?([\w:-]+)(?: +-- ([^|;&>()]*))?/g;
 
 test('scripts of the repository and their options exist', () => {
   const { scripts } = JSON.parse(readText('package.json'));
   let seen = 0;
   const found = complaints(commandsOf, ({ value }, page) => {
-    for (const [, name] of value.matchAll(NPM_RUN)) {
-      if (name !== undefined && !Object.hasOwn(scripts, name)) return `npm run ${name}: no such script`;
+    for (const [, name, rest = ''] of value.matchAll(NPM_RUN)) {
+      if (!Object.hasOwn(scripts, name!)) return `npm run ${name}: no such script`;
+      const file = /^node (\S+)$/.exec(scripts[name!])?.[1];
+      const wrong = file && unknownTo(file, rest);
+      if (wrong) return `npm run ${name} ${wrong}: no such option`;
       seen++;
     }
     for (const [, path, rest] of value.matchAll(SCRIPT)) {
@@ -179,7 +182,7 @@ test('scripts of the repository and their options exist', () => {
       if (file === undefined && IN_REPOSITORY.test(path!)) return `${path}: no such file`;
       // a program of the reader
       if (file === undefined) continue;
-      const wrong = words(rest!).find((word) => /^--\w/.test(word) && !takes(file, word));
+      const wrong = unknownTo(file, rest!);
       if (wrong !== undefined) return `${file} ${wrong}: no such option`;
       seen++;
     }
@@ -189,13 +192,18 @@ test('scripts of the repository and their options exist', () => {
   expect(seen).toBeGreaterThan(20);
 });
 
+const unknownTo = (script: string, rest: string) =>
+  words(rest).find((word) => /^--\w/.test(word) && !takes(script, word));
+
 /** Whether a script, or a module of the repository that it imports, names the option. */
 function takes(script: string, option: string, seen = new Set<string>()): boolean {
-  if (seen.has(script) || !files.includes(script)) return false;
+  if (seen.has(script)) return false;
   seen.add(script);
   const text = textOf(script);
   const name = option.replace(/^--/, '').replace(/=.*/, '');
   if (new RegExp(`['"]${name}['"]|--${name}\\b|\\b${name}: `).test(text)) return true;
-  const imports = text.matchAll(/^(?:import|export)[^;]* from '(\.[^']+\.mjs)'/gm);
-  return [...imports].some(([, path]) => takes(join(dirname(script), path!), option, seen));
+  const imports = [...text.matchAll(/'(\.[^']+)\.(?:[mc]?js|ts)'/g)].flatMap(([, path]) =>
+    ['mjs', 'js', 'ts'].map((extension) => `${join(dirname(script), path!)}.${extension}`),
+  );
+  return imports.some((file) => files.includes(file) && takes(file, option, seen));
 }
