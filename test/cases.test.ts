@@ -1,5 +1,5 @@
-// The inputs of ../shared/cases on which the product was wrong, each with the answer of the library
-// that defines its format.
+// The inputs of ../shared/cases that fqvit once got wrong, each with the answer of the library that
+// defines its format.
 import { afterAll, expect, test } from '@jest/globals';
 import { load } from '../src/classify.js';
 import { readFloatSource } from '../src/cli/float-source.js';
@@ -52,7 +52,7 @@ const refused = async (name: string) => {
 };
 
 describeWithShared(
-  'models on which the product was wrong',
+  'models that fqvit once got wrong',
   19,
   () => {
     const written: string[] = [];
@@ -69,22 +69,22 @@ describeWithShared(
       for (const [i, value] of expected.entries()) expect(Math.abs(found[i]! - value)).toBeLessThan(0.002);
     };
 
-    test('plain: a softmax', async () => {
+    test('plain gives a softmax', async () => {
       close(await probabilities('plain'), [0.4955, 0.4955, 0.0091]);
     });
 
-    test('multilabel: a sigmoid of each class', async () => {
+    test('multilabel gives a sigmoid for each class', async () => {
       close(await probabilities('multilabel'), [0.8808, 0.8808, 0.1192]);
     });
 
-    test('oneclass: a sigmoid, or the value of a regression', async () => {
+    test('oneclass gives a sigmoid, or the value of a regression', async () => {
       close(await probabilities('oneclass'), [0.5]);
       const { predictions } = await classified('oneclass', { output: 'value' });
       expect(predictions).toEqual([{ index: 0, label: 'defect', value: expect.any(Number) }]);
       expect(Math.abs(predictions[0]!.value!)).toBeLessThan(0.01);
     });
 
-    // by timm 1.0.31: mean of the patches and GELU by tanh; the preprocessing of the file
+    // from timm 1.0.31: mean of the patches and GELU by tanh; the preprocessing of the file
     test.each([
       ['timm_args', [1.8991859, -0.2527881, -0.615541]],
       ['timm_old', [0.0394318, 1.0569843, 0.4848554]],
@@ -94,7 +94,7 @@ describeWithShared(
       for (const [i, value] of logits.entries()) expect(Math.abs(found[i]! - value)).toBeLessThan(1e-5);
     });
 
-    test('timm_old: labels and preprocessing of the flat form', async () => {
+    test('timm_old has the labels and preprocessing of the flat form', async () => {
       const { info } = await classified('timm_old');
       expect(info.labels).toEqual(['a', 'b', 'c']);
       expect(info.preprocessing).toEqual({
@@ -115,14 +115,14 @@ describeWithShared(
       expect(await refused(name)).toMatch(message);
     });
 
-    test('clipint: the short side, then the crop', async () => {
+    test('clipint resizes the short side, then crops', async () => {
       const { info } = await classified('clipint');
       expect(info.preprocessing).toMatchObject({ imageSize: 32, cropPct: 1, cropRounding: 'down' });
       expect(info.preprocessing).not.toHaveProperty('squash');
     });
 
     // transformers on the weights under plain names
-    test.each(['st_origmod', 'st_module', 'swa', 'lightning_criterion'])('%s: read', async (name) => {
+    test.each(['st_origmod', 'st_module', 'swa', 'lightning_criterion'])('%s is read', async (name) => {
       const logits = await floatLogits(name);
       const powers = logits.map(Math.exp);
       const sum = powers.reduce((total, power) => total + power, 0);
@@ -146,7 +146,7 @@ describeWithShared(
       expect(best(await classified('ema', { weights: 'state_dict' }))).toBe('a');
     });
 
-    test('yrevar.txt: a Python dict of labels', () => {
+    test('yrevar.txt is read as a Python dict of labels', () => {
       const { labels } = parseLabels(new TextDecoder().decode(readShared('cases/yrevar.txt')), 'yrevar.txt');
       expect(labels[0]).toBe('tench, Tinca tinca');
     });

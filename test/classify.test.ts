@@ -36,7 +36,7 @@ afterEach(() => {
   for (const model of models.splice(0)) model.dispose();
 });
 
-/** The error of a call: one of ours, of this class and code. */
+/** The error of a call: one of fqvit's, of this class and code. */
 describe('a loaded model', () => {
   test('describes itself', async () => {
     const { info } = await loaded();

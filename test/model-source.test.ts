@@ -24,7 +24,7 @@ async function loaded(source: string, options: LoadOptions = {}): Promise<Model>
   return model;
 }
 
-/** What the storage was asked for. */
+/** The requests that the storage got. */
 const ranges = () =>
   bench.hub.seen.filter(({ server }) => server === 'storage').map(({ range }) => range ?? 'all');
 
@@ -214,7 +214,7 @@ describe('a bundled model', () => {
 });
 
 test.each(['default', 'workerd'])(
-  '%s: what loads the library loads no module of Node, nor of the hub but what names mean',
+  '%s: the library imports no module of Node, and of the hub only the meaning of names',
   (platform) => {
     const root = fileURLToPath(new URL('../', import.meta.url));
     const { imports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));

@@ -14,7 +14,7 @@ const photo = join(root, 'examples/chelsea.png');
 
 let folder: string;
 let tarball: string;
-/** Where the package is installed, and nothing else. */
+/** A folder with nothing but the installed package. */
 let app: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'fqvit-package-'));
@@ -44,7 +44,7 @@ test('installs and classifies without a network and without a cache', () => {
   ]);
 }, 60_000);
 
-/** What it has to give. */
+/** The expected codes. */
 async function codesOf(model: Uint8Array | string, images: readonly ImageSource[]): Promise<string[]> {
   const loaded = await load(model);
   const codes: string[] = [];
@@ -87,7 +87,7 @@ describe.each([
   });
 });
 
-describe('its types', () => {
+describe('the types of the package', () => {
   const USE = `import { type ImageSource, ImageError, load, type Model, type Prediction } from 'fqvit';
 import { quantize } from 'fqvit/quantize';
 
@@ -96,9 +96,9 @@ export async function use(bytes: Uint8Array): Promise<Prediction[]> {
   const source: ImageSource = (await quantize(bytes, [bytes])).bytes;
   const error: Error = new ImageError('IMAGE_EMPTY', 'empty');
   console.log(error.message);
-  // @ts-expect-error a number is no image
+  // @ts-expect-error a number is not an image
   await model.classify(5);
-  // @ts-expect-error nor is anything with a name
+  // @ts-expect-error nor is an object with a name
   await model.classify({ name: 'photo' });
   return model.classify(source, { top: 1 });
 }
@@ -108,7 +108,7 @@ export async function use(bytes: Uint8Array): Promise<Prediction[]> {
     ['node16', 'node16', ['use.mts', 'use.cts'], DOM],
     ['nodenext', 'nodenext', ['use.mts', 'use.cts'], DOM],
     ['esnext', 'bundler', ['use.ts'], DOM],
-    // Node's own types know no pictures and no WebAssembly
+    // Node's own types have neither pictures nor WebAssembly
     ['nodenext', 'nodenext', ['use.mts'], ['--lib', 'es2022', '--skipLibCheck']],
   ])('module %s, resolution %s, %p, %p', (module, resolution, files, flags) => {
     for (const file of files) writeFileSync(join(app, file), USE);
@@ -130,10 +130,10 @@ const [PUBLINT, ATTW] = [
   runtimePath('publint/src/cli.js'),
   runtimePath('@arethetypeswrong/cli/dist/index.js'),
 ];
-describeWith('what checkers say of it', [PUBLINT, ATTW], () => {
+describeWith('checkers of packages', [PUBLINT, ATTW], () => {
   test.each([
     ['publint', [PUBLINT, '--strict']],
-    // fqvit/browser is for pages: no Node resolves it from CommonJS
+    // fqvit/browser is for pages: Node does not resolve it from CommonJS
     [
       'arethetypeswrong',
       [ATTW, '--profile', 'node16', '--exclude-entrypoints', './browser', './browser/float'],
@@ -148,7 +148,7 @@ describeWith('what checkers say of it', [PUBLINT, ATTW], () => {
 
 const BUNDLERS = ['vite', 'webpack', 'esbuild'];
 const needed = [CHROMIUM.path, ...BUNDLERS.map((name) => runtimePath(`${name}/package.json`))];
-describeWith('in a page', needed, () => {
+describeWith('the package in a page', needed, () => {
   const narrow = tinyIntegerFile({ grid: 4, classes: 9 }, { ...RECIPE, weightBits: 7 });
   beforeAll(() => {
     copyFileSync(join(root, 'test/runtimes/app.mjs'), join(app, 'app.mjs'));

@@ -27,9 +27,9 @@ function run({ rows, c, za, zb, zo, a, b, multipliers, shift }: Addition): Uint8
 }
 
 /**
- * a and the output are a map in reading order, b is in window order.
+ * a and the output are in reading order, b is in window order.
  *
- * @param cuts lines where another call begins
+ * @param cuts lines at which a new call begins
  */
 function runWindows(
   addition: Addition,
@@ -58,7 +58,7 @@ function expected({ c, za, zb, zo, a, b, multipliers, shift }: Addition): number
   });
 }
 
-/** Multipliers up to the largest that keep 255·(|ma| + |mb|) + 2^(shift - 1) below 2^31. */
+/** Multipliers up to the largest for which 255·(|ma| + |mb|) + 2^(shift - 1) < 2^31. */
 function additionOf(rows: number, c: number, shift: number, seed: number): Addition {
   const random = new Random(seed);
   const room = Math.floor((2 ** 31 - 1 - 2 ** (shift - 1)) / 255);
@@ -76,7 +76,7 @@ function additionOf(rows: number, c: number, shift: number, seed: number): Addit
   };
 }
 
-test('any multipliers, any shift', () => {
+test('is exact for any multipliers and shift', () => {
   const shapes = fc.tuple(
     fc.integer({ min: 1, max: 5 }),
     fc.integer({ min: 1, max: 6 }).map((steps) => 8 * steps),
@@ -91,7 +91,7 @@ test('any multipliers, any shift', () => {
   );
 });
 
-test('extreme codes, zero points and multipliers', () => {
+test('is exact for extreme codes, zero points and multipliers', () => {
   for (let shift = 1; shift <= 30; shift++) {
     const room = Math.floor((2 ** 31 - 1 - 2 ** (shift - 1)) / 255);
     const half = room >> 1;
@@ -108,7 +108,7 @@ test('extreme codes, zero points and multipliers', () => {
   }
 });
 
-test('a residual in real numbers', () => {
+test('approximates the sum of two real numbers', () => {
   const c = 192;
   const random = new Random(2);
   const factors = () => random.codes(c, 0, 3);
@@ -131,7 +131,7 @@ test('a residual in real numbers', () => {
   expect(Math.max(...apart)).toBeLessThan(0.5 + 2 ** -10);
 });
 
-describe('of rows in window order', () => {
+describe('rows in window order', () => {
   function expectOrder(windows: Windows, c: number, shift: number, seed: number): void {
     const addition = additionOf(windows.side ** 2, c, shift, seed);
     const order = windowOrder(windows);
@@ -144,7 +144,7 @@ describe('of rows in window order', () => {
     expectOrder(windows, 16, 22, windows.side);
   });
 
-  test('lines in several calls: the whole map', () => {
+  test('several calls for a few lines each give the whole map', () => {
     fc.assert(
       fc.property(windowShapes, cutsOf, fc.integer(), (windows, cuts, seed) => {
         const addition = additionOf(windows.side ** 2, 8, 22, seed);
@@ -153,7 +153,7 @@ describe('of rows in window order', () => {
     );
   });
 
-  test('any map', () => {
+  test('is exact for any map', () => {
     fc.assert(
       fc.property(
         windowShapes,
@@ -168,8 +168,8 @@ describe('of rows in window order', () => {
   });
 });
 
-// checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('all tiers wrap alike', () => {
+// checkpoints may hold any int32, so that all tiers must overflow alike
+test('all tiers overflow alike', () => {
   const random = new Random(8);
   for (let shift = 1; shift <= 30; shift++) {
     const addition = additionOf(2, 64, shift, shift);

@@ -3,7 +3,9 @@ import fc from 'fast-check';
 import { requantised } from './reference.js';
 import { cutsOf, expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';
 
-/** One head of a qkv tensor `[tokens, ld]` whose q, k and v stand `d` columns apart, behind `before` others. */
+/**
+ * One head of a qkv tensor `[tokens, ld]`: q, k and v are `d` columns apart, after `before` others.
+ */
 interface Head {
   tokens: number;
   d: number;
@@ -16,11 +18,11 @@ interface Head {
   zo: number;
   /** The largest code of a context. */
   high: number;
-  /** u8 `[tokens + 7, ld]`: kernels read up to 7 rows behind the last. */
+  /** u8 `[tokens + 7, ld]`: kernels read up to 7 rows past the last. */
   qkv: Uint8Array;
 }
 
-/** -2^(15 - code/8), its fraction a Q15 that is less than 1, as a rounding multiplication gives it. */
+/** -2^(15 - code/8); the fraction is a Q15 less than 1, as a rounding multiplication gives it. */
 function eighthWeight(code: number): number {
   if (code > 127) return 0;
   const fraction = Math.min(Math.round(2 ** (15 - (code % 8) / 8)), 2 ** 15 - 1);
@@ -40,7 +42,7 @@ function bytesFor({ tokens, d, qkv }: Head): number {
   return qkv.length + 5 * padded ** 2 + 2 * d * padded + 48 * (d + padded) + 16384;
 }
 
-/** @param cuts rows where another call begins */
+/** @param cuts rows at which a new call begins */
 function runScores(head: Head, cuts: number[] = []): Uint8Array {
   const { tokens, d, ld, before, z, multiplier, left, right, zo, qkv } = head;
   const padded = roundUp(tokens, 8);
@@ -73,7 +75,7 @@ function runScores(head: Head, cuts: number[] = []): Uint8Array {
 
 /**
  * @param codes u8 `[tokens, tokens rounded up to 16]`, attention codes with padding
- * @param cuts rows where another call begins
+ * @param cuts rows at which a new call begins
  */
 function runContext(
   { kernel }: Context,
@@ -148,7 +150,10 @@ function headOf(tokens: number, d: number, seed: number, factors: Partial<Head> 
   };
 }
 
-/** Attention codes as the softmax kernels write them: rows of powers of two sum to less than 1.6, and padding is 0. */
+/**
+ * Attention codes as softmax writes them: a row of powers of two sums to less than 1.6, padding is
+ * 0.
+ */
 function attentionCodes({ kernel, pad }: Context, tokens: number, random: Random): Uint8Array {
   const stride = roundUp(tokens, 16);
   const codes = new Uint8Array(tokens * stride).fill(pad);
@@ -170,7 +175,7 @@ function attentionCodes({ kernel, pad }: Context, tokens: number, random: Random
   return codes;
 }
 
-/** Multiplier and shift that spread sums of this size over the output codes. */
+/** A multiplier and shift that spread sums of this size over the output codes. */
 const spread = (size: number, sign = 1) => ({
   multiplier: sign * (2 ** 30 + 12345),
   left: 0,
@@ -184,7 +189,7 @@ const shapes = fc.record({
 });
 
 describe('scores', () => {
-  test('any shape', () => {
+  test('is exact for any shape', () => {
     fc.assert(
       fc.property(shapes, fc.boolean(), ({ tokens, d, seed }, spreads) => {
         const head = headOf(tokens, d, seed, spreads ? spread(5000 * d) : {});
@@ -208,7 +213,7 @@ describe('scores', () => {
     runScores(headOf(tokens, d, tokens, { z: 120, zo: 128, ...spread(5000 * Math.sqrt(d)) }));
   });
 
-  test('extreme codes, zero points, multipliers and shifts', () => {
+  test('is exact for extreme codes, zero points, multipliers and shifts', () => {
     for (const [code, z] of [0, 255].flatMap((code) => [0, 128, 255].map((z) => [code, z] as const))) {
       for (const [left, right] of [0, 6].flatMap((left) =>
         [32, 45, 62].map((right) => [left, right] as const),
@@ -223,7 +228,7 @@ describe('scores', () => {
     }
   });
 
-  test('the largest sum', () => {
+  test('is exact for the largest sum', () => {
     const d = 33024; // 255²·d < 2^31
     const head = headOf(1, d, 1, { z: 255, zo: 3, multiplier: 2 ** 30, left: 0, right: 54 });
     head.qkv.fill(0);
@@ -236,7 +241,7 @@ describe.each(CONTEXTS)('$kernel', (context) => {
   const usual = (tokens: number) =>
     log2 ? spread(2 ** 21, -1) : spread(10000 * Math.sqrt(tokens) + 64 * tokens);
 
-  test('any shape', () => {
+  test('is exact for any shape', () => {
     fc.assert(
       fc.property(shapes, fc.boolean(), ({ tokens, d, seed }, spreads) => {
         const head = headOf(tokens, d, seed, spreads ? usual(tokens) : {});
@@ -266,7 +271,7 @@ describe.each(CONTEXTS)('$kernel', (context) => {
     runContext(context, head, attentionCodes(context, tokens, new Random(tokens)));
   });
 
-  test('every code', () => {
+  test('is exact for every code', () => {
     const codes = new Uint8Array(256 * 256).fill(context.pad);
     for (let code = 0; code < 256; code++) codes[256 * code + code] = code;
     for (const size of log2 ? [2 ** 22, 2 ** 15, 2 ** 11, 2 ** 8] : [32000]) {
@@ -275,7 +280,7 @@ describe.each(CONTEXTS)('$kernel', (context) => {
     }
   });
 
-  test('extreme codes, zero points, multipliers and shifts', () => {
+  test('is exact for extreme codes, zero points, multipliers and shifts', () => {
     const tokens = 21;
     for (const [v, z] of [0, 255].flatMap((v) => [0, 128, 255].map((z) => [v, z] as const))) {
       for (const [left, right] of [0, 7].flatMap((left) =>
@@ -297,7 +302,7 @@ describe.each(CONTEXTS)('$kernel', (context) => {
   });
 });
 
-test('rows in several calls: all rows', () => {
+test('several calls for a few rows each give all rows', () => {
   fc.assert(
     fc.property(shapes, cutsOf, ({ tokens, d, seed }, cuts) => {
       const head = headOf(tokens, d, seed, { ...spread(5000 * d) });
@@ -311,7 +316,7 @@ test('rows in several calls: all rows', () => {
   );
 });
 
-test.each(CONTEXTS)('$kernel: codes of 7 bits are those of 8, none above 127', (context) => {
+test.each(CONTEXTS)('$kernel: 7-bit codes are 8-bit codes clamped to 127', (context) => {
   const size = context.kernel === 'context_uniform' ? 40000 : 2 ** 21;
   const head = headOf(33, 24, 1, { z: 120, zo: 100, high: 255, ...spread(size) });
   const codes = attentionCodes(context, 33, new Random(1));
@@ -323,7 +328,7 @@ test.each(CONTEXTS)('$kernel: codes of 7 bits are those of 8, none above 127', (
   );
 });
 
-test('what lies in the rows behind the last does not matter', () => {
+test('the rows past the last have no effect', () => {
   for (const tokens of [1, 9, 15]) {
     const head = headOf(tokens, 16, tokens, { z: 120, zo: 128, ...spread(40000) });
     const other = { ...head, qkv: head.qkv.slice() };

@@ -21,7 +21,7 @@ interface Bias {
   table: Uint8Array;
 }
 
-/** One call a head. */
+/** One call per head. */
 function run(bias: Bias): Uint8Array {
   const { windows, heads, w, ld, zq, zb, zo, mq, mb, shift, codes, table } = bias;
   const size = w ** 2 * ld;
@@ -41,7 +41,7 @@ function run(bias: Bias): Uint8Array {
   });
 }
 
-/** Calls `visit` for every score: where it lies, and its entry in the table. */
+/** Calls `visit` with the place of every score and its entry in the table. */
 function forScores({ windows, heads, w, ld }: Bias, visit: (at: number, entry: number) => void): void {
   let row = 0;
   for (let window = 0; window < windows; window++)
@@ -76,7 +76,7 @@ interface Shape {
   seed: number;
 }
 
-/** Multipliers up to the largest that keep 255·(|mq| + |mb|) + 2^(shift - 1) below 2^31. */
+/** Multipliers up to the largest for which 255·(|mq| + |mb|) + 2^(shift - 1) < 2^31. */
 function biasOf({ windows, heads, w, slack = 0, shift, seed }: Shape): Bias {
   const random = new Random(seed);
   const room = Math.floor((2 ** 31 - 1 - 2 ** (shift - 1)) / 255);
@@ -92,7 +92,7 @@ function biasOf({ windows, heads, w, slack = 0, shift, seed }: Shape): Bias {
   };
 }
 
-test('any window, any heads, any multipliers', () => {
+test('is exact for any window, heads and multipliers', () => {
   const shapes = fc.record({
     windows: fc.integer({ min: 1, max: 5 }),
     heads: fc.integer({ min: 1, max: 4 }),
@@ -109,7 +109,7 @@ test('any window, any heads, any multipliers', () => {
   );
 });
 
-// windows, heads: of Swin-T's first stage, and fewer
+// windows and heads: those of Swin-T's first stage, and fewer
 test.each([
   [7, 64, 3],
   [7, 1, 24],
@@ -121,8 +121,8 @@ test.each([
   expectSame(run(bias), expected(bias));
 });
 
-test('the head of each entry, the entry of each pair of tokens', () => {
-  const w = 4; // 49 entries a head
+test('reads the right head and entry for each pair of tokens', () => {
+  const w = 4; // 49 entries per head
   const heads = 5;
   const bias: Bias = {
     ...biasOf({ windows: 2, heads, w, shift: 1, seed: 1 }),
@@ -136,7 +136,7 @@ test('the head of each entry, the entry of each pair of tokens', () => {
   expect(codes[15 * 16]).toBe(48 * heads);
 });
 
-test('one head leaves the others alone', () => {
+test('a call for one head leaves the others unchanged', () => {
   const heads = 3;
   const bias = biasOf({ windows: 4, heads, w: 4, shift: 21, seed: 2 });
   const { windows, w, ld, zq, zb, zo, mq, mb, shift, codes, table } = bias;
@@ -157,7 +157,7 @@ test('one head leaves the others alone', () => {
   );
 });
 
-test('extreme codes, zero points and multipliers', () => {
+test('is exact for extreme codes, zero points and multipliers', () => {
   for (let shift = 1; shift <= 30; shift++) {
     const room = Math.floor((2 ** 31 - 1 - 2 ** (shift - 1)) / 255);
     const half = room >> 1;
@@ -187,7 +187,7 @@ test('extreme codes, zero points and multipliers', () => {
   }
 });
 
-test('a bias in real numbers', () => {
+test('approximates a real score plus a real bias', () => {
   const [scores, entries, out] = [0.03, 0.011, 0.037];
   const { multipliers, shift } = additionParameters({ scale: scores }, { scale: entries }, { scale: out }, 1);
   const bias: Bias = {
@@ -206,8 +206,8 @@ test('a bias in real numbers', () => {
   expect(apart).toBeLessThan(0.5 + 2 ** -10);
 });
 
-// checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('all tiers wrap alike', () => {
+// checkpoints may hold any int32, so that all tiers must overflow alike
+test('all tiers overflow alike', () => {
   const random = new Random(8);
   const any = () => random.integer(-(2 ** 31), 2 ** 31 - 1);
   for (let shift = 1; shift <= 30; shift++) {

@@ -16,11 +16,16 @@ const words = (wasm: Uint8Array): string[] =>
     .replace(/\$[^\s()]+/g, '')
     .match(/[^\s()]+/g)!;
 
-/** What a module asks for, as text: an engine that does not compile it could not say. */
+/**
+ * The imports of a module, read from its text: an engine that cannot compile it could not list
+ * them.
+ */
 const imports = (wasm: Uint8Array) => textOf(wasm).match(/\(import .*/g) ?? [];
 const MEMORY = [expect.stringMatching(/^\(import "env" "memory" \(memory /)];
 
-/** Opcodes and types of floats: f32.add, i32x4.trunc_sat_f32x4_s, f64x2.mul, (param f32), f16x8.abs. */
+/**
+ * Opcodes and types of floats: f32.add, i32x4.trunc_sat_f32x4_s, f64x2.mul, (param f32), f16x8.abs.
+ */
 const floats = (wasm: Uint8Array) => words(wasm).filter((word) => /f(16|32|64)/.test(word));
 
 const RELAXED_DOT = 'i16x8.relaxed_dot_i8x16_i7x16_s';
@@ -46,7 +51,7 @@ describe.each(Object.keys(OPCODES) as (keyof typeof OPCODES)[])('the %s module',
     expect(floats(wasm)).toEqual([]);
   });
 
-  test('shows what it is made of', () => {
+  test('contains the opcodes that it is built for', () => {
     expect(words(wasm)).toEqual(expect.arrayContaining([...OPCODES[name]]));
   });
 
@@ -66,7 +71,7 @@ test('the scalar module runs without SIMD', () => {
 describe('the float module, for contrast', () => {
   const wasm = readModule('float');
 
-  test('has floating point, which this test would see in the integer modules', () => {
+  test('contains floating point, so that this test would find it in the integer modules', () => {
     const found = new Set(floats(wasm));
     for (const word of ['f32', 'f64', 'f32.max', 'f32x4.mul', 'f64.promote_f32'])
       expect(found).toContain(word);

@@ -11,7 +11,7 @@ function run(codes: Uint16Array, table: Uint8Array): Uint8Array {
 
 const table = new Random(1).codes(4096);
 
-test('every fine code', () => {
+test('is exact for every fine code', () => {
   const codes = Uint16Array.from({ length: 4096 }, (_, i) => (i * 1237) % 4096);
   expectSame(
     run(codes, table),

@@ -5,7 +5,7 @@ import { describeTiers, onTiers } from '../support/tiers.js';
 import { requantised } from './reference.js';
 import { Bench, expectSame, onEveryTier, Random, roundUp } from './support.js';
 
-/** Bits of the codes and of the weights. */
+/** Bits of the codes and the weights. */
 interface Widths {
   aBits: number;
   wBits: number;
@@ -29,7 +29,10 @@ interface Layer extends Widths {
   multipliers: Int32Array;
 }
 
-/** All that a checkpoint may have; the relaxed tier has another loop for 8-bit weights, 7 and 8, 7 and 7, and 4. */
+/**
+ * All that a checkpoint may have. The relaxed tier has separate loops for weights of 8 bits, of 7
+ * with 8-bit codes, of 7 with 7-bit codes, and of 4.
+ */
 const WIDTHS: readonly Widths[] = [8, 7].flatMap((aBits) =>
   [8, 7, 6, 5, 4].map((wBits) => ({ aBits, wBits })),
 );
@@ -44,27 +47,27 @@ const KERNELS = [
 ] as const;
 type Kernel = (typeof KERNELS)[number];
 
-/** Bytes of packed rows that the SIMD tier takes at once. */
+/** Bytes of packed rows that the SIMD tier processes at once. */
 const CHUNK = 2 ** 18;
-/** And of panels. */
+/** Bytes of panels that it processes at once. */
 const BLOCK = 2 ** 15;
-/** Bytes behind each panel of weights. */
+/** Bytes after each panel of weights. */
 const PANEL_SUMS = 32;
 
-/** What the head of each tier's file asks for. */
+/** Scratch bytes, as the head of each tier's file states them. */
 function scratchBytes({ tier }: Bench, { m, k, wBits }: Layer): number {
   const most = Math.max(Math.floor(CHUNK / 8 / k) * 4, 4);
   const rows = Math.min(roundUp(m, 4), most);
   return tier === 'relaxed' && wBits < 8 ? (k + 4) * rows + 32 : 2 * k * rows + Math.max(BLOCK, 16 * k);
 }
 
-/** Rows and channels that a call makes. */
+/** The rows and channels that one call computes. */
 interface Piece {
   rows: [from: number, to: number];
   channels: [from: number, to: number];
 }
 
-/** @param pieces one call each; the whole layer where absent */
+/** @param pieces one call each; the whole layer by default */
 function run({ kernel, size }: Kernel, layer: Layer, pieces?: Piece[]): Uint8Array | Uint16Array {
   const { m, n, k, lda, ldo, aBits, wBits, za, zo, left, right } = layer;
   const whole: Piece = { rows: [0, m], channels: [0, n] };
@@ -106,7 +109,7 @@ function run({ kernel, size }: Kernel, layer: Layer, pieces?: Piece[]): Uint8Arr
 
 const panelBytes = (n: number, k: number) => Math.ceil(n / 8) * (8 * k + PANEL_SUMS);
 
-/** Accumulators stay below 2^53: exact in doubles. */
+/** Accumulators stay below 2^53, so doubles are exact. */
 function accumulators({ m, n, k, lda, za, codes, weights, bias }: Layer): number[] {
   return Array.from({ length: m * n }, (_, at) => {
     const row = Math.floor(at / n) * lda;
@@ -134,14 +137,16 @@ interface Shape extends Widths {
   left: number;
   right: number;
   seed: number;
-  /** Codes and weights from the ends of their ranges alone. */
+  /** Codes and weights only from the ends of their ranges. */
   isExtreme?: boolean;
 }
 
-/** Operands that most tests leave as they are. */
+/** Operands that most tests do not change. */
 const USUAL = { ...WIDTHS[0]!, slack: 0, za: 67, zo: 120, left: 0, right: 52, seed: 1 };
 
-/** A layer whose accumulators use all bits that are left of the shift, where weights of these widths can. */
+/**
+ * A layer whose accumulators use all bits that the shift leaves, if weights of these widths can.
+ */
 function layerOf(shape: Shape): Layer {
   const { m, n, k, slack, za, left, seed, isExtreme = false, ...rest } = shape;
   const random = new Random(seed);
@@ -180,11 +185,11 @@ describe.each(KERNELS)('$kernel', (kernel) => {
   const { high, size } = kernel;
   const expectEquation = (layer: Layer) => expectSame(run(kernel, layer), expected(kernel, layer));
 
-  test.each(WIDTHS)('codes of $aBits bits, weights of $wBits: any shape, shift, zero point', (widths) => {
+  test.each(WIDTHS)('$aBits × $wBits bits: exact for any shape, shift and zero point', (widths) => {
     fc.assert(fc.property(shapes(high), (shape) => expectEquation(layerOf({ ...shape, ...widths }))));
   });
 
-  test.each(WIDTHS)('codes of $aBits bits, weights of $wBits: every number of inputs', (widths) => {
+  test.each(WIDTHS)('$aBits × $wBits bits: exact for every number of inputs', (widths) => {
     for (let k = 8; k <= 200; k += 8) {
       const rows = k > 64 ? [1 + ((k / 8) % 9), 49] : [1, 2, 3, 4, 5, 6, 7, 8, 9, 49];
       for (const m of rows) {
@@ -201,11 +206,11 @@ describe.each(KERNELS)('$kernel', (kernel) => {
     }
   });
 
-  // rows fill one chunk, begin a second and a third, or come short of them
+  // the rows fill one chunk, start a second or a third, or fall just short
   const chunks = [8, 24, 64, 192, 200, 384, 1024, 3072, 4096, 16384].map(
     (k) => [k, Math.floor(CHUNK / 8 / k) * 4] as const,
   );
-  test.each(chunks)('%d inputs, %d rows a chunk', (k, most) => {
+  test.each(chunks)('%d inputs, %d rows per chunk', (k, most) => {
     const heights =
       most > 3000 ? [most + 1] : [most - 1, most, most + 1, 2 * most, 2 * most + 1, 3 * most - 2];
     for (const [i, m] of heights.entries()) {
@@ -214,8 +219,8 @@ describe.each(KERNELS)('$kernel', (kernel) => {
     }
   });
 
-  // one value everywhere makes every sum of the relaxed tier's dots as large as it can be: of c·(2^wBits - 1) each
-  test.each(WIDTHS)('codes of $aBits bits, weights of $wBits, at the ends of their ranges', (widths) => {
+  // equal values everywhere give the relaxed tier's dots their largest sums, c·(2^wBits - 1) each
+  test.each(WIDTHS)('$aBits × $wBits bits: exact at the ends of their ranges', (widths) => {
     const most = 2 ** 31 - 1;
     const multipliers = [most, -most, most - 1, 1 - most, 2 ** 30, 1, -1, 0];
     const top = largestCode(widths);
@@ -234,7 +239,7 @@ describe.each(KERNELS)('$kernel', (kernel) => {
   });
 
   // 255·128·16384 + 2^30 = 2^30.6: the largest accumulator that the quantiser makes
-  test.each(WIDTHS)('codes of $aBits bits, weights of $wBits: the largest accumulator', (widths) => {
+  test.each(WIDTHS)('$aBits × $wBits bits: exact for the largest accumulator', (widths) => {
     const k = 16384;
     const top = largestCode(widths);
     for (const sign of [1, -1]) {
@@ -248,8 +253,8 @@ describe.each(KERNELS)('$kernel', (kernel) => {
     }
   });
 
-  // checkpoints may hold any int32: the tiers have to agree on what overflows, too
-  test('all tiers wrap alike', () => {
+  // checkpoints may hold any int32, so that all tiers must overflow alike
+  test('all tiers overflow alike', () => {
     const random = new Random(5);
     const any = () => random.integer(-(2 ** 31), 2 ** 31 - 1);
     for (let i = 0; i < 64; i++) {
@@ -272,7 +277,7 @@ describe.each(KERNELS)('$kernel', (kernel) => {
     }
   });
 
-  test('rows and channels in several calls: the whole layer', () => {
+  test('several calls for a few rows and channels each give the whole layer', () => {
     const cuts = fc.record({ row: fc.nat(8), channel: fc.nat(3), shape: shapes(high), at: fc.nat(9) });
     fc.assert(
       fc.property(cuts, ({ row, channel, shape, at }) => {
@@ -291,7 +296,7 @@ describe.each(KERNELS)('$kernel', (kernel) => {
     );
   });
 
-  test('a layer in real numbers', () => {
+  test('approximates a layer of real numbers', () => {
     const factors = Array.from({ length: 16 }, (_, c) => (high / 1e7) * 0.8 ** c);
     const layer = layerOf({ ...USUAL, m: 20, n: 16, k: 384, za: 128, zo: high >> 1, seed: 3 });
     layer.bias = layer.bias.map((b) => b % 100000);
@@ -340,7 +345,10 @@ describeTiers(onTiers([{}]), 'pack_weights, $tier', ({ tier }) => {
   });
 });
 
-/** [k/2][8 channels][2 k] and no sums; or, of fewer bits than 8, [k/4][8 channels][4 k] of w + 2^(bits - 1), and the sums of w. */
+/**
+ * 8-bit weights: [k/2][8 channels][2 k], no sums. Fewer bits: [k/4][8 channels][4 k] of w + 2^(bits
+ * - 1), and the sums of w.
+ */
 function panelOf(
   weight: (channel: number, input: number) => number,
   panel: number,

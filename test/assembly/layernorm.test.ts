@@ -36,7 +36,7 @@ interface Norm {
   shift: number;
 }
 
-/** Operands up to the shape, which the kernels share. */
+/** The operands that all kernels share. */
 type Operands = readonly [
   q: number,
   z: number,
@@ -49,7 +49,7 @@ type Operands = readonly [
   high: number,
 ];
 
-/** @param call makes rows or lines `from` to `to`, from operands of the whole */
+/** @param call computes rows or lines `from` to `to` of the whole */
 function onRows(
   norm: Norm,
   count: number,
@@ -84,7 +84,7 @@ const runMerge = (norm: Norm, side: number, cuts: number[] = []) =>
     bench.kernels.layernorm_merge(...operands, norm.c, side, from, to - from, bench.scratch(norm.c));
   });
 
-/** C·x - Σx of every channel of a row, and V = (C·σ)²; below 2^53. */
+/** C·x - Σx for every channel of a row, and V = (C·σ)²; below 2^53. */
 function statistics({ c, z, codes, power }: Norm, row: number) {
   const x = Array.from(codes.subarray(row * c, (row + 1) * c), (q, i) => (q - z) * power[i]!);
   const sum = x.reduce((a, b) => a + b, 0);
@@ -93,8 +93,8 @@ function statistics({ c, z, codes, power }: Norm, row: number) {
 }
 
 /**
- * The fixed point of the kernel: 1/√V of 31 bits from a root whose last bit is bit 0 of a 32-bit word, x̂ in Q24, the affine
- * part in Q12.
+ * The fixed point of the kernel: 1/√V in 31 bits, from a root whose last bit is bit 0 of a 32-bit
+ * word; x̂ in Q24; the affine part in Q12.
  */
 function expected(norm: Norm): number[] {
   const { rows, zo, high, gain, bias, shift } = norm;
@@ -129,7 +129,7 @@ function expectReal(norm: Norm, tolerance: number): void {
   expect(Math.max(...apart)).toBeLessThan(0.5 + tolerance);
 }
 
-/** Parameters as the quantiser makes them for γ, β of this size in output codes. */
+/** Parameters as the quantiser makes them, for γ and β of this size in output codes. */
 function normOf(rows: number, c: number, seed: number, gammas = 40, betas = 20): Norm {
   const random = new Random(seed);
   const reals = (size: number) => Float32Array.from({ length: c }, () => size * (2 * random.real() - 1));
@@ -143,7 +143,7 @@ function normOf(rows: number, c: number, seed: number, gammas = 40, betas = 20):
   };
 }
 
-test('any row, any factors, any gain', () => {
+test('is exact for any row, factors and gain', () => {
   const shapes = fc.record({
     rows: fc.integer({ min: 1, max: 3 }),
     c: fc.integer({ min: 1, max: 12 }).map((steps) => 8 * steps),
@@ -203,9 +203,10 @@ describe('extreme rows', () => {
   });
 });
 
-// One channel d off the others: x̂ = ±√(C - 1) whatever d, and V = (C - 1)·d² passes every size of a root. A gain of 2^16 codes
-// and a bias that takes them away again show bits of x̂ that 8-bit codes do not.
-test('the root keeps its bits from the least variance to the largest', () => {
+// One channel differs from the others by d: x̂ = ±√(C - 1) for any d, while V = (C - 1)·d² covers
+// every size of a root. A gain of 2^16 codes and a bias that cancels it show bits of x̂ that 8-bit
+// codes hide.
+test('the root keeps its precision from the smallest variance to the largest', () => {
   for (const c of [8, 200, 768, 4096]) {
     const gain = 2 ** 16 / Math.sqrt(c - 1);
     const parameters = layerNormParameters(new Float32Array(c).fill(gain), new Float32Array(c), 1);
@@ -232,7 +233,7 @@ test('the largest sum of the quantiser stays in i32', () => {
     for (const sign of [1, -1]) {
       const huge = new Float32Array(c).fill(sign * 1e30);
       const codes = new Uint8Array(c);
-      codes[0] = 255; // x̂ = √(C - 1), the largest there is
+      codes[0] = 255; // x̂ = √(C - 1), the largest possible
       const norm: Norm = {
         ...{ rows: 1, c, z: 0, zo: 100, high: 255, codes, power: new Int16Array(c).fill(8) },
         ...layerNormParameters(huge, huge, 1e-30),
@@ -243,7 +244,7 @@ test('the largest sum of the quantiser stays in i32', () => {
   }
 });
 
-describe('in window order', () => {
+describe('rows in window order', () => {
   function expectOrder(windows: Windows, c: number, seed: number): void {
     const norm = normOf(windows.side ** 2, c, seed);
     const codes = tokensOf(norm.codes, windowOrder(windows), c);
@@ -254,7 +255,7 @@ describe('in window order', () => {
     expectOrder(windows, 16, windows.side);
   });
 
-  test('any map', () => {
+  test('is exact for any map', () => {
     fc.assert(
       fc.property(windowShapes, fc.constantFrom(8, 24), fc.integer(), (windows, c, seed) => {
         expectOrder(windows, c, seed);
@@ -263,8 +264,8 @@ describe('in window order', () => {
   });
 });
 
-describe('of merged patches', () => {
-  // the factors, like gain and bias, are those of the merged channels
+describe('rows of merged patches', () => {
+  // the factors, like gain and bias, belong to the merged channels
   function expectMerged(side: number, c: number, seed: number): void {
     const norm = normOf(side ** 2 / 4, c, seed);
     const codes = tokensOf(norm.codes, mergeOrder(side), c / 4);
@@ -283,7 +284,7 @@ describe('of merged patches', () => {
     expectMerged(side, c, side);
   });
 
-  test('any map', () => {
+  test('is exact for any map', () => {
     const sides = fc.integer({ min: 1, max: 6 }).map((half) => 2 * half);
     const channels = fc.integer({ min: 1, max: 8 }).map((steps) => 8 * steps);
     fc.assert(fc.property(sides, channels, fc.integer(), expectMerged));
@@ -299,7 +300,7 @@ const ORDERS: [string, (norm: Norm, cuts?: number[]) => Uint8Array][] = [
 describe.each(ORDERS)('36 rows %s', (_, runOrder) => {
   const codes = (seed: number) => new Random(seed).codes(36 * 40);
 
-  test('in several calls', () => {
+  test('several calls give the same rows', () => {
     fc.assert(
       fc.property(cutsOf, fc.integer(), (cuts, seed) => {
         const norm = { ...normOf(36, 40, seed), codes: codes(seed) };
@@ -308,7 +309,7 @@ describe.each(ORDERS)('36 rows %s', (_, runOrder) => {
     );
   });
 
-  test('codes of 7 bits are those of 8, none above 127', () => {
+  test('7-bit codes are 8-bit codes clamped to 127', () => {
     const norm = { ...normOf(36, 40, 1), codes: codes(1), zo: 100 };
     const wide = runOrder({ ...norm, high: 255 });
     expect(wide.filter((code) => code > 127).length).toBeGreaterThan(100);
@@ -319,8 +320,8 @@ describe.each(ORDERS)('36 rows %s', (_, runOrder) => {
   });
 });
 
-// checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('all tiers wrap alike', () => {
+// checkpoints may hold any int32, so that all tiers must overflow alike
+test('all tiers overflow alike', () => {
   const random = new Random(8);
   const any = () => random.integer(-(2 ** 31), 2 ** 31 - 1);
   for (let shift = 1; shift <= 62; shift++) {

@@ -1,14 +1,16 @@
-/** Opcodes of a built kernel module, counted where they stand and as they run: the work of a kernel without a clock. */
+/**
+ * Counts the opcodes of a built kernel module, in its text and as they run: work without a clock.
+ */
 import binaryen from 'binaryen';
 import type { WasmName } from '../../src/runtime/wasm-node.js';
 import { readModule } from '../support/tiers.js';
 
-/** Engines keep these in registers, or they mark where a loop begins. */
+/** Opcodes without cost: engines keep these values in registers, or they only mark a block. */
 const FREE = /^(local\.|drop$|block$|loop$|else$|end$|.*\.const$)/;
-/** Where the code may go on elsewhere: what stands before ran if this does. */
+/** Opcodes that may jump: everything before one runs if it does. */
 const EDGE = /^(block|loop|if|else|end|br|br_if|br_table|return|call|unreachable)$/;
 
-/** The lines of the functions, one instruction each, and of the rest of the module. */
+/** The lines of the functions, one instruction each, and those of the rest of the module. */
 function linesOf(name: WasmName): string[] {
   const module = binaryen.readBinary(readModule(name));
   module.setFeatures(binaryen.Features.All);
@@ -20,7 +22,7 @@ function linesOf(name: WasmName): string[] {
 const opcodeOf = (line: string) => line.trim().split(' ')[0]!;
 const isInstruction = (opcode: string) => /^[a-z]/.test(opcode);
 
-/** The opcodes that cost something of each loop that has no other loop inside. */
+/** The opcodes with a cost in each innermost loop. */
 export function innermostLoops(name: WasmName): string[][] {
   const loops: string[][] = [];
   const open: { isLoop: boolean; opcodes: string[] }[] = [];
@@ -37,7 +39,7 @@ export function innermostLoops(name: WasmName): string[][] {
   return loops;
 }
 
-/** The module with a global `work` that rises by one with every opcode that runs and costs something. */
+/** The module with a global `work`, which counts every opcode with a cost as it runs. */
 function metered(name: WasmName): Uint8Array<ArrayBuffer> {
   const out: string[] = [];
   let work = 0;
@@ -60,7 +62,7 @@ function metered(name: WasmName): Uint8Array<ArrayBuffer> {
   return binary;
 }
 
-/** Of every module that was asked for. */
+/** The metered modules so far. */
 const modules = new Map<WasmName, WebAssembly.Module>();
 
 function meteredModule(name: WasmName): WebAssembly.Module {
@@ -69,7 +71,7 @@ function meteredModule(name: WasmName): WebAssembly.Module {
   return module;
 }
 
-/** A metered module on a memory of its own. */
+/** A metered module with its own memory. */
 export class Meter<Kernels> {
   readonly #memory = new WebAssembly.Memory({ initial: 64 });
   readonly #exports: WebAssembly.Exports;
@@ -79,7 +81,7 @@ export class Meter<Kernels> {
     this.#exports = new WebAssembly.Instance(meteredModule(name), { env: { memory: this.#memory } }).exports;
   }
 
-  /** The address of so many bytes of 0. */
+  /** The address of this many zero bytes. */
   room(bytes: number): number {
     const address = this.#end;
     this.#end += Math.ceil((bytes + 64) / 16) * 16;
@@ -94,7 +96,7 @@ export class Meter<Kernels> {
     return address;
   }
 
-  /** How many opcodes run. */
+  /** The number of opcodes that run. */
   opcodes(call: (kernels: Kernels) => void): number {
     const work = this.#exports.work as WebAssembly.Global;
     work.value = 0n;

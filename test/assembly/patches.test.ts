@@ -44,7 +44,7 @@ describe('lookup', () => {
   const codes = new Random(3).codes(1001);
   const expected = Array.from(codes, (code) => table[code]!);
 
-  test('to another place', () => {
+  test('writes to another place', () => {
     const looked = onEveryTier(65536, (bench) => {
       const out = bench.output(1, codes.length);
       bench.kernels.lookup(bench.put(codes), bench.put(table), out.address, codes.length);
@@ -53,7 +53,7 @@ describe('lookup', () => {
     expectSame(looked, expected);
   });
 
-  test('in place', () => {
+  test('works in place', () => {
     const looked = onEveryTier(65536, (bench) => {
       const address = bench.put(codes);
       bench.kernels.lookup(address, bench.put(table), address, codes.length);

@@ -43,7 +43,7 @@ const shapes = fc.record({
   seed: fc.integer(),
 });
 
-test('any shape, any shift, any zero point', () => {
+test('is exact for any shape, shift and zero point', () => {
   fc.assert(
     fc.property(shapes, ({ seed, ...shape }) => {
       const random = new Random(seed);
@@ -53,7 +53,7 @@ test('any shape, any shift, any zero point', () => {
   );
 });
 
-test('extreme codes, zero points, multipliers and shifts', () => {
+test('is exact for extreme codes, zero points, multipliers and shifts', () => {
   const most = 2 ** 31 - 1;
   for (const multiplier of [most, -most, 2 ** 30, 1, -1, 0]) {
     for (const [rows, left] of [[49, 0] as const, [49, 15] as const, [3136, 0] as const, [1, 15] as const]) {
@@ -86,8 +86,8 @@ test.each([
   expect(Math.max(...apart)).toBeLessThan(0.5 + 2 ** -10);
 });
 
-// checkpoints may hold any int32: the tiers have to agree on what overflows, too
-test('all tiers wrap alike', () => {
+// checkpoints may hold any int32, so that all tiers must overflow alike
+test('all tiers overflow alike', () => {
   const random = new Random(5);
   for (let left = 0; left < 16; left++) {
     for (const right of [32, 47, 62]) {

@@ -1,4 +1,7 @@
-/** The equations of the integer kernels, in arithmetic that cannot overflow: BigInt, or doubles where they are exact. */
+/**
+ * The equations of the integer kernels without overflow: in BigInt, or in doubles where they are
+ * exact.
+ */
 
 /** round(acc · multiplier · 2^(left - right)) + zero, half up, saturated to 0..high. */
 export function requantised(
@@ -21,7 +24,7 @@ export function saturated(x: bigint, high = 255): number {
   return x > BigInt(high) ? high : Number(x);
 }
 
-/** round(a / b) of a >= 0 and b > 0, half up. */
+/** round(a / b) for a >= 0 and b > 0, half up. */
 export function roundedRatio(a: bigint, b: bigint): bigint {
   return (2n * a + b) / (2n * b);
 }
@@ -43,7 +46,7 @@ export function tokensOf(map: Uint8Array, tokens: readonly number[], c: number):
   return Uint8Array.from(tokens.flatMap((token) => Array.from(map.subarray(token * c, (token + 1) * c))));
 }
 
-/** Swin's `window_partition(roll(map, (-shift, -shift)))`: the tokens of one window after the other. */
+/** Swin's `window_partition(roll(map, (-shift, -shift)))`: the tokens of each window in turn. */
 export function windowOrder({ side, window, shift }: Windows): number[] {
   const rolled = rolledBack(tokenMap(side), shift).map((row) => rolledBack(row, shift));
   const order: number[] = [];
@@ -53,7 +56,7 @@ export function windowOrder({ side, window, shift }: Windows): number[] {
   return order;
 }
 
-/** Windows of window × window tokens on a map of side × side tokens, rolled by `shift`. */
+/** Windows of window × window tokens on a map of side × side tokens, shifted by `shift`. */
 export interface Windows {
   side: number;
   window: number;
@@ -65,7 +68,10 @@ const rolledBack = <T>(list: T[], shift: number) => [...list.slice(shift), ...li
 const tokenMap = (side: number) =>
   Array.from({ length: side }, (_, y) => Array.from({ length: side }, (_, x) => y * side + x));
 
-/** Swin's `PatchMerging`, cat(x[0::2, 0::2], x[1::2, 0::2], x[0::2, 1::2], x[1::2, 1::2]): four tokens a merged patch. */
+/**
+ * Swin's `PatchMerging`, cat(x[0::2, 0::2], x[1::2, 0::2], x[0::2, 1::2], x[1::2, 1::2]): four
+ * tokens per merged patch.
+ */
 export function mergeOrder(side: number): number[] {
   const everySecond = <T>(list: T[], from: number) => list.filter((_, i) => i % 2 === from);
   const quarters = [[0, 0] as const, [1, 0] as const, [0, 1] as const, [1, 1] as const].map(([y, x]) =>

@@ -5,18 +5,21 @@ import type { IntegerKernels } from '../../src/runtime/kernels.js';
 import { roundedRatio, roundedShift, windowOrder } from './reference.js';
 import { cutsOf, expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';
 
-/** Score codes u8 `[rows, n]`, row stride `ld`, and the exponentials of their distances from the largest. */
+/**
+ * Score codes u8 `[rows, n]`, row stride `ld`, and the exponentials of their distances from the
+ * largest.
+ */
 interface Scores {
   rows: number;
   n: number;
   ld: number;
   codes: Uint8Array;
   table: Uint32Array;
-  /** u8 `[n, ld]`, 255 where a score counts, begun again every n rows. */
+  /** u8 `[n, ld]`, 255 where a score counts; repeats every n rows. */
   mask?: Uint8Array | undefined;
 }
 
-/** Whole rows, `ld` codes each. @param cuts rows where another call begins */
+/** Whole rows, `ld` codes each. @param cuts rows at which a new call begins */
 function run(
   { rows, n, ld, codes, table, mask }: Scores,
   call: (kernels: IntegerKernels, ...operands: Operands) => void,
@@ -59,8 +62,8 @@ const runEighths = (scores: Scores, slope: number, cuts: number[] = []) =>
   );
 
 /**
- * The code of every element that counts, `none` for the others and from n to ld.
- * @param code of an exponential in a row of this sum
+ * The code of every element that counts, and `none` for the others and from n to ld.
+ * @param code maps an exponential and the sum of its row to a code
  */
 function expected(
   { rows, n, ld, codes, table, mask }: Scores,
@@ -84,7 +87,7 @@ function expected(
   return out;
 }
 
-/** 2048·log2 x, rounded down, by squaring what is left behind the leading bit eleven times. */
+/** 2048·log2 x, rounded down, by squaring the mantissa eleven times. */
 function log2Of(x: number): number {
   let rest = BigInt(x) << BigInt(Math.clz32(x));
   let log = 31 - Math.clz32(x);
@@ -102,10 +105,10 @@ const eighthCode = (table: Uint32Array, slope: number) => (_: bigint, sum: bigin
   return code > 127 ? 255 : code;
 };
 
-/** Slope of the codes in eighths for this scale of the scores. */
+/** The slope of the codes in eighths of an octave for this scale of the scores. */
 const slopeOf = (scale: number) => Math.min(Math.max(Math.round(2048 * Math.LOG2E * scale), 1), 2 ** 15 - 1);
 
-/** Paper eq. 11-13. */
+/** Equations 11 to 13 of the paper. */
 function log2Code(e: bigint, sum: bigint): number {
   if (e === 0n) return 255;
   const ratio = roundedRatio(sum, e);
@@ -119,7 +122,7 @@ const uniformCode = (levels: number) => (e: bigint, sum: bigint) => {
   return Math.min(Number(roundedShift(e * inverse, 44)), 255);
 };
 
-/** Rows of every kind that attention can meet. */
+/** Every kind of row that attention can produce. */
 function rowsOf(n: number, ld: number, seed: number): Uint8Array {
   const random = new Random(seed);
   const kinds: ((i: number) => number)[] = [
@@ -137,7 +140,7 @@ function rowsOf(n: number, ld: number, seed: number): Uint8Array {
     () => Math.round(40 * (random.real() + random.real() + random.real())),
     () => Math.min(255, Math.floor(-30 * Math.log(random.real() + 1e-6))),
   ];
-  const codes = random.codes(kinds.length * ld); // what stands behind a row must not matter
+  const codes = random.codes(kinds.length * ld); // the bytes after a row must have no effect
   kinds.forEach((kind, row) => {
     for (let i = 0; i < n; i++) codes[row * ld + i] = kind(i);
   });
@@ -154,7 +157,7 @@ const TOKENS = [1, 2, 7, 16, 17, 65, 197, 577, 1025];
 const SCALES = [1e-4, 1e-3, 0.01, 0.05, 0.1, 0.25, 0.4, 0.4177, 0.418, 0.7, 1.67, 3, 10];
 
 describe.each(TOKENS)('%d tokens', (n) => {
-  test('log2 codes are the exact ones at any scale', () => {
+  test('log2 codes are exact at any scale', () => {
     for (const scale of SCALES) {
       const scores = scoresOf(n, scale);
       expectSame(runLog2(scores), expected(scores, 255, log2Code));
@@ -179,7 +182,7 @@ describe.each(TOKENS)('%d tokens', (n) => {
     }
   });
 
-  test('probabilities in eighths of an octave are those of the table', () => {
+  test('probabilities in eighths of an octave equal those of the table', () => {
     for (const scale of [0.01, 0.05, 0.2, 0.7]) {
       const scores = scoresOf(n, scale, { table: exactExponentialTable(scale, n) });
       const codes = runEighths(scores, slopeOf(scale));
@@ -189,7 +192,7 @@ describe.each(TOKENS)('%d tokens', (n) => {
         const most = Math.max(...values);
         const sum = values.reduce((total, q) => total + Math.exp((q - most) * scale), 0);
         const exact = Array.from(values, (q) => 8 * Math.log2(sum * Math.exp((most - q) * scale)));
-        // half a code, and what the slope's own rounding makes of up to 255 codes
+        // half a code, plus the rounding of the slope over up to 255 codes
         const apart = exact.map((code, i) => (code > 126 ? 0 : Math.abs(code - codes[at + i]!)));
         expect(Math.max(...apart)).toBeLessThan(0.5 + 2 ** -8 + (0.5 * 255) / 256);
       }
@@ -197,7 +200,7 @@ describe.each(TOKENS)('%d tokens', (n) => {
   });
 
   test('log2 probabilities sum to about 1', () => {
-    // A probability is at least 0.625 and less than 1.5 times the real one, as long as that is above 2^-15.
+    // A probability is 0.625 to 1.5 times the real one, if that is above 2^-15.
     const scores = scoresOf(n, 0.01);
     const codes = runLog2(scores);
     for (let row = 0; row < scores.rows; row++) {
@@ -208,7 +211,7 @@ describe.each(TOKENS)('%d tokens', (n) => {
     }
   });
 
-  test('uniform probabilities are those of the table, and sum to 1', () => {
+  test('uniform probabilities equal those of the table and sum to 1', () => {
     const scores = scoresOf(n, 0.05);
     const size = Math.max(...largestProbabilities(scores)) / 255; // of one code
     const levels = Math.floor(4096 / size);
@@ -237,19 +240,19 @@ function largestProbabilities({ rows, n, ld, codes, table }: Scores): number[] {
   );
 }
 
-test('a row of equal scores: the code of 1/n', () => {
+test('a row of equal scores gives the code of 1/n', () => {
   const codes = [1, 2, 3, 65, 197, 577, 1025].map((n) => runLog2(scoresOf(n, 0.1))[0]);
   // 3 >= 1.5·2, 197 >= 1.5·128; 65 < 1.5·64, 577 < 1.5·512, 1025 < 1.5·1024
   expect(codes).toEqual([0, 1, 2, 6, 8, 9, 10]);
 });
 
-test('one dominant score: all of the probability, or nearly', () => {
+test('a dominant score gets all of the probability, or nearly all', () => {
   const ones = runLog2(scoresOf(1025, 10)).subarray(3 * 1040, 3 * 1040 + 1025);
   expect(ones[512]).toBe(0);
   expect(ones.filter((code) => code === 255)).toHaveLength(1024);
 });
 
-/** A table that falls from the largest entry that n scores allow. */
+/** A falling table that starts at the largest entry that n scores allow. */
 function fallingTable(n: number, steepness: number, random: Random): Uint32Array {
   const table = new Uint32Array(256);
   let entry = Math.floor((2 ** 32 - 1) / n);
@@ -268,7 +271,7 @@ const shapes = fc.record({
   levels: fc.integer({ min: 1, max: 2 ** 30 - 1 }),
 });
 
-test('any falling table, any row, any stride', () => {
+test('is exact for any falling table, row and stride', () => {
   fc.assert(
     fc.property(shapes, ({ n, slack, seed, steepness, levels }) => {
       const random = new Random(seed);
@@ -286,7 +289,7 @@ test('any falling table, any row, any stride', () => {
   );
 });
 
-test('logarithms are at most a unit below the exact ones', () => {
+test('logarithms are at most one unit below the exact ones', () => {
   for (const x of [1, 2, 3, 5, 1000, 2 ** 20 - 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1]) {
     expect(2048 * Math.log2(x) - log2Of(x)).toBeGreaterThanOrEqual(-1e-6);
     expect(2048 * Math.log2(x) - log2Of(x)).toBeLessThan(1.01);
@@ -294,7 +297,7 @@ test('logarithms are at most a unit below the exact ones', () => {
 });
 
 describe('with a mask', () => {
-  /** A mask of n rows; the bytes behind a row are 0. */
+  /** A mask of n rows; the bytes after each row are 0. */
   function maskOf(n: number, ld: number, keeps: (i: number, j: number) => boolean): Uint8Array {
     return Uint8Array.from({ length: n * ld }, (_, at) =>
       at % ld < n && keeps(Math.floor(at / ld), at % ld) ? 255 : 0,
@@ -308,7 +311,7 @@ describe('with a mask', () => {
     expectSame(runEighths(scores, slope), expected(scores, 255, eighthCode(scores.table, slope)));
   }
 
-  test('any mask, any table, any number of rows', () => {
+  test('is exact for any mask, table and number of rows', () => {
     fc.assert(
       fc.property(
         shapes,
@@ -330,7 +333,7 @@ describe('with a mask', () => {
     );
   });
 
-  test('rows of one window in several calls, with a mask and without', () => {
+  test('several calls for rows of one window agree, with and without a mask', () => {
     fc.assert(
       fc.property(shapes, cutsOf, fc.boolean(), ({ n, slack, seed, levels }, cuts, isMasked) => {
         const ld = roundUp(n, 16) + slack;
@@ -345,7 +348,7 @@ describe('with a mask', () => {
     );
   });
 
-  test('every mask of five scores', () => {
+  test('is exact for every mask of five scores', () => {
     const codes = rowsOf(5, 16, 5);
     for (let kept = 1; kept < 32; kept++) {
       const mask = maskOf(5, 16, (i, j) => ((kept >> ((i + j) % 5)) & 1) === 1);
@@ -353,7 +356,7 @@ describe('with a mask', () => {
     }
   });
 
-  test.each([1, 15, 16, 17, 49, 144])('one kept, all but one, all: of %d', (n) => {
+  test.each([1, 15, 16, 17, 49, 144])('keeps one, all but one, or all of %d scores', (n) => {
     const scores = scoresOf(n, 0.05, { slack: 16 });
     const { rows, ld } = scores;
     const one = { ...scores, mask: maskOf(n, ld, (i, j) => j === i) };
@@ -369,7 +372,7 @@ describe('with a mask', () => {
     expectSame(runUniform(all, 123456789), runUniform(scores, 123456789));
   });
 
-  test('what is dropped does not matter, however large', () => {
+  test('dropped scores have no effect, however large', () => {
     for (const n of [2, 16, 33]) {
       const ld = roundUp(n, 16);
       const mask = maskOf(n, ld, (i, j) => (i + j) % 2 === 0);
@@ -398,7 +401,7 @@ describe('with a mask', () => {
     const n = window ** 2;
     const ld = roundUp(n, 16);
     const side = 2 * window;
-    // Swin's img_mask: bands of the rolled map that were neighbours before
+    // Swin's img_mask: bands of the shifted map whose tokens were neighbours before
     const band = (at: number) => Number(at >= side - window) + Number(at >= side - shift);
     const regions = windowOrder({ side, window, shift: 0 }).map(
       (token) => 3 * band(Math.floor(token / side)) + band(token % side),
@@ -412,13 +415,13 @@ describe('with a mask', () => {
   });
 });
 
-// ratios on and beside each threshold: 2, 3, 6, 12, ... and the halves that round up to them
-test('ratios at the thresholds', () => {
+// ratios at and next to each threshold: 2, 3, 6, 12, … and the halves that round up to them
+test('is exact for ratios at the thresholds', () => {
   for (let k = 1; k < 18; k++) {
     const threshold = k === 1 ? 2 : 3 * 2 ** (k - 2);
     for (const twice of [2 * threshold - 2, 2 * threshold - 1, 2 * threshold, 2 * threshold + 1]) {
       for (const e of [1, 1000]) {
-        // e[0] + e[1] = twice/2 · e[1], or as near as integers come
+        // e[0] + e[1] = twice/2 · e[1], as closely as integers can
         const table = new Uint32Array(256);
         table[0] = Math.max(Math.floor((twice * e) / 2) - e, e);
         table[1] = e;
@@ -433,7 +436,7 @@ test('ratios at the thresholds', () => {
 test('uniform codes round halves up', () => {
   const table = new Uint32Array(256).fill(1, 0, 1);
   const scores = { rows: 1, n: 1, ld: 16, codes: new Uint8Array(16), table };
-  // one probability of 1: the code is levels / 4096
+  // one probability is 1: its code is levels / 4096
   const codes = [2047, 2048, 6143, 6144, 254.5 * 4096 - 1, 254.5 * 4096, 2 ** 30 - 1].map(
     (levels) => runUniform(scores, levels)[0],
   );

@@ -7,7 +7,7 @@ import type { Windows } from './reference.js';
 
 const modules = new Map(TIERS.map((tier) => [tier, new WebAssembly.Module(readModule(tier))]));
 
-/** Rows of bytes in memory: `columns` that count out of `written` that a kernel may write, every `stride`. */
+/** Rows of bytes, `stride` apart: a kernel may write `written` of each, and `columns` count. */
 export interface Rows {
   readonly address: number;
   readonly rows: number;
@@ -19,11 +19,13 @@ export interface Rows {
 const PAGE = 65536;
 const GUARD = 0xa5;
 
-/** The kernels of a tier on a fresh memory that is full of guard bytes, and a way to lay operands out in it. */
+/**
+ * The kernels of a tier with a fresh memory full of guard bytes, and a way to place operands in it.
+ */
 export class Bench {
   readonly kernels: IntegerKernels;
   readonly #memory: Uint8Array;
-  /** The memory as it has to be, but for what the kernel may write. */
+  /** The expected memory, except what the kernel may write. */
   readonly #expected: Uint8Array;
   readonly #outputs: Rows[] = [];
   #end = 1024;
@@ -39,7 +41,10 @@ export class Bench {
     this.#expected = new Uint8Array(memory.buffer.byteLength).fill(GUARD);
   }
 
-  /** The address of a copy of an operand, 16-byte aligned, with guard bytes around it. */
+  /**
+   * Copies an operand to a 16-byte aligned address with guard bytes around it.
+   * @returns the address
+   */
   put(values: ArrayBufferView): number {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     const address = this.#reserve(bytes.length);
@@ -48,13 +53,16 @@ export class Bench {
     return address;
   }
 
-  /** Room for an output. The bytes between its rows are guards, but for those that the kernel is known to write. */
+  /**
+   * Room for an output. The bytes between its rows are guards, except those that the kernel may
+   * write.
+   */
   output(rows: number, columns: number, stride = columns, written = columns): Rows {
     const address = this.#reserve((rows - 1) * stride + written);
     return this.#declare({ address, rows, columns, written, stride });
   }
 
-  /** Says that an operand is overwritten. */
+  /** States that the kernel overwrites an operand. */
   inPlace(address: number, bytes: number): Rows {
     return this.#declare({ address, rows: 1, columns: bytes, written: bytes, stride: bytes });
   }
@@ -97,11 +105,11 @@ export class Bench {
 }
 
 /**
- * Lays out the operands of a kernel and calls it, on every tier: what it wrote is the same to the bit, and nothing was written
- * elsewhere.
+ * Places the operands of a kernel and calls it, on every tier. All tiers must write the same bits,
+ * and nothing elsewhere.
  *
  * @param call returns the output
- * @returns its columns, rows without padding
+ * @returns its rows without padding
  */
 export function onEveryTier(bytes: number, call: (bench: Bench) => Rows): Uint8Array {
   const [scalar, ...others] = TIERS.map((tier) => {
@@ -115,7 +123,10 @@ export function onEveryTier(bytes: number, call: (bench: Bench) => Rows): Uint8A
   return scalar!;
 }
 
-/** Equal to the bit. Says where the first difference is: Jest takes minutes to print two long arrays. */
+/**
+ * Expects equal bits. Reports only the first difference: Jest takes minutes to print two long
+ * arrays.
+ */
 export function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
   if (
     actual instanceof Uint8Array &&
@@ -136,10 +147,10 @@ export function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number
 
 export const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;
 
-// Jest finds globals slowly
+// Jest looks globals up slowly
 const { floor, imul } = Math;
 
-/** Repeatable operands. */
+/** Pseudo-random operands, the same in every run. */
 export class Random {
   #state: number;
 
@@ -161,7 +172,7 @@ export class Random {
     return low + floor(this.real() * (high - low + 1));
   }
 
-  /** ±2^0..2^31, every size as likely as any other. */
+  /** ±2^0..2^31, every size equally likely. */
   multiplier(): number {
     const size = Math.min(Math.floor(2 ** (this.real() * 31)), 2 ** 31 - 1);
     return this.real() < 0.5 ? -size : size;
@@ -172,7 +183,7 @@ export class Random {
   }
 }
 
-/** Swin's and stranger ones: one token, window = side with and without a shift, odd windows, the largest shift. */
+/** Swin's windows and unusual ones: one token, window = side, odd windows, the largest shift. */
 export const WINDOWS: Windows[] = [
   { side: 1, window: 1, shift: 0 },
   { side: 4, window: 1, shift: 0 },
@@ -194,10 +205,10 @@ export const windowShapes: fc.Arbitrary<Windows> = fc
   .tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 6 }), fc.nat({ max: 5 }))
   .map(([across, window, shift]) => ({ side: across * window, window, shift: shift % window }));
 
-/** Places where another call begins, to be taken modulo what there is. */
+/** Places at which a new call begins, modulo the size. */
 export const cutsOf: fc.Arbitrary<number[]> = fc.array(fc.nat(1000), { minLength: 1, maxLength: 2 });
 
-/** 0 to `count` cut into ranges, the last first: no call may need what an earlier range has left. */
+/** Cuts 0 to `count` into ranges, the last first: no call may depend on an earlier one. */
 export function ranges(count: number, cuts: number[]): [from: number, to: number][] {
   const edges = [0, ...cuts.map((cut) => cut % count), count].sort((a, b) => a - b);
   return edges

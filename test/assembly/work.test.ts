@@ -1,6 +1,6 @@
 /**
- * Opcodes that kernels run per multiply-accumulate or element, on operands of DeiT-Tiny: a guard against slower kernels that
- * needs no clock. A kernel that does the same work in fewer opcodes is welcome: then its budget comes down.
+ * The opcodes that kernels run per multiply-accumulate or element, on operands of DeiT-Tiny: this
+ * finds slower kernels without a clock. If a kernel gets by with fewer opcodes, lower its budget.
  */
 import { describe, expect, test } from '@jest/globals';
 import type { FloatKernels } from '../../src/models/float/kernels.js';
@@ -16,12 +16,15 @@ const DIM = 192;
 const D = 64;
 const SCRATCH = 2 ** 19;
 
-/** Lays the operands of a kernel out and runs it. @returns opcodes per multiply-accumulate or element */
+/**
+ * Places the operands of a kernel and runs it.
+ * @returns opcodes per multiply-accumulate or element
+ */
 type Run = (meter: Meter<IntegerKernels>) => number;
 
 const codes = (count: number) => new Random(1).codes(count);
 
-/** Rows of scores as they are: a hump of some 60 codes. */
+/** Typical rows of scores: a hump of about 60 codes. */
 function scoreCodes(): Uint8Array {
   const random = new Random(3);
   const code = () => Math.round(60 * (random.real() + random.real() + random.real()));
@@ -100,7 +103,7 @@ const add: Run = (meter) => {
   return meter.opcodes((kernels) => kernels.add(a, 128, factors, b, 128, ...rest)) / n;
 };
 
-/** One head of sixteen windows of 7 × 7. */
+/** One head of sixteen windows of 7 × 7 tokens. */
 const bias: Run = (meter) => {
   const [windows, w, ld] = [16, 7, 64];
   const size = w ** 2 * ld;
@@ -115,11 +118,14 @@ const patches: Run = (meter) => {
   return meter.opcodes((kernels) => kernels.patches(pixels, table, 128, 224, 16, 768, 0, 196, out)) / bytes;
 };
 
-/** Opcodes of the tile of each GEMM's innermost loop: no margin, they are counted on the built module. */
+/**
+ * Opcodes of the tile in each GEMM's innermost loop, without a margin: the built module is counted.
+ */
 const DOT = 'i32x4.dot_i16x8_s';
 const RELAXED = 'i16x8.relaxed_dot_i8x16_i7x16_s';
 const LOOPS = [
-  // a tile of 4 × 8: 2 loads, 4 splats, 8 dots, 8 additions, 4 for the pointers; 26/64 = 0.406 a multiply-accumulate
+  // a tile of 4 × 8: 2 loads, 4 splats, 8 dots, 8 additions, 4 for the pointers; 26/64 = 0.406 per
+  // multiply-accumulate
   {
     loop: 'i16',
     modules: ['simd', 'simd-threads', 'relaxed', 'relaxed-threads'],
@@ -128,7 +134,7 @@ const LOOPS = [
     widened: 0,
     most: 26,
   },
-  // 34/128 = 0.266, 56/256 = 0.219, and 26/128 = 0.203 where sums are widened outside
+  // 34/128 = 0.266, 56/256 = 0.219, and 26/128 = 0.203 if sums are widened outside
   { loop: 'one dot', modules: ['relaxed', 'relaxed-threads'], op: RELAXED, dots: 8, widened: 8, most: 34 },
   { loop: 'two dots', modules: ['relaxed', 'relaxed-threads'], op: RELAXED, dots: 16, widened: 8, most: 56 },
   { loop: 'eight dots', modules: ['relaxed', 'relaxed-threads'], op: RELAXED, dots: 8, widened: 0, most: 26 },
@@ -147,14 +153,14 @@ describe.each(LOOPS)('the innermost loops: $loop', ({ modules, op, dots, widened
   });
 });
 
-/** What a kernel may run more than was measured. One opcode more in the i16 loop is 3.5 %. */
+/** How far a kernel may exceed the measured count. One opcode more in the i16 loop is 3.5 %. */
 const MARGIN = 1.02;
 
 /** Opcodes per multiply-accumulate, or per element, as measured. */
 const KERNELS: readonly [name: string, run: Run, simd: number, relaxed?: number][] = [
   ['linear, 8 bits', linear('linear', 8), 0.444],
   ['linear, 7 bits', linear('linear', 7), 0.444, 0.3004],
-  ['linear, 7 bits, codes of 7', linear('linear', 7, 7), 0.444, 0.2538],
+  ['linear, 7 bits, 7-bit codes', linear('linear', 7, 7), 0.444, 0.2538],
   ['linear, 4 bits', linear('linear', 4), 0.444, 0.2587],
   ['linear_fine, 8 bits', linear('linear_fine', 8), 0.4446],
   ['linear_fine, 7 bits', linear('linear_fine', 7), 0.4446, 0.3011],
@@ -184,7 +190,7 @@ describeTiers([{ tier: 'simd' }, { tier: 'relaxed' }], '$tier', ({ tier }) => {
   });
 });
 
-test('float gemm', () => {
+test('float gemm stays within its budget', () => {
   const meter = new Meter<FloatKernels>('float');
   const [m, n, k] = [TOKENS, 64, DIM];
   const [a, b, c] = [meter.room(4 * m * k), meter.room(4 * n * k), meter.room(4 * m * n)];

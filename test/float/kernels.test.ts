@@ -13,8 +13,8 @@ test('the float module imports its memory and nothing else', () => {
 });
 
 describe('gemm', () => {
-  // rows, cols, depth, lda, ldc: whole tiles; every kind of remainder; several chunks of rows, blocks of columns, or both;
-  // strides of attention
+  // rows, cols, depth, lda, ldc: whole tiles; every kind of remainder; several chunks of rows,
+  // blocks of columns, or both; strides of attention
   const shapes = [
     [8, 16, 12, 12, 16],
     [1, 1, 1, 1, 1],
@@ -50,7 +50,7 @@ describe('gemm', () => {
     ] as const;
     bench.kernels.gemm(...places);
 
-    const expected = new Float64Array(rows * ldc).fill(42); // gaps between rows stay as they were
+    const expected = new Float64Array(rows * ldc).fill(42); // the gaps between rows do not change
     for (let m = 0; m < rows; m++)
       for (let n = 0; n < cols; n++) {
         let sum = 0;
@@ -60,7 +60,7 @@ describe('gemm', () => {
     expect(distance(bench.view(out, rows * ldc), expected)).toBeLessThan(3e-7 * depth);
   });
 
-  test('without a bias, from packed columns', () => {
+  test('works without a bias, from packed columns', () => {
     const bench = new Bench();
     const a = Float32Array.of(1, 2, 3, 4, 5, 6); // [2, 3]
     const b = Float32Array.of(1, 0, -1, 9, 0, 1, 2, 9, 1, 1, 1, 9); // [3, 3], rows four apart
@@ -82,12 +82,12 @@ describe('gemm', () => {
     expect(bench.view(one, 8)).toEqual(bench.view(all + 4 * 8 * 77, 8));
   });
 
-  test.each([1, 3, 64, 197, 768, 4096, 40000])('the scratch for a depth of %d is not overrun', (depth) => {
+  test.each([1, 3, 64, 197, 768, 4096, 40000])('stays within its scratch for a depth of %d', (depth) => {
     const bench = new Bench();
     const rows = 200;
     const bytes = bench.kernels.gemmScratchBytes(depth);
     const guard = bench.view(bench.scratch + bytes, 16).fill(7);
-    const a = bench.room(depth); // the same row again and again: lda 0
+    const a = bench.room(depth); // lda 0 repeats one row
     bench.kernels.gemm(
       a,
       0,
@@ -132,7 +132,7 @@ describe('layerNorm', () => {
 });
 
 describe('maps and windows', () => {
-  // a map of 4×4 whose row r is [r, 100 + r, -r]; windows of 2×2, shifted by one: the order written out
+  // a map of 4×4 whose row r is [r, 100 + r, -r]; the order of windows of 2×2 shifted by one
   const order = [5, 6, 9, 10, 7, 4, 11, 8, 13, 14, 1, 2, 15, 12, 3, 0];
   const row = (r: number) => [r, 100 + r, -r];
   const twoMaps = Array.from({ length: 32 }, (_, r) => row(r));
@@ -155,7 +155,7 @@ describe('maps and windows', () => {
     expect(Array.from(bench.view(at, 96))).toEqual(twoMaps.flat().map((x) => 2 * x));
   });
 
-  test('layerNormMerged equals layerNorm of four rows side by side', () => {
+  test('layerNormMerged equals layerNorm of four concatenated rows', () => {
     const bench = new Bench();
     const [gamma, beta] = [bench.put(randomFloats(12, 1)), bench.put(randomFloats(12, 2))];
     const out = bench.room(96);
@@ -167,14 +167,14 @@ describe('maps and windows', () => {
     expect(bench.view(out, 96)).toEqual(bench.view(expected, 96));
   });
 
-  test('addRepeated adds the same range again and again, with a remainder', () => {
+  test('addRepeated adds the same range repeatedly, with a remainder', () => {
     const bench = new Bench();
     const at = bench.put([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     bench.kernels.addRepeated(at, bench.put([100, 200, 300, 400, 500]), 2, 5);
     expect(Array.from(bench.view(at, 11))).toEqual([101, 202, 303, 404, 505, 106, 207, 308, 409, 510, 11]);
   });
 
-  test('meanRows', () => {
+  test('meanRows computes the mean of rows', () => {
     const bench = new Bench();
     const rows = [
       [1, 2, 3, 4, 5],
@@ -217,7 +217,7 @@ describe('softmax', () => {
     expect(Array.from(bench.view(at, 9))).toEqual([0.25, 0, 0, 0, 0, 0.25, 0.25, 0.25, 0]);
   });
 
-  test.each([0, 4])('NaN at %d stays NaN', (seat) => {
+  test.each([0, 4])('a NaN at %d stays NaN', (seat) => {
     const bench = new Bench();
     const at = bench.put(randomFloats(5, 1));
     bench.view(at, 5)[seat] = Number.NaN;
@@ -242,14 +242,14 @@ describe('elementwise', () => {
     expect(distance(bench.view(at, x.length), Array.from(x, reference.gelu))).toBeLessThan(3e-7);
   });
 
-  test('gelu of 0, of large and of very negative values', () => {
+  test('gelu is right at 0 and at the extremes', () => {
     const bench = new Bench();
     const at = bench.put([0, 50, -50, 1e30, -1e30]);
     bench.kernels.gelu(at, 5);
     expect(distance(bench.view(at, 5), [0, 50, 0, Math.fround(1e30), 0])).toBeLessThan(1e-37);
   });
 
-  test('add, with a remainder, into one of its operands', () => {
+  test('add works in place, with a remainder', () => {
     const bench = new Bench();
     const at = bench.put([1, 2, 3, 4, 5, 6, 7]);
     bench.kernels.add(at, bench.put([10, 20, 30, 40, 50, 60, 70]), at, 6);
@@ -303,7 +303,7 @@ describe('reductions', () => {
     }
   });
 
-  test.each([0, 4, 6])('minMax passes a NaN at %d on', (seat) => {
+  test.each([0, 4, 6])('minMax propagates a NaN at %d', (seat) => {
     const bench = new Bench();
     const x = randomFloats(7, 5);
     x[seat] = Number.NaN;
@@ -334,28 +334,28 @@ describe('reductions', () => {
     }
   });
 
-  test('squaredError: worked by hand', () => {
+  test('squaredError equals an example computed by hand', () => {
     const bench = new Bench();
-    // s = 0.5, z = 2: codes 0..255 mean -1..126.5. Halves go to even codes: 0.25 -> 0, 0.75 -> 1
+    // s = 0.5, z = 2: codes 0..255 mean -1..126.5. Halves round to even codes: 0.25 -> 0, 0.75 -> 1
     const x = [-1, -3, 126.5, 130, 0.25, 0.75, 0.1];
     const errors = [0, 4, 0, 12.25, 0.0625, 0.0625, 0.01];
     const sum = errors.reduce((a, b) => a + b);
     expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2, 255)).toBeCloseTo(sum, 6);
-    // with codes up to 127 the greatest is 62.5
+    // with codes up to 127 the largest value is 62.5
     expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2, 127)).toBeCloseTo(
       sum - 12.25 + 64 ** 2 + 67.5 ** 2,
       6,
     );
   });
 
-  test('quantize leaves what squaredError measures against', () => {
+  test('quantize gives the values that squaredError compares with', () => {
     const bench = new Bench();
     const x = [-1, -3, 126.5, 130, 0.25, 0.75, 0.1, -0.25];
     const left = [-1, -1, 126.5, 126.5, 0, 1, 0, 0];
     for (const count of [8, 7, 3]) {
       const at = bench.put(x);
       bench.kernels.quantize(at, count, 0.5, 2, 255);
-      // behind the count nothing changes
+      // nothing changes after the count
       const found = Array.from(bench.view(at, 8), (value) => value + 0); // -0 is 0
       expect(found).toEqual([...left.slice(0, count), ...x.slice(count)].map(Math.fround));
     }
@@ -367,7 +367,7 @@ describe('reductions', () => {
     expect(Math.abs(sum / error - 1)).toBeLessThan(1e-5);
   });
 
-  test('squaredError sums in f64: 2^22 equal terms lose nothing', () => {
+  test('squaredError sums in f64: 2^22 equal terms lose no precision', () => {
     const bench = new Bench();
     const count = 2 ** 21;
     const at = bench.room(count, 0.25);

@@ -50,7 +50,7 @@ test.each([
   runner.dispose();
 });
 
-test('beside the integer model made from it: the same pixels, the same class', async () => {
+test('sees the same pixels and class as the integer model made from it', async () => {
   const float = await loaded(bundled);
   const integer = await load('deit_cifar10');
   const { labels, preprocessing } = integer.info;
@@ -63,7 +63,7 @@ test('beside the integer model made from it: the same pixels, the same class', a
   integer.dispose();
 });
 
-test('options of the checkpoint, a kernel module, progress', async () => {
+test('takes options of the checkpoint, a kernel module and onProgress', async () => {
   const file = tinyModel({ ...TINY_CONFIG, labels: ['x', 'y', 'z'] });
   const seen: [number, number | undefined][] = [];
   const response = new Response(Uint8Array.from(file), {
@@ -76,12 +76,12 @@ test('options of the checkpoint, a kernel module, progress', async () => {
   expect(seen.at(-1)).toEqual([file.length, file.length]);
 });
 
-test('what it says of itself nobody can change', async () => {
+test('its info is frozen', async () => {
   const { info } = await loaded(tinyModel());
   expect(() => Object.assign(info.preprocessing, { imageSize: 1 })).toThrow(TypeError);
 });
 
-test('a file that is no float checkpoint is refused', async () => {
+test('refuses a file that is not a float checkpoint', async () => {
   const integer = path('models/deit_cifar10.safetensors');
   expect(await refusal(loadFloat(integer), CheckpointError, 'MODEL_KIND')).toBe(
     `${integer}: expected a float checkpoint, found an integer checkpoint: load it directly`,
@@ -93,12 +93,12 @@ test('a file that is no float checkpoint is refused', async () => {
   await refusal(loadFloat(tinyModel(), { wasm: new Uint8Array(8) }), RuntimeError, 'WASM');
 });
 
-test('an aborted load ends with the reason', async () => {
+test('an aborted load rejects with the reason', async () => {
   const reason = new Error('enough');
   await expect(loadFloat(tinyModel(), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
 });
 
-test('bad calls are refused, and the model goes on', async () => {
+test('refuses bad calls and keeps working', async () => {
   const model = await loaded(tinyModel());
   expect(await refusal(model.classify(cat, { top: 0 }), UsageError, 'TOP')).toBe(
     'top: expected a positive integer, found 0',
@@ -113,7 +113,7 @@ test('bad calls are refused, and the model goes on', async () => {
   await refusal(model.logits(cat), UsageError, 'DISPOSED');
 });
 
-test('a backbone has no classes to tell', async () => {
+test('a backbone refuses to classify', async () => {
   const shapes = tinyShapes();
   for (const name of ['head.weight', 'head.bias']) shapes.delete(name);
   const model = await loaded(modelFile(shapes, { architecture: 'deit', num_heads: 2 }, 1));

@@ -36,7 +36,7 @@ const models = [
   },
   { name: 'Swin', make: smallSwin, forward: forwardSwin },
   {
-    // maps of 8, 4 and 2 tokens a side: four windows, one, and one that is smaller than the others
+    // maps of 8, 4 and 2 tokens per side: four windows, one, and a smaller one
     name: 'Swin with a last stage smaller than its window',
     make: () =>
       smallSwin({ patchSize: 3, dim: 10, depths: [2, 2, 2], heads: [2, 4, 5], mlpDim: 14, window: 4 }),
@@ -49,7 +49,7 @@ describe.each(models)('a small $name with awkward sizes', ({ make, forward }) =>
   const { imageSize } = model.architecture;
   const images = [1, 2, 3].map((seed) => randomPixels(imageSize ** 2 * 3, seed));
 
-  test('every observed tensor of a batch equals the f64 reference, in its order', async () => {
+  test('every observed tensor of a batch equals the f64 reference, in the same order', async () => {
     const runner = await FloatRunner.create(model, { wasm, batchSize: 4 });
     const expected = images.map((image) => forward(model, image));
     const names: string[] = [];
@@ -65,12 +65,13 @@ describe.each(models)('a small $name with awkward sizes', ({ make, forward }) =>
       const largest = reached.reduce((w, x) => Math.max(w, Math.abs(x)), 10);
       expect({ name, close: worst < 2e-6 * largest }).toEqual({ name, close: true });
     });
-    // the ViT reference meets proj and fc2 after it has started on the addition that follows them: same set, own order
+    // the ViT reference emits proj and fc2 inside the addition that follows them: same set, other
+    // order
     expect([...names].sort()).toEqual([...expected[0]!.keys()].sort());
     expect(names.at(-1)).toBe('logits');
   });
 
-  test('logits do not depend on the batch or on an earlier run', async () => {
+  test('logits depend neither on the batch nor on earlier runs', async () => {
     const one = await FloatRunner.create(model, { wasm });
     const many = await FloatRunner.create(model, { wasm, batchSize: 3 });
     const alone = images.map((image) => one.run([image])[0]!);
@@ -78,13 +79,13 @@ describe.each(models)('a small $name with awkward sizes', ({ make, forward }) =>
     expect(many.run([images[2]!])).toEqual([alone[2]]);
   });
 
-  test('logits are the same to the bit whether or not anyone sees the tensors', async () => {
+  test('logits have the same bits with and without an observer', async () => {
     const runner = await FloatRunner.create(model, { wasm, batchSize: 3 });
     expect(runner.run(images)).toEqual(runner.run(images, () => {}));
   });
 });
 
-/** Name and shape of every tensor that a batch of two shows. */
+/** The name and shape of every tensor that a batch of two emits. */
 async function shownTensors(model: FloatModel): Promise<[string, readonly number[]][]> {
   const runner = await FloatRunner.create(model, { wasm, batchSize: 2 });
   const image = randomPixels(model.architecture.imageSize ** 2 * 3, 1);
@@ -93,7 +94,7 @@ async function shownTensors(model: FloatModel): Promise<[string, readonly number
   return shown;
 }
 
-test('a ViT shows its tensors in layer order', async () => {
+test('a ViT emits its tensors in layer order', async () => {
   const shown = await shownTensors(smallModel());
   const block = [
     ['norm1.out', [2, 10, 15]],
@@ -121,7 +122,7 @@ test('a ViT shows its tensors in layer order', async () => {
   ]);
 });
 
-test('a Swin shows its tensors in layer order, those of its attention window by window', async () => {
+test('a Swin emits its tensors in layer order, those of attention window by window', async () => {
   const shown = await shownTensors(smallSwin({ depths: [1, 1, 1] }));
   const stage = (i: number, windows: number, heads: number, dim: number, mlpDim: number) =>
     [
@@ -196,7 +197,7 @@ describe('refusals', () => {
     });
   });
 
-  test('a module that is not the float module', async () => {
+  test('refuses a module that is not the float module', async () => {
     const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
     for (const bytes of [empty, Uint8Array.of(1, 2, 3)])
       await expect(FloatRunner.create(smallModel(), { wasm: bytes })).rejects.toMatchObject({
@@ -205,7 +206,7 @@ describe('refusals', () => {
       });
   });
 
-  test('an empty or too large batch, an image of another size, a disposed runner, a bad batch size', async () => {
+  test('refuses bad batches, images of another size and use after dispose', async () => {
     const runner = await FloatRunner.create(smallModel(), { wasm });
     const image = randomPixels(432, 1);
     for (const batch of [[], [image, image], [image.subarray(1)]])
@@ -234,8 +235,8 @@ goldenTest('DeiT-Tiny: the logits of 100 photos are within 1e-4 of the reference
   expect(worst).toBeLessThan(1e-4);
 });
 
-describeWithShared('Swin in small, ../shared/golden/swin_micro', 1, () => {
-  test('the logits of 400 pictures are within 1e-3 of the reference', async () => {
+describeWithShared('a small Swin, ../shared/golden/swin_micro', 1, () => {
+  test('gives logits of 400 pictures within 1e-3 of the reference', async () => {
     const runner = await FloatRunner.create(swinMicro(), { wasm, batchSize: 16 });
     const golden = sharedTensors('golden/swin_micro/logits.safetensors').get('float_model')!.data;
     const pictures = swinPictures('test');

@@ -1,10 +1,13 @@
-/** The float DeiT or ViT in plain f64 loops, one image at a time: what the kernels are checked against. */
+/** The float DeiT or ViT in plain f64 loops, one image at a time, to check the kernels against. */
 import type { VitArchitecture } from '../../src/checkpoint/architecture.js';
 import type { FloatModel } from '../../src/checkpoint/float-model.js';
 
 export type Rows = number[][];
 
-/** erf by its Taylor series, exact to 1e-15 for |x| < 2, and by Lentz's continued fraction of erfc beyond. */
+/**
+ * erf by its Taylor series, exact to 1e-15 for |x| < 2, and by Lentz's continued fraction of erfc
+ * beyond.
+ */
 export function erf(x: number): number {
   const u = Math.abs(x);
   if (u < 2) {
@@ -51,7 +54,9 @@ export function layerNorm(
   return row.map((x, c) => ((x - mean) / Math.sqrt(variance + eps)) * gamma[c]! + beta[c]!);
 }
 
-/** The layers that all families are made of, what they have shown, and the rows of the patch embedding of one image. */
+/**
+ * The layers of all families, the tensors that they emitted, and the patch embedding of one image.
+ */
 export function referenceLayers({ architecture, preprocessing, tensors }: FloatModel, pixels: Uint8Array) {
   const { imageSize, patchSize, layerNormEps } = architecture;
   const { mean, std } = preprocessing;
@@ -90,7 +95,7 @@ export function referenceLayers({ architecture, preprocessing, tensors }: FloatM
   return { data, seen, emit, linear, norm, plus, patches };
 }
 
-/** Every tensor behind a quantiser of one image, by name, flattened. */
+/** Every tensor of one image that has a quantiser, by name, flattened. */
 export function forward(model: FloatModel, pixels: Uint8Array): Map<string, number[]> {
   const {
     dim,

@@ -9,12 +9,12 @@ import { decodeImage } from '../../src/image/decode.js';
 import { preprocess } from '../../src/image/preprocess.js';
 import type { FloatKernels, FloatWorkspace } from '../../src/models/float/kernels.js';
 
-/** The float kernel module; `node scripts/build-wasm.mjs float` makes it. */
+/** The float kernel module; `node scripts/build-wasm.mjs float` compiles it. */
 export const wasm = new WebAssembly.Module(
   readFileSync(new URL('../../wasm/fqvit.float.wasm', import.meta.url)),
 );
 
-/** Kernels on a fresh memory, and a way to lay operands out in it. */
+/** Kernels with a fresh memory, and a way to place operands in it. */
 export class Bench {
   readonly memory = new WebAssembly.Memory({ initial: 256 });
   readonly kernels = new WebAssembly.Instance(wasm, { env: { memory: this.memory } })
@@ -46,7 +46,7 @@ export class Bench {
   }
 }
 
-/** Repeatable values in [-1, 1). */
+/** Pseudo-random values in [-1, 1), the same in every run. */
 export function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -67,7 +67,7 @@ export function randomPixels(count: number, seed: number): Uint8Array {
 
 type Small<A> = FloatModel & { readonly architecture: A & { readonly layerNormEps: number } };
 
-/** A ViT whose every size is odd for the kernels: no multiple of 8, of the tile's 4 rows, or of each other. */
+/** A ViT with awkward sizes: none is a multiple of 8, of the tile's 4 rows, or of another size. */
 export function smallModel(change: Partial<VitArchitecture> = {}): Small<VitArchitecture> {
   const architecture = {
     family: 'vit',
@@ -94,8 +94,9 @@ export function smallModel(change: Partial<VitArchitecture> = {}): Small<VitArch
 }
 
 /**
- * A Swin with sizes as odd: maps of 12, 6 and 3 tokens a side in windows of 3, so that the first two stages have shifted
- * blocks with windows in the middle, at either edge and in the corner of the map; dims 6, 12 and 24.
+ * A Swin with awkward sizes: maps of 12, 6 and 3 tokens per side in windows of 3, dims 6, 12 and
+ * 24. The shifted blocks of the first two stages have windows in the middle, at both edges and in
+ * the corner.
  */
 export function smallSwin(change: Partial<SwinArchitecture> = {}): Small<SwinArchitecture> {
   const architecture = {
@@ -134,7 +135,7 @@ export function smallSwin(change: Partial<SwinArchitecture> = {}): Small<SwinArc
   return { architecture, ...surroundings(imageSize), tensors: parameters.tensors };
 }
 
-/** Repeatable tensors, each with values of its own. */
+/** Pseudo-random tensors with different values each, the same in every run. */
 class RandomTensors {
   readonly tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
 
@@ -164,7 +165,7 @@ class RandomTensors {
   }
 }
 
-/** What a model has beside its architecture and tensors. */
+/** The parts of a model besides its architecture and tensors. */
 function surroundings(imageSize: number): Omit<FloatModel, 'architecture' | 'tensors'> {
   return {
     preprocessing: {
@@ -182,7 +183,7 @@ function surroundings(imageSize: number): Omit<FloatModel, 'architecture' | 'ten
 
 const shared = new URL('../../../shared/', import.meta.url);
 
-/** A test against ../shared (the reference data beside the repository); skipped, loudly, where that is absent. */
+/** A test with the reference data of ../shared; skipped with a warning if that is absent. */
 export function goldenTest(name: string, run: () => Promise<void>): void {
   if (existsSync(shared)) test(name, run);
   else {
@@ -215,7 +216,7 @@ export function swinMicro(): FloatModel {
   return readFloatModel(bytes, { config: { architecture: 'swin', image_size: 56, layer_norm_eps: 1e-6 } });
 }
 
-/** The pictures of the golden data of `swinMicro`, uint8 [56, 56, 3] each. */
+/** The pictures of the golden data of `swinMicro`, uint8 `[56, 56, 3]` each. */
 export function swinPictures(part: 'calibration' | 'test'): Uint8Array[] {
   const { tensors } = readSafetensors(readFileSync(sharedFile('golden/swin_micro/pixels.safetensors')));
   const { shape, data } = tensors.get(part)!;
@@ -223,7 +224,10 @@ export function swinPictures(part: 'calibration' | 'test'): Uint8Array[] {
   return Array.from({ length: shape[0]! }, (_, n) => data.subarray(n * size, (n + 1) * size));
 }
 
-/** Preprocessed photos `first` to `end - 1` of the reference list, without EXIF rotation as in the golden data. */
+/**
+ * Preprocessed photos `first` to `end - 1` of the reference list; as in the golden data, not
+ * rotated by EXIF.
+ */
 export async function* photos(first: number, end: number): AsyncGenerator<Uint8Array> {
   const rows = readFileSync(sharedFile('data/imagenet500/labels.csv'), 'utf8').trim().split('\n').slice(1);
   for (const row of rows.slice(first, end)) {

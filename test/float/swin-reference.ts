@@ -1,12 +1,14 @@
-/** The float Swin in plain f64 loops, one image at a time, with maps that are rolled, cut and put together literally. */
+/**
+ * The float Swin in plain f64 loops, one image at a time; it shifts, cuts and joins maps literally.
+ */
 import type { SwinArchitecture } from '../../src/checkpoint/architecture.js';
 import type { FloatModel } from '../../src/checkpoint/float-model.js';
 import { gelu, type Rows, referenceLayers, softmax } from './reference.js';
 
-/** [side][side] of anything. */
+/** `[side][side]` of any type. */
 type Grid<T> = T[][];
 
-/** Every cell moved by `by` along both axes, those that leave on one side coming in on the other: torch.roll. */
+/** Moves every cell by `by` along both axes, around the edges, as torch.roll. */
 function roll<T>(map: Grid<T>, by: number): Grid<T> {
   const side = map.length;
   const out = map.map((row) => [...row]);
@@ -38,7 +40,7 @@ function fromWindows<T>(windows: T[][], side: number, w: number): Grid<T> {
 const toGrid = <T>(cells: readonly T[], side: number): Grid<T> =>
   Array.from({ length: side }, (_, y) => cells.slice(y * side, (y + 1) * side));
 
-/** The nine regions of a rolled map that the original numbers by slices. */
+/** The nine regions of a shifted map, which the original numbers by slices. */
 function regionIds(side: number, w: number, shift: number): Grid<number> {
   const map: Grid<number> = Array.from({ length: side }, () => Array(side).fill(-1));
   const slices = [
@@ -55,7 +57,7 @@ function regionIds(side: number, w: number, shift: number): Grid<number> {
   return map;
 }
 
-/** Every tensor behind a quantiser of one image, by name, flattened. */
+/** Every tensor of one image that has a quantiser, by name, flattened. */
 export function forwardSwin(model: FloatModel, pixels: Uint8Array): Map<string, number[]> {
   const architecture = model.architecture as FloatModel['architecture'] & SwinArchitecture;
   const { depths } = architecture;

@@ -9,7 +9,7 @@ import { describeWithShared, readShared, shared } from '../support/shared.js';
 
 const FIRST_ROW = 64;
 
-describeWithShared('DeiT-Tiny end to end, on the scales of the simulator', 1, () => {
+describeWithShared('DeiT-Tiny end to end, with the scales of the simulator', 1, () => {
   test('names the same class as the simulator on at least 96 of 100 photos', async () => {
     const model = await load(writeIntegerModel(goldenModel()));
     const simulator = asUint8(

@@ -6,7 +6,7 @@ import { quantizeWeights } from '../../src/quantize/weights.js';
 import { describeWithShared, readShared } from '../support/shared.js';
 
 describeWithShared('the weights of DeiT-Tiny', 1, () => {
-  test("have the simulator's codes and scales, every one", () => {
+  test("all have the simulator's codes and scales", () => {
     const { tensors: float } = readFloatModel(readShared('models/deit_tiny_patch16_224.safetensors'));
     const { tensors: golden } = readSafetensors(readShared('golden/deit_tiny/weights.safetensors'));
     const layers = [...golden.keys()].filter((name) => name.endsWith('.weight_code'));

@@ -10,8 +10,9 @@ import { type GoldenName, goldenCodes, goldenModel } from '../support/golden.js'
 import { describeWithShared } from '../support/shared.js';
 
 /**
- * Kinds of layer by the names of their outputs, the first pattern that fits, with the least share of equal codes in percent.
- * Exact arithmetic gives a LayerNorm 91.8 to 97.2 % of the simulator's codes.
+ * Kinds of layer by the names of their outputs (the first pattern that matches) and the least share
+ * of equal codes, in percent. Exact arithmetic gives a LayerNorm 91.8 to 97.2 % of the simulator's
+ * codes.
  */
 const kinds = (norm: RegExp, leastNorm: number) => [
   { kind: 'log-int-softmax', pattern: /softmax$/, least: 99.5 },
@@ -19,14 +20,16 @@ const kinds = (norm: RegExp, leastNorm: number) => [
   { kind: 'LayerNorm', pattern: norm, least: leastNorm },
   { kind: 'linears, products, additions', pattern: /./, least: 99.8 },
 ];
-/** Least share of codes within one, in percent, of every layer. */
+/** The least share of codes that differ by at most one, in percent, for every layer. */
 const LEAST_NEAR = 99.9;
 
 interface Comparison {
   readonly layer: string;
   readonly kind: string;
   readonly least: number;
-  /** How many codes differ; one may in every layer, of which the last block's have a single row. */
+  /**
+   * The number of codes that differ. One may in every layer: those of the last block have one row.
+   */
   readonly apart: number;
   /** Percent of codes. */
   readonly equal: number;
@@ -38,8 +41,8 @@ const MODELS: [GoldenName, ReturnType<typeof kinds>][] = [
   [
     'swin_micro',
     [
-      // The scores of this layer are so coarse (scale 0.66) that the float rounding of the simulator's own scale·code/scale
-      // moves its polynomial: the polynomial in integers differs from it in 3 % of the codes, by one.
+      // The scores of this layer are so coarse (scale 0.66) that the simulator's float rounding of
+      // scale·code/scale changes its polynomial: in integers, 3 % of the codes differ by one.
       { kind: 'coarse log-int-softmax', pattern: /^layers\.2\.blocks\.0\.attn\.softmax$/, least: 97 },
       ...kinds(/norm\d?\.out$|^stem\.out$/, 90),
     ],
@@ -47,7 +50,7 @@ const MODELS: [GoldenName, ReturnType<typeof kinds>][] = [
 ];
 
 describe.each(MODELS)('%s', (name, layerKinds) => {
-  describeWithShared(`${name}: every layer, fed with the codes of the simulator`, layerKinds.length, () => {
+  describeWithShared(`${name}: every layer, given the codes of the simulator`, layerKinds.length, () => {
     const comparisons: Comparison[] = [];
 
     beforeAll(async () => {
@@ -66,19 +69,19 @@ describe.each(MODELS)('%s', (name, layerKinds) => {
           );
           continue;
         }
-        // fc1 and the GELU are judged together: the simulator has no quantiser between them
+        // fc1 and the GELU are compared together: the simulator has no quantiser between them
         if (step.output.endsWith('fc1.fine')) continue;
         const expected = golden.get(step.output.replace(/softmax$/, 'probs'))!;
         const kind = layerKinds.find(({ pattern }) => pattern.test(step.output))!;
         const buffer = model.buffers.get(step.output)!;
         const rows = (codes: Uint8Array) => computed(codes, step.output, buffer, architecture);
         comparisons.push(compare(step.output, kind, rows(expected), rows(model.read(step.output))));
-        // q, k and v with the q of every token: whole rows, as the simulator has them
+        // q, k and v with the q of every token: whole rows, as in the simulator
         model.write(step.output, step.output.endsWith('qkv.out') ? expected : rows(expected));
       }
     });
 
-    test.each(layerKinds)('$kind: at least $least % of the codes equal in every layer', ({ kind }) => {
+    test.each(layerKinds)('$kind: at least $least % of the codes are equal in every layer', ({ kind }) => {
       const layers = comparisons.filter((comparison) => comparison.kind === kind);
       expect(layers.length).toBeGreaterThanOrEqual(kind.startsWith('coarse') ? 1 : 5);
       const worst = layers.reduce((a, b) => (b.equal < a.equal ? b : a));
@@ -96,7 +99,7 @@ function compare(
   expected: Uint8Array,
   found: Uint8Array,
 ): Comparison {
-  // log2 codes end in 14, 15, probability 0: that one is written as 255, one step from 15
+  // log2 codes end with 14, 15 and probability 0, which is written as 255 and is one step from 15
   const step = (code: number) => (kind.endsWith('log-int-softmax') && code === 255 ? 16 : code);
   let equal = 0;
   let near = 0;
@@ -111,8 +114,8 @@ function compare(
 }
 
 /**
- * The simulator takes the polynomial of i-exp even for scales at which it has no resolution left, where ours takes exact
- * exponentials: there the softmax is compared on a table of the polynomial.
+ * The simulator uses the polynomial of i-exp even for scales at which it has no resolution left;
+ * fqvit uses exact exponentials. There the softmax is compared on a table of the polynomial.
  */
 function withPolynomials(model: IntegerModel): IntegerModel {
   const tensors = new Map(model.tensors);
@@ -124,7 +127,7 @@ function withPolynomials(model: IntegerModel): IntegerModel {
   return { ...model, tensors };
 }
 
-/** e(d) of fq-vit's i-exp with as large an n as 32 bits allow. */
+/** e(d) of FQ-ViT's i-exp with the largest n that 32 bits allow. */
 function iExpTable(scale: number, scores: number): Uint32Array {
   // biome-ignore lint/suspicious/noApproximativeNumericConstant: the paper's constant, to its digits
   const x0 = Math.floor(-0.6931 / scale);
@@ -138,7 +141,10 @@ function iExpTable(scale: number, scores: number): Uint32Array {
   });
 }
 
-/** Swin's norm1 writes its codes in window order; the simulator quantises before it rolls the map and cuts it up. */
+/**
+ * Swin's norm1 writes codes in window order; the simulator quantises before it shifts and cuts the
+ * map.
+ */
 function inWindowOrder(golden: Map<string, Uint8Array>, architecture: Architecture): void {
   if (architecture.family !== 'swin') return;
   for (const { name, depth, side, window, shift, dim } of swinStages(architecture)) {
@@ -150,7 +156,10 @@ function inWindowOrder(golden: Map<string, Uint8Array>, architecture: Architectu
   }
 }
 
-/** `[3, side, side]` to the rows of the patch embedding's matrix; the padding of a row stays as it is. */
+/**
+ * Converts `[3, side, side]` to the rows of the patch embedding's matrix; does not write the
+ * padding.
+ */
 function patchRows(
   input: Uint8Array,
   side: number,

@@ -10,7 +10,7 @@ const IMAGES = 400;
 const CLASSES = 10;
 const BYTES = 56 * 56 * 3;
 
-describeWithShared('the small Swin end to end, on the scales of the simulator', 2, () => {
+describeWithShared('the small Swin end to end, with the scales of the simulator', 2, () => {
   let best: number[];
   const row = <T extends Uint8Array | Float32Array>(all: T, i: number, length: number) =>
     all.subarray(i * length, (i + 1) * length) as T;

@@ -1,4 +1,4 @@
-// A page for a bundler: with decoders, with the probe that narrow weights need, with a worker.
+// A page for a bundler. It needs decoders, the probe for narrow weights, and a worker.
 import { load } from 'fqvit';
 
 const raw = { width: 2, height: 1, data: Uint8Array.of(1, 2, 3, 40, 50, 60) };

@@ -1,4 +1,4 @@
-/** Pages in a real browser, from a server on this machine. */
+/** Opens pages in a real browser, from a server on this machine. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -9,11 +9,11 @@ import { serve } from '../support/loopback.js';
 
 export interface Browser {
   readonly path: string;
-  /** What makes it open a page without a window; the last is completed by the folder of its profile. */
+  /** Open a page without a window; the last one is completed by the folder of the profile. */
   readonly flags: readonly string[];
 }
 
-/** Where Debian has them. */
+/** The paths on Debian. */
 export const CHROMIUM: Browser = {
   path: '/usr/bin/chromium',
   flags: [
@@ -29,7 +29,7 @@ export const FIREFOX: Browser = {
   flags: ['--headless', '--no-remote', '--profile', ''],
 };
 
-/** By the end of a file's name. */
+/** By file extension. */
 export const TYPES: Record<string, string> = {
   css: 'text/css',
   html: 'text/html',
@@ -38,7 +38,10 @@ export const TYPES: Record<string, string> = {
   wasm: 'application/wasm',
 };
 
-/** What a page may do: load from its own server and compile WebAssembly; no `eval`, no inline script. Threads need the last two. */
+/**
+ * A page may load from its own server and compile WebAssembly; no `eval`, no inline script. Threads
+ * need the last two headers.
+ */
 const HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'",
@@ -46,16 +49,16 @@ const HEADERS = {
   'cross-origin-embedder-policy': 'require-corp',
 };
 
-/** How long a page may take. */
+/** The longest that a page may take, in ms. */
 const PATIENCE = 90_000;
 
 /**
  * Opens a page and waits until it posts to `/result`.
  *
- * @param browser that opens it
+ * @param browser opens it
  * @param folder what the server serves
  * @param page path and parameters
- * @param mounts further folders, by the first part of the path
+ * @param mounts more folders, by the first part of the path
  * @returns what it posted
  */
 export async function openPage(
@@ -85,7 +88,8 @@ export async function openPage(
   });
   const profile = mkdtempSync(join(tmpdir(), 'fqvit-browser-'));
   const flags = [...browser.flags.slice(0, -1), `${browser.flags.at(-1)}${profile}`];
-  // with a group of its own: its processes write to the profile, and not all end with the first
+  // in its own process group: not all of its processes end with the first, and all write to the
+  // profile
   const running = spawn(browser.path, [...flags, `${server.url}/${page}`], {
     stdio: 'ignore',
     detached: true,

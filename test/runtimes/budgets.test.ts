@@ -10,17 +10,17 @@ import { describeWith, runtimePath } from '../support/runtimes.js';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const ESBUILD = runtimePath('esbuild/bin/esbuild');
 
-/** Of a file, gzipped, in bytes. */
+/** The gzipped size of a file, in bytes. */
 const gzipped = (path: string) => gzipSync(readFileSync(path), { level: 9 }).length;
 
-describeWith('what is downloaded, gzipped', [ESBUILD], () => {
+describeWith('gzipped downloads', [ESBUILD], () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'fqvit-budgets-'));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  /** Bundles and minifies: the files that a page or worker gets, and what each is made of. */
+  /** Bundles and minifies. @returns the files that a page or worker gets, and the inputs of each */
   function bundle(script: string, flags: readonly string[]) {
     const [entry, out, meta] = ['entry.mjs', 'out', 'meta.json'].map((name) => join(folder, name)) as [
       string,
@@ -49,7 +49,7 @@ describeWith('what is downloaded, gzipped', [ESBUILD], () => {
     }));
   }
 
-  /** What is loaded before any `import()`. */
+  /** The files that load before any `import()`. */
   function atOnce(files: ReturnType<typeof bundle>, entry: RegExp): ReturnType<typeof bundle> {
     const loaded = new Set(files.filter(({ path }) => entry.test(path)));
     for (const { statics } of loaded)
@@ -61,7 +61,7 @@ describeWith('what is downloaded, gzipped', [ESBUILD], () => {
   const wasm = (name: string) => gzipped(join(root, `wasm/${name}.wasm`));
   const PAGE = `export { load } from '${join(root, 'dist/index.js')}';`;
 
-  test('a page: raw pixels at most 40 KB, JPEG and PNG 250 KB; no quantiser, no float kernel', () => {
+  test('a page has at most 40 KB for raw pixels, 250 KB with JPEG and PNG, no quantiser and no float kernel', () => {
     const files = bundle(PAGE, []);
     const core = sum(atOnce(files, /entry\.js$/).map(({ size }) => size));
     const kernels = wasm('fqvit.simd');
@@ -82,7 +82,7 @@ describeWith('what is downloaded, gzipped', [ESBUILD], () => {
     expect(first.filter((path) => /image\/(decode|png|jpeg|webp|codec)|fflate/.test(path))).toEqual([]);
   });
 
-  test('a worker with its model: at most 3 MB', () => {
+  test('a worker with its model has at most 3 MB', () => {
     const model = join(root, 'models/deit_cifar10.safetensors');
     const files = bundle(`${PAGE}\nexport { default as model } from '${model}';`, [
       '--conditions=workerd',

@@ -1,4 +1,5 @@
-// Bundles app.mjs of a folder in which fqvit is installed: `node bundle.mjs vite|webpack|esbuild FOLDER OUT`.
+// `node bundle.mjs vite|webpack|esbuild FOLDER OUT` bundles app.mjs of a folder with fqvit
+// installed.
 import { cpSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -37,7 +38,10 @@ const BUNDLERS = {
     });
     writeFileSync(join(out, 'index.html'), html);
   },
-  /** It does not follow `new URL(…, import.meta.url)`: all of the prebuilt bundle is copied beside what it writes. */
+  /**
+   * It does not follow `new URL(…, import.meta.url)`: copy the whole prebuilt bundle next to its
+   * output.
+   */
   async esbuild() {
     const { build } = await import('esbuild');
     await build({

@@ -1,5 +1,6 @@
-// What every engine computes: the codes of the same images by the same models, on each tier that the engine has, as one SHA-256 a
-// tier. Nothing here is of one engine: `load` and how files are read are given to it.
+// Every engine computes the codes of the same images with the same models, on each tier that it
+// has, and gives one SHA-256 per tier. Nothing here depends on an engine: the caller passes `load`
+// and `read`.
 
 const IMAGES = [
   'examples/chelsea.png',
@@ -10,7 +11,7 @@ const IMAGES = [
 
 const ALL = ['scalar', 'simd', 'relaxed'];
 
-/** Files that an engine without a disk has to be given: their paths from the top of the repository. */
+/** Files that an engine without a disk needs, as paths in the repository. */
 export const MODELS = ['models/deit_cifar10.safetensors', 'models/swin_cifar10.safetensors'];
 export const FILES = [...MODELS, ...IMAGES];
 
@@ -26,11 +27,12 @@ function noise(width, height, channels) {
 
 /**
  * @param load of the package
- * @param read gives the bytes of a file of `FILES` or of `models`
- * @param models more of them: with weights so narrow that the tiers differ in how they multiply
- * @param tiers that are tried
- * @returns `{ tiers: { simd: { digest, ms } }, cold, chosen, threads }`: median time of the DeiT's pass, ms from the start of the
- *   process or page to the first answer, the tier that `load` picks
+ * @param read returns the bytes of a file of `FILES` or `models`
+ * @param models more models, with weights so narrow that the tiers multiply in different ways
+ * @param tiers to try
+ * @returns `{ tiers: { simd: { digest, ms } }, cold, chosen, threads }`: `ms` is the median time of
+ *   a pass of the DeiT, `cold` the ms from the start of the process or page to the first answer,
+ *   `chosen` the tier that `load` picks
  */
 export async function digest({ load, read, models = [], tiers = ALL, threads = 1 }) {
   const { tier: chosen, threads: count } = await first({ load, read, threads });
@@ -43,7 +45,7 @@ export async function digest({ load, read, models = [], tiers = ALL, threads = 1
     let ms;
     for (const path of [...MODELS, ...models]) {
       const model = await load(await read(path), { tier, threads }).catch((error) => {
-        // an engine need not have every tier
+        // not every engine has every tier
         if (/found one without them$/.test(error.message)) return undefined;
         throw error;
       });
@@ -57,7 +59,7 @@ export async function digest({ load, read, models = [], tiers = ALL, threads = 1
   return { tiers: digests, cold, chosen, threads: count };
 }
 
-/** One answer of the DeiT; what its model says of itself. */
+/** One answer of the DeiT. @returns the info of its model */
 export async function first({ load, read, threads = 1 }) {
   const model = await load(await read(MODELS[0]), { threads });
   await model.codes(await read(IMAGES[0]));
@@ -65,7 +67,7 @@ export async function first({ load, read, threads = 1 }) {
   return model.info;
 }
 
-/** Of the time of a forward pass, in ms; 0 where the clock stands still while code runs. */
+/** The median time of a forward pass, in ms; 0 if the clock stands still while code runs. */
 async function median(model) {
   const pixels = noise(model.info.preprocessing.imageSize, model.info.preprocessing.imageSize, 3).data;
   const times = Array.from({ length: 5 }, () => {

@@ -11,7 +11,7 @@ import { RECIPE, tinyIntegerFile, tinySwinIntegerFile } from '../support/tiny-in
 import { type Browser, CHROMIUM, FIREFOX, openPage } from './browser.js';
 import { FILES } from './digest.mjs';
 
-/** What `digest` gives, and the engine's version. */
+/** The result of `digest`, and the engine's version. */
 interface Digests {
   readonly tiers: Readonly<Record<string, { digest: string; ms: number }>>;
   readonly cold: number | undefined;
@@ -20,7 +20,7 @@ interface Digests {
   readonly version: string;
 }
 
-/** What test/runtimes/page.mjs posts. */
+/** The result that test/runtimes/page.mjs posts. */
 interface PageDigests extends Digests {
   readonly error?: string;
   readonly two: Digests;
@@ -57,7 +57,7 @@ afterAll(() =>
   console.info(['ms of a pass of deit_cifar10; from start to first answer', ...report].join('\n')),
 );
 
-/** The same digest on these tiers, whatever the engine's other digests are. */
+/** Expects the same digest on these tiers, whatever the engine's other digests are. */
 function expectSame(name: string, { tiers, version, cold }: Digests, names: readonly string[]): void {
   const times = Object.entries(tiers).map(([tier, { ms }]) => `${tier} ${ms.toFixed(1)}`);
   report.push(`${name} ${version}: ${times.join(', ')}; ${cold?.toFixed(0) ?? '-'}`);
@@ -84,9 +84,9 @@ const PROCESSES: [name: string, path: string, flags: string[], tiers: string[]][
   ['Bun', runtimePath('@oven/bun-linux-x64/bin/bun'), [], ALL],
 ];
 
-test('this Node', () => {
+test('this Node gives the same codes', () => {
   const major = Number(process.versions.node.split('.')[0]);
-  // Node 20 has relaxed SIMD behind a flag only
+  // Node 20 has relaxed SIMD only with a flag
   expectSame('Node', inProcess(process.execPath), major < 22 ? ALL.slice(0, 2) : ALL);
 });
 
@@ -98,7 +98,7 @@ for (const [name, path, flags, tiers] of PROCESSES) {
 
 const WORKERD = runtimePath('@cloudflare/workerd-linux-64/bin/workerd');
 describeWith('workerd', [WORKERD], () => {
-  test('gives the same codes, from modules that were compiled before it started', async () => {
+  test('gives the same codes with modules that were compiled before it started', async () => {
     const config = bundleWorker();
     const start = performance.now();
     const workerd = spawn(WORKERD, ['serve', config, '--control-fd=3'], {
@@ -171,7 +171,7 @@ const config :Workerd.Config = (
   return config;
 }
 
-/** The port that workerd tells when it answers. */
+/** The port that workerd reports once it listens. */
 async function listening(control: Readable): Promise<number> {
   for await (const line of control) {
     const { event, port } = JSON.parse(String(line));
@@ -200,7 +200,7 @@ for (const [name, browser] of BROWSERS) {
       expect(page.violations).toEqual([]);
     });
 
-    test('of two threads too', () => {
+    test('gives the same codes on two threads', () => {
       expect(page.isolated).toBe(true);
       expect(page.two.threads).toBe(2);
       expectSame(name, { ...page.two, version: 'with two threads', cold: undefined }, ['simd']);
@@ -210,7 +210,7 @@ for (const [name, browser] of BROWSERS) {
       expect(page.kept).toEqual({ loads: [1, 0], models: 1 });
     });
 
-    test('takes every source of an image', () => {
+    test('takes an image from every kind of source', () => {
       const { closed, bytes, ...codes } = page.sources;
       expect(closed).toMatch(/^IMAGE_PIXELS: pixels: expected an open frame/);
       expect(Object.keys(codes)).toEqual(

@@ -1,5 +1,5 @@
-// The digest in a browser, under a policy that lets a page compile WebAssembly and no more, and every source of images; what came
-// out is posted to the server of the page. Parameters `model`: more models.
+// The digest in a browser, with a policy that only lets a page compile WebAssembly, and every
+// source of images. Posts the results to the server of the page. Parameters `model`: more models.
 import { load } from '../../dist/browser/fqvit.js';
 import { digest, MODELS } from './digest.mjs';
 
@@ -10,7 +10,7 @@ addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) 
   violations.push(`${violatedDirective} ${blockedURI}`),
 );
 
-/** A picture of the repository from every source that `ImageSource` names: the codes of each. */
+/** The codes of one picture from every kind of source that `ImageSource` names. */
 async function sources() {
   const path = '../../test/image/fixtures/lossless.webp';
   const url = new URL(path, import.meta.url);
@@ -45,7 +45,7 @@ async function sources() {
   return codes;
 }
 
-/** A model that is kept by its digest: how many answers came from afar, and how many models are kept. */
+/** Keeps a model by its digest. @returns the number of downloads and of models in the cache */
 async function kept() {
   const url = new URL(MODELS[0], root);
   const bytes = new Uint8Array(await crypto.subtle.digest('SHA-256', await read(MODELS[0])));

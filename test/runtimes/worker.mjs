@@ -1,8 +1,9 @@
-// The digest in workerd, as the answer to a request; `/first` only loads and answers once, since its own clock tells nothing.
+// The digest in workerd, as the response to a request. `/first` only loads and answers once: the
+// caller measures it, since the clock of workerd stands still.
 import { load } from '../../dist/index.js';
 import { digest, first } from './digest.mjs';
 
-/** @param files ArrayBuffers by their paths: an isolate has no disk */
+/** @param files ArrayBuffers by path: an isolate has no disk */
 export function worker(files, models) {
   const read = async (path) => new Uint8Array(files[path]);
   return {

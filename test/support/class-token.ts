@@ -1,12 +1,15 @@
-/** The last block of a DeiT or ViT goes on for the class token alone: which codes of a tensor a plan makes. */
+/**
+ * The last block of a DeiT or ViT computes the class token alone: the codes of a tensor that a plan
+ * makes.
+ */
 import type { Architecture } from '../../src/checkpoint/architecture.js';
 import type { Buffer as Activation } from '../../src/models/integer.js';
 
 /**
- * Of the codes of a tensor those that the plan computes: as many rows as its buffer has, the first one of every head where there
- * are heads; and of q, k and v of the last block not the q of other tokens than the first.
+ * The codes of a tensor that the plan computes: as many rows as its buffer has (the first of each
+ * head if there are heads), and of the last block's q only that of the first token.
  *
- * @param codes rows of all tokens, or as the buffer holds them
+ * @param codes the rows of all tokens, or the rows of the buffer
  */
 export function computed(
   codes: Uint8Array,

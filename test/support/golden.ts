@@ -11,7 +11,10 @@ interface GoldenQuantizers {
   quantizers: Record<string, { scale: number; zero_point: number; ptf?: number[] }>;
 }
 
-/** The models that the simulator ran: folder in golden/, float weights, and what these do not say. */
+/**
+ * The models that the simulator ran: folder in golden/, float weights, and what the weights do not
+ * say.
+ */
 const GOLDEN = {
   deit_tiny: { file: 'models/deit_tiny_patch16_224.safetensors', config: {} },
   swin_micro: { file: 'models/swin_micro.safetensors', config: { layer_norm_eps: 1e-6, image_size: 56 } },
@@ -35,7 +38,7 @@ export function goldenFloat(model: GoldenName = 'deit_tiny'): FloatModel {
   return readFloatModel(readShared(file), { file, config });
 }
 
-/** The model in integers, made from the float weights and the simulator's scales. */
+/** The integer model, made from the float weights and the simulator's scales. */
 export function goldenModel(model: GoldenName = 'deit_tiny'): IntegerModel {
   return integerize(goldenFloat(model), goldenQuantizers('minmax', model), {
     ...RECIPE,
@@ -43,12 +46,12 @@ export function goldenModel(model: GoldenName = 'deit_tiny'): IntegerModel {
   });
 }
 
-/** Tensors of a file of the simulator's, by name. */
+/** The tensors of a file of the simulator, by name. */
 export function goldenTensors(file: string, model: GoldenName = 'deit_tiny'): Map<string, Tensor> {
   return new Map(readSafetensors(readShared(`golden/${model}/${file}.safetensors`)).tensors);
 }
 
-/** The simulator's codes of every quantiser for one picture. */
+/** The simulator's codes of one picture, for every quantiser. */
 export function goldenCodes(model: GoldenName = 'deit_tiny'): Map<string, Uint8Array> {
   return new Map([...goldenTensors('codes', model)].map(([name, tensor]) => [name, asUint8(tensor)]));
 }

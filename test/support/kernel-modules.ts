@@ -1,4 +1,4 @@
-/** The integer kernel modules, and which of them this engine runs. */
+/** The integer kernel modules, and those that this engine runs. */
 
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
@@ -10,7 +10,7 @@ export const readModule = (name: WasmName): Uint8Array<ArrayBuffer> =>
 
 export const ALL_TIERS: readonly Tier[] = ['scalar', 'simd', 'relaxed'];
 
-/** Node 20 has relaxed SIMD behind a flag; Node 22 has it without, and need not know the flag. */
+/** Node 20 needs a flag for relaxed SIMD. Node 22 has it by default and may not know the flag. */
 function runs(tier: Tier): boolean {
   const wasm = readModule(tier);
   if (WebAssembly.validate(wasm)) return true;

@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import type { FqvitError } from '../../src/errors.js';
 
-/** The message of a call that must fail with an error of this class and code. */
+/** Expects a call to fail with this class and code of error. @returns the message */
 export async function refusal(
   call: Promise<unknown>,
   type: typeof FqvitError,

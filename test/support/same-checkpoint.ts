@@ -1,7 +1,7 @@
 import { expect } from '@jest/globals';
 import type { Quantized } from '../../src/quantize/index.js';
 
-/** Two files of the same weights: the same bytes but for the SHA-256 of the source, which differs. */
+/** Expects the same bytes, except the SHA-256 of the source, which must differ. */
 export function expectSameButSource(found: Quantized, expected: Quantized): void {
   const [{ sourceSha256 }, { sourceSha256: source }] = [found.model.recipe, expected.model.recipe];
   expect(sourceSha256).not.toBe(source);

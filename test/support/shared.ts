@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from '@jest/globals';
 
-/** The reference data that lies beside a working copy; most users do not have it. */
+/** The folder of reference data next to a working copy; most users do not have it. */
 export const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
 
 export function readShared(path: string): Uint8Array {
@@ -14,9 +14,10 @@ export function readSharedJson<T>(path: string): T {
 }
 
 /**
- * A suite that needs the reference data: where it is absent, it is one skipped test whose name counts what was skipped.
+ * A suite that needs the reference data. If that is absent, it is one skipped test, and a warning
+ * counts the tests.
  * @param count tests in the suite
- * @param path what of the data it needs
+ * @param path the part of the data that it needs
  */
 export function describeWithShared(name: string, count: number, suite: () => void, path = ''): void {
   if (existsSync(`${shared}${path}`)) {

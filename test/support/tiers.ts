@@ -1,4 +1,4 @@
-/** Suites of the tiers that this engine runs, and how many runs are skipped for the others. */
+/** Suites for the tiers that this engine runs; the others are skipped and counted. */
 import { afterAll, describe, test } from '@jest/globals';
 import type { Tier } from '../../src/runtime/kernels.js';
 import { ALL_TIERS, TIERS } from './kernel-modules.js';
@@ -8,7 +8,7 @@ export { ALL_TIERS, readModule, TIERS } from './kernel-modules.js';
 const missing = ALL_TIERS.filter((tier) => !TIERS.includes(tier));
 let skipped = 0;
 
-/** Says that something was not compared on the missing tiers. */
+/** Reports that something was not compared on the missing tiers. */
 export function countMissing(): void {
   skipped += missing.length;
 }
@@ -21,7 +21,7 @@ if (missing.length > 0) {
   });
 }
 
-/** A suite for each case, skipped where the engine does not run its tier. */
+/** A suite for each case, skipped if the engine does not run its tier. */
 export function describeTiers<Case extends { readonly tier: Tier }>(
   cases: readonly Case[],
   name: string,
@@ -33,6 +33,6 @@ export function describeTiers<Case extends { readonly tier: Tier }>(
   }
 }
 
-/** Each of these with every tier. */
+/** Each of these values with every tier. */
 export const onTiers = <Case>(cases: readonly Case[]): (Case & { tier: Tier })[] =>
   cases.flatMap((one) => ALL_TIERS.map((tier) => ({ ...one, tier })));

@@ -54,12 +54,12 @@ export const RECIPE: Recipe = {
   sourceSha256: '0'.repeat(64),
 };
 
-/** As `best` makes it. */
+/** A recipe as `best` makes it. */
 export const EIGHTHS: Recipe = { ...RECIPE, method: 'best', observer: 'search', attention: 'eighths' };
 
 export const UNIFORM: Recipe = { ...RECIPE, method: 'minmax', ptf: false, attention: 'uniform' };
 
-/** Quantisers as a calibration could have found them, without running one. */
+/** Quantisers as a calibration could find them, without running one. */
 export function tinyQuantizers(model: FloatModel, recipe: Recipe): Map<string, Quantizer> {
   const { quantizers, tensors } = integerLayout({ architecture: model.architecture, recipe });
   return new Map(
@@ -83,7 +83,7 @@ export function tinyInteger(options: TinyOptions = {}, recipe: Recipe = RECIPE):
   return integerize(float, tinyQuantizers(float, recipe), recipe);
 }
 
-/** As `tinyInteger`, a Swin. */
+/** Like `tinyInteger`, but a Swin. */
 export function tinySwinInteger(options: TinySwinOptions = {}, recipe: Recipe = RECIPE): IntegerModel {
   const float = tinySwin(options);
   return integerize(float, tinyQuantizers(float, recipe), recipe);
@@ -97,17 +97,17 @@ export function tinyIntegerFile(options?: TinyOptions, recipe?: Recipe): Uint8Ar
   return writeIntegerModel(tinyInteger(options, recipe));
 }
 
-/** JSON as tests change it. */
-// biome-ignore lint/suspicious/noExplicitAny: whatever a file may hold
+/** JSON that tests change. */
+// biome-ignore lint/suspicious/noExplicitAny: a file may hold anything
 export type Json = any;
 
-/** The file with another description: its text, as `change` makes it from the old one. */
+/** The file with another description: `change` makes its text from the old one. */
 export function withDescriptionText(file: Uint8Array, change: (text: string) => string): Uint8Array {
   const { tensors, metadata } = readSafetensors(file);
   return writeSafetensors(tensors.values(), { ...metadata, fqvit: change(metadata.fqvit!) });
 }
 
-/** The file with `change` made to the parsed description. */
+/** The file after `change` edited the parsed description. */
 export function withDescription(file: Uint8Array, change: (json: Json) => void): Uint8Array {
   return withDescriptionText(file, (text) => {
     const json = JSON.parse(text);
@@ -116,7 +116,7 @@ export function withDescription(file: Uint8Array, change: (json: Json) => void):
   });
 }
 
-/** The file with another value at one place of the description; `undefined` takes the key away. */
+/** The file with another value at one place of the description; `undefined` removes the key. */
 export function withValue(file: Uint8Array, path: readonly string[], value: unknown): Uint8Array {
   return withDescription(file, (json) => {
     const owner = path.slice(0, -1).reduce((object, key) => object[key], json);
@@ -124,7 +124,10 @@ export function withValue(file: Uint8Array, path: readonly string[], value: unkn
   });
 }
 
-/** The file with other tensors: `change` may delete, replace or add. The data are copies, aligned to 8. */
+/**
+ * The file with other tensors: `change` may delete, replace or add some. Data are copies, aligned
+ * to 8.
+ */
 export function withTensors(
   file: Uint8Array,
   change: (tensors: Map<string, Tensor & { data: Uint8Array<ArrayBuffer> }>) => void,

@@ -1,4 +1,4 @@
-/** Float models that are quick to quantise, of pseudo-random weights. */
+/** Float models with pseudo-random weights that are quick to quantise. */
 
 import { type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { type TinySizes, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
@@ -12,10 +12,10 @@ export const TINY_CONFIG = {
 };
 
 /**
- * A DeiT of 16 pixels, patch 8, dim 16, 2 blocks, 2 heads, 3 classes as a whole `.safetensors` file; the same
- * arguments give the same bytes.
+ * A DeiT of 16 pixels, patch 8, dim 16, 2 blocks, 2 heads and 3 classes as a whole `.safetensors`
+ * file. The same arguments give the same bytes.
  *
- * @param config of its metadata; null for none
+ * @param config for its metadata; null for none
  */
 export function tinyModel(
   config: Record<string, unknown> | null = TINY_CONFIG,
@@ -25,9 +25,11 @@ export function tinyModel(
 }
 
 /**
- * A Swin of the sizes of {@link TINY_SWIN} as a whole `.safetensors` file in Microsoft's names, without buffers.
+ * A Swin with the sizes of {@link TINY_SWIN} as a whole `.safetensors` file, with Microsoft's names
+ * and without buffers.
  *
- * @param config of its metadata, `image_size` and one label a class if left out; null for none
+ * @param config for its metadata (default: with `image_size` and one label per class); null for
+ *   none
  */
 export function tinySwinModel(
   config?: Record<string, unknown> | null,
@@ -49,7 +51,10 @@ export function modelFile(
   return writeSafetensors(tensors, config === null ? {} : { fqvit: JSON.stringify(config) });
 }
 
-/** Matrices of unit gain, LayerNorm weights about 1, everything else about 0; position biases that matter to a softmax. */
+/**
+ * Matrices of unit gain, LayerNorm weights near 1, position biases that affect a softmax, the rest
+ * near 0.
+ */
 function fill({ name, shape, data }: Tensor, random: () => number): void {
   const fanIn = shape.slice(1).reduce((product, n) => product * n, 1);
   const [mean, spread] = /norm\d?\.weight$/.test(name)
@@ -61,7 +66,7 @@ function fill({ name, shape, data }: Tensor, random: () => number): void {
   for (let at = 0; at < data.length; at += 4) values.setFloat32(at, mean + spread * random(), true);
 }
 
-/** Numbers from -1 to 1: Numerical Recipes' linear congruential generator. */
+/** Numbers from -1 to 1, by the linear congruential generator of Numerical Recipes. */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {
