@@ -1,4 +1,4 @@
-// `node scripts/configs-doc.mjs`: writes docs/configs.md from the tables of verdicts, after a build.
+// `node scripts/configs-doc.mjs` writes docs/configs.md from the tables of verdicts, after a build.
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

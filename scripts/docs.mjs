@@ -30,7 +30,9 @@ function rewrite(file, change) {
   writeFileSync(file, change(readFileSync(file, 'utf8')));
 }
 
-/** Makes one list of the errors of a call, each of which has a heading, and empties cells with a dash. */
+/**
+ * Joins the errors of a call, which have a heading each, in one list; empties cells with a dash.
+ */
 function tidy(text) {
   let isThrows = false;
   const sections = text.split(/^(?=#)/m).map((section) => {

@@ -2,7 +2,8 @@
 
     python scripts/timm_names.py > src/checkpoint/timm-names.ts
 
-Needs the timm that the first line of the output names; nothing is downloaded: the models are built without memory.
+Needs the version of timm that the first line of the output names. It downloads nothing: the models
+are built without memory.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Muon: momentum whose direction is orthogonalised (Jordan et al. 2024), with AdamW's step size.
 
-torch.optim.Muon does the same in bfloat16, which a CPU without bfloat16 instructions emulates slowly.
+torch.optim.Muon does the same in bfloat16, which is slow on a CPU without bfloat16 instructions.
 """
 
 import torch

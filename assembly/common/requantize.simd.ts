@@ -7,7 +7,8 @@
 // @ts-ignore: decorator
 @inline
 export function requantize(acc: v128, multiplier: v128, left: i32, right: i32): v128 {
-  const a = left == 0 ? acc : i32x4.shl(acc, left); // nearly always 0, and a shift by a variable takes four instructions
+  // nearly always 0, and a shift by a variable takes four instructions
+  const a = left == 0 ? acc : i32x4.shl(acc, left);
   const half = i64x2.splat(<i64>1 << <i64>(right - 1));
   const low = i64x2.add(i64x2.extmul_low_i32x4_s(a, multiplier), half);
   const high = i64x2.add(i64x2.extmul_high_i32x4_s(a, multiplier), half);

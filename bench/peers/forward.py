@@ -1,7 +1,8 @@
-"""The forward pass of DeiT, ViT and Swin, written once over an `ops` object that builds a graph (ONNX or TensorFlow).
+"""The forward pass of DeiT, ViT and Swin, over `ops` that build a graph (ONNX or TensorFlow).
 
-One image, static shapes. Tokens are the rows of a matrix [tokens, channels]: every linear layer is a plain matrix product, which
-suits every runtime's fastest kernel. The q, k and v projections are three layers, as in the files that transformers.js ships.
+One image, static shapes. Tokens are the rows of a matrix [tokens, channels], so that every linear
+layer is a plain matrix product, which suits the fastest kernel of every runtime. The q, k and v
+projections are three layers, as in the files that transformers.js ships.
 """
 
 import re
@@ -111,7 +112,7 @@ def _norm(ops, w, name, x, eps):
 
 
 def _merge(ops, w, name, x, side, dim):
-    """Four neighbours side by side, (0, 0), (1, 0), (0, 1), (1, 1) as (row, column); then a reduction."""
+    """Joins four neighbours, (0, 0), (1, 0), (0, 1), (1, 1) as (row, column), and reduces them."""
     half = side // 2
     x = ops.transpose(ops.reshape(x, [half, 2, half, 2, dim]), [0, 2, 3, 1, 4])
     x = ops.reshape(x, [half * half, 4 * dim])
@@ -147,7 +148,7 @@ def _relative_index(window):
 
 
 def _shift_mask(side, window, shift):
-    """-100 where two tokens of a window were no neighbours before the shift: f32 [windows, tokens, tokens]."""
+    """-100 for tokens that were no neighbours before the shift: f32 [windows, tokens, tokens]."""
     region = np.zeros(side, np.int64)
     region[side - window : side - shift] = 1
     region[side - shift :] = 2

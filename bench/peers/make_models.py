@@ -1,16 +1,18 @@
 """Makes the models of the other runtimes from a float checkpoint in the project's own format.
 
-    python make_models.py CHECKPOINT.safetensors --name deit_tiny --out models [--images DIR] [--calibration 32] [--only f32.onnx,...]
+    python make_models.py CHECKPOINT.safetensors --name deit_tiny --out models [--images DIR]
+        [--calibration 32] [--only f32.onnx,...]
 
 Reads DeiT and ViT with timm's names and Swin with Microsoft's, 224x224, and writes into the folder
     NAME.f32.onnx          float32
-    NAME.u8-dynamic.onnx   uint8 weights, activations quantised at run time: quantize_dynamic, as transformers.js ships it
-    NAME.s8-static.onnx    int8 weights a channel, activations calibrated (QDQ)
+    NAME.u8-dynamic.onnx   uint8 weights, activations quantised at run time (quantize_dynamic), as
+                           transformers.js ships them
+    NAME.s8-static.onnx    int8 weights per channel, calibrated activations (QDQ)
     NAME.f32.tflite        float32
     NAME.s8-static.tflite  int8 linear layers with calibrated activations, the rest float32
     NAME.s8-full.tflite    everything int8 (the TFLite converter's full integer quantisation)
     NAME.s8-dynamic.tflite int8 linear layers, activations quantised at run time
-Calibrates on photos of the folder (short side to 256, centre crop), or on noise where there is none.
+Calibrates on the photos of DIR (short side 256, centre crop), or on noise without it.
 """
 
 import argparse

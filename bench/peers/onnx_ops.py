@@ -1,4 +1,4 @@
-"""Builds an ONNX graph as an exporter would write it: LayerNormalization, MatMul and Add, Softmax, GELU by Erf."""
+"""Builds an ONNX graph as exporters write it: LayerNormalization, MatMul, Add, Softmax, Erf."""
 
 import numpy as np
 import onnx

@@ -1,6 +1,7 @@
-// One contender in this process, and nothing else:
-//   node bench/peers/run.mjs --peer ort-web-f32 --model FILE [--threads 1] [--runs 30] [--warmup 5] [--warmup-ms 3000] [--image FILE] [--tier simd] [--cold]
-// Prints one JSON document. Only the answer is timed: the model's input (normalised floats, or pixels) is ready before.
+// Measures one contender, alone in this process:
+//   node bench/peers/run.mjs --peer ort-web-f32 --model FILE [--threads 1] [--runs 30]
+//     [--warmup 5] [--warmup-ms 3000] [--image FILE] [--tier simd] [--cold]
+// Prints one JSON document. The time excludes making the input (normalised floats, or pixels).
 // --cold stops after the first answer.
 import { existsSync, readFileSync } from 'node:fs';
 
@@ -36,7 +37,7 @@ const first = await time();
 const times = [];
 let warm = 1;
 if (!cold) {
-  // the engine optimises a large module in the background: warm is what has run often and for some time
+  // the engine optimises a large module in the background: warm up by count and by time
   const start = performance.now();
   for (; warm < warmup || performance.now() - start < warmupMs; warm++) await time();
   while (times.length < runs) times.push((await time()).ms);

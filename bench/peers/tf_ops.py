@@ -1,4 +1,7 @@
-"""Builds a TensorFlow graph that the TFLite converter turns into FULLY_CONNECTED, BATCH_MATMUL, SOFTMAX and GELU."""
+"""Builds a TensorFlow graph.
+
+The TFLite converter turns it into FULLY_CONNECTED, BATCH_MATMUL, SOFTMAX and GELU.
+"""
 
 import tensorflow as tf
 

@@ -1,6 +1,8 @@
-// Every made model against our float path, on the same pixels of some photos:
-//   node bench/peers/verify.mjs --models bench/peers/models [--arch deit_tiny] [--images photos/] [--count 32] [--only ort-web-f32,...] [--json]
-// `difference` is the largest of a logit over all photos, float logits' own largest value beside it.
+// Compares every converted model with fqvit's float path, on the same pixels of some photos:
+//   node bench/peers/verify.mjs --models bench/peers/models [--arch deit_tiny] [--images photos/]
+//     [--count 32] [--only ort-web-f32,...] [--json]
+// `difference` is the largest difference of a logit over all photos, next to the largest float
+// logit.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { json, option } from '../support.mjs';

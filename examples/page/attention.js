@@ -1,5 +1,5 @@
-// An attention map as an image: a cubic B-spline over the centres of the patches, coloured by viridis,
-// which only grows lighter, so that nobody has to tell red from green.
+// An attention map as an image: a cubic B-spline over the centres of the patches, coloured by
+// viridis. It only grows lighter, so that nobody has to tell red from green.
 
 /** matplotlib's viridis in eight steps. */
 export const VIRIDIS = [

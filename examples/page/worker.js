@@ -1,5 +1,5 @@
-// Runs the models outside the page's thread: decoding a large photo takes longer than a frame. Calls
-// run one after the other.
+// Runs the models outside the page's thread: decoding a large photo takes longer than a frame.
+// Calls run one after the other.
 import { load } from '../../dist/browser/fqvit.js';
 import { coloured, strongest } from './attention.js';
 

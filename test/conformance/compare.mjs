@@ -6,20 +6,21 @@ import { LibraryError } from './library.mjs';
 /** Largest difference of a logit, as a part of their deviation. */
 const TOLERANCE = 1e-3;
 
-/** What moves the logits less than this is no difference that comparing them shows. */
+/** A change that moves the logits less than this is invisible when they are compared. */
 const VISIBLE = 2e-3;
 
-/** A tensor that moves them less is one that nothing reads; rounding alone moves them by up to 1e-4. */
+/** Nothing reads a tensor that moves them less; rounding alone moves them by up to 1e-4. */
 const NO_INFLUENCE = 2e-4;
 
 /** torchvision resizes bytes with its own fixed point. */
 const TORCHVISION_LEVELS = 2.001;
 
 /**
- * Has the library make a model in `folder`, reads it, and holds the one against the other.
+ * Makes the library write a model to `folder`, reads it, and compares the two.
  *
- * @returns { verdict, reason, … }: `equal`; `WRONG`; `refused`, with code and message; `CRASH`, an error that is none of ours; `unfit`, a processor
- *   whose pixels the library's own model does not take; `library`, where the library fails
+ * @returns { verdict, reason, … }: `equal`; `WRONG`; `refused`, with code and message; `CRASH`, an
+ *   error without a code; `unfit`, a processor whose pixels the library's own model does not
+ *   accept; `library`, if the library fails
  */
 export async function compare({ library, reader }, request, folder, probe) {
   let made;

@@ -1,4 +1,5 @@
-// The Python that makes the models: pinned packages in .conformance/, or those of FQVIT_CONFORMANCE_PYTHON.
+// The Python that makes the models: pinned packages in .conformance/, or those of
+// FQVIT_CONFORMANCE_PYTHON.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-"""Writes fixtures/: one tiny model for each kind that is read, saved by its library, with what the library makes of it."""
+"""Writes fixtures/: a tiny model of each kind, saved by its library, and the library's results."""
 
 import base64
 import json

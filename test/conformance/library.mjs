@@ -21,7 +21,7 @@ class Process {
     };
   }
 
-  /** @returns undefined where the process ends, or has no answer in time; the next request starts another */
+  /** @returns undefined if the process ends or is too slow; the next request starts another */
   async request(message, seconds) {
     if (this.#process === undefined) this.#start();
     const timer = setTimeout(() => this.#process.kill('SIGKILL'), 1000 * seconds);

@@ -200,10 +200,13 @@ function wrapped(text, indent = '') {
   return [...lines, line];
 }
 
-/** What another order of the two passes makes of a tall photo at most: 14 levels were seen, a crop off by a pixel makes more than 100. */
+/**
+ * The largest difference that another order of the two passes may make. Measured: 14 levels on a
+ * tall photo; a crop that is off by a pixel makes more than 100.
+ */
 const PASSES_LEVELS = 20;
 
-/** Where only torchvision's own resize differs: the same class with Pillow does not. */
+/** Marks results that differ only by torchvision's own resize: the class with Pillow agrees. */
 export function judged(results) {
   const wrong = new Set(results.filter(({ verdict }) => verdict === 'WRONG').map(({ key }) => key));
   const twin = (key) => key.replace('(torchvision)', '(pil)');

@@ -1,4 +1,4 @@
-"""How far a result moves where one thing is done wrongly: what moves it less than the tolerance is not tested by comparing it."""
+"""How far a result moves if one thing is wrong: below the tolerance, a comparison cannot see it."""
 
 import contextlib
 import math

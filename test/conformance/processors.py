@@ -1,4 +1,4 @@
-"""What transformers' image processors make of a preprocessor_config.json, in all forms that such a file has."""
+"""The pixels of transformers' image processors, for all forms of a preprocessor_config.json."""
 
 import json
 import os

@@ -6,7 +6,7 @@ import zlib
 import torch
 from torch import nn
 
-# How much smaller than the weights give is the deviation of the result: a relative fault is magnified as much.
+# The deviation of the result is divided by this, which magnifies a relative error as much.
 MAGNIFIED = 60
 
 # Deviation of the residual stream: of its square LayerNorm's epsilon is no small part.
@@ -73,8 +73,8 @@ LAST = "head.bias head.fc.bias classifier.bias cls_classifier.bias fc_norm.bias 
 
 def magnify(model: nn.Module, run) -> bool:
     """
-    Shifts the last bias so that the result of `run()` keeps its form and loses most of its size: what is left is small, and a fault in
-    what it is a difference of is large beside it.
+    Shifts the last bias so that the result of `run()` keeps its form and loses most of its size: an
+    error in the values that almost cancel is large next to the small rest.
     """
     result = run()
     parameters = dict(model.named_parameters())

@@ -1,5 +1,5 @@
-// Reads the model in a folder as the CLI does, runs it on pixels.bin, prepares the photos: `{ folder, photos }` on a line of stdin, what came out on a
-// line of stdout.
+// Reads the model in a folder as the CLI does, runs it on pixels.bin and prepares the photos. Takes
+// `{ folder, photos }` on a line of stdin, and prints the result on a line of stdout.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';

@@ -1,5 +1,6 @@
-// `npm run conformance [-- OPTIONS]`: holds every model and image processor of timm and transformers that is a ViT against what we make of it,
-// and writes docs/models.md. What a run has found it keeps in .conformance/, for as long as neither the build nor the checks change.
+// `npm run conformance [-- OPTIONS]` compares every ViT-like model and image processor of timm and
+// transformers with fqvit and writes docs/models.md. It keeps results in .conformance/ until the
+// build or the checks change.
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,

@@ -1,4 +1,4 @@
-"""Answers requests, a line of JSON each, on stdin with a line of JSON each on stdout. `run.mjs` starts it."""
+"""Answers each request, a line of JSON on stdin, with a line on stdout. `run.mjs` starts it."""
 
 import json
 import os

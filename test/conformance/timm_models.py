@@ -45,14 +45,14 @@ def shallow(name: str):
 
 
 def write_config(name: str, folder: str, form: str):
-    """The config of a model beside a file without tensors: what is refused by its config needs no weights."""
+    """A model's config next to a file without tensors: a refusal by config needs no weights."""
     save_config_for_hf(without_values(name), os.path.join(folder, "config.json"))
     write_form(folder, form)
     save_file({}, os.path.join(folder, "model.safetensors"))
 
 
 def write_form(folder: str, form: str):
-    """`saved`, as timm writes it now; `hub`, without the arguments that the name implies, as most of the hub has it."""
+    """`saved`: as timm writes it now. `hub`: without the arguments that the name implies."""
     if form == "saved":
         return
     path = os.path.join(folder, "config.json")

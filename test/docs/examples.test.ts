@@ -9,7 +9,7 @@ import { findExamples, ROOT } from './examples.js';
 
 const LABELS = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck'];
 
-/** What examples use besides Node and the package: other engines, and modules that bundlers make. */
+/** Examples also use other engines, and modules that bundlers make. */
 const AMBIENT = `
 type Handler = (request: Request) => Response | Promise<Response>;
 declare const Deno: { serve(handler: Handler): void; serve(options: object, handler: Handler): void };
@@ -34,7 +34,7 @@ const TSCONFIG = {
   include: ['*.ts', '*.mts', '*.js', '*.mjs'],
 };
 
-/** Imports the files that it is given, one after the other, and prints what each printed or threw. */
+/** Imports the given files in turn, and prints what each printed or threw. */
 const RUN = `
 import { format } from 'node:util';
 const results = {};

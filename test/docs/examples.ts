@@ -12,7 +12,7 @@ export interface Example {
   readonly place: string;
   readonly extension: string;
   code: string;
-  /** False for ` ```ts no-run `: a block that needs a network or another engine. It is type-checked. */
+  /** False for ` ```ts no-run `: it needs a network or another engine, and is only type-checked. */
   readonly runs: boolean;
   /** What it prints, if a block without a language comes directly after it. */
   output?: string;

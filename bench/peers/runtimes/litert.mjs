@@ -1,5 +1,6 @@
-// LiteRT.js expects a browser: here `importScripts` is `require`. Its loader scripts are CommonJS inside a "type": "module"
-// package, so they are copied to where Node (and the worker threads that they start) takes them for what they are.
+// LiteRT.js expects a browser: here `importScripts` is `require`. Its loader scripts are CommonJS
+// in a "type": "module" package, so they are copied to a folder in which Node and its worker
+// threads take them for CommonJS.
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';

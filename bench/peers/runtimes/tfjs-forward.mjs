@@ -94,8 +94,9 @@ class Network {
   }
 
   /**
-   * a·b of every head of every window. The backend's fast product takes one matrix at a time and is twice as fast as its batched
-   * one for the few heads of a ViT; for the many windows of a Swin the calls cost more than that saves.
+   * a·b for every head of every window. The backend's fast product takes one matrix at a time. For
+   * the few heads of a ViT it is twice as fast as the batched one; for the many windows of a Swin
+   * the calls cost more than that saves.
    */
   product(a, b) {
     const { tf } = this;

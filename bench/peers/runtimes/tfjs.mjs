@@ -1,4 +1,5 @@
-// TensorFlow.js over its WebAssembly backend: the forward pass in its operations, on the weights of the float checkpoint.
+// TensorFlow.js with its WebAssembly backend: the forward pass in its operations, with the weights
+// of the float checkpoint.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
