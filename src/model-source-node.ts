@@ -1,10 +1,15 @@
 import { existsSync } from 'node:fs';
-import { HubError } from './errors.js';
+import { readdir } from 'node:fs/promises';
+import { quantizeCommand } from './checkpoint/quantize-command.js';
+import { HubError, RuntimeError } from './errors.js';
 import { type HubSource, parseHubSource } from './hub/id.js';
 import type { ModelReadOptions } from './model-source.js';
 import { findBundled } from './models/bundled.js';
 import { readBytes } from './platform/bytes.js';
 import type { NamedBytes } from './platform/read-options.js';
+
+/** Names of files with weights. */
+export const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;
 
 /**
  * `readModel` with files: an existing file takes precedence over other meanings of its name, and the
@@ -12,13 +17,31 @@ import type { NamedBytes } from './platform/read-options.js';
  */
 export async function readNamedModel(source: string, options: ModelReadOptions): Promise<NamedBytes> {
   const hub = hubSource(source);
-  if (hub === undefined) return readBytes(findBundled(source) ?? source, options);
+  if (hub === undefined) {
+    return readBytes(findBundled(source) ?? source, options).catch(async (error) => {
+      throw withHint(error, await folderHint(source));
+    });
+  }
   const { fetchModelFile } = await import('./hub/model-file.js');
   const { path, away } = await fetchModelFile(hub, options).catch((error) => {
     throw noPathEither(error, source);
   });
   if (away) options.onWarning?.(`${away.message}: the copy in the cache is taken`);
   return { bytes: (await readBytes(path, options)).bytes, name: source };
+}
+
+/** What to do with a folder in place of a checkpoint; undefined if it holds no model. */
+export async function folderHint(folder: string): Promise<string | undefined> {
+  const names: readonly string[] = await readdir(folder).catch(() => []);
+  const command = quantizeCommand(folder.replace(/\/*$/, '/'));
+  if (names.includes('config.json')) return `this is a float model: ${command}`;
+  if (!names.some((name) => WEIGHT_FILE.test(name))) return undefined;
+  return `name the checkpoint in it; if it is a float model, ${command}`;
+}
+
+function withHint(error: unknown, hint: string | undefined): unknown {
+  if (!(error instanceof RuntimeError) || hint === undefined) return error;
+  return new RuntimeError(error.code, `${error.message}; ${hint}`, { cause: error });
 }
 
 /** Adds to a hub error that no file has this name either: the caller may have meant a path. */

@@ -1,10 +1,10 @@
 import type { ImageRecord } from '../batch/record.js';
 import type { Counts } from '../batch/run.js';
 import { formatDuration, plural } from './format.js';
-import { meanPace, noteBesideProgress, type Progress, startProgress } from './progress.js';
+import { meanPace, noteAboveProgress, type Progress, startProgress } from './progress.js';
 import { note } from './report.js';
 
-/** Refused images that are said one by one; the rest is a number. */
+/** Refused images to name; the others are counted. */
 const REFUSED_SHOWN = 20;
 
 export interface BatchSummary extends Counts {
@@ -14,7 +14,7 @@ export interface BatchSummary extends Counts {
   readonly imagesPerSecond: number;
 }
 
-/** What a batch says on stderr: progress, refused images, how it ended and how to go on. */
+/** Reports a batch on stderr: progress, refused images, the result and how to continue. */
 export class BatchWatch {
   #counts: Counts = { images: 0, refused: 0 };
   #before = 0;
@@ -22,7 +22,7 @@ export class BatchWatch {
   #start = 0;
   #progress: Progress | undefined;
 
-  /** @param total of the images, where it is known */
+  /** @param total number of images, if known */
   constructor(
     private readonly output: string,
     private readonly total: number | undefined,
@@ -33,7 +33,7 @@ export class BatchWatch {
     this.#before = there.images;
     this.#start = performance.now();
     if (there.images > 0) {
-      note(`fqvit: ${plural(there.images, 'image')} of ${this.output} are there; going on with the rest`);
+      note(`fqvit: ${this.output} has ${plural(there.images, 'image')}; continuing with the rest`);
     }
     const timeLeft = meanPace(there.images);
     this.#progress = startProgress('classifying', this.total, {
@@ -47,7 +47,7 @@ export class BatchWatch {
     const isRefused = 'error' in record;
     this.#counts = { images: images + 1, refused: refused + Number(isRefused) };
     if (isRefused && this.#shown++ < REFUSED_SHOWN) {
-      noteBesideProgress(`fqvit: ${record.error.code}: ${record.error.message}`);
+      noteAboveProgress(`fqvit: ${record.error.code}: ${record.error.message}`);
     }
     this.#progress?.update(images + 1, this.total);
   }
@@ -58,8 +58,8 @@ export class BatchWatch {
     const { images, refused } = this.#counts;
     const ms = performance.now() - this.#start;
     const unsaid = this.#shown - REFUSED_SHOWN;
-    if (unsaid > 0) note(`fqvit: and ${plural(unsaid, 'refused image')} more`);
-    const refusedOf = refused === 0 ? '' : `, ${refused} of them refused`;
+    if (unsaid > 0) note(`fqvit: and ${plural(unsaid, 'more refused image')}`);
+    const refusedOf = refused === 0 ? '' : `, ${refused} refused`;
     note(
       `fqvit: ${plural(images, 'image')} in ${this.output}${refusedOf}; ${formatDuration(ms)}, ${this.#perSecond().toFixed(1)} images/s`,
     );
@@ -84,7 +84,7 @@ export class BatchWatch {
 
   readonly #interrupted = (code: number) => {
     if (code > 128 && this.output !== '-') {
-      note(`fqvit: ${this.output} is unfinished: the same command goes on with it`);
+      note(`fqvit: ${this.output} is unfinished; run the same command to continue`);
     }
   };
 }

@@ -1,24 +1,24 @@
 import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty';
 
-/** A citty command with what strict checking and help need beside. */
+/** A citty command, with what strict checking and the help need. */
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  /** Positional arguments as the first line of the help writes them. */
+  /** What follows the name in the usage line of the help. */
   readonly usage: string;
   readonly args: ArgsDef;
   /** The last positional argument may be repeated. */
   readonly repeats: boolean;
   /** Whole command lines. */
   readonly examples: readonly string[];
-  /** Runs to the exit code; 0 where it gives none. */
+  /** Its result is the exit code; without one, 0. */
   readonly definition: CommandDef;
 }
 
 export interface CommandSpec<T extends ArgsDef> extends Omit<Command, 'args' | 'repeats' | 'definition'> {
   readonly args: T;
   readonly repeats?: boolean;
-  // biome-ignore lint/suspicious/noConfusingVoidType: most commands end in 0 and say nothing
+  // biome-ignore lint/suspicious/noConfusingVoidType: most commands return nothing and exit with 0
   run(args: ParsedArgs<T>): Promise<number | void>;
 }
 

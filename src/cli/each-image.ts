@@ -4,15 +4,15 @@ import { expectFile } from './files.js';
 import { reportError } from './report.js';
 
 export interface Timed<Result> {
-  /** A path, an address as `shownSource` gives it. */
+  /** A path, or a URL as `shownSource` prints it. */
   readonly file: string;
   readonly result: Result;
-  /** Of reading, decoding and running. */
+  /** Time to read, decode and run. */
   readonly ms: number;
 }
 
 /**
- * Runs on each image and shows each result at once. An image that cannot be read is reported and left out.
+ * Runs on each image and shows each result at once. It reports an unreadable image and goes on.
  */
 export async function eachImage<Result>(
   files: readonly string[],
@@ -22,7 +22,7 @@ export async function eachImage<Result>(
   const results: Timed<Result>[] = [];
   for (const file of files) {
     try {
-      await expectFile(file, 'name the photos in it, or classify them with fqvit batch');
+      await expectFile(file, 'name the photos in it, or run `fqvit batch`');
       const start = performance.now();
       const result = await run(file);
       const ms = Math.round((performance.now() - start) * 100) / 100;

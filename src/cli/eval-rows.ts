@@ -11,14 +11,14 @@ interface Row {
   /** The true class, all true classes of a multi-label model, or the true value of a regression. */
   readonly truth: number | readonly number[];
   readonly integer: Answer;
-  /** Of the float model. */
+  /** The answer of the float model. */
   readonly reference?: Answer;
 }
 
-/** The likeliest class; of a multi-label model, the classes above 50 %; of a regression, the value. */
+/** The likeliest class; for multi-label, the classes above 50 %; for a regression, the value. */
 type Answer = Prediction | readonly Prediction[];
 
-/** Photos of one class that a model takes for another, or for the same. */
+/** Photos of one class for which the model predicts the same or another class. */
 export interface Confusion {
   readonly class: number;
   readonly predicted: number;

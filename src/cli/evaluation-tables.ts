@@ -47,8 +47,8 @@ function precision({ mAP, classes, reference }: MultiLabelReport): EvaluationTab
     nearness: reference
       ? nearness(
           reference,
-          'of decisions alike: each class of each image, there above 50 %',
-          'mean over them, float against integer',
+          'of decisions equal (is this class in this image, above 50 %?)',
+          'mean of a decision, float against integer',
         )
       : [],
   };
@@ -60,7 +60,7 @@ function errors({ mae, rmse, reference }: ValueReport): EvaluationTables {
     figures: [['MAE', 'RMSE'], row({ mae, rmse }), ...(reference ? [row(reference)] : [])],
     classes: [],
     nearness: reference
-      ? [['difference', `${formatValue(reference.difference)} between the models, mean`]]
+      ? [['difference', `${formatValue(reference.difference)} between the models on average`]]
       : [],
   };
 }

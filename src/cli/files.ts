@@ -5,13 +5,13 @@ import { readBytes } from '../platform/bytes.js';
 import { pathReason } from '../platform/system-reason.js';
 import { shown } from './values.js';
 
-/** Whether this is an address and not a path. */
+/** Whether this is a URL and not a path. */
 export function isUrl(source: string): boolean {
   return isAddress(source) || /^file:\//i.test(source);
 }
 
 /**
- * Refuses a path that is no file; pipes and devices count as files.
+ * Refuses a path that is not a file. Pipes and devices count as files.
  *
  * @param hint what to do with a folder
  * @throws RuntimeError `SOURCE`
@@ -19,7 +19,7 @@ export function isUrl(source: string): boolean {
 export async function expectFile(path: string, hint?: string): Promise<void> {
   if (isUrl(path)) return;
   if ((await kind(path, 'a file')) === 'file') return;
-  throw source(path, 'a file', hint === undefined ? 'a folder' : `a folder: ${hint}`);
+  throw source(path, 'a file', hint === undefined ? 'a folder' : `a folder; ${hint}`);
 }
 
 /** @throws RuntimeError `SOURCE` */
@@ -27,7 +27,7 @@ export async function expectFolder(path: string): Promise<void> {
   if ((await kind(path, 'a folder')) === 'file') throw source(path, 'a folder', 'a file');
 }
 
-/** The text of a file, UTF-8. @throws RuntimeError `SOURCE`, FqvitError `TEXT` */
+/** The UTF-8 text of a file. @throws RuntimeError `SOURCE`, FqvitError `TEXT` */
 export async function readText(path: string): Promise<string> {
   await expectFile(path);
   const { bytes } = await readBytes(path);
@@ -38,7 +38,7 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
-/** @throws RuntimeError `SOURCE` where there is neither */
+/** @throws RuntimeError `SOURCE` if there is neither */
 export async function kind(path: string, expected: string): Promise<'file' | 'folder'> {
   if (path.includes('\0')) throw source(path, 'a path', 'a NUL character in it');
   try {

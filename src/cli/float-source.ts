@@ -12,7 +12,7 @@ import { readSafetensors } from '../checkpoint/safetensors.js';
 import { shown } from '../checkpoint/shown.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
 import type { HubSource } from '../hub/id.js';
-import { hubSource, noPathEither } from '../model-source-node.js';
+import { hubSource, noPathEither, WEIGHT_FILE } from '../model-source-node.js';
 import { shownSource } from '../platform/address.js';
 import { readBytes } from '../platform/bytes.js';
 import { inside } from '../platform/inside.js';
@@ -29,47 +29,49 @@ export interface FloatSource {
   readonly path: string;
   /** All files that were read, as paths. */
   readonly files: readonly string[];
-  /** What the folder's config files say. */
+  /** The options that the config files give. */
   readonly options: FloatModelOptions;
 }
 
-/** What transformers 5 prefers to the second is a part of the third. */
+/** transformers 5 prefers `image_processor` of the third to the second. */
 const CONFIGS = ['config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
 
-/** What the weights are called in a folder: the first that is there. */
+/** Names of the weights in a folder; the first that exists counts. */
 const WEIGHTS = ['model.safetensors', 'pytorch_model.bin'] as const;
 
-/** Other names of weight files. */
-export const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;
-
-/** What a training run saves next to the weights in order to resume. */
+/** Files that a training run saves next to the weights in order to resume. */
 const TRAINING_FILE =
   /(^|\/)(optimizer|(lr_)?scheduler|scaler|sampler|training_args|rng_state|random_states)\w*\.\w+$/;
 
-/** What PEFT saves: changes to another model's weights. */
+/** Files of PEFT, which change another model's weights. */
 const ADAPTER_FILE = /^adapter_(config\.json|model\.\w+)$/;
 
-/** WebAssembly has no more memory. */
+/** The largest memory of WebAssembly. */
 const MAX_TOTAL_BYTES = 2 ** 32;
 
 /** Files that belong together, here or on the hub. */
 interface Place {
   readonly folder: string;
-  /** All that there are, with `/` between folders. */
+  /** All files, with `/` between folders. */
   readonly names: readonly string[];
-  /** Where files are. */
+  /** The paths of these files, downloaded if necessary. */
   fetch(names: readonly string[]): Promise<string[]>;
-  /** As `fetch`, of what a file names that is not trusted. */
+  /** Like `fetch`, for names from an untrusted file. */
   fetchInside(names: readonly string[]): Promise<string[]>;
 }
 
 /**
- * Reads a float checkpoint: a file, or the index of several; a folder with weights and configs, as timm, transformers and the Hugging Face hub
- * lay it out; the id of a model on the hub, or of one of its files. Configs next to a file apply to it.
+ * Reads a float checkpoint:
  *
- * @param arch the caller's timm name, which overrides that of timm's config.json
- * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`, `CHECKPOINT_EXTERNAL`, `CHECKPOINT_ADAPTER`; HubError;
- *   UsageError `MODEL_OPTION` for `arch`
+ * - a file, or the index of several;
+ * - a folder with weights and configs, as timm, transformers and the Hugging Face hub lay it out;
+ * - a model on the hub, or one of its files.
+ *
+ * Configs next to a file apply to it.
+ *
+ * @param arch the caller's timm name, which overrides the name in timm's config.json
+ * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`,
+ *   `CHECKPOINT_EXTERNAL`, `CHECKPOINT_ADAPTER`; HubError; UsageError `MODEL_OPTION` for `arch`
  */
 export async function readFloatSource(source: string, arch?: string): Promise<FloatSource> {
   const hub = hubSource(source);
@@ -111,7 +113,7 @@ async function fromHub(
 
 /**
  * @param source its name in messages
- * @param named the weights file, if the caller names it
+ * @param named the weights file, if the caller named it
  */
 async function readPlace(
   { folder, names, fetch, fetchInside }: Place,
@@ -128,7 +130,7 @@ async function readPlace(
   const weights = await readWeights(paths, (found) => fetchInside(beside(found)));
   if (map) checkShards(map, weights, path);
   if (isInteger(weights)) return weights;
-  // Configs in the file's own folder, else those of the model.
+  // configs in the folder of the file, otherwise those of the model
   const present = (all: readonly string[]) => all.filter((name) => names.includes(name));
   const own = present(beside(['config.json'])).length > 0 ? present(beside(CONFIGS)) : present(CONFIGS);
   const configs = await fetch(own);
@@ -138,19 +140,19 @@ async function readPlace(
     own.map((name) => posix.basename(name)),
     { arch, strays: named !== undefined },
   );
-  if (named !== undefined && own.length > 0) note(`fqvit: ${path}: with ${configs.join(' and ')} beside it`);
+  if (named !== undefined && own.length > 0) note(`fqvit: ${path}: with ${configs.join(' and ')}`);
   const files = [...weights.files, path, ...configs];
   return { ...weights, files, options: { ...weights.options, ...options } };
 }
 
-/** Whether it is an integer checkpoint, which needs no config. */
+/** Whether this is an integer checkpoint, which needs no config. */
 function isInteger({ bytes, path }: FloatSource): boolean {
   if (!(bytes instanceof Uint8Array) || isTorch(bytes) || isOnnx(bytes)) return false;
   const { fqvit } = readSafetensors(bytes, { file: path }).metadata;
   return fqvit !== undefined && saysInteger(fqvit);
 }
 
-/** @param fetchExternal gives the paths of files beside an ONNX model */
+/** @param fetchExternal resolves to the paths of the external files of an ONNX model */
 async function readWeights(
   paths: readonly string[],
   fetchExternal: (names: readonly string[]) => Promise<string[]>,
@@ -170,7 +172,7 @@ async function readWeights(
   return { bytes, size, path, files, options: { file: path, externalFiles } };
 }
 
-/** @throws RuntimeError `SOURCE`, also where they are longer together than `MAX_TOTAL_BYTES` */
+/** @throws RuntimeError `SOURCE`, also for more than `MAX_TOTAL_BYTES` in all */
 async function readAll(paths: readonly string[]): Promise<Uint8Array[]> {
   const files: Uint8Array[] = [];
   let left = MAX_TOTAL_BYTES;
@@ -182,7 +184,12 @@ async function readAll(paths: readonly string[]): Promise<Uint8Array[]> {
   return files;
 }
 
-/** Paths in a folder. @throws CheckpointError `CHECKPOINT_EXTERNAL` where a link leads out of it; RuntimeError `SOURCE` where there is no file */
+/**
+ * Paths in a folder.
+ *
+ * @throws CheckpointError `CHECKPOINT_EXTERNAL` if a link leads out of it; RuntimeError `SOURCE` if a
+ *   file is missing
+ */
 async function filesInside(folder: string, names: readonly string[]): Promise<string[]> {
   const paths = names.map((name) => inside(folder, name));
   for (const path of paths) {
@@ -198,7 +205,7 @@ async function filesInside(folder: string, names: readonly string[]): Promise<st
 }
 
 /**
- * The weights file, or the index of several. A file of another name counts only if it is the only one.
+ * The weights file, or the index of several. A file with another name must be the only one.
  *
  * @throws CheckpointError `CHECKPOINT_ADAPTER`; RuntimeError `SOURCE` for none or several
  */
@@ -207,7 +214,7 @@ function weightsOrIndex(names: readonly string[], place: string): string {
   if (adapter !== undefined) {
     throw new CheckpointError(
       'CHECKPOINT_ADAPTER',
-      `${place}: expected a whole model, found an adapter of another one (${adapter}): merge it into its model first, as PEFT's merge_and_unload does`,
+      `${place}: expected a whole model, found an adapter (${adapter}); merge it into its model first, with merge_and_unload of PEFT`,
     );
   }
   const choices = WEIGHTS.flatMap((name) => [name, `${name}.index.json`]);
@@ -217,8 +224,8 @@ function weightsOrIndex(names: readonly string[], place: string): string {
   if (others.length === 1) return others[0]!;
   const found =
     others.length === 0
-      ? 'none of them'
-      : `${others.slice(0, 6).map(shown).join(', ')}${others.length > 6 ? ', ...' : ''}: name one of them`;
+      ? 'none'
+      : `${others.slice(0, 6).map(shown).join(', ')}${others.length > 6 ? ', ...' : ''}; name one of them`;
   throw new RuntimeError(
     'SOURCE',
     `${place}: expected one of ${choices.join(', ')}, or one other .safetensors, .pth, .pt, .bin, .ckpt or .onnx file, found ${found}`,
@@ -227,22 +234,22 @@ function weightsOrIndex(names: readonly string[], place: string): string {
 
 const isIndex = (name: string) => name.endsWith('.index.json');
 
-/** The files of an index in the order of their names, and the tensors that each should hold. @throws CheckpointError `CHECKPOINT_INDEX` */
+/** The files of an index, by name, and the tensors of each. @throws CheckpointError `CHECKPOINT_INDEX` */
 async function shards(index: string): Promise<Map<string, Set<string>>> {
   const { weight_map: map } = jsonObject(await readText(index), index);
   const files = new Map<string, Set<string>>();
   for (const [tensor, name] of Object.entries(Object(map))) {
     if (typeof name !== 'string' || !/^[\w-][\w.-]*$/.test(name)) {
-      refuseIndex(index, `expected names of files beside it, found ${shown(name)}`);
+      refuseIndex(index, `expected names of files in its folder, found ${shown(name)}`);
     }
     const tensors = files.get(name as string) ?? new Set();
     files.set(name as string, tensors.add(tensor));
   }
-  if (files.size === 0) refuseIndex(index, 'expected names of files beside it, found none');
+  if (files.size === 0) refuseIndex(index, 'expected names of files in its folder, found none');
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Checks the tensors of every part against the index. @throws CheckpointError `CHECKPOINT_INDEX` */
+/** Checks the tensors of each part against the index. @throws CheckpointError `CHECKPOINT_INDEX` */
 function checkShards(
   map: ReadonlyMap<string, ReadonlySet<string>>,
   { bytes, files }: FloatSource,
@@ -255,7 +262,7 @@ function checkShards(
     if (lost !== undefined) refuseIndex(index, `expected ${shown(lost)} in ${part}, found no such tensor`);
     const extra = [...tensors.keys()].find((name) => !expected.has(name));
     if (extra !== undefined)
-      refuseIndex(index, `expected ${shown(extra)} of ${part} too, found it in the file alone`);
+      refuseIndex(index, `expected ${shown(extra)} of ${part}, found no such entry`);
   }
 }
 
@@ -266,9 +273,9 @@ function refuseIndex(index: string, message: string): never {
 type Refuse = (message: string) => never;
 
 /**
- * Reads architecture and preprocessing from config.json, preprocessor_config.json and processor_config.json; the library validates the values.
+ * Reads architecture and preprocessing from the config files. The library checks the values.
  *
- * @param options.strays whether these files may belong to another program and are then ignored
+ * @param options.strays whether the files may belong to another program; they are then ignored
  */
 async function folderConfig(
   folder: string,
@@ -298,16 +305,16 @@ async function folderConfig(
   if (config === undefined && preprocessor === undefined) return {};
   const ignore = (name: string, message: string, fail: Refuse) => {
     if (!strays) fail(message);
-    warn(`${join(folder, name)}: ${message}: it is ignored`);
+    warn(`${join(folder, name)} is ignored: ${message}`);
     return {};
   };
   if (config === undefined) {
-    return ignore(CONFIGS[1], 'expected a config.json beside it, found none', refusePreprocessor);
+    return ignore(CONFIGS[1], 'expected a config.json next to it, found none', refusePreprocessor);
   }
   // transformers' wrapper of timm's models has both keys
   const isTransformers = isTransformersConfig(config);
   if (!isTransformers && !isTimmConfig(config)) {
-    const message = 'expected timm\'s "architecture" or transformers\' "model_type", found none of them';
+    const message = 'expected "architecture" of timm or "model_type" of transformers, found neither';
     return ignore(CONFIGS[0], message, refuse);
   }
   const { warnings, ...translated } = isTransformers
@@ -315,13 +322,13 @@ async function folderConfig(
     : timmConfig(config, refuse, arch);
   if (!isTransformers && preprocessor !== undefined) {
     const name = CONFIGS[apart === undefined ? 2 : 1];
-    warn(`${join(folder, name)} is ignored: timm's config.json says how photos are prepared`);
+    warn(`${join(folder, name)} is ignored: timm's config.json describes the preprocessing`);
   }
   for (const warning of warnings) warn(warning);
   return translated;
 }
 
-/** Compares JSON values to the depth that these files have; deeper values count as different. */
+/** Compares JSON values up to the depth of these files; deeper values count as different. */
 function isSame(one: unknown, other: unknown, depth = 3): boolean {
   if (typeof one !== 'object' || typeof other !== 'object' || !one || !other || depth === 0)
     return one === other;
@@ -341,7 +348,7 @@ function jsonObject(text: string, path: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     if (isObject(value)) return value;
   } catch {
-    // Refused below.
+    // refused below
   }
   throw new CheckpointError('CHECKPOINT_CONFIG', `${path}: expected a JSON object, found something else`);
 }

@@ -1,8 +1,8 @@
-/** Numbers, sizes and tables as people read them. */
+/** Numbers, sizes and tables for people. */
 
 export { plain } from '../platform/plain.js';
 
-/** Lines of a table, columns two spaces apart. `right`: the columns whose cells stand at the right. */
+/** Lines of a table, with two spaces between columns. @param right columns to align right */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = [];
   for (const row of rows) {
@@ -16,7 +16,7 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
   );
 }
 
-/** Decimal units, three figures: `5.98 MB`. */
+/** Decimal units, three digits: `5.98 MB`. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;

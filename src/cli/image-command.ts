@@ -1,4 +1,4 @@
-/** What the commands that run a model on photos share. */
+/** What the commands that run a model share. */
 
 import { macsOf } from '../checkpoint/limits.js';
 import type { Model } from '../classify.js';
@@ -18,41 +18,42 @@ import { integerOption, optional, sizeOption, threadsOption } from './values.js'
 export const MODEL_OPTION = {
   type: 'string',
   valueHint: 'M',
-  description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one of ten classes: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+  description: `Integer checkpoint: a file, a URL, a Hugging Face id or a bundled model of ten classes: ${BUNDLED_MODELS.join(' or ')} (default: ${DEFAULT_MODEL})`,
 } as const;
 
 export const MAX_MEMORY_OPTION = {
   type: 'string',
   valueHint: 'SIZE',
-  description: 'Memory of the process, as 1500MiB or 2GiB (default: what its container or machine has)',
+  description: 'Memory for the process, such as 1500MiB or 2GiB (default: that of its container or machine)',
 } as const;
 
-/** The option of commands that have a pool. */
+/** The option of commands with a pool. */
 export const WORKERS_OPTION = {
   type: 'string',
   valueHint: 'N',
-  description: 'Images at a time, each on a thread of its own (default: as many as there are cores)',
+  description: 'Images at a time, one per thread (default: the number of cores)',
 } as const;
 
-/** Seconds that an image has whatever the model, and multiply-accumulates of a second: a tenth of what a core does. */
+/** Time for an image whatever the model. */
 const LEAST_SECONDS = 60;
+/** Multiply-accumulates per second: a tenth of what a core does. */
 const SLOW_MACS = 4e9;
 
-/** The option of commands that go on after an image which takes too long. */
+/** The option of commands that go on after a slow image. */
 export const IMAGE_TIMEOUT_OPTION = {
   type: 'string',
   valueHint: 'SECONDS',
-  description: `Time for each image (default: ${LEAST_SECONDS}, and one more for each ${SLOW_MACS / 1e9} billion multiply-accumulates of the model)`,
+  description: `Time limit for an image (default: ${LEAST_SECONDS}, plus 1 per ${SLOW_MACS / 1e9} billion multiply-accumulates of the model)`,
 } as const;
 
 export const IMAGE_ARGUMENT = {
   type: 'positional',
   required: true,
-  description: 'JPEG, PNG or WebP: a file or a URL; several, one after the other',
+  description: 'JPEG, PNG or WebP: one or more files or URLs',
 } as const;
 
 interface Opened {
-  /** How results name it. */
+  /** The name of the model in results. */
   readonly source: string;
   readonly isBundled: boolean;
 }
@@ -60,7 +61,7 @@ interface Opened {
 /**
  * Loads the model that `--model` names, or the default one.
  *
- * @throws UsageError `OPTION`; RuntimeError `SOURCE`; as `load`
+ * @throws UsageError `OPTION`; RuntimeError `SOURCE`; like `load`
  */
 export async function openModel(
   named: string | undefined,
@@ -71,7 +72,7 @@ export async function openModel(
   return { ...opened, model: await loadModel(path, threadCount) };
 }
 
-/** Reads the checkpoint that `named` names, or the default one. @throws RuntimeError `SOURCE`; like `load` */
+/** Reads the named checkpoint, or the default one. @throws RuntimeError `SOURCE`; like `load` */
 export async function readCheckpoint(
   named: string | undefined,
 ): Promise<Opened & { readonly bytes: Uint8Array }> {
@@ -80,7 +81,7 @@ export async function readCheckpoint(
   return { ...opened, bytes };
 }
 
-/** As `openModel`, by `createPool`; the SHA-256 of the checkpoint; and what of the memory is for what. */
+/** Like `openModel`, for a pool, with the SHA-256 of the checkpoint and the use of the memory. */
 export async function openPool(
   named: string | undefined,
   workers: string | undefined,
@@ -111,22 +112,22 @@ function sharesOf(size: number | undefined, info: PoolInfo): MemoryShares {
     );
   }
   if (size !== undefined && size > available) {
-    warn(`--max-memory is ${mib(size)}, and this machine or container has ${mib(available)}`);
+    warn(`--max-memory is ${mib(size)}, but this machine or container has ${mib(available)}`);
   }
   if (size === undefined && available < least) {
     warn(
-      `this machine or container has ${mib(available)} of memory; for this model and ${info.workers} workers it should have ${mib(least)}`,
+      `this machine or container has ${mib(available)} of memory, but this model with ${info.workers} workers needs ${mib(least)}`,
     );
   }
   return shares;
 }
 
-/** Seconds for an image; undefined where the model decides. @throws UsageError `OPTION` */
+/** Seconds for an image; undefined if the model decides. @throws UsageError `OPTION` */
 export function imageTimeout(text: string | undefined): number | undefined {
   return optional(text, (given) => integerOption('image-timeout', given, 1, 86_400));
 }
 
-/** As `Pool.classify` of one image, within the time for it. @throws what that throws, and ImageError `IMAGE_TIME` */
+/** Like `Pool.classify`, for one image in limited time. @throws also ImageError `IMAGE_TIME` */
 export function classifyInTime(
   pool: Pool,
   seconds = Math.floor(LEAST_SECONDS + macsOf(pool.info.architecture) / SLOW_MACS),
@@ -148,10 +149,10 @@ function pathOf(named: string | undefined): Opened & { readonly path: string } {
   return { path, source: shownSource(named ?? DEFAULT_MODEL), isBundled: path !== named };
 }
 
-/** Says which classes a bundled model knows: it takes every photo for one of them. */
+/** Warns of a bundled model, which takes every photo for one of its classes. */
 export function noteBundled(name: string, labels: readonly string[]): void {
   note(
-    `fqvit: ${name} knows only ${labels.length} classes (${labels.join(', ')}); ` +
+    `fqvit: ${name} knows only ${labels.length} classes (${labels[0]} … ${labels.at(-1)}); ` +
       'for 1000, run `fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors`',
   );
 }

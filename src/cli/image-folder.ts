@@ -5,9 +5,9 @@ import { FqvitError } from '../errors.js';
 import { expectFolder } from './files.js';
 
 /**
- * What `walkImages` finds.
+ * The images that `walkImages` finds.
  *
- * @throws RuntimeError `SOURCE`; FqvitError `IMAGES` where there is none
+ * @throws RuntimeError `SOURCE`; FqvitError `IMAGES` if there is none
  */
 export async function listImages(folder: string): Promise<string[]> {
   await expectFolder(folder);
@@ -19,7 +19,7 @@ export async function listImages(folder: string): Promise<string[]> {
   return found;
 }
 
-/** What a folder holds, but names that begin with a dot, by code units. @throws RuntimeError `SOURCE` */
+/** The entries of a folder by code units, without hidden ones. @throws RuntimeError `SOURCE` */
 export async function folderEntries(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
     throw unreadable(folder, cause);

@@ -17,24 +17,24 @@ export interface TensorReport {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly bytes: number;
-  /** Of one element, or of one code of a weight. */
+  /** Bits of an element, or of a code of a weight. */
   readonly bits: number;
 }
 
 export interface QuantizerReport extends QuantizerScale {
   readonly name: string;
-  /** Channels with the power-of-two factors 0, 1, 2 and 3; only where there are factors. */
+  /** Channels with the power-of-two factor 0, 1, 2 and 3, if there are factors. */
   readonly factors?: readonly number[];
 }
 
 /** One step of a forward pass. */
 export interface PlanStepReport {
-  /** The tensor that it makes. */
+  /** The tensor that it computes. */
   readonly output: string;
   readonly kernel: string;
   readonly shape: readonly number[];
   readonly macs: number;
-  /** Of the tensors, weights and tables that it reads and writes. */
+  /** Size of the tensors, weights and tables that it reads and writes. */
   readonly bytes: number;
   readonly scratchBytes: number;
 }
@@ -49,12 +49,12 @@ export interface IntegerReport extends Omit<Description, 'quantizers' | 'steps'>
   readonly plan: {
     /** Multiply-accumulates of a forward pass. */
     readonly macs: number;
-    /** Memory that the activations share. */
+    /** Memory of the activations, which share it. */
     readonly activationBytes: number;
     readonly scratchBytes: number;
     readonly steps: readonly PlanStepReport[];
   };
-  /** Weights alone. */
+  /** Size of the weights. */
   readonly weightBytes: number;
   readonly tensors: readonly TensorReport[];
   readonly quantizers: readonly QuantizerReport[];
@@ -70,10 +70,11 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
 }
 
 /**
- * What a checkpoint holds.
+ * Describes a checkpoint.
  *
- * @param given what the caller says of a float checkpoint: which of its models, its timm name, its heads
- * @throws CheckpointError for a file that is neither a sound integer checkpoint nor a float one that can be quantised
+ * @param given what the caller knows of a float checkpoint: which model in it, its timm name, its heads
+ * @throws CheckpointError for a file that is neither a valid integer checkpoint nor a float one that
+ *   fqvit can quantise
  */
 export function inspectCheckpoint(
   { bytes, size, path, options }: FloatSource,
@@ -138,7 +139,7 @@ function factorHistogram({ recipe, tensors }: IntegerModel, quantizer: string): 
   return { factors: counts };
 }
 
-/** @param stored the file's own tensors, in its order */
+/** @param stored the tensors of the file, in its order */
 function inspectFloat(
   stored: ReadonlyMap<string, Tensor>,
   { tensors: weights, ...description }: FloatModel,

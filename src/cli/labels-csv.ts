@@ -11,30 +11,30 @@ export interface LabelledFile extends Pick<LabelledImage, 'class' | 'value'> {
   readonly line: number;
 }
 
-/** A file name, quoted (quotes doubled) if it has a comma or quote in it, then its class, classes or value. */
+/** A file name, in quotes if it contains a comma or (doubled) quotes; then classes or a value. */
 const ROW = /^(?:"((?:[^"]|"")*)"|([^",]+)),([^",]*)$/;
 
 const INDICES = /^(\d{1,9}( +\d{1,9})*)?$/;
 
-/** The form of a row, for messages, by what the logits mean. */
+/** The form of a row in messages, by the meaning of the logits. */
 const ROWS: Readonly<Record<Output, string>> = {
   softmax: 'FILE,CLASS with the index of a class',
   sigmoid: 'FILE,CLASSES with indices of classes, separated by spaces',
   value: 'FILE,VALUE with a number',
 };
 
-/** The model to which the labels belong. */
+/** The model that the labels are for. */
 interface Labelled {
   readonly output: Output;
-  /** Their number. */
+  /** Number of classes. */
   readonly classes: number;
 }
 
 /**
- * Reads a table with the header `file,class` or, for a regression model, `file,value`; empty lines are left out. For a multi-label
- * model a file may have several classes, in one row or in several, or none.
+ * Reads a table with the header `file,class` or, for a regression model, `file,value`. It skips
+ * empty lines. For a multi-label model, a file may have no class or several, in one row or more.
  *
- * @throws FqvitError `LABELS` for the first line that is not as it should be; RuntimeError `SOURCE`
+ * @throws FqvitError `LABELS` for the first bad line; RuntimeError `SOURCE`
  */
 export async function readLabelsCsv(path: string, model: Labelled): Promise<LabelledFile[]> {
   const [header = '', ...lines] = (await readText(path)).split(/\r?\n/);

@@ -5,7 +5,7 @@ import { leadingWnid } from '../labels/wnids.js';
 import { folderEntries, listImages } from './image-folder.js';
 import { shown } from './values.js';
 
-/** Number of names that a message lists. */
+/** Names that a message lists. */
 const NAMES_SHOWN = 10;
 
 /** A photo and the class index of its folder. */
@@ -14,22 +14,29 @@ interface SortedPhoto {
   readonly class: number;
 }
 
-/** The classes of a model, as `model.info` has them. */
+/** The classes in `model.info`. */
 interface Classes {
   readonly labels: readonly string[];
   readonly wnids?: readonly string[];
 }
 
 /**
- * The photos of a folder that has a subfolder for each class (`beagle/1.jpg`, `pug/a/7.jpg`): the first of every class, then the
- * second of every class, and so on, so that any number of them has all classes in it.
+ * The photos of a folder with a subfolder for each class (`beagle/1.jpg`, `pug/a/7.jpg`): the first of
+ * every class, then the second of every class, and so on, so that a prefix covers all classes.
  *
- * A folder is matched to a class by WordNet id, else by label, else by label ignoring case, `_`, `-` and space, else by one of
- * the label's comma-separated names. If a folder then has no class, the sorted folders are the classes, provided that there are as many
- * and no match contradicts it.
+ * A folder matches a class by the first of these that finds one:
+ *
+ * 1. WordNet id
+ * 2. label
+ * 3. label, ignoring case, `_`, `-` and space
+ * 4. one of the label's comma-separated names
+ *
+ * If a folder matches none, the sorted folders are the classes, provided that there are as many and no
+ * match contradicts it.
  *
  * @returns the photos; whether the order of the folders decided; and warnings, one sentence each
- * @throws FqvitError `LABELS` for folders that are not the classes of the model, and photos outside of them; as `listImages` for each folder
+ * @throws FqvitError `LABELS` for folders that are not the classes of the model, and for photos outside
+ *   of them; like `listImages` for each folder
  */
 export async function labelsOfFolders(
   folder: string,
@@ -51,7 +58,7 @@ export async function labelsOfFolders(
   return { photos, byOrder, warnings };
 }
 
-/** The class of each folder, and whether their order decided it. */
+/** The class of each folder; whether their order decided. */
 interface Matched {
   readonly matched: number[];
   readonly byOrder: boolean;
@@ -80,7 +87,7 @@ function matchFolders(folder: string, names: readonly string[], classes: Classes
   return { matched, byOrder: false, warnings };
 }
 
-/** Takes the sorted folders as the classes, as torchvision's ImageFolder and timm number them. */
+/** Takes the sorted folders as the classes, like torchvision's ImageFolder and timm. */
 function inOrder(
   folder: string,
   names: readonly string[],
@@ -114,12 +121,12 @@ function inOrder(
     matched: names.map((_, index) => index),
     byOrder: true,
     warnings: [
-      `${folder}: no class for ${what}: the sorted folders are taken as the classes in their order (${pairs.join(', ')}${rest}); --labels CSV says which is which`,
+      `${folder}: no class for ${what}: the sorted folders are taken as the classes in their order (${pairs.join(', ')}${rest}); --labels CSV gives the classes`,
     ],
   };
 }
 
-/** Finds the classes that a folder's name may mean, by the closest kind of match. */
+/** Finds the classes that the name of a folder may mean, by the closest kind of match. */
 function candidatesOf({ labels, wnids }: Classes): (name: string) => readonly number[] {
   const ids = index(labels.map((label, at) => [wnids?.[at] ?? leadingWnid(label)]));
   const exact = index(labels.map((label) => [label.normalize()]));
@@ -132,10 +139,10 @@ function candidatesOf({ labels, wnids }: Classes): (name: string) => readonly nu
   };
 }
 
-/** For a WordNet id that no class has although classes have ids: then sorted folders cannot be the classes either. */
+/** For a WordNet id that no class has, although classes have ids: the order cannot decide then. */
 const NEVER: readonly number[] = [];
 
-/** Positions of each key. */
+/** The positions of each key. */
 function index(keys: readonly (readonly (string | undefined)[])[]): Map<string, number[]> {
   const found = new Map<string, number[]>();
   for (const [at, all] of keys.entries()) {
@@ -149,7 +156,10 @@ function index(keys: readonly (readonly (string | undefined)[])[]): Map<string, 
   return found;
 }
 
-/** Normalises Unicode (file systems differ) and case, and replaces word separators and characters not allowed in file names by a space. */
+/**
+ * Normalises Unicode (file systems differ) and case, and replaces word separators and characters that
+ * file names cannot have by a space.
+ */
 function folded(name: string): string {
   return name
     .normalize()
@@ -158,7 +168,7 @@ function folded(name: string): string {
     .trim();
 }
 
-/** timm's order: without case, numbers by value. */
+/** timm's order: ignores case, compares numbers by value. */
 function byNumbers(a: string, b: string): number {
   const [left, right] = [a, b].map((name) => name.toLowerCase().split(/(\d+)/)) as [string[], string[]];
   for (let i = 0; i < Math.min(left.length, right.length); i++) {

@@ -1,10 +1,10 @@
 import { UsageError } from '../errors.js';
 
 /**
- * A part of fqvit over packages that do not come along, since few need them.
+ * Loads a part of fqvit that needs packages which npm does not install, since few users need them.
  *
- * @param packages what has to be installed
- * @throws UsageError `LIBRARY` where one of them is missing
+ * @param packages the packages to install
+ * @throws UsageError `LIBRARY` if one is missing
  */
 export async function withLibraries<T>(
   command: string,
@@ -19,7 +19,7 @@ export async function withLibraries<T>(
     if (code !== 'ERR_MODULE_NOT_FOUND' || missing === undefined) throw cause;
     throw new UsageError(
       'LIBRARY',
-      `${command}: expected the package ${missing}, found none; \`npm install ${packages.join(' ')}\``,
+      `${command}: expected the package ${missing}, found none; run \`npm install ${packages.join(' ')}\``,
       { cause },
     );
   }

@@ -18,7 +18,7 @@ process.on('uncaughtException', (error) => process.exit(reportError(error)));
 handleBrokenPipes();
 process.exitCode = await main(process.argv.slice(2));
 
-/** Runs one command line to its exit code. */
+/** Runs a command line. @returns the exit code */
 async function main([name, ...rawArgs]: readonly string[]): Promise<number> {
   try {
     if (name === undefined) {
@@ -74,7 +74,7 @@ async function findCommand(name: string): Promise<Command> {
   );
 }
 
-/** Nothing is half-written when a signal is handled (output-file.ts), so that leaving at once is clean. */
+/** Exits at once, which is safe: no file is half-written when a signal arrives (output-file.ts). */
 function handleSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
@@ -86,7 +86,7 @@ function handleSignals(): void {
   }
 }
 
-/** A reader that has seen enough (`fqvit ... | head`) is no error; a full disk behind stdout is one. */
+/** A reader that stops early (`fqvit … | head`) is not an error; a full disk is. */
 function handleBrokenPipes(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit();

@@ -1,6 +1,6 @@
 import type { Output } from '../checkpoint/output.js';
 
-/** What the logits mean, for people. */
+/** What the logits mean, in words. */
 export const MEANINGS: Readonly<Record<Output, string>> = {
   softmax: 'single-label classification (softmax)',
   sigmoid: 'multi-label classification (sigmoid)',

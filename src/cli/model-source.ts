@@ -1,29 +1,26 @@
-import { readdir } from 'node:fs/promises';
-import { quantizeCommand } from '../checkpoint/quantize-command.js';
 import type { LoadOptions, Model } from '../classify.js';
 import { RuntimeError } from '../errors.js';
 import { readModel } from '../model-source.js';
-import { hubSource } from '../model-source-node.js';
+import { folderHint, hubSource } from '../model-source-node.js';
 import { BUNDLED_MODELS, findBundled, isBundledName } from '../models/bundled.js';
 import type { NamedBytes } from '../platform/read-options.js';
 import { sha256 } from '../platform/sha256.js';
 import type { Pool, PoolInfo } from '../pool/index.js';
 import { expectFile } from './files.js';
-import { WEIGHT_FILE } from './float-source.js';
 import { nearest } from './nearest.js';
 import { downloadProgress } from './progress.js';
 import { warn } from './report.js';
 
 /**
- * Where the model is that a command was given: the name of a bundled model as its file's path, anything else as it stands. A
- * file of such a name comes first, with a warning.
+ * The source of a model: for the name of a bundled model the path of its file, otherwise unchanged.
+ * A file with such a name comes first, with a warning.
  *
- * @throws RuntimeError `SOURCE` where the package comes without it
+ * @throws RuntimeError `SOURCE` if the package lacks the model
  */
 export function modelPath(source: string): string {
   const bundled = findBundled(source);
   if (bundled === undefined && isBundledName(source)) {
-    warn(`${source} is taken from the current folder, not the bundled model of that name`);
+    warn(`${source} is a file in the current folder: it is used instead of the bundled model`);
   }
   return bundled ?? source;
 }
@@ -34,16 +31,16 @@ function withBundledName(error: unknown, source: string): unknown {
   return new RuntimeError(error.code, `${error.message}; did you mean ${name}?`, { cause: error });
 }
 
-/** What both `load` and `createPool` take. */
+/** Options of both `load` and `createPool`. */
 type Options = Pick<LoadOptions, 'onProgress' | 'onWarning'>;
 
-/** `load` of a file, a URL or a model on the hub, which is downloaded with progress. @throws as `load` */
+/** Like `load`, but shows the progress of a download. @throws like `load` */
 export async function loadModel(source: string, threads: number): Promise<Model> {
   const { load } = await import('../index.js');
   return opened(source, (options) => load(source, { ...options, threads }));
 }
 
-/** As `loadModel`, by `createPool`; and the digest of the checkpoint. */
+/** Like `loadModel`, for a pool, with the SHA-256 of the checkpoint. */
 export async function loadPool(
   source: string,
   workers: number | undefined,
@@ -72,13 +69,4 @@ async function opened<T>(source: string, open: (options: Options) => Promise<T>)
   } finally {
     progress.stop();
   }
-}
-
-/** What to do with a folder in place of a checkpoint. */
-async function folderHint(folder: string): Promise<string | undefined> {
-  const names: readonly string[] = await readdir(folder).catch(() => []);
-  const command = quantizeCommand(`${folder}/`);
-  if (names.includes('config.json')) return `this is a float model: ${command}`;
-  if (!names.some((name) => WEIGHT_FILE.test(name))) return undefined;
-  return `name the checkpoint in it; if it is a float model, ${command}`;
 }

@@ -1,4 +1,7 @@
-/** The name that was probably meant, or undefined where none is near: at most two edits, or a third of its letters. */
+/**
+ * The name that was probably meant: the nearest, at most two edits or a third of its letters away.
+ * Undefined if there is none.
+ */
 export function nearest(found: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
   let fewest = Number.POSITIVE_INFINITY;
@@ -12,7 +15,7 @@ export function nearest(found: string, names: Iterable<string>): string | undefi
   return best;
 }
 
-/** Levenshtein's distance. */
+/** Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -19,22 +19,22 @@ import { systemReason } from '../platform/system-reason.js';
 import { shown } from './values.js';
 
 export interface OutputOptions {
-  /** Replace a file that is there. */
+  /** Replace an existing file. */
   force: boolean;
-  /** Files that are read and must not be replaced. */
+  /** Files that must not be replaced, since they are read. */
   inputs: readonly string[];
-  /** Another output, as `checkOutput` gave it. */
-  beside?: string;
+  /** The other output, as `checkOutput` returned it. */
+  other?: string;
 }
 
 /**
- * Looks, before any work, whether a file can be written.
+ * Checks before any work whether a file can be written.
  *
- * @returns the path to write: through a link, the file behind it
- * @throws FqvitError `OUTPUT_EXISTS` without `force`; `OUTPUT` for a folder, a missing folder or one that cannot be
- *   written, an input, the other output
+ * @returns the path to write, with links resolved
+ * @throws FqvitError `OUTPUT_EXISTS` without `force`; `OUTPUT` for a folder, a file in a missing or
+ *   read-only folder, an input, or the other output
  */
-export function checkOutput(path: string, { force, inputs, beside }: OutputOptions): string {
+export function checkOutput(path: string, { force, inputs, other }: OutputOptions): string {
   if (path.includes('\0')) throw refusal(path, 'a path', 'a NUL character in it');
   if (/[\\/]$/.test(path)) throw refusal(path, 'a file to write', 'the name of a folder');
   const there = existing(path, force);
@@ -48,22 +48,22 @@ export function checkOutput(path: string, { force, inputs, beside }: OutputOptio
     if (cause instanceof FqvitError) throw cause;
     throw refusal(folder, 'a folder for the output', systemReason(cause), cause);
   }
-  if (beside !== undefined && realTarget(beside) === realTarget(target)) {
-    throw refusal(path, 'another file than the other output', 'the same');
+  if (other !== undefined && realTarget(other) === realTarget(target)) {
+    throw refusal(path, 'a different file for each output', 'the same');
   }
   return target;
 }
 
-/** @throws FqvitError `OUTPUT` for a file that is read, by whatever way */
+/** @throws FqvitError `OUTPUT` for a path to an input, through links too */
 export function expectNoInput(path: string, inputs: readonly string[]): void {
   if (inputs.some((input) => samePath(input, path))) {
-    throw refusal(path, 'another file than the input', 'the input itself');
+    throw refusal(path, 'a file other than the input', 'the input itself');
   }
 }
 
 /**
- * Writes a file whole or not at all: to a temporary file beside it, through to the disk, then renamed. In one go, so that
- * no signal is handled in between.
+ * Writes a whole file or none: to a temporary file next to it, synced to the disk, then renamed.
+ * It is synchronous, so that no signal is handled in between.
  *
  * @throws FqvitError `OUTPUT`, `OUTPUT_EXISTS`
  */
@@ -77,7 +77,7 @@ export function writeOutput(path: string, bytes: Uint8Array, { force }: Pick<Out
     } finally {
       closeSync(file);
     }
-    // once more: another run may have taken the name meanwhile
+    // again: another run may have taken the name
     existing(path, force);
     renameSync(temporary, path);
   } catch (cause) {
@@ -87,7 +87,7 @@ export function writeOutput(path: string, bytes: Uint8Array, { force }: Pick<Out
   }
 }
 
-/** The file that stands at `path`, behind its links; undefined where the name is free. */
+/** The file at `path`, with links resolved; undefined if the name is free. */
 function existing(path: string, force: boolean): string | undefined {
   let target: Stats | undefined;
   try {
@@ -113,7 +113,7 @@ function samePath(a: string, b: string): boolean {
   }
 }
 
-/** A name in a folder that is there: the same for every way to it. */
+/** The one name of a file in an existing folder, whatever links lead to it. */
 function realTarget(path: string): string {
   return join(realpathSync(dirname(path)), basename(path));
 }

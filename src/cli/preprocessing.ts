@@ -1,6 +1,6 @@
 import type { ModelPreprocessing } from '../checkpoint/integer-description.js';
 
-/** What a model does with an image before it sees it, for people. */
+/** How an image becomes the input of a model, in words. */
 export function describePreprocessing(p: ModelPreprocessing): string {
   const triple = (values: readonly number[]) => values.join(', ');
   const resized = p.squash ? `${p.interpolation}, squashed to a square` : p.interpolation;

@@ -4,24 +4,24 @@ import { formatCount, formatDuration, plain, plural } from './format.js';
 import { note } from './report.js';
 
 export interface Progress {
-  /** @param total undefined where it is not known */
+  /** @param total undefined if it is unknown */
   update(done: number, total: number | undefined): void;
-  /** Leaves the line; messages may follow. */
+  /** Ends the line, so that messages can follow. */
   stop(): void;
 }
 
-/** Between two lines where there is no terminal: a log should not fill with them. */
+/** Between two lines in a log, so that they do not fill it. */
 const LINE_INTERVAL_MS = 5000;
 
 let current: Progress | undefined;
 
 export interface ProgressOptions {
   unit?: string;
-  /** What stands behind the count. Default: the estimate of the time that is left, at the mean pace so far. */
+  /** Text after the count. Default: the time that is left, at the mean pace so far. */
   pace?: (done: number, total: number | undefined) => string;
 }
 
-/** Progress over images on stderr: a bar on a terminal, else a line now and then. */
+/** Shows progress on stderr: a bar on a terminal, otherwise a line every five seconds. */
 export function startProgress(
   what: string,
   total: number | undefined,
@@ -39,7 +39,7 @@ export function startProgress(
   };
 }
 
-/** Progress of a download, which begins with the first bytes that are missing; where their number is not known there is none. */
+/** Progress of a download. Shows nothing if the file is complete or its length unknown. */
 export function downloadProgress(what: string) {
   let progress: Progress | undefined;
   return {
@@ -56,14 +56,14 @@ export function downloadProgress(what: string) {
   };
 }
 
-/** Leaves the line of a bar that still runs. */
+/** Ends the line of a running bar. */
 export function stopProgress(): void {
   current?.stop();
   current = undefined;
 }
 
-/** A message that leaves the bar whole. */
-export function noteBesideProgress(message: string): void {
+/** Prints a message without breaking the bar. */
+export function noteAboveProgress(message: string): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   note(message);
 }
@@ -74,7 +74,7 @@ function barProgress(what: string, total: number | undefined, unit: string, pace
   const progress = new SingleBar(
     {
       stream: process.stderr,
-      // The command line has its own answer to Ctrl-C.
+      // main.ts handles Ctrl-C
       gracefulExit: false,
       barsize: 24,
       format: (options, { progress: part, value }) => {
@@ -112,7 +112,7 @@ function countOf(done: number, total: number | undefined, unit: string): string 
   return total === undefined ? plural(done, unit) : `${formatCount(done)}/${plural(total, unit)}`;
 }
 
-/** @param before what was done before now */
+/** @param before number of those done by earlier runs */
 export function meanPace(before = 0): Pace {
   const start = performance.now();
   return (done, total) => {

@@ -1,4 +1,4 @@
-/** What the commands about queues have in common. */
+/** What the queue commands share. */
 
 import type { PartQueue, QueueOptions } from '../queue/part-queue.js';
 import { redisAddress } from '../queue/redis-address.js';
@@ -10,23 +10,27 @@ export const QUEUE_OPTION = {
   type: 'string',
   valueHint: 'NAME',
   required: true,
-  description: 'Name of the queue: one for each list',
+  description: 'Name of the queue; each list has its own',
 } as const;
 
 export const REDIS_OPTION = {
   type: 'string',
   valueHint: 'URL',
-  description: 'Redis or Valkey (default: the variable REDIS_URL, else redis://127.0.0.1:6379)',
+  description: 'Address of Redis or Valkey (default: REDIS_URL, or redis://127.0.0.1:6379)',
 } as const;
 
 const PACKAGES = ['bullmq', 'ioredis'];
 
-/** Loads a part of fqvit that needs the packages of the queue. @throws UsageError `LIBRARY` */
+/** Loads a module that needs the packages of the queue. @throws UsageError `LIBRARY` */
 export function withQueueLibraries<T>(load: () => Promise<T>): Promise<T> {
   return withLibraries('queue', PACKAGES, load);
 }
 
-/** Opens a queue for `use`. @throws as `openQueue`, `redisAddress` and `use`; UsageError `LIBRARY`, `QUEUE_OTHER` */
+/**
+ * Opens a queue for `use`, then closes it.
+ *
+ * @throws like `openQueue`, `redisAddress` and `use`; UsageError `LIBRARY`, `QUEUE_OTHER`
+ */
 export async function withQueue<T>(
   name: string,
   redis: string | undefined,

@@ -6,7 +6,7 @@ const ATTENTION = {
   uniform: '8-bit attention',
 } as const;
 
-/** How a checkpoint was quantised, for people. */
+/** How a checkpoint was quantised, in words. */
 export function describeMethod({
   method,
   observer,

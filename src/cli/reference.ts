@@ -17,7 +17,7 @@ export async function readReference(
   const told = {
     architecture: a.family,
     activation: a.gelu ?? 'exact',
-    // what the tensors of the family do not show
+    // the tensors of the family do not show these
     ...(a.family === 'swin' ? { image_size: a.imageSize } : { num_heads: a.heads }),
     ...(isMean ? { global_pool: 'avg' } : {}),
     output: info.output,

@@ -3,21 +3,21 @@ import { withShownAddresses } from '../platform/address.js';
 import { plainJson } from '../platform/plain.js';
 import { plain } from './format.js';
 
-/** What the process ends with. */
+/** Exit codes. */
 export const EXIT = {
   done: 0,
   badInput: 1,
   usage: 2,
-  /** sysexits' EX_SOFTWARE. */
+  /** `EX_SOFTWARE` of sysexits.h. */
   bug: 70,
 } as const;
 
-/** A line on stdout. */
+/** Prints a line to stdout. */
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** The one document that `--json` promises. */
+/** Prints the document of `--json`. */
 export function printJson(value: unknown): void {
   print(plainJson(JSON.stringify(value, null, 2)));
 }
@@ -31,7 +31,7 @@ export function warn(message: string): void {
   note(`fqvit: warning: ${message}`);
 }
 
-/** Says what went wrong, and gives the exit code. */
+/** Prints an error. @returns the exit code */
 export function reportError(error: unknown, help = 'fqvit --help'): number {
   if (error instanceof FqvitError) {
     note(`fqvit: ${error.code}: ${error.message}`);
@@ -41,17 +41,16 @@ export function reportError(error: unknown, help = 'fqvit --help'): number {
     return EXIT.usage;
   }
   if (error instanceof RangeError && /out of memory|allocation failed/i.test(error.message)) {
-    note(`fqvit: MEMORY: expected more memory than this process may have, found ${error.message}`);
+    note(`fqvit: MEMORY: expected more memory than this process has, found ${error.message}`);
     return EXIT.badInput;
   }
   note(`fqvit: BUG: ${withShownAddresses(error instanceof Error ? error.message : String(error))}`);
-  const debug = 'run it again with DEBUG=1 in the environment for the stack';
-  note(`This is a fault in fqvit: please report it${process.env.DEBUG ? ':' : ` (${debug}).`}`);
+  note('This is a bug in fqvit. Please report it with the stack, which DEBUG=1 in the environment prints.');
   if (process.env.DEBUG) noteStack(error);
   return EXIT.bug;
 }
 
-/** A line for the error, one for each frame, and the same for what has caused it. */
+/** Prints an error, its frames and its cause, a line each. */
 function noteStack(error: unknown): void {
   note(withShownAddresses(String(error)));
   if (!(error instanceof Error)) return;

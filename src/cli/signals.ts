@@ -2,12 +2,12 @@ type Handler = (signal: 'SIGINT' | 'SIGTERM') => void;
 
 let handler: Handler | undefined;
 
-/** For a command that has something to end in order: it is called with the first signal; the second ends the process. */
+/** Lets a command stop cleanly: `handle` gets the first signal; the second ends the process. */
 export function onFirstSignal(handle: Handler): void {
   handler = handle;
 }
 
-/** Whether the command ends by itself. */
+/** Passes a signal to the command. @returns whether the command handles it */
 export function isHandled(signal: 'SIGINT' | 'SIGTERM'): boolean {
   const handle = handler;
   handler = undefined;

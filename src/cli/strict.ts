@@ -6,7 +6,8 @@ import { nearest } from './nearest.js';
 import { shown } from './values.js';
 
 /**
- * Refuses what citty lets pass: unknown options, options given twice or without a value, missing and surplus arguments.
+ * Refuses what citty accepts: unknown options, options given twice or without a value, and missing
+ * or surplus arguments.
  *
  * @throws UsageError `OPTION`, `ARGUMENT`
  */
@@ -60,7 +61,7 @@ function checkValue(
     return;
   }
   if (value === undefined || value === '') refuse(`option ${rawName}: expected a value, found none`);
-  // A dash and a digit is a negative number, which the option itself refuses or takes.
+  // A dash and a digit are a negative number, which the option itself checks.
   if (!inlineValue && /^-[^\d.]/.test(value)) {
     refuse(`option ${rawName}: expected a value, found the option ${shown(value)}`);
   }

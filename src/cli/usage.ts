@@ -1,11 +1,17 @@
 import type { ArgDef } from 'citty';
 import type { Command } from './command.js';
 import { COMMANDS } from './commands.js';
-import { columns } from './format.js';
 
-const HELP_ROW = ['  -h, --help', 'Show this help'];
+/** Columns of the help: those of the terminal, at most these. */
+const COLUMNS = 100;
+/** Columns of descriptions in a narrow terminal. */
+const LEAST_COLUMNS = 30;
 
-/** The help of the whole. */
+type Row = readonly [name: string, description: string];
+
+const HELP_ROW: Row = ['  -h, --help', 'Show this help'];
+
+/** The help of the whole command line. */
 export function generalHelp(version: string): string {
   return [
     `fqvit ${version}: image classification in integer arithmetic`,
@@ -13,19 +19,19 @@ export function generalHelp(version: string): string {
     'Usage: fqvit COMMAND [OPTIONS]',
     '',
     'Commands:',
-    ...columns([...COMMANDS].map(([name, { summary }]) => [`  ${name}`, summary])),
+    ...table([...COMMANDS].map(([name, { summary }]) => [`  ${name}`, summary])),
     '',
     'Options:',
-    ...columns([HELP_ROW, ['  -v, --version', 'Show the version']]),
+    ...table([HELP_ROW, ['  -v, --version', 'Show the version']]),
     '',
     'Examples:',
     '  fqvit classify photo.jpg',
-    '  fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
-    '  fqvit classify photo.jpg --model deit_tiny.int8.safetensors',
+    '  fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors',
+    '  fqvit classify photo.jpg --model m.safetensors',
     '',
-    'Results go to stdout, messages and progress to stderr.',
-    'Exit codes: 0 done, 1 the input was bad, 2 wrong usage, 70 a fault in fqvit itself, 130 and 143 interrupted.',
     'fqvit COMMAND --help shows the options of a command.',
+    'Results go to stdout, messages and progress to stderr.',
+    'Exit codes: 0 done, 1 bad input, 2 wrong usage, 70 a bug in fqvit, 130 and 143 interrupted.',
   ].join('\n');
 }
 
@@ -41,7 +47,10 @@ export function commandHelp({ name, summary, usage, args, examples }: Command): 
     '',
     ...(positionals.length === 0 ? [] : ['Arguments:', ...argumentRows(positionals), '']),
     'Options:',
-    ...columns([...options.map(([arg, def]) => [`  ${optionForm(arg, def)}`, describe(def)]), HELP_ROW]),
+    ...table([
+      ...options.map(([arg, def]): Row => [`  ${optionForm(arg, def)}`, describe(def)]),
+      HELP_ROW,
+    ]),
     '',
     examples.length === 1 ? 'Example:' : 'Examples:',
     ...examples.map((example) => `  ${example}`),
@@ -49,10 +58,10 @@ export function commandHelp({ name, summary, usage, args, examples }: Command): 
 }
 
 function argumentRows(positionals: readonly [string, ArgDef][]): string[] {
-  return columns(positionals.map(([arg, def]) => [`  ${arg.toUpperCase()}`, def.description ?? '']));
+  return table(positionals.map(([arg, def]) => [`  ${arg.toUpperCase()}`, def.description ?? '']));
 }
 
-/** `-o, --output OUT`, `--method fq|minmax`. */
+/** `-o, --output OUT`. */
 function optionForm(name: string, def: ArgDef): string {
   const alias = 'alias' in def && typeof def.alias === 'string' ? `-${def.alias}, ` : '';
   const value = def.type === 'boolean' ? '' : ` ${def.valueHint ?? 'VALUE'}`;
@@ -60,8 +69,32 @@ function optionForm(name: string, def: ArgDef): string {
 }
 
 function describe(def: ArgDef): string {
-  const choices = def.type === 'enum' && def.options ? `; one of ${def.options.join(', ')}` : '';
-  const fallback = def.default === undefined ? '' : ` (default ${def.default})`;
-  const required = 'required' in def && def.required ? ' (required)' : '';
-  return `${def.description ?? ''}${choices}${fallback}${required}`;
+  const notes = [
+    ...(def.type === 'enum' && def.options ? [`one of ${def.options.join(', ')}`] : []),
+    ...(def.default === undefined ? [] : [`default: ${def.default}`]),
+    ...('required' in def && def.required ? ['required'] : []),
+  ];
+  return `${def.description ?? ''}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`;
+}
+
+/** Two columns; long descriptions take several lines. */
+function table(rows: readonly Row[]): string[] {
+  const left = Math.max(...rows.map(([name]) => name.length)) + 2;
+  const width = Math.min(process.stdout.columns ?? COLUMNS, COLUMNS);
+  return rows.flatMap(([name, description]) =>
+    wrapped(description, Math.max(width - left, LEAST_COLUMNS)).map(
+      (line, i) => (i === 0 ? name : '').padEnd(left) + line,
+    ),
+  );
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.pop();
+    if (last === undefined) lines.push(word);
+    else if (last.length + 1 + word.length <= width) lines.push(`${last} ${word}`);
+    else lines.push(last, word);
+  }
+  return lines;
 }

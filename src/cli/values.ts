@@ -2,12 +2,12 @@ import { quoted } from '../checkpoint/safetensors-header.js';
 import { UsageError } from '../errors.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 
-/** A value as it may stand in a message: on one line and short. */
+/** A value for a message: short, on one line. */
 export const shown = quoted;
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-/** The integer that option `--name` was given. @throws UsageError `OPTION` */
+/** The integer given as option `--name`. @throws UsageError `OPTION` */
 export function integerOption(name: string, text: string, low: number, high?: number): number {
   const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(value) && value >= low && value <= (high ?? value)) return value;
@@ -18,12 +18,12 @@ export function integerOption(name: string, text: string, low: number, high?: nu
   );
 }
 
-/** Bytes: as they are, or in KiB, MiB or GiB, whatever the case. @throws UsageError `OPTION` */
+/** Bytes, or with a unit KiB, MiB or GiB in any case. @throws UsageError `OPTION` */
 export function sizeOption(name: string, text: string): number {
   const [, number, unit = ''] = /^(\d{1,15}(?:\.\d{1,6})?) ?([kmg]ib|b)?$/i.exec(text) ?? [];
   const bytes = Number(number) * 1024 ** ['b', 'kib', 'mib', 'gib'].indexOf(unit.toLowerCase() || 'b');
   if (bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return Math.floor(bytes);
-  return refuse(name, 'a size above 0, as 1500MiB, 2GiB or a number of bytes', text);
+  return refuse(name, 'a size above 0, such as 1500MiB, 2GiB or a number of bytes', text);
 }
 
 /** The option of commands that run a model. */
@@ -31,20 +31,20 @@ export const THREADS_OPTION = {
   type: 'string',
   valueHint: 'N',
   default: '1',
-  description: 'Threads that share each image',
+  description: 'Threads to use for each image',
 } as const;
 
 export function threadsOption(text: string): number {
   return integerOption('threads', text, 1, MAX_THREADS);
 }
 
-/** As `integerOption`, of a number above 0 and at most 1. */
+/** Like `integerOption`, for a number above 0 and at most 1. */
 export function fractionOption(name: string, text: string): number {
   const value = decimal(text);
   return value > 0 && value <= 1 ? value : refuse(name, 'a number above 0 and at most 1', text);
 }
 
-/** Three numbers from 0 to 1 with commas between; `positive`: above 0. */
+/** Three numbers from 0 to 1, separated by commas. @param positive refuses 0 */
 export function tripleOption(
   name: string,
   text: string,
@@ -58,12 +58,12 @@ export function tripleOption(
   return refuse(name, `three numbers ${range} as r,g,b`, text);
 }
 
-/** Applies `read` where the option was given. */
+/** Applies `read` if the option was given. */
 export function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
   return text === undefined ? undefined : read(text);
 }
 
-/** The number in a text; NaN for other text. */
+/** The decimal number in a text, or NaN. */
 export function decimal(text: string): number {
   return NUMBER.test(text) ? Number(text) : Number.NaN;
 }

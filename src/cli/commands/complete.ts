@@ -27,12 +27,12 @@ export default describeCommand({
       throw new UsageError('ARGUMENT', message);
     }
     script(shell, 'fqvit', 'fqvit');
-    // the script of bash completes no files: register it again with the shell's own completion
+    // tab's script for bash completes no files: register it again with bash's own completion
     if (shell === 'bash') print('complete -o default -F __fqvit_complete fqvit');
   },
 });
 
-/** Prints the completions of a command line, for the scripts above. @param words the last is incomplete */
+/** Prints completions for the scripts above. @param words the command line; the last is incomplete */
 export async function completeWords(words: readonly string[]): Promise<void> {
   const root = new RootCommand();
   for (const [name, { summary, load }] of COMMANDS) {
@@ -48,7 +48,7 @@ export async function completeWords(words: readonly string[]): Promise<void> {
       else command.option(arg, def.description ?? '', handler);
     }
   }
-  // tab never lets the shell complete files: allow it if there is nothing else to offer
+  // tab forbids the shell to complete files: allow it if nothing else fits
   const word = words.at(-1) ?? '';
   Object.defineProperty(root, 'directive', {
     get: () =>

@@ -200,7 +200,7 @@ export default describeCommand({
     const inputs = [args.float, ...(args.labels ? [args.labels] : []), ...images];
     const force = args.force ?? false;
     const target = checkOutput(args.output, { force, inputs });
-    const page = optional(args.report, (path) => checkOutput(path, { force, inputs, beside: target }));
+    const page = optional(args.report, (path) => checkOutput(path, { force, inputs, other: target }));
     const float = await readFloatSource(args.float, args.arch);
     for (const path of page === undefined ? [target] : [target, page]) expectNoInput(path, float.files);
     const options = { ...float.options, ...chosen, ...named };

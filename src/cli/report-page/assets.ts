@@ -2,16 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { STYLE } from './style.js';
 
-/** What stands in the page beside its text. */
+/** Style and scripts of the page. */
 export interface Assets {
   readonly style: string;
-  /** uPlot, which makes a global of itself. */
+  /** uPlot, which defines a global. */
   readonly plotter: string;
   /** The module that draws the plot. */
   readonly script: string;
 }
 
-/** The built files: uPlot as its package has it, with its licence, and browser.ts. */
+/** Reads uPlot, with its licence, and the built browser.ts. */
 export async function readAssets(): Promise<Assets> {
   const require = createRequire(import.meta.url);
   const uplot = (file: string) => readFile(require.resolve(`uplot/${file}`), 'utf8');

@@ -1,4 +1,4 @@
-/** Runs in the page: draws the errors of the table of all layers with uPlot, which stands before it as a global. */
+/** Runs in the page: plots the errors of all layers, from their table, with the global uPlot. */
 
 import type UPlot from 'uplot';
 
@@ -8,7 +8,7 @@ interface Layer {
   readonly name: string;
   readonly kind: string;
   readonly error: number;
-  /** What the row says of it, on several lines. */
+  /** The text of the row, on several lines. */
   readonly words: string;
 }
 
@@ -65,7 +65,7 @@ function layerOf(row: HTMLTableRowElement): Layer {
   };
 }
 
-/** Where each block begins, and its number: `3`, in a Swin `1.3`. */
+/** The first layer of each block, and its number: `3`, in a Swin `1.3`. */
 function startsOfBlocks(): { at: number; label: string }[] {
   const starts: { at: number; label: string }[] = [];
   layers.forEach(({ name }, at) => {
@@ -86,7 +86,7 @@ function draw(): UPlot {
     const every = Math.ceil((blocks.length * LABEL_WIDTH) / width);
     return blocks.filter((_, i) => i % every === 0);
   };
-  // what is exact has no place on a logarithmic axis
+  // exact layers have no place on a logarithmic axis
   const values = layers.map(({ error }) => (error > 0 && error < Infinity ? error : null));
   return new uPlot(
     {
@@ -140,7 +140,7 @@ function draw(): UPlot {
   );
 }
 
-/** Beside the point under the pointer or the arrow keys, at the foot of the plot, where few points are. */
+/** Shows the tip next to the chosen point, at the foot of the plot, where few points are. */
 function showTip({ cursor: { idx, left = -1 }, over }: UPlot): void {
   const layer = left < 0 || idx == null ? undefined : layers[idx];
   tip.hidden = layer === undefined;
@@ -159,7 +159,7 @@ function pointAt(index: number | undefined): void {
   chart.setCursor({ left, top: index === undefined ? -10 : 10 });
 }
 
-/** uPlot's legend shows and hides a kind by click alone. */
+/** Makes the legend work from the keyboard; uPlot only handles clicks. */
 function reachLegend({ root }: UPlot): void {
   for (const head of root.querySelectorAll<HTMLElement>('.u-series th')) {
     head.tabIndex = 0;

@@ -1,6 +1,6 @@
 import { plain } from '../format.js';
 
-/** Text that is HTML already. */
+/** Text that is already HTML. */
 export class Html {
   constructor(readonly text: string) {}
 }
@@ -8,8 +8,8 @@ export class Html {
 type Value = string | number | Html | readonly Html[];
 
 /**
- * HTML from a template: whatever stands in it is escaped for elements and for attributes in double quotes, but what is HTML
- * already.
+ * HTML from a template. Escapes every value for elements and for attributes in double quotes, except
+ * `Html`.
  */
 export function html(strings: TemplateStringsArray, ...values: readonly Value[]): Html {
   const parts = values.map((value, i) => `${asHtml(value)}${strings[i + 1]!}`);

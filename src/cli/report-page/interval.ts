@@ -1,7 +1,7 @@
-/** z of 95 % of a normal distribution. */
+/** z of 95 % of the normal distribution. */
 const Z = 1.959964;
 
-/** Wilson's 95 % interval of a proportion of which `hits` of `all` were seen (E. B. Wilson, JASA 22, 1927). */
+/** Wilson's 95 % interval of a proportion, from `hits` of `all` (E. B. Wilson, JASA 22, 1927). */
 export function interval(hits: number, all: number): [low: number, high: number] {
   const p = hits / all;
   const z2 = Z ** 2 / all;

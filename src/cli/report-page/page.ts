@@ -10,9 +10,9 @@ import { interval } from './interval.js';
 import type { Agreement, Choice, Difference, Made, Quality } from './quality.js';
 import { type PartSize, partSizes } from './sizes.js';
 
-/** What the page is about. */
+/** The subject of the page. */
 export interface PageSource extends Made {
-  /** The float checkpoint as it was given, and its size. */
+  /** The float checkpoint as the user named it, and its size. */
   readonly source: string;
   readonly sourceBytes: number;
   /** The integer checkpoint. */
@@ -20,10 +20,10 @@ export interface PageSource extends Made {
 }
 
 const WORST = 10;
-/** Pairs of classes, and photos of each: at most some 0.7 MB. */
+/** Pairs of classes, and photos of each: at most about 0.7 MB. */
 const PAIRS_SHOWN = 30;
 const PHOTOS_SHOWN = 4;
-/** Of a label or a file name; a file may have labels of any length. */
+/** Longest label or file name; a checkpoint may have labels of any length. */
 const TEXT_SHOWN = 120;
 
 const KIND_NAMES: Readonly<Record<LayerKind, string>> = {
@@ -37,10 +37,10 @@ const KIND_NAMES: Readonly<Record<LayerKind, string>> = {
 };
 
 /**
- * The whole page: one file that needs no other. The same inputs give the same text, except for the time
+ * The whole page, which needs no other file. The same inputs give the same text, except for the time
  * per image.
  *
- * @param quality undefined where there are no photos
+ * @param quality undefined without photos
  */
 export function renderPage(source: PageSource, quality: Quality | undefined, assets: Assets): string {
   const { architecture } = source.result.model;
@@ -48,7 +48,7 @@ export function renderPage(source: PageSource, quality: Quality | undefined, ass
   const body = html`
 <header>
 <h1>${title}</h1>
-<p class="dim">How near it is to the float model that it was made from.</p>
+<p class="dim">How close it is to its float model.</p>
 ${tiles(source, quality)}
 ${facts(source)}
 </header>
@@ -58,7 +58,7 @@ ${layerSection(source, quality)}
 ${differencesSection(source, quality)}
 ${sizeSection(source)}
 </main>
-<footer><p class="dim">Made by <code>fqvit quantize --report</code>. Nothing on this page is loaded from elsewhere.</p></footer>`;
+<footer><p class="dim">Made by <code>fqvit quantize --report</code>. This page loads nothing from elsewhere.</p></footer>`;
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -75,7 +75,7 @@ ${quality ? scripts(assets) : ''}
 `.text;
 }
 
-/** Only what the page was made with runs in it, and nothing is loaded: whatever a label or a file name says. */
+/** Runs only these scripts and loads nothing, whatever a label or a file name contains. */
 function policy({ style, plotter, script }: Assets): string {
   const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
   return [
@@ -130,7 +130,7 @@ function facts({ source, sourceBytes, output, images, result }: PageSource): Htm
     ['Method', describeMethod(recipe)],
     ['Calibration', calibration],
     ['Float', `${shortened(source)}, ${formatBytes(sourceBytes)}`],
-    ['SHA-256 of it', recipe.sourceSha256],
+    ['Float SHA-256', recipe.sourceSha256],
     ['Integer', `${shortened(output)}, ${formatBytes(result.bytes.length)}`],
     ...result.warnings.map((warning) => ['Guessed', warning] as const),
   ] as const;
@@ -140,21 +140,21 @@ function facts({ source, sourceBytes, output, images, result }: PageSource): Htm
 function agreementSection(quality: Quality | undefined, photos: number): Html {
   if (quality === undefined)
     return html`<h2>Agreement with the float model</h2>
-<p>${photos === 0 ? 'There are no photos to compare the models on' : `None of ${plural(photos, 'photo')} could be read when the models were to be compared`}, so this page has only sizes. <code>fqvit eval --reference</code> compares them on labelled photos.</p>`;
+<p>${photos === 0 ? 'There are no photos to compare the models on' : `No photo of ${formatCount(photos)} could be read`}, so this page has only sizes. <code>fqvit eval --reference</code> compares them on labelled photos.</p>`;
   const { agreement } = quality;
   return html`<h2>Agreement with the float model</h2>
 ${photosParagraph(quality)}
-${agreement ? agreementTable(quality, agreement) : html`<p>A backbone: it has no classes to agree on. How far its features are from those of the float model, the errors below say.</p>`}`;
+${agreement ? agreementTable(quality, agreement) : html`<p>A backbone has no classes to agree on. The errors below show how far its features are from those of the float model.</p>`}`;
 }
 
 function photosParagraph({ photos, available, seen, unreadable }: Quality): Html {
   const some =
-    photos + unreadable < available ? ` (the seed chose them out of ${formatCount(available)})` : '';
+    photos + unreadable < available ? ` (the seed chose them from ${formatCount(available)})` : '';
   const lost = unreadable > 0 ? ` ${plural(unreadable, 'photo')} could not be read.` : '';
   const count = plural(photos, 'photo');
   return seen
-    ? html`<p><strong>Measured on ${count} that calibrated</strong>${some}, as all of the folder did. The model was fitted to them, so the figures flatter it. With <code>--calibration-images N</code>, fewer than there are, the others are kept for this page.${lost}</p>`
-    : html`<p>Measured on ${count} of the calibration folder, none of which calibrated${some}.${lost}</p>`;
+    ? html`<p><strong>Measured on ${count} that calibrated</strong>${some}, since there are no others in the folder. The model was fitted to them, so the figures flatter it. <code>--calibration-images N</code> leaves the other photos for this page.${lost}</p>`
+    : html`<p>Measured on ${count} of the calibration folder that did not calibrate${some}.${lost}</p>`;
 }
 
 type FigureRow = [term: string, figure: string, what: string];
@@ -183,8 +183,8 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
   const kl = `${agreement.kl.toFixed(4)} nats`;
   if (agreement.output === 'sigmoid') {
     return [
-      ['Same decision', percent(agreement.agreement), 'of each class of each photo, there above 50 %'],
-      ['Mean KL', kl, 'KL(float ‖ integer) of each class, there or not'],
+      ['Same decision', percent(agreement.agreement), 'of all decisions: is this class in this photo, above 50 %?'],
+      ['Mean KL', kl, 'KL(float ‖ integer) of a decision'],
     ];
   }
   const { same, margins, right } = agreement;
@@ -197,19 +197,21 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
     ],
     ['Mean KL', kl, 'KL(float ‖ integer) of the class distributions'],
   ];
-  if (right) {
-    rows.push([
-      'Top-1',
-      percent(right.integer / photos),
-      `float ${percent(right.float / photos)}; the folders name the classes`,
-    ]);
-  }
+  rows.push(
+    right
+      ? [
+          'Top-1',
+          percent(right.integer / photos),
+          `float ${percent(right.float / photos)}; the folders name the classes`,
+        ]
+      : ['Top-1', 'unknown', 'the calibration folder has no subfolder named after each class'],
+  );
   if (margins.same !== undefined) rows.push(['Margin, same class', percent(margins.same), MARGIN]);
   if (margins.different !== undefined)
     rows.push([
       'Margin, other class',
       percent(margins.different),
-      `${MARGIN} where the integer model says another`,
+      `${MARGIN}, where the integer model names another class`,
     ]);
   return rows;
 }
@@ -226,7 +228,7 @@ function layerSection({ float }: PageSource, quality: Quality | undefined): Html
   );
   const lastBlock =
     pooledTokens(float.architecture) > 0
-      ? ' Of the last block only what the head reads is computed, and compared: the first tokens.'
+      ? ' In the last block, only the first tokens are computed and compared: the head reads no others.'
       : '';
   const kinds = LAYER_KINDS.filter((kind) => layers.some((layer) => layer.kind === kind));
   return html`<h2>Error of every layer</h2>
@@ -236,9 +238,9 @@ function layerSection({ float }: PageSource, quality: Quality | undefined): Html
 <noscript><p class="dim">The plot needs JavaScript; the tables have its figures.</p></noscript>
 <h3>Largest errors</h3>
 ${layerTable(largest, 'Largest errors')}
-<h3>Layers that add most</h3>
-<p class="dim">By their error over the largest error of what they read.</p>
-${layerTable(growing, 'Layers that add most')}
+<h3>Layers that add most error</h3>
+<p class="dim">Sorted by their error divided by the largest error of their inputs.</p>
+${layerTable(growing, 'Layers that add most error')}
 <details>
 <summary>All ${formatCount(layers.length)} layers, in order of execution</summary>
 ${layerTable(layers, 'All layers', 'layers')}
@@ -266,7 +268,7 @@ function layerRow({ name, kind, error, growth, bits, scale, zeroPoint, perChanne
 `;
 }
 
-/** The first ten by a figure, largest first. */
+/** The ten layers with the largest figure, largest first. */
 export function worstLayers(layers: readonly LayerError[], by: (layer: LayerError) => number): LayerError[] {
   return [...layers].sort((a, b) => by(b) - by(a)).slice(0, WORST);
 }
@@ -286,7 +288,7 @@ function differencesSection({ result }: PageSource, quality: Quality | undefined
   const label = (index: number) => shortened(result.model.labels[index]!);
   const rest = pairs.length - shown.length;
   return html`<h2>Confused classes</h2>
-<p>What the float model calls the first, the integer model calls the second. The probabilities are each model's own for its class.</p>
+<p>The float model names the first class, the integer model the second. Each probability is the model's own, for the class that it names.</p>
 <ul class="pairs">
 ${shown.map(
   ({
@@ -326,14 +328,14 @@ function sizeSection({ float, result, sourceBytes }: PageSource): Html {
     html`<tr><td>${part}</td><td>${formatCount(count)}</td><td>${formatBytes(bytes)}</td><td>${percent(bytes / total)}</td><td class="bar"><progress max="${total}" value="${bytes}" aria-hidden="true"></progress></td></tr>
 `;
   return html`<h2>Sizes</h2>
-<p>The float file has ${formatBytes(sourceBytes)}, the integer one ${formatBytes(total)}: ${(sourceBytes / total).toFixed(1)} times smaller.</p>
+<p>The float file takes ${formatBytes(sourceBytes)}, the integer file ${formatBytes(total)}: ${(sourceBytes / total).toFixed(1)} times smaller.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Sizes"><table>
 <thead><tr><th scope="col">part</th><th scope="col">parameters</th><th scope="col">integer</th><th scope="col">share</th><th scope="col" class="bar"></th></tr></thead>
 <tbody>
 ${parts.map(row)}${row({ part: 'all', parameters, bytes: total })}</tbody></table></div>`;
 }
 
-/** Three figures, but not those of 100. */
+/** Three digits, or 100. */
 function percent(part: number): string {
   const value = 100 * part;
   if (value >= 99.95 || value === 0) return `${value.toFixed(0)} %`;

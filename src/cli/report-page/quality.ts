@@ -18,27 +18,27 @@ import { labelsOfFolders } from '../labels-folders.js';
 import { startProgress } from '../progress.js';
 import { thumbnail } from './thumbnail.js';
 
-/** Most photos that the models are compared on. */
+/** At most this many photos compare the models. */
 const COMPARED = 200;
-/** Of them those that every activation is compared on. */
+/** The first of them compare every activation. */
 const MEASURED = 16;
 
-/** A checkpoint that was just made, and what from. */
+/** A checkpoint that was just made, with its sources. */
 export interface Made {
   readonly float: FloatModel;
   readonly result: Quantized;
-  /** The folder of the photos, and their paths; none where none calibrated. */
+  /** The folder of the calibration photos, and their paths; none for synthetic pictures. */
   readonly folder: string;
   readonly images: readonly string[];
 }
 
-/** How near an integer model is to its float model, on photos. */
+/** How close an integer model is to its float model, on photos. */
 export interface Quality {
   /** Photos compared. */
   readonly photos: number;
-  /** Photos that there were for it. */
+  /** Photos that could have been compared. */
   readonly available: number;
-  /** They have calibrated too: there were no others. */
+  /** Whether the photos were also used for calibration, since there are no others. */
   readonly seen: boolean;
   readonly unreadable: number;
   /** Absent for a backbone, which has no classes. */
@@ -50,7 +50,7 @@ export interface Quality {
   readonly measured: number;
 }
 
-/** How near the answers are, by what the logits mean. */
+/** How close the answers are, by the meaning of the logits. */
 export type Agreement = ClassAgreement | DecisionAgreement | ValueAgreement;
 
 export interface ClassAgreement {
@@ -59,9 +59,9 @@ export interface ClassAgreement {
   readonly same: number;
   /** Mean KL(float ‖ integer) of the class distributions, in nats. */
   readonly kl: number;
-  /** Photos whose true class each model names, if the folder has a subfolder for each class. */
+  /** Photos that each model classifies correctly, if the folder has a subfolder for each class. */
   readonly right?: Both;
-  /** Median of the distance between the probabilities of the float model's first two classes, where both agree and where not. */
+  /** Median distance between the float model's first two probabilities, by agreement. */
   readonly margins: { readonly same?: number; readonly different?: number };
   readonly differences: readonly Difference[];
 }
@@ -72,12 +72,12 @@ export interface Both {
   readonly float: number;
 }
 
-/** Of a multi-label model: of each class of each photo, there above one half. */
+/** For a multi-label model: decisions whether a class is in a photo, above one half. */
 export interface DecisionAgreement extends Nearness {
   readonly output: 'sigmoid';
 }
 
-/** Of a regression model, in the unit of its value. */
+/** For a regression model, in the unit of its value. */
 export interface ValueAgreement {
   readonly output: 'value';
   /** Mean and largest distance between the values of the models. */
@@ -85,9 +85,9 @@ export interface ValueAgreement {
   readonly largest: number;
 }
 
-/** A photo of which the models say different things. */
+/** A photo for which the models name different classes. */
 export interface Difference {
-  /** Its path from the folder. */
+  /** Its path in the folder. */
   readonly photo: string;
   /** A data URL. */
   readonly thumbnail: string;
@@ -101,7 +101,10 @@ export interface Choice {
   readonly probability: number;
 }
 
-/** Measures on photos that did not calibrate, or where all did, on those. Undefined where no photo can be read. */
+/**
+ * Measures on photos that did not calibrate or, if all did, on those. Undefined if no photo can be
+ * read.
+ */
 export async function measureQuality(made: Made): Promise<Quality | undefined> {
   const { float, result } = made;
   const { photos, seen } = comparablePhotos(made);
@@ -127,7 +130,7 @@ export async function measureQuality(made: Made): Promise<Quality | undefined> {
   }
 }
 
-/** In the order of the draw, so that the first ones are a fair choice. */
+/** Photos in the order of the draw, so that the first ones are a fair sample. */
 function comparablePhotos({ images, result }: Made): { photos: readonly string[]; seen: boolean } {
   const { seed, calibrationImages } = result.model.recipe;
   const refused = new Set(result.skipped.map(({ image }) => image));
@@ -190,7 +193,7 @@ async function compare(
   return { read, unreadable, agreement: agreementOf(output, answers, differences), msPerImage };
 }
 
-/** Undefined where it cannot be read; whatever else fails is no fault of the photo. */
+/** The pixels of a photo; undefined if it cannot be read. */
 async function readable(photo: string, { preprocessing }: IntegerModel): Promise<Uint8Array | undefined> {
   try {
     return await readPixels(photo, preprocessing);
@@ -265,7 +268,7 @@ async function classesOfPhotos(
   }
 }
 
-/** Between the probabilities of the first two classes. */
+/** The distance between the first two probabilities. */
 function margin(logits: Float32Array): number {
   const p = probabilities(logits);
   const [first, second] = ranked(p, 2) as [number, number];

@@ -1,16 +1,16 @@
 import type { FloatModel } from '../../checkpoint/float-model.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 
-/** A part of a model, of all blocks together. */
+/** A part of a model, summed over all blocks. */
 export interface PartSize {
   readonly part: string;
-  /** Of the float model. */
+  /** Parameters of the float model. */
   readonly parameters: number;
-  /** In the integer checkpoint. */
+  /** Bytes in the integer checkpoint. */
   readonly bytes: number;
 }
 
-/** What the name of a tensor, float or integer, makes it part of: the first pattern that fits. */
+/** The part of a tensor, float or integer: that of the first pattern that its name matches. */
 const PARTS: readonly (readonly [part: string, name: RegExp])[] = [
   ['patch embedding', /^(patch_embed\.proj\.|input\.table$|tokens\.table$|cls_token$)/],
   ['position embedding', /^pos_embed$|\.(relative_position_)?bias_table$/],
@@ -23,7 +23,7 @@ const PARTS: readonly (readonly [part: string, name: RegExp])[] = [
   ['additions', /\.(multiplier|factors)$/],
 ];
 
-/** The parts that there are, in the order of the forward pass, and what the file holds beside its tensors. */
+/** The parts of a model in the order of the forward pass, then the description. */
 export function partSizes(float: FloatModel, integer: IntegerModel, fileBytes: number): PartSize[] {
   const parameters = sums([...float.tensors].map(([name, { data }]) => [name, data.length]));
   const bytes = sums([...integer.tensors].map(([name, { byteLength }]) => [name, byteLength]));

@@ -1,4 +1,4 @@
-/** The page's own style. The colours of the kinds are Okabe and Ito's, told apart by colour-blind people too. */
+/** The style of the page. The colours of Okabe and Ito suit colour-blind people. */
 export const STYLE = `
 :root {
   color-scheme: light dark;

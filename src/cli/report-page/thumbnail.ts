@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { resize } from '../../image/resize.js';
 
-/** Pixels of a side. */
+/** Side in pixels. */
 const SIDE = 96;
 const QUALITY = 70;
 
-/** What codecs/jpeg-encode.c exports. */
+/** Exports of codecs/jpeg-encode.c. */
 interface EncoderExports {
   alloc(length: number): number;
   encode(pointer: number, width: number, height: number, quality: number): void;
@@ -14,7 +14,7 @@ interface EncoderExports {
 let compiled: Promise<WebAssembly.Module> | undefined;
 
 /**
- * A small JPEG of what a model saw, as a data URL of some 4 kB.
+ * A small JPEG of the model's input, as a data URL of about 4 kB.
  *
  * @param pixels uint8 `[side, side, 3]`
  */

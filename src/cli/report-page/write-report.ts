@@ -5,26 +5,26 @@ import { readAssets } from './assets.js';
 import { type PageSource, renderPage, worstLayers } from './page.js';
 import { type Agreement, type Both, measureQuality, type Quality } from './quality.js';
 
-/** The figures of the page for the summary: none without photos, no agreement of a backbone. */
+/** Figures of the page for the summary. Without photos there are none; a backbone has no agreement. */
 export interface ReportSummary {
   readonly photos?: number;
-  /** The photos have calibrated too. */
+  /** Whether the photos were also used for calibration. */
   readonly seen?: boolean;
-  /** Percent of the photos with the same class; of a multi-label model, of the decisions about a class of a photo. */
+  /** Percent of the photos with the same class; for multi-label, of equal decisions. */
   readonly agreement?: number;
   readonly kl?: number;
   /** Top-1 in percent, if the folders name the classes. */
   readonly top1?: Both;
   readonly msPerImage?: Both;
-  /** Of a regression model: mean distance between the values of the models. */
+  /** For a regression model: mean distance between the values of the models. */
   readonly difference?: number;
   readonly worst?: readonly Pick<LayerError, 'name' | 'error' | 'growth'>[];
 }
 
 /**
- * Measures a checkpoint that has been written, and writes the page about it.
+ * Measures a written checkpoint, and writes the page about it.
  *
- * @param path as `checkOutput` gave it
+ * @param path as `checkOutput` returned it
  */
 export async function writeReport(
   path: string,
@@ -37,7 +37,7 @@ export async function writeReport(
     writeOutput(path, new TextEncoder().encode(renderPage(source, quality, assets)), options);
     return quality === undefined ? {} : summaryOf(quality);
   } catch (cause) {
-    warn(`${source.output} is written and whole, but the report is not:`);
+    warn(`${source.output} is complete, but the report is not:`);
     throw cause;
   }
 }
