@@ -8,7 +8,7 @@ import { note } from './report.js';
 const REFUSED_SHOWN = 20;
 
 export interface BatchSummary extends Counts {
-  /** Images of earlier runs. */
+  /** Images done in earlier runs. */
   readonly before: number;
   readonly seconds: number;
   readonly imagesPerSecond: number;

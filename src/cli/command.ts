@@ -9,7 +9,7 @@ export interface Command {
   readonly args: ArgsDef;
   /** The last positional argument may be repeated. */
   readonly repeats: boolean;
-  /** Whole command lines. */
+  /** Complete command lines. */
   readonly examples: readonly string[];
   /** Its result is the exit code; without one, 0. */
   readonly definition: CommandDef;

@@ -12,7 +12,7 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   [
     'enqueue',
     {
-      summary: 'Put a list of photos into a queue for many machines',
+      summary: 'Put a list of photos into a queue',
       load: () => import('./commands/enqueue.js'),
     },
   ],
@@ -20,17 +20,23 @@ export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
   ['queue', { summary: 'Show the progress of a queue', load: () => import('./commands/queue.js') }],
   [
     'quantize',
-    { summary: 'Make an integer checkpoint from a float one', load: () => import('./commands/quantize.js') },
+    { summary: 'Turn a float checkpoint into an integer one', load: () => import('./commands/quantize.js') },
   ],
   ['eval', { summary: 'Measure accuracy on labelled photos', load: () => import('./commands/eval.js') }],
   ['features', { summary: 'Turn photos into feature vectors', load: () => import('./commands/features.js') }],
   ['serve', { summary: 'Classify photos over HTTP', load: () => import('./commands/serve.js') }],
-  ['bench', { summary: 'Measure speed on this machine', load: () => import('./commands/bench.js') }],
+  [
+    'bench',
+    {
+      summary: 'Compare the speed of integer and float models on this machine',
+      load: () => import('./commands/bench.js'),
+    },
+  ],
   ['inspect', { summary: 'Show what is in a checkpoint', load: () => import('./commands/inspect.js') }],
   [
     'complete',
     {
-      summary: 'Print a script that completes commands in your shell',
+      summary: 'Print a shell completion script',
       load: () => import('./commands/complete.js'),
     },
   ],

@@ -5,7 +5,7 @@ import { predictions } from '../predict.js';
 import { sigmoids } from '../rank.js';
 import type { LabelledFile } from './labels-csv.js';
 
-/** A photo with its truth and the answers, as `--rows` writes it. */
+/** A photo, its truth and the answers, as `--rows` writes them. */
 interface Row {
   readonly file: string;
   /** The true class, all true classes of a multi-label model, or the true value of a regression. */

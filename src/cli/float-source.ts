@@ -23,7 +23,7 @@ import { note, warn } from './report.js';
 
 export interface FloatSource {
   readonly bytes: FloatFile;
-  /** Of all parts together. */
+  /** Bytes of all parts together. */
   readonly size: number;
   /** The file with the weights, or the first of several, as messages name it. */
   readonly path: string;
@@ -49,7 +49,7 @@ const ADAPTER_FILE = /^adapter_(config\.json|model\.\w+)$/;
 /** The largest memory of WebAssembly. */
 const MAX_TOTAL_BYTES = 2 ** 32;
 
-/** Files that belong together, here or on the hub. */
+/** Files that belong together, on disk or on the hub. */
 interface Place {
   readonly folder: string;
   /** All files, with `/` between folders. */
@@ -101,7 +101,7 @@ async function fromHub(
   const repository = await openRepository(`${name}@${revision}`, { onProgress }).catch((error) => {
     throw noPathEither(error, source);
   });
-  if (repository.away) warn(`${repository.away.message}: the copy in the cache is taken`);
+  if (repository.away) warn(`${repository.away.message}: using the copy in the cache`);
   const { folder, fetch } = repository;
   const place = { folder, names: repository.files.map(({ path }) => path), fetch, fetchInside: fetch };
   try {
@@ -187,8 +187,8 @@ async function readAll(paths: readonly string[]): Promise<Uint8Array[]> {
 /**
  * Paths in a folder.
  *
- * @throws CheckpointError `CHECKPOINT_EXTERNAL` if a link leads out of it; RuntimeError `SOURCE` if a
- *   file is missing
+ * @throws CheckpointError `CHECKPOINT_EXTERNAL` if a link leads out of it; RuntimeError `SOURCE` if
+ *   a file is missing
  */
 async function filesInside(folder: string, names: readonly string[]): Promise<string[]> {
   const paths = names.map((name) => inside(folder, name));
@@ -234,7 +234,10 @@ function weightsOrIndex(names: readonly string[], place: string): string {
 
 const isIndex = (name: string) => name.endsWith('.index.json');
 
-/** The files of an index, by name, and the tensors of each. @throws CheckpointError `CHECKPOINT_INDEX` */
+/**
+ * The files of an index, by name, and the tensors of each. @throws CheckpointError
+ * `CHECKPOINT_INDEX`
+ */
 async function shards(index: string): Promise<Map<string, Set<string>>> {
   const { weight_map: map } = jsonObject(await readText(index), index);
   const files = new Map<string, Set<string>>();
@@ -261,8 +264,7 @@ function checkShards(
     const lost = [...expected].find((name) => !tensors.has(name));
     if (lost !== undefined) refuseIndex(index, `expected ${shown(lost)} in ${part}, found no such tensor`);
     const extra = [...tensors.keys()].find((name) => !expected.has(name));
-    if (extra !== undefined)
-      refuseIndex(index, `expected ${shown(extra)} of ${part}, found no such entry`);
+    if (extra !== undefined) refuseIndex(index, `expected ${shown(extra)} of ${part}, found no such entry`);
   }
 }
 

@@ -49,7 +49,7 @@ export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** The value of a regression model: six digits resolve more than its 256 steps. */
+/** The value of a regression model: six digits resolve its 256 steps. */
 export function formatValue(value: number): string {
   return String(Number(value.toPrecision(6)));
 }

@@ -72,9 +72,10 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
 /**
  * Describes a checkpoint.
  *
- * @param given what the caller knows of a float checkpoint: which model in it, its timm name, its heads
- * @throws CheckpointError for a file that is neither a valid integer checkpoint nor a float one that
- *   fqvit can quantise
+ * @param given what the caller knows of a float checkpoint: which model in it, its timm name, its
+ *   heads
+ * @throws CheckpointError for a file that is neither a valid integer checkpoint nor a float one
+ *   that fqvit can quantise
  */
 export function inspectCheckpoint(
   { bytes, size, path, options }: FloatSource,

@@ -21,8 +21,8 @@ interface Classes {
 }
 
 /**
- * The photos of a folder with a subfolder for each class (`beagle/1.jpg`, `pug/a/7.jpg`): the first of
- * every class, then the second of every class, and so on, so that a prefix covers all classes.
+ * The photos of a folder with a subfolder for each class (`beagle/1.jpg`, `pug/a/7.jpg`): the first
+ * of every class, then the second of every class, and so on, so that a prefix covers all classes.
  *
  * A folder matches a class by the first of these that finds one:
  *
@@ -31,12 +31,12 @@ interface Classes {
  * 3. label, ignoring case, `_`, `-` and space
  * 4. one of the label's comma-separated names
  *
- * If a folder matches none, the sorted folders are the classes, provided that there are as many and no
- * match contradicts it.
+ * If a folder matches none, the sorted folders are the classes, provided that there are as many and
+ * no match contradicts it.
  *
  * @returns the photos; whether the order of the folders decided; and warnings, one sentence each
- * @throws FqvitError `LABELS` for folders that are not the classes of the model, and for photos outside
- *   of them; like `listImages` for each folder
+ * @throws FqvitError `LABELS` for folders that are not the classes of the model, and for photos
+ *   outside of them; like `listImages` for each folder
  */
 export async function labelsOfFolders(
   folder: string,
@@ -157,8 +157,8 @@ function index(keys: readonly (readonly (string | undefined)[])[]): Map<string, 
 }
 
 /**
- * Normalises Unicode (file systems differ) and case, and replaces word separators and characters that
- * file names cannot have by a space.
+ * Normalises Unicode (file systems differ) and case, and replaces word separators and characters
+ * that file names cannot have by a space.
  */
 function folded(name: string): string {
   return name

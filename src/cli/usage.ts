@@ -35,7 +35,7 @@ export function generalHelp(version: string): string {
   ].join('\n');
 }
 
-/** The help of one command. */
+/** The help of a command. */
 export function commandHelp({ name, summary, usage, args, examples }: Command): string {
   const defs = Object.entries(args);
   const positionals = defs.filter(([, { type }]) => type === 'positional');
@@ -47,10 +47,7 @@ export function commandHelp({ name, summary, usage, args, examples }: Command): 
     '',
     ...(positionals.length === 0 ? [] : ['Arguments:', ...argumentRows(positionals), '']),
     'Options:',
-    ...table([
-      ...options.map(([arg, def]): Row => [`  ${optionForm(arg, def)}`, describe(def)]),
-      HELP_ROW,
-    ]),
+    ...table([...options.map(([arg, def]): Row => [`  ${optionForm(arg, def)}`, describe(def)]), HELP_ROW]),
     '',
     examples.length === 1 ? 'Example:' : 'Examples:',
     ...examples.map((example) => `  ${example}`),

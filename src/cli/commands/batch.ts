@@ -22,19 +22,19 @@ import { EXIT, printJson } from '../report.js';
 import { integerOption } from '../values.js';
 import { version } from '../version.js';
 
-/** Images on their way for each worker, so that none waits for the next. */
+/** Images in progress per worker, so that none waits for the next. */
 const PER_WORKER = 3;
 
 export default describeCommand({
   name: 'batch',
-  summary: 'say what is in many photos, on all cores; when interrupted, the same command goes on',
+  summary: 'classify many photos on all cores; run it again to continue after an interruption',
   usage: 'DIR|LIST|- -o OUT [OPTIONS]',
   args: {
     images: {
       type: 'positional',
       required: true,
       description:
-        'A folder, searched with its subfolders; a text file with a path a line; - for such lines on stdin',
+        'A folder with its subfolders; a text file with one path per line; or - for such lines on stdin',
     },
     output: {
       type: 'string',
@@ -42,10 +42,10 @@ export default describeCommand({
       valueHint: 'OUT',
       required: true,
       description:
-        'File with a line for each image; - for stdout. OUT.unfinished exists next to it until it is complete',
+        'File with one line per image, or - for stdout. Until it is complete, OUT.unfinished exists next to it',
     },
     model: MODEL_OPTION,
-    top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes of each image, best first' },
+    top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes for each image, best first' },
     format: {
       type: 'enum',
       options: ['jsonl', 'csv'],
@@ -56,8 +56,8 @@ export default describeCommand({
     workers: WORKERS_OPTION,
     'max-memory': MAX_MEMORY_OPTION,
     'image-timeout': IMAGE_TIMEOUT_OPTION,
-    unordered: { type: 'boolean', description: 'Write lines as they are done, not in the order of the list' },
-    overwrite: { type: 'boolean', description: 'Replace OUT if it is complete or from another command' },
+    unordered: { type: 'boolean', description: 'Write lines as they finish, not in the order of the list' },
+    overwrite: { type: 'boolean', description: 'Replace OUT if it is complete or another command wrote it' },
     'max-pixels': {
       type: 'string',
       valueHint: 'N',
@@ -71,7 +71,7 @@ export default describeCommand({
   },
   examples: [
     'fqvit batch photos/ -o out.jsonl',
-    'fqvit batch photos/ -o out.jsonl --model deit_tiny.int8.safetensors --top 1',
+    'fqvit batch photos/ -o out.jsonl --model m.safetensors --top 1',
     'fqvit batch list.txt -o out.csv --format csv --workers 8',
     "find /data -name '*.jpg' | fqvit batch - -o out.jsonl --unordered",
     'fqvit batch photos/ -o - | grep \'"error"\'',
@@ -120,7 +120,7 @@ export default describeCommand({
       });
     } finally {
       stopProgress();
-      if (images === '-') process.stdin.destroy(); // whoever writes to it may never end
+      if (images === '-') process.stdin.destroy(); // its writer may never end
       await pool.dispose();
     }
     const summary = watch.end();

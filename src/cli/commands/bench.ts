@@ -34,13 +34,13 @@ export default describeCommand({
     model: {
       type: 'positional',
       required: false,
-      description: `Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one: ${BUNDLED_MODELS.join(', ')} (default: ${DEFAULT_MODEL})`,
+      description: `Integer checkpoint: a file, a URL, a Hugging Face id or a bundled model: ${BUNDLED_MODELS.join(' or ')} (default: ${DEFAULT_MODEL})`,
     },
     reference: {
       type: 'string',
       valueHint: 'FLOAT',
       description:
-        'Float checkpoint that MODEL was made from (default: generated weights in the same architecture; the time does not depend on them)',
+        'Float checkpoint to compare with: the source of MODEL (default: generated weights of the same architecture, which take the same time)',
     },
     weights: {
       type: 'string',
@@ -52,13 +52,13 @@ export default describeCommand({
       type: 'string',
       valueHint: 'N',
       default: '5',
-      description: 'Processes of each contender; they take turns',
+      description: 'Processes per contender; they take turns',
     },
     ms: {
       type: 'string',
       valueHint: 'N',
       default: '1000',
-      description: 'Milliseconds that each process measures, after half as many to warm up',
+      description: 'Milliseconds that each process measures, after half as many of warm-up',
     },
     markdown: { type: 'boolean', description: 'Print a row for the table in docs/performance.md' },
     json: {

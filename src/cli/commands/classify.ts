@@ -10,25 +10,30 @@ const BAR_CELLS = 20;
 
 export default describeCommand({
   name: 'classify',
-  summary: 'say what is in photos',
+  summary: 'classify photos',
   usage: 'IMAGE... [OPTIONS]',
   args: {
     image: IMAGE_ARGUMENT,
     model: MODEL_OPTION,
-    top: { type: 'string', valueHint: 'N', default: '5', description: 'Classes to show, best first' },
+    top: {
+      type: 'string',
+      valueHint: 'N',
+      default: '5',
+      description: 'Classes to show for each photo, best first',
+    },
     threads: THREADS_OPTION,
     json: {
       type: 'boolean',
       description:
-        'Print JSON: [{file, model, predictions: [{index, label, probability}], ms}]; of a regression value in place of probability',
+        'Print JSON: [{file, model, predictions: [{index, label, probability}], ms}]; a regression model has value instead of probability',
     },
   },
   repeats: true,
   examples: [
     'fqvit classify photo.jpg',
     'fqvit classify photo.jpg --model swin_cifar10',
-    'fqvit classify photos/*.jpg --model deit_tiny.int8.safetensors --top 1',
-    'fqvit classify photos/*.jpg --model owner/name --threads 4   # of the hub',
+    'fqvit classify photos/*.jpg --model m.safetensors --top 1',
+    'fqvit classify photos/*.jpg --model owner/name --threads 4   # from the Hugging Face hub',
     'fqvit classify photo.jpg --json',
   ],
   async run({ _: files, model: named, top, threads, json }) {

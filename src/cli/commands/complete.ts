@@ -11,7 +11,7 @@ const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
 
 export default describeCommand({
   name: 'complete',
-  summary: 'print a script that completes commands in your shell',
+  summary: 'print a script that completes fqvit commands in your shell',
   usage: 'SHELL',
   args: {
     shell: { type: 'positional', required: true, description: `One of ${SHELLS.join(', ')}` },
@@ -32,7 +32,9 @@ export default describeCommand({
   },
 });
 
-/** Prints completions for the scripts above. @param words the command line; the last is incomplete */
+/**
+ * Prints completions for the scripts above. @param words the command line; the last is incomplete
+ */
 export async function completeWords(words: readonly string[]): Promise<void> {
   const root = new RootCommand();
   for (const [name, { summary, load }] of COMMANDS) {

@@ -13,6 +13,7 @@ import { expectFolder } from '../files.js';
 import { columns, plain, plural } from '../format.js';
 import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
 import { labelsOfFolders } from '../labels-folders.js';
+import { MEANINGS } from '../meaning.js';
 import { loadModel, modelPath } from '../model-source.js';
 import { checkOutput, writeOutput } from '../output-file.js';
 import { startProgress } from '../progress.js';
@@ -21,69 +22,68 @@ import { readReference } from '../reference.js';
 import { print, printJson, warn } from '../report.js';
 import { integerOption, optional, THREADS_OPTION, threadsOption } from '../values.js';
 
-/** More than these are only in the JSON. */
+/** If there are more, only the JSON has them. */
 const CLASSES_SHOWN = 20;
-/** More confused pairs than these are only in the JSON. */
+/** Confused pairs beyond these are only in the JSON. */
 const PAIRS_SHOWN = 20;
 
 export default describeCommand({
   name: 'eval',
-  summary:
-    'measure accuracy (multi-label: mAP; regression: error) on labelled photos, and agreement with the float model',
+  summary: 'measure accuracy on labelled photos, and agreement with the float model',
   usage: 'M --images DIR [--labels CSV] [OPTIONS]',
   args: {
     m: {
       type: 'positional',
       required: true,
-      description: 'Integer checkpoint: a file, a URL, a model on the Hugging Face hub or a bundled one',
+      description: 'Integer checkpoint: a file, a URL, a Hugging Face id or a bundled model',
     },
     images: { type: 'string', valueHint: 'DIR', required: true, description: 'Folder of the photos' },
     labels: {
       type: 'string',
       valueHint: 'CSV',
       description:
-        'Table with the header file,class: a path in DIR and the index of its class (cat.jpg,3). For a multi-label model: all its classes, separated by spaces (cat.jpg,3 7), or none. For a regression model: file,value. Default: subfolders of DIR, named by class or WordNet id',
+        'Table with the header file,class and a row for each photo: its path in DIR and the index of its class (cat.jpg,3); for a multi-label model, its classes (cat.jpg,3 7), or none; for a regression model, file,value (default: each subfolder of DIR is a class, named by label or WordNet id)',
     },
     reference: {
       type: 'string',
       valueHint: 'FLOAT',
-      description: 'Float checkpoint to compare with, the one that M was made from',
+      description: 'Float checkpoint to compare with: the source of M',
     },
     weights: {
       type: 'string',
       valueHint: 'NAME',
-      description: 'Which model, if FLOAT holds several (default: the one that M was made from)',
+      description: 'Which model, if FLOAT holds several (default: the source of M)',
     },
     limit: {
       type: 'string',
       valueHint: 'N',
-      description: 'Only the first N photos of CSV; of subfolders N in all, equally from each',
+      description: 'Only the first N photos of CSV; from subfolders, N in all, spread evenly',
     },
     threads: THREADS_OPTION,
     rows: {
       type: 'string',
       valueHint: 'FILE',
       description:
-        'Write a JSON line for each photo: {file, truth, integer: {index, label, probability}, reference}',
+        'Write one JSON line per photo: {file, truth, integer: {index, label, probability}, reference}',
     },
     force: { type: 'boolean', description: 'Replace FILE if it exists' },
     confusion: {
       type: 'boolean',
-      description: 'Show the classes that are confused most often; with --json, the whole confusion matrix',
+      description: 'Show which classes are confused most often; with --json, the whole confusion matrix',
     },
     json: {
       type: 'boolean',
       description:
-        'Print JSON: {output, images, top1, top5, classes, reference: {top1, top5, agreement, kl}, msPerImage}; instead of top1 and top5 mAP (multi-label), or mae and rmse (regression)',
+        'Print JSON: {output, images, top1, top5, classes, reference: {top1, top5, agreement, kl}, msPerImage}; multi-label has mAP instead of top1 and top5, regression mae and rmse',
     },
   },
   examples: [
-    'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels photos/labels.csv',
-    'fqvit eval deit_cifar10 --images cifar10/test/   # with cifar10/test/cat/1.jpg, cifar10/test/ship/7.jpg, …',
-    'fqvit eval deit_tiny.int8.safetensors --images photos/ --labels labels.csv --reference deit_tiny.safetensors --limit 500',
-    'fqvit eval deit_cifar10 --images cifar10/test/ --confusion --rows rows.jsonl',
-    'fqvit eval tags.int8.safetensors --images photos/ --labels tags.csv   # multi-label: file,class and rows like cat.jpg,3 7',
-    'fqvit eval age.int8.safetensors --images photos/ --labels ages.csv   # regression: file,value and rows like anna.jpg,31.5',
+    'fqvit eval m.safetensors --images photos/ --labels labels.csv',
+    'fqvit eval m.safetensors --images val/   # val/cat/1.jpg, val/ship/7.jpg, …',
+    'fqvit eval m.safetensors --images val/ --reference deit_tiny.safetensors --limit 500',
+    'fqvit eval m.safetensors --images val/ --confusion --rows rows.jsonl',
+    'fqvit eval tags.safetensors --images photos/ --labels tags.csv   # multi-label: cat.jpg,3 7',
+    'fqvit eval age.safetensors --images photos/ --labels ages.csv   # regression: anna.jpg,31.5',
   ],
   async run({
     m,
@@ -102,7 +102,10 @@ export default describeCommand({
     const model = await loadModel(modelPath(m), threadCount);
     checkClasses(model.info.architecture.classes);
     if (args.confusion && model.info.output !== 'softmax') {
-      throw new UsageError('OPTION', '--confusion: expected a single-label model, found another');
+      throw new UsageError(
+        'OPTION',
+        `--confusion: expected a single-label model, found ${MEANINGS[model.info.output]}`,
+      );
     }
     const force = Boolean(args.force);
     const inputs = [modelPath(m), labels, source].filter((path) => path !== undefined);
@@ -146,7 +149,7 @@ async function photosOfFolders(folder: string, { info }: Model): Promise<Omit<La
   if (info.output === 'value') {
     throw new FqvitError(
       'LABELS',
-      `${folder}: expected --labels CSV with the header file,value, as the model is a regression, found no --labels`,
+      `${folder}: expected --labels CSV with the header file,value for a regression model, found no --labels`,
     );
   }
   const { photos, warnings } = await labelsOfFolders(folder, info);
@@ -167,7 +170,7 @@ async function labelsOfTable(
   return rows;
 }
 
-/** Checked before the work, so that a missing photo does not end an evaluation halfway. */
+/** Checks a photo before the work, so that a missing one does not end it halfway. */
 async function expectImage(folder: string, { file, line }: LabelledFile, labels: string): Promise<void> {
   const path = inside(folder, file);
   const found = await stat(path).then(

@@ -6,27 +6,27 @@ import { IMAGE_ARGUMENT, openModel } from '../image-command.js';
 import { EXIT, print, printJson } from '../report.js';
 import { THREADS_OPTION } from '../values.js';
 
-/** Numbers of a vector that are printed; JSON has all. */
+/** Numbers that are printed of a vector; JSON has all. */
 const SHOWN = 6;
 
 export default describeCommand({
   name: 'features',
-  summary: 'turn photos into vectors, for search and similarity',
+  summary: 'turn photos into feature vectors, for search and similarity',
   usage: 'IMAGE... [OPTIONS]',
   args: {
     image: IMAGE_ARGUMENT,
     model: {
       type: 'string',
       valueHint: 'M',
-      description: `Integer checkpoint, with a head or without: a file, a URL, a model on the Hugging Face hub or a bundled one (default: ${DEFAULT_MODEL})`,
+      description: `Integer checkpoint, with or without a head: a file, a URL, a Hugging Face id or a bundled model (default: ${DEFAULT_MODEL})`,
     },
     threads: THREADS_OPTION,
     json: { type: 'boolean', description: 'Print JSON: [{file, model, features: [number, ...], ms}]' },
   },
   repeats: true,
   examples: [
-    'fqvit features photos/*.jpg --model dinov2_small.int8.safetensors --json > vectors.json',
-    'fqvit features a.jpg b.jpg --model m.safetensors   # and how alike they are',
+    'fqvit features a.jpg b.jpg   # also prints how similar they are',
+    'fqvit features photos/*.jpg --model m.safetensors --json > vectors.json',
   ],
   async run({ _: files, model: named, threads, json }) {
     const { model, source } = await openModel(named, threads);
@@ -50,12 +50,12 @@ function line({ file, result, ms }: Timed<Float32Array>): string {
   return `${plain(file)}  ${result.length} numbers: ${first} …  (${formatDuration(ms)})`;
 }
 
-/** The cosine of each photo with the first. */
+/** The cosine similarity of each photo with the first. */
 function similarities(results: readonly Timed<Float32Array>[]): string[] {
   const [first, ...others] = results;
   if (first === undefined || others.length === 0) return [];
   return [
-    `\nas alike as ${plain(first.file)} (1 is the same direction)`,
+    `\ncosine similarity with ${plain(first.file)}`,
     ...others.map(({ file, result }) => ` ${cosine(first.result, result).toFixed(3)}  ${plain(file)}`),
   ];
 }

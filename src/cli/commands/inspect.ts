@@ -24,32 +24,31 @@ export default describeCommand({
       type: 'positional',
       required: true,
       description:
-        'Integer or float checkpoint: a file, a folder, a model on the Hugging Face hub or a bundled one',
+        'Integer or float checkpoint: a file, a folder, a URL, a Hugging Face id or a bundled model',
     },
     plan: {
       type: 'boolean',
-      description: 'List every step of a forward pass: shapes, MACs, bytes, scratch memory',
+      description: 'List every step of a forward pass: shape, multiply-accumulates, bytes, scratch memory',
     },
     weights: {
       type: 'string',
       valueHint: 'NAME',
-      description: 'Which model, if a float checkpoint holds several',
+      description: 'Which model, if a float checkpoint holds several (as for quantize)',
     },
     arch: {
       type: 'string',
       valueHint: 'NAME',
-      description: 'timm name of a float checkpoint, as for quantize',
+      description: 'timm name of a float checkpoint (as for quantize)',
     },
-    heads: { type: 'string', valueHint: 'N', description: 'Heads of a float checkpoint, as for quantize' },
-    tensors: { type: 'boolean', description: 'List every tensor, quantiser and step as well' },
-    json: { type: 'boolean', description: 'Print all of it as JSON' },
+    heads: { type: 'string', valueHint: 'N', description: 'Heads of a float checkpoint (as for quantize)' },
+    tensors: { type: 'boolean', description: 'List every tensor, quantiser and step' },
+    json: { type: 'boolean', description: 'Print everything as JSON' },
   },
   examples: [
-    'fqvit inspect deit_tiny.int8.safetensors',
-    'fqvit inspect swin_tiny.int8.safetensors --plan',
-    'fqvit inspect deit_tiny.int8.safetensors --tensors | less',
-    'fqvit inspect deit_tiny.safetensors --json',
-    'fqvit inspect last.ckpt --weights state_dict.model --arch vit_tiny_patch16_224   # what quantize would read',
+    'fqvit inspect deit_cifar10 --plan',
+    'fqvit inspect m.safetensors --tensors | less',
+    'fqvit inspect facebook/deit-tiny-patch16-224 --json   # what quantize reads',
+    'fqvit inspect last.ckpt --weights state_dict.model --arch vit_tiny_patch16_224',
   ],
   async run({ m, plan, weights, arch, heads, tensors, json }) {
     const path = modelPath(m);
@@ -63,10 +62,10 @@ export default describeCommand({
     const report = inspectCheckpoint(source, given);
     if (report.kind === 'float') {
       for (const warning of report.warnings) warn(warning);
-      if (plan) warn('--plan: expected an integer checkpoint, found a float one: it is ignored');
+      if (plan) warn('--plan is ignored: expected an integer checkpoint, found a float one');
     } else {
       for (const option of Object.keys(given)) {
-        warn(`--${option}: expected a float checkpoint, found an integer one: it is ignored`);
+        warn(`--${option} is ignored: expected a float checkpoint, found an integer one`);
       }
     }
     if (json) return printJson(report);
@@ -77,7 +76,7 @@ export default describeCommand({
     if (report.kind === 'float') {
       const options = Object.entries(given).map(([name, value]) => ` --${name} ${value}`);
       const command = plain(`fqvit quantize ${path}${options.join('')} [--calibration DIR] -o OUT`);
-      print(`\nMake it an integer checkpoint: ${command}`);
+      print(`\nQuantise it: ${command}`);
     } else if (!plan && !tensors) {
       print('\n--plan lists every step of a forward pass, --tensors every tensor and quantiser.');
     }
@@ -99,12 +98,12 @@ function integerSummary(report: IntegerReport): Row[] {
     ],
     [
       'made from',
-      `a float checkpoint with SHA-256 ${recipe.sourceSha256}${recipe.weights === undefined ? '' : `, its ${recipe.weights}`}`,
+      `the float checkpoint with SHA-256 ${recipe.sourceSha256}${recipe.weights === undefined ? '' : `, ${recipe.weights} in it`}`,
     ],
-    ['size', `${formatBytes(bytes)}, of it weights ${formatBytes(weightBytes)}`],
+    ['size', `${formatBytes(bytes)}, weights ${formatBytes(weightBytes)} of it`],
     [
       'memory',
-      `${formatBytes(memoryBytes)} when loaded, of it activations ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}`,
+      `${formatBytes(memoryBytes)} when loaded, with activations ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}`,
     ],
     ['work', `${formatCount(plan.macs)} multiply-accumulates in ${plural(plan.steps.length, 'step')}`],
     ['tensors', `${tensors.length} (${dtypeTotals(tensors)})`],
@@ -149,7 +148,7 @@ function blockSizes(a: Architecture): string {
     : `dim ${a.dim}, depth ${a.depth}, heads ${a.heads}, MLP ${a.mlpDim}`;
 }
 
-/** Tokens and channels of the stages of a Swin. */
+/** The maps of a Swin's stages: tokens and channels. */
 function mapSizes(a: Architecture & { family: 'swin' }): string {
   return swinStages(a)
     .map(({ side, dim }) => `${side}×${side}×${dim}`)

@@ -32,13 +32,13 @@ import type { Both } from '../report-page/quality.js';
 import type { ReportSummary } from '../report-page/write-report.js';
 import { fractionOption, integerOption, optional, tripleOption } from '../values.js';
 
-/** Skipped images that the summary lists; the rest is a number. */
+/** Skipped images that the summary lists; the others are counted. */
 const SKIPPED_SHOWN = 10;
 
 const SYNTHETIC =
-  'calibrating on synthetic pictures; for better accuracy pass --calibration DIR with photos like those you will classify';
+  'calibrating on synthetic pictures; for better accuracy, pass your own photos with --calibration DIR';
 
-/** What the progress of each phase says, and what it counts. */
+/** The name of each phase in the progress, and what it counts. */
 const PHASES = {
   calibrating: ['calibrating', 'image'],
   searching: ['searching for ranges', 'image run'],
@@ -50,25 +50,26 @@ const ARGS = {
     type: 'positional',
     required: true,
     description:
-      'DeiT, ViT or Swin: a .safetensors, .pth, .pt, .ckpt, .bin or .onnx file, a folder of transformers or timm, or a model on the Hugging Face hub: owner/name[@revision]',
+      'DeiT, ViT or Swin: a .safetensors, .pth, .pt, .ckpt, .bin or .onnx file, a folder as transformers or timm save it, or a Hugging Face id: owner/name[@revision]',
   },
   calibration: {
     type: 'string',
     valueHint: 'DIR',
     description:
-      'Folder of photos like those you will classify, searched with its subfolders (default: synthetic pictures, which give a less accurate model)',
+      'Folder with photos like those you will classify, also in subfolders (default: synthetic pictures, which give a less accurate model)',
   },
   output: {
     type: 'string',
     alias: 'o',
     valueHint: 'OUT',
     required: true,
-    description: 'The integer checkpoint to write',
+    description: 'Integer checkpoint to write',
   },
   report: {
     type: 'string',
     valueHint: 'FILE',
-    description: 'Write an HTML page about the result: agreement with float, error of every layer, sizes',
+    description:
+      'Write an HTML page about the result: agreement with the float model, top-1, speed, error of every layer, sizes',
   },
   force: { type: 'boolean', description: 'Replace OUT and FILE if they exist' },
   method: {
@@ -76,19 +77,19 @@ const ARGS = {
     options: [...METHODS],
     valueHint: 'METHOD',
     description:
-      "best (default): as a rule closest to float; fq: the method of the FQ-ViT paper; the others: the paper's baselines",
+      'best, the default, is usually closest to the float model; fq is the method of the FQ-ViT paper; the others are its baselines',
   },
   observer: {
     type: 'enum',
     options: [...OBSERVER_NAMES],
     valueHint: 'OBSERVER',
-    description: 'How --method fq finds the range of an activation (default minmax); for fq only',
+    description: 'How --method fq finds the range of an activation; minmax by default',
   },
   'attention-bits': {
     type: 'enum',
     options: ATTENTION_BITS.map(String),
     valueHint: 'BITS',
-    description: 'Bits of attention codes (default 4 for fq, 7 for best, 8 for the others)',
+    description: 'Bits of attention codes; by default 4 for fq, 7 for best, 8 for the others',
   },
   'weight-bits': {
     type: 'enum',
@@ -96,98 +97,95 @@ const ARGS = {
     default: '8',
     valueHint: 'BITS',
     description:
-      'Bits of the weights inside the blocks; 4 halves the file. Patch embedding and head keep at least 7',
+      'Bits of the weights in the blocks; 4 halves the file. Patch embedding and head keep at least 7',
   },
   'activation-bits': {
     type: 'enum',
     options: ACTIVATION_BITS.map(String),
     default: '8',
     valueHint: 'BITS',
-    description: 'Bits of the activations that the layers of the blocks read',
+    description: 'Bits of the activations that linear layers of the blocks read',
   },
   'calibration-images': {
     type: 'string',
     valueHint: 'N',
-    description: `Photos to calibrate on (default: ${DEFAULT_IMAGES}, or all if there are fewer; ${DEFAULT_SYNTHETIC} synthetic pictures)`,
+    description: `Photos to calibrate on (default: up to ${DEFAULT_IMAGES} photos, or ${DEFAULT_SYNTHETIC} synthetic pictures)`,
   },
   seed: {
     type: 'string',
     valueHint: 'N',
     default: '0',
-    description: 'Picks the photos, or draws the synthetic pictures',
+    description: 'Seed that picks the photos, or draws the synthetic pictures',
   },
   arch: {
     type: 'string',
     valueHint: 'NAME',
     description:
-      'timm name of a file without a config: vit_base_patch16_224, or with its pretrained tag vit_base_patch16_224.dino',
+      'timm name of a file without a config, also with a pretrained tag: vit_base_patch16_224.dino',
   },
   heads: {
     type: 'string',
     valueHint: 'N',
-    description: 'Heads of each block, if neither the file nor --arch says it; only checked for a Swin',
+    description: 'Heads of each block, if neither the file nor --arch tells; only checked for a Swin',
   },
   weights: {
     type: 'string',
     valueHint: 'NAME',
     description:
-      'Which model, if FLOAT holds several, by the start of its tensor names: state_dict, model_ema, student, or . for none (default: averaged weights first, where timm has a rule; else refused with the names)',
+      'Which model, if FLOAT holds several: the start of its tensor names, such as state_dict, model_ema or student, or . for none (default: the choice of timm, averaged weights first)',
   },
   'image-size': {
     type: 'string',
     valueHint: 'N',
     description:
-      'Side of the input in pixels: any that the windows of a Swin fit; only checked for a DeiT or ViT',
+      'Side of the input in pixels, a multiple of the windows of a Swin; only checked for a DeiT or ViT',
   },
   crop: {
     type: 'string',
     valueHint: 'F',
     description:
-      'Centre crop: the part of the short side that it keeps, as 0.875 (default: of the config, else of --arch)',
+      'Part of the short side that the centre crop keeps, such as 0.875 (default: from the config or --arch)',
   },
   mean: {
     type: 'string',
     valueHint: 'R,G,B',
-    description: 'Mean of pixels from 0 to 1, as 0.485,0.456,0.406 (default as for --crop)',
+    description: 'Mean of the pixels, from 0 to 1, such as 0.485,0.456,0.406 (default: like --crop)',
   },
   std: {
     type: 'string',
     valueHint: 'R,G,B',
-    description: 'Standard deviation of the same pixels, as 0.229,0.224,0.225',
+    description: 'Standard deviation of the pixels, such as 0.229,0.224,0.225 (default: like --crop)',
   },
   labels: {
     type: 'string',
     valueHint: 'FILE',
     description:
-      'Class names: a JSON or Python dict or list (names by index, id2label, …), lines with an index (0:daisy) or a WordNet id, or one name a line in the order of the classes',
+      'Class names: a JSON or Python dict or list (names by index, id2label, …), lines with an index (0:daisy) or a WordNet id, or one name per line in the order of the classes',
   },
   logits: {
     type: 'enum',
     options: [...OUTPUTS],
     valueHint: 'MEANING',
     description:
-      'What the logits mean. softmax: single-label; sigmoid: multi-label; value: regression, one output. Default: what the config says, else softmax, or sigmoid for one output',
+      'Meaning of the logits: softmax for single-label, sigmoid for multi-label, value for regression; by default that of the config, otherwise softmax, or sigmoid for one output',
   },
   json: { type: 'boolean', description: 'Print the summary as JSON' },
 } as const satisfies ArgsDef;
 
 export default describeCommand({
   name: 'quantize',
-  summary: 'make an integer checkpoint from a float one and, better, a folder of photos',
+  summary: 'make an integer checkpoint from a float one',
   usage: 'FLOAT [--calibration DIR] -o OUT [OPTIONS]',
   args: ARGS,
   examples: [
-    'fqvit quantize deit_tiny.safetensors --calibration photos/ -o deit_tiny.int8.safetensors',
-    'fqvit quantize vit.safetensors --arch vit_base_patch16_224 --labels names.txt --calibration photos/ -o vit.int8.safetensors',
-    'fqvit quantize swin_tiny.safetensors --labels names.txt --calibration photos/ -o swin_tiny.int8.safetensors',
-    'fqvit quantize google/vit-base-patch16-224 --calibration photos/ -o vit.int8.safetensors',
-    'fqvit quantize facebook/deit-tiny-patch16-224 -o deit_tiny.int8.safetensors   # without photos: less close to float',
-    "fqvit quantize finetuned/ --calibration photos/ -o flowers.safetensors   # a folder that timm's save_for_hf or save_pretrained wrote",
-    'fqvit quantize last.ckpt --weights state_dict.ema_model --arch vit_tiny_patch16_224 --labels class_to_idx.json -o flowers.safetensors',
-    'fqvit quantize tags.pth --arch vit_tiny_patch16_224 --logits sigmoid --labels tags.txt -o tags.safetensors   # multi-label',
-    'fqvit quantize deit_tiny.safetensors --weight-bits 4 --calibration photos/ -o deit_tiny.int4.safetensors',
-    'fqvit quantize deit_tiny.safetensors --calibration photos/ --calibration-images 256 --report deit_tiny.html -o deit_tiny.int8.safetensors',
-    'fqvit quantize deit_tiny.safetensors --method minmax --calibration photos/ --calibration-images 256 -o minmax.safetensors',
+    'fqvit quantize facebook/deit-tiny-patch16-224 -o m.safetensors   # no photos: less accurate',
+    'fqvit quantize google/vit-base-patch16-224 --calibration photos/ -o m.safetensors',
+    'fqvit quantize finetuned/ --calibration photos/ -o m.safetensors   # a save_pretrained folder',
+    'fqvit quantize vit.pth --arch vit_base_patch16_224 --labels names.txt -o m.safetensors',
+    'fqvit quantize last.ckpt --weights state_dict.ema --arch vit_tiny_patch16_224 -o m.safetensors',
+    'fqvit quantize tags.pth --arch vit_tiny_patch16_224 --logits sigmoid -o tags.safetensors',
+    'fqvit quantize finetuned/ --calibration photos/ --weight-bits 4 -o int4.safetensors',
+    'fqvit quantize finetuned/ --calibration photos/ --report m.html -o m.safetensors',
   ],
   async run(args) {
     const start = performance.now();
@@ -205,7 +203,7 @@ export default describeCommand({
     for (const path of page === undefined ? [target] : [target, page]) expectNoInput(path, float.files);
     const options = { ...float.options, ...chosen, ...named };
     const { quantize, readFloatModel } = await import('../../quantize/index.js');
-    // `quantize` reads it again; this shows what was guessed before the wait.
+    // `quantize` reads it again; reading it here shows the guesses before the wait
     const source = readFloatModel(float.bytes, options);
     const guesses = warnings(source, photos !== undefined);
     for (const warning of guesses) warn(warning);
@@ -273,12 +271,12 @@ interface Summary {
   readonly ms: number;
 }
 
-/** What was guessed, and what the result will lack. */
+/** Guesses about the float checkpoint, and what the result will lack. */
 function warnings({ warnings: guesses, labels }: FloatModel, hasPhotos: boolean): string[] {
   const nameless = labels.every((label, index) => label === `class ${index}`);
   return [
     ...guesses,
-    ...(nameless ? ['there are no class names: pass --labels, or results will say "class 0"'] : []),
+    ...(nameless ? ['there are no class names: without --labels, results say "class 0"'] : []),
     ...(hasPhotos ? [] : [SYNTHETIC]),
   ];
 }
@@ -365,5 +363,5 @@ function agreementOf({ agreement, difference, photos, seen }: ReportSummary, out
   const share = `${agreement.toFixed(1)} %`;
   return output === 'softmax'
     ? ` (${share} of ${on} in the same class as float)`
-    : ` (${share} of decisions as float, on ${on})`;
+    : ` (${share} of decisions as the float model, on ${on})`;
 }

@@ -8,19 +8,19 @@ import { note, print, printJson } from '../report.js';
 
 export default describeCommand({
   name: 'queue',
-  summary: 'show how far a queue is',
+  summary: 'show the progress of a queue',
   usage: 'NAME [OPTIONS]',
   args: {
     name: { type: 'positional', required: true, description: 'Name of the queue' },
     redis: REDIS_OPTION,
-    retry: { type: 'boolean', description: 'Put parts that have failed back among those that wait' },
+    retry: { type: 'boolean', description: 'Queue the failed parts again' },
     output: {
       type: 'string',
       alias: 'o',
       valueHint: 'DIR',
-      description: 'With --retry: also put back the parts that are done and not in this folder',
+      description: 'With --retry: also queue again the parts that are done but missing in this folder',
     },
-    remove: { type: 'boolean', description: 'Take the queue out of Redis; the parts in the output stay' },
+    remove: { type: 'boolean', description: 'Delete the queue from Redis; results stay' },
     json: {
       type: 'boolean',
       description:
@@ -30,12 +30,12 @@ export default describeCommand({
   examples: ['fqvit queue july', 'fqvit queue july --retry', 'fqvit queue july --remove'],
   async run({ name, redis, retry, output, remove, json }) {
     if (output !== undefined && !retry) {
-      throw new UsageError('OPTION', 'option --output: expected --retry beside it, found none');
+      throw new UsageError('OPTION', 'option --output: expected --retry with it, found none');
     }
     const folder = output === undefined ? undefined : await openFolder(output);
     await withQueue(name, redis, { isPatient: false, mayEvict: remove === true }, async (queue) => {
       if (!(await queue.isKnown())) {
-        throw new FqvitError('QUEUE_UNKNOWN', `queue ${name}: expected one that has a list, found none`);
+        throw new FqvitError('QUEUE_UNKNOWN', `queue ${name}: expected a queue with a list, found none`);
       }
       if (retry) await queue.retryFailed();
       if (folder) await queue.retryMissing(folder);
@@ -63,7 +63,7 @@ function lines({ queue, isListed, parts, missing, failures, ...counts }: QueueSt
   const { waiting, active, done, failed } = counts;
   const numbers = Object.entries({ waiting, active, done, failed, ...(missing > 0 ? { missing } : {}) });
   return [
-    `queue ${queue}: ${plural(parts, 'part')}${isListed ? '' : ', the list is not whole yet'}`,
+    `queue ${queue}: ${plural(parts, 'part')}${isListed ? '' : ', the list is not complete yet'}`,
     ...numbers.map(([what, count]) => `  ${what.padEnd(8)} ${formatCount(count)}`),
     ...failures.map(({ part, reason }) => plain(`  ${part}: ${reason}`)),
   ].join('\n');

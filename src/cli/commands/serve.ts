@@ -13,16 +13,16 @@ const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'];
 
 export default describeCommand({
   name: 'serve',
-  summary: 'answer over HTTP: POST a photo to /v1/classify',
+  summary: 'classify photos over HTTP: POST /v1/classify',
   usage: '[OPTIONS]',
   args: {
     model: MODEL_OPTION,
-    port: { type: 'string', valueHint: 'N', default: '8080', description: 'Port; 0 for any free one' },
+    port: { type: 'string', valueHint: 'N', default: '8080', description: 'Port, or 0 for any free port' },
     host: {
       type: 'string',
       valueHint: 'ADDRESS',
       default: '127.0.0.1',
-      description: 'Address to listen at; 0.0.0.0 or :: for all',
+      description: 'Address to listen on; 0.0.0.0 or :: for all addresses',
     },
     workers: WORKERS_OPTION,
     'max-memory': MAX_MEMORY_OPTION,
@@ -30,35 +30,53 @@ export default describeCommand({
       type: 'string',
       valueHint: 'N',
       default: '128',
-      description: 'Images that wait or are computed; above it the answer is 503 at once',
+      description: 'Images waiting or in progress; above this number the answer is 503',
     },
-    'max-body': { type: 'string', valueHint: 'BYTES', default: '10485760', description: 'Largest body' },
-    'max-pixels': { type: 'string', valueHint: 'N', default: '50000000', description: 'Largest image' },
-    'max-images': { type: 'string', valueHint: 'N', default: '32', description: 'Images in one request' },
+    'max-body': {
+      type: 'string',
+      valueHint: 'BYTES',
+      default: '10485760',
+      description: 'Largest request body, in bytes',
+    },
+    'max-pixels': {
+      type: 'string',
+      valueHint: 'N',
+      default: '50000000',
+      description: 'Largest image, in pixels',
+    },
+    'max-images': {
+      type: 'string',
+      valueHint: 'N',
+      default: '32',
+      description: 'Most images in one request',
+    },
     timeout: {
       type: 'string',
       valueHint: 'MS',
       default: '30000',
-      description: 'Longest time for a request, half of it for the body',
+      description: 'Time limit for a request in milliseconds, half of it for the body',
     },
     grace: {
       type: 'string',
       valueHint: 'MS',
       default: '10000',
-      description: 'Longest wait for running requests after SIGTERM or Ctrl-C',
+      description: 'Wait for running requests after SIGTERM or Ctrl-C, in milliseconds',
     },
     token: {
       type: 'string',
       valueHint: 'SECRET',
-      description: 'Bearer token that clients have to send (default: the variable FQVIT_TOKEN, else none)',
+      description: 'Bearer token that clients must send (default: FQVIT_TOKEN, or none)',
     },
-    'allow-url': { type: 'boolean', description: 'Fetch images from public addresses that clients send' },
+    'allow-url': {
+      type: 'boolean',
+      description: 'Accept URLs from clients, and fetch images from public addresses',
+    },
     'log-level': {
       type: 'enum',
       options: LEVELS,
       valueHint: 'LEVEL',
       default: 'info',
-      description: 'Logs, JSON lines on stdout',
+      description: 'Level of the logs, JSON lines on stdout',
     },
   },
   examples: [
@@ -84,7 +102,7 @@ export default describeCommand({
     if (options.maxImages > options.queue) {
       throw new UsageError(
         'OPTION',
-        `option --max-images: expected at most the ${options.queue} of --queue, found ${options.maxImages}`,
+        `option --max-images: expected at most --queue, which is ${options.queue}, found ${options.maxImages}`,
       );
     }
     const { startService } = await withLibraries(
@@ -101,20 +119,18 @@ export default describeCommand({
     note(`fqvit: ${source} at ${service.url}`);
     const proxy = options.allowUrl ? proxyVariable(process.env) : undefined;
     if (proxy !== undefined) {
-      warn(
-        `${proxy} is ignored for images at addresses: through a proxy they could not be kept to public ones`,
-      );
+      warn(`${proxy} is ignored for image URLs: a proxy could reach addresses that are not public`);
     }
     await new Promise<void>((resolve) => onFirstSignal(() => resolve()));
     await service.stop(grace);
   },
 });
 
-/** One that no client could send would close the service, an empty one would open it. @throws UsageError `OPTION` */
+/** Refuses an empty token, and one that no client can send. @throws UsageError `OPTION` */
 function tokenOf(option: string | undefined): string | undefined {
   const token = option ?? process.env.FQVIT_TOKEN;
   if (token === undefined || /^[!-~]+$/.test(token)) return token;
   const name = option === undefined ? 'variable FQVIT_TOKEN' : 'option --token';
-  const found = token === '' ? 'nothing' : 'others';
+  const found = token === '' ? 'nothing' : 'other characters';
   throw new UsageError('OPTION', `${name}: expected visible ASCII characters, found ${found}`);
 }

@@ -20,13 +20,13 @@ import { note } from '../report.js';
 import { onFirstSignal } from '../signals.js';
 import { integerOption } from '../values.js';
 
-/** Between two lines about how far it is. */
+/** Time between two progress lines. */
 const NOTE_MS = 10_000;
 
 export default describeCommand({
   name: 'work',
-  summary: 'classify what is in a queue, on as many machines as there are',
-  usage: '--queue NAME -o DIR [OPTIONS]',
+  summary: 'classify the photos of a queue; run it on as many machines as you like',
+  usage: '--queue NAME -o OUT [OPTIONS]',
   args: {
     queue: QUEUE_OPTION,
     redis: REDIS_OPTION,
@@ -36,12 +36,12 @@ export default describeCommand({
       alias: 'o',
       valueHint: 'OUT',
       required: true,
-      description: 'Where the parts go: a folder that all machines share, or s3://BUCKET/PREFIX',
+      description: 'Where results go: a folder that all machines share, or s3://BUCKET/PREFIX',
     },
     workers: WORKERS_OPTION,
     'max-memory': MAX_MEMORY_OPTION,
     'image-timeout': IMAGE_TIMEOUT_OPTION,
-    drain: { type: 'boolean', description: 'End when the whole list is done, instead of waiting for more' },
+    drain: { type: 'boolean', description: 'Exit when the whole list is done, instead of waiting for more' },
     lock: {
       type: 'string',
       valueHint: 'SECONDS',
@@ -50,9 +50,9 @@ export default describeCommand({
     },
   },
   examples: [
-    'fqvit work --queue july --model deit_tiny.int8.safetensors -o results/',
-    'fqvit work --queue july --model deit_tiny.int8.safetensors -o s3://bucket/july --drain',
-    'cat results/july-part-*.jsonl   # all of it, in the order of the list',
+    'fqvit work --queue july --model m.safetensors -o results/',
+    'fqvit work --queue july --model m.safetensors -o s3://bucket/july --drain',
+    'cat results/july-part-*.jsonl   # all results, in the order of the list',
   ],
   async run({ queue: name, redis, model, output: target, workers, drain, lock, ...args }) {
     const seconds = imageTimeout(args['image-timeout']);
@@ -86,7 +86,7 @@ export default describeCommand({
       await pool.dispose();
       report.end();
     }
-    // whatever still waits for Redis
+    // something may still wait for Redis
     if (interruption.exitCode !== undefined) process.exit(interruption.exitCode);
   },
 });
@@ -98,21 +98,21 @@ async function openOutput(target: string): Promise<PartOutput> {
   return openBucket(target, process.env);
 }
 
-/** Aborts with the first SIGINT or SIGTERM. */
+/** Aborts on the first SIGINT or SIGTERM. */
 class Interruption extends AbortController {
   exitCode: number | undefined;
 
   constructor() {
     super();
     onFirstSignal((signal) => {
-      note('fqvit: interrupted: its jobs go back');
+      note('fqvit: interrupted; returning its jobs to the queue');
       this.exitCode = 128 + constants.signals[signal];
       this.abort();
     });
   }
 }
 
-/** What this worker has done, on stderr. */
+/** Reports the progress of this worker on stderr. */
 class Report {
   readonly #start = performance.now();
   #last = this.#start;
@@ -125,14 +125,12 @@ class Report {
     this.#images += images;
     this.#refused += refused;
     if (refused === images) {
-      note(
-        `fqvit: warning: none of the images of ${part} can be read: are they on this machine, at these paths?`,
-      );
+      note(`fqvit: warning: no image of ${part} can be read: are they on this machine, at these paths?`);
     }
     if (performance.now() - this.#last >= NOTE_MS) this.end();
   }
 
-  /** Says it, where there is something to say. */
+  /** Prints the progress, if there is any. */
   end(): void {
     if (this.#parts === 0) return;
     this.#last = performance.now();

@@ -8,8 +8,8 @@ export class Html {
 type Value = string | number | Html | readonly Html[];
 
 /**
- * HTML from a template. Escapes every value for elements and for attributes in double quotes, except
- * `Html`.
+ * HTML from a template. Escapes every value for elements and for attributes in double quotes,
+ * except `Html`.
  */
 export function html(strings: TemplateStringsArray, ...values: readonly Value[]): Html {
   const parts = values.map((value, i) => `${asHtml(value)}${strings[i + 1]!}`);

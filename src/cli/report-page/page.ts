@@ -37,8 +37,8 @@ const KIND_NAMES: Readonly<Record<LayerKind, string>> = {
 };
 
 /**
- * The whole page, which needs no other file. The same inputs give the same text, except for the time
- * per image.
+ * The whole page, which needs no other file. The same inputs give the same text, except for the
+ * time per image.
  *
  * @param quality undefined without photos
  */
@@ -148,8 +148,7 @@ ${agreement ? agreementTable(quality, agreement) : html`<p>A backbone has no cla
 }
 
 function photosParagraph({ photos, available, seen, unreadable }: Quality): Html {
-  const some =
-    photos + unreadable < available ? ` (the seed chose them from ${formatCount(available)})` : '';
+  const some = photos + unreadable < available ? ` (the seed chose them from ${formatCount(available)})` : '';
   const lost = unreadable > 0 ? ` ${plural(unreadable, 'photo')} could not be read.` : '';
   const count = plural(photos, 'photo');
   return seen
@@ -183,7 +182,11 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
   const kl = `${agreement.kl.toFixed(4)} nats`;
   if (agreement.output === 'sigmoid') {
     return [
-      ['Same decision', percent(agreement.agreement), 'of all decisions: is this class in this photo, above 50 %?'],
+      [
+        'Same decision',
+        percent(agreement.agreement),
+        'of all decisions: is this class in this photo, above 50 %?',
+      ],
       ['Mean KL', kl, 'KL(float ‖ integer) of a decision'],
     ];
   }
@@ -302,7 +305,7 @@ ${photos.slice(0, PHOTOS_SHOWN).map(photoFigure)}</li>
 ${rest > 0 ? html`<p class="dim">And ${plural(rest, 'pair')} more.</p>` : ''}`;
 }
 
-/** The most frequent first, then by their classes. */
+/** The most frequent first, then by class. */
 function pairsOf(differences: readonly Difference[]): Pair[] {
   const pairs = new Map<string, Difference[]>();
   for (const difference of differences) {

@@ -46,7 +46,7 @@ export interface Quality {
   /** Median time per image of each model, in ms; absent for a backbone. */
   readonly msPerImage?: Both;
   readonly layers: readonly LayerError[];
-  /** Photos that `layers` was measured on. */
+  /** Photos on which `layers` was measured. */
   readonly measured: number;
 }
 

@@ -5,7 +5,9 @@ import { readAssets } from './assets.js';
 import { type PageSource, renderPage, worstLayers } from './page.js';
 import { type Agreement, type Both, measureQuality, type Quality } from './quality.js';
 
-/** Figures of the page for the summary. Without photos there are none; a backbone has no agreement. */
+/**
+ * Figures of the page for the summary. Without photos there are none; a backbone has no agreement.
+ */
 export interface ReportSummary {
   readonly photos?: number;
   /** Whether the photos were also used for calibration. */
