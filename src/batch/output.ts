@@ -134,7 +134,7 @@ async function writable<T>(path: string, write: () => Promise<T>): Promise<T> {
   } catch (cause) {
     throw new FqvitError(
       'OUTPUT',
-      `${path}: expected room for lines, found ${systemReason(cause)}; when there is, the same command goes on`,
+      `${path}: expected room for lines, found ${systemReason(cause)}; make room, then run the same command to continue`,
       {
         cause,
       },

@@ -140,7 +140,7 @@ async function readPlace(
     own.map((name) => posix.basename(name)),
     { arch, strays: named !== undefined },
   );
-  if (named !== undefined && own.length > 0) note(`fqvit: ${path}: with ${configs.join(' and ')}`);
+  if (named !== undefined && own.length > 0) note(`fqvit: ${path} is read with ${configs.join(' and ')}`);
   const files = [...weights.files, path, ...configs];
   return { ...weights, files, options: { ...weights.options, ...options } };
 }
@@ -264,7 +264,8 @@ function checkShards(
     const lost = [...expected].find((name) => !tensors.has(name));
     if (lost !== undefined) refuseIndex(index, `expected ${shown(lost)} in ${part}, found no such tensor`);
     const extra = [...tensors.keys()].find((name) => !expected.has(name));
-    if (extra !== undefined) refuseIndex(index, `expected ${shown(extra)} of ${part}, found no such entry`);
+    if (extra !== undefined)
+      refuseIndex(index, `expected an entry for ${shown(extra)} of ${part}, found none`);
   }
 }
 

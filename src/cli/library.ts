@@ -19,7 +19,7 @@ export async function withLibraries<T>(
     if (code !== 'ERR_MODULE_NOT_FOUND' || missing === undefined) throw cause;
     throw new UsageError(
       'LIBRARY',
-      `${command}: expected the package ${missing}, found none; run \`npm install ${packages.join(' ')}\``,
+      `${command}: expected the package ${missing}, found none; \`npm install ${packages.join(' ')}\``,
       { cause },
     );
   }

@@ -61,7 +61,7 @@ test('a full disk: a clear error, and nothing behind the lines that it took', as
   output.add('b\n');
   const error = {
     code: 'OUTPUT',
-    message: `${scratch.at('full')}: expected room for lines, found no space left on the device (ENOSPC); when there is, the same command goes on`,
+    message: `${scratch.at('full')}: expected room for lines, found no space left on the device (ENOSPC); make room, then run the same command to continue`,
   };
   await expect(output.failed).rejects.toMatchObject(error);
   room = 9;

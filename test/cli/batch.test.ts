@@ -27,7 +27,7 @@ beforeAll(() => {
   scratch.write('photos/2/empty.jpg', '');
 });
 
-/** Runs until it ends, or is killed after so many milliseconds. */
+/** Runs to the end, or kills the process after this many milliseconds. */
 function start(args: readonly string[], killAfter: number): Promise<NodeJS.Signals | number | null> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [MAIN, 'batch', ...args], { cwd: scratch.path, stdio: 'ignore' });
@@ -51,7 +51,7 @@ function readLines(): { index: number; file: string; predictions?: unknown[]; er
     .map((line) => JSON.parse(line));
 }
 
-test('a line an image in the order of the list, bad ones too, which stderr names; exit code 1', async () => {
+test('writes one line per image in order; stderr names the bad ones, and the exit code is 1', async () => {
   const { code, stdout, stderr } = await batch('photos', '-o', 'out', ...MODEL, '--workers', '2');
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   const lines = readLines();
@@ -64,7 +64,7 @@ test('a line an image in the order of the list, bad ones too, which stderr names
     { file: 'photos/2/empty.jpg', error: { code: 'IMAGE_EMPTY' } },
   ]);
   for (const { error } of refused) expect(stderr).toContain(`fqvit: ${error!.code}: photos/`);
-  expect(stderr).toMatch(/\nfqvit: 403 images in out, 3 of them refused; .* images\/s\n$/);
+  expect(stderr).toMatch(/\nfqvit: 403 images in out, 3 refused; .* images\/s\n$/);
   const model = await load('deit_cifar10');
   const { file, predictions } = lines[7]!;
   expect(predictions).toEqual(await model.classify(scratch.at(file)));
@@ -76,7 +76,7 @@ describe.each([
   ['jsonl', []],
   ['csv as it comes', ['--format', 'csv', '--unordered']],
 ])('%s', (name, options) => {
-  test('killed at any moment, the same command goes on to what an undisturbed run writes', async () => {
+  test('after a kill at any moment, the same command completes the output of an undisturbed run', async () => {
     const args = ['photos', '-o', 'out', ...MODEL, ...options];
     rmSync(output, { force: true });
     expect(await start(args, 60_000)).toBe(1);
@@ -95,14 +95,14 @@ describe.each([
 });
 
 describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (signal) => {
-  test('ends it and says how to go on; another model is refused then', async () => {
+  test('ends the batch and says how to continue; another model is refused then', async () => {
     rmSync(output, { force: true });
     const many = scratch.write('many.txt', `${scratch.at('source0.png')}\n`.repeat(20_000));
     const run = await fqvit(['batch', many, '-o', output, '--top', '1', ...MODEL], { interrupt: signal });
     expect(run).toMatchObject({
       code: signal === 'SIGINT' ? 130 : 143,
       stderr: expect.stringMatching(
-        /fqvit: interrupted\nfqvit: .*out is unfinished: the same command goes on/,
+        /fqvit: interrupted\nfqvit: .*out is unfinished; run the same command to continue/,
       ),
     });
     const other = await batch(many, '-o', output, '--top', '1', '--model', 'swin_cifar10');
@@ -115,7 +115,7 @@ describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (signal) => {
   });
 });
 
-test('an output that is whole is not replaced without --overwrite', async () => {
+test('a complete output is not replaced without --overwrite', async () => {
   writeFileSync(output, 'precious');
   rmSync(`${output}.unfinished`, { force: true });
   const list = scratch.write('list.txt', 'source1.png\r\n\r\nsource2.png\n');
@@ -146,11 +146,11 @@ test('the model is not overwritten', async () => {
   const list = scratch.write('list.txt', 'source1.png');
   expect(await batch(list, '--model', 'm.safetensors', '-o', 'm.safetensors', '--overwrite')).toMatchObject({
     code: 1,
-    stderr: 'fqvit: OUTPUT: m.safetensors: expected another file than the input, found the input itself\n',
+    stderr: 'fqvit: OUTPUT: m.safetensors: expected a file other than the input, found the input itself\n',
   });
 });
 
-test('a list on standard input, lines on standard output', async () => {
+test('reads a list from stdin and writes lines to stdout', async () => {
   const script = `printf 'source1.png\\nnowhere.png\\n' | "$0" "$1" batch - -o - --model deit_cifar10 --top 1 --format csv`;
   const lines = await new Promise<string>((resolve) => {
     const child = spawn('bash', ['-c', script, process.execPath, MAIN], {
@@ -177,7 +177,7 @@ test.each([
     1,
     'fqvit: TEXT: standard input: expected a list of paths in UTF-8, found other bytes in line 1: \\xff\n',
   ],
-])('of standard input that is no list nothing is left: %j', (text, status, message) => {
+])('stdin that is not a list leaves no output: %j', (text, status, message) => {
   const script = `printf '${text}' | "$0" "$1" batch - -o x`;
   const run = spawnSync('bash', ['-c', script, process.execPath, MAIN], {
     cwd: scratch.path,
@@ -187,7 +187,7 @@ test.each([
   expect(existsSync(scratch.at('x')) || existsSync(scratch.at('x.unfinished'))).toBe(false);
 });
 
-test('whoever still writes to standard input does not hold up a refusal', () => {
+test('a refusal does not wait for the writer of stdin', () => {
   writeFileSync(output, 'precious');
   rmSync(`${output}.unfinished`, { force: true });
   const script = `exec 3< <(echo source1.png; exec sleep 30); "$0" "$1" batch - -o out <&3; status=$?; kill $!; exit $status`;
@@ -200,13 +200,13 @@ test('whoever still writes to standard input does not hold up a refusal', () => 
   expect(performance.now() - start).toBeLessThan(25_000);
 });
 
-test('of many bad images some are named and the others counted; --max-pixels', async () => {
+test('names some of many bad images and counts the others; --max-pixels', async () => {
   const list = scratch.write('list.txt', 'source0.png\n'.repeat(25));
   rmSync(output, { force: true });
   const { code, stderr } = await batch(list, '-o', 'out', ...MODEL, '--max-pixels', '359');
   expect(code).toBe(1);
   expect(stderr.match(/IMAGE_TOO_LARGE/g)).toHaveLength(20);
-  expect(stderr).toContain('fqvit: and 5 refused images more\n');
+  expect(stderr).toContain('fqvit: and 5 more refused images\n');
   expect(new Set(readLines().map(({ error }) => error?.code))).toEqual(new Set(['IMAGE_TOO_LARGE']));
 });
 
@@ -214,13 +214,13 @@ test.each([
   [['nowhere', '-o', 'x'], 1, /^fqvit: SOURCE: nowhere: expected a folder or a list of paths/],
   [['photos', '-o', 'missing/x'], 1, /^fqvit: OUTPUT: missing: expected a folder for the output/],
   [['photos', '-o', 'photos'], 1, /^fqvit: OUTPUT: photos: expected a file to write, found a folder/],
-  [['many.txt', '-o', 'many.txt'], 1, /^fqvit: OUTPUT: many.txt: expected another file than the input/],
+  [['many.txt', '-o', 'many.txt'], 1, /^fqvit: OUTPUT: many.txt: expected a file other than the input/],
   [['source0.png', '-o', 'x'], 1, /^fqvit: TEXT: source0.png: expected a list of paths/],
   [['photos'], 2, /^fqvit: OPTION: expected option --output/],
   [['photos', '-o', 'x', '--workers', '0'], 2, /option --workers: expected an integer from 1 to 64/],
   [['photos', '-o', 'x', '--format', 'xml'], 2, /option --format: expected one of jsonl, csv/],
   [['photos', '-o', '-', '--json'], 2, /option --json: expected a file for the lines, found --output -/],
-])('%j is refused, and nothing is left', async (args, code, message) => {
+])('%j is refused and leaves nothing', async (args, code, message) => {
   const run = await batch(...args);
   expect(run).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) });
   expect(existsSync(scratch.at('x')) || existsSync(scratch.at('x.unfinished'))).toBe(false);

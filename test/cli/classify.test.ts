@@ -15,7 +15,7 @@ beforeAll(async () => {
   other = scratch.photo('other photo.png', 12);
 });
 
-test('a block an image: its name, then classes with percentages, best first', async () => {
+test('prints one block per image: its name, then classes with percentages, best first', async () => {
   const { code, stdout, stderr } = await fqvit(['classify', photo, other, '--model', integer, '--top', '2']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const [first, second, ...rest] = stdout.trimEnd().split('\n\n');
@@ -33,7 +33,7 @@ test('a block an image: its name, then classes with percentages, best first', as
   }
 });
 
-test('--json: one document, the numbers of the library', async () => {
+test('--json prints one document with the numbers of the library', async () => {
   const { code, stdout, stderr } = await fqvit([
     'classify',
     '--json',
@@ -52,7 +52,7 @@ test('--json: one document, the numbers of the library', async () => {
   ]);
 });
 
-test('bad images among good ones: each is named on stderr, the others are classified, exit code 1', async () => {
+test('names bad images on stderr, classifies the others, and exits with 1', async () => {
   const empty = scratch.write('empty.jpg', '');
   const text = scratch.write('text.png', 'no picture');
   const files = [empty, photo, scratch.path, scratch.at('nowhere.png'), text, other];
@@ -63,7 +63,7 @@ test('bad images among good ones: each is named on stderr, the others are classi
   expect(lines).toHaveLength(4);
   expect(lines[0]).toMatch(/^fqvit: IMAGE_\w+: .*empty\.jpg: /);
   expect(lines[1]).toBe(
-    `fqvit: SOURCE: ${scratch.path}: expected a file, found a folder: name the photos in it, or classify them with fqvit batch`,
+    `fqvit: SOURCE: ${scratch.path}: expected a file, found a folder; name the photos in it, or run \`fqvit batch\``,
   );
   expect(lines[2]).toMatch(
     /^fqvit: SOURCE: .*nowhere\.png: expected a file, found nothing of that name \(ENOENT\)$/,
@@ -71,12 +71,12 @@ test('bad images among good ones: each is named on stderr, the others are classi
   expect(lines[3]).toMatch(/^fqvit: IMAGE_\w+: .*text\.png: /);
 });
 
-test('no good image: an empty document', async () => {
+test('prints an empty document without a good image', async () => {
   const run = await fqvit(['classify', scratch.at('nowhere.png'), '--model', integer, '--json']);
   expect(run).toMatchObject({ code: 1, stdout: '[]\n' });
 });
 
-test('control characters in names and labels are not obeyed', async () => {
+test('escapes control characters in names and labels', async () => {
   const evil = scratch.write('evil.txt', `red\u001b[2Jdevil\ngreen\nblue\n`);
   const model = scratch.at('evil.st');
   const made = await fqvit([
@@ -99,10 +99,10 @@ describe('the model', () => {
     [
       'a float model in a folder',
       'model',
-      /^fqvit: SOURCE: .*model: expected a file, found a folder: this is a float model: run `fqvit quantize .*model\/ -o m\.safetensors`/,
+      /^fqvit: SOURCE: .*model: expected a file, found a folder; this is a float model: run `fqvit quantize .*model\/ -o m\.safetensors`/,
     ],
     ['nothing', 'nowhere', /^fqvit: SOURCE: .*nowhere: expected a file, found nothing of that name/],
-  ])('%s', async (_, name, message) => {
+  ])('is refused: %s', async (_, name, message) => {
     scratch.write('model/config.json', '{}');
     const run = await fqvit(['classify', photo, '--model', scratch.at(name)]);
     expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
@@ -112,11 +112,11 @@ describe('the model', () => {
   test.each([
     ['deit_cifar10', []],
     ['swin_cifar10', ['--model', 'swin_cifar10']],
-  ])('the bundled %s says what it knows and how to get another', async (name, options) => {
+  ])('%s, which is bundled, warns of its ten classes in one line', async (name, options) => {
     const run = await fqvit(['classify', photo, '--json', ...options]);
     expect(run.code).toBe(0);
     expect(run.stderr).toMatch(
-      /knows only 10 classes \(airplane, automobile, .*truck\); for 1000, run `fqvit quantize/,
+      /knows only 10 classes \(airplane … truck\); for 1000, run `fqvit quantize .*`\n$/,
     );
     expect(run.stderr.startsWith(`fqvit: ${name} knows`)).toBe(true);
     const [{ model, predictions }] = JSON.parse(run.stdout);
@@ -124,7 +124,7 @@ describe('the model', () => {
     expect(predictions).toHaveLength(5);
   });
 
-  test('is the bundled one where none is named, whatever lies in the current folder', async () => {
+  test('is a bundled one by default, whatever is in the current folder', async () => {
     mkdirSync(scratch.at('cwd/swin_cifar10'), { recursive: true });
     scratch.write('cwd/deit_cifar10', 'no model');
     const run = (...args: string[]) => fqvit(['classify', photo, ...args], { cwd: scratch.at('cwd') });
@@ -136,7 +136,7 @@ describe('the model', () => {
     const named = await run('--model', 'deit_cifar10');
     expect(named).toMatchObject({ code: 1, stdout: '' });
     expect(named.stderr).toMatch(
-      /^fqvit: warning: deit_cifar10 is taken from the current folder.*\nfqvit: CHECKPOINT_/,
+      /^fqvit: warning: deit_cifar10 is a file in the current folder.*\nfqvit: CHECKPOINT_/,
     );
   });
 });

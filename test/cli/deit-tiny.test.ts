@@ -31,7 +31,7 @@ describeWithShared('DeiT-Tiny', 3, () => {
     expect(summary).toMatch(/\(3\.\d times smaller\)/);
   });
 
-  test('knows a tench', async () => {
+  test('recognises a tench', async () => {
     const run = await fqvit(['classify', `${photos}/n01440764_tench.JPEG`, '--model', integer, '--json']);
     const [{ predictions }] = JSON.parse(run.stdout);
     expect(predictions[0]).toMatchObject({ index: 0, label: 'tench' });

@@ -31,7 +31,7 @@ function evaluation(...options: string[]): Promise<Run> {
   return fqvit(['eval', integer, '--images', photos, '--labels', labels, ...options]);
 }
 
-test('--json: the numbers of the library', async () => {
+test('--json prints the numbers of the library', async () => {
   const { code, stdout, stderr } = await evaluation('--reference', float, '--json');
   expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining('warning') });
   const expected = (await evaluate(
@@ -53,7 +53,7 @@ test('--json: the numbers of the library', async () => {
   expect(kl).toBeLessThan(0.05);
 });
 
-test('a summary for people, and progress on stderr', async () => {
+test('prints a summary, with progress on stderr', async () => {
   const { code, stdout, stderr } = await evaluation('--reference', float);
   expect(code).toBe(0);
   expect(stdout).toMatch(/6 images\n/);
@@ -68,7 +68,7 @@ test('a summary for people, and progress on stderr', async () => {
 });
 
 describe('--rows and --confusion', () => {
-  test('write a line per photo, and count each pair of true and predicted class', async () => {
+  test('write one line per photo, and count each pair of true and predicted class', async () => {
     const file = scratch.at('rows.jsonl');
     const options = ['--reference', float, '--rows', file, '--confusion', '--json'];
     const { code, stdout } = await evaluation(...options);
@@ -109,7 +109,7 @@ describe('--rows and --confusion', () => {
   });
 });
 
-test('--limit takes the first rows; there is no reference where none was given', async () => {
+test('--limit takes the first rows; without --reference the report has none', async () => {
   const { stdout } = await evaluation('--limit', '2', '--json');
   const report = JSON.parse(stdout);
   expect(report).toMatchObject({ images: 2 });
@@ -117,8 +117,8 @@ test('--limit takes the first rows; there is no reference where none was given',
   expect(JSON.parse((await evaluation('--limit', '100', '--json')).stdout)).toMatchObject({ images: 6 });
 });
 
-describe('without a table the subfolders are the classes', () => {
-  test('any number of photos is spread over them', async () => {
+describe('without a table, the subfolders are the classes', () => {
+  test('--limit spreads the photos over them', async () => {
     for (const [i, file] of ['red/1.png', 'red/2.png', 'red/deep/3.png', 'blue/1.png'].entries()) {
       scratch.photo(`classes/${file}`, i);
     }
@@ -131,7 +131,7 @@ describe('without a table the subfolders are the classes', () => {
     expect(JSON.parse((await fqvit(['eval', integer, '--images', folders, '--json'])).stdout).images).toBe(4);
   });
 
-  test('folders of other names are the classes in their order, with a warning', async () => {
+  test('folders with other names are the classes in their order, with a warning', async () => {
     for (const name of ['n01', 'n02', 'n03']) scratch.photo(`unnamed/${name}/1.png`, 1);
     const run = await fqvit(['eval', integer, '--images', scratch.at('unnamed'), '--json']);
     expect(run).toMatchObject({
@@ -143,7 +143,7 @@ describe('without a table the subfolders are the classes', () => {
     expect(JSON.parse(run.stdout).images).toBe(3);
   });
 
-  test.each(['other/1.png', '1.png'])('a photo %s is refused', async (file) => {
+  test.each(['other/1.png', '1.png'])('refuses the photo %s', async (file) => {
     const folder = scratch.at(`refused-${file[0]}`);
     scratch.photo(`refused-${file[0]}/${file}`, 1);
     const run = await fqvit(['eval', integer, '--images', folder]);
@@ -155,7 +155,7 @@ describe('without a table the subfolders are the classes', () => {
 });
 
 describe('the reference', () => {
-  test('of another origin is evaluated with a warning', async () => {
+  test('may be another model of the same sizes, with a warning', async () => {
     const other = scratch.write('other.safetensors', tinyModel(undefined, { seed: 2 }));
     const run = await evaluation('--reference', other);
     expect(run).toMatchObject({
@@ -167,14 +167,14 @@ describe('the reference', () => {
   test.each([
     ['classes', { classes: 4 }, { labels: ['a', 'b', 'c', 'd'] }, /classes: expected 3, .*, found 4/],
     ['imageSize', { grid: 3 }, {}, /imageSize: expected 16, .*, found 24/],
-  ])('of another %s is refused', async (name, sizes, config, message) => {
+  ])('is refused with other %s', async (name, sizes, config, message) => {
     const path = scratch.write(`${name}.st`, tinyModel({ num_heads: 2, ...config }, sizes));
     const run = await evaluation('--reference', path);
     expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
   });
 });
 
-describe('a table that is refused', () => {
+describe('a bad table is refused', () => {
   test.each([
     ['no header', 'even/0.png,1\n', 1, /expected the header file,class, found "even\/0\.png,1"/],
     ['empty', '', 1, /expected the header file,class, found none/],
@@ -210,7 +210,7 @@ describe('a table that is refused', () => {
   });
 });
 
-describe('what the logits mean', () => {
+describe('multi-label and regression', () => {
   let several: string;
   let value: string;
   beforeAll(async () => {
@@ -230,7 +230,7 @@ describe('what the logits mean', () => {
   const evaluated = (model: string, table: string, ...options: string[]) =>
     fqvit(['eval', model, '--images', photos, '--labels', scratch.write('table.csv', table), ...options]);
 
-  test('several classes of a file, in a row or in several, or none', async () => {
+  test('a file may have several classes, in one row or more, or none', async () => {
     const inRows = csv(['even/0.png,0 2', 'odd/1.png,', 'even/2.png,1', 'odd/3.png,2']);
     const repeated = csv(['even/0.png,2', 'odd/1.png,', 'even/2.png,1', 'odd/3.png,2', 'even/0.png,0']);
     const expected = await evaluate(await load(several), [
@@ -251,7 +251,7 @@ describe('what the logits mean', () => {
     });
   });
 
-  test('mAP for people, beside the float model', async () => {
+  test('the summary has the mAP of both models', async () => {
     const { code, stdout, stderr } = await evaluated(
       several,
       csv(['even/0.png,0 2', 'odd/1.png,1']),
@@ -263,17 +263,17 @@ describe('what the logits mean', () => {
     expect(stdout).toMatch(/^float +\d+\.\d\d % +\d+\.\d\d$/m);
     expect(stdout).toMatch(/^class +images +AP +float$/m);
     expect(stdout).toMatch(/^blue +1 +\d+\.\d % +\d+\.\d %$/m);
-    expect(stdout).toMatch(/^agreement +\d+\.\d\d % of decisions alike/m);
+    expect(stdout).toMatch(/^agreement +\d+\.\d\d % of decisions equal/m);
     expect(stdout).not.toMatch(/top-1/);
   });
 
-  test('a regression: its errors, and no classes', async () => {
+  test('a regression has errors and no classes', async () => {
     const table = ['file,value', 'even/0.png,1.5', 'odd/1.png,-2e-1', ''].join('\n');
     const { code, stdout } = await evaluated(value, table, '--reference', scratch.at('one.safetensors'));
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ +MAE +RMSE +ms\/image$/m);
     expect(stdout).toMatch(/^integer +[\d.e-]+ +[\d.e-]+ +\d+\.\d\d$/m);
-    expect(stdout).toMatch(/^difference +[\d.e-]+ between the models, mean$/m);
+    expect(stdout).toMatch(/^difference +[\d.e-]+ between the models on average$/m);
     const report = JSON.parse((await evaluated(value, table, '--json')).stdout);
     expect(report).toEqual({
       ...{ output: 'value', images: 2 },
@@ -281,7 +281,7 @@ describe('what the logits mean', () => {
     });
   });
 
-  test('a regression has no subfolders named as classes', async () => {
+  test('a regression needs a table', async () => {
     const run = await fqvit(['eval', value, '--images', photos]);
     expect(run).toMatchObject({ code: 1, stdout: '' });
     expect(run.stderr).toMatch(/LABELS: .*expected --labels CSV with the header file,value/);
@@ -340,13 +340,13 @@ describe('what the logits mean', () => {
       2,
       /expected FILE,VALUE with a number/,
     ],
-  ])('%s: refused by the line', async (_, model, table, line, message) => {
+  ])('%s: the message names the line', async (_, model, table, line, message) => {
     const run = await evaluated(model(), table);
     expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
     expect(run.stderr).toContain(`fqvit: LABELS: ${scratch.at('table.csv')}:${line}: expected`);
   });
 
-  test('classify and batch show them', async () => {
+  test('classify, batch and inspect show the outputs', async () => {
     const photo = scratch.at('photos/even/0.png');
     const shown = await fqvit(['classify', photo, '--model', value]);
     expect(shown.stdout).toMatch(/\)\n -?[\d.e-]+ +age\n$/);
@@ -366,7 +366,7 @@ describe('what the logits mean', () => {
   });
 });
 
-test('quotes, Windows line ends and a byte order mark', async () => {
+test('a table may have quotes, Windows line ends and a byte order mark', async () => {
   scratch.photo('photos/odd/a, "b".png', 9);
   const table = scratch.write(
     'windows.csv',
@@ -377,7 +377,7 @@ test('quotes, Windows line ends and a byte order mark', async () => {
   expect(JSON.parse(run.stdout)).toMatchObject({ images: 2 });
 });
 
-test('a photo that cannot be read ends it with one line', async () => {
+test('an unreadable photo ends the evaluation with one line', async () => {
   scratch.write('photos/text.png', 'no picture');
   const table = scratch.write('text.csv', csv(['even/0.png,0', 'text.png,0']));
   const run = await fqvit(['eval', integer, '--images', photos, '--labels', table, '--json']);
@@ -388,11 +388,11 @@ test('a photo that cannot be read ends it with one line', async () => {
   });
 });
 
-test('folders and files in the wrong places', async () => {
+test('refuses folders and files in the wrong places', async () => {
   for (const [args, message] of [
     [
       [scratch.path, '--images', photos, '--labels', labels],
-      /: expected a file, found a folder: name the checkpoint in it; if it is a float model, run `fqvit /,
+      /: expected a file, found a folder; name the checkpoint in it; if it is a float model, run `fqvit /,
     ],
     [[integer, '--images', labels, '--labels', labels], /labels\.csv: expected a folder, found a file/],
     [[integer, '--images', photos, '--labels', photos], /photos: expected a file, found a folder/],

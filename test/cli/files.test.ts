@@ -9,7 +9,7 @@ import { Scratch } from './support.js';
 const scratch = new Scratch();
 
 describe('the images of a folder', () => {
-  test('by code units of their paths, whatever the order on the disk', async () => {
+  test('are sorted by the code units of their paths, whatever the order on disk', async () => {
     for (const name of [
       'b.PNG',
       'a/z.jpeg',
@@ -32,7 +32,7 @@ describe('the images of a folder', () => {
     ]);
   });
 
-  test('links are followed, loops and second ways are not', async () => {
+  test('include linked folders, each once', async () => {
     scratch.write('outside/photo.png', '');
     scratch.write('links/a.png', '');
     symlinkSync('../outside', scratch.at('links/first'));
@@ -48,7 +48,7 @@ describe('the images of a folder', () => {
     ]);
   });
 
-  test('a folder that is too deep', async () => {
+  test('are refused in a folder that is too deep', async () => {
     mkdirSync(scratch.at('deep'));
     const nest = 'name=$(printf "x%.0s" {1..200}); for i in {1..25}; do mkdir $name && cd $name; done';
     execFileSync('bash', ['-c', nest], { cwd: scratch.at('deep') });
@@ -61,7 +61,7 @@ describe('the images of a folder', () => {
 });
 
 describe('paths', () => {
-  test('with NUL', async () => {
+  test('with NUL are refused', async () => {
     const expected = { message: '"a\\u0000b": expected a path, found a NUL character in it' };
     for (const look of [expectFile, expectFolder, readText, listImages]) {
       await expect(look('a\0b')).rejects.toMatchObject({ code: 'SOURCE', ...expected });
@@ -69,7 +69,7 @@ describe('paths', () => {
     expect(() => checkOutput('a\0b', { force: true, inputs: [] })).toThrow(expected.message);
   });
 
-  test('addresses are not looked up on the disk', async () => {
+  test('that are URLs are not looked up on disk', async () => {
     await expectFile('https://example.org/model.safetensors');
   });
 });
@@ -82,7 +82,7 @@ describe('the output', () => {
     writeFileSync(scratch.at('there'), '');
   });
 
-  test('through a link it is the file behind it that is replaced', () => {
+  test('replaces the target of a link', () => {
     symlinkSync('there', scratch.at('link'));
     expect(() => checkOutput(scratch.at('link'), free)).toThrow('expected a free name');
     expect(checkOutput(scratch.at('link'), forced)).toBe(scratch.at('there'));
@@ -90,15 +90,15 @@ describe('the output', () => {
     expect(() => checkOutput(scratch.at('dangling'), free)).toThrow('expected a free name');
   });
 
-  test('a device is not replaced', () => {
+  test('does not replace a device', () => {
     expect(() => checkOutput('/dev/null', forced)).toThrow(
       'expected a file to write, found a device or pipe',
     );
   });
 
-  test('an input is not replaced, by whatever name', () => {
+  test('does not replace an input, whatever its name', () => {
     symlinkSync('there', scratch.at('alias'));
     const options = { force: true, inputs: [scratch.at('nowhere'), scratch.at('alias')] };
-    expect(() => checkOutput(scratch.at('there'), options)).toThrow('expected another file than the input');
+    expect(() => checkOutput(scratch.at('there'), options)).toThrow('expected a file other than the input');
   });
 });

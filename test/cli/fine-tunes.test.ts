@@ -9,10 +9,13 @@ const scratch = new Scratch();
 const { photos } = scratch.fill();
 const photo = scratch.photo('photo.png', 11);
 
-/** As long as names of ImageNet-21k are. */
+/** As long as the names of ImageNet-21k. */
 const nameOf = (index: number) => `thing ${index}, some thing, a thing of kind ${index % 97}`;
 
-/** What transformers saves of a tiny ViT whose head prefers one class; `id2label` is JSON text, whose order counts. */
+/**
+ * The files that transformers saves of a tiny ViT whose head prefers one class. `id2label` is JSON
+ * text, since its order counts.
+ */
 function saved(folder: string, classes: number, best: number, id2label: string): string {
   const file = tinyModel(null, { classes });
   const tensors = [...readSafetensors(file).tensors.values()];
@@ -26,7 +29,7 @@ function saved(folder: string, classes: number, best: number, id2label: string):
   return scratch.at(folder);
 }
 
-/** The label and index of the likeliest class, the labels of the checkpoint, and what was said while it was made. */
+/** The likeliest class, the labels of the checkpoint, and the messages while it was made. */
 async function quantized(source: string, ...options: string[]) {
   const out = scratch.at('out.safetensors');
   const args = ['quantize', source, '--calibration', photos, '--method', 'fq', '-o', out, '--force'];
@@ -40,7 +43,7 @@ async function quantized(source: string, ...options: string[]) {
 }
 
 describe('a fine-tune', () => {
-  test.each([2, 21_843])('of %d classes: the best has the name that the config gives it', async (classes) => {
+  test.each([2, 21_843])('of %d classes names the best as the config does', async (classes) => {
     const index = classes - 1;
     const names = Array.from({ length: classes }, (_, i) => nameOf(i));
     const folder = saved(`of-${classes}`, classes, index, JSON.stringify({ ...names }));
@@ -52,7 +55,7 @@ describe('a fine-tune', () => {
     expect(shown.stdout).toContain(nameOf(index));
   });
 
-  test('whose labels are out of order', async () => {
+  test('may have labels out of order', async () => {
     const members = [3, 0, 4, 1, 2].map((i) => `"${i}": "${nameOf(i)}"`);
     const { best, labels } = await quantized(saved('shuffled', 5, 3, `{${members.join(', ')}}`));
     expect(best).toMatchObject({ index: 3, label: nameOf(3) });
@@ -61,33 +64,36 @@ describe('a fine-tune', () => {
 
   test.each([
     ['with gaps', '{"0": "a", "2": "c", "3": "d"}'],
-    ['from 1 on', '{"1": "a", "2": "b", "3": "c"}'],
-    ['that are no text', '{"0": "a", "1": 5, "2": "c"}'],
-  ])('with labels %s: numbers, with a warning, unless --labels names them', async (name, id2label) => {
-    const folder = saved(name, 3, 2, id2label);
-    const { best, stderr } = await quantized(folder);
-    expect(best).toMatchObject({ index: 2, label: 'class 2' });
-    expect(stderr).toMatch(
-      /warning: id2label: expected a name for each number from 0, found gaps: it is ignored/,
-    );
-    expect(stderr).toMatch(/warning: there are no class names: pass --labels/);
-    const file = scratch.write('labels.txt', 'red\ngreen\nblue\n');
-    const named = await quantized(folder, '--labels', file);
-    expect(named.best).toMatchObject({ index: 2, label: 'blue' });
-    expect(named.stderr).not.toContain('no class names');
-  });
+    ['not from 0', '{"1": "a", "2": "b", "3": "c"}'],
+    ['not text', '{"0": "a", "1": 5, "2": "c"}'],
+  ])(
+    'has numbers for labels, with a warning, if its labels are %s; --labels names them',
+    async (name, id2label) => {
+      const folder = saved(name, 3, 2, id2label);
+      const { best, stderr } = await quantized(folder);
+      expect(best).toMatchObject({ index: 2, label: 'class 2' });
+      expect(stderr).toMatch(
+        /warning: id2label: expected a name for every class number from 0, found gaps: it is ignored/,
+      );
+      expect(stderr).toMatch(/warning: there are no class names: pass --labels/);
+      const file = scratch.write('labels.txt', 'red\ngreen\nblue\n');
+      const named = await quantized(folder, '--labels', file);
+      expect(named.best).toMatchObject({ index: 2, label: 'blue' });
+      expect(named.stderr).not.toContain('no class names');
+    },
+  );
 
-  test('--labels goes before the names of the config, and must be as many as the classes', async () => {
+  test('takes --labels before the names of the config, one per class', async () => {
     const folder = saved('named', 3, 1, JSON.stringify({ ...['a', 'b', 'c'] }));
     const file = scratch.write('labels.json', JSON.stringify(['red', 'green', 'blue']));
     expect((await quantized(folder, '--labels', file)).best).toMatchObject({ index: 1, label: 'green' });
     const few = await quantized(folder, '--labels', scratch.write('few.txt', 'red\ngreen\n'));
     expect(few.stderr).toMatch(
-      /CHECKPOINT_LABELS: .*expected 3 labels, as many as "?classifier\.weight"? has rows, found 2/,
+      /CHECKPOINT_LABELS: .*expected 3 labels, one per row of classifier\.weight, found 2/,
     );
   });
 
-  test('with more or fewer names than classes', async () => {
+  test('may have more or fewer names than classes', async () => {
     for (const names of [
       ['a', 'b'],
       ['a', 'b', 'c', 'd'],

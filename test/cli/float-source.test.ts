@@ -19,7 +19,7 @@ const PREPROCESSOR = {
 };
 const whole = writeSafetensors(tensors, { format: 'pt' });
 
-/** What transformers saves. */
+/** The files that transformers saves. */
 function savedModel(name: string, files: Record<string, Uint8Array | object>): string {
   for (const [file, content] of Object.entries(files))
     scratch.write(`${name}/${file}`, content instanceof Uint8Array ? content : JSON.stringify(content));
@@ -59,7 +59,7 @@ async function quantized(source: string, env: NodeJS.ProcessEnv = {}) {
 }
 
 describe('a folder of transformers', () => {
-  test('config and preprocessing are what its files say', async () => {
+  test('gives config and preprocessing', async () => {
     const { architecture, preprocessing, labels, stderr } = await quantized(
       savedModel('saved', { 'model.safetensors': whole, ...configs }),
     );
@@ -72,7 +72,7 @@ describe('a folder of transformers', () => {
     expect(stderr).not.toContain('warning');
   });
 
-  test('the preprocessing that transformers 5 nests in processor_config.json', async () => {
+  test('gives the preprocessing that transformers 5 nests in processor_config.json', async () => {
     const nested = { 'config.json': CONFIG, 'processor_config.json': { image_processor: PREPROCESSOR } };
     const { preprocessing, stderr } = await quantized(
       savedModel('nested', { 'model.safetensors': whole, ...nested }),
@@ -89,7 +89,7 @@ describe('a folder of transformers', () => {
     );
   });
 
-  test('weights in several files', async () => {
+  test('may have weights in several files', async () => {
     const half = Math.floor(tensors.length / 2);
     const parts = {
       'model-00001-of-00002.safetensors': writeSafetensors(tensors.slice(0, half), {}),
@@ -104,7 +104,7 @@ describe('a folder of transformers', () => {
   });
 
   test.each([
-    ['an empty folder', {}, /SOURCE: .*: expected one of model\.safetensors, .*, found none of them/],
+    ['an empty folder', {}, /SOURCE: .*: expected one of model\.safetensors, .*, found none\n/],
     ['an index of nothing', { 'model.safetensors.index.json': {} }, /CHECKPOINT_INDEX: .*found none/],
     [
       'an index that leads out',
@@ -121,7 +121,7 @@ describe('a folder of transformers', () => {
       { 'model.safetensors': whole, 'config.json': { model_type: 'bert' } },
       /CHECKPOINT_CONFIG: .*model_type: expected one of vit/,
     ],
-  ])('%s', async (name, files, message) => {
+  ])('is refused: %s', async (name, files, message) => {
     const folder = scratch.at(name);
     mkdirSync(folder);
     savedModel(name, files);
@@ -130,7 +130,7 @@ describe('a folder of transformers', () => {
   });
 });
 
-describe('an ONNX model with its weights in a file beside it', () => {
+describe('an ONNX model with its weights in another file', () => {
   const NAME = 'weights/vit.onnx.data';
   const { model, data } = outside('vit-timm-14', NAME);
   const refusal = async (path: string, expected: RegExp) => {
@@ -138,7 +138,7 @@ describe('an ONNX model with its weights in a file beside it', () => {
     expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(expected) });
   };
 
-  test('is what it is in one piece, but for the SHA-256, which covers both files; so in a folder, and as the reference of eval', async () => {
+  test('gives the checkpoint of the model in one file, apart from the SHA-256; also in a folder, and as a reference', async () => {
     const whole = await quantized(scratch.write('whole.onnx', exported('vit-timm-14')));
     const path = scratch.write('parts/vit.onnx', model);
     scratch.write(`parts/${NAME}`, data);
@@ -161,7 +161,7 @@ describe('an ONNX model with its weights in a file beside it', () => {
     expect((await quantized(path)).sha256).not.toBe(sha256);
   });
 
-  test('that is absent, a folder or a pipe, too short, or behind a link that leads out', async () => {
+  test('is refused if that file is missing, a folder, a pipe, too short, or a link that leads out', async () => {
     const path = scratch.write('bad/vit.onnx', model);
     const beside = scratch.at(`bad/${NAME}`);
     await refusal(path, /^fqvit: SOURCE: .*vit\.onnx\.data: expected a file, found nothing of that name/);
@@ -186,10 +186,10 @@ describe('an ONNX model with its weights in a file beside it', () => {
     await refusal(path, /^fqvit: CHECKPOINT_EXTERNAL: .*found a link that leads out/);
   });
 
-  test('with a name that leads out, which is not asked for', async () => {
+  test('is refused if the name leads out, without reading that file', async () => {
     for (const name of ['../elsewhere.data', scratch.at('elsewhere.data')]) {
       const path = scratch.write('bad/out.onnx', outside('vit-timm-14', name).model);
-      await refusal(path, /^fqvit: CHECKPOINT_EXTERNAL: .*expected its data in a file beside the model/);
+      await refusal(path, /^fqvit: CHECKPOINT_EXTERNAL: .*expected its data in the folder of the model/);
     }
   });
 });
@@ -212,7 +212,7 @@ describe('a model on the hub', () => {
   });
   afterAll(() => hub.close());
 
-  test('is what a folder of its files is; the second time and away from the hub its copy', async () => {
+  test('gives the same as a folder of its files; then and offline its copy is used', async () => {
     const env = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: scratch.at('cache'), HF_TOKEN: '', HF_HUB_OFFLINE: '' };
     const first = await quantized('someone/tiny-vit', env);
     const local = await quantized(scratch.at('saved'));
@@ -225,7 +225,7 @@ describe('a model on the hub', () => {
     expect(away.stderr).not.toContain('downloading');
   });
 
-  test('as ONNX in a folder, with its weights beside it', async () => {
+  test('may be ONNX in a folder, with its weights in another file', async () => {
     const env = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: scratch.at('cache'), HF_TOKEN: '', HF_HUB_OFFLINE: '' };
     const { model, data } = outside('vit-timm-14', 'vit.onnx.data');
     const config = { ...CONFIG, patch_size: 4 };
@@ -245,7 +245,7 @@ describe('a model on the hub', () => {
     expect(await fqvit(args, { env })).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /^fqvit: SOURCE: someone\/onnx: .*found "onnx\/vit\.onnx", "onnx\/vit_int8\.onnx": name one of them\n$/,
+        /^fqvit: SOURCE: someone\/onnx: .*found "onnx\/vit\.onnx", "onnx\/vit_int8\.onnx"; name one of them\n$/,
       ),
     });
     const { 'onnx/vit.onnx.data': _, ...others } = files;
@@ -254,7 +254,7 @@ describe('a model on the hub', () => {
     expect(lost.stderr).toMatch(/^fqvit: HUB_NOT_FOUND: .*expected the file "onnx\/vit\.onnx\.data"/m);
   });
 
-  test('that is not there', async () => {
+  test('is refused if it does not exist', async () => {
     const env = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: scratch.at('cache'), HF_TOKEN: '', HF_HUB_OFFLINE: '' };
     const args = ['quantize', 'someone/nothing', '--calibration', photos, '-o', scratch.at('none')];
     const run = await fqvit(args, { env });
@@ -267,12 +267,12 @@ describe('a model on the hub', () => {
 });
 
 describe('features', () => {
-  test('vectors and how alike they are; JSON has all numbers', async () => {
+  test('prints vectors and how similar they are; JSON has all numbers', async () => {
     const files = [scratch.at('photos/even/0.png'), scratch.at('photos/odd/1.png')];
     const text = await fqvit(['features', ...files]);
     expect(text.code).toBe(0);
     expect(text.stdout).toMatch(
-      /0\.png {2}128 numbers: .*\n.*1\.png {2}128 numbers: .*\n\nas alike as .*0\.png .*\n -?[01]\.\d{3} {2}.*1\.png\n$/,
+      /0\.png {2}128 numbers: .*\n.*1\.png {2}128 numbers: .*\n\ncosine similarity with .*0\.png\n -?[01]\.\d{3} {2}.*1\.png\n$/,
     );
     const json = await fqvit([
       'features',

@@ -4,7 +4,7 @@ import { ImageError, RuntimeError, UsageError } from '../../src/errors.js';
 import type { Pool } from '../../src/pool/index.js';
 import { refusal } from '../support/refusal.js';
 
-/** A pool of a DeiT of so many blocks, whose answer is `classify`'s. */
+/** A pool of a DeiT with this many blocks, which answers with `classify`. */
 function pool(depth: number, classify: () => Promise<never[]>) {
   const sizes = { imageSize: 224, patchSize: 16, dim: 1024, heads: 16, mlpDim: 4096, classes: 1000 };
   const spy = jest.fn(classify);
@@ -12,7 +12,7 @@ function pool(depth: number, classify: () => Promise<never[]>) {
   return { pool: { info, classify: spy } as unknown as Pool, spy };
 }
 
-test('a model of more multiply-accumulates has more time, unless it is given', async () => {
+test('a larger model has more time, unless the user sets it', async () => {
   const limits = [1, 24, 240].map(async (depth) => {
     const { pool: some, spy } = pool(depth, async () => []);
     await classifyInTime(some)('a.jpg', { top: 1 });
@@ -25,7 +25,7 @@ test('a model of more multiply-accumulates has more time, unless it is given', a
   expect(spy.mock.calls).toEqual([['a.jpg', { limitMs: 2000 }]]);
 });
 
-test('an image that takes longer is refused by its name; other errors are as they are', async () => {
+test('a slow image is refused by name; other errors stay as they are', async () => {
   const late = pool(1, async () => {
     throw new RuntimeError('POOL_LIMIT', 'pool: none after 7000 ms');
   });

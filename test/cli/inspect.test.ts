@@ -13,7 +13,7 @@ beforeAll(async () => {
   ({ integer, float } = await withInteger(scratch));
 });
 
-test('an integer checkpoint in short', async () => {
+test('summarises an integer checkpoint', async () => {
   const { code, stdout, stderr } = await fqvit(['inspect', integer]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   for (const line of [
@@ -23,7 +23,7 @@ test('an integer checkpoint in short', async () => {
     /^labels +3: red, green, blue$/m,
     /^method +best \(8-bit weights, 8-bit activations, ranges searched, power-of-two factors on, 7-bit log2 attention\)$/m,
     /^calibration +6 images, seed 0$/m,
-    /^size +\d+\.\d+ kB, of it weights \d+\.\d+ kB$/m,
+    /^size +\d+\.\d+ kB \(weights \d+\.\d+ kB\)$/m,
     /^memory +\S+ [kM]B when loaded, of it activations \S+ [kM]?B, scratch \S+ [kM]?B$/m,
     /^work +[\d,]+ multiply-accumulates in 30 steps$/m,
     /^factors +0: .* of 80 channels$/m,
@@ -36,14 +36,14 @@ test('an integer checkpoint in short', async () => {
   );
 });
 
-test('squashing, which crops nothing of a wide picture', async () => {
+test('shows squashing, which crops nothing of a wide picture', async () => {
   const file = scratch.write('squashing.st', tinyModel({ ...TINY_CONFIG, crop_mode: 'squash' }));
   expect((await fqvit(['inspect', file])).stdout).toMatch(
     /^preprocessing +bicubic, squashed to a square, crop 1, /m,
   );
 });
 
-test('--json: all of it', async () => {
+test('--json prints everything', async () => {
   const { code, stdout } = await fqvit(['inspect', integer, '--json']);
   expect(code).toBe(0);
   const report = JSON.parse(stdout);
@@ -81,7 +81,7 @@ test('--json: all of it', async () => {
   expect(report.steps).toEqual([...steps].map(([name, integers]) => ({ name, integers })));
 });
 
-/** One row of the table of `--plan`. */
+/** A row of the table of `--plan`. */
 interface PlanRow {
   output: string;
   kernel: string;
@@ -104,7 +104,10 @@ function planRows(stdout: string): PlanRow[] {
   });
 }
 
-/** Multiply-accumulates of a block: k and v of all tokens; of `queries` q, projection, q·kᵀ, p·v and both layers of the MLP. */
+/**
+ * Multiply-accumulates of a block: k and v for all tokens; q, projection, q·kᵀ, p·v and the MLP for
+ * `queries` tokens.
+ */
 function blockMacs(tokens: number, dim: number, mlp: number, window: number, queries = tokens): number {
   return 2 * tokens * dim ** 2 + queries * dim * (2 * dim + 2 * window + 2 * mlp);
 }
@@ -113,14 +116,14 @@ const swinFile = () => scratch.write('swin.safetensors', tinySwinIntegerFile());
 
 describe('--plan', () => {
   test.each([
-    // 2×2 patches of 8×8 pixels and a class token, with which alone the last block goes on; the head sees one token.
+    // 2×2 patches of 8×8 pixels and a class token; the last block and the head compute that token only
     [
       'DeiT',
       () => integer,
       4 + 2 * 12 + 2,
       4 * 192 * 16 + blockMacs(5, 16, 32, 5) + blockMacs(5, 16, 32, 5, 1) + 16 * 3,
     ],
-    // 8×8 patches of 2×2 pixels; windows of 16 tokens, of which the second stage has one.
+    // 8×8 patches of 2×2 pixels; windows of 16 tokens; the second stage has one window
     [
       'Swin',
       swinFile,
@@ -151,20 +154,20 @@ describe('--plan', () => {
     },
   );
 
-  test('numbers stand at the right', async () => {
+  test('aligns numbers right', async () => {
     const { stdout } = await fqvit(['inspect', swinFile(), '--plan']);
     const table = stdout.slice(stdout.indexOf('\nstep ')).trim().split('\n');
     expect(new Set(table.map((line) => line.length)).size).toBe(1);
   });
 
-  test('a float checkpoint has none', async () => {
+  test('is ignored for a float checkpoint, with a warning', async () => {
     const run = await fqvit(['inspect', float, '--plan']);
     expect(run).toMatchObject({ code: 0, stdout: expect.stringMatching(/^kind +float checkpoint$/m) });
     expect(run.stdout).not.toMatch(/MACs/);
   });
 });
 
-test('--tensors: the tables', async () => {
+test('--tensors prints the tables', async () => {
   const { stdout } = await fqvit(['inspect', integer, '--tensors']);
   expect(stdout).toMatch(/^tensor +dtype +shape +bytes +bits$/m);
   expect(stdout).toMatch(/^blocks\.1\.mlp\.fc1\.weight +I8 +\[32, 16\] +512 +8$/m);
@@ -172,7 +175,7 @@ test('--tensors: the tables', async () => {
   expect(stdout).toMatch(/^blocks\.0\.attn\.scores +multiplier \d+, left \d+, right \d+$/m);
 });
 
-test('a Swin: its maps', async () => {
+test('shows the maps of a Swin', async () => {
   const { stdout } = await fqvit(['inspect', swinFile(), '--plan']);
   expect(stdout).toMatch(
     /^sizes +image 16, patch 2, dim 16, depths 2, 2, heads 2, 4, MLP 32, window 4, 3 classes$/m,
@@ -181,12 +184,12 @@ test('a Swin: its maps', async () => {
   expect(stdout).toMatch(/^layers\.0\.blocks\.1\.norm1\.out +layernorm_windows +\[64, 16\] +0 /m);
 });
 
-test('a reader that has seen enough is no error', async () => {
+test('a reader that stops early is not an error', async () => {
   const { code, stdout, stderr } = await fqvit(['inspect', integer, '--json'], { pipe: '| head -c 1' });
   expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '{', stderr: '' });
 });
 
-test('a float checkpoint: what it is, and how to quantise it', async () => {
+test('describes a float checkpoint and how to quantise it', async () => {
   const run = await fqvit(['inspect', float]);
   expect(run).toMatchObject({ code: 0, stderr: '' });
   expect(run.stdout).toMatch(/^kind +float checkpoint$/m);
@@ -196,7 +199,7 @@ test('a float checkpoint: what it is, and how to quantise it', async () => {
 
   expect(await fqvit(['inspect', float, '--plan'])).toEqual({
     ...run,
-    stderr: 'fqvit: warning: --plan: expected an integer checkpoint, found a float one: it is ignored\n',
+    stderr: 'fqvit: warning: --plan is ignored: expected an integer checkpoint, found a float one\n',
   });
 
   const json = JSON.parse((await fqvit(['inspect', float, '--json'])).stdout);
@@ -218,7 +221,7 @@ test('a float checkpoint: what it is, and how to quantise it', async () => {
   expect(json.parameters).toBe(elements);
 });
 
-test('what was guessed of a float checkpoint is said', async () => {
+test('warns of guesses about a float checkpoint', async () => {
   const bare = scratch.write('bare.st', tinyModel({ num_heads: 2 }));
   const run = await fqvit(['inspect', bare]);
   expect(run).toMatchObject({
@@ -227,7 +230,7 @@ test('what was guessed of a float checkpoint is said', async () => {
   });
 });
 
-test('damaged and foreign files', async () => {
+test('refuses damaged and foreign files', async () => {
   const whole = scratch.read('integer.safetensors');
   scratch.write('cut.st', whole.subarray(0, whole.length - 5));
   scratch.write('empty.st', '');

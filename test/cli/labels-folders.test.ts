@@ -6,7 +6,7 @@ import { Scratch } from './support.js';
 const scratch = new Scratch();
 let made = 0;
 
-/** A folder with these folders, a photo in each. */
+/** Makes a folder with these folders and a photo in each. */
 function folderOf(names: readonly string[]): string {
   const folder = `set-${made++}`;
   for (const name of names) scratch.write(`${folder}/${name}/1.png`, '');
@@ -23,7 +23,7 @@ async function classesOf(names: readonly string[], labels: readonly string[], wn
   return { classes, warnings };
 }
 
-test('the first photo of every class, then the second; a link to another class is a folder as any other', async () => {
+test('takes the first photo of every class, then the second; a link to a class is a folder too', async () => {
   scratch.write('classes/dog/1.png', '');
   scratch.write('classes/dog/old/2.png', '');
   scratch.write('classes/labels.csv', '');
@@ -40,7 +40,7 @@ test('the first photo of every class, then the second; a link to another class i
   });
 });
 
-describe('a folder is matched without a word', () => {
+describe('a folder matches a class without a warning', () => {
   const wnids = ['n01443537', 'n01440764'];
   test.each([
     ['by its label', ['b', 'a'], ['b', 'a'], undefined, { a: 1, b: 0 }],
@@ -94,7 +94,7 @@ describe('a folder is matched without a word', () => {
   });
 });
 
-test('classes without a folder are named', async () => {
+test('a warning names classes without a folder', async () => {
   const { classes, warnings } = await classesOf(['c'], ['a', 'b', 'c']);
   expect(classes).toEqual({ c: 2 });
   expect(warnings).toEqual([expect.stringMatching(/: no folder for "a", "b"$/)]);
@@ -181,7 +181,7 @@ describe('refused', () => {
     });
   });
 
-  test('photos outside of folders, no folders, a class without photos, labels without end', async () => {
+  test('refuses photos outside of folders, no folders, a class without photos; shortens many labels', async () => {
     const folder = folderOf(['dog']);
     const inFolder = (labels: string[]) => labelsOfFolders(folder, { labels });
     await expect(inFolder(['x'.repeat(1e6)])).resolves.toMatchObject({

@@ -5,7 +5,7 @@ import { fqvit, Scratch } from './support.js';
 
 const scratch = new Scratch();
 
-test('--help: the commands, on stdout', async () => {
+test('--help lists the commands on stdout', async () => {
   const run = await fqvit(['--help']);
   expect(run).toMatchObject({ code: 0, stderr: '' });
   for (const [name, { summary }] of COMMANDS) expect(run.stdout).toContain(`  ${name}`.padEnd(12) + summary);
@@ -14,28 +14,32 @@ test('--help: the commands, on stdout', async () => {
   expect(await fqvit(['help'])).toEqual(run);
 });
 
-test.each([...COMMANDS.keys()])('%s --help: arguments, options, examples', async (name) => {
-  const run = await fqvit([name, '--unknown', '--help']);
-  expect(run).toMatchObject({ code: 0, stderr: '' });
-  expect(run.stdout).toMatch(new RegExp(`^Usage: fqvit ${name} `, 'm'));
-  const takesArguments = /^Usage: fqvit \w+ \[?(?!OPTIONS)[A-Z]/m.test(run.stdout);
-  expect(/^Arguments:$/m.test(run.stdout)).toBe(takesArguments);
-  expect(run.stdout).toMatch(/^ {2}-h, --help +Show this help$/m);
-  expect(run.stdout).toMatch(new RegExp(`^ {2}fqvit ${name} `, 'm'));
-  expect(await fqvit(['help', name])).toEqual(run);
-});
+test.each([...COMMANDS.keys()])(
+  '%s --help shows arguments, options and examples, in 100 columns',
+  async (name) => {
+    const run = await fqvit([name, '--unknown', '--help']);
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(run.stdout).toMatch(new RegExp(`^Usage: fqvit ${name} `, 'm'));
+    const takesArguments = /^Usage: fqvit \w+ (?!\[OPTIONS\])\[?[A-Z]/m.test(run.stdout);
+    expect(/^Arguments:$/m.test(run.stdout)).toBe(takesArguments);
+    expect(run.stdout).toMatch(/^ {2}-h, --help +Show this help$/m);
+    expect(run.stdout).toMatch(new RegExp(`^ {2}fqvit ${name} `, 'm'));
+    expect(run.stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+    expect(await fqvit(['help', name])).toEqual(run);
+  },
+);
 
-test('--version', async () => {
+test('--version prints the version of the package', async () => {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   expect(await fqvit(['--version'])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: '' });
 });
 
-test('no command: the help, on stderr', async () => {
+test('without a command, the help goes to stderr', async () => {
   const run = await fqvit([]);
   expect(run).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^Commands:$/m) });
 });
 
-describe('wrong usage: exit code 2, what is near, and where help is', () => {
+describe('wrong usage exits with 2, suggests a name, and points to the help', () => {
   test.each([
     [
       ['clasify', 'x'],
@@ -75,7 +79,7 @@ describe('wrong usage: exit code 2, what is near, and where help is', () => {
   });
 });
 
-test('the stack of an error is there for those who ask', async () => {
+test('DEBUG=1 prints the stack of an error', async () => {
   const run = await fqvit(['inspect', 'nowhere'], { env: { DEBUG: '1' } });
   expect(run).toMatchObject({
     code: 1,
@@ -83,7 +87,7 @@ test('the stack of an error is there for those who ask', async () => {
   });
 });
 
-(existsSync('/dev/full') ? test : test.skip)('a full disk behind stdout', async () => {
+(existsSync('/dev/full') ? test : test.skip)('a full disk as stdout is an error', async () => {
   const run = await fqvit(['--help'], { pipe: '> /dev/full' });
   expect(run).toEqual({
     code: 1,

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => hub.close());
 
 describe('a model on the hub', () => {
-  test('is downloaded with progress once; away from the hub its copy is taken with a warning', async () => {
+  test('is downloaded once, with progress; offline its copy is used, with a warning', async () => {
     const local = await fqvit(['classify', photo, '--json', '--model', scratch.at('integer.safetensors')]);
     const [{ predictions }] = JSON.parse(local.stdout);
     const args = ['classify', photo, '--model', ID, '--json'];
@@ -37,7 +37,7 @@ describe('a model on the hub', () => {
     expect(away.stderr).toMatch(/^fqvit: warning: .*HF_HUB_OFFLINE set: the copy in the cache is taken\n$/);
   });
 
-  test('in features, eval and inspect, or one of its files', async () => {
+  test('works in features, eval and inspect, as does one of its files', async () => {
     const file = 'hf://someone/tiny/tiny.safetensors';
     const features = await fqvit(['features', photo, '--model', ID, '--json'], { env });
     expect(JSON.parse(features.stdout)).toMatchObject([{ model: ID, features: expect.any(Array) }]);
@@ -52,19 +52,19 @@ describe('a model on the hub', () => {
 
   test.each([
     [
-      'that is not there',
+      'does not exist',
       'someone/nothing',
       /^fqvit: HUB_NOT_FOUND: someone\/nothing: .*; nor is there a file or folder someone\/nothing\n/,
     ],
-    ['with several files', 'someone/tiny', /^fqvit: HUB_SEVERAL: .*tiny\.safetensors/],
+    ['has several files', 'someone/tiny', /^fqvit: HUB_SEVERAL: .*tiny\.safetensors/],
     [
-      'that is a float one',
+      'is a float model',
       'hf://someone/tiny/float.safetensors',
       /MODEL_KIND: .*; this is a float model: run `fqvit quantize hf:\/\/someone\/tiny\/float\.safetensors -o m.safetensors`/,
     ],
-    ['that is a mistyped bundled one', 'deit_cifar', /ENOENT\); did you mean deit_cifar10\?\n/],
-    ['that is no address', 'hf://someone', /^fqvit: HUB_ID: /],
-  ])('%s', async (_, model, message) => {
+    ['is a mistyped bundled one', 'deit_cifar', /ENOENT\); did you mean deit_cifar10\?\n/],
+    ['has a bad address', 'hf://someone', /^fqvit: HUB_ID: /],
+  ])('is refused if it %s', async (_, model, message) => {
     const run = await fqvit(['classify', photo, '--model', model], { env });
     expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(message) });
   });

@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import { expect, jest, test } from '@jest/globals';
 import { Scratch } from './support.js';
 
-/** A disk that is full after so many bytes. */
+/** A disk that is full after this many bytes. */
 let room = Number.POSITIVE_INFINITY;
 
 jest.unstable_mockModule('node:fs', () => ({
@@ -16,7 +16,7 @@ jest.unstable_mockModule('node:fs', () => ({
 const { writeOutput } = await import('../../src/cli/output-file.js');
 const scratch = new Scratch();
 
-test('a file is written whole and replaces what was there', () => {
+test('writes a whole file, which replaces the old one', () => {
   const path = scratch.write('out', 'old');
   room = Number.POSITIVE_INFINITY;
   writeOutput(path, Uint8Array.of(1, 2, 3), { force: true });
@@ -24,7 +24,7 @@ test('a file is written whole and replaces what was there', () => {
   expect(fs.readdirSync(scratch.path)).toEqual(['out']);
 });
 
-test('a full disk: a clear error, the old file stays, nothing else does', () => {
+test('on a full disk, reports it and leaves only the old file', () => {
   const path = scratch.write('out', 'old');
   room = 1;
   expect(() => writeOutput(path, Uint8Array.of(1, 2, 3), { force: true })).toThrow(
@@ -37,7 +37,7 @@ test('a full disk: a clear error, the old file stays, nothing else does', () => 
   expect(fs.readdirSync(scratch.path)).toEqual(['out']);
 });
 
-test('without force, a name that was taken meanwhile stays as it is', () => {
+test('without force, keeps a file that took the name meanwhile', () => {
   const path = scratch.write('out', 'of another run');
   room = Number.POSITIVE_INFINITY;
   expect(() => writeOutput(path, Uint8Array.of(1, 2, 3), { force: false })).toThrow(

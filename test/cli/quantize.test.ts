@@ -19,13 +19,13 @@ function quantize(name: string, ...options: string[]): Promise<Run> {
   return fqvit(['quantize', float, '--calibration', photos, '-o', scratch.at(name), ...options]);
 }
 
-/** Everything that a run may leave behind: its output and temporary files. */
+/** All files that a run may leave: its output and temporary files. */
 function outputs(folder = scratch.path): string[] {
   return readdirSync(folder).filter((name) => name.endsWith('.tmp') || name.startsWith('out-'));
 }
 
 describe('a checkpoint', () => {
-  test('the same arguments give the same bytes, a sound integer checkpoint, and a summary', async () => {
+  test('is valid and the same for the same arguments; a summary describes it', async () => {
     const first = await quantize('a.safetensors');
     const second = await quantize('b.safetensors');
     expect(first).toMatchObject({ code: 0 });
@@ -43,7 +43,7 @@ describe('a checkpoint', () => {
     expect(outputs()).toEqual([]);
   });
 
-  test('--json', async () => {
+  test('--json describes it', async () => {
     const { code, stdout } = await quantize(
       'json.safetensors',
       '--json',
@@ -80,12 +80,12 @@ describe('a checkpoint', () => {
     ],
     [['--weight-bits', '4', '--activation-bits', '7'], { method: 'best', weightBits: 4, activationBits: 7 }],
     [['--weight-bits', '6'], { weightBits: 6, activationBits: 8 }],
-  ])('%j', async (options, recipe) => {
+  ])('has the recipe of %j', async (options, recipe) => {
     expect(await quantize('method.safetensors', '--force', ...options)).toMatchObject({ code: 0 });
     expect(readIntegerModel(scratch.read('method.safetensors')).recipe).toMatchObject(recipe);
   });
 
-  test('preprocessing, labels and architecture from options', async () => {
+  test('takes preprocessing, labels and architecture from options', async () => {
     const bare = scratch.write('bare.safetensors', tinyModel(null, { dim: 192, mlpDim: 64 }));
     const labels = scratch.write('names.txt', 'one\ntwo\nthree\n');
     const run = await fqvit([
@@ -102,7 +102,7 @@ describe('a checkpoint', () => {
     });
   });
 
-  test('WordNet ids of --labels are kept, and eval matches folders by them', async () => {
+  test('keeps the WordNet ids of --labels, and eval matches folders by them', async () => {
     const classIndex = { 0: ['n03', 'tench'], 1: ['n01', 'goldfish'], 2: ['n02', 'hen'] };
     const ids = JSON.stringify(classIndex).replaceAll(/n0/g, 'n0000000');
     const labels = scratch.write('class_index.json', ids);
@@ -119,7 +119,7 @@ describe('a checkpoint', () => {
     expect(JSON.parse(run.stdout).classes.map(({ index }: { index: number }) => index)).toEqual([0, 1, 2]);
   });
 
-  test('--labels in no known form are refused before anything is read', async () => {
+  test('--labels in an unknown form is refused before any work', async () => {
     const labels = scratch.write('labels.yaml', 'names:\n  0: person\n');
     const run = await quantize('out-yaml', '--labels', labels);
     expect(run).toMatchObject({
@@ -129,7 +129,7 @@ describe('a checkpoint', () => {
     });
   });
 
-  test("a Swin's image size from timm's config.json, and its reference at that size", async () => {
+  test("takes the image size of a Swin from timm's config.json, and so does its reference", async () => {
     scratch.write('swin/model.safetensors', tinySwinModel({ crop_pct: 1 }));
     const pretrained_cfg = { input_size: [3, 32, 32], interpolation: 'bilinear' };
     const architecture = 'swin_tiny_patch4_window7_224';
@@ -150,7 +150,7 @@ describe('a checkpoint', () => {
     expect(JSON.parse(report.stdout)).toMatchObject({ images: 1, reference: { kl: expect.any(Number) } });
   });
 
-  test("a folder with model.safetensors and timm's config.json", async () => {
+  test("may come from a folder with model.safetensors and timm's config.json", async () => {
     const { labels: _, ...config } = TINY_CONFIG;
     scratch.write('timm/model.safetensors', tinyModel({ num_heads: config.num_heads, architecture: 'deit' }));
     scratch.write(
@@ -187,7 +187,7 @@ describe('a Swin', () => {
   test.each([
     [['--method', 'fq'], 'log2'],
     [['--method', 'omse', '--attention-bits', '8'], 'uniform'],
-  ])('%j: from a float checkpoint to classes', async (options, attention) => {
+  ])('%j: goes from a float checkpoint to classes', async (options, attention) => {
     const bytes = tinySwinModel();
     const source = scratch.write('swin.safetensors', bytes);
     const integer = scratch.at(`swin-${attention}.safetensors`);
@@ -227,7 +227,7 @@ describe('a Swin', () => {
     expect(reference.kl).toBeLessThan(0.05);
   });
 
-  test('windows that no stage fits: the float checkpoint is refused before any work', async () => {
+  test('is refused before any work if its windows fit no stage', async () => {
     const source = scratch.write(
       'swin-12.safetensors',
       tinySwinModel({ architecture: 'swin', image_size: 12 }),
@@ -247,7 +247,7 @@ describe('without photos', () => {
     expect(run).toMatchObject({ code: 0 });
     expect(run.stdout).toMatch(/images +8 synthetic pictures/);
     expect(run.stderr).toMatch(
-      /^fqvit: warning: calibrating on synthetic pictures; for better accuracy pass --calibration DIR/,
+      /^fqvit: warning: calibrating on synthetic pictures; for better accuracy, pass your own photos with --calibration DIR/,
     );
     expect(run.stderr).toMatch(/\ncalibrating 8\/8 images, /);
     expect((await fqvit(['inspect', output])).stdout).toMatch(/calibration +8 synthetic pictures, seed 0/);
@@ -268,7 +268,7 @@ describe('without photos', () => {
     expect(json.warnings).toEqual([expect.stringContaining('synthetic pictures')]);
   });
 
-  test('--report has sizes, and says what calibrated', async () => {
+  test('--report has sizes, and names the synthetic pictures', async () => {
     const page = scratch.at('synthetic.html');
     const output = scratch.at('reported.safetensors');
     const run = await fqvit(['quantize', float, '-o', output, '--calibration-images', '4', '--report', page]);
@@ -280,7 +280,7 @@ describe('without photos', () => {
 });
 
 describe('calibration photos', () => {
-  test('unreadable ones are skipped and listed', async () => {
+  test('are skipped and listed if unreadable', async () => {
     scratch.photo('mixed/good.png', 1);
     scratch.write('mixed/empty.jpg', '');
     scratch.write('mixed/text.png', 'no picture');
@@ -303,7 +303,7 @@ describe('calibration photos', () => {
     });
   });
 
-  test('none readable', async () => {
+  test('are refused if none is readable', async () => {
     scratch.write('unreadable/a.jpg', 'no');
     scratch.write('unreadable/b.png', 'no');
     const run = await fqvit([
@@ -331,7 +331,7 @@ describe('calibration photos', () => {
     ],
     ['a file', 'float.safetensors', [], /expected a folder, found a file/],
     ['nothing', 'nowhere', [], /nowhere: expected a folder, found nothing of that name \(ENOENT\)/],
-  ])('%s', async (_, folder, options, message) => {
+  ])('are refused: %s', async (_, folder, options, message) => {
     mkdirSync(scratch.at('void'), { recursive: true });
     const run = await fqvit([
       'quantize',
@@ -346,7 +346,7 @@ describe('calibration photos', () => {
     expect(outputs()).toEqual([]);
   });
 
-  test('fewer readable than were asked for', async () => {
+  test('are refused if fewer are readable than requested', async () => {
     scratch.photo('few/a.png', 1);
     scratch.write('few/b.png', 'no');
     const run = await fqvit([
@@ -368,7 +368,7 @@ describe('the output', () => {
     ['weights of any name', 'weights.safetensors', ''],
     ['a config', 'preprocessor_config.json', ''],
     ['the weights as a URL', 'weights.safetensors', 'file://'],
-  ])('is no file that was read, with --force either: %s', async (_, name, scheme) => {
+  ])('never replaces a file that was read, even with --force: %s', async (_, name, scheme) => {
     const folder = mkdtempSync(scratch.at('folder-'));
     writeFileSync(`${folder}/weights.safetensors`, tinyModel());
     writeFileSync(`${folder}/config.json`, '{"model_type":"deit","num_attention_heads":2}');
@@ -382,13 +382,13 @@ describe('the output', () => {
         ...[source, option, `${folder}/${name}`, ...others],
         ...['--force', '--method', 'fq', '--calibration-images', '2'],
       ]);
-      expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('another file than the input') });
+      expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('a file other than the input') });
     }
     expect(readFileSync(`${folder}/${name}`)).toEqual(before);
     expect(readdirSync(folder)).toHaveLength(3);
   });
 
-  test('is no link to itself', async () => {
+  test('is refused as a link to itself', async () => {
     symlinkSync('loop.st', scratch.at('loop.st'));
     const run = await quantize('loop.st', '--force');
     expect(run).toMatchObject({ code: 1, stderr: expect.stringMatching(/OUTPUT: .*loop\.st: .*ELOOP/) });
@@ -414,7 +414,7 @@ describe('the output', () => {
     ],
     ['a folder', 'photos', /photos: expected a file to write, found a folder/],
     ['a file as its folder', 'float.safetensors/out.st', /found a file/],
-    ['the input', 'float.safetensors', /expected another file than the input/],
+    ['the input', 'float.safetensors', /expected a file other than the input/],
   ])('%s is refused before any work', async (_, name, message) => {
     const run = await quantize(name, '--force');
     expect(run).toMatchObject({ code: 1, stdout: '' });
@@ -448,11 +448,11 @@ describe('interrupted', () => {
   });
 });
 
-test('a float checkpoint that is none', async () => {
+test('refuses what is not a float checkpoint', async () => {
   writeFileSync(scratch.at('empty.safetensors'), '');
   for (const [file, message] of [
     ['empty.safetensors', /^fqvit: CHECKPOINT_TRUNCATED: .*empty\.safetensors: /],
-    ['photos', /^fqvit: SOURCE: .*photos: expected one of model\.safetensors, .*, found none of them\n$/],
+    ['photos', /^fqvit: SOURCE: .*photos: expected one of model\.safetensors, .*, found none\n$/],
     [
       'nowhere',
       /^fqvit: SOURCE: .*nowhere: expected a file, a folder or a model on the hub, found nothing of that name/,
@@ -471,7 +471,7 @@ test('a float checkpoint that is none', async () => {
   expect(outputs()).toEqual([]);
 });
 
-test('labels that are not as many as the classes', async () => {
+test('refuses another number of labels than classes', async () => {
   const labels = scratch.write('two.json', '["one", "two"]');
   const run = await quantize('out-6', '--labels', labels);
   expect(run).toMatchObject({

@@ -14,7 +14,7 @@ beforeAll(() => {
   ({ float, photos } = scratch.fill());
 });
 
-/** Quantises the tiny model with four of its six photos into `name`.st, with a page about it. */
+/** Quantises the tiny model with four of six photos into `name`.st, with a page about it. */
 const report = (name: string, ...options: string[]) =>
   fqvit([
     'quantize',
@@ -25,7 +25,7 @@ const report = (name: string, ...options: string[]) =>
 const pageOf = (name: string) => new TextDecoder().decode(scratch.read(`${name}.html`));
 
 describe('--report', () => {
-  test('writes a whole page, with all that runs in it, and says how near float the model is', async () => {
+  test('writes a page with its scripts, and prints how close the model is to float', async () => {
     const run = await report('a');
     expect(run).toMatchObject({ code: 0 });
     expect(run.stderr).toMatch(
@@ -43,7 +43,7 @@ describe('--report', () => {
     expect(table.inner.match(/<tr data-kind/g)).toHaveLength(29);
   });
 
-  test('the same arguments give the same bytes, except for the times', async () => {
+  test('gives the same page for the same arguments, except for the times', async () => {
     const withoutTimes = () => pageOf('a').replace(/<dt>Time per image.*?<\/dd>/s, '');
     const first = withoutTimes();
     expect(first).not.toBe(pageOf('a'));
@@ -51,7 +51,7 @@ describe('--report', () => {
     expect(withoutTimes() === first).toBe(true);
   });
 
-  test('--json has its figures', async () => {
+  test('--json has the figures', async () => {
     const { stdout } = await report('json', '--json');
     const { report: figures } = JSON.parse(stdout);
     expect(figures).toMatchObject({
@@ -74,7 +74,7 @@ describe('--report', () => {
   });
 });
 
-test('top-1 and speed, if the folders of the photos are named as the classes', async () => {
+test('has top-1 and speed if folders named after the classes hold the photos', async () => {
   for (let i = 0; i < 6; i++) scratch.photo(`named/${['red', 'green', 'blue'][i % 3]}/${i}.png`, i + 1);
   const run = await fqvit([
     'quantize',
@@ -86,7 +86,7 @@ test('top-1 and speed, if the folders of the photos are named as the classes', a
   expect(pageOf('named')).toMatch(/<dt>Time per image<\/dt><dd><b>[\d.]+ ms<\/b>/);
 });
 
-describe('is refused before any work', () => {
+describe('--report is refused before any work', () => {
   beforeAll(() => {
     scratch.write('there.html', 'kept');
     symlinkSync('photos', scratch.at('way'));
@@ -98,13 +98,13 @@ describe('is refused before any work', () => {
       'the checkpoint',
       'x.st',
       'x.st',
-      /OUTPUT: .*x\.st: expected another file than the other output, found the same/,
+      /OUTPUT: .*x\.st: expected a different file for each output, found the same/,
     ],
     [
       'the checkpoint by another way',
       'photos/x.st',
       'way/x.st',
-      /way\/x\.st: expected another file than the other output/,
+      /way\/x\.st: expected a different file for each output/,
     ],
     ['a folder that is missing', 'x.st', 'nowhere/x.html', /nowhere: expected a folder for the output/],
   ])('%s', async (_, output, page, message) => {
@@ -119,7 +119,7 @@ describe('is refused before any work', () => {
   test('an input, even with --force', async () => {
     const args = ['-o', scratch.at('x.st'), '--report', float, '--force'];
     const run = await fqvit(['quantize', float, '--calibration', photos, ...args]);
-    expect(run).toMatchObject({ code: 1, stderr: expect.stringMatching(/another file than the input/) });
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringMatching(/a file other than the input/) });
     expect(scratch.read('float.safetensors')).toEqual(tinyModel());
   });
 
@@ -129,12 +129,12 @@ describe('is refused before any work', () => {
     const run = await report('old', '--force');
     expect(run).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/expected another file than the other output/),
+      stderr: expect.stringMatching(/expected a different file for each output/),
     });
   });
 });
 
-test('a report that fails when the checkpoint is written: that is said, and the checkpoint stays', async () => {
+test('a report that fails leaves the checkpoint, and a message says so', async () => {
   scratch.photo('many/0.png', 1);
   for (let i = 1; i < 300; i++) symlinkSync('0.png', scratch.at(`many/${i}.png`));
   const [output, page] = [scratch.at('late.st'), scratch.at('late.html')];
@@ -148,7 +148,7 @@ test('a report that fails when the checkpoint is written: that is said, and the 
   const run = await running;
   expect(run).toMatchObject({ code: 1, stdout: '' });
   expect(run.stderr).toMatch(
-    /fqvit: warning: .*late\.st is written and whole, but the report is not:\nfqvit: OUTPUT_EXISTS: .*late\.html/,
+    /fqvit: warning: .*late\.st is complete, but the report is not:\nfqvit: OUTPUT_EXISTS: .*late\.html/,
   );
   expect(readIntegerModel(scratch.read('late.st')).recipe.calibrationImages).toBe(4);
   expect(new TextDecoder().decode(scratch.read('late.html'))).toBe('of another run');

@@ -47,7 +47,7 @@ async function started(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}
 const post = (url: string, body: Uint8Array) =>
   fetch(`${url}/v1/classify`, { method: 'POST', body: body as BodyInit });
 
-/** A black picture: some kilobytes that take long to decode. */
+/** A black picture: a few kilobytes that take long to decode. */
 function slowPhoto(side: number): Uint8Array {
   const rows = new Uint8Array((1 + side * 3) * side);
   return png(ihdr(side, side), pngChunk('IDAT', deflateSync(rows)));
@@ -63,7 +63,7 @@ describe('a service', () => {
     await service.ended;
   });
 
-  test('says of a photo what the model says', async () => {
+  test('classifies a photo like the model', async () => {
     const model = await load('deit_cifar10');
     const answer = await post(service.url, photo);
     expect([answer.status, await answer.json()]).toEqual([
@@ -77,7 +77,7 @@ describe('a service', () => {
     model.dispose();
   });
 
-  test('counts what it did', async () => {
+  test('counts its work', async () => {
     await post(service.url, Buffer.from('no photo'));
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     expect(metrics).toMatch(
@@ -87,7 +87,7 @@ describe('a service', () => {
     expect(metrics).toMatch(/process_resident_memory_bytes \d/);
   });
 
-  test('logs a line of JSON for each request, with the id that the client gave', async () => {
+  test('logs one JSON line per request, with the id from the client', async () => {
     await fetch(`${service.url}/v1/models`, { headers: { 'x-request-id': 'mine' } });
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(service.logs().find(({ id }) => id === 'mine')).toMatchObject({
@@ -98,7 +98,7 @@ describe('a service', () => {
     });
   });
 
-  test('sends away at once what is too much, each with a problem, and answers after', async () => {
+  test('refuses excess requests at once with a problem, and then goes on', async () => {
     const slow = slowPhoto(800);
     const answers = await Promise.all(
       Array.from({ length: 60 }, async () => {
@@ -116,7 +116,7 @@ describe('a service', () => {
     expect((await post(service.url, photo)).status).toBe(200);
   }, 30_000);
 
-  /** What the service says to bytes on a connection that stays open. */
+  /** The answer to these bytes on a connection that stays open. */
   async function raw(bytes: string): Promise<string> {
     const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
     socket.write(bytes);
@@ -125,7 +125,7 @@ describe('a service', () => {
     return text;
   }
 
-  test('ends connections whose body or head comes too slowly, and answers others meanwhile', async () => {
+  test('closes connections that send too slowly, and answers others meanwhile', async () => {
     const head = 'POST /v1/classify HTTP/1.1\r\nHost: x\r\n';
     const slow = [
       `${head}Content-Length: 100\r\n\r\nabc`,
@@ -145,7 +145,7 @@ describe('a service', () => {
       400,
     ],
     ['a long head', `GET /healthz HTTP/1.1\r\nHost: x\r\na: ${'b'.repeat(20_000)}\r\n\r\n`, 431],
-  ])('%s is a problem too', async (_, bytes, status) => {
+  ])('answers %s with a problem', async (_, bytes, status) => {
     const [head, body] = (await raw(bytes)).split('\r\n\r\n');
     expect(head).toMatch(
       new RegExp(`^HTTP/1\\.1 ${status} .*\r\ncontent-type: application/problem\\+json\r\n`),
@@ -161,7 +161,7 @@ describe('a service', () => {
     ['GET /v1/models', 200],
     ['GET /other', 404],
     ['POST /v1/classify', 422],
-  ])('%s of HTTP/1.0 without a Host is %d, of HTTP/1.1 400', async (asked, status) => {
+  ])('%s without a Host is %d in HTTP/1.0, 400 in HTTP/1.1', async (asked, status) => {
     const rest = 'Content-Length: 0\r\nConnection: close\r\n\r\n';
     expect(await raw(`${asked} HTTP/1.0\r\n${rest}`)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     for (const hosts of ['', 'Host: a\r\nHost: b\r\n']) {
@@ -173,7 +173,7 @@ describe('a service', () => {
   test.each([
     ['no path', 'GET ftp://a/healthz HTTP/1.1\r\nhost: a\r\n'],
     ['no host', 'GET /healthz HTTP/1.1\r\nhost: a/b\r\n'],
-  ])('%s is a problem too', async (_, head) => {
+  ])('answers %s with a problem', async (_, head) => {
     const socket = connect(Number(new URL(service.url).port));
     socket.write(`${head}connection: close\r\n\r\n`);
     let answer = '';
@@ -181,7 +181,7 @@ describe('a service', () => {
     expect(answer).toMatch(/^HTTP\/1.1 400 .*problem\+json.*"request: expected .*"code":"REQUEST"/s);
   });
 
-  test('survives connections that are cut at any moment', async () => {
+  test('survives connections that break at any moment', async () => {
     const bytes = Buffer.concat([
       Buffer.from(`POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: ${photo.length}\r\n\r\n`),
       photo,
@@ -206,7 +206,7 @@ describe('a service', () => {
   });
 });
 
-test('SIGTERM: requests that are there are answered, others refused, and the process ends with 0', async () => {
+test('SIGTERM lets it answer running requests, refuse others and exit with 0', async () => {
   const { url, child, ended, logs } = await started();
   const slow = slowPhoto(6500);
   const inside = [1, 2, 3].map(() => post(url, slow));
@@ -223,7 +223,7 @@ test('SIGTERM: requests that are there are answered, others refused, and the pro
   expect(logs().at(-1)).toMatchObject({ msg: 'stopped' });
 }, 30_000);
 
-test('a second signal ends it at once', async () => {
+test('a second signal ends the process at once', async () => {
   const { url, child, ended } = await started();
   const inside = post(url, slowPhoto(5000)).catch(() => 'cut');
   await new Promise((resolve) => setTimeout(resolve, 300));
@@ -234,7 +234,7 @@ test('a second signal ends it at once', async () => {
   expect(await inside).toBe('cut');
 }, 30_000);
 
-test('a token from the environment', async () => {
+test('the token may come from the environment', async () => {
   const { url, child, ended } = await started([], { FQVIT_TOKEN: 'sesame' });
   expect((await post(url, photo)).status).toBe(401);
   const answer = await fetch(`${url}/v1/models`, { headers: { authorization: 'Bearer sesame' } });
@@ -249,7 +249,7 @@ test.each(['', ' ', 'ö'])('the token %j from the environment is refused', async
   );
 });
 
-test('a connection that asks thousands of times at once, or does not take its answer, is cut', async () => {
+test('a connection that floods the service or does not read its answer is closed', async () => {
   const { url, child, ended } = await started([
     ...['--timeout', '1000', '--log-level', 'silent'],
     ...['--max-images', '600', '--queue', '601'],
@@ -281,7 +281,7 @@ test('a connection that asks thousands of times at once, or does not take its an
   expect(await ended).toBe(0);
 });
 
-test('a port that is taken', async () => {
+test('a port in use is refused', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as { port: number };
@@ -300,7 +300,7 @@ test.each([
   [['--workers', '0'], /option --workers: expected an integer from 1 to 64, found "0"/],
   [
     ['--max-memory', 'much'],
-    /option --max-memory: expected a size above 0, as 1500MiB, 2GiB or a number of bytes, found "much"/,
+    /option --max-memory: expected a size above 0, such as 1500MiB, 2GiB or a number of bytes, found "much"/,
   ],
   [['--max-memory', '1500MB'], /option --max-memory: expected a size above 0/],
   [
@@ -312,7 +312,7 @@ test.each([
     ['--log-level', 'loud'],
     /option --log-level: expected one of debug, info, warn, error, silent, found "loud"/,
   ],
-])('%j', async (args, message) => {
+])('%j is refused', async (args, message) => {
   const { code, stderr } = await fqvit(['serve', ...args]);
   expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
 });

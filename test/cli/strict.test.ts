@@ -36,7 +36,7 @@ describe('arguments', () => {
     ['-ox', 'wall', '--dry', '--colour=red', '--coats', '-1'],
     ['--output=--odd', '--', '--wall'],
     ['-o', '-', 'wall'],
-  ])('%j %j %j are fine', (...args) => {
+  ])('%j %j %j are accepted', (...args) => {
     checkArguments(command, args);
   });
 
@@ -70,7 +70,7 @@ describe('arguments', () => {
 });
 
 describe('values', () => {
-  test('integers', () => {
+  test('integers are read or refused', () => {
     expect(integerOption('n', '0', 0)).toBe(0);
     expect(integerOption('n', '4294967295', 0, 2 ** 32 - 1)).toBe(2 ** 32 - 1);
     for (const bad of ['-1', '1.5', '1e3', '0x10', ' 5', 'abc', '9007199254740992', '99999999999999999999']) {
@@ -81,7 +81,7 @@ describe('values', () => {
     expect(() => integerOption('n', '6', 1, 5)).toThrow('expected an integer from 1 to 5, found "6"');
   });
 
-  test('fractions and triples', () => {
+  test('fractions and triples are read or refused', () => {
     expect(fractionOption('crop', '.875')).toBe(0.875);
     for (const bad of ['0', '1.01', '-0.5', 'NaN', 'Infinity', '0x1', '1e400']) {
       expect(() => fractionOption('crop', bad)).toThrow('expected a number above 0 and at most 1');
@@ -95,7 +95,7 @@ describe('values', () => {
   });
 });
 
-test('the nearest name, if any is near', () => {
+test('nearest finds the closest name, if any is close', () => {
   expect(nearest('quantise', ['classify', 'quantize'])).toBe('quantize');
   expect(nearest('calibrate', ['calibration', 'crop'])).toBe('calibration');
   expect(nearest('serve', ['eval', 'inspect'])).toBeUndefined();

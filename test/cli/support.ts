@@ -10,7 +10,7 @@ import { tinyModel } from '../support/tiny-model.js';
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 export interface Run {
-  /** Null where a signal ended the process. */
+  /** Null if a signal ended the process. */
   code: number | null;
   stdout: string;
   stderr: string;
@@ -19,9 +19,9 @@ export interface Run {
 export interface RunOptions {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** Sent when stderr first shows something. */
+  /** Signal to send at the first output on stderr. */
   interrupt?: NodeJS.Signals;
-  /** A shell command line that gets the command's stdout. */
+  /** A shell command line that reads stdout. */
   pipe?: string;
 }
 
@@ -48,7 +48,7 @@ export function fqvit(args: readonly string[], { env, cwd, interrupt, pipe }: Ru
   });
 }
 
-/** A folder of the test file's own, removed after it. */
+/** A folder for a test file, removed after it. */
 export class Scratch {
   readonly path = mkdtempSync(join(tmpdir(), 'fqvit-cli-'));
 
@@ -56,12 +56,12 @@ export class Scratch {
     afterAll(() => rmSync(this.path, { recursive: true, force: true }));
   }
 
-  /** The path of something in it. */
+  /** The path of a file in it. */
   at(name: string): string {
     return join(this.path, name);
   }
 
-  /** Writes a file, its folders too, and gives its path. */
+  /** Writes a file and its folders. @returns its path */
   write(name: string, content: string | Uint8Array): string {
     const path = this.at(name);
     mkdirSync(dirname(path), { recursive: true });
@@ -73,19 +73,19 @@ export class Scratch {
     return new Uint8Array(readFileSync(this.at(name)));
   }
 
-  /** A small PNG of noise. */
+  /** Writes a small PNG of noise. @returns its path */
   photo(name: string, seed: number): string {
     return this.write(name, rgbPng(noiseImage(20, 18, seed)));
   }
 
-  /** A float checkpoint (`float.safetensors`) and a folder of photos (`photos/`, 6 in two subfolders). */
+  /** Writes `float.safetensors`, and `photos/` with 6 photos in two subfolders. */
   fill(): { float: string; photos: string } {
     for (let i = 0; i < 6; i++) this.photo(`photos/${i % 2 ? 'odd' : 'even'}/${i}.png`, i + 1);
     return { float: this.write('float.safetensors', tinyModel()), photos: this.at('photos') };
   }
 }
 
-/** A scratch folder with `integer.safetensors`, made by `fqvit quantize`, too. */
+/** Like `fill`, and makes `integer.safetensors` with `fqvit quantize`. */
 export async function withInteger(
   scratch: Scratch,
 ): Promise<{ float: string; photos: string; integer: string }> {

@@ -1,4 +1,4 @@
-/** The tiny model as transformers saves it: its config.json and its tensors. */
+/** The config.json and the tensors of the tiny model, as transformers saves it. */
 
 import { readSafetensors, type Tensor } from '../../src/checkpoint/safetensors.js';
 import { renamed, VIT_RENAMINGS } from '../checkpoint/renamed.js';

@@ -1,4 +1,4 @@
-/** Which files the weights are read from, and which of several models in them. */
+/** Which files give the weights, and which of several models in them. */
 
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
@@ -20,7 +20,7 @@ const junk = new Uint8Array(5);
 
 type Files = Readonly<Record<string, Uint8Array | object>>;
 
-/** Writes a folder of these files and gives its path. */
+/** Writes a folder with these files. @returns its path */
 function folder(name: string, files: Files): string {
   mkdirSync(scratch.at(name), { recursive: true });
   for (const [file, content] of Object.entries(files))
@@ -54,52 +54,60 @@ async function expectRefused(source: string, message: RegExp) {
 }
 
 describe('a folder', () => {
-  test.each(['model.pth', 'weights.pt', 'best.ckpt', 'vit.bin'])('with one %s', async (name) => {
-    const training = { 'optimizer.pt': junk, 'scheduler.pt': junk, 'training_args.bin': junk };
-    const more = { 'rng_state_0.pth': junk, 'trainer_state.json': {}, 'scaler.pt': junk };
-    await expectUsual(folder(`one-${name}`, { [name]: pickled, ...training, ...more, ...configs }));
-  });
+  test.each(['model.pth', 'weights.pt', 'best.ckpt', 'vit.bin'])(
+    'gives the weights of its only file: %s',
+    async (name) => {
+      const training = { 'optimizer.pt': junk, 'scheduler.pt': junk, 'training_args.bin': junk };
+      const more = { 'rng_state_0.pth': junk, 'trainer_state.json': {}, 'scaler.pt': junk };
+      await expectUsual(folder(`one-${name}`, { [name]: pickled, ...training, ...more, ...configs }));
+    },
+  );
 
-  test('with several lists them', async () => {
+  test('is refused with several, which the message lists', async () => {
     const several = folder('several', { 'last.pth': pickled, 'best.pth': pickled, 'optimizer.pt': junk });
     await expectRefused(
       several,
-      /SOURCE: .*several: expected .*, found "best\.pth", "last\.pth": name one of them/,
+      /SOURCE: .*several: expected .*, found "best\.pth", "last\.pth"; name one of them/,
     );
     await expectUsual(`${folder('several', { 'last.pth': pickled, ...configs })}/best.pth`);
   });
 
   test.each([
-    ['PEFT saved', { 'adapter_config.json': {}, 'adapter_model.safetensors': junk }],
-    ['the model and an adapter for it are in', { 'adapter_config.json': {}, 'model.safetensors': whole }],
-  ])('that %s is refused as an adapter', async (_what, files) => {
+    ['one that PEFT saved', { 'adapter_config.json': {}, 'adapter_model.safetensors': junk }],
+    ['a model with an adapter for it', { 'adapter_config.json': {}, 'model.safetensors': whole }],
+  ])('is refused as an adapter: %s', async (_what, files) => {
     await expectRefused(
       folder(`adapter-${Object.keys(files).at(-1)}`, files),
-      /CHECKPOINT_ADAPTER: .*an adapter of another one \(adapter_config\.json\): merge it into its model first/,
+      /CHECKPOINT_ADAPTER: .*an adapter \(adapter_config\.json\); merge it into its model first/,
     );
   });
 });
 
-describe('a file by its name', () => {
-  test('is read with the configs beside it, which is said', async () => {
+describe('a file', () => {
+  test('is read with the configs next to it, and a message says so', async () => {
     const place = folder('beside', { 'vit.safetensors': whole, 'other.safetensors': junk, ...configs });
     const stderr = await expectUsual(`${place}/vit.safetensors`);
     expect(stderr).toContain(
-      `fqvit: ${place}/vit.safetensors: with ${place}/config.json and ${place}/preprocessor_config.json beside it\n`,
+      `fqvit: ${place}/vit.safetensors is read with ${place}/config.json and ${place}/preprocessor_config.json\n`,
     );
     const inspected = await fqvit(['inspect', `${place}/vit.safetensors`]);
     expect(inspected.stdout).toContain('red, green, blue');
   });
 
-  test('is read beside the config.json of another program, which is ignored', async () => {
+  test('ignores the config.json of another program next to it', async () => {
     const place = folder('stray', { 'float.safetensors': tinyModel(), 'config.json': { port: 80 } });
     const { labels, stderr } = await quantized(`${place}/float.safetensors`);
     expect(labels).toEqual(['red', 'green', 'blue']);
-    expect(stderr).toMatch(/warning: .*stray\/config\.json: expected timm's .*: it is ignored/);
-    await expectRefused(place, /^fqvit: CHECKPOINT_CONFIG: .*stray\/config\.json: expected timm's/);
+    expect(stderr).toMatch(
+      /warning: .*stray\/config\.json is ignored: expected "architecture" of timm or "model_type"/,
+    );
+    await expectRefused(
+      place,
+      /^fqvit: CHECKPOINT_CONFIG: .*stray\/config\.json: expected "architecture" of timm/,
+    );
   });
 
-  test('of an integer checkpoint is read without them', async () => {
+  test('of an integer checkpoint needs no configs', async () => {
     const { weights } = await usual;
     expect(weights).toBeDefined();
     const place = folder('integer', { 'config.json': { model_type: 'bert' } });
@@ -110,8 +118,7 @@ describe('a file by its name', () => {
       expect(await fqvit(['inspect', source, '--weights', 'ema'])).toMatchObject({
         code: 0,
         stdout: expect.stringContaining('integer checkpoint'),
-        stderr:
-          'fqvit: warning: --weights: expected a float checkpoint, found an integer one: it is ignored\n',
+        stderr: 'fqvit: warning: --weights is ignored: expected a float checkpoint, found an integer one\n',
       });
     }
   });
@@ -131,7 +138,7 @@ describe('an index', () => {
     };
   };
 
-  test('is read by the name of its folder and by its own', async () => {
+  test('is found by the name of its folder and by its own', async () => {
     const place = folder('indexed', sharded(halves));
     await expectUsual(place);
     const stderr = await expectUsual(`${place}/model.safetensors.index.json`);
@@ -145,7 +152,7 @@ describe('an index', () => {
       'a tensor twice',
       [first, [first[0]!, ...second]],
       {},
-      `expected "${name}" of part-2.safetensors too, found it in the file alone`,
+      `expected an entry for "${name}" of part-2.safetensors, found none`,
     ],
     [
       'a tensor that is in no part',
@@ -157,7 +164,7 @@ describe('an index', () => {
       'a tensor in another part',
       [first, second],
       { [name]: 'part-2.safetensors' },
-      `expected "${name}" of part-1.safetensors too, found it in the file alone`,
+      `expected an entry for "${name}" of part-1.safetensors, found none`,
     ],
     [
       'a tensor that nobody has',
@@ -182,11 +189,9 @@ describe('several models in a file', () => {
     ...configs,
   });
 
-  test('averaged weights are taken, which is said; --weights takes the others', async () => {
+  test('averaged weights are used, with a warning; --weights chooses others', async () => {
     const stderr = await expectUsual(source);
-    expect(stderr).toMatch(
-      /warning: .*"state_dict", "state_dict_ema": the weights of "state_dict_ema" are used/,
-    );
+    expect(stderr).toMatch(/warning: .*"state_dict", "state_dict_ema": "state_dict_ema" is used, as in timm/);
     await expectUsual(source, '--weights', 'state_dict_ema');
     const raw = await quantized(source, '--weights', 'state_dict');
     expect(raw.recipe.weights).toBe('state_dict');
@@ -194,19 +199,19 @@ describe('several models in a file', () => {
     expect(raw.stderr).not.toMatch(/are taken/);
   });
 
-  test('a name that is not there ends with those that are', async () => {
+  test('an unknown name is refused with the known ones', async () => {
     const { stderr } = await quantized(source, '--weights', 'teacher');
     expect(stderr).toMatch(
       /^fqvit: MODEL_OPTION: weights: expected one of .*"state_dict", "state_dict_ema", found "teacher"/,
     );
   });
 
-  test('inspect names them too', async () => {
+  test('inspect names them', async () => {
     const run = await fqvit(['inspect', source, '--weights', 'state_dict']);
     expect(run).toMatchObject({ code: 0, stdout: expect.stringMatching(/^weights +state_dict$/m) });
   });
 
-  test('eval compares with the one that the checkpoint was made from', async () => {
+  test('eval compares with the source of the checkpoint', async () => {
     const labels = scratch.write('labels.csv', 'file,class\neven/0.png,1\nodd/1.png,2\n');
     const args = ['eval', scratch.at('out.safetensors'), '--images', photos, '--labels', labels, '--json'];
     const kl = async (...options: string[]) => {
@@ -230,7 +235,7 @@ describe('several models in a file', () => {
 });
 
 describe('on the hub', () => {
-  test('one .pth is read with the configs of its folder; an adapter and several are refused', async () => {
+  test('one .pth is read with the configs of its folder; an adapter and several files are refused', async () => {
     const hub = await FakeHub.start();
     const bytes = (files: Files) =>
       Object.fromEntries(
@@ -260,7 +265,7 @@ describe('on the hub', () => {
         });
       }
       expect((await inspect('someone/lora')).stderr).toMatch(/CHECKPOINT_ADAPTER: someone\/lora/);
-      expect((await inspect('someone/two')).stderr).toMatch(/SOURCE: .*"best\.pth", "last\.pth": name one/);
+      expect((await inspect('someone/two')).stderr).toMatch(/SOURCE: .*"best\.pth", "last\.pth"; name one/);
     } finally {
       hub.close();
     }

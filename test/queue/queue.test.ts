@@ -48,7 +48,7 @@ function joined(output: string): string {
 
 async function expectUnknown(queue: string): Promise<void> {
   const { code, stderr } = await fqvit(['queue', queue, '--redis', redis.url]);
-  const message = `fqvit: QUEUE_UNKNOWN: queue ${queue}: expected one that has a list, found none\n`;
+  const message = `fqvit: QUEUE_UNKNOWN: queue ${queue}: expected a queue with a list, found none\n`;
   expect([code, stderr]).toEqual([1, message]);
 }
 
@@ -120,7 +120,7 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     const queue = newQueue();
     const list = listFile(1000);
     const half = scratch.write('half.txt', readFileSync(list, 'utf8').split('\n').slice(0, 450).join('\n'));
-    const again = `fqvit: queue ${queue}: 1,000 images in 10 parts, 10 parts of them there before\n`;
+    const again = `fqvit: queue ${queue}: 1,000 images in 10 parts, 10 parts already queued\n`;
     await enqueue(list, queue, '--job-size', '100');
     expect(await enqueue(list, queue, '--job-size', '100')).toMatchObject({ code: 0, stderr: again });
     for (const [other, ...options] of [
@@ -161,7 +161,7 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
     const start = performance.now();
     const { code, stderr } = await worker.kill('SIGTERM');
     expect(code).toBe(143);
-    expect(stderr).toMatch(/^fqvit: interrupted: its jobs go back\n/m);
+    expect(stderr).toMatch(/^fqvit: interrupted; returning its jobs to the queue\n/m);
     expect(performance.now() - start).toBeLessThan(3000);
     const after = await status(queue);
     expect(after).toMatchObject({ active: 0, failed: 0, waiting: 3 - after.done });

@@ -100,10 +100,10 @@ function integerSummary(report: IntegerReport): Row[] {
       'made from',
       `the float checkpoint with SHA-256 ${recipe.sourceSha256}${recipe.weights === undefined ? '' : `, ${recipe.weights} in it`}`,
     ],
-    ['size', `${formatBytes(bytes)}, weights ${formatBytes(weightBytes)} of it`],
+    ['size', `${formatBytes(bytes)} (weights ${formatBytes(weightBytes)})`],
     [
       'memory',
-      `${formatBytes(memoryBytes)} when loaded, with activations ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)}`,
+      `${formatBytes(memoryBytes)} when loaded (activations ${formatBytes(plan.activationBytes)}, scratch ${formatBytes(plan.scratchBytes)})`,
     ],
     ['work', `${formatCount(plan.macs)} multiply-accumulates in ${plural(plan.steps.length, 'step')}`],
     ['tensors', `${tensors.length} (${dtypeTotals(tensors)})`],

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Html, html } from '../../../src/cli/report-page/html.js';
 import { elementsOf } from './well-formed.js';
 
-test('what stands in a template is escaped, but what is HTML already', () => {
+test('values of a template are escaped, except for HTML', () => {
   const label = `<img src=x onerror="alert('1')"> & more`;
   expect(html`<p title="${label}">${label}${html`<b>${1}</b>`}${[html`<i>`, html`</i>`]}</p>`.text).toBe(
     '<p title="&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt; &amp; more">' +
@@ -12,7 +12,7 @@ test('what stands in a template is escaped, but what is HTML already', () => {
   expect(html`${new Html('<br>')}`.text).toBe('<br>');
 });
 
-test('control characters and those that turn the direction of text are shown as what they are', () => {
+test('control characters and changes of the text direction become visible', () => {
   expect(html`${'a\u0000b\u202ec\n'}`.text).toBe('a\\x00b\\x202ec\\x0a');
 });
 

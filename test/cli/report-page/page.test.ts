@@ -40,7 +40,7 @@ const photos = Array.from({ length: 12 }, (_, i) => {
   return scratch.write(join('photos', name), rgbPng(noiseImage(20, 18, i + 1)));
 });
 
-/** A page's subject. */
+/** The subject of a page. */
 async function made(
   options: QuantizeOptions = { calibrationImages: 4 },
   float = tinyFloatFile({ config: { crop_pct: 1 } }),
@@ -57,7 +57,7 @@ let quality: Quality & { agreement: ClassAgreement };
 let page: string;
 let elements: Element[];
 beforeAll(async () => {
-  // measured against another model of its shape, so that there are differences
+  // measured against another model of the same shape, so that there are differences
   const other = readFloatModel(tinyFloatFile({ seed: 5, config: { crop_pct: 1 } }), { labels: LABELS });
   source = { ...(await made()), float: other };
   quality = (await measureQuality(source)) as typeof quality;
@@ -65,13 +65,13 @@ beforeAll(async () => {
   elements = elementsOf(page);
 });
 
-/** Without the page in the message. */
+/** Like `toContain`, but without the page in the message. */
 const shows = (html: string, text: string) => expect([text, html.includes(text)]).toEqual([text, true]);
 
 const all = (name: string) => elements.filter((element) => element.name === name);
 
 describe('the page', () => {
-  test('hostile labels, file names and paths are text', () => {
+  test('shows hostile labels, file names and paths as text', () => {
     expect(quality.agreement.differences.length).toBeGreaterThan(0);
     expect(all('script').map(({ inner }) => inner)).toEqual([ASSETS.plotter, ASSETS.script]);
     for (const { attributes } of elements)
@@ -88,7 +88,7 @@ describe('the page', () => {
       expect(caption).toMatch(/^(plain\/|&lt;script&gt;&#39;&amp;&quot;)\d+\.png<br>/);
   });
 
-  test('nothing is loaded from elsewhere', () => {
+  test('loads nothing from elsewhere', () => {
     for (const { name, attributes } of elements) {
       for (const key of ['src', 'href', 'action', 'srcset', 'data', 'style'])
         if (attributes.has(key)) expect([name, key]).toEqual(['img', 'src']);
@@ -101,7 +101,7 @@ describe('the page', () => {
     }
   });
 
-  test('its policy lets only its own style and scripts run', () => {
+  test('has a policy that allows only its own style and scripts', () => {
     const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
     const meta = all('meta').find(({ attributes }) => attributes.has('http-equiv'))!;
     expect(meta.attributes.get('content')!.replaceAll('&#39;', "'")).toBe(
@@ -111,7 +111,7 @@ describe('the page', () => {
     expect(page.indexOf('Content-Security-Policy')).toBeLessThan(page.indexOf('<style>'));
   });
 
-  test('every activation of the model is in the table, in order of execution', () => {
+  test('has a table of every activation, in order of execution', () => {
     const table = all('table').find(({ attributes }) => attributes.get('id') === 'layers')!;
     const names = elementsOf(table.inner).filter(({ attributes }) => attributes.get('class') === 'name');
     const { quantizers } = integerLayout(source.result.model);
@@ -128,24 +128,24 @@ describe('the page', () => {
     });
   });
 
-  test('its figures', () => {
+  test('shows the figures', () => {
     const { agreement, photos: compared } = quality;
     shows(page, `${agreement.same} of ${compared}; 95 % interval`);
     const percent = (100 * agreement.same) / compared;
     shows(page, `<b>${percent.toFixed(percent === 100 || percent === 0 ? 0 : 1)} %</b>same class as float`);
     shows(page, `<b>${agreement.kl.toFixed(4)}</b>mean KL from float, nats`);
-    shows(page, 'Measured on 8 photos of the calibration folder, none of which calibrated.');
+    shows(page, 'Measured on 8 photos of the calibration folder that did not calibrate.');
     shows(page, '<dd>4 photos of 12, seed 0</dd>');
   });
 
-  test('the same inputs give the same page', async () => {
+  test('is the same for the same inputs, except for the times', async () => {
     const again = { ...(await made()), float: source.float };
     const withoutTimes = (text: string) => text.replace(/<dt>Time per image.*?<\/dd>/s, '');
     const other = renderPage(again, await measureQuality(again), ASSETS);
     expect(withoutTimes(other) === withoutTimes(page)).toBe(true);
   });
 
-  test('without photos it has the sizes alone', () => {
+  test('has only sizes without photos', () => {
     const { model } = source.result;
     const recipe = { ...model.recipe, calibration: 'synthetic' as const };
     const result = { ...source.result, model: { ...model, recipe } };
@@ -158,7 +158,7 @@ describe('the page', () => {
     expect(sizes.includes('id="layers"')).toBe(false);
   });
 
-  test('labels of any length and any number of differences leave it small', async () => {
+  test('stays small with long labels and many differences', async () => {
     const label = '\u{1f40e}'.repeat(5000);
     const labels = Array.from({ length: 3 }, () => label);
     const thumbnail = `data:image/jpeg;base64,${'A'.repeat(8000)}`;
@@ -183,7 +183,7 @@ describe('the page', () => {
 });
 
 describe('quality', () => {
-  test('agreement and KL on the photos that did not calibrate, as eval has them', async () => {
+  test('has agreement and KL of the photos that did not calibrate, equal to eval', async () => {
     const unseen = drawOrder(photos, 0).slice(4);
     const model = await load(source.result.bytes);
     const labelled = unseen.map((image) => ({ image, class: 0 }));
@@ -200,7 +200,7 @@ describe('quality', () => {
     model.dispose();
   });
 
-  test('of a multi-label model: decisions, and no confused classes', async () => {
+  test('has decisions and no confused classes for a multi-label model', async () => {
     const several = await made({ calibrationImages: 4, output: 'sigmoid' });
     const measured = (await measureQuality(several))!;
     expect(measured.agreement).toEqual({
@@ -215,7 +215,7 @@ describe('quality', () => {
       expect(shown.includes(absent)).toBe(false);
   });
 
-  test('of a regression model: the distance of the values', async () => {
+  test('has the distance of the values for a regression model', async () => {
     const float = tinyFloatFile({ classes: 1, config: { crop_pct: 1 } });
     const one = await made({ calibrationImages: 4, output: 'value', labels: ['age'] }, float);
     const measured = (await measureQuality(one))!;
@@ -232,14 +232,14 @@ describe('quality', () => {
     for (const absent of ['Mean KL', 'Confused classes']) expect(shown.includes(absent)).toBe(false);
   });
 
-  test('where all photos calibrated, on these, and the page says so', async () => {
+  test('uses calibration photos if there are no others, and the page says so', async () => {
     const seen = await made({});
     const measured = (await measureQuality(seen))!;
     expect(measured).toMatchObject({ photos: 12, seen: true });
     shows(renderPage(seen, measured, ASSETS), '<strong>Measured on 12 photos that calibrated</strong>');
   });
 
-  test('of many photos on 200, and every activation on 16', async () => {
+  test('uses at most 200 photos, and 16 for every activation', async () => {
     const many = Array.from({ length: 220 }, (_, i) => {
       const path = scratch.at(`many-${i}.png`);
       symlinkSync(photos[i % 12]!, path);
@@ -247,10 +247,10 @@ describe('quality', () => {
     });
     const measured = (await measureQuality({ ...source, images: many }))!;
     expect(measured).toMatchObject({ photos: 200, available: 216, measured: 16, seen: false });
-    shows(renderPage(source, measured, ASSETS), 'none of which calibrated (the seed chose them out of 216).');
+    shows(renderPage(source, measured, ASSETS), 'that did not calibrate (the seed chose them from 216).');
   });
 
-  test('photos that cannot be read are counted', async () => {
+  test('counts unreadable photos', async () => {
     const broken = scratch.write('photos/broken.png', 'no picture');
     const images = [...photos, broken];
     const seed = Array.from({ length: 50 }, (_, n) => n).find(
@@ -266,7 +266,7 @@ describe('quality', () => {
     expect(await measureQuality(none)).toBeUndefined();
   });
 
-  test('a backbone has errors and no agreement', async () => {
+  test('has errors and no agreement for a backbone', async () => {
     const { tensors, metadata } = readSafetensors(tinyFloatFile({ config: { crop_pct: 1 } }));
     const body = [...tensors.values()].filter(({ name }) => !name.startsWith('head.'));
     const headless = writeSafetensors(body, metadata);
@@ -275,12 +275,12 @@ describe('quality', () => {
     expect(measured).not.toHaveProperty('agreement');
     const html = renderPage(backbone, measured, ASSETS);
     elementsOf(html);
-    shows(html, 'it has no classes to agree on');
+    shows(html, 'A backbone has no classes to agree on');
     shows(html, 'error of the features');
   });
 });
 
-test('sizes by part are those of the whole file', () => {
+test('the sizes of the parts add up to the whole file', () => {
   const integer = tinySwinInteger();
   const file = writeIntegerModel(integer);
   const float = tinySwin();

@@ -12,7 +12,7 @@ function halves(side: number): Uint8Array {
 test.each([
   [224, 96],
   [32, 32],
-])('%i pixels of a side become %i, in their colours', async (side, expected) => {
+])('a picture of side %i has a thumbnail of side %i, in its colours', async (side, expected) => {
   const url = await thumbnail(halves(side), side);
   expect(url).toMatch(/^data:image\/jpeg;base64,/);
   const bytes = new Uint8Array(Buffer.from(url.slice(url.indexOf(',') + 1), 'base64'));

@@ -1,9 +1,9 @@
-/** A strict reader of the HTML that the page is made of: every attribute in double quotes, every element closed. */
+/** A strict reader of the HTML of the page: attributes in double quotes, every element closed. */
 
 export interface Element {
   readonly name: string;
   readonly attributes: ReadonlyMap<string, string>;
-  /** What is in it, markup included. */
+  /** Its content, with markup. */
   readonly inner: string;
 }
 
@@ -13,7 +13,7 @@ const TAG = /<(\/?)([a-z][a-z0-9]*)((?: [a-z-]+(?:="[^"<>]*")?)*)>/y;
 const ATTRIBUTE = / ([a-z-]+)(?:="([^"]*)")?/g;
 const ENTITY = /&(?!amp;|lt;|gt;|quot;|#39;)/;
 
-/** The elements in order. @throws Error for whatever is not well formed */
+/** The elements in order. @throws Error if the HTML is not well formed */
 export function elementsOf(html: string): Element[] {
   const elements: { name: string; attributes: Map<string, string>; inner: string; from: number }[] = [];
   const open: (typeof elements)[number][] = [];
