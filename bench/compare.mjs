@@ -136,8 +136,7 @@ function report() {
   for (const row of rows) row.ratio = base ? row[measured] / base[measured] : Number.NaN;
   const about = {
     ...machine(),
-    node: undefined,
-    v8: undefined,
+    version: undefined,
     engine: done[0]?.results[0].engine,
     arch,
     threads,

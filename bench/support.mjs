@@ -1,41 +1,29 @@
-// Shared by all benches: the machine, options of the command line, the median, values that are the same in every run.
-import { readFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+// Shared by all benches: the machine, options of the command line, the median, and values that are
+// the same in every run. It needs `npm run build`.
+import { sequence } from '../dist/bench/generated.js';
+import { machine as thisMachine } from '../dist/bench/machine.js';
+import { version } from '../dist/cli/version.js';
+
+export { median } from '../dist/bench/measure.js';
 
 export const json = process.argv.includes('--json');
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-const before = loadavg()[0];
-
-/** The machine, the versions, and how busy it was when the bench began and is now (the load average of a minute). */
-export function machine() {
-  const [cpu] = cpus();
-  return {
-    cpu: cpu.model,
-    cores: cpus().length,
-    node: process.version,
-    v8: process.versions.v8,
-    fqvit: version,
-    load: { before, after: loadavg()[0] },
-  };
-}
+/** The machine, the engine and the load: when the bench began, and now. */
+export const machine = () => ({ ...thisMachine(), fqvit: version() });
 
 export function option(name, fallback) {
   const at = process.argv.indexOf(`--${name}`);
   return at < 0 ? fallback : process.argv[at + 1];
 }
 
-/** Several values, comma between them. */
+/** Several values, separated by commas. */
 export function list(name, fallback) {
   return option(name, fallback).split(',');
 }
 
-export function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-}
-
 /**
- * Prints the machine and the rows: a table of three significant digits, or with `--json` everything in full.
+ * Prints the machine and the rows: a table of three significant digits, or with `--json` everything
+ * in full.
  *
  * @param about how it was measured
  */
@@ -56,10 +44,5 @@ function shortened(row) {
   return Object.fromEntries(Object.entries(row).map(([key, value]) => [key, short(value)]));
 }
 
-let state = 1;
-
 /** From -1 to 1. */
-export function random() {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return state / 2 ** 31 - 1;
-}
+export const random = sequence();

@@ -55,7 +55,7 @@ await bundle(
 );
 // TypeScript needs the declarations again, for CommonJS
 for (const path of readdirSync('dist', { recursive: true }))
-  if (path.endsWith('.d.ts') && !/^(cjs|browser|cli|hub)\b/.test(path))
+  if (path.endsWith('.d.ts') && !/^(bench|cjs|browser|cli|hub)\b/.test(path))
     cpSync(`dist/${path}`, `dist/cjs/${path}`);
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
 

@@ -7,10 +7,9 @@
 // --only  which integer checkpoints (default: all)
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { noise } from '../../dist/bench/generated.js';
 import { timmArchitecture } from '../../dist/checkpoint/timm-architectures.js';
 import { quantize } from '../../dist/quantize/index.js';
-import { floatCheckpoint } from '../generated.mjs';
+import { floatCheckpoint, noisePicture } from '../generated.mjs';
 import { list, option } from '../support.mjs';
 import { ARCHITECTURES, WIDTHS } from './contenders.mjs';
 
@@ -30,7 +29,7 @@ const float = given ? new Uint8Array(readFileSync(given)) : floatCheckpoint(know
 const photos = folder && readdirSync(folder).filter((file) => /\.(jpe?g|png|webp)$/i.test(file));
 const images = photos
   ? photos.sort().map((file) => join(folder, file))
-  : [noise(known.imageSize), noise(known.imageSize)];
+  : [noisePicture(known.imageSize), noisePicture(known.imageSize)];
 const calibrationImages = Math.min(images.length, Number(option('calibration-images', 256)));
 mkdirSync(out, { recursive: true });
 write('float', float);

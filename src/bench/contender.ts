@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import type { FloatModel } from '../checkpoint/float-model.js';
 import { load } from '../index.js';
 import { FloatRunner } from '../models/float.js';
 import type { Tier } from '../runtime/kernels.js';
-import { generatedModel, noise } from './generated.js';
+import { readWasm } from '../runtime/wasm-node.js';
+import { readFloatFile } from './float-file.js';
+import { noise } from './generated.js';
 import type { Loaded } from './measure.js';
 
 /** An integer checkpoint on a tier. */
@@ -14,32 +15,36 @@ export interface IntegerContender {
   readonly threads: number;
 }
 
-/** Loads it; `run` computes images one after the other, each shared by the threads. */
-export async function openInteger({ file, tier, threads }: IntegerContender): Promise<Loaded> {
+/** A float model, which runs on one thread. */
+export interface FloatContender {
+  readonly kind: 'float';
+  /** As `writeFloatFile` makes it. */
+  readonly file: string;
+}
+
+export type Contender = IntegerContender | FloatContender;
+
+/** Loads a contender; `run` computes images one after the other. */
+export function openContender(contender: Contender): Promise<Loaded> {
+  return contender.kind === 'integer' ? openInteger(contender) : openFloat(contender);
+}
+
+async function openInteger({ file, tier, threads }: IntegerContender): Promise<Loaded> {
   const model = await load(file, { tier, threads });
-  const { data } = noise(model.info.preprocessing.imageSize);
-  const pixels = new Uint8Array(data);
+  const pixels = noise(model.info.preprocessing.imageSize);
   const { classes } = model.info.architecture;
   const once = () => (classes > 0 ? model.codesOfPixels(pixels) : model.featuresOfPixels(pixels));
   return { wasmBytes: model.info.memoryBytes, run: (images) => repeated(images, once) };
 }
 
-/** Loads a float model, which runs on one thread. */
-export async function openFloat(model: FloatModel): Promise<Loaded> {
-  const wasm = readFileSync(new URL('../../wasm/fqvit.float.wasm', import.meta.url));
-  const runner = await FloatRunner.create(model, { wasm });
-  const pixels = new Uint8Array(noise(model.architecture.imageSize).data);
+async function openFloat({ file }: FloatContender): Promise<Loaded> {
+  const model = readFloatFile(readFileSync(file));
+  const runner = await FloatRunner.create(model, { wasm: await readWasm('float') });
+  const pixels = noise(model.architecture.imageSize);
   return {
     wasmBytes: runner.memoryBytes,
     run: (images) => repeated(images, () => runner.run([pixels])[0]!),
   };
-}
-
-/** The float model of an integer checkpoint's architecture, with generated weights. */
-export async function floatOfInteger(file: string): Promise<FloatModel> {
-  const { readIntegerModel } = await import('../checkpoint/integer-model.js');
-  const { architecture, preprocessing } = readIntegerModel(new Uint8Array(readFileSync(file)), { file });
-  return generatedModel(architecture, preprocessing);
 }
 
 function repeated<T>(count: number, once: () => T): T {

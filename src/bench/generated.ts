@@ -2,10 +2,9 @@ import { type Architecture, pooledTokens, swinStages, tokenCount } from '../chec
 import type { FloatModel, FloatTensor } from '../checkpoint/float-model.js';
 import { plainSwin, swinNames, swinShape } from '../checkpoint/swin-names.js';
 import { plainVit, vitNames, vitShape } from '../checkpoint/vit-names.js';
-import type { RawPixels } from '../image/source.js';
 
 /** Values from -1 to 1, the same in every run. */
-function sequence(): () => number {
+export function sequence(): () => number {
   let state = 1;
   return () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -13,11 +12,10 @@ function sequence(): () => number {
   };
 }
 
-/** A picture of noise, the same in every run. */
-export function noise(size: number): RawPixels {
+/** Pixels of noise, uint8 `[size, size, 3]`, the same in every run. */
+export function noise(size: number): Uint8Array {
   const next = sequence();
-  const data = Uint8Array.from({ length: 3 * size * size }, () => 128 + 127 * next());
-  return { width: size, height: size, data };
+  return Uint8Array.from({ length: 3 * size * size }, () => 128 + 127 * next());
 }
 
 /**

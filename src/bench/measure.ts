@@ -1,18 +1,25 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { FqvitError } from '../errors.js';
+import { sha256 } from '../platform/sha256.js';
+import { carried } from '../pool/messages.js';
 
-/** How long an image's time is measured in a process. */
+/** How long a process runs a contender. */
 export interface Rule {
-  /** Warm-up: at least one image. Engines optimise in the background, so it counts time. */
+  /** At least one image. Engines optimise in the background, so the warm-up counts time. */
   readonly warmUpMs: number;
-  /** Measured: at least one image. */
+  /** At least one image. */
   readonly measuredMs: number;
+}
+
+/** As long a warm-up as a measurement: V8 takes up to a second to optimise the kernels. */
+export function ruleOf(measuredMs: number): Rule {
+  return { warmUpMs: measuredMs, measuredMs };
 }
 
 /** What one process reports. */
 export interface Measurement {
   /** From the start of the process to its first answer. */
   readonly firstMs: number;
-  /** From the start of loading to the end of it. */
   readonly loadMs: number;
   readonly medianMs: number;
   readonly minMs: number;
@@ -21,8 +28,11 @@ export interface Measurement {
   readonly wasmBytes: number;
   /** The peak of the process. */
   readonly residentBytes: number;
-  /** SHA-256 of the answer: the codes of an integer model. */
-  readonly digest: string;
+  /**
+   * SHA-256 of the first and of the last answer, which an engine's first and second compiler give:
+   * the codes of an integer model.
+   */
+  readonly digests: readonly [string, string];
 }
 
 /** Computes so many images and gives the last answer. */
@@ -42,46 +52,52 @@ export async function measure(
 ): Promise<Measurement> {
   const start = performance.now();
   const { run, wasmBytes } = await open();
-  const loadMs = performance.now() - start;
-  await run(batch);
+  const loaded = performance.now();
+  const first = await run(batch);
   const firstMs = performance.now();
-  await times(run, warmUpMs, batch);
-  const ms = await times(run, measuredMs, batch);
-  const digest = await sha256Of(await run(batch));
-  const [runs, residentBytes] = [ms.length, peakResident()];
+  while (performance.now() < loaded + warmUpMs) await run(batch);
+  const times: number[] = [];
+  const end = performance.now() + measuredMs;
+  let last: ArrayBufferView;
+  do {
+    const before = performance.now();
+    last = await run(batch);
+    times.push((performance.now() - before) / batch);
+  } while (performance.now() < end);
   return {
     firstMs,
-    loadMs,
-    medianMs: median(ms),
-    minMs: Math.min(...ms),
-    runs,
+    loadMs: loaded - start,
+    medianMs: median(times),
+    minMs: least(times),
+    runs: times.length,
     wasmBytes,
-    residentBytes,
-    digest,
+    residentBytes: peakResident(),
+    digests: [await digest(first), await digest(last)],
   };
 }
 
-async function times(run: Run, duration: number, batch: number): Promise<number[]> {
-  const ms: number[] = [];
-  const end = performance.now() + duration;
-  do {
-    const start = performance.now();
-    await run(batch);
-    ms.push((performance.now() - start) / batch);
-  } while (performance.now() < end);
-  return ms;
+/** Prints a measurement, or the error that it ended with, for `inFreshProcess`; ends the process. */
+export async function answerWith(measurement: Promise<Measurement>): Promise<never> {
+  const answer = await measurement.catch((error: unknown) => {
+    if (!(error instanceof FqvitError)) throw error;
+    return { error: carried(error) };
+  });
+  await new Promise((done) => process.stdout.write(JSON.stringify(answer), done));
+  process.exit(); // threads would keep the process alive
 }
 
-async function sha256Of({ buffer, byteOffset, byteLength }: ArrayBufferView): Promise<string> {
-  const { createHash } = await import('node:crypto');
-  return createHash('sha256')
-    .update(new Uint8Array(buffer, byteOffset, byteLength))
-    .digest('hex');
+function digest({ buffer, byteOffset, byteLength }: ArrayBufferView): Promise<string> {
+  return sha256(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 /** The middle value; of an even number the upper one. */
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+/** The least value. `Math.min` takes only as many as fit on the stack. */
+function least(values: readonly number[]): number {
+  return values.reduce((a, b) => Math.min(a, b));
 }
 
 /** Peak resident bytes. Linux's `maxRSS` would start with the parent process's memory. */

@@ -1,4 +1,8 @@
 import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
+import { RuntimeError } from '../errors.js';
+import { restored } from '../pool/messages.js';
 import { type Measurement, median } from './measure.js';
 
 /** A contender's measurements, one per round. */
@@ -14,18 +18,15 @@ export interface Spread {
   readonly greatest: number;
 }
 
-export function spread(values: readonly number[]): Spread {
-  return { median: median(values), least: Math.min(...values), greatest: Math.max(...values) };
-}
-
 /** How many times as fast `one` is as `first`: the ratios of each round, in which both ran. */
 export function speedUp(first: Turns<unknown>, one: Turns<unknown>): Spread {
-  return spread(one.rounds.map(({ medianMs }, i) => first.rounds[i]!.medianMs / medianMs));
+  const ratios = one.rounds.map(({ medianMs }, i) => first.rounds[i]!.medianMs / medianMs);
+  return { median: median(ratios), least: Math.min(...ratios), greatest: Math.max(...ratios) };
 }
 
 /**
- * Measures every contender once per round, in an order that turns round each time: what else the
- * machine does then falls on all alike.
+ * Measures every contender once per round, back and forth, so that other load on the machine meets
+ * all of them alike.
  *
  * @param one measures a contender, in a process of its own
  */
@@ -36,38 +37,70 @@ export async function takeTurns<T>(
   onProgress?: (done: number, total: number) => void,
 ): Promise<Turns<T>[]> {
   const all = contenders.map((contender) => ({ contender, rounds: [] as Measurement[] }));
+  let done = 0;
   for (let round = 0; round < rounds; round++) {
     for (const turns of round % 2 === 0 ? all : [...all].reverse()) {
       turns.rounds.push(await one(turns.contender));
-      onProgress?.(
-        all.reduce((sum, { rounds: done }) => sum + done.length, 0),
-        rounds * all.length,
-      );
+      onProgress?.(++done, rounds * all.length);
     }
   }
   return all;
 }
 
 /**
- * Runs a script in a fresh process of this engine and reads the JSON document that it prints.
+ * The digest that all answers share.
+ *
+ * @throws RuntimeError `TIER` where they differ
+ */
+export function commonDigest<T>(turns: readonly Turns<T>[], nameOf: (contender: T) => string): string {
+  const names = new Map<string, Set<string>>();
+  for (const { contender, rounds } of turns) {
+    for (const digest of rounds.flatMap(({ digests }) => digests)) {
+      names.set(digest, (names.get(digest) ?? new Set()).add(nameOf(contender)));
+    }
+  }
+  const [[digest] = [''], ...others] = names;
+  if (others.length === 0) return digest;
+  const found = [...names].map(([one, by]) => `${one.slice(0, 8)}… (${[...by].join(', ')})`);
+  throw new RuntimeError(
+    'TIER',
+    `codes: expected the same from every tier and number of threads, found ${found.join(' and ')}`,
+  );
+}
+
+/**
+ * Runs a script in a fresh process of this engine, which `answerWith` ends. It ends with this
+ * process at the latest.
  *
  * @param argument passed as JSON
+ * @throws what the script was refused with; RuntimeError `BENCH` if it ends without an answer
  */
-export function inFreshProcess(
-  script: string,
-  argument: unknown,
-  signal?: AbortSignal,
-): Promise<Measurement> {
-  const run = 'Deno' in globalThis ? ['run', '-A', '--no-prompt', script] : [...process.execArgv, script];
+export function inFreshProcess(script: URL, argument: unknown): Promise<Measurement> {
+  const flags = 'Deno' in globalThis ? ['run', '-A', '--no-prompt', '--no-lock'] : process.execArgv;
+  const args = [...flags, fileURLToPath(script), JSON.stringify(argument)];
   return new Promise((resolve, reject) => {
-    execFile(
-      process.execPath,
-      [...run, JSON.stringify(argument)],
-      { signal, killSignal: 'SIGKILL' },
-      (error, stdout, stderr) => {
-        if (error === null) resolve(JSON.parse(stdout));
-        else reject(new Error(`${error.message}\n${stderr}`, { cause: error }));
-      },
-    );
+    const child = execFile(process.execPath, args, (error, stdout, stderr) => {
+      process.off('exit', end);
+      if (error !== null) return reject(noAnswer(error, stderr));
+      const answer = JSON.parse(stdout);
+      if ('error' in answer) reject(restored(answer.error));
+      else resolve(answer);
+    });
+    const end = () => child.kill('SIGKILL');
+    process.on('exit', end);
   });
+}
+
+function noAnswer(
+  cause: Error & { code?: unknown; signal?: NodeJS.Signals | null },
+  stderr: string,
+): RuntimeError {
+  const end = cause.signal ?? `exit code ${cause.code}`;
+  const [reason] = /^(FATAL ERROR|\w*Error\b|error:).*$/m.exec(stripVTControlCharacters(stderr)) ?? [];
+  const found = reason === undefined ? end : `${end}, ${reason}`;
+  return new RuntimeError(
+    'BENCH',
+    `${process.execPath}: expected a measurement from a new process, found ${found}`,
+    { cause },
+  );
 }

@@ -1,5 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { beforeAll, expect, test } from '@jest/globals';
+import { noise } from '../../src/bench/generated.js';
 import { load } from '../../src/index.js';
+import { sha256 } from '../../src/platform/sha256.js';
 import { TINY_CONFIG, tinyModel } from '../support/tiny-model.js';
 import { fqvit, Scratch, withInteger } from './support.js';
 
@@ -16,31 +21,63 @@ test('--json: every tier, the float model, and one digest', async () => {
   const { code, stdout } = await fqvit(['bench', integer, '--reference', float, '--json', ...QUICK]);
   expect(code).toBe(0);
   const report = JSON.parse(stdout);
-  expect(report).toMatchObject({
-    machine: { cpu: expect.any(String), cores: expect.any(Number), engine: 'node' },
-    reference: float,
+  const times = { medianMs: expect.any(Number), minMs: expect.any(Number), runs: expect.any(Number) };
+  const model = await load(integer, { tier: 'simd' });
+  expect(report).toEqual({
+    machine: expect.objectContaining({ cpu: expect.any(String), engine: 'node', fqvit: expect.any(String) }),
+    model: { source: integer, name: 'deit_custom', method: 'best', weightBits: 8, activationBits: 8 },
     tier: 'simd',
     threads: 1,
+    integer: times,
+    float: { weights: float, ...times },
+    speedUp: report.contenders[1].speedUp,
+    digest: await sha256(new Uint8Array(model.codesOfPixels(noise(16)).buffer)),
     rounds: 1,
-    integer: { medianMs: expect.any(Number), minMs: expect.any(Number), runs: expect.any(Number) },
-    float: { medianMs: expect.any(Number), minMs: expect.any(Number), runs: expect.any(Number) },
-    digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    warmUpMs: 50,
+    measuredMs: 50,
+    contenders: [expect.any(Object), expect.any(Object), expect.any(Object)],
   });
-  const kinds = report.contenders.map((row: { kind: string; tier: string }) => `${row.kind} ${row.tier}`);
-  expect(kinds).toEqual(['float float', 'integer simd', 'integer scalar']);
-  const model = await load(integer);
-  const memory = report.contenders.find((row: { tier: string }) => row.tier === 'simd').wasmBytes;
-  expect(memory).toBe(model.info.memoryBytes);
+  const rows: { kind: string; tier: string }[] = report.contenders;
+  expect(rows.map(({ kind, tier }) => `${kind} ${tier}`)).toEqual([
+    'float float',
+    'integer simd',
+    'integer scalar',
+  ]);
+  const { median, least, greatest } = report.speedUp;
+  expect(median).toBeCloseTo(report.float.medianMs / report.integer.medianMs, 10);
+  expect([least, greatest]).toEqual([median, median]);
+  expect(report.contenders[1].wasmBytes).toBe(model.info.memoryBytes);
   model.dispose();
 });
 
-test('a bundled model by default, as a table and as a row of Markdown', async () => {
-  const { code, stdout, stderr } = await fqvit(['bench', '--markdown', ...QUICK]);
-  expect({ code, lines: stdout.trim().split('\n').length }).toEqual({ code: 0, lines: 1 });
+test('a table of a bundled model, which says that the float weights are generated', async () => {
+  const { code, stdout, stderr } = await fqvit(['bench', '--threads', '2', ...QUICK]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^deit_cifar10: deit_cifar10, best \(/);
+  expect(stdout).toMatch(/^float32, generated weights +[\d.]+ +1\.00 +1\.00-1\.00 /m);
+  for (const row of ['simd', 'simd, 2 threads', 'scalar'])
+    expect(stdout).toMatch(new RegExp(`^integer, ${row} +[\\d.]+ +[\\d.]+ +[\\d.]+-[\\d.]+ `, 'm'));
+  expect(stdout).toMatch(/^codes +the same in every integer row; SHA-256 [0-9a-f]{64}$/m);
+  expect(stderr).toMatch(/^measuring 4 measurements$/m);
+});
+
+test('--markdown: one row', async () => {
+  const { code, stdout } = await fqvit(['bench', integer, '--markdown', ...QUICK]);
+  expect(code).toBe(0);
   expect(stdout).toMatch(
-    /^\| .+ \| node [\d.]+ \| deit_cifar10 W8A8 \| [\d.]+ \| [\d.]+ \(simd, 1 thread\) \| /,
+    /^\| [^|]+; node [\d.]+ \| deit_custom W8A8 \| [\d.]+ \(generated weights\) \| [\d.]+ \(simd, 1 thread\) \| [\d.]+ \([\d.]+-[\d.]+\) \|\n$/,
   );
-  expect(stderr).toMatch(/^measuring/m);
+});
+
+test('an interrupt ends the process that measures, and leaves no file', async () => {
+  mkdirSync(scratch.at('tmp'));
+  const env = { TMPDIR: scratch.at('tmp') };
+  const run = await fqvit(['bench', integer, '--ms', '60000'], { env, interrupt: 'SIGTERM' });
+  expect(run).toMatchObject({ code: 143, stdout: '' });
+  expect(readdirSync(scratch.at('tmp'))).toEqual([]);
+  const isMeasuring = () => execFileSync('ps', ['-ewwo', 'args']).includes(scratch.at('tmp'));
+  for (let tries = 0; isMeasuring() && tries < 20; tries++) await setTimeout(50);
+  expect(isMeasuring()).toBe(false);
 });
 
 test.each([
@@ -58,7 +95,9 @@ test('refuses a float model of another architecture, and a float model in place 
   const mismatch = await fqvit(['bench', integer, '--reference', other, ...QUICK]);
   expect(mismatch).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/CHECKPOINT_ARCHITECTURE: .*expected depth .* found "3"/),
+    stderr: expect.stringMatching(
+      /CHECKPOINT_ARCHITECTURE: .*other\.safetensors: depth: expected 2, as the integer model has, found 3/,
+    ),
   });
   expect(await fqvit(['bench', float])).toMatchObject({
     code: 1,

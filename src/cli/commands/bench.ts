@@ -1,9 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { type Measurement, median, type Rule } from '../../bench/measure.js';
-import { inFreshProcess, speedUp, type Turns, takeTurns } from '../../bench/turns.js';
+import type { Contender } from '../../bench/contender.js';
+import { writeFloatFile } from '../../bench/float-file.js';
+import { generatedModel } from '../../bench/generated.js';
+import { machine } from '../../bench/machine.js';
+import { type Measurement, median, type Rule, ruleOf } from '../../bench/measure.js';
+import { commonDigest, inFreshProcess, speedUp, type Turns, takeTurns } from '../../bench/turns.js';
 import { type IntegerModel, readIntegerModel } from '../../checkpoint/integer-model.js';
 import { CheckpointError, RuntimeError, UsageError } from '../../errors.js';
 import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
@@ -12,7 +15,6 @@ import type { FloatModel } from '../../quantize/index.js';
 import type { Tier } from '../../runtime/kernels.js';
 import { availableThreads } from '../../runtime/threads.js';
 import { chooseTier, NARROW_BITS, namedTier } from '../../runtime/tier.js';
-import type { Contender, FloatContender } from '../bench-child.js';
 import { describeCommand } from '../command.js';
 import { columns, formatBytes, plain, plural } from '../format.js';
 import { readCheckpoint } from '../image-command.js';
@@ -20,10 +22,10 @@ import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { readReference } from '../reference.js';
 import { print, printJson, warn } from '../report.js';
-import { integerOption, shown, THREADS_OPTION, threadsOption } from '../values.js';
+import { integerOption, THREADS_OPTION, threadsOption } from '../values.js';
 import { version } from '../version.js';
 
-const CHILD = fileURLToPath(new URL('../bench-child.js', import.meta.url));
+const CHILD = new URL('../../bench/child.js', import.meta.url);
 const TIERS: readonly Tier[] = ['relaxed', 'simd', 'scalar'];
 
 export default describeCommand({
@@ -58,13 +60,13 @@ export default describeCommand({
       type: 'string',
       valueHint: 'N',
       default: '1000',
-      description: 'Milliseconds that each process measures, after half as many of warm-up',
+      description: 'Milliseconds that each process measures, after as many of warm-up',
     },
     markdown: { type: 'boolean', description: 'Print a row for the table in docs/performance.md' },
     json: {
       type: 'boolean',
       description:
-        'Print JSON: {machine, model, tier, threads, integer: {medianMs, minMs, runs}, float: {…}, speedUp, digest, contenders}',
+        'Print JSON: {machine, model, tier, threads, integer: {medianMs, minMs, runs}, float: {weights, …}, speedUp: {median, least, greatest}, digest, contenders}; tier, threads and integer are those that `load` chooses',
     },
   },
   examples: [
@@ -77,8 +79,7 @@ export default describeCommand({
   async run({ model: named, reference, weights, threads: threadsText, rounds, ms, markdown, json }) {
     const threads = availableThreads(threadsOption(threadsText));
     const count = integerOption('rounds', rounds, 1, 1000);
-    const measuredMs = integerOption('ms', ms, 1, 3_600_000);
-    const rule: Rule = { warmUpMs: measuredMs / 2, measuredMs };
+    const rule = ruleOf(integerOption('ms', ms, 1, 3_600_000));
     if (weights !== undefined && reference === undefined) {
       throw new UsageError('OPTION', '--weights: expected --reference with it, found none');
     }
@@ -87,167 +88,128 @@ export default describeCommand({
     }
     const { bytes, source } = await readCheckpoint(named);
     const model = readIntegerModel(bytes, { file: source });
-    if (reference !== undefined) expectSame(model, await readReference(reference, weights, model), reference);
+    const float = await floatModel(model, reference, weights);
+    const tiers = await tiersFor(model);
+    const { tier } = await chooseTier(model.recipe.weightBits, threads > 1);
+    const { load, cores } = machine();
+    if (load.before > cores / 2) {
+      const found = `load ${load.before.toFixed(1)}, ${plural(cores, 'core')}`;
+      warn(`the machine is busy (${found}): times are longer, and ratios vary more: see their spread`);
+    }
 
     const folder = mkdtempSync(join(tmpdir(), 'fqvit-bench-'));
     process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-    const file = join(folder, 'model.safetensors');
-    writeFileSync(file, bytes);
-    const float: FloatContender = { kind: 'float', file, reference, weights };
-    const contenders: Contender[] = [float, ...(await integerContenders(file, model, threads))];
-
-    const before = loadavg()[0]!;
-    if (before > 0.5 * cpus().length) {
-      warn(`the machine is busy (load ${before.toFixed(1)}): times are longer, and ratios less certain`);
-    }
-    const progress = startProgress('measuring', count * contenders.length, { unit: 'measurement' });
-    let turns: Turns<Contender>[];
-    try {
-      turns = await takeTurns(
-        contenders,
-        count,
-        (contender) => inFreshProcess(CHILD, { ...contender, rule }),
-        progress.update,
-      );
-    } finally {
-      progress.stop();
-    }
-    const { tier } = await chooseTier(model.recipe.weightBits, threads > 1);
-    const report = reportOf({
-      machine: machine(before),
-      source,
-      model,
-      reference,
-      tier,
-      threads,
-      rule,
-      turns,
-    });
-    if (json) {
-      const { recipe: _, ...document } = report;
-      const [float, integer] = [report.contenders[0]!, chosen(report)];
-      return printJson({ ...document, integer: summaryOf(integer), float: summaryOf(float) });
-    }
-    if (markdown) return print(markdownRow(report));
-    printReport(report);
+    const save = (name: string, content: Uint8Array): string => {
+      const file = join(folder, name);
+      writeFileSync(file, content);
+      return file;
+    };
+    const contenders: Contender[] = [
+      { kind: 'float', file: save('float.safetensors', writeFloatFile(float)) },
+      ...integerContenders(save('integer.safetensors', bytes), tiers, threads),
+    ];
+    const turns = await measureAll(contenders, count, rule);
+    const report = { model, source, reference, rule, ...reportOf(turns, tier, threads) };
+    if (json) printJson(documentOf(report));
+    else if (markdown) print(markdownRow(report));
+    else printReport(report);
   },
 });
 
-function reportOf({
-  machine,
-  source,
-  model: { architecture, recipe },
-  reference,
-  tier,
-  threads,
-  rule,
-  turns,
-}: {
-  machine: Machine;
-  source: string;
-  model: IntegerModel;
-  reference: string | undefined;
-  tier: Tier;
-  threads: number;
-  rule: Rule;
-  turns: readonly Turns<Contender>[];
-}) {
-  const { weightBits, activationBits, method } = recipe;
-  return {
-    machine,
-    model: { source, name: architecture.name, method, weightBits, activationBits },
-    recipe,
-    ...(reference === undefined ? {} : { reference }),
-    tier,
-    threads,
-    rounds: turns[0]!.rounds.length,
-    rule,
-    digest: commonDigest(turns),
-    contenders: turns.map((one) => rowOf(one, turns[0]!)),
-  };
-}
-
-const summaryOf = ({ medianMs, minMs, runs }: Row) => ({ medianMs, minMs, runs });
-
-type Machine = ReturnType<typeof machine>;
-type Report = ReturnType<typeof reportOf>;
-type Row = ReturnType<typeof rowOf>;
-
-/** Every tier that the engine has, and every number of threads. */
-async function integerContenders(
-  file: string,
-  { recipe }: IntegerModel,
-  threads: number,
-): Promise<Contender[]> {
-  const contenders: Contender[] = [];
-  for (const tier of TIERS) {
-    // with wider weights it runs the instructions of simd
-    if (tier === 'relaxed' && recipe.weightBits > NARROW_BITS) continue;
-    if (!(await runs(tier))) continue;
-    const most = tier === 'scalar' ? 1 : threads;
-    for (let n = 1; n <= most; n++) contenders.push({ kind: 'integer', file, tier, threads: n });
+/** @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a reference of other sizes; like `readReference` */
+async function floatModel(
+  model: IntegerModel,
+  reference: string | undefined,
+  weights: string | undefined,
+): Promise<FloatModel> {
+  if (reference === undefined) return generatedModel(model.architecture, model.preprocessing);
+  const float = await readReference(reference, weights, model);
+  const { layerNormEps: _, ...found } = float.architecture;
+  const sizes = { ...found, ...model.architecture };
+  for (const key of Object.keys(sizes) as (keyof typeof sizes)[]) {
+    const [expected, value] = [model.architecture[key], found[key]].map((size) => JSON.stringify(size));
+    if (key === 'name' || value === expected) continue;
+    throw new CheckpointError(
+      'CHECKPOINT_ARCHITECTURE',
+      `${shownSource(reference)}: ${key}: expected ${expected}, as the integer model has, found ${value}`,
+    );
   }
-  return contenders;
+  return float;
 }
 
-/** Whether the engine computes a tier, and correctly. */
+/** The tiers that this engine computes, and computes correctly. */
+async function tiersFor({ recipe }: IntegerModel): Promise<Tier[]> {
+  const tiers: Tier[] = [];
+  for (const tier of TIERS) {
+    // for wider weights, the relaxed tier runs the instructions of simd
+    if (tier === 'relaxed' && recipe.weightBits > NARROW_BITS) continue;
+    if (await runs(tier)) tiers.push(tier);
+  }
+  return tiers;
+}
+
 async function runs(tier: Tier): Promise<boolean> {
   try {
     await namedTier(tier, false);
     return true;
   } catch (error) {
-    if (error instanceof RuntimeError) return false;
+    if (error instanceof RuntimeError && error.code !== 'WASM_MISSING') return false;
     throw error;
   }
 }
 
-/** @throws RuntimeError `TIER` if the contenders' codes differ */
-function commonDigest(turns: readonly Turns<Contender>[]): string {
-  const integers = turns.filter(({ contender }) => contender.kind === 'integer');
-  const digests = new Set(integers.flatMap(({ rounds }) => rounds.map(({ digest }) => digest)));
-  if (digests.size === 1) return [...digests][0]!;
-  throw new RuntimeError(
-    'TIER',
-    `codes: expected the same ones from every tier and thread, found ${digests.size} different answers`,
+function integerContenders(file: string, tiers: readonly Tier[], threads: number): Contender[] {
+  return tiers.flatMap((tier) =>
+    Array.from({ length: tier === 'scalar' ? 1 : threads }, (_, i): Contender => {
+      return { kind: 'integer', file, tier, threads: i + 1 };
+    }),
   );
 }
 
-/** @throws CheckpointError `CHECKPOINT_ARCHITECTURE` if the float model has other sizes */
-function expectSame({ architecture }: IntegerModel, float: FloatModel, file: string): void {
-  const { layerNormEps: _, ...found } = float.architecture;
-  for (const [key, expected] of Object.entries(architecture)) {
-    const value = found[key as keyof typeof found];
-    if (key === 'name' || JSON.stringify(value) === JSON.stringify(expected)) continue;
-    throw new CheckpointError(
-      'CHECKPOINT_ARCHITECTURE',
-      `${shownSource(file)}: expected ${key} ${shown(String(expected))} as in the integer checkpoint, found ${shown(String(value))}`,
-    );
+async function measureAll(
+  contenders: readonly Contender[],
+  rounds: number,
+  rule: Rule,
+): Promise<Turns<Contender>[]> {
+  const total = rounds * contenders.length;
+  const progress = startProgress('measuring', total, { unit: 'measurement' });
+  try {
+    const one = (contender: Contender) => inFreshProcess(CHILD, { ...contender, rule });
+    return await takeTurns(contenders, rounds, one, progress.update);
+  } finally {
+    progress.stop();
   }
 }
 
-function machine(loadBefore: number) {
-  const { versions } = process as { versions: NodeJS.ProcessVersions & { deno?: string; bun?: string } };
-  const engine = versions.deno ? 'deno' : versions.bun ? 'bun' : 'node';
+/** @throws RuntimeError `TIER` if the integer contenders' codes differ */
+function reportOf(turns: readonly Turns<Contender>[], tier: Tier, threads: number) {
+  const rows = turns.map((one) => rowOf(one, turns[0]!));
+  const integers = turns.filter(({ contender }) => contender.kind === 'integer');
   return {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    platform: process.platform,
-    arch: process.arch,
-    engine,
-    version: versions[engine]!,
-    v8: versions.v8,
-    fqvit: version(),
-    load: { before: loadBefore, after: loadavg()[0]! },
+    machine: { ...machine(), fqvit: version() },
+    rounds: turns[0]!.rounds.length,
+    digest: commonDigest(integers, nameOf),
+    float: rows[0]!,
+    /** What `load` chooses. */
+    chosen: rows.find((row) => row.tier === tier && row.threads === (tier === 'scalar' ? 1 : threads))!,
+    rows,
   };
+}
+
+function nameOf(contender: Contender): string {
+  if (contender.kind === 'float') return 'float32';
+  return `integer, ${contender.tier}${contender.threads > 1 ? `, ${contender.threads} threads` : ''}`;
 }
 
 function rowOf(one: Turns<Contender>, first: Turns<Contender>) {
   const { contender, rounds } = one;
-  const middle = (key: Exclude<keyof Measurement, 'digest'>) => median(rounds.map((round) => round[key]));
+  const middle = (key: Exclude<keyof Measurement, 'digests'>) => median(rounds.map((round) => round[key]));
+  const isInteger = contender.kind === 'integer';
   return {
+    name: nameOf(contender),
     kind: contender.kind,
-    tier: contender.kind === 'integer' ? contender.tier : 'float',
-    threads: contender.kind === 'integer' ? contender.threads : 1,
+    tier: isInteger ? contender.tier : 'float',
+    threads: isInteger ? contender.threads : 1,
     medianMs: middle('medianMs'),
     minMs: Math.min(...rounds.map(({ minMs }) => minMs)),
     runs: rounds.reduce((sum, { runs }) => sum + runs, 0),
@@ -259,56 +221,82 @@ function rowOf(one: Turns<Contender>, first: Turns<Contender>) {
   };
 }
 
-/** The contender that `load` would choose. */
-function chosen({ contenders, tier, threads }: Report): Row {
-  return contenders.find((row) => row.tier === tier && row.threads === (tier === 'scalar' ? 1 : threads))!;
+type Row = ReturnType<typeof rowOf>;
+
+interface Report extends ReturnType<typeof reportOf> {
+  readonly model: IntegerModel;
+  readonly source: string;
+  readonly reference: string | undefined;
+  readonly rule: Rule;
 }
 
-function printReport(report: Report): void {
-  const { machine: m, model, contenders, reference, rounds, rule, digest } = report;
+/** For `--json`. */
+function documentOf(report: Report) {
+  const { machine, model, source, reference, chosen, float, rounds, rule, digest, rows } = report;
+  const { method, weightBits, activationBits } = model.recipe;
+  const times = ({ medianMs, minMs, runs }: Row) => ({ medianMs, minMs, runs });
+  return {
+    machine,
+    model: { source, name: model.architecture.name, method, weightBits, activationBits },
+    tier: chosen.tier,
+    threads: chosen.threads,
+    integer: times(chosen),
+    float: { weights: reference === undefined ? 'generated' : shownSource(reference), ...times(float) },
+    speedUp: chosen.speedUp,
+    digest,
+    rounds,
+    ...rule,
+    contenders: rows.map(({ name: _, ...row }) => row),
+  };
+}
+
+function printReport({ machine: m, model, source, reference, rounds, rule, digest, chosen, rows }: Report) {
   const { cpu, cores, platform, arch, engine, version: engineVersion, load } = m;
-  print(plain(`${model.source}: ${model.name}, ${describeMethod(report.recipe)}`));
-  print(plain(`${cpu}, ${cores} cores, ${platform} ${arch}; ${engine} ${engineVersion}; fqvit ${m.fqvit}`));
-  print(`load ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after\n`);
-  const header = ['', 'threads', 'ms/image', 'speed-up', 'spread', 'WebAssembly', 'process', 'first answer'];
-  const rows = contenders.map((row) => [
-    row.kind === 'float' ? 'float32' : `integer, ${row.tier}`,
-    String(row.threads),
-    formatMs(row.medianMs),
-    row.speedUp.median.toFixed(2),
-    `${row.speedUp.least.toFixed(2)}-${row.speedUp.greatest.toFixed(2)}`,
+  print(plain(`${source}: ${model.architecture.name}, ${describeMethod(model.recipe)}`));
+  print(plain(`${cpu}, ${plural(cores, 'core')}, ${platform} ${arch}; ${engine} ${engineVersion}`));
+  const [before, after] = [load.before, load.after].map((value) => value.toFixed(1));
+  print(`fqvit ${m.fqvit}; load average ${before} before, ${after} after\n`);
+  const header = ['', 'ms/image', 'speed-up', 'spread', 'WebAssembly', 'process', 'first answer'];
+  const cells = rows.map((row) => [
+    row.kind === 'float' && reference === undefined ? `${row.name}, generated weights` : row.name,
+    threeFigures(row.medianMs),
+    threeFigures(row.speedUp.median),
+    spreadOf(row),
     formatBytes(row.wasmBytes),
     formatBytes(row.residentBytes),
     `${Math.round(row.firstMs)} ms`,
   ]);
-  for (const line of columns([header, ...rows], [1, 2, 3, 4, 5, 6, 7])) print(line);
-  const best = chosen(report);
+  for (const line of columns([header, ...cells], [1, 2, 3, 4, 5, 6])) print(line);
   print('');
+  const processes = `${rounds} ${rounds === 1 ? 'process' : 'processes'} each, in turn`;
+  const [warmUp, measured] = [rule.warmUpMs, rule.measuredMs].map((ms) => `${ms / 1000} s`);
   for (const line of columns([
-    ['load chooses', `${best.tier}, ${plural(best.threads, 'thread')}`],
-    ['float weights', reference === undefined ? 'generated, in the same architecture' : plain(reference)],
-    [
-      'measured',
-      `${rounds} ${rounds === 1 ? 'process' : 'processes'} each, in turn, ${rule.measuredMs / 1000} s after ${rule.warmUpMs / 1000} s of warm-up`,
-    ],
-    ['codes', `the same in every tier and thread, SHA-256 ${digest.slice(0, 16)}…`],
+    ['speed-up', 'how many times as fast as float32: the median over the rounds, and its spread'],
+    ...(reference === undefined ? [] : [['float weights', plain(shownSource(reference))]]),
+    ['load chooses', chosen.name],
+    ['measured', `${processes}; ${warmUp} to warm up, then ${measured}`],
+    ['codes', `the same in every integer row; SHA-256 ${digest}`],
   ]))
     print(line);
 }
 
-/** `speed-up` is how many times as fast as float. */
-function markdownRow(report: Report): string {
-  const { machine: m, model, contenders } = report;
-  const best = chosen(report);
+/** A row for docs/performance.md. */
+function markdownRow({ machine: m, model, reference, float, chosen }: Report): string {
+  const { name, weightBits, activationBits } = { ...model.architecture, ...model.recipe };
   const cells = [
-    `${m.cpu}, ${m.cores} cores`,
-    `${m.engine} ${m.version}`,
-    `${model.name} W${model.weightBits}A${model.activationBits}`,
-    formatMs(contenders[0]!.medianMs),
-    `${formatMs(best.medianMs)} (${best.tier}, ${plural(best.threads, 'thread')})`,
-    `${best.speedUp.median.toFixed(2)} (${best.speedUp.least.toFixed(2)}-${best.speedUp.greatest.toFixed(2)})`,
+    `${m.cpu}, ${plural(m.cores, 'core')}; ${m.engine} ${m.version}`,
+    `${name} W${weightBits}A${activationBits}`,
+    `${threeFigures(float.medianMs)}${reference === undefined ? ' (generated weights)' : ''}`,
+    `${threeFigures(chosen.medianMs)} (${chosen.tier}, ${plural(chosen.threads, 'thread')})`,
+    `${threeFigures(chosen.speedUp.median)} (${spreadOf(chosen)})`,
   ];
   return `| ${cells.map((cell) => plain(cell).replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
-const formatMs = (ms: number): string => ms.toPrecision(3);
+function spreadOf({ speedUp: { least, greatest } }: Row): string {
+  return `${threeFigures(least)}-${threeFigures(greatest)}`;
+}
+
+/** Three significant digits, without an exponent. */
+const threeFigures = (value: number): string =>
+  value < 1000 ? value.toPrecision(3) : String(Math.round(value));
