@@ -235,8 +235,9 @@ function weightsOrIndex(names: readonly string[], place: string): string {
 const isIndex = (name: string) => name.endsWith('.index.json');
 
 /**
- * The files of an index, by name, and the tensors of each. @throws CheckpointError
- * `CHECKPOINT_INDEX`
+ * The files of an index, by name, and the tensors of each.
+ *
+ * @throws CheckpointError `CHECKPOINT_INDEX`
  */
 async function shards(index: string): Promise<Map<string, Set<string>>> {
   const { weight_map: map } = jsonObject(await readText(index), index);

@@ -75,7 +75,7 @@ describe('a fine-tune', () => {
       expect(stderr).toMatch(
         /warning: id2label: expected a name for every class number from 0, found gaps: it is ignored/,
       );
-      expect(stderr).toMatch(/warning: there are no class names: pass --labels/);
+      expect(stderr).toMatch(/warning: there are no class names: without --labels, /);
       const file = scratch.write('labels.txt', 'red\ngreen\nblue\n');
       const named = await quantized(folder, '--labels', file);
       expect(named.best).toMatchObject({ index: 2, label: 'blue' });

@@ -221,7 +221,7 @@ describe('a model on the hub', () => {
     expect(first.stderr).toContain('downloading someone/tiny-vit');
     const away = await quantized('someone/tiny-vit', { ...env, HF_HUB_OFFLINE: '1' });
     expect(away.weights).toEqual(local.weights);
-    expect(away.stderr).toMatch(/warning: .*HF_HUB_OFFLINE.*the copy in the cache is taken/);
+    expect(away.stderr).toMatch(/warning: .*HF_HUB_OFFLINE.*: using the copy in the cache/);
     expect(away.stderr).not.toContain('downloading');
   });
 

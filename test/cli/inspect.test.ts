@@ -24,7 +24,7 @@ test('summarises an integer checkpoint', async () => {
     /^method +best \(8-bit weights, 8-bit activations, ranges searched, power-of-two factors on, 7-bit log2 attention\)$/m,
     /^calibration +6 images, seed 0$/m,
     /^size +\d+\.\d+ kB \(weights \d+\.\d+ kB\)$/m,
-    /^memory +\S+ [kM]B when loaded, of it activations \S+ [kM]?B, scratch \S+ [kM]?B$/m,
+    /^memory +\S+ [kM]B when loaded \(activations \S+ [kM]?B, scratch \S+ [kM]?B\)$/m,
     /^work +[\d,]+ multiply-accumulates in 30 steps$/m,
     /^factors +0: .* of 80 channels$/m,
   ]) {

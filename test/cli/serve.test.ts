@@ -307,7 +307,7 @@ test.each([
     ['--workers', '2', '--max-memory', '100MiB'],
     /option --max-memory: expected at least \d{3} MiB for this model and 2 workers, found 100 MiB/,
   ],
-  [['--max-images', '129'], /option --max-images: expected at most the 128 of --queue, found 129/],
+  [['--max-images', '129'], /option --max-images: expected at most --queue, which is 128, found 129/],
   [
     ['--log-level', 'loud'],
     /option --log-level: expected one of debug, info, warn, error, silent, found "loud"/,

@@ -33,7 +33,9 @@ export default describeCommand({
 });
 
 /**
- * Prints completions for the scripts above. @param words the command line; the last is incomplete
+ * Prints completions for the scripts above.
+ *
+ * @param words the command line; the last word is incomplete
  */
 export async function completeWords(words: readonly string[]): Promise<void> {
   const root = new RootCommand();
