@@ -33,7 +33,7 @@ export const MAX_SCALE = 1e36;
 
 /** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
-  /** Side length of the pixels that the model reads. */
+  /** Side length in pixels of the square that the model reads. */
   readonly imageSize: number;
   /** Side of the centre crop divided by the resized short side, in (0, 1]. */
   readonly cropPct: number;

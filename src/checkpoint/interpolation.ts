@@ -1,3 +1,4 @@
-/** How a resize interpolates: the filters that configurations name, Pillow's 0 to 3 in its order. */
+/** The filter of a resize. Configurations also name it by its number in Pillow, 0 to 3. */
 export type Interpolation = 'nearest' | 'lanczos' | 'bilinear' | 'bicubic';
+/** In the order of Pillow's numbers. */
 export const INTERPOLATIONS: readonly Interpolation[] = ['nearest', 'lanczos', 'bilinear', 'bicubic'];

@@ -1,9 +1,7 @@
 import { ImageError } from '../errors.js';
 import type { RawPixels } from './source.js';
 
-/**
- * An `ImageBitmap` or a `VideoFrame`, described by their members since Node's types have neither.
- */
+/** An `ImageBitmap` or a `VideoFrame`, by their members: Node's types have neither name. */
 export type Frame = Bitmap | Video;
 
 /** The members of an `ImageBitmap`. */

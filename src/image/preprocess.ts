@@ -38,15 +38,15 @@ export function preprocess(image: RgbImage, p: Preprocessing): Uint8Array {
   return resizeRegion(image, width, height, p.interpolation, { left, top, width: size, height: size }).data;
 }
 
-/** A rectangle of an image, in its pixels, with fractions of them. */
+/** A rectangle of an image, in pixels of the image. Its edges may lie between pixels. */
 export interface SeenPart {
-  /** Of the left edge, from that of the image. */
+  /** Distance from the left edge of the image. */
   readonly left: number;
-  /** Of the top edge, from that of the image. */
+  /** Distance from the top edge of the image. */
   readonly top: number;
-  /** In pixels of the image. */
+  /** Width of the rectangle. */
   readonly width: number;
-  /** In pixels of the image. */
+  /** Height of the rectangle. */
   readonly height: number;
 }
 

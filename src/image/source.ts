@@ -7,25 +7,25 @@ import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
 import type { RgbImage } from './types.js';
 
-/** Raw pixels, such as an `ImageData`. */
+/** Raw pixels, such as an `ImageData`. Their length tells RGB from RGBA. */
 export interface RawPixels {
   /** In pixels. */
   readonly width: number;
   /** In pixels. */
   readonly height: number;
-  /**
-   * uint8 `[height, width, 3]`, RGB, or `[height, width, 4]`, RGBA, whose alpha is ignored. The length
-   * tells which.
-   */
+  /** uint8 `[height, width, 3]`, RGB; or `[height, width, 4]`, RGBA, with alpha ignored. */
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
 /**
- * An image: encoded bytes (JPEG, PNG, WebP), a path, URL, Blob, File, Response or stream with them; raw
- * pixels; in a browser also an `ImageBitmap` or `VideoFrame`, which the caller closes.
+ * An image, in one of these forms:
  *
- * The package decodes and resizes to the same bytes in every engine. The colours of an `ImageBitmap`
- * or `VideoFrame` are those that the browser decoded.
+ * - encoded bytes (JPEG, PNG, WebP), or a path, URL, Blob, File, Response or stream of them
+ * - raw pixels
+ * - in a browser, an `ImageBitmap` or a `VideoFrame`, which the caller closes
+ *
+ * The package decodes and resizes to the same bytes in every engine, but the browser decodes the
+ * colours of an `ImageBitmap` or a `VideoFrame`.
  */
 export type ImageSource = ByteSource | RawPixels | Frame;
 

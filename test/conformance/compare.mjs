@@ -1,9 +1,9 @@
-// One model: made by the library, read by us, held against each other.
+// Compares one model as the library computes it with what fqvit reads and computes.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LibraryError } from './library.mjs';
 
-/** Largest difference of a logit, as a part of their deviation. */
+/** The largest difference of a logit that counts as equal, divided by the logits' deviation. */
 const TOLERANCE = 1e-3;
 
 /** A change that moves the logits less than this is invisible when they are compared. */
@@ -12,7 +12,7 @@ const VISIBLE = 2e-3;
 /** Nothing reads a tensor that moves them less; rounding alone moves them by up to 1e-4. */
 const NO_INFLUENCE = 2e-4;
 
-/** torchvision resizes bytes with its own fixed point. */
+/** In levels of 256: torchvision resizes bytes with its own fixed-point arithmetic. */
 const TORCHVISION_LEVELS = 2.001;
 
 /**
@@ -43,7 +43,7 @@ export async function compare({ library, reader }, request, folder, probe) {
   return { verdict: 'equal', ...shown, ...(probe ? await probed(library) : {}) };
 }
 
-/** The verdict where the config alone decides it: then no weights are made. */
+/** The verdict if fqvit refuses the config alone, without weights; false if it does not. */
 export async function refusedByConfig({ library, reader }, { name, form }, folder) {
   await library.ask('config', { name, form, folder });
   const { refused } = await reader.read(folder);
@@ -83,7 +83,7 @@ function faultsOfPreprocessing({ preprocessing }, { mean, std, photos, levels = 
   return faults;
 }
 
-/** The values that the processor gives, against those that the model would see of us. */
+/** Compares the values of the library's processor with those that fqvit gives to the model. */
 function compareProcessor({ preprocessing: { mean, std }, warnings }, { photos, side }, folder, { name }) {
   const faults = [];
   const levels = name.includes('(pil)') ? 0.01 : TORCHVISION_LEVELS;
@@ -108,7 +108,7 @@ function compareProcessor({ preprocessing: { mean, std }, warnings }, { photos, 
   return { verdict: faults.length > 0 ? 'WRONG' : 'equal', reason: faults.join('; '), difference, warnings };
 }
 
-/** What the comparison does not show of the model, and the least that it does. */
+/** The probes that the comparison would miss, and the one that it sees by the smallest margin. */
 async function probed(library) {
   const effects = Object.entries(await library.ask('probe'));
   const isUnread = ([name, effect]) => name.startsWith('tensor ') && effect < NO_INFLUENCE;

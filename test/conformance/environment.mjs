@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url';
 const here = fileURLToPath(new URL('.', import.meta.url));
 
 /**
- * @param folder that it installs into
- * @param library of which the name ends in `-4` where transformers 4 is meant
- * @returns the command, and what it needs in its environment
+ * @param folder where the packages are installed
+ * @param library a name that ends in `-4` for transformers 4
+ * @returns the command, and the environment variables that it needs
  */
 export function environment(folder, library) {
   const command = process.env.FQVIT_CONFORMANCE_PYTHON ?? ownPython(folder);
@@ -39,7 +39,7 @@ function transformers4(folder, python) {
   return place;
 }
 
-/** Installs anew where the requirements are others than last time. */
+/** Installs again if the requirements have changed since the last installation. */
 function installed(place, file, install) {
   const requirements = join(here, file);
   const stamp = join(place, 'installed.txt');

@@ -20,7 +20,7 @@ from timm.models import save_for_hf
 from probes import measure
 from randomise import magnify, randomise
 
-# As in compare.mjs: what comparing shows, and what nothing reads.
+# The values of VISIBLE and NO_INFLUENCE in compare.mjs.
 VISIBLE, UNREAD = 2e-3, 2e-4
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
@@ -82,7 +82,7 @@ MEAN, STD = [0.48, 0.46, 0.41], [0.23, 0.22, 0.24]
 
 
 def pattern(width, height):
-    """A picture that `fixtures.test.ts` makes too."""
+    """The same picture as in `fixtures.test.ts`."""
     y, x, c = np.mgrid[0:height, 0:width, 0:3]
     return ((31 * x + 17 * y + 73 * c + 5 * x * y) % 256).astype(np.uint8)
 
@@ -104,7 +104,7 @@ def result_of(model, size, mean, std):
 
 
 def sixteen_bits(model, name, run):
-    """Random weights that 16 bits hold, and the result of them, computed in float32."""
+    """Fills the model with random weights that are exact in 16 bits; returns its float32 result."""
     randomise(model, name)
     magnify(model, run)
     model.half().float()

@@ -10,15 +10,15 @@ const FIXTURES = 'test/conformance/fixtures';
 const wasm = readFileSync('wasm/fqvit.float.wasm');
 
 interface Expected {
-  /** Of the pattern as large as the model's image; the features of a model without a head. */
+  /** For the pattern in the model's image size. Features if the model has no head. */
   readonly logits: readonly number[];
-  /** A pattern of 37×23 pixels as the library resizes and crops it, base64. */
+  /** The pattern of 37×23 pixels, resized and cropped by the library, in base64. */
   readonly photo?: string;
-  /** Of a library whose files have no config. */
+  /** Present if the library writes no config. */
   readonly config?: object;
 }
 
-/** The picture of `fixtures.py`, uint8 [height, width, 3]. */
+/** The same pattern as in `fixtures.py`, uint8 [height, width, 3]. */
 function pattern(width: number, height: number): Uint8Array {
   const pixels = new Uint8Array(3 * width * height);
   pixels.forEach((_, i) => {
@@ -35,7 +35,7 @@ async function read(kind: string, { config }: Expected): Promise<FloatModel> {
   return readFloatModel(bytes, { file: path, ...options, ...(config && { config }) });
 }
 
-/** Logits, or what a head would read. */
+/** The logits, or the features of a model without a head. */
 async function resultOf(model: FloatModel): Promise<Float32Array> {
   const { imageSize, classes } = model.architecture;
   const runner = await FloatRunner.create(model, { wasm });
@@ -52,7 +52,7 @@ describe.each(readdirSync(FIXTURES))('%s', (kind) => {
   const expected: Expected = JSON.parse(readFileSync(join(FIXTURES, kind, 'expected.json'), 'utf8'));
   const { logits, photo } = expected;
 
-  test('gives the logits of the library', async () => {
+  test("computes the library's logits", async () => {
     const found = await resultOf(await read(kind, expected));
     expect(found.length).toBe(logits.length);
     const mean = logits.reduce((sum, value) => sum + value, 0) / logits.length;
@@ -62,7 +62,7 @@ describe.each(readdirSync(FIXTURES))('%s', (kind) => {
   });
 
   if (photo === undefined) return;
-  test('prepares a photo as the library', async () => {
+  test('resizes and crops a photo as the library does', async () => {
     const { preprocessing } = await read(kind, expected);
     const pixels = await readPixels({ width: 37, height: 23, data: pattern(37, 23) }, preprocessing, {});
     expect(Buffer.from(pixels).toString('base64')).toBe(photo);

@@ -1,4 +1,4 @@
-// The keys that the installed libraries know, held against the tables of verdicts.
+// Compares the keys that the installed libraries know with the tables of verdicts.
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { MODEL_ARGS, PRETRAINED_CFG } from '../../dist/checkpoint/config/timm-keys.js';
@@ -13,7 +13,11 @@ const TABLES = {
   model_args: MODEL_ARGS,
 };
 
-/** Keys without a verdict, `config: key` each. @param python as `environment` gives it */
+/**
+ * The keys without a verdict, each as `config: key`.
+ *
+ * @param python the result of `environment`
+ */
 export function keysWithoutVerdict({ command, env }) {
   const printed = execFileSync(command, [script], {
     encoding: 'utf8',

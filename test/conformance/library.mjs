@@ -1,4 +1,4 @@
-// Processes that answer a line of JSON with a line of JSON: the library in Python, and our reader.
+// Processes that answer each line of JSON with one: the library in Python, and fqvit's reader.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,8 @@ class Process {
         env: { ...process.env, ...env },
         stdio: ['pipe', 'pipe', 'ignore'],
       });
-      this.#process.stdin.on('error', () => {}); // it has ended: its answer does not come either
+      // If the process has ended, `request` notices that no answer comes.
+      this.#process.stdin.on('error', () => {});
       this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
     };
   }
@@ -38,19 +39,19 @@ class Process {
   }
 }
 
-/** What the library itself refuses or fails at. */
+/** The library itself refuses a model or fails. */
 export class LibraryError extends Error {}
 
-/** Makes models and says what is expected of them. */
+/** Makes models with the library, and computes their expected results. */
 export class Library {
   #process;
 
-  /** @param python { command, env } of an environment */
+  /** @param python the result of `environment` */
   constructor({ command, env }) {
     this.#process = new Process(command, [beside('serve.py')], env);
   }
 
-  /** What `serve.py` answers. @throws LibraryError what it says went wrong */
+  /** @returns the answer of `serve.py` @throws LibraryError with the error that it reports */
   async ask(op, request = {}) {
     const answer = await this.#process.request({ op, ...request }, 1800);
     if (answer === undefined) throw new Error('Python ended, or gave no answer within 1800 s');
@@ -63,11 +64,11 @@ export class Library {
   }
 }
 
-/** Reads folders as we do. */
+/** Reads folders with fqvit. */
 export class Reader {
   #process = new Process(process.execPath, [beside('read.mjs')]);
 
-  /** What `read.mjs` answers. */
+  /** @returns the answer of `read.mjs` */
   async read(folder, photos = []) {
     const answer = await this.#process.request({ folder, photos }, 300);
     return answer ?? { crash: 'the process ended, or gave no answer within 300 s' };

@@ -1,14 +1,14 @@
-// docs/models.md: what a run has found, for people.
+// Writes docs/models.md: the results of a run.
 
 /** Columns of text. */
 const WIDTH = 100;
 
-/** Best first: a model has the verdict of its worst form. */
+/** From best to worst: a model gets the verdict of its worst form. */
 const VERDICTS = ['equal', 'torchvision', 'unfit', 'refused', 'library', 'WRONG', 'CRASH'];
 
 /**
- * @param results what `run.mjs` has found
- * @param versions of each library, its packages
+ * @param results the results of `run.mjs`
+ * @param versions the versions of each library's packages
  */
 export function page(results, versions) {
   const timm = results.filter(({ library }) => library === 'timm');
@@ -124,7 +124,7 @@ function farthest(results) {
   );
 }
 
-/** One entry a name where both versions agree, else one each. */
+/** One entry per name if both versions agree, else one per version. */
 function bothVersions(results, { old, shown }) {
   return [...grouped(results, ({ name }) => name)].flatMap(([name, list]) => {
     const verdicts = grouped(list, (one) => `${one.verdict} ${reasonOf(one)}`);
@@ -134,7 +134,7 @@ function bothVersions(results, { old, shown }) {
   });
 }
 
-/** A line for each verdict and reason, with the names that have it. */
+/** One list item per verdict and reason, with the names that share them. */
 function byReason(entries) {
   const groups = [...grouped(entries, (one) => `${VERDICTS.indexOf(one.verdict)} ${reasonOf(one)}`)];
   groups.sort(([a, one], [b, other]) => a[0].localeCompare(b[0]) || other.length - one.length);
@@ -145,7 +145,7 @@ function byReason(entries) {
   });
 }
 
-/** Why, without what differs from name to name. */
+/** The reason without the details that differ from name to name. */
 function reasonOf({ verdict, message = '', reason = '' }) {
   const text = verdict === 'refused' ? message : verdict === 'equal' ? '' : reason;
   return text

@@ -5,7 +5,7 @@ from PIL import Image
 
 
 def picture(width: int, height: int, seed: int) -> Image.Image:
-    """Large shapes, an edge, a texture of single pixels."""
+    """A picture with large shapes, edges and a texture of single pixels."""
     random = np.random.default_rng(seed)
     coarse = Image.fromarray(random.integers(0, 256, (6, 7, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int32)
@@ -14,7 +14,7 @@ def picture(width: int, height: int, seed: int) -> Image.Image:
     return Image.fromarray(np.clip(smooth + noise, 0, 255).astype(np.uint8))
 
 
-# Landscape, portrait, smaller than any crop, long; and sides that leave odd margins.
+# Landscape, portrait, smaller than any crop, and long. Some sides leave odd margins.
 PHOTOS = {"landscape": (320, 213), "portrait": (175, 301), "tiny": (37, 23), "long": (31, 640)}
 
 

@@ -53,29 +53,29 @@ def is_tanh(module) -> bool:
 
 
 def neutral(parameter, key):
-    """What it would be if nobody read it."""
+    """Values for a parameter as if the reader ignored it."""
     if parameter.ndim < 2 or min(parameter.shape[:2]) == 1:
         return torch.ones_like(parameter) if not key.endswith("bias") and parameter.mean().abs() > parameter.std() else torch.zeros_like(parameter)
     return parameter.flatten().roll(1).reshape(parameter.shape)
 
 
 def has_later(key, keys):
-    """Whether a later block or stage has the same part: one stands for all."""
+    """Whether the next block or stage has the same part; probing the last one is enough."""
     before, zero, after = key.rpartition(".0.")
     return zero != "" and f"{before}.1.{after}" in keys
 
 
 def of_decoder(name):
-    """What a masked autoencoder is trained with, and features do not depend on."""
+    """Whether it belongs to the decoder of a masked autoencoder, which features do not use."""
     return name.startswith("decoder")
 
 
 def probes(model):
-    """(name, context in which the thing is wrong) of all that a reader can do wrongly."""
+    """Yields (name, context manager that makes one thing wrong) for every mistake of a reader."""
     parameters = dict(model.named_parameters())
     modules = dict(model.named_modules())
     for key, parameter in parameters.items():
-        # what is added to all scores of a query cancels in the softmax
+        # The bias of k adds the same to all scores of a query, which softmax cancels.
         cancels = re.search(r"\.(k|key|k_proj)\.bias$", key)
         if parameter.is_floating_point() and not (cancels or of_decoder(key) or has_later(key, parameters)):
             yield f"tensor {key}", lambda p=parameter, k=key: parameter_as(p, neutral(p.detach(), k))
@@ -108,7 +108,7 @@ def probes(model):
 
 
 def twice_the_heads(module):
-    """The attributes of an attention of timm or transformers whose tables do not tell the heads."""
+    """The attributes that double the heads of an attention, unless its tensors show them."""
     dim = getattr(module, "head_dim", None) or getattr(module, "attention_head_size", None)
     if not isinstance(dim, int) or dim % 2 != 0 or hasattr(module, "relative_position_bias_table"):
         return {}
@@ -135,7 +135,7 @@ def other_gelus(places):
 
 
 def measure(model, run):
-    """Name of every probe -> largest difference, as a part of the deviation of the result."""
+    """Maps each probe to the largest difference, divided by the deviation of the result."""
     result = run()
     found = {}
     for name, wrong in probes(model):

@@ -16,7 +16,7 @@ SIDE = 32
 SQUARE = {"height": SIDE, "width": SIDE}
 SHORT = {"shortest_edge": SIDE}
 
-# Margins of 5, 7 and 8 pixels: halves are rounded in more than one way.
+# Margins of 5, 7 and 8 pixels, because libraries round half of an odd margin differently.
 CROPS = {
     f"size {name} crop {crop_name}": {"size": size, "do_center_crop": True, "crop_size": crop}
     for name, size in {
@@ -29,7 +29,7 @@ CROPS = {
     for crop_name, crop in {"32": SIDE, "square": SQUARE}.items()
 }
 
-# Settings whose meaning does not depend on the class, each with a size that fits the model.
+# Settings with the same meaning in all classes. MATRIX adds a size that fits the model.
 COMMON = {
     "resample absent": {},
     **{f"resample {number}": {"resample": number} for number in range(6)},
@@ -94,7 +94,7 @@ MATRIX = {
 }
 FEW = {name: MATRIX[name] for name in ("size absent", "size 32", "size square", "size short, cropped", "size short 39 crop square", "size square 39 crop square", "resample absent")}
 
-# Classes that models of these families have on the hub, and others that a file may name.
+# The classes that models of our families name on the hub, then others that a file may name.
 TYPES = {
     **dict.fromkeys("ViT DeiT Bit CLIP Beit Siglip ConvNext DINOv3ViT".split(), MATRIX),
     **dict.fromkeys(
@@ -105,7 +105,7 @@ TYPES = {
 }
 FORMS = {"processor": "{}ImageProcessor", "fast": "{}ImageProcessorFast", "extractor": "{}FeatureExtractor"}
 
-# A library's slow and fast processor: the one computes with Pillow, the other with torchvision.
+# The slow processors compute with Pillow, the fast ones with torchvision.
 BACKENDS = ("pil", "torchvision")
 
 

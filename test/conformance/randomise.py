@@ -1,4 +1,4 @@
-"""Random weights with which every piece of a model shows in what it gives."""
+"""Random weights with which every part of a model influences the result visibly."""
 
 import re
 import zlib
@@ -9,7 +9,7 @@ from torch import nn
 # The deviation of the result is divided by this, which magnifies a relative error as much.
 MAGNIFIED = 60
 
-# Deviation of the residual stream: of its square LayerNorm's epsilon is no small part.
+# Deviation of the residual stream. LayerNorm's epsilon is a noticeable part of its square.
 STREAM = 0.02
 
 # Layers that write to the residual stream.
@@ -21,7 +21,7 @@ TOKEN = re.compile(r"(pos_embed|token|position_embedding|embed)[^.]*$|position_e
 
 
 def randomise(model: nn.Module, name: str) -> None:
-    """Fills every parameter and buffer of the model; the same name, the same weights."""
+    """Fills every parameter and buffer of the model; the name seeds the random numbers."""
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
 
     def normal(tensor, scale):
@@ -67,7 +67,7 @@ def randomise(model: nn.Module, name: str) -> None:
                 uniform(buffer, 0.5, 1.5)
 
 
-# The bias that comes last, in the order in which models have one behind another.
+# Candidates for the last bias of a model. If it has several, the first one here is its last.
 LAST = "head.bias head.fc.bias classifier.bias cls_classifier.bias fc_norm.bias head.norm.bias norm.bias layernorm.bias".split()
 
 
@@ -87,7 +87,7 @@ def magnify(model: nn.Module, run) -> bool:
         with torch.no_grad():
             shift = (1 / MAGNIFIED - 1) * result
             bias.add_(shift)
-            # two heads of which the mean is the result
+            # If the result is the mean of two heads, a shift of one head counts half.
             if (run() - result).std() < 0.6 * shift.std():
                 bias.add_(shift)
             if abs(run().std() * MAGNIFIED / result.std() - 1) < 0.01:

@@ -40,7 +40,7 @@ async function read(folder, photos) {
   const pixels = join(folder, 'pixels.bin');
   if (!existsSync(pixels)) return { preprocessing, warnings };
   const runner = await FloatRunner.create(model, { wasm });
-  // a backbone: what a head would read is what the pass ends in
+  // A backbone: the last stage of the pass gives the features that a head would read.
   let last;
   const keepLast = (_, values) => {
     last = values.slice();

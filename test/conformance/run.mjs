@@ -22,18 +22,18 @@ import { keysWithoutVerdict } from './keys.mjs';
 import { Library, Reader } from './library.mjs';
 import { judged, page } from './page.mjs';
 
-/** Models of two versions, and the image processors of both. */
+/** Both versions of transformers are tested: their models and their image processors. */
 const LIBRARIES = ['timm', 'transformers', 'transformers-4', 'processors', 'processors-4'];
 
 const { values: options } = parseArgs({
   options: {
-    /** Names that are compared, a regular expression; without it the page is written. */
+    /** A regular expression for the names to compare. If it is given, no page is written. */
     only: { type: 'string' },
     library: { type: 'string', multiple: true, default: LIBRARIES },
     jobs: { type: 'string', default: String(Math.max(1, Math.floor(availableParallelism() / 2))) },
-    /** Forget what earlier runs found. */
+    /** Ignores the results of earlier runs. */
     again: { type: 'boolean', default: false },
-    /** Do not measure what comparing shows. */
+    /** Skips the probes, which measure what the comparison can see. */
     'no-probe': { type: 'boolean', default: false },
   },
 });
@@ -98,7 +98,7 @@ async function runLibrary(name) {
   await Promise.all([library, ...more].map(worker));
 }
 
-/** Of a model: in both forms of its config, then of the tags that it has been published under. */
+/** The results of a model, in both forms of its config, then those of its pretrained tags. */
 async function verdicts(partners, name, { name: model, module, tags = [] }, folder) {
   const results = [];
   const once = async (variant, form, probe) => {

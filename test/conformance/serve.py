@@ -18,7 +18,7 @@ current = None
 
 
 def make(library, name, form, folder):
-    """Writes a model, pixels and photos to the folder; says what is expected of them."""
+    """Writes a model, pixels and photos to the folder; returns the expected results."""
     global current
     current = None
     shutil.rmtree(folder, ignore_errors=True)
@@ -109,12 +109,12 @@ def answer(request):
 def main():
     torch.set_num_threads(int(os.environ.get("FQVIT_CONFORMANCE_THREADS", "1")))
     out = os.dup(1)
-    os.dup2(2, 1)  # what libraries print goes to stderr
+    os.dup2(2, 1)  # sends what libraries print to stderr
     with os.fdopen(out, "w") as replies:
         for line in sys.stdin:
             try:
                 reply = {"ok": answer(json.loads(line))}
-            except Exception as error:  # noqa: BLE001: any fault of a library belongs to its name
+            except Exception as error:  # noqa: BLE001: the library may raise any error
                 reply = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
             replies.write(json.dumps(reply) + "\n")
             replies.flush()

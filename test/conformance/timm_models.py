@@ -18,12 +18,12 @@ MODULES = (
     "vision_transformer_hybrid vision_transformer_relpos vision_transformer_sam"
 ).split()
 
-# Wider models get one block.
+# Models with more channels get one block, to save time and memory.
 WIDE = 1100
 
 
 def names():
-    """{ name, module, tags } of every model; a name that has no pretrained weights has no tags."""
+    """{ name, module, tags } of every model; the tags are those with pretrained weights."""
     pretrained = set(timm.list_pretrained())
     return [
         {"name": name, "module": module, "tags": sorted(t for t in pretrained if t.split(".")[0] == name)}
@@ -85,7 +85,7 @@ class TimmModel:
             return self.model(self.input)[0].clone()
 
     def transform(self):
-        """From a picture to the bytes that are then normalised."""
+        """Returns the function from a picture to the resized and cropped one, before ToTensor."""
         steps = create_transform(**self.config, is_training=False).transforms[:-2]
 
         def run(image):

@@ -14,7 +14,7 @@ transformers.logging.disable_progress_bar()
 
 SIDE = 56
 
-# What the classes share; each takes what its config knows.
+# Settings that the classes share; each config uses those that it knows.
 SIZES = {
     "hidden_size": 128,
     "num_hidden_layers": 2,
@@ -134,9 +134,9 @@ CLASSES = {
     "VideoMAEForVideoClassification": {},
 }
 
-# What these give is neither classes nor features of a picture: to read them is wrong.
+# These give neither classes nor features of a picture, so fqvit must refuse them.
 OTHER_TASK = (
-    "Siglip2ForImageClassification",  # takes patches of pictures of any shape
+    "Siglip2ForImageClassification",  # reads patches of pictures of any shape
     "YolosForObjectDetection", "VitPoseForPoseEstimation", "DPTForDepthEstimation", "VideoMAEForVideoClassification")
 
 
@@ -193,10 +193,10 @@ class TransformersModel:
         if dtype != torch.float32:
             self.model.to(dtype)
         self.model.save_pretrained(folder)
-        self.model.float()  # computed as we do
+        self.model.float()  # fqvit computes in float32
         self.mask(0.0)
         if "Backbone" in cls_name:
-            self.probed = False  # as of the same model without "Backbone"
+            self.probed = False  # the class without "Backbone" has the same probes
             self.model = getattr(transformers, cls_name.replace("Backbone", "Model")).from_pretrained(folder).eval()
         processor = {
             "image_processor_type": "ViTImageProcessor",
@@ -208,7 +208,7 @@ class TransformersModel:
             json.dump(processor, file)
 
     def mask(self, ratio):
-        """Of a masked autoencoder: features are those of the whole picture."""
+        """Sets the mask ratio of a masked autoencoder; at 0, features cover the whole picture."""
         for module in self.model.modules():
             if hasattr(getattr(module, "config", None), "mask_ratio"):
                 module.config.mask_ratio = ratio

@@ -31,7 +31,7 @@ test('what can never fit is refused at once, by what it takes', async () => {
   await expect(pool.codes(losslessWebp(4000, 4000))).rejects.toMatchObject({
     code: 'IMAGE_TOO_LARGE',
     message: expect.stringMatching(
-      /: expected an image that is decoded in at most 160 MiB, one of this kind of 4000×4000 takes 1[89]\d MiB$/,
+      /: expected an image that needs at most 160 MiB to decode, found 4000×4000 pixels that need 1[89]\d MiB$/,
     ),
   });
 });

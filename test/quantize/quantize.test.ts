@@ -367,7 +367,7 @@ describe('refusals', () => {
     }
     await refusal(quantize(new Uint8Array(4), three), CheckpointError, 'CHECKPOINT_TRUNCATED');
     const message = await refusal(quantize(tinyIntegerFile(), three), CheckpointError, 'MODEL_KIND');
-    expect(message).toContain('already an integer checkpoint');
+    expect(message).toContain('expected a float checkpoint, found an integer checkpoint');
   });
 
   test('a crop that needs too large a picture, before an image is read', async () => {
