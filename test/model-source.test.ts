@@ -170,6 +170,11 @@ describe('a model on the hub', () => {
         `${path}: expected a readable file, found ENOENT`,
       );
     }
+    mkdirSync('float');
+    writeFileSync('float/config.json', '{}');
+    expect(await refusal(load('float'), RuntimeError, 'SOURCE')).toMatch(
+      /^float: .*; this is a float model: run `fqvit quantize float\/ -o m\.safetensors`/,
+    );
     await refusal(load('hf://someone'), HubError, 'HUB_ID');
     expect(bench.hub.requests()).toEqual([]);
   });

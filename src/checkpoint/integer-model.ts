@@ -38,8 +38,10 @@ export function readIntegerModel(bytes: Uint8Array, options: { file?: string } =
     const isFloat = [...stored.values()].some(({ dtype }) => /^B?F\d/.test(dtype));
     throw new CheckpointError(
       'MODEL_KIND',
-      `${file}: expected an integer checkpoint with a "${KEY}" document in its metadata, found none` +
-        (isFloat ? `; ${floatHint(file)}` : ''),
+      `${file}: expected an integer checkpoint` +
+        (isFloat
+          ? `, found float tensors; ${floatHint(file)}`
+          : ` with a "${KEY}" document in its metadata, found none`),
     );
   }
   const description = parseDescription(text, file);

@@ -116,7 +116,7 @@ const swinFile = () => scratch.write('swin.safetensors', tinySwinIntegerFile());
 
 describe('--plan', () => {
   test.each([
-    // 2×2 patches of 8×8 pixels and a class token; the last block and the head compute that token only
+    // 2×2 patches of 8×8 pixels and a class token; the last block and the head compute only that
     [
       'DeiT',
       () => integer,

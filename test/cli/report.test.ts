@@ -41,6 +41,7 @@ describe('--report', () => {
     expect(script!.inner).not.toMatch(/^import /m);
     const table = elements.find(({ attributes }) => attributes.get('id') === 'layers')!;
     expect(table.inner.match(/<tr data-kind/g)).toHaveLength(29);
+    expect(pageOf('a')).toContain('<dt>Top-1</dt><dd><b>unknown</b>');
   });
 
   test('gives the same page for the same arguments, except for the times', async () => {
@@ -74,11 +75,17 @@ describe('--report', () => {
   });
 });
 
-test('has top-1 and speed if folders named after the classes hold the photos', async () => {
-  for (let i = 0; i < 6; i++) scratch.photo(`named/${['red', 'green', 'blue'][i % 3]}/${i}.png`, i + 1);
+test.each(['subfolders', 'labels.csv'])('has top-1 and speed with %s', async (kind) => {
+  const folder = scratch.at(`named-${kind}`);
+  const photo = (i: number) => `${kind === 'subfolders' ? ['red', 'green', 'blue'][i % 3] : 'all'}/${i}.png`;
+  for (let i = 0; i < 6; i++) scratch.photo(`named-${kind}/${photo(i)}`, i + 1);
+  if (kind === 'labels.csv') {
+    const rows = Array.from({ length: 6 }, (_, i) => `${photo(i)},${i % 3}\n`);
+    scratch.write(`named-${kind}/labels.csv`, `file,class\n${rows.join('')}`);
+  }
   const run = await fqvit([
     'quantize',
-    ...[float, '--calibration', scratch.at('named'), '--calibration-images', '3', '--method', 'fq'],
+    ...[float, '--calibration', folder, '--calibration-images', '3', '--method', 'fq', '--force'],
     ...['-o', scratch.at('named.st'), '--report', scratch.at('named.html')],
   ]);
   expect(run.stdout).toMatch(/^top-1 +[\d.]+ %, float [\d.]+ %\nper image +[\d.]+ ms, float [\d.]+ ms$/m);

@@ -205,9 +205,13 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
       ? [
           'Top-1',
           percent(right.integer / photos),
-          `float ${percent(right.float / photos)}; the folders name the classes`,
+          `float ${percent(right.float / photos)}; the calibration folder tells the true classes`,
         ]
-      : ['Top-1', 'unknown', 'the calibration folder has no subfolder named after each class'],
+      : [
+          'Top-1',
+          'unknown',
+          'the calibration folder has neither labels.csv nor subfolders named after the classes',
+        ],
   );
   if (margins.same !== undefined) rows.push(['Margin, same class', percent(margins.same), MARGIN]);
   if (margins.different !== undefined)

@@ -1,4 +1,5 @@
-import { relative, sep } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, normalize, relative, sep } from 'node:path';
 import { floatModule } from '#runtime/float-wasm';
 import { median } from '../../bench/measure.js';
 import type { FloatModel } from '../../checkpoint/float-model.js';
@@ -14,6 +15,7 @@ import type { Quantized } from '../../quantize/index.js';
 import { type LayerError, layerErrors } from '../../quantize/layer-errors.js';
 import { meanNearness, type Nearness, nearness } from '../../quantize/nearness.js';
 import { probabilities, ranked } from '../../rank.js';
+import { readLabelsCsv } from '../labels-csv.js';
 import { labelsOfFolders } from '../labels-folders.js';
 import { startProgress } from '../progress.js';
 import { thumbnail } from './thumbnail.js';
@@ -59,7 +61,7 @@ export interface ClassAgreement {
   readonly same: number;
   /** Mean KL(float ‖ integer) of the class distributions, in nats. */
   readonly kl: number;
-  /** Photos that each model classifies correctly, if the folder has a subfolder for each class. */
+  /** Photos that each model classifies correctly, if the folder tells the true classes. */
   readonly right?: Both;
   /** Median distance between the float model's first two probabilities, by agreement. */
   readonly margins: { readonly same?: number; readonly different?: number };
@@ -254,12 +256,18 @@ function rightOf(answers: readonly Answers[]): Both {
   return { integer: count('integer'), float: count('float') };
 }
 
-/** The class of each photo by its path, if the names of the subfolders tell it. */
+/** The class of each photo by its path, from labels.csv or the names of the subfolders. */
 async function classesOfPhotos(
   folder: string,
   model: IntegerModel,
 ): Promise<ReadonlyMap<string, number> | undefined> {
+  const table = join(folder, 'labels.csv');
   try {
+    if (existsSync(table)) {
+      const { output, architecture } = model;
+      const rows = await readLabelsCsv(table, { output, classes: architecture.classes });
+      return new Map(rows.map((row) => [normalize(row.file), row.class as number]));
+    }
     const { photos, byOrder } = await labelsOfFolders(folder, model);
     return byOrder ? undefined : new Map(photos.map((photo) => [photo.file, photo.class]));
   } catch (error) {

@@ -15,7 +15,7 @@ export interface ReportSummary {
   /** Percent of the photos with the same class; for multi-label, of equal decisions. */
   readonly agreement?: number;
   readonly kl?: number;
-  /** Top-1 in percent, if the folders name the classes. */
+  /** Top-1 in percent, if the calibration folder tells the true classes. */
   readonly top1?: Both;
   readonly msPerImage?: Both;
   /** For a regression model: mean distance between the values of the models. */
