@@ -33,14 +33,14 @@ export interface LoadOptions {
   threads?: number;
   /**
    * A kernel module to use instead of the package's own: compiled, as bytes, a URL, or a Response,
-   * which is compiled while it arrives. It must match `tier`, and be its `-threads` version if there
-   * are several threads.
+   * which is compiled while it arrives. It must match `tier`, and be its `-threads` version if
+   * there are several threads.
    */
   wasm?: WasmBinary | URL;
   /**
-   * SHA-256 of the checkpoint, 64 hexadecimal digits. Other bytes are refused. A model from a URL is
-   * then cached under its digest, with the Cache API in browsers and isolates, in `~/.cache/fqvit` in
-   * Node, Deno and Bun.
+   * SHA-256 of the checkpoint, 64 hexadecimal digits. Other bytes are refused. A model from a URL
+   * is then cached under its digest, with the Cache API in browsers and isolates, in
+   * `~/.cache/fqvit` in Node, Deno and Bun.
    */
   sha256?: string;
   /** `false` caches nothing. Default true, which caches only models with a `sha256`. */
@@ -60,9 +60,9 @@ export interface ClassifyOptions {
   /** Refuses images with more pixels before they are decoded. Default 100 million. */
   maxPixels?: number;
   /**
-   * Refuses images that need more bytes to decode, before they are decoded. Default in Node, Deno and
-   * Bun: half of the memory that the process may use, shared by images that are decoded at the same
-   * time. Elsewhere there is no default limit.
+   * Refuses images that need more bytes to decode, before they are decoded. Default in Node, Deno
+   * and Bun: half of the memory that the process may use, shared by images that are decoded at the
+   * same time. Elsewhere there is no default limit.
    */
   imageMemory?: number;
   /** Cancels the call, also while it computes; it then throws the reason of the signal. */
@@ -101,15 +101,15 @@ export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
 /**
  * Loads an integer checkpoint.
  *
- * A string is an existing file, the name of a bundled model (`deit_cifar10`, `swin_cifar10`), an id on
- * the Hugging Face hub or an address, in this order. Browsers and isolates have no files and no
+ * A string is an existing file, the name of a bundled model (`deit_cifar10`, `swin_cifar10`), an id
+ * on the Hugging Face hub or an address, in this order. Browsers and isolates have no files and no
  * bundled models: there a string is an id on the hub or an address, relative to the page.
  *
  * Ids on the hub are `owner/name`, `owner/name@revision` (default `main`) and
  * `hf://owner/name@revision/file.safetensors`, for a repository with several integer checkpoints.
- * Node, Deno and Bun keep downloads in the cache of the hub's own tools, resume interrupted ones, and
- * respect `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`. Elsewhere the file comes from
- * huggingface.co each time; it is `model.safetensors` unless the id names another.
+ * Node, Deno and Bun keep downloads in the cache of the hub's own tools, resume interrupted ones,
+ * and respect `HF_TOKEN`, `HF_ENDPOINT`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`. Elsewhere the file
+ * comes from huggingface.co each time; it is `model.safetensors` unless the id names another.
  *
  * @example A bundled model
  * ```ts
@@ -219,8 +219,8 @@ export class Model {
    * @returns the likeliest classes, best first; equal logits rank by the lower index
    * @throws ImageError for an image that is damaged, too large or not supported
    * @throws RuntimeError `SOURCE` for an image that cannot be read
-   * @throws UsageError `DISPOSED`, `TOP`, `MAX_PIXELS`, `IMAGE_MEMORY`, `SIGNAL`, or `CLASSES` for a
-   *   backbone, which has features only
+   * @throws UsageError `DISPOSED`, `TOP`, `MAX_PIXELS`, `IMAGE_MEMORY`, `SIGNAL`, or `CLASSES` for
+   *   a backbone, which has features only
    */
   classify(image: ImageSource, options?: ClassifyOptions): Promise<Prediction[]>;
   /** Classifies several images, one after the other. @returns one list of predictions per image */
@@ -236,9 +236,9 @@ export class Model {
   }
 
   /**
-   * Computes the features of an image, for search and similarity: the vector that the head reads. It
-   * is the class token after the last LayerNorm, its mean with the distillation token if the model has
-   * one, or the mean of the patches.
+   * Computes the features of an image, for search and similarity: the vector that the head reads.
+   * It is the class token after the last LayerNorm, its mean with the distillation token if the
+   * model has one, or the mean of the patches.
    *
    * @example The cosine similarity of two photos
    * ```ts
@@ -246,7 +246,8 @@ export class Model {
    *
    * const model = await load('deit_cifar10');
    * const [a, b] = [await model.features('a.jpg'), await model.features('b.jpg')];
-   * const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * y[i], 0);
+   * const dot = (x: Float32Array, y: Float32Array) =>
+   *   x.reduce((sum, value, i) => sum + value * y[i], 0);
    * console.log(dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)));
    * model.dispose();
    * ```
@@ -271,9 +272,9 @@ export class Model {
   }
 
   /**
-   * Shows where a DeiT or ViT looks: the attention of the class token, or of all patches if the head
-   * reads their mean, averaged over the heads and computed from integer codes. The map covers the
-   * square that the model sees: {@link Model.seenPart}.
+   * Shows where a DeiT or ViT looks: the attention of the class token, or of all patches if the
+   * head reads their mean, averaged over the heads and computed from integer codes. The map covers
+   * the square that the model sees: {@link Model.seenPart}.
    *
    * @example
    * ```ts

@@ -1,6 +1,6 @@
 /**
- * Runs float checkpoints behind the calls of the integer {@link fqvit!Model | Model}, to compare the
- * two. `fqvit/browser/float` has the same exports as a ready-made ES module.
+ * Runs float checkpoints behind the calls of the integer {@link fqvit!Model | Model}, to compare
+ * the two. `fqvit/browser/float` has the same exports as a ready-made ES module.
  *
  * @module fqvit/float
  */

@@ -12,8 +12,8 @@ import type { NamedBytes } from './platform/read-options.js';
 export const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;
 
 /**
- * `readModel` with files: an existing file takes precedence over other meanings of its name, and the
- * hub has a cache.
+ * `readModel` with files: an existing file takes precedence over other meanings of its name, and
+ * the hub has a cache.
  */
 export async function readNamedModel(source: string, options: ModelReadOptions): Promise<NamedBytes> {
   const hub = hubSource(source);

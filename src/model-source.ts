@@ -17,8 +17,8 @@ export interface ModelReadOptions extends ReadOptions {
 }
 
 /**
- * Reads the source of `load`: what `readBytes` takes, the name of a bundled model, or a model on the
- * hub. With a digest, an intact copy in the cache is used.
+ * Reads the source of `load`: what `readBytes` takes, the name of a bundled model, or a model on
+ * the hub. With a digest, an intact copy in the cache is used.
  *
  * @throws RuntimeError `SOURCE`, `INTEGRITY`; UsageError `SHA256`, `SIGNAL`, `PROGRESS`; HubError;
  *   the reason of `signal`
@@ -57,8 +57,8 @@ function readAny(source: ByteSource, options: ModelReadOptions): Promise<NamedBy
 }
 
 /**
- * @throws RuntimeError `INTEGRITY` if the engine has no digests, as in a page that is neither secure
- *   nor local
+ * @throws RuntimeError `INTEGRITY` if the engine has no digests, as in a page that is neither
+ *   secure nor local
  */
 async function digest(bytes: Uint8Array): Promise<string> {
   if (globalThis.crypto?.subtle === undefined) {

@@ -21,7 +21,8 @@ export interface Prediction {
 }
 
 /**
- * The likeliest classes of an image, or of each of a list in order; best first, equal logits rank by the lowest index.
+ * The likeliest classes of an image, or of each of a list in order; best first, equal logits rank
+ * by the lowest index.
  *
  * @param top as `checkTop` has checked it
  */
@@ -63,7 +64,9 @@ export function checkTop(top: number): void {
   throw new UsageError('TOP', `top: expected a positive integer, found ${shown(top)}`);
 }
 
-/** @param pixels resized and cropped: uint8 `[imageSize, imageSize, 3]`. @throws UsageError `PIXELS` */
+/**
+ * @param pixels resized and cropped: uint8 `[imageSize, imageSize, 3]`. @throws UsageError `PIXELS`
+ */
 export function checkPixels(pixels: Uint8Array, imageSize: number): void {
   const isBytes = pixels instanceof Uint8Array || (pixels as unknown) instanceof Uint8ClampedArray;
   if (isBytes && pixels.length === imageSize ** 2 * 3) return;

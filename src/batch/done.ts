@@ -4,28 +4,28 @@ import { shownSource } from '../platform/address.js';
 import { doneLines } from './lines.js';
 import type { Task } from './unfinished.js';
 
-/** Where the order is free, a line can be so many places before its turn: more than are ever on their way. */
+/** With --unordered, how many places a line may be early: more than are ever in flight. */
 const MOST_AHEAD = 1000;
 
-/** Which images an unfinished output has, in four bytes each: a hash of the name, 0 for none. */
+/** The images of an unfinished output, four bytes each: a hash of the name, 0 for none. */
 export class Done {
-  /** Images that are there, and of those the refused ones. */
+  /** Finished images, and how many of them were refused. */
   count = 0;
   refused = 0;
-  /** Bytes that stay: behind them is nothing whole. */
+  /** Bytes to keep: no complete line follows. */
   bytes = 0;
-  /** The highest index and one more. */
+  /** The highest index plus one. */
   #end = 0;
   #hashes = new Uint32Array(1024);
 
-  /** Nothing is there. */
+  /** An empty output. */
   constructor(
     private readonly path: string,
     private readonly task: Task,
     private readonly header: string,
   ) {}
 
-  /** Reads the output, up to the first line that is no record or says what another has said. */
+  /** Reads the output up to the first line that is not a record or repeats another. */
   static async of(path: string, task: Task, header: string): Promise<Done> {
     const done = new Done(path, task, header);
     for await (const { index, file, isRefused, end } of doneLines(path, task.format, header)) {
@@ -37,11 +37,11 @@ export class Done {
     return done;
   }
 
-  /** What is left of a list. @throws FqvitError `RESUME` where the list is not the one that the output was begun with */
+  /** The rest of a list. @throws FqvitError `RESUME` if the output was started with another list */
   async *rest(list: AsyncIterable<string>): AsyncGenerator<{ index: number; file: string }> {
     let index = 0;
     for await (const file of list) {
-      const name = shownSource(file); // as the record has it
+      const name = shownSource(file); // as in the record
       if (!this.has(index)) yield { index, file };
       else if (this.#hashes[index] !== hash(name)) throw await this.otherList(index, shown(name));
       index++;

@@ -7,14 +7,15 @@ import { inside } from '../platform/inside.js';
 import { pathReason } from '../platform/system-reason.js';
 import { escapedBytes, walkImages } from './image-walk.js';
 
-/** No path is longer, and what is no list at all need not be read whole to say so. */
+/** No path is longer; a file that is not a list is refused without being read to its end. */
 const MAX_LINE = 32_768;
 
 /**
- * The images that a batch is given, as paths that can be opened: those below a folder, or the lines of a text file or of standard
- * input (`-`), of which blank ones do not count. It is read as it is asked for.
+ * The images of a batch as paths that can be opened: those below a folder, or the lines of a text
+ * file or of stdin (`-`), without blank lines. Reads on demand.
  *
- * @throws RuntimeError `SOURCE`; FqvitError `TEXT` for a list that is no text, `IMAGES` where there is nothing
+ * @throws RuntimeError `SOURCE`; FqvitError `TEXT` for a list that is not text, `IMAGES` for an
+ *   empty one
  */
 export async function* listOf(source: string, stdin?: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let isEmpty = true;
@@ -25,7 +26,10 @@ export async function* listOf(source: string, stdin?: AsyncIterable<Uint8Array>)
   if (isEmpty) throw new FqvitError('IMAGES', `${nameOf(source)}: expected images, found none`);
 }
 
-/** A list whose first image is there: for one that cannot be had nothing need be created. @throws as `listOf` */
+/**
+ * A list whose first image exists, so that nothing is created for a faulty one. @throws like
+ * `listOf`
+ */
 export async function begun(list: AsyncGenerator<string>): Promise<AsyncIterable<string>> {
   const { done, value } = await list.next();
   return (async function* () {
@@ -34,11 +38,11 @@ export async function begun(list: AsyncGenerator<string>): Promise<AsyncIterable
   })();
 }
 
-/** How many there are, where that can be known before. @throws as `listOf` */
+/** The number of images, if known in advance. @throws like `listOf` */
 export async function countOf(source: string): Promise<number | undefined> {
   if (source === '-') return undefined;
   const what = await look(source);
-  if (!what.isFile() && !what.isDirectory()) return undefined; // a pipe is read once
+  if (!what.isFile() && !what.isDirectory()) return undefined; // a pipe can be read only once
   let count = 0;
   for await (const _ of listOf(source)) count++;
   return count;
@@ -91,7 +95,7 @@ function filled(found: readonly string[]): string[] {
   return found.map((line) => line.replace(/\r$/, '')).filter((line) => line.trim() !== '');
 }
 
-/** Whole lines. @param before lines of the list before these */
+/** Complete lines. @param before how many lines of the list precede them */
 function textOf(bytes: Buffer, name: string, before: number): string {
   if (isUtf8(bytes)) return bytes.toString().replace(before === 0 ? /^\ufeff/ : '', '');
   let line = before + 1;
@@ -111,7 +115,7 @@ function textOf(bytes: Buffer, name: string, before: number): string {
   }
 }
 
-/** Of a path in a message. */
+/** The name of a source, for messages. */
 const SHOWN_BYTES = 80;
 
 async function* readable(bytes: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array> {

@@ -12,15 +12,15 @@ export function isImageName(name: string): boolean {
   return IMAGE_NAME.test(name);
 }
 
-/** Links that are looked behind at a time: the file system may be on another machine. */
+/** Links that are followed at the same time: the file system may be on another machine. */
 const LINKS_AT_ONCE = 64;
 
 /**
- * The images below a folder, as paths from it with `/` between, by code units: the same folder gives the same list on
- * every machine. Links are followed, a folder is visited once, names that begin with a dot are left out. Of names it holds those of
- * a folder and of the folders above.
+ * The images below a folder as relative paths with `/`, sorted by code units: the same folder gives
+ * the same list on every machine. Follows links, visits each folder once, and skips names that
+ * begin with a dot. Holds only the names of a folder and of the folders above it.
  *
- * @throws RuntimeError `SOURCE`, also for a name that is not UTF-8: no path leads to it
+ * @throws RuntimeError `SOURCE`, also for a name that is not UTF-8, to which no path leads
  */
 export function walkImages(folder: string): AsyncGenerator<string> {
   return visit(folder, '', new Set());
@@ -28,7 +28,7 @@ export function walkImages(folder: string): AsyncGenerator<string> {
 
 async function* visit(root: string, below: string, visited: Set<string>): AsyncGenerator<string> {
   const folder = join(root, below);
-  // latin1 keeps every byte, also of names that are not UTF-8
+  // latin1 keeps every byte, even of names that are not UTF-8
   const real = await realpath(folder, 'latin1').catch((cause: unknown) => {
     throw unreadable(folder, cause);
   });
@@ -41,8 +41,8 @@ async function* visit(root: string, below: string, visited: Set<string>): AsyncG
 }
 
 /**
- * The images of a folder and, with `/` behind them, its folders: then what is below them stands in the order of whole paths. Also, which of
- * two ways into a folder comes first decides under which its images are.
+ * The images of a folder, and its folders with a trailing `/`: sorted like this, the walk follows
+ * the order of whole paths. If two paths lead to a folder, the first one names its images.
  */
 async function names(folder: string): Promise<string[]> {
   const found: string[] = [];
@@ -95,7 +95,7 @@ async function behindLink(folder: string, name: string): Promise<string[]> {
   return wanted(name, await stat(join(folder, name)).catch(() => undefined));
 }
 
-/** None or one. A dangling link counts: whoever reads it says that it is broken. */
+/** None or one entry. A dangling link counts: reading it reports that it is broken. */
 function wanted(name: string, what: Pick<Dirent, 'isFile' | 'isDirectory'> | undefined): string[] {
   if (what?.isDirectory()) return [`${name}/`];
   return isImageName(name) && (what?.isFile() ?? true) ? [name] : [];

@@ -1,25 +1,27 @@
-/** The lines of an unfinished output, as far as they are whole. */
+/** The complete lines of an unfinished output. */
 
 import { createReadStream } from 'node:fs';
 import { csvRow } from './record.js';
 import type { Task } from './unfinished.js';
 
-/** What a line says that is there already. */
+/** The content of an existing line. */
 export interface DoneLine {
   readonly index: number;
   readonly file: string;
   readonly isRefused: boolean;
-  /** Bytes up to the next line. */
+  /** Bytes up to the next line, from the start. */
   readonly end: number;
 }
 
 const LINE_FEED = 0x0a;
 const QUOTE = 0x22;
 
-/** No record is longer. */
+/** Most bytes of a record. */
 const MAX_BYTES = 2 ** 23;
 
-/** Ends before the first line that is torn or no record. @param header first line of a CSV */
+/**
+ * Ends before the first torn line or one that is not a record. @param header first line of a CSV
+ */
 export async function* doneLines(
   path: string,
   format: Task['format'],
@@ -35,7 +37,7 @@ export async function* doneLines(
   }
 }
 
-/** Lines with their line feed; one in quotes does not end the line of a CSV. */
+/** Lines with their line feed; a line feed in quotes does not end a line of CSV. */
 async function* wholeLines(path: string, hasQuotes: boolean): AsyncGenerator<{ text: string; end: number }> {
   let rest = Buffer.alloc(0);
   let start = 0;
@@ -52,7 +54,7 @@ async function* wholeLines(path: string, hasQuotes: boolean): AsyncGenerator<{ t
   }
 }
 
-/** Where the line that begins at `from` ends; 0 where it does not. */
+/** The end of the line that begins at `from`; 0 if it has none. */
 function lineEnd(bytes: Buffer, from: number, hasQuotes: boolean): number {
   if (!hasQuotes) return bytes.indexOf(LINE_FEED, from) + 1;
   let isQuoted = false;
@@ -82,7 +84,7 @@ function fromJson(text: string): Parsed {
 function fromCsv(text: string, header: string): Parsed {
   const fields = csvFields(text);
   const [index, file, error] = fields;
-  // No name has a NUL character: a disk that lost its power puts them where lines were.
+  // no name has a NUL character, but a disk that lost its power leaves them in place of lines
   const isWhole = /^\d{1,15}$/.test(index!) && csvRow(fields) === text && !text.includes('\0');
   return checked(Number(index), file, isWhole && fields.length === header.split(',').length, error !== '');
 }

@@ -3,24 +3,24 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
 
-/** Where the lines of a batch go. */
+/** The destination of a batch's lines. */
 export interface Output {
   add(line: string): void;
-  /** Something to wait for where lines come faster than they can be written. */
+  /** A promise to wait for if lines come faster than they can be written. */
   room(): Promise<void> | undefined;
-  /** Rejects when a line cannot be written. */
+  /** Rejects if a line cannot be written. */
   readonly failed: Promise<never>;
-  /** Writes what is left. @throws FqvitError `OUTPUT`, also where something else has the name meanwhile */
+  /** Writes the rest. @throws FqvitError `OUTPUT`, also if another file has the name meanwhile */
   close(): Promise<void>;
 }
 
-/** What a run that is killed has computed in vain. */
+/** Work lost if the process is killed. */
 const FLUSH_INTERVAL_MS = 250;
 
-/** Characters that may wait for their writing. */
+/** Characters that may wait to be written. */
 const MOST_WAITING = 2 ** 20;
 
-/** Appends lines to a file. Four times a second they are through to the disk. */
+/** Appends lines to a file, and flushes them to disk four times a second. */
 export class FileOutput implements Output {
   readonly failed: Promise<never>;
   #fail!: (error: unknown) => void;
@@ -33,7 +33,7 @@ export class FileOutput implements Output {
   private constructor(
     private readonly path: string,
     private readonly file: FileHandle,
-    /** Bytes that are in it. */
+    /** Bytes in the file. */
     private length: number,
   ) {
     this.failed = new Promise((_, reject) => {
@@ -42,12 +42,12 @@ export class FileOutput implements Output {
     this.failed.catch(() => {});
   }
 
-  /** A new file. @throws FqvitError `OUTPUT` */
+  /** Creates a file. @throws FqvitError `OUTPUT` */
   static async create(path: string): Promise<FileOutput> {
     return new FileOutput(path, await writable(path, () => open(path, 'ax')), 0);
   }
 
-  /** A file that is there, whose first `length` bytes stay. @throws FqvitError `OUTPUT` */
+  /** Continues a file after its first `length` bytes. @throws FqvitError `OUTPUT` */
   static async extend(path: string, length: number): Promise<FileOutput> {
     const file = await writable(path, () => open(path, 'a'));
     await writable(path, () => file.truncate(length));
@@ -74,7 +74,7 @@ export class FileOutput implements Output {
     }
   }
 
-  /** The file of this name is the one that was written, and nobody else has written. */
+  /** Checks that the name still leads to this file and nobody else has written it. */
   async #check(): Promise<void> {
     const [own, there] = await Promise.all([this.file.stat(), stat(this.path).catch(() => undefined)]);
     if (there?.ino === own.ino && there.dev === own.dev && there.size === this.length) return;
@@ -107,13 +107,13 @@ export class FileOutput implements Output {
         this.length += Buffer.byteLength(text);
       });
     } catch (error) {
-      this.#failure = error; // what comes later must not stand in its place
+      this.#failure = error; // later errors must not replace it
       throw error;
     }
   }
 }
 
-/** Lines on standard output, of whose failures the process hears. */
+/** Lines on stdout; main.ts handles its errors. */
 export class StandardOutput implements Output {
   readonly failed = new Promise<never>(() => {});
 

@@ -1,17 +1,20 @@
-/** Results that may be there before their turn. */
+/** Results that may wait for their turn. */
 const MOST_EARLY = 1000;
 
 export interface PumpOptions<Item, Result> {
   work(item: Item): Promise<Result>;
-  /** Takes a result: in the order of the items, or as they come. */
+  /** Takes a result, in the order of the items or of completion. */
   emit(result: Result): void;
-  /** Where it gives a promise, nothing begins until that is settled. */
+  /** If it returns a promise, no item begins until that settles. */
   room(): Promise<void> | undefined;
   isOrdered: boolean;
   atOnce: number;
 }
 
-/** Works on items, several at once, and takes them as it gets to them. @throws at once what `work`, `emit`, `room` and `items` throw */
+/**
+ * Works on several items at once, taken on demand. @throws at once like `work`, `emit`, `room`,
+ * `items`
+ */
 export function pump<Item, Result>(
   items: AsyncIterable<Item>,
   options: PumpOptions<Item, Result>,

@@ -1,4 +1,4 @@
-/** What a batch says of an image, and the line of it in a file. */
+/** The result of an image in a batch, and its line. */
 
 import type { Output } from '../checkpoint/output.js';
 import { FqvitError, UsageError } from '../errors.js';
@@ -7,9 +7,9 @@ import { plainJson } from '../platform/plain.js';
 import type { Prediction } from '../predict.js';
 
 interface Place {
-  /** Of the image in the list, from 0. */
+  /** Position of the image in the list, from 0. */
   readonly index: number;
-  /** A path as the list has it, an address as `shownSource` gives it. */
+  /** A path as in the list, or an address as `shownSource` shows it. */
   readonly file: string;
 }
 
@@ -24,9 +24,9 @@ export interface Refused extends Place {
 export type ImageRecord = Answered | Refused;
 
 /**
- * What `classify` makes of an image. One that cannot be read or decoded is a record too: the others are not its fault.
+ * The record of an image. An image that cannot be read or decoded gets a record with an error.
  *
- * @throws UsageError: what would go wrong with every image; whatever is no FqvitError
+ * @throws UsageError, which would affect every image, and errors that are not an FqvitError
  */
 export async function recordOf(
   index: number,
@@ -42,12 +42,15 @@ export async function recordOf(
   }
 }
 
-/** `{"index":0,"file":"a.jpg","predictions":[{"index":3,"label":"cat","probability":0.78}]}` and a line feed. */
+/**
+ * `{"index":0,"file":"a.jpg","predictions":[{"index":3,"label":"cat","probability":0.78}]}` and a
+ * line feed.
+ */
 export function jsonLine(record: ImageRecord): string {
   return `${plainJson(JSON.stringify(record))}\n`;
 }
 
-/** The first line of a CSV (RFC 4180 but for its line feeds). @param classes that a record may have */
+/** The first line of a CSV (RFC 4180 with line feeds). @param classes most classes of a record */
 export function csvHeader(classes: number, output: Output): string {
   const answer = output === 'value' ? 'value' : 'probability';
   return csvRow([
@@ -58,7 +61,7 @@ export function csvHeader(classes: number, output: Output): string {
   ]);
 }
 
-/** A row as `csvHeader` announces it; `error` is the code and the message. */
+/** A row in the columns of `csvHeader`; `error` is the code and the message. */
 export function csvLine(record: ImageRecord, classes: number): string {
   const { index, file } = record;
   if ('error' in record) {
@@ -73,7 +76,7 @@ export function csvLine(record: ImageRecord, classes: number): string {
   ]);
 }
 
-/** A row of CSV: fields in quotes where they must be, and a line feed. */
+/** A row of CSV with a line feed; quotes fields that need it. */
 export function csvRow(fields: readonly (string | number)[]): string {
   return `${fields.map((field) => quotedField(String(field))).join(',')}\n`;
 }

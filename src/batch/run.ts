@@ -8,18 +8,18 @@ import { finish, type Task } from './unfinished.js';
 
 export interface BatchOptions {
   task: Task;
-  /** A file that `claim` was asked for; undefined is standard output. */
+  /** The file passed to `claim`; undefined for stdout. */
   output: string | undefined;
-  /** What `claim` said. */
+  /** The result of `claim`. */
   continues: boolean;
   images: AsyncIterable<string>;
   classify(file: string): Promise<Prediction[]>;
-  /** Of an image. */
+  /** Most classes per image. */
   classes: number;
-  /** Of its logits. */
+  /** The meaning of the logits. */
   meaning: Meaning;
   atOnce: number;
-  /** Told before the first image: what is there already. */
+  /** Called before the first image with what is done already. */
   onStart(there: Counts): void;
   onRecord(record: ImageRecord): void;
 }
@@ -30,9 +30,9 @@ export interface Counts {
 }
 
 /**
- * Writes a line for every image: of those that are not in the output yet, where it is unfinished.
+ * Writes a line for every image; of an unfinished output, for the images that are missing.
  *
- * @throws FqvitError `RESUME`, `OUTPUT`; as `images` and `recordOf`
+ * @throws FqvitError `RESUME`, `OUTPUT`; like `images` and `recordOf`
  */
 export async function runBatch(options: BatchOptions): Promise<void> {
   const { task, output: path, images, classify, classes, meaning, atOnce } = options;

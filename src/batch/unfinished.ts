@@ -1,4 +1,4 @@
-/** The note beside an output that is being written, `OUT.unfinished`: what it will be, and who writes it. */
+/** The note `OUT.unfinished` next to an unfinished output: what it will be, and who writes it. */
 
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { shown } from '../checkpoint/shown.js';
@@ -7,16 +7,16 @@ import { systemReason } from '../platform/system-reason.js';
 
 const FORMAT = 1;
 
-/** No note is longer. */
+/** Most bytes of a note. */
 const MAX_BYTES = 65_536;
 
-/** All that the lines of an output depend on but the images. */
+/** Everything that the lines of an output depend on, except the images. */
 export interface Task {
   /** Version of the package. */
   readonly fqvit: string;
   /** SHA-256 of the checkpoint. */
   readonly model: string;
-  /** As it was named. */
+  /** The input as the user named it. */
   readonly input: string;
   readonly format: 'jsonl' | 'csv';
   readonly order: 'list' | 'any';
@@ -24,7 +24,7 @@ export interface Task {
   readonly maxPixels: number;
 }
 
-/** A process, and where the system tells, which one of that number. */
+/** A pid and its start time, to detect reuse. */
 interface Writer {
   readonly pid: number;
   readonly start: string;
@@ -36,11 +36,12 @@ interface Note extends Task {
 }
 
 /**
- * Makes this process the one that writes an output, unless another is.
+ * Makes this process the writer of an output, unless another process is.
  *
- * @param overwrites whatever else is there gives way: an output that is finished, or one of another task
- * @returns whether there is an unfinished output of this task
- * @throws FqvitError `OUTPUT_EXISTS`; `OUTPUT_BUSY` while another process writes it; `RESUME` for one of another task; `OUTPUT`
+ * @param overwrites whether to replace a finished output, or one of another task
+ * @returns whether an unfinished output of this task exists
+ * @throws FqvitError `OUTPUT_EXISTS`; `OUTPUT_BUSY` while another process writes it; `RESUME` for
+ *   an output of another task; `OUTPUT`
  */
 export function claim(output: string, task: Task, overwrites: boolean): boolean {
   const path = notePath(output);
@@ -59,7 +60,7 @@ export function claim(output: string, task: Task, overwrites: boolean): boolean 
   return isThere && reason === undefined;
 }
 
-/** The output is whole. @throws FqvitError `OUTPUT` where its note stays */
+/** Marks the output as complete. @throws FqvitError `OUTPUT` if its note cannot be removed */
 export function finish(output: string): void {
   const path = notePath(output);
   try {
@@ -74,7 +75,7 @@ function notePath(output: string): string {
   return `${output}.unfinished`;
 }
 
-/** Why an output is not gone on with. */
+/** Why an output cannot be resumed. */
 function refusal(output: string, note: Note | undefined, task: Task): FqvitError | undefined {
   const isBroken = !existsSync(output);
   if (note === undefined || isBroken) {
@@ -119,7 +120,7 @@ function parsed(text: string): Partial<Note> | undefined {
   }
 }
 
-/** Whole or not at all, so that it says the truth of an output that is there. */
+/** Writes the note completely or not at all, so that it always matches the output. */
 function writeNote(path: string, note: Note): void {
   const temporary = `${path}.${process.pid}`;
   try {
@@ -142,7 +143,7 @@ function isAlive({ pid, start }: Writer): boolean {
   return start === startOf(pid);
 }
 
-/** When a process began, by Linux; '' elsewhere, and for what has ended and is not yet cleared away. */
+/** When a process started, from Linux; '' elsewhere, and for a zombie. */
 function startOf(pid: number): string {
   try {
     const [state, ...fields] = readFileSync(`/proc/${pid}/stat`, 'latin1')

@@ -76,7 +76,9 @@ export async function measure(
   };
 }
 
-/** Prints a measurement, or the error that it ended with, for `inFreshProcess`; ends the process. */
+/**
+ * Prints a measurement, or the error that it ended with, for `inFreshProcess`; ends the process.
+ */
 export async function answerWith(measurement: Promise<Measurement>): Promise<never> {
   const answer = await measurement.catch((error: unknown) => {
     if (!(error instanceof FqvitError)) throw error;

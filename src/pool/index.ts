@@ -1,6 +1,6 @@
 /**
- * Classifies several images at a time, on workers that share one copy of the weights: Node, Deno and
- * Bun.
+ * Classifies several images at a time, on workers that share one copy of the weights: Node, Deno
+ * and Bun.
  *
  * @module fqvit/pool
  */
@@ -27,8 +27,8 @@ import type { Seat, Task } from './messages.js';
 import { Seated } from './seated.js';
 
 /**
- * Images that a worker holds, so that it never waits for the next one. An image with a limit is alone,
- * since it must not spend the time of another.
+ * Images that a worker holds, so that it never waits for the next one. An image with a limit is
+ * alone, since it must not spend the time of another.
  */
 const IMAGES_EACH = 2;
 
@@ -49,8 +49,8 @@ export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
   tier?: Exclude<LoadOptions['tier'], 'scalar'>;
   /**
    * Bytes that all workers together may use to decode images. Images wait for each other; one that
-   * needs more is refused. Default: half of the memory that the process may use, shared by all pools
-   * and models.
+   * needs more is refused. Default: half of the memory that the process may use, shared by all
+   * pools and models.
    */
   imageMemory?: number;
 }
@@ -59,8 +59,8 @@ export interface PoolOptions extends Omit<LoadOptions, 'threads' | 'tier'> {
 export interface PoolCallOptions extends Omit<ClassifyOptions, 'top' | 'imageMemory'> {
   /**
    * Milliseconds for the image, from when a worker starts it. The worker then has no other image.
-   * Reading a path or a Blob may take as long again. After that the worker stops; if it still decodes
-   * one second later, it is terminated and replaced. Default: no limit.
+   * Reading a path or a Blob may take as long again. After that the worker stops; if it still
+   * decodes one second later, it is terminated and replaced. Default: no limit.
    */
   limitMs?: number;
 }
@@ -72,8 +72,8 @@ export interface PoolInfo extends Omit<ModelInfo, 'threads'> {
 }
 
 /**
- * Loads an integer checkpoint to classify several images at a time. Each worker takes an image; with
- * `threads` of {@link fqvit!load | load}, the threads share each image instead.
+ * Loads an integer checkpoint to classify several images at a time. Each worker takes an image;
+ * with `threads` of {@link fqvit!load | load}, the threads share each image instead.
  *
  * @example
  * ```ts
@@ -188,7 +188,10 @@ interface Waiting {
   take(worker: Seated): void;
 }
 
-/** Workers that share one model, from {@link createPool}. Images wait for them in the order of the calls. */
+/**
+ * Workers that share one model, from {@link createPool}. Images wait for them in the order of the
+ * calls.
+ */
 export class Pool {
   /** Describes the model. */
   readonly info: PoolInfo;
@@ -216,8 +219,8 @@ export class Pool {
    * @throws what `Model.classify` throws; `DISPOSED` also if the pool is disposed before the answer
    * @throws ImageError `IMAGE_SOURCE` for an image that cannot be sent to another thread
    * @throws UsageError `LIMIT` for `limitMs`
-   * @throws RuntimeError `POOL_LIMIT` after `limitMs`, `POOL` if the worker ends, for example because
-   *   it runs out of memory
+   * @throws RuntimeError `POOL_LIMIT` after `limitMs`, `POOL` if the worker ends, for example
+   *   because it runs out of memory
    */
   classify(image: PoolImage, options: PoolCallOptions & { top?: number } = {}): Promise<Prediction[]> {
     return this.#run('classify', image, options) as Promise<Prediction[]>;

@@ -2,35 +2,37 @@ import type { PoolInfo } from './index.js';
 
 const MIB = 2 ** 20;
 
-/** The engine, the program, connections, and what waits for the garbage collector. */
+/** The engine, the program, connections, and garbage. */
 const PROCESS_BYTES = 128 * MIB;
-/** A thread: its engine, decoders that are kept, an image that is small enough not to be counted, and garbage. */
+/** A thread: its engine, cached decoders, an image too small to count, and garbage. */
 const WORKER_BYTES = 96 * MIB;
-/** Without so much, bodies of 10 MiB and images of 20 megapixels would not get in. */
+/** With less, bodies of 10 MiB and images of 20 megapixels would be refused. */
 const LEAST_BYTES = 104 * MIB;
 
-/** Of what is left, for images that are being decoded. */
+/** Part of the rest for images that are being decoded. */
 const IMAGES_PART = 0.6;
-/** For bodies: each may be there four times, as it came, joined, as what is in it, and as the copy that a worker gets. */
+/**
+ * Part for bodies. Each may exist four times: as received, joined, parsed, and copied to a worker.
+ */
 const BODIES_PART = 0.4 / 4;
 
-/** What the memory of a process with a pool is for, in bytes. */
+/** How the memory of a process with a pool is divided, in bytes. */
 export interface MemoryShares {
   readonly total: number;
-  /** The least total with which it works. */
+  /** The smallest total that works. */
   readonly least: number;
-  /** For images that are being decoded, all together. */
+  /** For all images that are being decoded. */
   readonly images: number;
-  /** For bodies that come in or wait, all together, each counted once. */
+  /** For all bodies that arrive or wait, each counted once. */
   readonly bodies: number;
 }
 
-/** Divides `total`; below the least as if it were that. */
+/** Divides `total`, or the least if `total` is smaller. */
 export function memoryShares(
   total: number,
   { workers, bytes, memoryBytes }: Pick<PoolInfo, 'workers' | 'bytes' | 'memoryBytes'>,
 ): MemoryShares {
-  // the checkpoint as it was read, and as the workers share it
+  // the checkpoint as read, and as the workers share it
   const fixed = PROCESS_BYTES + workers * WORKER_BYTES + 2 * bytes + memoryBytes;
   const least = fixed + LEAST_BYTES;
   const rest = Math.max(total, least) - fixed;

@@ -11,7 +11,7 @@ import type { CompiledCodecs } from '../image/codecs-node.js';
 import type { Joined } from '../models/integer.js';
 import type { Tier } from '../runtime/kernels.js';
 
-/** What a worker needs to compute in a lane: plain values and shared ones. */
+/** What a worker needs to compute in a lane: plain and shared values. */
 export interface Seat {
   /** The checkpoint, in shared memory. */
   readonly bytes: Uint8Array;
@@ -20,11 +20,11 @@ export interface Seat {
   readonly module: WebAssembly.Module;
   readonly codecs: CompiledCodecs;
   readonly lane: Omit<Joined, 'words' | 'owner'>;
-  /** Bytes that all images of the pool may take to be decoded. */
+  /** Bytes that all images of the pool may need for decoding. */
   readonly imageMemory: number;
 }
 
-/** A seat, as a thread takes it. */
+/** A seat, as a message. */
 export interface TakenSeat extends Seat {
   readonly lane: Joined;
 }
@@ -32,20 +32,20 @@ export interface TakenSeat extends Seat {
 /** One call of a method of `Model`. */
 export interface Task {
   readonly call: 'classify' | 'features' | 'codes';
-  /** Encoded bytes or raw pixels: a worker opens no file. */
+  /** Encoded bytes or raw pixels, because a worker opens no files. */
   readonly image: unknown;
   readonly options: object;
 }
 
-/** The first gives a worker its seat, the others tasks: each is answered. */
+/** The first message gives a worker its seat, later ones tasks. Each is answered. */
 export interface Question<T extends TakenSeat | Task> {
   readonly id: number;
   readonly message: T;
 }
 
 /**
- * `stop`: the task of this number ends without a result. `end`: so do all tasks, and then the thread. `granted`: the image of this
- * task has the bytes that it needs.
+ * `stop` ends the task with this number without a result. `end` ends all tasks, then the thread.
+ * `granted`: the image of this task has the bytes it needs.
  */
 export type Message =
   | Question<TakenSeat | Task>
@@ -53,18 +53,21 @@ export type Message =
   | { readonly end: true }
   | { readonly granted: number };
 
-/** What a worker answers: to its seat with nothing, to a task with its result. It `retires` where only its end gives memory back. */
+/**
+ * A worker's answer: nothing for its seat, a result for a task. It `retires` if only that frees
+ * memory.
+ */
 export type Answer = { readonly id: number; readonly retires?: boolean } & (
   | { readonly result?: unknown }
   | { readonly error: unknown }
 );
 
-/** Of a worker: the image of this task needs so many bytes, which are granted, or gives them back. */
+/** From a worker: the image of this task needs these bytes, or returns them. */
 export type MemoryMessage = { readonly id: number } & ({ readonly needs: number } | { readonly gives: true });
 
 const KINDS = [CheckpointError, HubError, ImageError, QuantizeError, RuntimeError, UsageError];
 
-/** An error as it passes between threads, which keeps neither class nor code of its own. */
+/** An error as a message: the copy between threads would lose its class and code. */
 interface Carried {
   readonly name: string;
   readonly code: string;
@@ -77,7 +80,7 @@ export function carried(error: unknown): unknown {
     : error;
 }
 
-/** The error that `carried` was given. */
+/** The error that was passed to `carried`. */
 export function restored(error: unknown): unknown {
   if (error instanceof Error) return error;
   const { name, code, message } = error as Carried;

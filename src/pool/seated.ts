@@ -5,13 +5,16 @@ import { TURN_WORDS, Turn } from '../runtime/turn.js';
 import type { Seat, Task } from './messages.js';
 import { INTERRUPTED, late, Thread } from './thread.js';
 
-/** A worker of a pool. One whose thread ends, takes too long or retires gets another in the same lane. */
+/**
+ * A worker of a pool. If its thread ends, takes too long or retires, it gets another in the same
+ * lane.
+ */
 export class Seated {
-  /** That it has at the moment. */
+  /** Images it has at the moment. */
   images = 0;
   #hasEnded = false;
   #thread: Promise<Thread>;
-  /** The last that was made, also where it has not started yet. */
+  /** The latest thread, even if it has not started yet. */
   #newest: Thread | undefined;
   #starts = 0;
   readonly #words = new Int32Array(new SharedArrayBuffer(4 * TURN_WORDS));
@@ -23,7 +26,7 @@ export class Seated {
     this.#thread = this.#start();
   }
 
-  /** @throws RuntimeError `POOL` where the worker does not start */
+  /** @throws RuntimeError `POOL` if the worker does not start */
   static async start(seat: Seat, budget: MemoryBudget): Promise<Seated> {
     const seated = new Seated(seat, budget);
     await seated.#thread;
@@ -33,9 +36,10 @@ export class Seated {
   /**
    * The result of a task.
    *
-   * @param stop as `Thread.ask` has it: who aborts it does not wait, while this settles when the worker can have another image
-   * @throws what the task throws; ImageError `IMAGE_SOURCE` for a task that cannot be copied; RuntimeError `POOL` if the worker ends,
-   *   `POOL_LIMIT` after `limitMs`
+   * @param stop as in `Thread.ask`: the caller does not wait, but this settles only when the worker
+   *   is free again
+   * @throws what the task throws; ImageError `IMAGE_SOURCE` for a task that cannot be copied;
+   *   RuntimeError `POOL` if the worker ends, `POOL_LIMIT` after `limitMs`
    */
   async run(task: Task, stop = new AbortController(), limitMs?: number): Promise<unknown> {
     const sent = await withBytes(task, stop, limitMs);
@@ -54,7 +58,7 @@ export class Seated {
     }
   }
 
-  /** Resolves when its threads are gone. */
+  /** Resolves when its threads have ended. */
   async end(): Promise<void> {
     this.#hasEnded = true;
     await this.#newest?.end();
@@ -73,7 +77,7 @@ export class Seated {
       await thread.end();
       throw error;
     }
-    // also where it ends while it has nothing to do
+    // even if it ends while it is idle
     thread.ended.then(() => this.#replace());
     return thread;
   }
@@ -81,11 +85,11 @@ export class Seated {
   #replace(): void {
     if (this.#hasEnded) return;
     this.#thread = this.#start();
-    this.#thread.catch(() => {}); // whoever runs the next task is told
+    this.#thread.catch(() => {}); // the next task gets the error
   }
 }
 
-/** The task with the bytes of its path or Blob, which are read here: no thread of a worker has a file open when it ends. */
+/** Reads the bytes of a path or Blob here, so that no worker thread ends with an open file. */
 async function withBytes(task: Task, stop: AbortController, limitMs: number | undefined): Promise<Task> {
   const { image } = task;
   if (typeof image !== 'string' && !(image instanceof Blob)) return task;

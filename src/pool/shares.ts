@@ -1,7 +1,10 @@
 import type { MemoryBudget, Share } from '../platform/memory-budget.js';
 import type { MemoryMessage } from './messages.js';
 
-/** What the images of a thread have of a budget, or wait for: kept outside of the thread, so that it is given back however the thread ends. */
+/**
+ * The parts of a budget that a thread's images hold or wait for. Kept outside of the thread, so
+ * that they are returned however it ends.
+ */
 export class Shares {
   readonly #shares = new Map<number, Share>();
   #hasEnded = false;
@@ -26,7 +29,7 @@ export class Shares {
     }
   }
 
-  /** When the thread has ended. */
+  /** Called when the thread has ended. */
   giveAll(): void {
     this.#hasEnded = true;
     for (const share of this.#shares.values()) share.give();

@@ -12,19 +12,19 @@ import {
 } from './messages.js';
 import { Shares } from './shares.js';
 
-/** Also from where the CommonJS build lies. */
+/** Resolves from the CommonJS build too. */
 const WORKER = new URL('../pool/worker.js', import.meta.url);
 
 /**
- * How long a thread has to stop an image, or to end, before it is terminated. A forward pass stops between its steps; decoding and resizing
- * end first.
+ * How long a thread may take to stop an image, or to end, before it is terminated. A forward pass
+ * stops between its steps; decoding and resizing run to their end.
  */
 const GRACE_MS = 1000;
 
-/** The same for a thread that starts, on a busy machine: terminated there, it would leave the files of modules open. */
+/** The same for a thread that starts: terminated then, it would leave module files open. */
 const START_MS = 10_000;
 
-/** What a task finds whose thread ended because of another. */
+/** The error of a task whose thread ended because of another task. */
 export const INTERRUPTED = new Error('interrupted');
 
 interface Pending {
@@ -35,7 +35,10 @@ interface Pending {
   timer?: NodeJS.Timeout | undefined;
 }
 
-/** A worker's thread, which answers each message once, in their order. It keeps the process alive only while it owes an answer, or ends. */
+/**
+ * A worker's thread. It answers each message once and in order, and keeps the process alive only
+ * while an answer is due or it ends.
+ */
 export class Thread {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
@@ -49,8 +52,8 @@ export class Thread {
   readonly ended: Promise<void>;
 
   /**
-   * @param budget what its images wait for
-   * @throws RuntimeError `POOL` where the system gives no thread
+   * @param budget for which its images wait
+   * @throws RuntimeError `POOL` if the system refuses a thread
    */
   constructor(budget: MemoryBudget) {
     let ended = () => {};
@@ -75,11 +78,12 @@ export class Thread {
   }
 
   /**
-   * @param stop aborted by the caller, who waits no more: the worker stops; or here after `limitMs`, with a RuntimeError `POOL_LIMIT`
-   * @param limitMs from when the worker has answered all messages before
-   * @returns settles when the worker does nothing more for it
-   * @throws what the worker throws; ImageError `IMAGE_SOURCE` for what cannot be copied; RuntimeError `POOL` if the thread ends,
-   *   `INTERRUPTED` if it ends because of another message
+   * @param stop aborted by the caller, which stops the worker; or after `limitMs`, with a
+   *   RuntimeError `POOL_LIMIT`
+   * @param limitMs counts from when the worker has answered all earlier messages
+   * @returns settles when the worker has finished with it
+   * @throws what the worker throws; ImageError `IMAGE_SOURCE` for what cannot be copied;
+   *   RuntimeError `POOL` if the thread ends, `INTERRUPTED` if it ends because of another message
    */
   ask(message: TakenSeat | Task, stop = new AbortController(), limitMs?: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -97,7 +101,7 @@ export class Thread {
     });
   }
 
-  /** Resolves when the thread is gone: what it does is stopped. */
+  /** Stops the thread. Resolves when it has ended. */
   async end(): Promise<void> {
     if (!this.#isEnding) this.#post({ end: true });
     this.#isEnding = true;
@@ -116,7 +120,7 @@ export class Thread {
     this.#watch();
   }
 
-  /** Only what the worker is at has a clock: the limit of an image, or how long it may take to stop. */
+  /** Starts the clock of the current message: an image's limit, or the time to stop. */
   #watch(): void {
     const [current] = this.#pending.values();
     if (current === undefined || current.timer !== undefined) return;
@@ -147,14 +151,14 @@ export class Thread {
     else pending.resolve(answer.result);
   }
 
-  /** Its end frees what the answer's image has left; those that it has besides go to its successor. */
+  /** Retires the thread to free the memory of its image. Other messages go to its successor. */
   #retire(): void {
     this.#fault ??= INTERRUPTED;
     this.#drop();
     this.end();
   }
 
-  /** The fault is that of the message that the worker was at; those after it can have another thread. */
+  /** The current message is at fault; later ones can have another thread. */
   #drop(): void {
     let error = this.#fault ?? unanswered('POOL', 'its end');
     for (const { timer, reject } of this.#pending.values()) {
@@ -181,13 +185,13 @@ export class Thread {
 
 function newWorker(): Worker {
   try {
-    return new Worker(WORKER, { execArgv: [] }); // flags of the main script are not for it
+    return new Worker(WORKER, { execArgv: [] }); // without the flags of the main script
   } catch (cause) {
     throw unanswered('POOL', String(cause), cause);
   }
 }
 
-/** Of an image that takes longer than it may. */
+/** The error of an image that exceeds its limit. */
 export function late(limitMs: number): RuntimeError {
   return unanswered('POOL_LIMIT', `none after ${limitMs} ms`);
 }
@@ -196,7 +200,10 @@ function unanswered(code: string, found: string, cause?: unknown): RuntimeError 
   return new RuntimeError(code, `pool: expected an answer of the worker, found ${found}`, { cause });
 }
 
-/** Bytes in a buffer of their own, which can be handed over; of raw pixels what is read of them, for getters are not copied. */
+/**
+ * Bytes in their own buffer, which can be transferred; copies the members of raw pixels, as getters
+ * are lost.
+ */
 function toSend(image: unknown): [image: unknown, transfer: ArrayBuffer[]] {
   if (image instanceof Uint8Array) {
     const bytes = new Uint8Array(image);
@@ -208,7 +215,7 @@ function toSend(image: unknown): [image: unknown, transfer: ArrayBuffer[]] {
 }
 
 function notCopied(cause: unknown): ImageError {
-  // the engine's message can have the source of a whole function in it
+  // the engine's message may contain the source of a whole function
   const found = String(cause).slice(0, 200);
   const text = `image: expected one that can be copied to a worker, with its options, found ${found}`;
   return new ImageError('IMAGE_SOURCE', text, { cause });

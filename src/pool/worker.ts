@@ -1,6 +1,7 @@
 /**
- * The script of a worker of a pool: one lane, one image after the other. `npm run build` makes one file of it and all that it imports: once it
- * runs, it opens no file, because one that is open where a thread is terminated stays open until the process ends.
+ * The script of a pool's worker: one lane, one image after the other. `npm run build` bundles it
+ * with all imports, so that it opens no file later: a file that is open when a thread is terminated
+ * stays open until the process ends.
  */
 import { parentPort } from 'node:worker_threads';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
@@ -23,12 +24,12 @@ import {
 const port = parentPort!;
 const STOPPED = new Error('stopped');
 
-/** More than this, left to the garbage collector, is not waited for: the thread ends, and its memory with it. */
+/** With more garbage than this, the thread ends instead of waiting for the collector. */
 const RETIRE_BYTES = 64 * 2 ** 20;
 
-/** Of the tasks that have no answer yet. */
+/** Signals of the tasks without an answer. */
 const stops = new Map<number, AbortController>();
-/** Of the tasks whose images wait for memory. */
+/** Tasks whose images wait for memory. */
 const granted = new Map<number, () => void>();
 let retires = false;
 let model: Model;
@@ -44,7 +45,7 @@ async function sit(seat: TakenSeat): Promise<void> {
   model = new Model(checkpoint, bytes.length, tier, 1, runner);
 }
 
-/** The thread that has the budget says when there is memory for the image of a task. */
+/** The thread with the budget says when there is memory for a task's image. */
 function gateOf(id: number): MemoryGate {
   return {
     limit: imageMemory,
@@ -75,7 +76,7 @@ function gateOf(id: number): MemoryGate {
 }
 
 async function compute(id: number, { call, image, options }: Task, signal: AbortSignal): Promise<unknown> {
-  await breathe(); // a message that stops it may have come
+  await breathe(); // a message that stops it may have arrived
   signal.throwIfAborted();
   const gated: ClassifyOptions & PixelOptions = { ...options, signal, gate: gateOf(id) };
   return model[call](image as ImageSource, gated);
@@ -99,7 +100,8 @@ function take(message: Message): void {
     stops.get(message.stop)?.abort(STOPPED);
   } else if ('end' in message) {
     for (const stop of stops.values()) stop.abort(STOPPED);
-    // with nobody who listens the thread ends when nothing is under way: nothing is left open, as terminate() and exit() leave files
+    // without a listener the thread ends by itself, and leaves no files open as terminate() and
+    // exit() do
     port.off('message', take);
   } else {
     const stop = new AbortController();

@@ -11,7 +11,10 @@ import { type EvaluationReport, measureOf, type Truth } from './measures.js';
 export interface LabelledImage {
   /** A path, URL, bytes or raw pixels. */
   readonly image: ImageSource;
-  /** Index of the true class, or a list of them for a multi-label model (`info.output` is `sigmoid`). */
+  /**
+   * Index of the true class, or a list of them for a multi-label model (`info.output` is
+   * `sigmoid`).
+   */
   readonly class?: number | readonly number[];
   /** The true value, for a regression model (`info.output` is `value`). */
   readonly value?: number;
@@ -35,8 +38,8 @@ export interface EvaluateOptions {
 
 /**
  * Measures an integer model on labelled images: top-1 and top-5, mean average precision for a
- * multi-label model, errors for a regression model. With a reference, it also measures the agreement
- * with the float model.
+ * multi-label model, errors for a regression model. With a reference, it also measures the
+ * agreement with the float model.
  *
  * @example
  * ```ts
@@ -55,12 +58,12 @@ export interface EvaluateOptions {
  * model.dispose();
  * ```
  *
- * @throws ImageError for the first image that cannot be read, since figures for a part of the images
- *   would mislead
- * @throws UsageError `EVALUATION` for no images, a class that the model does not have, or no class in
- *   any image
- * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a reference with another number of classes or
- *   another image size
+ * @throws ImageError for the first image that cannot be read, since figures for a part of the
+ *   images would mislead
+ * @throws UsageError `EVALUATION` for no images, a class that the model does not have, or no class
+ *   in any image
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a reference with another number of classes
+ *   or another image size
  */
 export async function evaluate(
   model: Model,

@@ -125,14 +125,15 @@ export interface Skipped {
  * await writeFile('own.safetensors', bytes);
  * ```
  *
- * @param float a float DeiT, ViT or Swin: the bytes of a safetensors file, a PyTorch checkpoint or an
- *   ONNX model, or of all parts of a sharded one ({@link readFloatModel})
- * @param images paths, URLs, bytes or raw pixels; or `'synthetic'`, which draws pictures, and gives a
- *   model that is less close to the float model than one calibrated on photos
+ * @param float a float DeiT, ViT or Swin: the bytes of a safetensors file, a PyTorch checkpoint or
+ *   an ONNX model, or of all parts of a sharded one ({@link readFloatModel})
+ * @param images paths, URLs, bytes or raw pixels; or `'synthetic'`, which draws pictures, and gives
+ *   a model that is less close to the float model than one calibrated on photos
  * @throws CheckpointError for the float checkpoint ({@link readFloatModel} lists the codes)
  * @throws QuantizeError `CALIBRATION_IMAGES` for fewer readable images than requested, or none;
  *   `CALIBRATION_NOT_FINITE`, `QUANTIZER_RANGE` for a model that overflows on them
- * @throws UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED`, `IMAGES`, `MODEL_OPTION` for an argument
+ * @throws UsageError `METHOD`, `CALIBRATION_COUNT`, `SEED`, `IMAGES`, `MODEL_OPTION` for an
+ *   argument
  */
 export async function quantize(
   float: FloatFile,
@@ -180,9 +181,10 @@ export async function quantize(
 }
 
 /**
- * Computes the digest by which an integer checkpoint names the float one (`recipe.sourceSha256`): the
- * SHA-256 of the file or, if there are several parts, of the list of their digests, one hexadecimal
- * line each. The external files of an ONNX model are parts, in the order of their names.
+ * Computes the digest by which an integer checkpoint names the float one (`recipe.sourceSha256`):
+ * the SHA-256 of the file or, if there are several parts, of the list of their digests, one
+ * hexadecimal line each. The external files of an ONNX model are parts, in the order of their
+ * names.
  *
  * @example
  * ```ts

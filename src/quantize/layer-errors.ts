@@ -13,8 +13,8 @@ import { chooseTier } from '../runtime/tier.js';
 import { type RealCodes, realCodes } from './real-codes.js';
 
 /**
- * What makes an activation. `product`: q·kᵀ, its sum with the position bias, and attention·v. `other`:
- * pixels, tokens, parameters that are codes, and the mean of tokens.
+ * What makes an activation. `product`: q·kᵀ, its sum with the position bias, and attention·v.
+ * `other`: pixels, tokens, parameters that are codes, and the mean of tokens.
  */
 export type LayerKind = 'layernorm' | 'linear' | 'product' | 'softmax' | 'gelu' | 'addition' | 'other';
 export const LAYER_KINDS: readonly LayerKind[] = [
@@ -40,13 +40,13 @@ export interface LayerError {
   /** The code of zero. */
   readonly zeroPoint?: number;
   /**
-   * Whether each channel has its own scale; `scale` is then the smallest if they are powers of two of
-   * one another, and the largest otherwise.
+   * Whether each channel has its own scale; `scale` is then the smallest if they are powers of two
+   * of one another, and the largest otherwise.
    */
   readonly perChannel: boolean;
   /**
-   * ‖integer - float‖ / ‖float‖ over all images and elements, including the errors of earlier layers.
-   * Infinite if the float model has only zeros there.
+   * ‖integer - float‖ / ‖float‖ over all images and elements, including the errors of earlier
+   * layers. Infinite if the float model has only zeros there.
    */
   readonly error: number;
   /**
@@ -89,8 +89,8 @@ export const EXACT = 1e-6;
  * @returns one error per activation, in order of execution
  * @throws ImageError for the first image that cannot be read
  * @throws UsageError `FLOAT_MODEL`, `IMAGES` for no images
- * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape, and the codes
- *   of a damaged integer checkpoint
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape, and the
+ *   codes of a damaged integer checkpoint
  */
 export async function layerErrors(
   float: FloatModel,
@@ -151,7 +151,9 @@ class Comparison {
     this.#steps = new Map(runner.steps.map((step) => [step.output, step]));
   }
 
-  /** Runs both models side by side: the integer one as far as the tensor that the float one shows. */
+  /**
+   * Runs both models side by side: the integer one as far as the tensor that the float one shows.
+   */
   async add(pixels: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     const { runner } = this;
     const steps = runner.steps.values();
@@ -204,7 +206,10 @@ class Comparison {
     return difference === 0 ? 0 : Math.sqrt(difference / float);
   }
 
-  /** What a layer reads, of that which is compared: fc1 has no float tensor, so a GELU reads what fc1 does. */
+  /**
+   * What a layer reads, of that which is compared: fc1 has no float tensor, so a GELU reads what
+   * fc1 does.
+   */
   #sources(name: string): string[] {
     const step = this.#steps.get(name);
     if (step === undefined) return [];
@@ -222,7 +227,10 @@ function runUntil(name: string, steps: Iterator<PlanStep>, { kernels }: IntegerR
   throw new Error(`expected a step that makes ${name}, found none`);
 }
 
-/** The rows of an activation: which row of the float tensor each one is, and the first column of it that is computed. */
+/**
+ * The rows of an activation: which row of the float tensor each one is, and the first column of it
+ * that is computed.
+ */
 interface Rows {
   readonly columns: number;
   readonly floatRow: (row: number) => number;
@@ -230,8 +238,9 @@ interface Rows {
 }
 
 /**
- * In the last block of a DeiT or ViT whose head reads the first tokens, the integer model goes on for these alone: of each head
- * in attention, of all tokens elsewhere, and behind qkv without the q of the others.
+ * In the last block of a DeiT or ViT whose head reads the first tokens, the integer model goes on
+ * for these alone: of each head in attention, of all tokens elsewhere, and behind qkv without the q
+ * of the others.
  */
 function rowsOf(
   name: string,

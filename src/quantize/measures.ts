@@ -17,7 +17,10 @@ export interface Evaluation<Kind extends Output, Figures, Near> extends Timed {
   readonly output: Kind;
   /** Number of images. */
   readonly images: number;
-  /** Figures of the float model on the same images, and how closely the integer model agrees with it. */
+  /**
+   * Figures of the float model on the same images, and how closely the integer model agrees with
+   * it.
+   */
   readonly reference?: Figures & Near & Timed;
 }
 
@@ -70,9 +73,9 @@ export interface PrecisionReport {
 }
 
 /**
- * The result for a multi-label model. A decision is whether the probability of a class in an image is
- * above one half. In `reference`, `agreement` is the percentage of decisions that both models share,
- * and `kl` the KL(float ‖ integer) of a decision in nats, averaged over classes and images.
+ * The result for a multi-label model. A decision is whether the probability of a class in an image
+ * is above one half. In `reference`, `agreement` is the percentage of decisions that both models
+ * share, and `kl` the KL(float ‖ integer) of a decision in nats, averaged over classes and images.
  */
 export interface MultiLabelReport extends Evaluation<'sigmoid', MeanPrecision, Nearness>, MeanPrecision {
   /** Each class that occurs, by index. */

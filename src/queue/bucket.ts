@@ -7,20 +7,21 @@ import type { PartOutput } from './output.js';
 
 const TRIES = 5;
 
-/** Of a connection, and of silence on one. */
+/** Time for a connection, and for silence on one. */
 const [CONNECTION_MS, SILENCE_MS] = [5000, 10_000];
 
-/** Of all tries, and a millisecond more for each byte of the part. */
+/** Time for all tries, plus a millisecond per byte of the part. */
 const WHOLE_MS = 120_000;
 
-/** What answers a PUT is a short document. */
+/** The answer to a PUT is a short document. */
 const MAX_ANSWER_BYTES = 2 ** 20;
 
 /**
- * Parts in S3 or what is like it; who and where the environment says, as to Amazon's own tools.
+ * Parts in S3 or a compatible store. Credentials and endpoint come from the environment, as for
+ * Amazon's own tools.
  *
  * @param target `s3://BUCKET/PREFIX`
- * @throws UsageError `OUTPUT`, also for AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL that is no address
+ * @throws UsageError `OUTPUT`, also for a faulty AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL
  */
 export function openBucket(target: string, env: NodeJS.ProcessEnv): PartOutput {
   const [, bucket, prefix = ''] = /^s3:\/\/([a-z0-9][a-z0-9.-]+)(?:\/(.*))?$/.exec(target) ?? [];
@@ -35,7 +36,7 @@ export function openBucket(target: string, env: NodeJS.ProcessEnv): PartOutput {
   if (fault !== undefined) {
     throw new UsageError('OUTPUT', `${variable}: expected an http or https address, found ${fault}`);
   }
-  // other services than Amazon's need not have a host name for each bucket
+  // other services may have no host name per bucket
   const forcePathStyle = variable !== undefined;
   const client = new S3Client({
     forcePathStyle,

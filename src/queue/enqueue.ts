@@ -2,9 +2,9 @@ import type { PartQueue } from './part-queue.js';
 import { Spool } from './spool.js';
 
 export interface EnqueueOptions {
-  /** Images of a job. */
+  /** Images per job. */
   readonly jobSize: number;
-  /** Classes of an image. */
+  /** Classes per image. */
   readonly top: number;
   readonly onProgress?: (images: number) => void;
 }
@@ -12,16 +12,17 @@ export interface EnqueueOptions {
 export interface Enqueued {
   readonly images: number;
   readonly parts: number;
-  /** Of the parts, those that were not there before. */
+  /** Parts that were new. */
   readonly added: number;
 }
 
 /**
- * Puts an image list into a queue: reads it to its end, claims the queue for it, adds what is not there and counts what is. A part that
- * is there stays as it is, done or not; one that was lost or damaged is put in again.
+ * Puts an image list into a queue: reads it to its end, claims the queue, adds missing parts, and
+ * counts them all. An existing part stays, done or not; a lost or damaged one is added again.
  *
- * @throws UsageError `QUEUE_OTHER` where something else is there, `QUEUE_PARTS`; FqvitError `QUEUE_LOST` where parts are lost meanwhile,
- *   `QUEUE_FACTS`; RuntimeError `REDIS`, `REDIS_EVICTION`; as `Spool.of`
+ * @throws UsageError `QUEUE_OTHER` if the queue holds something else, `QUEUE_PARTS`
+ * @throws FqvitError `QUEUE_LOST` if parts are lost meanwhile, `QUEUE_FACTS`
+ * @throws RuntimeError `REDIS`, `REDIS_EVICTION`; like `Spool.of`
  */
 export async function enqueue(
   queue: PartQueue,

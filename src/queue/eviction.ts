@@ -3,7 +3,8 @@ import { RuntimeError } from '../errors.js';
 import { isRefusal } from './refusal.js';
 
 /**
- * What Redis drops when its memory is full; undefined where it does not say. A managed service may forbid CONFIG and not INFO.
+ * What Redis drops when its memory is full; undefined if unknown. A managed service may forbid
+ * CONFIG but allow INFO.
  */
 export async function evictionPolicy(client: Redis): Promise<string | undefined> {
   const ask = async <T>(answer: Promise<T>): Promise<T | undefined> =>
@@ -18,9 +19,10 @@ export async function evictionPolicy(client: Redis): Promise<string | undefined>
 }
 
 /**
- * Refuses a Redis that may drop jobs: with `maxmemory` it would do so silently, and it can be given one at any time.
+ * Refuses a Redis that may drop jobs: with `maxmemory`, which can be set at any time, it drops them
+ * silently.
  *
- * @returns whether Redis says what its policy is
+ * @returns whether Redis states its policy
  * @throws RuntimeError `REDIS_EVICTION`
  */
 export async function expectNoEviction(client: Redis): Promise<boolean> {

@@ -8,9 +8,10 @@ import { systemReason } from '../platform/system-reason.js';
 import type { PartOutput } from './output.js';
 
 /**
- * Parts in a folder, which has to be there: where a shared one is not mounted, none should be made in its place.
+ * Parts in a folder that must exist: if a shared folder is not mounted, none may be created in its
+ * place.
  *
- * @throws RuntimeError `SOURCE`; FqvitError `OUTPUT` where it cannot be written
+ * @throws RuntimeError `SOURCE`; FqvitError `OUTPUT` if the folder cannot be written
  */
 export async function openFolder(folder: string): Promise<PartOutput> {
   await expectFolder(folder);
@@ -26,13 +27,16 @@ export async function openFolder(folder: string): Promise<PartOutput> {
     },
     async missing(names) {
       const there = new Set(await readdir(folder).catch((cause: unknown) => refuse(folder, cause)));
-      // a shared folder may list late what another machine has written, and not find it late
+      // a shared folder may list another machine's files late, but finds them at once
       return names.filter((name) => !there.has(name) && !existsSync(join(folder, name)));
     },
   };
 }
 
-/** A part is done only when its name, too, outlives a power failure. Not every system can flush a folder. */
+/**
+ * A part is done only when its name survives a power failure too. Some systems cannot flush a
+ * folder.
+ */
 function flush(folder: string): void {
   try {
     const file = openSync(folder, 'r');

@@ -1,19 +1,19 @@
 import type { Redis } from 'ioredis';
 
-/** Of a part: waits, is being worked on, done, failed, not there, or there in part only. */
+/** The state of a part: waiting, active, done, failed, missing, or incomplete. */
 export type PartState = 'w' | 'a' | 'c' | 'f' | '-' | '!';
 
 /** A queue at one moment. */
 export interface Inspection {
   /** A `PartState` for each part of the list. */
   readonly states: string;
-  /** The same of jobs that are no part of the list. */
+  /** The same for jobs that are not parts of the list. */
   readonly others: string;
-  /** The id of one of these. */
+  /** The id of one such job. */
   readonly other: string | undefined;
-  /** Jobs whose id is none of ours. */
+  /** Jobs with an id that is not fqvit's. */
   readonly foreign: number;
-  /** Images that are done, as their parts' results say. */
+  /** Finished images, from the results of their parts. */
   readonly images: number;
 }
 
@@ -22,8 +22,9 @@ export const LISTS = ['wait', 'paused', 'active'] as const;
 export const SETS = ['delayed', 'prioritized', 'waiting-children', 'completed', 'failed'] as const;
 
 /**
- * Atomic, as no sequence of commands would be: a job that moves on between two of them would look lost or doubled. A job is its hash and
- * its id in one of the lists; Redis may have dropped either. Redis answers nobody else meanwhile: 10 ms for 5,000 parts, seconds for 10^6.
+ * Atomic: between two commands, a job that moves on would look lost or doubled. A job is its hash
+ * and its id in one of the lists; Redis may have dropped either. Meanwhile Redis answers nobody
+ * else: 10 ms for 5,000 parts, seconds for 10^6.
  */
 const SCRIPT = `
 local prefix, parts = ARGV[1], tonumber(ARGV[2])
@@ -61,7 +62,7 @@ export async function inspect(client: Redis, prefix: string, parts: number): Pro
   return { states, others, other: other || undefined, foreign, images: Number(images) };
 }
 
-/** How many of the parts, or of other jobs, are in one of the states. */
+/** How many parts, or other jobs, are in one of the states. */
 export function countStates(states: string, ...wanted: PartState[]): number {
   let count = 0;
   for (const state of states) if (wanted.includes(state as PartState)) count++;

@@ -2,23 +2,23 @@ import { shown } from '../checkpoint/shown.js';
 import { FqvitError } from '../errors.js';
 import { MAX_JOB_SIZE, MAX_PARTS } from './part.js';
 
-/** What an image list is, for all who work on it. */
+/** What all workers must know of an image list. */
 export interface ListFacts {
-  /** Of all its parts, SHA-256 in hex. Unknown, like `jobSize`, for a queue that fqvit 0.1 has filled. */
+  /** SHA-256 of all its parts, in hex. Unknown, like `jobSize`, for a queue filled by fqvit 0.1. */
   readonly sha256?: string;
   readonly parts: number;
   readonly images: number;
-  /** Images of each part but the last. */
+  /** Images of each part except the last. */
   readonly jobSize?: number;
 }
 
-/** What is stored of a list. */
+/** The stored facts of a list. */
 export interface StoredList extends ListFacts {
-  /** All of its parts are in the queue, as far as `enqueue` knows. */
+  /** Whether `enqueue` has put all parts into the queue. */
   readonly isWhole: boolean;
 }
 
-/** The list as a claim on the queue: one value, so that one command of Redis makes it. */
+/** The list as a claim on the queue: one value, so that a single Redis command makes it. */
 export function claimOf({ sha256, parts, images, jobSize }: Required<ListFacts>): string {
   return [sha256, parts, images, jobSize].join(':');
 }
@@ -26,10 +26,10 @@ export function claimOf({ sha256, parts, images, jobSize }: Required<ListFacts>)
 const CLAIM = /^([0-9a-f]{64}):(\d{1,7}):(\d{1,12}):(\d{1,6})$/;
 
 /**
- * The list behind a queue's facts; undefined where none was claimed or stored.
+ * The list from a queue's facts; undefined if none was claimed or stored.
  *
- * @param queue how messages name it
- * @throws FqvitError `QUEUE_FACTS` for what `enqueue` would not have written
+ * @param queue its name in messages
+ * @throws FqvitError `QUEUE_FACTS` for facts that `enqueue` cannot have written
  */
 export function storedList(
   queue: string,
@@ -62,7 +62,7 @@ export function storedList(
   }
 }
 
-/** Whether a list that was in a queue is there no longer. */
+/** Whether a list that was in the queue is gone. */
 export function isReplaced(before: ListFacts | undefined, now: ListFacts | undefined): boolean {
   return before?.sha256 !== undefined && before.sha256 !== now?.sha256;
 }

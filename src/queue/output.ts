@@ -1,10 +1,15 @@
 import { partName } from './part.js';
 
-/** Where the parts go. */
+/** The destination of the parts. */
 export interface PartOutput {
-  /** Writes a file whole or not at all, in place of one of that name. @throws FqvitError `OUTPUT` */
+  /**
+   * Writes a file completely or not at all, replacing one of that name. @throws FqvitError `OUTPUT`
+   */
   write(name: string, bytes: Uint8Array): Promise<void>;
-  /** Which of these files are not there; undefined for an output that does not say. @throws FqvitError `OUTPUT` */
+  /**
+   * Which of these files are missing; undefined if the output cannot tell. @throws FqvitError
+   * `OUTPUT`
+   */
   readonly missing?: (names: readonly string[]) => Promise<string[]>;
 }
 
@@ -13,7 +18,10 @@ export function fileOf(queue: string, part: string): string {
   return `${queue}-${part}.jsonl`;
 }
 
-/** The names of a list's parts, of `count`, whose files are not there. @throws FqvitError `OUTPUT` */
+/**
+ * The names of a list's parts without a file. @param count parts of the list @throws FqvitError
+ * `OUTPUT`
+ */
 export async function missingParts(queue: string, count: number, output: PartOutput): Promise<string[]> {
   const parts = Array.from({ length: count }, (_, number) => partName(number));
   const absent = new Set(await output.missing?.(parts.map((part) => fileOf(queue, part))));

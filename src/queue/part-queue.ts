@@ -10,56 +10,56 @@ import { type Connection, type ConnectOptions, connectRedis } from './redis.js';
 import type { RedisAddress } from './redis-address.js';
 import { isRefusal } from './refusal.js';
 
-/** Of the image list and of what is made of it, beside the jobs. */
+/** Facts about the image list and its results, in addition to the jobs. */
 interface Facts {
-  /** SHA-256 of the model whose results are in the parts. */
+  /** SHA-256 of the model that computes the parts. */
   model: string;
-  /** Whose parts are in the queue, or will be: as `claimOf` writes it. */
+  /** The claim of a list on the queue (`claimOf`). */
   list: string;
-  /** Known when the whole list is in the queue. */
+  /** Known once the whole list is in the queue. */
   parts: string;
   images: string;
 }
 
 export interface QueueStatus {
   readonly queue: string;
-  /** The whole list is in the queue. */
+  /** Whether the whole list is in the queue. */
   readonly isListed: boolean;
-  /** Of the list, as far as it is in the queue. */
+  /** Parts of the list in the queue. */
   readonly parts: number;
-  /** Parts of the list that are not in the queue, or damaged: still to come, or lost. */
+  /** Parts of the list that are missing or damaged: still to come, or lost. */
   readonly missing: number;
   readonly waiting: number;
   readonly active: number;
   readonly done: number;
   readonly failed: number;
-  /** Why, of some. */
+  /** The reasons of some failures. */
   readonly failures: readonly { readonly part: string; readonly reason: string }[];
 }
 
-/** How far a queue is, as little of it as can be asked for often. */
+/** The progress of a queue, cheap enough to poll. */
 export interface QueueProgress {
   readonly list: StoredList | undefined;
-  /** Jobs in the queue, whatever has become of them. */
+  /** Jobs in the queue, in any state. */
   readonly stored: number;
-  /** Those that are neither done nor failed. */
+  /** Jobs that are neither done nor failed. */
   readonly left: number;
 }
 
 export interface QueueOptions extends ConnectOptions {
-  /** For one who only takes things out of it: a Redis that may drop jobs will do. */
+  /** Accepts a Redis that may drop jobs, for callers that only remove things. */
   readonly mayEvict?: boolean;
 }
 
 const SHOWN_FAILURES = 5;
 
-/** A job fails for good after so many tries; what is wrong with an image is in its record and no failure. */
+/** After this many tries a job fails for good. A bad image is part of a result, not a failure. */
 const JOB: JobsOptions = { attempts: 3, backoff: { type: 'exponential', delay: 1000 }, stackTraceLimit: 0 };
 
 /**
- * Opens a queue, whether there is anything in it or not.
+ * Opens a queue, which may be empty.
  *
- * @throws UsageError `QUEUE_NAME`; RuntimeError `REDIS_EVICTION`; as `connectRedis`
+ * @throws UsageError `QUEUE_NAME`; RuntimeError `REDIS_EVICTION`; like `connectRedis`
  */
 export async function openQueue(
   name: string,
@@ -85,13 +85,13 @@ export async function openQueue(
   }
   const jobs = new Queue<PartData, PartResult>(name, {
     connection: connection.client,
-    skipMetasUpdate: true, // a look at a queue leaves nothing behind
+    skipMetasUpdate: true, // looking at a queue writes nothing
   });
-  jobs.on('error', () => {}); // the connection says it itself
+  jobs.on('error', () => {}); // the connection reports errors itself
   return new PartQueue(name, connection, jobs);
 }
 
-/** The parts of an image list as BullMQ jobs, and the facts that all who work on them must agree on. */
+/** The parts of an image list as BullMQ jobs, and the facts that all workers must agree on. */
 export class PartQueue {
   readonly client: Redis;
   readonly #facts: string;
@@ -107,7 +107,10 @@ export class PartQueue {
     this.#prefix = jobs.toKey('');
   }
 
-  /** @throws UsageError `QUEUE_OTHER` where another program has jobs in it, which are not ours to do or to remove */
+  /**
+   * @throws UsageError `QUEUE_OTHER` if another program's jobs are in it, which we may neither do
+   *   nor remove
+   */
   async expectParts(): Promise<void> {
     if ((await this.#inspect(0)).foreign > 0) this.expectPart(undefined);
   }
@@ -127,7 +130,7 @@ export class PartQueue {
   /**
    * Writes a fact unless it is known.
    *
-   * @throws UsageError `QUEUE_OTHER` where it is known to be something else
+   * @throws UsageError `QUEUE_OTHER` if the fact has another value
    */
   async agree(fact: keyof Facts, value: string): Promise<void> {
     await this.client.hsetnx(this.#facts, fact, value);
@@ -140,16 +143,16 @@ export class PartQueue {
     return this.client.hget(this.#facts, name);
   }
 
-  /** The list that is in the queue, or that was claimed for it. @throws FqvitError `QUEUE_FACTS` */
+  /** The list in the queue, or with a claim on it. @throws FqvitError `QUEUE_FACTS` */
   async list(): Promise<StoredList | undefined> {
     return storedList(this.name, await this.client.hgetall(this.#facts));
   }
 
   /**
-   * Makes the queue that of a list, before any part of it is there.
+   * Claims the queue for a list, before any part is added.
    *
-   * @param batches its parts, for a queue that has jobs and no claim
-   * @throws UsageError `QUEUE_OTHER` where it is another's; FqvitError `QUEUE_FACTS`
+   * @param batches its parts, for a queue with jobs and no claim
+   * @throws UsageError `QUEUE_OTHER` if another list has it; FqvitError `QUEUE_FACTS`
    */
   async claim(list: Required<ListFacts>, batches: () => AsyncIterable<readonly PartData[]>): Promise<void> {
     if ((await this.#fact('list')) === claimOf(list)) return;
@@ -164,7 +167,10 @@ export class PartQueue {
     await this.expectClaim(list);
   }
 
-  /** @throws UsageError `QUEUE_OTHER` where the queue is another list's; FqvitError `QUEUE_LOST` where it is nobody's */
+  /**
+   * @throws UsageError `QUEUE_OTHER` if another list has the queue; FqvitError `QUEUE_LOST` if none
+   *   has
+   */
   async expectClaim(list: Required<ListFacts>): Promise<void> {
     if ((await this.#fact('list')) === claimOf(list)) return;
     const stored = await this.list();
@@ -180,7 +186,7 @@ export class PartQueue {
     );
   }
 
-  /** Of jobs that were there before anybody claimed the queue. @throws UsageError `QUEUE_OTHER` */
+  /** Checks jobs that precede any claim on the queue. @throws UsageError `QUEUE_OTHER` */
   async #expectSameJobs(parts: number, batches: AsyncIterable<readonly PartData[]>): Promise<void> {
     const { states, others, other } = await this.#inspect(parts);
     const refuse = (id: string | undefined) => {
@@ -209,13 +215,14 @@ export class PartQueue {
     return inspect(this.client, this.#prefix, parts);
   }
 
-  /** What has become of each part of a list. */
+  /** The state of each part of a list. */
   async states(list: ListFacts): Promise<string> {
     return (await this.#inspect(list.parts)).states;
   }
 
   /**
-   * As `states`, for one who will add what is not there: a list that is said to be whole and is not, is no longer, until it is repaired.
+   * Like `states`, before missing parts are added: a list that counts as complete but is not loses
+   * that mark until it is repaired.
    */
   async reopen(list: Required<ListFacts>): Promise<string> {
     const [parts, images] = await this.client.hmget(this.#facts, 'parts', 'images');
@@ -228,9 +235,10 @@ export class PartQueue {
   }
 
   /**
-   * The list is whole: all of its parts are there, counted.
+   * Marks the list as complete, after counting all of its parts.
    *
-   * @throws FqvitError `QUEUE_LOST` where some are not, or no longer; UsageError `QUEUE_OTHER`; RuntimeError `REDIS_EVICTION`
+   * @throws FqvitError `QUEUE_LOST` if some are missing; UsageError `QUEUE_OTHER`; RuntimeError
+   *   `REDIS_EVICTION`
    */
   async seal(list: Required<ListFacts>): Promise<void> {
     const { states, others, other } = await this.#inspect(list.parts);
@@ -246,7 +254,7 @@ export class PartQueue {
     await this.expectNoEviction();
   }
 
-  /** What Redis had and has no longer. */
+  /** The error for parts that Redis has lost. */
   lost(expected: string, found: string): FqvitError {
     return new FqvitError(
       'QUEUE_LOST',
@@ -255,11 +263,12 @@ export class PartQueue {
   }
 
   /**
-   * Adds the parts from number `start` on, but those that are there, whether they are done or not. What is damaged is replaced.
+   * Adds the parts from number `start` on, except existing ones, done or not. Replaces damaged
+   * ones.
    *
-   * @param states of all parts, a moment ago
+   * @param states of all parts, taken just before
    * @returns how many were added
-   * @throws as `expectClaim`
+   * @throws like `expectClaim`
    */
   async add(
     list: Required<ListFacts>,
@@ -280,7 +289,7 @@ export class PartQueue {
     return missing.length;
   }
 
-  /** Again where the connection broke: what was added is known by its id. */
+  /** Repeats after a lost connection: added jobs are known by their id. */
   async #addAll(jobs: Parameters<Queue<PartData, PartResult>['addBulk']>[0]): Promise<void> {
     for (;;) {
       try {
@@ -293,7 +302,7 @@ export class PartQueue {
     }
   }
 
-  /** Takes out what there is of a job. A worker that has it finds that it cannot finish it. */
+  /** Removes the remains of a job. A worker that has it cannot finish it. */
   async #discard(id: string): Promise<void> {
     const key = this.jobs.toKey(id);
     const transaction = this.client.multi();
@@ -302,7 +311,10 @@ export class PartQueue {
     await all(transaction.del(key, `${key}:lock`));
   }
 
-  /** Fails for good the active jobs that are not JSON, which no worker can read. They would be tried for minutes, without a word. */
+  /**
+   * Fails active jobs that are not JSON: no worker can read them, and BullMQ would retry for
+   * minutes.
+   */
   async failUnreadable(): Promise<void> {
     for (const id of await this.client.lrange(this.jobs.toKey('active'), 0, -1)) {
       const failedReason = await this.#job(id).then(
@@ -312,7 +324,7 @@ export class PartQueue {
       if (failedReason === undefined) continue;
       const key = this.jobs.toKey(id);
       const transaction = this.client.multi().lrem(this.jobs.toKey('active'), 0, id).del(`${key}:lock`);
-      // what can be read is no part of a list, so that it is repaired with the list
+      // unreadable jobs count as damaged, so that enqueueing the list repairs them
       transaction.hset(key, { data: 'null', opts: '{}', failedReason });
       await all(transaction.zadd(this.jobs.toKey('failed'), String(Date.now()), id));
     }
@@ -330,16 +342,16 @@ export class PartQueue {
   }
 
   async progress(): Promise<QueueProgress> {
-    const list = await this.list(); // first: then no part comes after the count
+    const list = await this.list(); // first, so that no part is added after the count
     const { completed = 0, failed = 0, ...others } = await this.jobs.getJobCounts();
     const left = Object.values(others).reduce((sum, count) => sum + count, 0);
     const stored = left + completed + failed;
-    // jobs whose list was claimed in between
+    // jobs of a list that was claimed in between
     if (list === undefined && stored > 0 && (await this.list()) !== undefined) return this.progress();
     return { list, stored, left };
   }
 
-  /** @param list of a moment ago: then no part of it comes after the count */
+  /** @param list taken just before, so that no part is added after the count */
   async status(list: StoredList | undefined): Promise<QueueStatus & Pick<Inspection, 'images'>> {
     const { states, others, images } = await this.#inspect(list?.parts ?? 0);
     const all = states + others;
@@ -367,12 +379,16 @@ export class PartQueue {
     return facts.list !== undefined || facts.parts !== undefined || (await this.#inspect(0)).others !== '';
   }
 
-  /** Puts the parts that have failed for good back among those that wait. */
+  /** Queues failed parts again. */
   async retryFailed(): Promise<void> {
     await this.jobs.retryJobs({ state: 'failed' });
   }
 
-  /** Puts back the parts that are done and whose files are not in the output. @throws FqvitError `QUEUE_FACTS`, `QUEUE_JOB`, `OUTPUT` */
+  /**
+   * Queues parts again that are done but whose files are missing in the output.
+   *
+   * @throws FqvitError `QUEUE_FACTS`, `QUEUE_JOB`, `OUTPUT`
+   */
   async retryMissing(output: PartOutput): Promise<void> {
     const list = await this.list();
     if (list === undefined) return;
@@ -383,7 +399,7 @@ export class PartQueue {
   }
 
   /**
-   * Takes all of it out of Redis.
+   * Deletes the queue from Redis.
    *
    * @throws FqvitError `QUEUE_BUSY` while workers have parts of it
    */
@@ -394,7 +410,7 @@ export class PartQueue {
       throw new FqvitError('QUEUE_BUSY', message);
     }
     await this.jobs.obliterate({ force: true });
-    // also jobs that are in no list any more, which BullMQ does not find
+    // also jobs that no list contains any more, which BullMQ does not find
     for await (const keys of this.client.scanStream({ match: `${this.#prefix}part-*`, count: 1000 })) {
       if (keys.length > 0) await this.client.unlink(keys);
     }
@@ -406,12 +422,12 @@ export class PartQueue {
   }
 }
 
-/** The replies of a transaction. @throws the first refusal among them */
+/** The replies of a transaction. @throws the first error among them */
 async function all(transaction: ReturnType<Redis['multi']>): Promise<void> {
   for (const [error] of (await transaction.exec()) ?? []) if (error) throw error;
 }
 
-/** Whether BullMQ has found something else than JSON in a job. */
+/** Whether BullMQ found a job that is not JSON. */
 export function isUnreadable(error: unknown): boolean {
   return error instanceof SyntaxError || error instanceof TypeError;
 }

@@ -2,16 +2,16 @@ import { shown } from '../checkpoint/shown.js';
 import { FqvitError, UsageError } from '../errors.js';
 import type { ListFacts } from './list-facts.js';
 
-/** What a job of the queue asks for: some images of the list, one after the other. */
+/** The content of a job: consecutive images of the list. */
 export interface PartData {
-  /** Index in the list of the first image. */
+  /** Position of the first image in the list. */
   readonly first: number;
-  /** Classes of an image. */
+  /** Classes per image. */
   readonly top: number;
   readonly files: readonly string[];
 }
 
-/** What a job is done with. */
+/** The result of a job. */
 export interface PartResult {
   readonly images: number;
   readonly refused: number;
@@ -25,7 +25,8 @@ export const MAX_PARTS = 10 ** DIGITS;
 export const MAX_JOB_SIZE = 100_000;
 
 /**
- * The name of a part of the list, which is the id of its job and of its file: sorted by name they are sorted by number.
+ * The name of a part, which is the id of its job and names its file. Sorting by name sorts by
+ * number.
  *
  * @throws UsageError `QUEUE_PARTS`
  */
@@ -37,21 +38,21 @@ export function partName(number: number): string {
   );
 }
 
-/** Of a name that `partName` has made. */
+/** The number in a name from `partName`. */
 export function partNumber(name: string): number {
   return Number(name.slice(-DIGITS));
 }
 
-/** Whether the id of a job is one of ours: other programs have queues in the same Redis. */
+/** Whether a job's id is ours: other programs have queues in the same Redis. */
 export function isPartName(id: string | undefined): id is string {
   return id !== undefined && /^part-\d{6}$/.test(id);
 }
 
 /**
- * What the job of a part asks for. Redis may hold anything.
+ * Checks the content of a job. Redis may hold anything.
  *
- * @param list the list that it must be a part of, where that is known
- * @throws FqvitError `QUEUE_JOB` for what `enqueue` would not have put there
+ * @param list the list that must contain it, if known
+ * @throws FqvitError `QUEUE_JOB` for a job that `enqueue` cannot have added
  */
 export function partData(id: string, data: unknown, list: ListFacts | undefined): PartData {
   const expect = (isSo: boolean, expected: string, found: unknown) => {

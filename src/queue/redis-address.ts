@@ -1,10 +1,10 @@
 import { UsageError } from '../errors.js';
 
-/** Where Redis or Valkey listens. */
+/** The address of Redis or Valkey. */
 export interface RedisAddress {
-  /** May hold a password: not for messages. */
+  /** May contain a password: never in messages. */
   readonly url: string;
-  /** How messages name it. */
+  /** Its name in messages. */
   readonly name: string;
 }
 
@@ -15,7 +15,7 @@ export interface RedisEndpoint {
   readonly username?: string;
   readonly password?: string;
   readonly db: number;
-  /** 0: either. */
+  /** 0 for either. */
   readonly family: 0 | 4 | 6;
   readonly tls?: object;
 }
@@ -29,10 +29,10 @@ const FAMILIES: ReadonlyMap<string, RedisEndpoint['family']> = new Map([
 ]);
 
 /**
- * The address from `--redis`, else `REDIS_URL`, else Redis on this machine. Messages repeat only a valid address: in any other, a part
- * that looks like a host may be a password.
+ * The address from `--redis`, else `REDIS_URL`, else Redis on this machine. Messages repeat only a
+ * valid address: in any other, a part that looks like a host may be a password.
  *
- * @throws UsageError `REDIS_URL`, which repeats nothing of it
+ * @throws UsageError `REDIS_URL`, which repeats no part of it
  */
 export function redisAddress(given: string | undefined, env: NodeJS.ProcessEnv): RedisAddress {
   const url = given ?? (env.REDIS_URL || DEFAULT_URL);
@@ -63,7 +63,7 @@ export function redisEndpoint(text: string): RedisEndpoint {
   }
   if (!/^(redis|valkey)s?:\/\//i.test(text)) throw new Fault('something else');
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  // in a password "/", "?" and "#" end the host, "@" and ":" do not
+  // in a password, "/", "?" and "#" would end the host; "@" and ":" would not
   if (url === undefined)
     throw new Fault('a host or port that is none, or "/", "?" or "#" in the password (%2F, %3F, %23)');
   if (url.hostname === '') throw new Fault('something else');

@@ -5,31 +5,32 @@ import { type RedisAddress, redisEndpoint } from './redis-address.js';
 import { isRefusal, redisReply } from './refusal.js';
 
 export interface ConnectOptions {
-  /** Wait for a Redis that is not there yet. */
+  /** Whether to wait for a Redis that does not answer yet. */
   readonly isPatient: boolean;
   readonly signal?: AbortSignal | undefined;
-  /** Told when the connection is lost or not there yet, and when it is there again. */
+  /** Called when the connection is missing, lost or restored. */
   readonly say: (message: string) => void;
 }
 
 export interface Connection {
   readonly client: Redis;
-  /** For good, also its duplicates. */
+  /** Closes it and its duplicates for good. */
   close(): void;
 }
 
 const LONGEST_PAUSE_MS = 2000;
 
-/** Of a connection, and from there until Redis takes commands. */
+/** Time to connect, and then until Redis takes commands. */
 const READY_MS = 4000;
 
-/** Of a reply: longer than BullMQ lets Redis wait for a job (10 s). */
+/** Time for a reply: longer than BullMQ makes Redis wait for a job (10 s). */
 const SILENCE_MS = 30_000;
 
 /**
- * A connection that comes back by itself. What was asked of it meanwhile waits.
+ * A connection that reconnects by itself. Commands wait meanwhile.
  *
- * @throws RuntimeError `REDIS` if there is none, it is not ready within 4 s, it refuses the login or is not Redis; the reason of `signal`
+ * @throws RuntimeError `REDIS` without a server, or if it is not ready within 4 s, refuses the
+ *   login or is not Redis; the reason of `signal`
  */
 export async function connectRedis(
   { url, name }: RedisAddress,
@@ -45,7 +46,7 @@ export async function connectRedis(
     ...(isPatient ? {} : { commandTimeout: SILENCE_MS }),
     retryStrategy: (attempt) => (isClosed ? null : Math.min(100 * 2 ** attempt, LONGEST_PAUSE_MS)),
   });
-  // an error that nobody listens to would end the process, and one reply may have several
+  // an error without a listener would end the process, and one reply may have several
   client.on('error', () => {});
   try {
     await firstReady(client, endpoint.password, name, isPatient, say, signal);
@@ -113,7 +114,7 @@ function firstReady(
   });
 }
 
-/** When it goes away, and every 30 s until it is there again. */
+/** Reports a lost connection, and again every 30 s until it is restored. */
 function tellAbsence(client: Redis, name: string, say: ConnectOptions['say']): void {
   let isAway = false;
   let last = 0;

@@ -7,22 +7,22 @@ import { systemReason } from '../platform/system-reason.js';
 import type { ListFacts } from './list-facts.js';
 import { type PartData, partName, partsOf } from './part.js';
 
-/** Parts that are in memory at a time. */
+/** Parts in memory at the same time. */
 const PARTS_AT_ONCE = 20;
 
 /**
- * A list in parts, read to its end before any of it is put anywhere: what it is, is known only then. It waits in a temporary file that
- * has no name, so that nothing stays behind whatever ends the process.
+ * A list in parts, read to its end before any part is used: its digest is known only then. It waits
+ * in a temporary file without a name, so that nothing stays behind whatever ends the process.
  */
 export class Spool {
   private constructor(
     readonly list: Required<ListFacts>,
     private readonly file: FileHandle,
-    /** In bytes, of `PARTS_AT_ONCE` parts each. */
+    /** Lengths in bytes of `PARTS_AT_ONCE` parts each. */
     private readonly lengths: readonly number[],
   ) {}
 
-  /** @throws what the list throws; UsageError `QUEUE_PARTS`; FqvitError `OUTPUT` where there is no room */
+  /** @throws what the list throws; UsageError `QUEUE_PARTS`; FqvitError `OUTPUT` without room */
   static async of(list: AsyncIterable<string>, jobSize: number, top: number): Promise<Spool> {
     const file = await temporaryFile();
     try {
@@ -51,7 +51,7 @@ export class Spool {
     }
   }
 
-  /** Some parts at a time, in order. */
+  /** The parts in order, some at a time. */
   async *batches(): AsyncGenerator<PartData[]> {
     let position = 0;
     for (const length of this.lengths) {

@@ -9,41 +9,45 @@ import { isUnreadable, type PartQueue, type QueueProgress } from './part-queue.j
 import { isRefusal } from './refusal.js';
 
 export interface WorkOptions {
-  /** SHA-256 of the model behind `classify`. */
+  /** SHA-256 of the model that `classify` runs. */
   readonly model: string;
   readonly classify: (file: string, options: { top: number; signal: AbortSignal }) => Promise<Prediction[]>;
   readonly output: PartOutput;
-  /** End when the whole list is done. */
+  /** Whether to end when the whole list is done. */
   readonly drain: boolean;
-  /** How long a job stays with a worker that is not heard of. */
+  /** How long a silent worker keeps its job. */
   readonly lockMs: number;
-  /** Ends the work; the jobs that are not done go back. */
+  /** Ends the work; unfinished jobs go back. */
   readonly signal: AbortSignal;
   readonly onPart: (part: string, result: PartResult) => void;
-  /** Told what it waits for, again and again, and when all is done. */
+  /** Called repeatedly with what it waits for, and when everything is done. */
   readonly say: (message: string) => void;
 }
 
-/** So that the images of the next job follow at once on the last of one. */
+/** Jobs in flight, so that the next job's images follow at once. */
 const JOBS_AT_ONCE = 2;
 
-/** Restarts of machines, of which each takes the jobs of a worker along; a job that kills its worker must not go round for ever. */
+/**
+ * Deaths of workers per job: machines restart, but a job that kills its worker must not go round
+ * for ever.
+ */
 const MAX_STALLED = 5;
 
 const POLL_MS = 250;
 
-/** Between two words about the same thing that is waited for. */
+/** Time between two messages about the same wait. */
 const REMIND_MS = 30_000;
 
-/** For what is left to tell Redis, which may be away. */
+/** Time for the last commands to Redis, which may be away. */
 const FAREWELL_MS = 2000;
 
 /**
- * Does the jobs of a queue as they come: one file of JSONL for each.
+ * Works on the jobs of a queue, and writes one JSONL file per job.
  *
- * @throws UsageError `QUEUE_OTHER` for another model than that of the parts so far; FqvitError `OUTPUT`, `QUEUE_FACTS`; with `drain`
- *   `QUEUE_FAILED` where parts have failed for good, `QUEUE_LOST` where the list or parts of it are gone, `QUEUE_OUTPUT` where parts that
- *   are done are not in the output; RuntimeError `REDIS`, `REDIS_EVICTION`; the reason of `signal`
+ * @throws UsageError `QUEUE_OTHER` for a model other than that of earlier parts
+ * @throws FqvitError `OUTPUT`, `QUEUE_FACTS`; with `drain` `QUEUE_FAILED` if parts have failed,
+ *   `QUEUE_LOST` if the list or parts of it are gone, `QUEUE_OUTPUT` if files of finished parts are missing
+ * @throws RuntimeError `REDIS`, `REDIS_EVICTION`; the reason of `signal`
  */
 export async function work(queue: PartQueue, options: WorkOptions): Promise<void> {
   await queue.agree('model', options.model);
@@ -71,7 +75,8 @@ export async function work(queue: PartQueue, options: WorkOptions): Promise<void
     maxStalledCount: MAX_STALLED,
     runRetryDelay: POLL_MS,
   });
-  // what else there is: the connection says it itself, and a job that went to another worker meanwhile is done twice with the same result
+  // ignore other errors: the connection reports its own, and a job that another worker took is done
+  // twice with the same result
   worker.on('error', (error) => {
     if (isRefusal(error)) stopping.abort(error);
     else if (isUnreadable(error)) queue.failUnreadable().catch((cause) => stopping.abort(cause));
@@ -86,7 +91,7 @@ export async function work(queue: PartQueue, options: WorkOptions): Promise<void
   }
 }
 
-/** The records of a part, written. */
+/** Computes and writes the records of a part. */
 async function part(
   queue: PartQueue,
   { id, data }: Job<PartData, PartResult>,
@@ -101,14 +106,15 @@ async function part(
     files.map((file, i) => recordOf(first + i, file, (path) => classify(path, { top, signal }))),
   );
   signal.throwIfAborted();
-  // a worker that was away for long may hold a part of a list that is gone: its name is now another's
+  // after a long absence, a worker may hold a part of a list that is gone, whose name another list
+  // has
   const now = await queue.list();
   if (isReplaced(list, now)) throw queue.lost('its list as it was', now ? 'another' : 'none any more');
   await output.write(fileOf(queue.name, id), Buffer.from(records.map(jsonLine).join('')));
   return { images: records.length, refused: records.filter((record) => 'error' in record).length };
 }
 
-/** As `partData`; a job that is damaged need not be tried again. */
+/** Like `partData`; a damaged job is not tried again. */
 function readable(id: string, data: unknown, list: ListFacts | undefined): PartData {
   try {
     return partData(id, data, list);
@@ -117,12 +123,12 @@ function readable(id: string, data: unknown, list: ListFacts | undefined): PartD
   }
 }
 
-/** What would go wrong with every job of this worker. */
+/** Whether an error would affect every job of this worker. */
 function endsWork(error: unknown): boolean {
   return error instanceof FqvitError && (error.code === 'OUTPUT' || error instanceof UsageError);
 }
 
-/** Follows the queue until, with `drain`, all of it is done. @throws as `work` */
+/** Follows the queue; with `drain`, until all of it is done. @throws like `work` */
 async function watch(
   queue: PartQueue,
   { drain, say, output }: WorkOptions,
@@ -149,7 +155,7 @@ async function watch(
   }
 }
 
-/** What a queue had and has no longer, as far as counts tell. */
+/** The parts that a queue has lost, as far as counts tell. */
 function lossOf(
   queue: PartQueue,
   known: StoredList | undefined,
@@ -165,7 +171,7 @@ function lossOf(
 }
 
 /**
- * Whether all parts of a list are done: they are counted, one by one, as are their images and their files.
+ * Whether all parts of a list are done, after counting them one by one with their images and files.
  *
  * @throws FqvitError `QUEUE_LOST`, `QUEUE_FAILED`, `QUEUE_OUTPUT`; RuntimeError `REDIS_EVICTION`
  */
@@ -197,7 +203,7 @@ async function expectFiles({ name }: PartQueue, parts: number, output: PartOutpu
   );
 }
 
-/** Says a thing when it is new, and again every 30 s. */
+/** Reports a new state at once, and the same state every 30 s. */
 function reminder(say: WorkOptions['say']): (message: string) => void {
   let [last, at] = ['', 0];
   return (message) => {
@@ -215,7 +221,7 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Waits until the jobs at hand have gone back. Where Redis is away they come back by themselves. */
+/** Waits until the current jobs have gone back. Without Redis they go back by themselves. */
 async function farewell(worker: Worker, isAway: boolean): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {

@@ -1,9 +1,9 @@
 import { Problem } from './problem.js';
 
-/** How many images may be inside at a time, waiting or computed. Whoever comes when it is full is sent away at once. */
+/** Limits the images that wait or are computed. Requests beyond the limit are refused at once. */
 export class Admission {
   #inside = 0;
-  /** Running mean of how long a request stays, ms. */
+  /** Running mean of a request's time, in ms. */
   #stay = 0;
 
   constructor(private readonly limit: number) {}
@@ -13,9 +13,9 @@ export class Admission {
   }
 
   /**
-   * Lets `visit` in with its images.
+   * Admits `visit` with its images.
    *
-   * @throws Problem 503 `OVERLOAD`, with when to come again
+   * @throws Problem 503 `OVERLOAD`, with `Retry-After`
    */
   async enter<T>(count: number, visit: () => Promise<T>): Promise<T> {
     const start = performance.now();
@@ -29,7 +29,7 @@ export class Admission {
     }
   }
 
-  /** @throws Problem 503 `OVERLOAD` where there is no room for `count` images */
+  /** @throws Problem 503 `OVERLOAD` without room for `count` images */
   check(count: number): void {
     if (this.#inside + count <= this.limit) return;
     const seconds = Math.min(60, Math.max(1, Math.ceil(this.#stay / 1000)));

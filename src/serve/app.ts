@@ -49,8 +49,8 @@ export interface AppOptions {
   /** Images per request. Default 32. */
   maxImages?: number;
   /**
-   * Images of all requests that wait or are computed, once their bodies have arrived. Requests beyond
-   * get 503 at once. Default 128.
+   * Images of all requests that wait or are computed, once their bodies have arrived. Requests
+   * beyond get 503 at once. Default 128.
    */
   queue?: number;
   /** Limits on bodies that are still arriving. These take no place in the queue. */
@@ -115,7 +115,7 @@ export interface Answer {
   readonly error?: unknown;
 }
 
-/** What a request passes on to the log. */
+/** What a request contributes to the log. */
 interface Env {
   Variables: { images: number; refused: number; problem?: Problem };
 }
@@ -128,8 +128,8 @@ type Result = { name?: string } & (
 const MIB = 2 ** 20;
 
 /**
- * Makes an HTTP service over an integer model, as an app of Hono. `app.fetch` serves in Deno, Bun and
- * workerd, and in Node with `@hono/node-server`. It is what `fqvit serve` runs.
+ * Makes an HTTP service over an integer model, as an app of Hono. `app.fetch` serves in Deno, Bun
+ * and workerd, and in Node with `@hono/node-server`. It is what `fqvit serve` runs.
  *
  * @example
  * ```ts
@@ -166,7 +166,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   const receiving = new Receiving(options.receiving ?? {}, isStopping);
   const parsing = new Gate(1);
   const gate = new Gate(parallel);
-  // so that one worker is left for others, where there are several
+  // leaves one of several workers free for others
   const largeGate = new Gate(Math.max(1, parallel - 1));
   const model = openedOnce(open);
   const document = JSON.stringify(openApi({ maxBytes, maxImages, hasToken: token !== undefined }));
@@ -195,7 +195,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
       ...(problem?.status === 500 ? { error: c.error } : {}),
     });
   });
-  // Deno and Bun make it a part of the address, where a "/" or "?" in it would be another path
+  // Deno and Bun make it part of the address, where a "/" or "?" would change the path
   app.use(async (c, next) => {
     if (!/^[\w.:[\]-]*$/.test(c.req.header('host') ?? '')) {
       throw new Problem(
@@ -219,7 +219,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   });
 
   if (token !== undefined) {
-    // digests, so that comparing takes as long whatever was given
+    // compares digests, which takes the same time for any input
     const expected = digest(token);
     const guard: MiddlewareHandler = async (c, next) => {
       const given = /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1];
@@ -314,7 +314,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
     return options.name ?? info.architecture.name;
   }
 
-  /** Long bodies one after the other, so that others are answered in between. */
+  /** Reads long bodies one after the other, so that others are answered in between. */
   async function parsed(type: string, body: Uint8Array, signal: AbortSignal): Promise<Asked> {
     if (body.length < LONG_BODY) return readImages(type, body, maxImages);
     return parsing.pass(signal, () => inSlices(readingImages(type, body, maxImages)));
@@ -332,7 +332,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   }
 }
 
-/** What the service has, and how it is asked. */
+/** The routes and methods of the service. */
 const ROUTES: ReadonlyMap<string, string> = new Map([
   ['/', 'GET, HEAD'],
   ['/try.js', 'GET, HEAD'],
@@ -351,13 +351,13 @@ const LONG_BODY = 2 ** 18;
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** Bun's `url` of a request without a Host, as HTTP/1.0 allows it, is no more than the path. */
+/** Without a Host, which HTTP/1.0 allows, Bun's `url` is only the path. */
 function pathOf(request: Request): string {
   const { url } = request;
   return getPath(url.startsWith('/') ? ({ url: `http://localhost${url}` } as Request) : request);
 }
 
-/** @throws Problem 400 `QUERY` for what is not `top`, once */
+/** @throws Problem 400 `QUERY` for anything except `top`, once */
 function onlyTop(query: Record<string, string[]>): string | undefined {
   for (const [name, values] of Object.entries(query)) {
     if (name === 'top' && values.length === 1) continue;
@@ -366,12 +366,12 @@ function onlyTop(query: Record<string, string[]>): string | undefined {
   return query.top?.[0];
 }
 
-/** Whether the image is at fault, or its address, and not the service. */
+/** Whether the image or its address is at fault, not the service. */
 function isRefusal(error: unknown): error is ImageError | Problem {
   return error instanceof ImageError || (error instanceof Problem && /^URL/.test(error.code));
 }
 
-/** Opens with the first call, and again after a failure. */
+/** Opens on the first call, and again after a failure. */
 function openedOnce(open: () => Promise<Classifier>): () => Promise<Classifier> {
   let opening: Promise<Classifier> | undefined;
   return () => {
@@ -387,7 +387,7 @@ function noPath(): Problem {
   return new Problem(404, 'PATH', 'path: expected one of the service, found another');
 }
 
-/** The client's where it is fit for a log. */
+/** The client's id, if it is fit for a log. */
 function requestId(given: string | undefined): string {
   return given !== undefined && /^[\w.:-]{1,64}$/.test(given) ? given : crypto.randomUUID();
 }

@@ -4,7 +4,7 @@ const PAD = 64;
 const BLANK = 65;
 const NONE = 255;
 
-/** What each byte stands for. */
+/** The value of each byte. */
 const VALUES = new Uint8Array(256).fill(NONE);
 for (const [i, letter] of [
   ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=',
@@ -13,14 +13,15 @@ for (const [i, letter] of [
 }
 for (const blank of '\t\n\f\r ') VALUES[blank.charCodeAt(0)] = BLANK;
 
-/** Escapes of JSON for characters that base64 may have, but for those in hexadecimal. */
+/** JSON's short escapes for characters that base64 may contain. */
 const ESCAPED = new Map([...'/tnfr'].map((letter, i) => [letter.charCodeAt(0), '/\t\n\f\r'.charCodeAt(i)]));
 
 const BACKSLASH = 92;
 const LETTER_U = 117;
 
 /**
- * Decodes as `atob` does what stands between the quotes of a JSON string. The strings between would take a second for 10 MB.
+ * Decodes the content of a JSON string like `atob`, without intermediate strings, which would take
+ * a second for 10 MB.
  *
  * @returns undefined for other text
  */
@@ -38,7 +39,7 @@ export function* fromBase64(text: Uint8Array): Sliced<Uint8Array | undefined> {
     }
     let letter = text[i]!;
     if (digits % 4 === 0 && pads === 0 && VALUES[letter]! < PAD) {
-      // most of it
+      // the common case
       const end = Math.min(text.length, slice + 4);
       while (i + 4 <= end) {
         const a = VALUES[text[i]!]!;
@@ -82,7 +83,7 @@ export function* fromBase64(text: Uint8Array): Sliced<Uint8Array | undefined> {
   return bytes.subarray(0, length);
 }
 
-/** What the four digits at `at` stand for; 0 where they are none, or stand for no ASCII. */
+/** The ASCII character of the four digits at `at`; 0 if there is none. */
 function fromHex(text: Uint8Array, at: number): number {
   let code = 0;
   for (let i = at; i < at + 4; i++) {

@@ -25,5 +25,5 @@ function codings(headers: Headers, name: string): string[] {
   return list.map((coding) => coding.trim().toLowerCase()).filter((coding) => coding !== '');
 }
 
-/** The rest of the body is not read. */
+/** Closes the connection: the rest of the body is not read. */
 const CLOSE = { connection: 'close' };

@@ -1,19 +1,19 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** How long a connection stays after its last answer, for the client to take it. */
+/** How long a connection stays open after its last answer, so that the client can read it. */
 const LINGER_MS = 1000;
 
-/** Requests of a connection that wait for their answers. */
+/** Most pipelined requests of a connection. */
 const MOST_PIPELINED = 100;
 
-/** Requests that were sent before the answer to another of their connection, and are answered in one turn of the event loop. */
+/** Pipelined requests that are answered per turn of the event loop. */
 const PIPELINED_EACH_TURN = 8;
 
-/** Bytes of answers that wait for their clients, of all connections: above it those with the most are cut. */
+/** Bytes of unread answers in all connections; beyond it, those with the most are cut. */
 const MOST_UNTAKEN = 64 * 2 ** 20;
 
-/** How often they are counted. */
+/** How often these bytes are counted. */
 const COUNT_MS = 500;
 
 /** A request and its answer. */
@@ -23,15 +23,16 @@ interface Exchange {
 }
 
 /**
- * The connections of a server. A new one that finds all places taken gets the place of one without work: first of those that have their last
- * answer, then of those that have not sent a whole head, then of those that do not take their answers; of these the oldest.
+ * The connections of a server. If all places are taken, a new connection replaces the oldest one
+ * without work: first those that have their last answer, then those without a complete head, then
+ * those that do not read their answers.
  */
 export class Connections {
-  /** Without a request, or with a part of its head. */
+  /** Connections without a complete head. */
   readonly #waiting = new Set<Socket>();
-  /** With requests, in their order: the first is answered. */
+  /** Connections with requests, in order; the first one is being answered. */
   readonly #working = new Map<Socket, Exchange[]>();
-  /** Whose last answer is written. */
+  /** Connections whose last answer is written. */
   readonly #lingering = new Set<Socket>();
   readonly #due: (() => void)[] = [];
   readonly #timer = setInterval(() => this.#cutUntaken(), COUNT_MS).unref();
@@ -49,14 +50,15 @@ export class Connections {
     }
     this.#waiting.add(socket);
     socket.once('close', () => this.#forget(socket));
-    // Node calls it after the last answer: closed at once, what the client still sends would cost it the answer
+    // Node calls it after the last answer. Closing at once could lose the answer while the client
+    // sends.
     socket.destroySoon = () => this.linger(socket);
   }
 
-  /** Ends a connection when its answer is written, and a second later whatever the client does. */
+  /** Ends a connection when its answer is written, and after another second in any case. */
   linger(socket: Socket): void {
     if (this.#lingering.has(socket) || socket.destroyed) return;
-    // chunks are costly to skip
+    // skipping chunks is slow
     if (this.#working.get(socket)?.[0]?.request.headers['transfer-encoding'] !== undefined) socket.pause();
     this.#forget(socket);
     this.#lingering.add(socket);
@@ -68,7 +70,9 @@ export class Connections {
     return this.#lingering.has(socket);
   }
 
-  /** The requests of a connection are answered one after the other: answers that wait for others would take memory. */
+  /**
+   * Answers the requests of a connection one after the other: waiting answers would take memory.
+   */
   inTurn(answer: RequestListener): RequestListener {
     return (request, response) => {
       const { socket } = request;
@@ -93,7 +97,7 @@ export class Connections {
     };
   }
 
-  /** Ends what is without work: stays only who has sent a whole request that is not answered. */
+  /** Ends connections without work; those with a complete, unanswered request stay. */
   stop(): void {
     for (const socket of this.#waiting) this.#cut(socket);
     for (const [socket, [exchange]] of this.#working) {
@@ -103,7 +107,7 @@ export class Connections {
     clearInterval(this.#timer);
   }
 
-  /** Answers a few at a time: a thousand of each of a thousand connections would keep all others waiting. */
+  /** Answers a few at a time, so that pipelined requests do not keep others waiting. */
   #later(answer: () => void): void {
     const turn = () => {
       for (const due of this.#due.splice(0, PIPELINED_EACH_TURN)) due();

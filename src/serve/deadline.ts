@@ -1,7 +1,7 @@
 import { Problem } from './problem.js';
 import { bodySlow } from './receiving.js';
 
-/** The time that a request has, and whether its client is still there. */
+/** The time limit of a request, and whether its client is still connected. */
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #timer: ReturnType<typeof setTimeout>;
@@ -27,12 +27,12 @@ export class Deadline {
     return this.#controller.signal;
   }
 
-  /** What is left of the time, ms. */
+  /** The time left, in ms. */
   get left(): number {
     return this.#end - performance.now();
   }
 
-  /** What `read` gives in half of the time. */
+  /** The result of `read` within half of the time. */
   async body<T>(read: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const slow = bodySlow(`it within ${this.ms / 2} ms`);
     const timer = setTimeout(() => this.#controller.abort(slow), this.ms / 2);

@@ -1,4 +1,4 @@
-/** The results in order, at most `parallel` on their way; after a failure no more is begun. */
+/** The results in order, with at most `parallel` in flight. After a failure nothing more begins. */
 export async function eachOf<T, R>(
   list: readonly T[],
   parallel: number,

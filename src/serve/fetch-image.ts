@@ -10,13 +10,18 @@ import { Problem } from './problem.js';
 
 const MAX_REDIRECTS = 3;
 
-/** Fetches without an answer fail after a multiple of this, so that their time tells little of why. */
+/**
+ * Failing fetches end after a multiple of this, so that their time tells little about the reason.
+ */
 const REFUSAL_MS = 500;
 
-/** Names that are looked up at a time: each takes one of the four threads of the process for as long as its server likes. */
+/**
+ * Names resolved at the same time: each occupies one of libuv's four threads as long as its server
+ * likes.
+ */
 const lookups = new Gate(2);
 
-/** Addresses that are not for the public: of this machine, of its networks, and of what stands for others (RFC 6890 and its registries). */
+/** Addresses that are not public: this machine, its networks, and special purposes (RFC 6890). */
 const PRIVATE = new BlockList();
 for (const [net, prefix] of [
   ['0.0.0.0', 8],
@@ -37,7 +42,9 @@ for (const [net, prefix] of [
   PRIVATE.addSubnet(net, prefix, 'ipv4');
 }
 
-/** Of IPv6 only what is handed out to the public counts, less what carries an IPv4 address or is for examples. */
+/**
+ * In IPv6 only public ranges count, without those that carry an IPv4 address or serve as examples.
+ */
 const PUBLIC_6 = new BlockList();
 PUBLIC_6.addSubnet('2000::', 3, 'ipv6');
 for (const [net, prefix] of [
@@ -61,12 +68,12 @@ export function isPublic(address: string): boolean {
 }
 
 /**
- * The bytes at an address that a client names. Whatever the name resolves to is checked, and the connection goes to the very address that
- * was; redirections are followed in the same way. A name that does not exist, one of a private network, and a server that does not answer are
- * one refusal: a client shall not map a network by our answers.
+ * The bytes at an address from a client. Every address that the name resolves to is checked, the
+ * connection goes to the checked address, and redirects are treated alike. A missing name, a
+ * private one and a silent server give the same refusal, so that clients cannot map a network.
  *
- * @throws Problem 403 `URL_PRIVATE` for a private address in numbers, 422 `URL_ANSWER`, `URL_TOO_LARGE`; what `take` throws; the reason of
- *   `signal`
+ * @throws Problem 403 `URL_PRIVATE` for a private address in numbers, 422 `URL_ANSWER`,
+ *   `URL_TOO_LARGE`; what `take` throws; the reason of `signal`
  */
 export async function fetchImage(url: URL, limits: FetchLimits, isAllowed = isPublic): Promise<Uint8Array> {
   const start = performance.now();
@@ -83,7 +90,7 @@ export async function fetchImage(url: URL, limits: FetchLimits, isAllowed = isPu
   }
 }
 
-/** Of an address that is private, and of one where nobody is. */
+/** The refusal of a private address, and of one without a server. */
 const NO_ANSWER = new Error('no answer');
 
 async function follow(url: URL, limits: FetchLimits, isAllowed: typeof isPublic): Promise<Uint8Array> {
@@ -121,11 +128,11 @@ function request(url: URL, signal: AbortSignal, isAllowed: typeof isPublic): Pro
   return new Promise((resolve, reject) => {
     const asking = get(url, { lookup: checkedLookup(isAllowed, signal), signal, agent: false }, resolve);
     asking.on('error', () => reject(signal.aborted ? signal.reason : NO_ANSWER));
-    asking.on('close', () => reject(NO_ANSWER)); // what switches to another protocol ends without an error
+    asking.on('close', () => reject(NO_ANSWER)); // a switch to another protocol ends without an error
   });
 }
 
-/** `dns.lookup`, all of whose answers have to be allowed. */
+/** `dns.lookup` that requires all of its answers to be public. */
 function checkedLookup(isAllowed: typeof isPublic, signal: AbortSignal): LookupFunction {
   return (host, options, callback) => {
     lookups

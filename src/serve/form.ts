@@ -7,14 +7,15 @@ import { SLICE, type Sliced } from './slices.js';
 /** One part of a form. */
 export interface Part {
   readonly name: string;
-  /** The name of a file; undefined for a text. */
+  /** The file's name; undefined for text. */
   readonly filename: string | undefined;
   readonly bytes: Uint8Array;
 }
 
 /**
- * Reads the parts of a `multipart/form-data` body, alike in every runtime: quoted and bare names, `filename*`, text before and after the
- * parts. It refuses what could be read in two ways: lines that end without CR, folded headers, and parts that are nameless, encoded or nested.
+ * Reads the parts of a `multipart/form-data` body, with the same result in every runtime: quoted
+ * and bare names, `filename*`, text before and after the parts. Refuses ambiguous forms: lines that
+ * end without CR, folded headers, and parts that are nameless, encoded or nested.
  *
  * @param type the parsed `content-type`
  * @param most the largest number of parts
@@ -47,7 +48,7 @@ export function* parseForm(type: HeaderValue, body: Uint8Array, most: number): S
     },
     onDone() {},
   });
-  // the parser gets no more than heads: it would search and copy bodies
+  // the parser gets only headers: it would search and copy bodies
   const delimiter = new TextEncoder().encode(`\r\n--${boundary}`);
   const bodies: Uint8Array[] = [];
   let read = 0;
@@ -75,13 +76,13 @@ export function* parseForm(type: HeaderValue, body: Uint8Array, most: number): S
 const CR_LF = new TextEncoder().encode('\r\n');
 const DASHES = new TextEncoder().encode('--');
 
-/** Where the parser gives up on headers: it takes 16 KiB of them. */
+/** The parser accepts 16 KiB of headers. */
 const MAX_HEAD = 2 ** 14 + 10;
 
-/** They cost more than other bytes. */
+/** Bytes that cost more than others to parse. */
 const HEADS_EACH_SLICE = 16;
 
-/** Where the body of a part begins. */
+/** The start of a part's body. */
 function endOfHead(part: Uint8Array): number | undefined {
   const end = Math.min(part.length, MAX_HEAD) - 3;
   for (let i = 0; i < end; i++) {
@@ -98,7 +99,8 @@ const BAD_HEADERS = {
 } as const;
 
 /**
- * Where the parts are, without their delimiters. Each of these must be a line of its own: the parser accepts anything after a delimiter.
+ * The positions of the parts, without their delimiters. Each delimiter must be its own line: the
+ * parser accepts anything after a delimiter.
  *
  * @returns undefined if there are more than `most`
  */
@@ -134,7 +136,7 @@ function* delimited(
 
 const DASH = 45;
 
-/** Where the next line starts that begins with a dash, or `end` if it comes first. A line ends with CR LF. */
+/** The next line that begins with a dash, or `end` if that comes first. Lines end with CR LF. */
 function nextDash(body: Uint8Array, from: number, end: number): number {
   const last = Math.min(body.length, Math.max(end, from + 2));
   for (let i = from + 2; i < last; i++) {
@@ -148,7 +150,9 @@ function startsWith(body: Uint8Array, text: Uint8Array, at: number): boolean {
   return true;
 }
 
-/** The name of a part. @throws Problem 400 `FORM` for an encoded or nested part, and for two names */
+/**
+ * The name of a part. @throws Problem 400 `FORM` for an encoded or nested part, and for two names
+ */
 function nameOf({ headers }: PartInfo): Pick<Part, 'name' | 'filename'> {
   for (const name of ['content-disposition', 'content-type', ...ENCODINGS]) {
     const value = headers[name];
@@ -179,7 +183,10 @@ function nameOf({ headers }: PartInfo): Pick<Part, 'name' | 'filename'> {
 /** Headers that name an encoding of the body. */
 const ENCODINGS = ['content-transfer-encoding', 'content-encoding'];
 
-/** Decodes a quoted name: browsers write `%22` for a quote, other clients `\"`; any other backslash belongs to the name. */
+/**
+ * Decodes a quoted name: browsers write `%22` for a quote, other clients `\"`; other backslashes
+ * stay.
+ */
 function unquoted(quoted: string): string {
   return quoted.replace(/\\(["\\])|%(22|0d|0a)/gi, (_, escaped: string | undefined, code: string) =>
     escaped === undefined ? String.fromCharCode(Number.parseInt(code, 16)) : escaped,

@@ -1,4 +1,4 @@
-/** Lets so many through at a time, in the order in which they came. */
+/** Lets a number of callers through at the same time, in the order of arrival. */
 export class Gate {
   #free: number;
   readonly #waiting = new Set<() => void>();
@@ -7,7 +7,7 @@ export class Gate {
     this.#free = places;
   }
 
-  /** @throws what `run` throws; the reason of `signal`, where it is aborted before there is a place */
+  /** @throws what `run` throws; the reason of `signal` if it aborts before a place is free */
   async pass<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     if (this.#free > 0) this.#free--;

@@ -4,12 +4,14 @@ export interface HeaderValue {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-// a bare value begins behind its blanks: else a long run of them would be divided in all ways
+// a bare value begins after its blanks; otherwise the pattern would backtrack over long runs of
+// them
 const PARAMETER =
   /;[ \t]*(?:([!#$%&'*+.^\w`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"[ \t]*|([^";\s][^";]*)?))?(?=;|$)/y;
 
 /**
- * Reads `value; name=token; name="quoted"`. Unquoted values may contain spaces, as some clients send them.
+ * Reads `value; name=token; name="quoted"`. Unquoted values may contain spaces, as some clients
+ * send them.
  *
  * @param unquote decodes the text between quotes
  * @returns undefined if the text has another form or repeats a parameter

@@ -7,39 +7,41 @@ import { JsonText, readJsonDocument } from './json.js';
 import { Problem } from './problem.js';
 import { atOnce, type Sliced } from './slices.js';
 
-/** An image of a request: its bytes, or where they are to be fetched from. */
+/** An image of a request: its bytes, or their address. */
 export interface Posted {
-  /** Of its file, where the client tells. */
+  /** Name of its file, if the client sends it. */
   readonly name?: string;
   readonly source: Uint8Array | URL;
 }
 
-/** What a client asks for. */
+/** The content of a request. */
 export interface Asked {
   readonly images: readonly Posted[];
-  /** How many classes of each; undefined where it does not say. */
+  /** How many classes per image, if stated. */
   readonly top: number | undefined;
 }
 
-/** The types of a body that is an image, as the documents name them. */
+/** The content types of a body that is an image, for the documents. */
 export const IMAGE_TYPES = ['image/jpeg', 'image/png', 'image/webp', 'application/octet-stream'] as const;
 
 /** More classes than any model has. */
 export const MAX_TOP = 1_000_000;
 
-/** Bodies that are an image as they are: also what curl says of `--data-binary`, and a body without a type. */
+/** Types of bodies that are an image, including curl's for `--data-binary` and none at all. */
 const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form-urlencoded|)$/;
 
 /**
- * The images in a body: itself one, files of a form, or strings of a JSON document. They are counted before anything is made of them.
+ * The images in a body: the body itself, files of a form, or strings of a JSON document. Counts
+ * them before it decodes any.
  *
- * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`, `TOO_MANY_IMAGES`
+ * @throws Problem 415 `CONTENT_TYPE`, 400 `FORM`, `JSON`, `BASE64`, `TOP`, `IMAGES`,
+ *   `TOO_MANY_IMAGES`
  */
 export function readImages(type: string, body: Uint8Array, maxImages: number): Asked {
   return atOnce(readingImages(type, body, maxImages));
 }
 
-/** As `readImages`, in slices. */
+/** Like `readImages`, in slices. */
 export function* readingImages(type: string, body: Uint8Array, maxImages: number): Sliced<Asked> {
   const kind = type.split(';', 1)[0]!.trim().toLowerCase();
   if (RAW.test(kind)) return { images: [{ source: body }], top: undefined };
@@ -72,7 +74,7 @@ function* readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Slic
   for (const { name, filename, bytes } of parts) {
     if (name === 'image' && filename !== undefined) images.push({ name: filename, source: bytes });
     else if (name === 'top' && filename === undefined && top === undefined) {
-      top = topOf(new TextDecoder().decode(bytes)); // digits, which are the same in every charset that is ASCII below 128
+      top = topOf(new TextDecoder().decode(bytes)); // digits are the same in every charset that extends ASCII
     } else {
       const kind = filename === undefined ? 'a text' : 'a file';
       const found = name === 'top' && top !== undefined ? 'a second "top"' : `${kind} ${shown(name)}`;
@@ -150,10 +152,10 @@ function* fromText(text: unknown, name: string): Sliced<Uint8Array | URL> {
   throw new Problem(400, 'BASE64', `${name}: expected base64, found ${shown(decoded)}`);
 }
 
-/** How a `data:` URL begins, in JSON. */
+/** The start of a `data:` URL, in JSON. */
 const DATA_URL = /^data:[\w.+/\\-]*;base64,/;
 
-/** Bytes of an address: longer ones take long to read, and no server takes them. */
+/** Most bytes of an address: longer ones are slow to read, and no server accepts them. */
 const MAX_ADDRESS = 8192;
 
 function address(text: string, name: string): URL {

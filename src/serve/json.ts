@@ -5,21 +5,21 @@ const QUOTE = 34;
 const BACKSLASH = 92;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
-/** Bytes of a string that may be more than base64. */
+/** Most bytes of a string other than base64. */
 const MAX_DECODED = 2 ** 16;
 
-/** A string of a document, as it stands there: it is decoded where it is needed. */
+/** A string of a document in its source form, decoded on demand. */
 export class JsonText {
   /** @param quoted with its quotes */
   constructor(private readonly quoted: Uint8Array) {}
 
-  /** What stands between the quotes. */
+  /** The content between the quotes. */
   get raw(): Uint8Array {
     return this.quoted.subarray(1, -1);
   }
 
   /**
-   * The text; of a long one only how it begins, as it stands there.
+   * The text; only the start of a long one, in its source form.
    *
    * @throws Problem 400 `JSON`
    */
@@ -29,17 +29,17 @@ export class JsonText {
   }
 }
 
-/** A document whose strings are `JsonText`; members have the numbers of their names, which are `names`. */
+/** A document whose strings are `JsonText`. Members are named by their numbers in `names`. */
 export interface JsonDocument {
   readonly value: unknown;
   readonly names: ReadonlyMap<string, JsonText>;
 }
 
 /**
- * Reads JSON of long strings and little else. `JSON.parse` of 10 MB takes seconds where they are brackets: here it gets what stands outside
- * the strings, and each string as its number.
+ * Reads JSON with long strings and little else. `JSON.parse` takes seconds for 10 MB of brackets.
+ * Here it gets only the text outside the strings, with a number in place of each string.
  *
- * @param most the largest number of characters outside the strings, where blanks count once
+ * @param most the most characters outside the strings; a run of blanks counts once
  * @returns undefined if there are more and they are a list
  * @throws Problem 400 `JSON`
  */
@@ -82,7 +82,7 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 32 || byte === 10 || byte === 13 || byte === 9;
 }
 
-/** Behind the quote that ends a string. */
+/** The position after the quote that ends a string. */
 function* endOfText(bytes: Uint8Array, start: number): Sliced<number> {
   let at = start + 1;
   for (let slice = at + SLICE; at < bytes.length && bytes[at] !== QUOTE; slice += SLICE) {

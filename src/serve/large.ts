@@ -1,13 +1,15 @@
-/** Pixels of an image that takes long to decode, some tenths of a second. */
+/** Pixels of an image that takes some tenths of a second to decode. */
 const LARGE_PIXELS = 25e6;
 
 /** A progressive JPEG is decoded in several passes. */
 const PROGRESSIVE = 8;
 
-/** Segments before the frame of a JPEG: more are taken for a large image. */
+/** Segments before the frame of a JPEG; with more, it counts as large. */
 const MAX_SEGMENTS = 1000;
 
-/** Whether an image, by what its header says, takes a worker so long that others have to get another one. */
+/**
+ * Whether an image, judging by its header, occupies a worker so long that others need another one.
+ */
 export function isLarge(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length < 30) return false;
@@ -39,12 +41,12 @@ function webpPixels(view: DataView): number | undefined {
   if (view.getUint32(0) !== 0x52494646 || view.getUint32(8) !== 0x57454250) return undefined;
   switch (view.getUint32(12)) {
     case 0x56503858: {
-      // VP8X: 24 bits of each side less one
+      // VP8X: 24 bits per side, minus one
       const side = (at: number) => view.getUint16(at, true) + view.getUint8(at + 2) * 2 ** 16 + 1;
       return side(24) * side(27);
     }
     case 0x5650384c: {
-      // VP8L: 14 bits of each side less one
+      // VP8L: 14 bits per side, minus one
       const bits = view.getUint32(21, true);
       return ((bits & 0x3fff) + 1) * (((bits >>> 14) & 0x3fff) + 1);
     }

@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Answer, AppOptions } from './app.js';
 
-/** What `/metrics` tells: the answers, the images, and the process itself. */
+/** The metrics of `/metrics`: answers, images, and the process itself. */
 export class Metrics implements NonNullable<AppOptions['metrics']> {
   readonly #registry = new Registry();
   readonly #requests: Counter;
@@ -70,5 +70,5 @@ export class Metrics implements NonNullable<AppOptions['metrics']> {
   }
 }
 
-/** A client could make any number of series of others. */
+/** Other methods share one label: clients could create any number of series. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);

@@ -11,16 +11,16 @@ import { putTogether } from './small-chunks.js';
 export interface ListenOptions {
   readonly port: number;
   readonly host: string;
-  /** Of a request, milliseconds: connections that take longer to send one are cut, as are those that do not take their answer. */
+  /** Milliseconds per request. Connections that send or read more slowly are cut. */
   readonly timeoutMs: number;
-  /** Connections at a time: the next takes the place of one without work. */
+  /** Most connections. The next one replaces one without work. */
   readonly maxConnections: number;
 }
 
 /** A service that listens. */
 export interface Listening {
   readonly url: string;
-  /** Takes no more requests, waits for those that are there as a whole, at most so long, and ends. */
+  /** Refuses new requests, waits at most this long for complete ones, and ends. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -37,12 +37,12 @@ export async function listen(
   const fetch = async (request: Request, bindings: unknown) => {
     const { incoming, outgoing } = bindings as HttpBindings;
     const response = await app.fetch(request);
-    // the rest of the body would have to be read before the next request
+    // the next request would have to wait for the rest of the body
     if (!incoming.complete) (outgoing as ServerResponse).shouldKeepAlive = false;
     return response;
   };
   const answer = connections.inTurn(
-    // HTTP/1.0 has no Host, and nothing here depends on its name
+    // HTTP/1.0 has no Host, and nothing here depends on one
     withHost(getRequestListener(fetch, { errorHandler, hostname: 'localhost' })),
   );
   const listener: RequestListener = (request, response) => {
@@ -67,7 +67,7 @@ export async function listen(
     if (connections.isLingering(socket as Socket)) return;
     if (refuse(error, socket)) connections.linger(socket as Socket);
   });
-  // of silence: an answer that nobody takes has no other end
+  // ends answers that the client does not read
   server.timeout = Math.min(2 * timeoutMs, MAX_TIMER_MS);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
@@ -89,7 +89,7 @@ export async function listen(
   };
 }
 
-/** Of a request that does not get to the app. */
+/** Answers a request that does not reach the app. */
 function errorHandler(error: unknown): Response {
   const problem =
     error instanceof RequestError
@@ -98,7 +98,7 @@ function errorHandler(error: unknown): Response {
   return problem.toResponse();
 }
 
-/** A client that waits for "100 Continue" gets it when its body is read: a refusal comes without it, and without the body. */
+/** Sends "100 Continue" only when the body is read: a refusal needs no body. */
 const continueWithBody: RequestListener = (request, response) => {
   const read = request._read;
   request._read = (size) => {
@@ -109,9 +109,9 @@ const continueWithBody: RequestListener = (request, response) => {
 };
 
 /**
- * Answers what is no HTTP, too long for it or too slow, which Node's parser finds.
+ * Answers input that Node's parser refuses: not HTTP, too long or too slow.
  *
- * @returns whether there is an answer
+ * @returns whether it sent an answer
  */
 function refuse(error: NodeJS.ErrnoException, socket: Duplex): boolean {
   if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -133,7 +133,10 @@ const PARSER_FAULTS: Readonly<Record<string, readonly [status: number, found: st
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'a part of one'],
 };
 
-/** Refuses requests without exactly one Host, except in HTTP/1.0, which health checks of load balancers use. */
+/**
+ * Refuses requests without exactly one Host, except in HTTP/1.0, which health checks of load
+ * balancers use.
+ */
 function withHost(answer: RequestListener): RequestListener {
   return (request, response) => {
     const hosts = request.headersDistinct.host?.length ?? 0;
@@ -147,5 +150,5 @@ function withHost(answer: RequestListener): RequestListener {
   };
 }
 
-/** The longest that a timer waits. */
+/** The longest delay of a timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

@@ -23,7 +23,7 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
       '/v1/classify': {
         post: {
           operationId: 'classify',
-          summary: 'Say what is in one photo or several',
+          summary: 'Classify one photo or several',
           description:
             'The photo as the body, files of a form, or base64 in JSON, not compressed. One photo that cannot be read is 422; of several each has its own error.',
           security,
@@ -121,7 +121,7 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
   };
 }
 
-/** A PNG of one pixel, as JSON carries it. */
+/** A PNG of one pixel, in base64. */
 const ONE_PIXEL =
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC';
 

@@ -1,10 +1,12 @@
-/** Bytes that a sender has to bring in a second, on average. */
+/** Bytes per second that a sender must send on average. */
 export const BYTES_PER_SECOND = 1024;
 
-/** How far a sender may fall behind that average, and how long it may be silent. */
+/** How far a sender may fall behind that average, and how long it may be silent, in ms. */
 export const PATIENCE_MS = 10_000;
 
-/** How far ahead of the slowest pace a sender is. What came before the last `PATIENCE_MS` buys no silence. */
+/**
+ * How far a sender is ahead of the slowest pace. Bytes before the last `PATIENCE_MS` do not count.
+ */
 export class Pace {
   #end = performance.now() + PATIENCE_MS;
 
@@ -13,7 +15,7 @@ export class Pace {
     this.#end = Math.min(performance.now() + PATIENCE_MS, ahead);
   }
 
-  /** When the sender is too slow, as `performance.now()` counts. */
+  /** When the sender becomes too slow, in terms of `performance.now()`. */
   get end(): number {
     return this.#end;
   }

@@ -1,6 +1,6 @@
 import { FqvitError, ImageError, RuntimeError, UsageError } from '../errors.js';
 
-/** What ends a request with another answer than 200: a document of RFC 9457, whose `code` is stable. */
+/** Ends a request with an answer other than 200: an RFC 9457 document with a stable `code`. */
 export class Problem extends Error {
   constructor(
     readonly status: number,
@@ -46,7 +46,7 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-/** What went wrong, as the client may know it: faults of ours are not explained. */
+/** The problem as the client may see it: internal errors are not explained. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof ImageError) return new Problem(422, error.code, error.message);

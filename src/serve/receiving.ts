@@ -9,25 +9,25 @@ export interface ReceivingLimits {
   readonly bytes?: number;
 }
 
-/** How often a body that does not come is looked at: whether it is too slow, and whether the service stops. */
+/** How often a silent body is checked for its pace, and for the end of the service. */
 const LOOK_MS = 500;
 
-/** The least that a buffer begins with. */
+/** The smallest initial buffer. */
 const FIRST_BYTES = 2 ** 16;
 
-/** A body on its way in. */
+/** A body that is arriving. */
 interface Coming {
   readonly pace: Pace;
   refuse(reason: unknown): void;
 }
 
 /**
- * The bodies of all requests. Whoever does not send keeps nobody out: where there is no room, the body that is furthest behind its pace is
- * refused, and a client that sends is ahead of all that do not.
+ * The bodies of all requests. Silent clients keep nobody out: without room, the body furthest
+ * behind its pace is refused, and a client that sends is ahead of all that do not.
  */
 export class Receiving {
   readonly coming = new Set<Coming>();
-  /** Of all requests. */
+  /** Bytes of all requests. */
   bytes = 0;
   readonly #maxBodies: number;
   readonly #maxBytes: number;
@@ -45,7 +45,7 @@ export class Receiving {
     this.coming.add(body);
   }
 
-  /** Counts more bytes, for a body on its way in or for what is fetched. @throws Problem 503 `OVERLOAD` */
+  /** Counts more bytes of an arriving body or a fetched image. @throws Problem 503 `OVERLOAD` */
   take(bytes: number, body?: Coming): void {
     while (this.bytes + bytes > this.#maxBytes) {
       const slowest = this.#slowest();
@@ -62,7 +62,7 @@ export class Receiving {
   }
 }
 
-/** What one request holds of all bytes, until `close`. */
+/** The bytes that one request holds until `close`. */
 export class Account {
   #held = 0;
 
@@ -80,11 +80,12 @@ export class Account {
   }
 
   /**
-   * The body, at most `maxBytes`: what the sender says of its length is not enough. Small parts are copied together as they come, for each alone
-   * would take a hundred bytes.
+   * Reads the body, at most `maxBytes` whatever length the sender states. Joins small chunks as
+   * they arrive, because each alone costs a hundred bytes.
    *
-   * @param signal ends a body that comes too slowly
-   * @throws Problem 413 `BODY_TOO_LARGE`, 400 `BODY_CUT`, 408 `BODY_SLOW`, 503 `OVERLOAD` or `STOPPING`; the reason of `signal`
+   * @param signal ends a body that arrives too slowly
+   * @throws Problem 413 `BODY_TOO_LARGE`, 400 `BODY_CUT`, 408 `BODY_SLOW`, 503 `OVERLOAD` or
+   *   `STOPPING`; the reason of `signal`
    */
   receive({ headers, body }: Request, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
     const said = Number(headers.get('content-length'));
@@ -153,7 +154,7 @@ export class Account {
 
 const PACE = `no pause of ${PATIENCE_MS / 1000} s and ${BYTES_PER_SECOND} bytes a second`;
 
-/** The rest of the body is not read. */
+/** Closes the connection: the rest of the body is not read. */
 const CLOSE = { connection: 'close' };
 
 export function bodySlow(expected: string): Problem {

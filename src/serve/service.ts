@@ -16,10 +16,10 @@ export interface ServiceOptions
   readonly memory: MemoryShares;
 }
 
-/** Idle connections of clients that keep theirs beside those that send or wait. */
+/** Idle connections in addition to those that send or wait. */
 const IDLE_CONNECTIONS = 1000;
 
-/** Bodies on their way in: a silent one costs no more than its connection. */
+/** Most arriving bodies: a silent one costs only its connection. */
 const BODIES = 1024;
 
 /** A running `fqvit serve`. */
@@ -28,13 +28,13 @@ export interface Service extends Pick<Listening, 'url'> {
 }
 
 /**
- * The app over a pool, with logs and metrics, listening. It disposes of the pool when it stops.
+ * Starts the app over a pool, with logs and metrics. Disposes the pool when it stops.
  *
  * @throws RuntimeError `LISTEN`
  */
 export async function startService(pool: Pool, options: ServiceOptions): Promise<Service> {
   const { name, host, port, maxBytes, maxPixels, maxImages, queue, timeoutMs, token } = options;
-  // what a terminal would obey, as escapes of JSON
+  // escapes control characters, which a terminal would obey
   const lines = { write: (line: string) => void process.stdout.write(plainJson(line)) };
   const log = pino({ level: options.logLevel }, lines);
   const metrics = new Metrics();
@@ -45,7 +45,7 @@ export async function startService(pool: Pool, options: ServiceOptions): Promise
     maxPixels,
     maxImages,
     queue,
-    // in a small container one of the largest still fits
+    // in a small container, one of the largest bodies still fits
     receiving: { bodies: BODIES, bytes: Math.max(options.memory.bodies, maxBytes) },
     timeoutMs,
     parallel: pool.info.workers,

@@ -1,10 +1,10 @@
-/** Bytes that are read at a stretch, which takes some milliseconds. */
+/** Bytes per slice, which take some milliseconds. */
 export const SLICE = 2 ** 20;
 
-/** Work that stops for others after every slice. */
+/** Work that yields after every slice. */
 export type Sliced<T> = Generator<undefined, T, undefined>;
 
-/** Does it at once. */
+/** Runs all slices at once. */
 export function atOnce<T>(work: Sliced<T>): T {
   for (;;) {
     const { done, value } = work.next();
@@ -12,7 +12,7 @@ export function atOnce<T>(work: Sliced<T>): T {
   }
 }
 
-/** Lets the event loop turn before every slice. */
+/** Runs the slices in separate turns of the event loop. */
 export async function inSlices<T>(work: Sliced<T>): Promise<T> {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve));

@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Chunks below this are put together. */
+/** Smaller chunks are joined. */
 const SMALL = 1024;
 
-/** Chunks a request may send before their size counts. */
+/** Chunks that a request may send before their size counts. */
 const FEW = 4096;
 
-/** The least size of chunks, on average. */
+/** The smallest average size of chunks. */
 const LEAST = 16;
 
 /**
- * Hands the app few large parts of a body in place of many small chunks, each of which takes microseconds on its way through streams.
- * Chunks of a few bytes take long even to parse: who sends nothing else is cut.
+ * Passes a body to the app in few large parts, because each chunk costs microseconds in streams.
+ * Chunks of a few bytes are slow even to parse: a client that sends nothing else is cut.
  */
 export function putTogether(request: IncomingMessage): void {
   const push = request.push.bind(request);

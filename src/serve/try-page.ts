@@ -1,4 +1,4 @@
-/** A page to try the service: a form, and what `/v1/classify` answers. */
+/** A page to try the service: a form, and the answer of `/v1/classify`. */
 export const PAGE = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

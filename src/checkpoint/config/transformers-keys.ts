@@ -1,4 +1,7 @@
-/** Verdicts on config.json and preprocessor_config.json of transformers (4.57 and 5.23), and the defaults of its classes. */
+/**
+ * Verdicts on config.json and preprocessor_config.json of transformers (4.57 and 5.23), and the
+ * defaults of its classes.
+ */
 
 import type { Family } from '../architecture.js';
 import type { VerdictTable } from './verdicts.js';
@@ -102,7 +105,10 @@ const CLIP = {
   std: [0.26862954, 0.26130258, 0.27577711],
 } as const;
 
-/** By `image_processor_type` without `ImageProcessor`, `ImageProcessorFast`, `ImageProcessorPil` or `FeatureExtractor`. */
+/**
+ * By `image_processor_type` without `ImageProcessor`, `ImageProcessorFast`, `ImageProcessorPil` or
+ * `FeatureExtractor`.
+ */
 export const PROCESSORS = {
   ViT: { square: true, crop: false, resample: 2, size: squareOf(224), ...HALF },
   DeiT: { square: true, crop: true, resample: 3, size: squareOf(256), cropSize: 224, ...HALF },

@@ -116,7 +116,10 @@ export default describeCommand({
   },
 });
 
-/** @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a reference of other sizes; like `readReference` */
+/**
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a reference of other sizes; like
+ *   `readReference`
+ */
 async function floatModel(
   model: IntegerModel,
   reference: string | undefined,
