@@ -14,7 +14,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import type { HubId } from './id.js';
 import { blobName, checkFile, isCommit, type ListedFile } from './listing.js';
 
-/** The form of `trees/COMMIT.json` that is read and written. */
+/** The version of `trees/COMMIT.json`. */
 const TREE_VERSION = 1;
 
 export class ModelCache {
@@ -30,12 +30,12 @@ export class ModelCache {
     return join(this.folder, 'blobs');
   }
 
-  /** The folder where the files of a commit stand under their names. */
+  /** The folder with the files of a commit under their own names. */
   snapshot(commit: string): string {
     return join(this.folder, 'snapshots', commit);
   }
 
-  /** The commit that the revision named when it was last asked for. */
+  /** The commit that the revision last named. */
   async commit(): Promise<string | undefined> {
     const { revision } = this.#id;
     if (isCommit(revision)) {
@@ -45,7 +45,10 @@ export class ModelCache {
     return isCommit(commit) ? commit : undefined;
   }
 
-  /** All files of a commit, as the hub told them once. Another version's or a damaged listing counts as none. */
+  /**
+   * All files of a commit, as the hub once listed them; undefined if the listing is damaged or has
+   * another version.
+   */
   async listing(commit: string): Promise<ListedFile[] | undefined> {
     try {
       const tree = JSON.parse(await readFile(this.#tree(commit), 'utf8'));
@@ -60,7 +63,7 @@ export class ModelCache {
     }
   }
 
-  /** The files of a commit that are here. */
+  /** The files of a commit that are in the cache. */
   async held(commit: string): Promise<Pick<ListedFile, 'path' | 'size'>[]> {
     const folder = this.snapshot(commit);
     const files = [];
@@ -75,7 +78,7 @@ export class ModelCache {
     return join(this.snapshot(commit), ...file.split('/'));
   }
 
-  /** Whether a file is here; one whose bytes came with another commit gets its name in this one. */
+  /** Whether a file is here. If its bytes came with another commit, links its name to them. */
   async provides(commit: string, file: ListedFile): Promise<boolean> {
     if ((await found(this.path(commit, file.path)))?.isFile()) return true;
     if ((await found(join(this.blobs, blobName(file))))?.size !== file.size) return false;
@@ -83,7 +86,7 @@ export class ModelCache {
     return true;
   }
 
-  /** Gives the bytes of a file its name in a commit: a link, or where links are not possible a copy. */
+  /** Gives the bytes of a file its name in a commit, by a link or, if that fails, a copy. */
   async link(commit: string, file: ListedFile): Promise<void> {
     const blob = join(this.blobs, blobName(file));
     const link = this.path(commit, file.path);
@@ -92,7 +95,7 @@ export class ModelCache {
     );
   }
 
-  /** Notes what the hub said, so that it works without the hub. The snapshot must be there. */
+  /** Stores what the hub said for use offline. The snapshot must exist. */
   async remember(commit: string, files: readonly ListedFile[]): Promise<void> {
     if ((await this.commit()) !== commit) {
       await this.#put(this.#ref, (temporary) => writeFile(temporary, commit));
@@ -112,7 +115,7 @@ export class ModelCache {
     return join(this.folder, 'trees', `${commit}.json`);
   }
 
-  /** Whole or not at all: made beside the folders that other tools read, then renamed. */
+  /** Atomic: written outside the folders that other tools read, then renamed. */
   async #put(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
     const temporary = join(this.folder, `.fqvit-${randomBytes(6).toString('hex')}.tmp`);
     await mkdir(dirname(path), { recursive: true });
@@ -131,7 +134,7 @@ function treeEntry({ size, oid, sha256, xetHash }: ListedFile): Record<string, u
   return { size, blob_id: oid, ...lfs, ...(xetHash === undefined ? {} : { xet_hash: xetHash }) };
 }
 
-/** Behind links; undefined where there is nothing. */
+/** Follows links; undefined if nothing is there. */
 function found(path: string): Promise<Stats | undefined> {
   return stat(path).catch(() => undefined);
 }

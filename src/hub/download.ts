@@ -8,21 +8,23 @@ interface Transfer {
   readonly file: ListedFile;
   readonly blob: IncompleteBlob;
   readonly url: string;
-  /** How messages name the file. */
+  /** Name of the file in messages. */
   readonly what: string;
   readonly connection: Connection;
   readonly onLength: (length: number) => void;
-  /** Of the answer that the bytes so far came with, where this process had it. */
+  /** ETag of the answer that brought the bytes so far, if this process received it. */
   etag: string | undefined;
 }
 
 /**
- * Brings the bytes of one file into the cache: goes on with what an earlier attempt has left, and gives its name only to what has
- * the right hash. What has arrived stays for the next attempt, also after an abort; not what has a wrong hash.
+ * Downloads one file into the cache. Continues an earlier attempt, and names the file only if its
+ * hash is right. Bytes that have arrived stay for the next attempt, also after an abort; bytes with
+ * a wrong hash are deleted.
  *
  * @param blobs folder of the cache
- * @param onLength called with the bytes that are here, which fall where an attempt starts over
- * @throws HubError `HUB_HASH`, and those of `get`; what the file system says; the reason of the connection's signal
+ * @param onLength called with the number of bytes so far, which falls if an attempt starts over
+ * @throws HubError `HUB_HASH`, and those of `get`; errors of the file system; the reason of the
+ *   connection's signal
  */
 export async function download(
   file: ListedFile,
@@ -61,11 +63,11 @@ async function attempt(transfer: Transfer): Promise<void> {
   const { whole } = blob;
   await blob.restart();
   const message = `${what}: expected the hash ${blobName(file)}, found ${hash}`;
-  // Pieces that do not belong together say nothing about the file.
+  // The pieces may come from different versions, so a wrong hash proves nothing yet.
   throw whole ? new HubError('HUB_HASH', message) : new PassingError('HUB_HASH', message);
 }
 
-/** All that is missing, in one answer. */
+/** Requests the whole rest in one answer. */
 async function receive(transfer: Transfer): Promise<void> {
   const { file, blob, url, what, connection, onLength } = transfer;
   const answer = await get(url, rangeHeaders(transfer), what, connection);
@@ -89,7 +91,7 @@ async function receive(transfer: Transfer): Promise<void> {
   }
 }
 
-/** What is missing, if the file is still what it was. Uncompressed: the bytes are counted. */
+/** Asks for the rest if the file is unchanged. Uncompressed, because the bytes are counted. */
 function rangeHeaders({ blob, etag }: Transfer): Record<string, string> {
   const headers = { 'accept-encoding': 'identity' };
   if (blob.length === 0) return headers;
@@ -97,7 +99,7 @@ function rangeHeaders({ blob, etag }: Transfer): Record<string, string> {
   return etag === undefined ? range : { ...range, 'if-range': etag };
 }
 
-/** Sees to it that what the answer brings follows what is here. @throws PassingError where it cannot */
+/** Checks that the answer continues the bytes so far. @throws PassingError if it cannot */
 async function align(answer: Answer, { file, blob, what, etag }: Transfer): Promise<void> {
   const [, start, total] =
     /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '') ?? [];
@@ -113,7 +115,7 @@ async function align(answer: Answer, { file, blob, what, etag }: Transfer): Prom
   throw new PassingError('HUB_ANSWER', `${what}: expected the bytes that were asked for, found ${found}`);
 }
 
-/** An ETag that stands for the very bytes. */
+/** A strong ETag: it stands for the exact bytes. */
 function strongTag(answer: Answer): string | undefined {
   const etag = answer.headers.get('etag');
   return etag?.startsWith('"') ? etag : undefined;

@@ -1,4 +1,4 @@
-/** One GET of the hub: where redirects lead, who is told the token, how long an answer may take, what a status means. */
+/** One GET request to the hub: redirects, the token, time limits and the meaning of a status. */
 
 import { request } from '#platform/fetch';
 import { shown } from '../checkpoint/shown.js';
@@ -14,27 +14,27 @@ export interface Connection extends Persistence {
   readonly id: HubId;
   readonly endpoint: string;
   readonly token: Token | undefined;
-  /** An answer, and each further part of it, must come within this. */
+  /** Time limit for an answer and for each further part of it. */
   readonly timeoutMs: number;
 }
 
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** The body as it arrives. Must be read, or given up with `discard`. */
+  /** The body as it arrives. The caller must read it or call `discard`. */
   parts(): AsyncGenerator<Uint8Array>;
   discard(): void;
 }
 
-/** The hub's answer leads to its storage in one step, that of a renamed model in two. */
+/** The hub redirects to its storage; a renamed model adds a second redirect. */
 const MAX_REDIRECTS = 5;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /**
- * @param what how messages name what is asked for
- * @returns an answer 2xx or 416
- * @throws HubError `HUB_NOT_FOUND`, `HUB_GATED`, `HUB_TOKEN`, `HUB_ANSWER`; PassingError `HUB_NETWORK`, `HUB_RATE`; the reason of
- *   the connection's signal
+ * @param what name of the resource in messages
+ * @returns an answer with status 2xx or 416
+ * @throws HubError `HUB_NOT_FOUND`, `HUB_GATED`, `HUB_TOKEN`, `HUB_ANSWER`; PassingError
+ *   `HUB_NETWORK`, `HUB_RATE`; the reason of the connection's signal
  */
 export async function get(
   url: string,
@@ -70,7 +70,7 @@ async function follow(
   for (let redirects = 0; ; redirects++) {
     const atHub = url.origin === hub;
     const { token } = connection;
-    // The token is the hub's alone: whom a redirect leads to is not told it.
+    // Only the hub gets the token, never the target of a redirect.
     const authorization = atHub && token ? { authorization: `Bearer ${token.value}` } : {};
     const response = await watch.within(
       request(url, { headers: { ...headers, ...authorization }, redirect: 'manual', signal: watch.signal }),
@@ -90,7 +90,7 @@ async function follow(
 
 function redirected(from: URL, location: string, what: string): URL {
   const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
-  // Never from https to http.
+  // never from https to http
   const secure = to?.protocol === 'https:' || to?.protocol === from.protocol;
   if (to && secure && to.username === '' && to.password === '') return to;
   throw new HubError(
@@ -109,7 +109,7 @@ function checkStatus(response: Response, atHub: boolean, what: string, connectio
       afterMs,
     });
   }
-  // The addresses that the hub gives out for its storage expire: the next attempt asks for a new one.
+  // Addresses in the hub's storage expire: the next attempt asks for a new one.
   if (!atHub || status === 408 || status >= 500) {
     const where = atHub ? '' : " of the hub's storage";
     throw new PassingError('HUB_NETWORK', `${what}: expected an answer, found status ${status}${where}`, {
@@ -119,7 +119,7 @@ function checkStatus(response: Response, atHub: boolean, what: string, connectio
   throw refusal(status, headers.get('x-error-code'), what, connection);
 }
 
-/** What the hub means by a status; the text that it sends may repeat a token and is not shown. */
+/** What a status means. The hub's own text may repeat a token, so it is not shown. */
 function refusal(status: number, error: string | null, what: string, connection: Connection): HubError {
   const { id, endpoint, token } = connection;
   if (error === 'RepoNotFound' && token) {
@@ -161,7 +161,7 @@ function notFound(message: string): HubError {
   return new HubError('HUB_NOT_FOUND', message);
 }
 
-/** Seconds or a date, in milliseconds from now. */
+/** `retry-after`, which is in seconds or a date, in milliseconds from now. */
 function retryAfter(text: string | null): number | undefined {
   if (text === null) return undefined;
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();

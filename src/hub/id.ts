@@ -1,4 +1,4 @@
-/** How models on the hub are named. Nothing here is Node's: browsers use it too. */
+/** The names of models on the hub. Browsers use this file too, so it needs nothing of Node. */
 
 import { shown } from '../checkpoint/shown.js';
 import { HubError } from '../errors.js';
@@ -18,13 +18,13 @@ export interface HubSource extends HubId {
 
 const SCHEME = 'hf://';
 
-/** The path of a page on the hub. */
+/** Path of a page on the hub. */
 const PAGE = /^https?:\/\/(?:(?:www\.)?huggingface|hf)\.co\/([^?#]+?)\/?(?:[?#].*)?$/is;
 
-/** Of a model's page: `owner/name`, `owner/name/tree/REVISION`, `owner/name/blob/REVISION/FILE`. */
+/** A model's page: `owner/name`, `owner/name/tree/REVISION`, `owner/name/blob/REVISION/FILE`. */
 const MODEL_PAGE = /^([^/]+\/[^/]+)(?:\/tree\/([^/]+)|\/blob\/([^/]+\/.+))?$/s;
 
-/** How addresses of other things on the hub begin. */
+/** The first segment of other addresses on the hub. */
 const OTHERS: ReadonlyMap<string, string> = new Map([
   ['datasets', 'a dataset'],
   ['spaces', 'a space'],
@@ -33,21 +33,26 @@ const OTHERS: ReadonlyMap<string, string> = new Map([
   ['papers', 'a paper'],
 ]);
 
-/** The hub's own rules; `--` separates owner and name in the cache's folders. Each part stands in URLs and paths as it is. */
+/**
+ * The hub's own rules. `--` separates owner and name in the cache's folders. Each part is used in
+ * URLs and paths unchanged.
+ */
 const PART = /^[a-z0-9][\w.-]{0,95}$/i;
 
 /** A segment of a branch, tag or commit; `refs/pr/1` is a revision too. */
 const REVISION_PART = /^\w[\w.+-]{0,99}$/;
 
-/** What a path with a mistake in it ends with: such a name is not sent to anybody. */
+/** The ending of a mistyped path: such a name is not sent to the hub. */
 const FILE = /\.(safetensors|pth?|bin|ckpt|onnx|json)$/i;
 
 /**
- * What a text means on the hub: `owner/name` or `owner/name@revision`, or as the hub's own tools write it
- * `hf://owner/name@revision/folder/file`, where a `/` in the revision is `%2F`, or the address of its page or of a file's. Undefined for what
- * may be a path, and for other addresses, which are fetched as they are.
+ * Parses the name of a model on the hub: `owner/name` or `owner/name@revision`; the form of the
+ * hub's own tools, `hf://owner/name@revision/folder/file`, with `%2F` for a `/` in the revision; or
+ * the address of the page of a model or file. Undefined for a possible path, and for other
+ * addresses, which are fetched unchanged.
  *
- * @throws HubError `HUB_ID` for anything else after `hf://`, and for a dataset, a space or what else is no model
+ * @throws HubError `HUB_ID` for any other text after `hf://`, and for a dataset, a space or anything
+ *   else that is not a model
  */
 export function parseHubSource(text: string): HubSource | undefined {
   if (/^hf:\/\//i.test(text)) return parseAddress(text.slice(SCHEME.length));
@@ -60,7 +65,7 @@ export function parseHubSource(text: string): HubSource | undefined {
 }
 
 function parsePage(page: string, text: string): HubSource | undefined {
-  if (/\/(resolve|raw)\//.test(page)) return undefined; // a file as it is
+  if (/\/(resolve|raw)\//.test(page)) return undefined; // the address of a file itself
   expectModel(page, text);
   const [, name = '', tree = 'main', blob] = MODEL_PAGE.exec(page) ?? [];
   if (blob !== undefined) return parseAddress(`${name}@${blob}`);
@@ -68,7 +73,7 @@ function parsePage(page: string, text: string): HubSource | undefined {
   return id && { ...id, file: undefined };
 }
 
-/** @throws HubError `HUB_ID` for the address of something else that the hub has */
+/** @throws HubError `HUB_ID` for the address of anything else on the hub */
 function expectModel(way: string, address: string): void {
   const other = OTHERS.get(way.split('/', 1)[0]!.toLowerCase());
   if (other === undefined) return;
@@ -78,7 +83,7 @@ function expectModel(way: string, address: string): void {
   );
 }
 
-/** Without what follows "?", which may be a secret. */
+/** Without the text after "?", which may be a secret. */
 const shownAddress = (address: string) => shown(address.replace(/[?#].*$/s, ''));
 
 export function parseHubId(text: string): HubId | undefined {
@@ -87,12 +92,12 @@ export function parseHubId(text: string): HubId | undefined {
   return { name, revision };
 }
 
-/** As `parseHubSource` reads it. */
+/** In the form that `parseHubSource` reads. */
 export function hubAddress({ name, revision }: HubId, file: string): string {
   return `${SCHEME}${name}@${revision.replaceAll('/', '%2F')}/${file}`;
 }
 
-/** Where a browser finds a file: the hub allows requests from all pages. */
+/** The address of a file for browsers: the hub allows requests from all pages. */
 export function hubUrl({ name, revision, file = 'model.safetensors' }: HubSource): string {
   const path = file.split('/').map(encodeURIComponent).join('/');
   return `https://huggingface.co/${name}/resolve/${encodeURIComponent(revision)}/${path}`;

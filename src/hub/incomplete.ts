@@ -1,6 +1,7 @@
 /**
- * A blob that is still arriving: `blobs/HASH.OWNER.incomplete`. Its owner alone writes it, since it takes the file by renaming it;
- * what it leaves behind, another may take over and go on with.
+ * A blob during its download: `blobs/HASH.OWNER.incomplete`. A process takes the file by renaming
+ * it, so that only its owner writes it. Another process can take over and continue a file that its
+ * owner left.
  */
 
 import { createHash, randomBytes } from 'node:crypto';
@@ -9,10 +10,10 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { blobName, type ListedFile } from './listing.js';
 
-/** The owner of a file that was left in good order. */
+/** The owner in the name of a file that was closed properly. */
 const NOBODY = 'free';
 
-/** Of a process on another machine or in another container only the time of its last write is known. */
+/** For a process on another machine or in another container, only the last write time is known. */
 const ABANDONED_MS = 600_000;
 
 const READ_BYTES = 2 ** 20;
@@ -34,7 +35,7 @@ export class IncompleteBlob {
     this.#hash = startHash(file);
   }
 
-  /** Takes over what an earlier attempt has left of the file, or starts anew. */
+  /** Takes over the file of an earlier attempt, or starts a new one. */
   static async take(
     file: ListedFile,
     blobs: string,
@@ -44,7 +45,7 @@ export class IncompleteBlob {
     const path = nameOf(file, blobs, `${machine()}-${process.pid}-${randomBytes(4).toString('hex')}`);
     let taken = false;
     for (const left of await leftovers(file, blobs)) {
-      // Of two that take one file the second finds it gone. One file is enough.
+      // If two processes take one file, the second finds it gone and tries the next.
       if (taken) await rm(left, { force: true });
       else taken = await renamed(left, path);
     }
@@ -59,12 +60,12 @@ export class IncompleteBlob {
     }
   }
 
-  /** Bytes that are here. */
+  /** Bytes so far. */
   get length(): number {
     return this.#length;
   }
 
-  /** Whether it comes in one answer, and not in pieces that might not belong together. */
+  /** Whether all bytes came in one answer. Pieces may come from different versions. */
   get whole(): boolean {
     return this.#whole;
   }
@@ -78,7 +79,7 @@ export class IncompleteBlob {
     }
   }
 
-  /** What is appended from now on comes with an answer of its own. */
+  /** Declares that the bytes from here on come with another answer. */
   goOn(): void {
     this.#whole = this.#length === 0;
   }
@@ -90,19 +91,19 @@ export class IncompleteBlob {
     this.#whole = true;
   }
 
-  /** The hash of what is here, as `blobName` gives that of the file. */
+  /** The hash of the bytes so far, in the form of `blobName`. */
   digest(): string {
     return this.#hash.copy().digest('hex');
   }
 
-  /** It is complete: gives it its name in the cache. */
+  /** Gives the complete file its name in the cache. */
   async finish(): Promise<void> {
     await this.#handle.sync();
     await this.#handle.close();
     await rename(this.#path, join(this.#blobs, blobName(this.#file)));
   }
 
-  /** Leaves what is here for another attempt. */
+  /** Closes the file and leaves its bytes for another attempt. */
   async leave(): Promise<void> {
     await this.#handle.close();
     if (this.#length === 0) await rm(this.#path, { force: true });
@@ -124,7 +125,7 @@ export class IncompleteBlob {
   }
 }
 
-/** Of the bytes alone, or as git hashes them. */
+/** Hashes the plain bytes, or hashes them as git does. */
 function startHash({ sha256, size }: ListedFile) {
   return sha256 === undefined ? createHash('sha1').update(`blob ${size}\0`) : createHash('sha256');
 }
@@ -156,7 +157,7 @@ function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // EPERM: it runs, as somebody else.
+    // EPERM: it runs under another user.
     return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }

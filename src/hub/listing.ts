@@ -1,4 +1,4 @@
-/** The commit and the files of a model, as the hub tells them; nothing of it is trusted. */
+/** The commit and the files of a model. The hub's answers are checked, not trusted. */
 
 import { shown } from '../checkpoint/shown.js';
 import { FqvitError, HubError } from '../errors.js';
@@ -10,15 +10,15 @@ export interface ListedFile {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
-  /** What git knows the file by: the SHA-1 of its bytes as a blob, or of the pointer that stands for it in LFS. */
+  /** The file's git id: the SHA-1 of its bytes as a blob, or of its LFS pointer. */
   readonly oid: string;
-  /** Of its bytes, where they are kept in LFS. */
+  /** SHA-256 of its bytes, if they are in LFS. */
   readonly sha256: string | undefined;
-  /** Another name of the bytes in the hub's storage; only kept for other tools. */
+  /** Another name of the bytes in the hub's storage, kept for other tools. */
   readonly xetHash: string | undefined;
 }
 
-/** The names are the hub's, so that a cached listing and an answer are checked alike. */
+/** The hub's names, so that the same check reads an answer and a cached listing. */
 interface RawFile {
   path: unknown;
   size: unknown;
@@ -30,16 +30,16 @@ interface RawFile {
 const SHA1 = /^[0-9a-f]{40}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
-/** Of all pages of a listing, of which one of 1,000 files is some 300 kB. */
+/** For all pages of a listing. A page of 1,000 files has about 300 kB. */
 const MAX_ANSWER_BYTES = 2 ** 26;
-/** Also what a listing may hold. The largest models have some thousands. */
+/** Most files in a listing. The largest models have a few thousand. */
 const MAX_FILES = 100_000;
 
 export function isCommit(text: unknown): text is string {
   return matches(SHA1, text);
 }
 
-/** The commit that the revision names now: one request. @throws HubError */
+/** The commit that the revision names now. Makes one request. @throws HubError */
 export async function askCommit(connection: Connection): Promise<string> {
   const { name, revision } = connection.id;
   const what = `${name}@${revision}`;
@@ -60,7 +60,7 @@ export async function askCommit(connection: Connection): Promise<string> {
   );
 }
 
-/** All files of a commit: a request for each 1,000. @throws HubError */
+/** All files of a commit. Makes one request per 1,000 files. @throws HubError */
 export async function askFiles(commit: string, connection: Connection): Promise<ListedFile[]> {
   const { name } = connection.id;
   const what = `${name}@${commit}`;
@@ -84,12 +84,12 @@ export async function askFiles(commit: string, connection: Connection): Promise<
   });
 }
 
-/** What its blob is called in the cache: the ETag that the hub gives it. */
+/** Name of its blob in the cache: the hub's ETag. */
 export function blobName({ sha256, oid }: ListedFile): string {
   return sha256 ?? oid;
 }
 
-/** @throws HubError `HUB_ANSWER` for a name that leads elsewhere, a size or a hash that is none */
+/** @throws HubError `HUB_ANSWER` for a name outside the folder, and an invalid size or hash */
 export function checkFile({ path, size, oid, lfs, xetHash }: RawFile, what: string): ListedFile {
   const expect = (valid: boolean, expected: string, found: unknown) => {
     if (!valid) throw new HubError('HUB_ANSWER', `${what}: expected ${expected}, found ${shown(found)}`);
@@ -114,9 +114,9 @@ function matches(form: RegExp, text: unknown): text is string {
   return typeof text === 'string' && form.test(text);
 }
 
-/** Stays inside its folder on every system, and is no part of git's own. */
+/** Whether a name stays inside its folder on every system, and outside `.git`. */
 function isSafe(path: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL ends a path, and none of them belongs in a name
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: file names contain none of them
   if (path.length > 1024 || /[\\\u0000-\u001f\u007f]/.test(path)) return false;
   return path
     .split('/')
@@ -135,7 +135,7 @@ async function library(): Promise<typeof import('@huggingface/hub')> {
   }
 }
 
-/** What the library throws of itself is that an answer is not what it should be. */
+/** The library's own errors mean that an answer is invalid. */
 async function understood<T>(what: string, { signal }: Connection, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
@@ -147,7 +147,7 @@ async function understood<T>(what: string, { signal }: Connection, ask: () => Pr
   }
 }
 
-/** `fetch` for the library: ours, with an end to how often and how much it reads. */
+/** Our `fetch` for the library, with limits on the number and size of requests. */
 function jsonFetch(what: string, connection: Connection): typeof fetch {
   let requests = 0;
   let length = 0;

@@ -4,12 +4,12 @@ import { type HubId, type HubSource, hubAddress } from './id.js';
 import { few, openRepository, type RepositoryOptions } from './repository.js';
 
 /**
- * Downloads an integer checkpoint, as far as it is not in the cache: the file that is named, or the one `.safetensors` that the
- * model has.
+ * Downloads an integer checkpoint, unless it is in the cache: the named file, or the only
+ * `.safetensors` file of the model.
  *
- * @returns where it is on the disk, and why the hub did not answer, where this is the copy in the cache
- * @throws HubError those of `openRepository` and its `fetch`; `HUB_NOT_FOUND` where there is no such file, `HUB_SEVERAL` where
- *   there is more than one; the reason of `signal`
+ * @returns its path, and, for a cached copy, the reason why the hub did not answer
+ * @throws HubError those of `openRepository` and its `fetch`; `HUB_NOT_FOUND` if there is no such
+ *   file, `HUB_SEVERAL` if there is more than one; the reason of `signal`
  */
 export async function fetchModelFile(
   { name, revision, file }: HubSource,

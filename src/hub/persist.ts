@@ -1,13 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 import { HubError } from '../errors.js';
 
-/** A failure that another attempt may not meet. */
+/** A failure that may be gone at the next attempt. */
 export class PassingError extends HubError {
   constructor(
     code: string,
     message: string,
     options: ErrorOptions & {
-      /** How long the server asks to wait. */
+      /** Milliseconds that the server asks to wait. */
       afterMs?: number | undefined;
     } = {},
   ) {
@@ -17,7 +17,10 @@ export class PassingError extends HubError {
 
   readonly #afterMs: number;
 
-  /** The pause after attempt `n`, counted from 1: 1, 2, 4 ... seconds, or what the server asks for if that is longer. */
+  /**
+   * The pause after attempt `n`, counted from 1: 1, 2, 4 ... seconds, or longer if the server asks
+   * for it.
+   */
   pauseMs(n: number): number {
     return Math.max(this.#afterMs, 1000 * 2 ** (n - 1));
   }
@@ -30,13 +33,13 @@ export interface Persistence {
   readonly pause: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
 }
 
-/** 1 + 2 + 4 + 8 s of pauses in all. */
+/** The pauses are 1 + 2 + 4 + 8 s. */
 export const ATTEMPTS = 5;
 
-/** A server that asks for a longer pause gets none: the person decides. */
+/** If a server asks for a longer pause, the user decides when to try again. */
 const LONGEST_PAUSE_MS = 60_000;
 
-/** Makes attempts until one succeeds, fails for good, or there have been enough. An attempt begins with a look at `signal`. */
+/** Tries until an attempt succeeds, fails for good, or is the last. Each first checks `signal`. */
 export async function persist<T>(
   attempt: () => Promise<T>,
   { attempts, signal, pause }: Persistence,

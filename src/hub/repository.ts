@@ -12,15 +12,15 @@ import { readSettings } from './settings.js';
 
 export interface RepositoryOptions {
   signal?: AbortSignal | undefined;
-  /** Bytes that have arrived, and in all, of the files of one `fetch` that are not in the cache. */
+  /** Bytes so far and in total, of the files of one `fetch` that are not in the cache. */
   onProgress?: ((loaded: number, total: number) => void) | undefined;
-  /** Default: the folder that the hub's other tools use. */
+  /** Default: the folder of the hub's other tools. */
   cacheDir?: string | undefined;
-  /** Where `HF_TOKEN` and the like are. Default `process.env`. */
+  /** Environment with `HF_TOKEN` and the like. Default `process.env`. */
   env?: NodeJS.ProcessEnv | undefined;
-  /** How long the hub may say nothing. Default 10 s. */
+  /** Milliseconds that the hub may be silent. Default 10,000. */
   timeoutMs?: number | undefined;
-  /** Waits between two attempts. */
+  /** Waits between attempts. */
   pause?: Persistence['pause'] | undefined;
 }
 
@@ -36,20 +36,21 @@ export interface Repository {
   /** `owner/name`. */
   readonly id: string;
   readonly revision: string;
-  /** What the revision names, 40 hexadecimal digits. */
+  /** The commit that the revision names: 40 hexadecimal digits. */
   readonly commit: string;
-  /** Why the hub was not asked or did not answer, where this is what the cache knows. */
+  /** If the cache answered: why the hub was not asked or did not answer. */
   readonly away: HubError | undefined;
-  /** All files, or where the hub is away and was never asked those in the cache. */
+  /** All files; only those in the cache if the hub was never asked and cannot be reached. */
   readonly files: readonly RepositoryFile[];
-  /** Where the files that were fetched stand under their own names. */
+  /** Folder with the fetched files under their own names. */
   readonly folder: string;
   /**
-   * Downloads files, as far as they are not in the cache.
+   * Downloads files, unless they are in the cache.
    *
-   * @returns where they are on the disk, in the same order
-   * @throws HubError `HUB_NOT_FOUND` for another name, `HUB_SIZE`, `HUB_HASH`, `HUB_CACHE`, `HUB_OFFLINE` and those of
-   *   `openRepository`; the reason of `signal`, after which another `fetch` goes on where this one stopped
+   * @returns their paths, in the same order
+   * @throws HubError `HUB_NOT_FOUND` for an unknown name, `HUB_SIZE`, `HUB_HASH`, `HUB_CACHE`,
+   *   `HUB_OFFLINE` and those of `openRepository`; the reason of `signal`, after which another
+   *   `fetch` continues from the same byte
    */
   fetch(paths: readonly string[]): Promise<string[]>;
 }
@@ -57,14 +58,15 @@ export interface Repository {
 const TIMEOUT_MS = 10_000;
 
 /**
- * Looks up a model on the Hugging Face hub. Where the hub cannot be reached, the commit that it named last counts.
+ * Looks up a model on the Hugging Face hub. If the hub cannot be reached, uses the commit that it
+ * named last.
  *
  * @example
  * const repository = await openRepository('google/vit-base-patch16-224');
  * const [config, weights] = await repository.fetch(['config.json', 'model.safetensors']);
  * @param id `owner/name`, or with a branch, tag or commit `owner/name@revision`
- * @throws HubError `HUB_ID`, `HUB_NOT_FOUND`, `HUB_GATED`, `HUB_TOKEN`, `HUB_RATE`, `HUB_NETWORK`, `HUB_OFFLINE`, `HUB_ANSWER`,
- *   `HUB_ENDPOINT`, `HUB_LIBRARY`; the reason of `signal`
+ * @throws HubError `HUB_ID`, `HUB_NOT_FOUND`, `HUB_GATED`, `HUB_TOKEN`, `HUB_RATE`, `HUB_NETWORK`,
+ *   `HUB_OFFLINE`, `HUB_ANSWER`, `HUB_ENDPOINT`, `HUB_LIBRARY`; the reason of `signal`
  */
 export async function openRepository(id: string, options: RepositoryOptions = {}): Promise<Repository> {
   const parsed = parseHubId(id);
@@ -97,7 +99,7 @@ export async function openRepository(id: string, options: RepositoryOptions = {}
   };
 }
 
-/** What the revision names now, or where the hub is away what it named last. */
+/** The commit that the revision names now or, if the hub cannot be reached, named last. */
 async function findCommit(
   cache: ModelCache,
   connection: Connection,
@@ -112,7 +114,7 @@ async function findCommit(
         `${name}@${revision}: expected to ask the hub, found HF_HUB_OFFLINE set`,
       );
     }
-    // Who has a copy need not wait long for a hub that is away.
+    // with a copy in the cache, one attempt is enough
     const attempts = known === undefined ? ATTEMPTS : 1;
     return { commit: await askCommit({ ...connection, attempts }), away: undefined };
   } catch (error) {
@@ -125,7 +127,7 @@ async function findCommit(
 interface Opened {
   readonly commit: string;
   readonly away: HubError | undefined;
-  /** All files of the commit; undefined where the hub is away and was never asked. */
+  /** All files of the commit; undefined if the hub was never asked and cannot be reached. */
   readonly listing: readonly ListedFile[] | undefined;
   readonly cache: ModelCache;
   readonly connection: Connection;
@@ -151,7 +153,7 @@ async function fetchFiles(paths: readonly string[], opened: Opened): Promise<str
         opened,
       );
     await downloadAll(absent, opened);
-    // Without these notes the files are there all the same.
+    // The files are usable without this record.
     if (paths.length > 0) await cache.remember(commit, listing).catch(() => {});
   }
   return paths.map((path) => cache.path(commit, path));
@@ -163,7 +165,7 @@ function find(path: string, listing: readonly ListedFile[], { id }: Connection):
     const names = few(listing.map((listed) => listed.path));
     throw new HubError('HUB_NOT_FOUND', `${id.name}: expected the file ${shown(path)}, found ${names}`);
   }
-  // Nothing here reads a longer one.
+  // No caller reads a longer file.
   if (file.size <= MAX_BYTES) return file;
   throw new HubError(
     'HUB_SIZE',
@@ -192,13 +194,13 @@ async function unavailable(absent: readonly string[], { cache, commit, away }: O
   );
 }
 
-/** Names in a message. */
+/** A list of names for a message. */
 export function few(names: readonly string[]): string {
   const more = names.length > 6 ? ` and ${names.length - 6} more` : '';
   return names.length === 0 ? 'nothing' : names.slice(0, 6).map(shown).join(', ') + more;
 }
 
-/** What went wrong on the disk; the network's failures are HubErrors already. */
+/** Errors of the file system; those of the network are HubErrors already. */
 function inCache(error: unknown, { folder }: ModelCache): unknown {
   if (error instanceof HubError || (error as NodeJS.ErrnoException)?.syscall === undefined) return error;
   return new HubError(

@@ -1,4 +1,4 @@
-/** What the environment says about the hub, with the names and defaults of the hub's own Python library. */
+/** The hub's environment variables, with the names and defaults of its own Python library. */
 
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -8,7 +8,7 @@ import { endpointFault } from '../platform/address.js';
 
 export interface Token {
   readonly value: string;
-  /** The variable or file that it comes from: what messages name. */
+  /** The variable or file that contains the token, for messages. */
   readonly from: string;
 }
 
@@ -22,8 +22,8 @@ interface HubSettings {
 }
 
 /**
- * Reads `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`; an empty variable counts as
- * absent.
+ * Reads `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE` and `HF_HUB_OFFLINE`.
+ * An empty variable counts as absent.
  *
  * @throws HubError `HUB_ENDPOINT`, `HUB_TOKEN`
  */
@@ -46,11 +46,11 @@ function checkEndpoint(text: string): string {
 async function readToken(env: NodeJS.ProcessEnv, home: string): Promise<Token | undefined> {
   const path = env.HF_TOKEN_PATH || join(home, 'token');
   const variable = env.HF_TOKEN?.trim();
-  // No file, or one that is not for this user: there is no token.
+  // There is no file, or this user may not read it: no token.
   const value = variable || (await readFile(path, 'utf8').catch(() => '')).trim();
   const from = variable ? 'HF_TOKEN' : path;
   if (value === '') return undefined;
-  // The error of a header with other characters would repeat them.
+  // The error of an invalid header would repeat the token.
   if (!/^[\x21-\x7e]+$/.test(value)) {
     throw new HubError('HUB_TOKEN', `${from}: expected a token of visible ASCII characters, found others`);
   }

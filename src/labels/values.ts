@@ -9,7 +9,10 @@ export type Refuse = (expected: string, found: string) => never;
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Names of the index, as a key of an object about one class or as a column; pandas leaves the header of its index empty. */
+/**
+ * Names of the index, as a key of an object about one class or as a column. pandas leaves the header
+ * of its index empty.
+ */
 export const INDEX_KEYS = [
   'index',
   'idx',
@@ -28,7 +31,10 @@ export function isKey(key: string, keys: readonly string[]): boolean {
   return keys.includes(key.toLowerCase().replaceAll(/[\s_-]/g, ''));
 }
 
-/** Keys for the labels in a config or a data set; if there are several, they must agree. `label2id` is not among them: it loses one of two classes with one name. */
+/**
+ * Keys for the labels in a config or a data set; if there are several, they must agree. `label2id`
+ * is not among them: if two classes have the same name, it loses one.
+ */
 const WRAPPERS = ['id2label', 'label_names', 'labels', 'class_names', 'classes', 'names', 'categories'];
 
 const FORMS = 'a list of names, names by index, indices by name, or a config with id2label or label_names';
@@ -41,8 +47,8 @@ interface Entry {
 }
 
 /**
- * The labels in a list (names, or objects with index and name), in an object (names by index, indices by name, names by WordNet id),
- * or in a config that has one of these.
+ * The labels in a list (names, or objects with index and name), in an object (names by index,
+ * indices by name, names by WordNet id), or in a config that has one of these.
  */
 export function labelsOfValue(value: unknown, refuse: Refuse): Labels {
   if (Array.isArray(value)) return ofList(value, refuse);
@@ -129,7 +135,7 @@ function ofConfig(object: Json, refuse: Refuse): Labels {
   return labels;
 }
 
-/** timm's form: the descriptions of the names are the labels; names that are WordNet ids are kept with them. */
+/** timm's form: the descriptions are the labels; names that are WordNet ids are kept with them. */
 function described(named: Labels, descriptions: unknown, refuse: Refuse): Labels {
   const { labels } = named;
   if (typeof descriptions !== 'object' || descriptions === null) return named;

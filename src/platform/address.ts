@@ -1,15 +1,19 @@
 const DATA = /^data:[^,]*,/i;
 
-/** Whether a source is fetched, and not a path. `http:x.png`, `data:x.png` and `blob:x.png` are valid file names. */
+/**
+ * Whether a source is an address, and not a path. `http:x.png`, `data:x.png` and `blob:x.png` are
+ * valid file names.
+ */
 export function isAddress(source: string): boolean {
   return /^(https?:\/\/|blob:([a-z]+:|null\/))/i.test(source) || DATA.test(source);
 }
 
-/** Of an address that lost a slash, as `path.join` takes one, what may be secret: user and query. */
+/** The user and query, which may be secret, of an address that lost a slash in `path.join`. */
 const SECRETS = /(https?:[\\/]+)(?:[^\\/?#]*@)?([^?#]*).*$/is;
 
 /**
- * A source for messages, records and logs: an address without user, query and fragment, which may hold secrets; a path unchanged.
+ * A source for messages, records and logs: an address without user, query and fragment, which may
+ * contain secrets; a path unchanged.
  */
 export function shownSource(source: string | URL): string {
   const text = String(source);
@@ -21,12 +25,15 @@ export function shownSource(source: string | URL): string {
   return username || password || search || hash ? `${protocol}//${host}${pathname}` : text;
 }
 
-/** A foreign text, as an engine's error message, with its addresses shortened by `shownSource`. */
+/** A foreign text, such as an engine's error message, with addresses shortened by `shownSource`. */
 export function withShownAddresses(text: string): string {
   return text.replace(/\b(?:[a-z][a-z\d+.-]+:\/\/|https?:[\\/])[^\s"'`<>()]+/gi, shownSource);
 }
 
-/** What is wrong with the address of a service, which may hold a password: it is not repeated. Undefined where nothing is. */
+/**
+ * What is wrong with the address of a service; undefined if it is right. The text does not repeat
+ * the address, which may contain a password.
+ */
 export function endpointFault(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) return 'something else';

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { dirname } from 'node:path/posix';
 
-/** Bytes that a machine is taken to have where the process may not ask: Deno without --allow-sys. */
+/** Bytes to assume if the process may not ask: Deno without --allow-sys. */
 const ASSUMED_BYTES = 4 * 2 ** 30;
 
-/** Bytes that this process may use: the least of the machine's memory and the limits of its container, those around it included. */
+/** Bytes that this process may use: the machine's memory or the lowest limit of its containers. */
 export function availableMemory(read: (path: string) => string | undefined = textOf): number {
   return Math.min(machineMemory(), ...cgroupLimits(read));
 }
@@ -18,7 +18,7 @@ function machineMemory(): number {
   }
 }
 
-/** The limits of Linux's control groups, of both versions, from the group of this process up to the root that it sees. */
+/** The limits of Linux control groups, v1 and v2, from this process's group up to the root. */
 function cgroupLimits(read: (path: string) => string | undefined): number[] {
   const limits: number[] = [];
   for (const line of (read('/proc/self/cgroup') ?? '').split('\n')) {
@@ -32,7 +32,8 @@ function cgroupLimits(read: (path: string) => string | undefined): number[] {
           : [];
     if (root === undefined) continue;
     for (let at = group; ; at = dirname(at)) {
-      // in a container the root may be the group itself, whatever the path says; "max" and 2^63 are no limits
+      // In a container the root may be the group itself, whatever the path says. "max" and 2^63 are
+      // no limits.
       const limit = Number.parseInt(read(`${root}${at === '/' ? '' : at}/${file}`) ?? '', 10);
       if (limit > 0) limits.push(limit);
       if (at === '/') break;
@@ -41,7 +42,7 @@ function cgroupLimits(read: (path: string) => string | undefined): number[] {
   return limits;
 }
 
-/** Nothing where it is not there, or not allowed. */
+/** Undefined if the file is missing or may not be read. */
 function textOf(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');

@@ -1,6 +1,6 @@
-/** Lets timers, signals and whatever else waits run: a forward pass keeps the thread busy, and so would a list of them. */
+/** Lets timers, signals and other waiting tasks run between forward passes, which block the thread. */
 export function breathe(): Promise<void> {
-  // A timer of 0 ms that is due already would run before what waits; Node's immediates run after it.
+  // A timer of 0 ms that is due would run before the waiting tasks; Node's immediates run after.
   return new Promise((resolve) => {
     if (typeof setImmediate === 'function') setImmediate(resolve);
     else setTimeout(resolve);

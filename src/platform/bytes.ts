@@ -30,17 +30,17 @@ export function isByteSource(source: unknown): source is ByteSource {
     source instanceof Uint8Array ||
     source instanceof ArrayBuffer ||
     source instanceof Blob ||
-    // the last, since naming Response loads all of Node's fetch
+    // last, because naming Response loads all of Node's fetch
     source instanceof ReadableStream ||
     source instanceof Response
   );
 }
 
 /**
- * Reads a source whole.
+ * Reads a whole source.
  *
- * @throws RuntimeError `SOURCE` for a file that cannot be read, an answer that is not 2xx, a server that says nothing for 30 s; the
- *   reason of `signal`; UsageError `SIGNAL`, `PROGRESS`, `PROXY`
+ * @throws RuntimeError `SOURCE` for a file that cannot be read, a status other than 2xx, and a server
+ *   that is silent for 30 s; the reason of `signal`; UsageError `SIGNAL`, `PROGRESS`, `PROXY`
  */
 export async function readBytes(source: ByteSource, options: ReadOptions = {}): Promise<NamedBytes> {
   checkReadOptions(options);
@@ -51,7 +51,7 @@ export async function readBytes(source: ByteSource, options: ReadOptions = {}): 
   if (source instanceof Uint8Array) return { bytes: source, name: 'bytes' };
   if (source instanceof ArrayBuffer) return { bytes: viewOf(source), name: 'bytes' };
   if (source instanceof Blob) return readBlob(source, options);
-  // the last, since naming Response loads all of Node's fetch
+  // last, because naming Response loads all of Node's fetch
   if (source instanceof Response) return readResponse(source, shownSource(source.url) || 'response', options);
   if (source instanceof ReadableStream) return readStream(source, options);
   throw new RuntimeError(

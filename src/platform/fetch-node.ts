@@ -4,9 +4,9 @@ import { type HttpProxy, proxyFor, proxyVariable } from './proxy.js';
 import { reasonOf } from './watch.js';
 
 /**
- * `fetch` through the proxies that the environment names: Deno's and Bun's `fetch` use them, Node's does not.
+ * `fetch` through the environment's proxies: the `fetch` of Deno and Bun uses them, Node's does not.
  *
- * @throws UsageError `PROXY`; else as `fetch`
+ * @throws UsageError `PROXY`; otherwise as `fetch`
  */
 export async function request(url: string | URL, init: RequestInit): Promise<Response> {
   const { env, versions } = process;
@@ -21,7 +21,7 @@ export async function request(url: string | URL, init: RequestInit): Promise<Res
     return answer as unknown as Response;
   } catch (cause) {
     const { cause: inner } = cause as { cause?: Error };
-    if (inner instanceof FqvitError) throw inner; // of a redirect
+    if (inner instanceof FqvitError) throw inner; // from a redirect
     if (init.signal?.aborted || proxy === undefined) throw cause;
     const code = `${proxyStatus(inner) ?? reasonOf(cause)} through the proxy of ${proxy.variable}`;
     throw Object.assign(new TypeError('fetch failed', { cause }), { code });
@@ -32,7 +32,7 @@ type Undici = Pick<typeof import('undici'), 'Agent' | 'Dispatcher' | 'ProxyAgent
 
 let dispatcher: Dispatcher | undefined;
 
-/** The status with which a proxy refuses, from undici's message. */
+/** The status of a proxy's refusal, from undici's message. */
 function proxyStatus(error: Error | undefined): string | undefined {
   const told = (error?.cause as Error | undefined)?.message ?? error?.message ?? '';
   const status = /^Proxy .*\((\d{3})\)/.exec(told)?.[1];
@@ -48,7 +48,7 @@ function namesProxy(env: NodeJS.ProcessEnv): boolean {
   }
 }
 
-/** @returns undefined if it is missing and no proxy needs it */
+/** @returns undefined if undici is missing and no proxy needs it */
 async function library(proxy: HttpProxy | undefined): Promise<Undici | undefined> {
   try {
     return await import('undici');
@@ -62,7 +62,7 @@ async function library(proxy: HttpProxy | undefined): Promise<Undici | undefined
   }
 }
 
-/** Chooses the proxy for each request by its address, redirects included. */
+/** Chooses the proxy for each request, including redirects, by its address. */
 function byOrigin({ Agent, Dispatcher, ProxyAgent }: Undici): Dispatcher {
   const agents = new Map<string, Dispatcher>();
   const agentOf = (proxy: HttpProxy | undefined): Dispatcher => {
@@ -70,7 +70,7 @@ function byOrigin({ Agent, Dispatcher, ProxyAgent }: Undici): Dispatcher {
     const known = agents.get(key);
     if (known !== undefined) return known;
     const token = proxy?.authorization === undefined ? {} : { token: proxy.authorization };
-    // as proxies expect: a tunnel only for https
+    // proxies expect a tunnel only for https
     const agent =
       proxy === undefined ? new Agent() : new ProxyAgent({ uri: proxy.url, proxyTunnel: false, ...token });
     agents.set(key, agent);

@@ -10,7 +10,7 @@ import { Watch } from './watch.js';
  * @throws RuntimeError `WASM_MISSING` if it cannot be fetched; the reason of `signal`
  */
 export async function fetchWasm(url: URL, signal?: AbortSignal): Promise<Response | Uint8Array<ArrayBuffer>> {
-  // bundlers put small files into their URLs, which a page's policy need not let `fetch` have
+  // Bundlers inline small files as data: URLs, and a page's policy may forbid `fetch` of those.
   if (url.protocol === 'data:') return bytesOf(url);
   const watch = new Watch(signal, SILENCE_MS);
   const answer = await watch.within(request(url, { signal: watch.signal })).catch((cause: unknown) => {
@@ -22,7 +22,7 @@ export async function fetchWasm(url: URL, signal?: AbortSignal): Promise<Respons
   throw missing(url, `status ${answer.status}`);
 }
 
-/** Of a `data:` URL in base64, the form that bundlers write. */
+/** The bytes of a base64 `data:` URL, the form that bundlers write. */
 function bytesOf({ href }: URL): Uint8Array<ArrayBuffer> {
   try {
     return Uint8Array.from(atob(href.slice(href.indexOf(',') + 1)), (character) => character.charCodeAt(0));

@@ -13,7 +13,7 @@ export async function readPath(source: string | URL, options: ReadOptions): Prom
   };
   const path = await toPath(source).catch(failed);
   const found = await stat(path).catch(failed);
-  // Opening a pipe can block a thread for ever, and a device need not end.
+  // Opening a pipe can block a thread for ever, and a device may never end.
   if (!found.isFile() && !found.isDirectory()) {
     throw new RuntimeError('SOURCE', `${name}: expected a file, found a pipe or device`);
   }

@@ -1,4 +1,4 @@
-/** Chunks of bytes as one. @param length of all of them */
+/** Joins chunks of bytes. @param length their total length */
 export function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let at = 0;

@@ -1,8 +1,8 @@
 import type { MemoryGate } from './memory-gate.js';
 
-/** A part of the budget that somebody has, or waits for. */
+/** A part of the budget, granted or waited for. */
 export interface Share {
-  /** Gives it back, or does not wait for it any more. */
+  /** Gives the share back, or stops waiting for it. */
   give(): void;
 }
 
@@ -11,19 +11,19 @@ interface Waiting {
   readonly grant: () => void;
 }
 
-/** Bytes that several may take at a time. Who comes first is first: a large share is not overtaken by small ones, and so gets its turn. */
+/** A budget of bytes. First come, first served, so that a large share is not overtaken for ever. */
 export class MemoryBudget implements MemoryGate {
   #taken = 0;
   readonly #waiting = new Set<Waiting>();
 
   constructor(readonly limit: number) {}
 
-  /** Bytes that are taken. */
+  /** Bytes in use. */
   get taken(): number {
     return this.#taken;
   }
 
-  /** @param bytes at most the limit. @param grant called once there are so many, perhaps at once */
+  /** @param bytes at most the limit. @param grant called when they are free, perhaps at once */
   ask(bytes: number, grant: () => void): Share {
     const waiting = { bytes, grant };
     let isOver = false;
@@ -46,7 +46,7 @@ export class MemoryBudget implements MemoryGate {
         share.give();
         reject(signal!.reason);
       };
-      // not at once: the share has to be there
+      // later, because the caller needs the share first
       const granted = () =>
         queueMicrotask(() => {
           signal?.removeEventListener('abort', abort);

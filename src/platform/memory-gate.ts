@@ -1,15 +1,19 @@
-/** Where images wait for memory to be decoded in. */
+/** Images wait here for the memory that decoding them takes. */
 export interface MemoryGate {
-  /** Bytes in all: what needs more never gets in. */
+  /** The budget in bytes. An image that needs more is refused. */
   readonly limit: number;
   /**
-   * Waits until there are so many bytes, after those who have waited longer.
+   * Waits until this many bytes are free, in the order of the calls.
    *
-   * @returns gives them back; it is told how many of them are left to the garbage collector
+   * @returns a function that gives them back; its argument is the bytes that the garbage collector
+   *   has yet to free
    * @throws the reason of `signal`
    */
   enter(bytes: number, signal: AbortSignal | undefined): Promise<(left: number) => void>;
 }
 
-/** Images that take no more do not wait. A thread decodes one at a time, so that these bytes are a part of what the thread itself takes. */
+/**
+ * Images that take at most this do not wait. A thread decodes one image at a time, so these bytes
+ * belong to the thread's own memory.
+ */
 export const UNCOUNTED_BYTES = 16 * 2 ** 20;

@@ -1,9 +1,9 @@
 import type { ModelCache } from './model-cache.js';
 
-/** The Cache API, under the name `fqvit`. Undefined where there is none, as in a page that is not secure. */
+/** The Cache API, under the name `fqvit`; undefined without one, as in an insecure page. */
 export function cacheFor(_source: string | URL): ModelCache | undefined {
   if (typeof caches === 'undefined') return undefined;
-  // its keys are addresses; this one is nobody's
+  // its keys are addresses; this one belongs to nobody
   const key = (sha256: string) => `https://fqvit.invalid/${sha256}`;
   return {
     async get(sha256) {

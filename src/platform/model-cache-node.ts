@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ModelCache } from './model-cache.js';
 
-/** A folder of files: `fqvit` in `XDG_CACHE_HOME` or `~/.cache`. Undefined for what is a file already. */
+/** A folder: `fqvit` in `XDG_CACHE_HOME` or `~/.cache`. Undefined for a source that is a file. */
 export function cacheFor(source: string | URL): ModelCache | undefined {
   if (!/^https?:/i.test(String(source))) return undefined;
   return {
@@ -26,7 +26,7 @@ export function cacheFor(source: string | URL): ModelCache | undefined {
   };
 }
 
-/** Fails where the system tells neither variables nor a home: a user without an entry, Deno without the permission. */
+/** Fails without variables and home: a user without an entry, Deno without the permission. */
 function place(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'fqvit');
 }

@@ -1,6 +1,9 @@
-/** Where models are kept by the SHA-256 of their bytes, 64 hexadecimal digits. What it gives is to be checked. */
+/**
+ * A cache of models, by the SHA-256 of their bytes in hexadecimal. The caller must check the bytes
+ * that it returns.
+ */
 export interface ModelCache {
-  /** May fail where there is none. */
+  /** May fail if there is no cache. */
   get(sha256: string): Promise<Uint8Array | undefined>;
   put(sha256: string, bytes: Uint8Array): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { MemoryGate } from './memory-gate.js';
 
-/** Nobody says how much a page or an isolate may use. */
+/** A page or an isolate cannot ask how much memory it may use. */
 export function processMemory(): MemoryGate | undefined {
   return undefined;
 }

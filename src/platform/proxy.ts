@@ -15,10 +15,10 @@ export interface HttpProxy {
 const PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
 
 /**
- * The proxy for an address: from `http_proxy` or `https_proxy`, in lower or upper case, unless `no_proxy` contains its host. An empty
- * variable counts as absent.
+ * The proxy for an address: from `http_proxy` or `https_proxy`, in lower or upper case, unless
+ * `no_proxy` contains its host. An empty variable counts as absent.
  *
- * @throws UsageError `PROXY`, without the variable's value, which may hold a password
+ * @throws UsageError `PROXY`, without the variable's value, which may contain a password
  */
 export function proxyFor({ protocol, hostname, port }: URL, env: NodeJS.ProcessEnv): HttpProxy | undefined {
   if (!(protocol in PORTS)) return undefined;
@@ -63,8 +63,9 @@ function parse(value: string, variable: string): HttpProxy {
 }
 
 /**
- * Whether `no_proxy` contains a host. Entries are separated by commas or spaces. Each is a name, which includes its subdomains (also
- * written `.name` or `*.name`), an IP address or a block (`10.0.0.0/8`), optionally with a port; `*` is every host.
+ * Whether `no_proxy` contains a host. Commas or spaces separate the entries. Each is a name, which
+ * includes its subdomains (also written `.name` or `*.name`), an IP address or a block
+ * (`10.0.0.0/8`), optionally with a port; `*` is every host.
  */
 function isExcepted(host: string, port: string, env: NodeJS.ProcessEnv): boolean {
   const variable = named('no_proxy', env);

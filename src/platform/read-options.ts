@@ -4,19 +4,19 @@ import { reasonOf } from './watch.js';
 export interface ReadOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((loaded: number, total: number | undefined) => void) | undefined;
-  /** A longer answer is refused where it passes this. Default `MAX_BYTES`, 2 GiB. */
+  /** Largest answer in bytes. Default `MAX_BYTES`, 2 GiB. */
   maxBytes?: number | undefined;
-  /** How long a server may say nothing. Default 30 s. */
+  /** Milliseconds that a server may be silent. Default 30,000. */
   silenceMs?: number | undefined;
 }
 
 export interface NamedBytes {
   readonly bytes: Uint8Array;
-  /** How messages name the source. */
+  /** Name of the source in messages. */
   readonly name: string;
 }
 
-/** @throws the reason of a signal that is aborted; UsageError `SIGNAL` for what is no signal */
+/** @throws the reason of an aborted signal; UsageError `SIGNAL` for another value */
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined) return;
   if (typeof signal?.throwIfAborted === 'function') {
@@ -35,7 +35,7 @@ export function checkReadOptions({ signal, onProgress }: ReadOptions): void {
   throw new UsageError('PROGRESS', `onProgress: expected a function, found ${found}`);
 }
 
-/** What one source may hold: also what Node reads of a file. */
+/** Largest source in bytes, which is also Node's limit for a file. */
 export const MAX_BYTES = 2 ** 31;
 
 /** @throws RuntimeError `SOURCE` */

@@ -6,12 +6,12 @@ import { joined } from './joined.js';
 import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
 import { reasonOf, Watch } from './watch.js';
 
-/** Of a server that is there, and slow, an answer still comes within this. */
+/** A slow server still answers within this time. */
 export const SILENCE_MS = 30_000;
 
 /**
- * @throws RuntimeError `SOURCE` where nothing answers, or not with a whole 2xx, nothing more comes for `silenceMs`, or for long less than 1 kB/s; UsageError `PROXY`;
- *   the reason of `signal`
+ * @throws RuntimeError `SOURCE` without a complete 2xx answer, after a silence of `silenceMs`, or if
+ *   the answer stays below 1 kB/s for long; UsageError `PROXY`; the reason of `signal`
  */
 export async function readUrl(url: string, options: ReadOptions): Promise<NamedBytes> {
   const name = shownSource(url);
@@ -33,13 +33,13 @@ export async function readUrl(url: string, options: ReadOptions): Promise<NamedB
   }
 }
 
-/** Engines do not send them: some refuse them and repeat them, others leave them out. */
+/** Engines do not send user and password: some refuse them and repeat them, others drop them. */
 function hasUser(url: string): boolean {
   const { username, password } = URL.canParse(url) ? new URL(url) : { username: '', password: '' };
   return username !== '' || password !== '';
 }
 
-/** @param watch of a request that is ours */
+/** @param watch the watch of our own request */
 export async function readResponse(
   response: Response,
   name: string,
@@ -50,11 +50,11 @@ export async function readResponse(
     throw new RuntimeError('SOURCE', `${name}: expected an unread response, found one that has been read`);
   }
   try {
-    // nobody asked for a part
+    // not requested
     if (!response.ok || response.status === 206) {
       throw new RuntimeError('SOURCE', `${name}: expected status 200, found ${response.status}`);
     }
-    // Of a compressed answer the header counts what came over the wire.
+    // The header of a compressed answer counts the compressed bytes.
     const length = response.headers.has('content-encoding')
       ? 0
       : Number(response.headers.get('content-length'));
@@ -63,12 +63,12 @@ export async function readResponse(
     if (response.body === null) return { bytes: new Uint8Array(0), name };
     return { bytes: await collect(response.body, name, total, options, watch), name };
   } finally {
-    // Ends the connection of an answer that is not wanted; of one that has been read nothing is left.
+    // Ends the connection of an unwanted answer; does nothing after a complete one.
     response.body?.cancel().catch(() => {});
   }
 }
 
-/** With a reader rather than `for await`, which not every browser has for streams. */
+/** With a reader, because not every browser has `for await` for streams. */
 export async function collect(
   stream: ReadableStream<Uint8Array>,
   name: string,
@@ -96,7 +96,7 @@ export async function collect(
         const found = Object.prototype.toString.call(value);
         throw new RuntimeError('SOURCE', `${name}: expected chunks that are Uint8Arrays, found ${found}`);
       }
-      // A stream that gives nothing without end would keep timers and signals from running.
+      // An endless stream of empty chunks would block timers and signals.
       if (value.length === 0) await breathe();
       parts.push(value);
       loaded += value.length;

@@ -29,7 +29,7 @@ export function pathReason(path: string, error: unknown): string {
   const scheme = /^([a-z][a-z\d+.-]+):\/\//i.exec(path)?.[1];
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return systemReason(error);
   if (scheme !== undefined) return `an address of ${scheme.toLowerCase()}:, from which nothing is read here`;
-  // Node decodes arguments that are not UTF-8 like this
+  // Node decodes arguments that are not UTF-8 to this character
   if (path.includes('\ufffd'))
     return `${systemReason(error)}; it has U+FFFD, which stands for bytes that are not UTF-8`;
   return systemReason(error);

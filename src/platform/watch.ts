@@ -1,15 +1,18 @@
 import { withShownAddresses } from './address.js';
 
-/** A request may take this many silences in all, plus a millisecond for each byte, so that a trickling answer ends too. */
+/** A request may take this many silences plus a millisecond per byte, so a trickle ends too. */
 const SILENCES = 10;
 
-/** Ends a request when the caller aborts it, when nothing arrives for too long, or when it stays below 1 kB/s for long. */
+/**
+ * Ends a request when the caller aborts it, when nothing arrives for too long, or when it stays
+ * below 1 kB/s for long.
+ */
 export class Watch {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #silenceMs: number;
   readonly #stop = () => this.#controller.abort();
-  /** Of waiting. */
+  /** Milliseconds spent waiting. */
   #leftMs: number;
   #expired: string | undefined;
 
@@ -51,7 +54,7 @@ export class Watch {
     return part;
   }
 
-  /** Why a wait has failed. */
+  /** Why a wait failed. */
   reason(cause: unknown): string {
     return this.#expired ?? reasonOf(cause);
   }
@@ -63,7 +66,7 @@ export class Watch {
   }
 }
 
-/** Why a request has failed: the system's code says more than the exception's `fetch failed`. */
+/** Why a request failed: the system's code says more than the exception's `fetch failed`. */
 export function reasonOf(cause: unknown): string {
   const { code, cause: inner } = (cause ?? {}) as {
     code?: unknown;
