@@ -1,6 +1,7 @@
-// What each part of the method `best` is worth (docs/accuracy.md): from the paper's 8/8/4 on, one part after the other, and then what
-// was tried beyond and not taken.
-//   npm run build && node bench/ablation.mjs --reference FLOAT --images DIR [options of accuracy.mjs]
+// What each part of the method `best` is worth (docs/accuracy.md): from the paper's 8/8/4 on, one
+// part after the other, and then what was tried beyond and not taken.
+//   npm run build && node bench/ablation.mjs --reference FLOAT --images DIR [options of
+//   accuracy.mjs]
 import { swinStages, tokenCount } from '../dist/checkpoint/architecture.js';
 import { FloatRunner } from '../dist/models/float.js';
 import { calibrateBest } from '../dist/quantize/best.js';
@@ -70,7 +71,9 @@ function withExactExponentials(model) {
   return { ...model, tensors };
 }
 
-/** The largest magnitude of every channel of what stands behind a LayerNorm, on the first photos. */
+/**
+ * The largest magnitude of every channel of what stands behind a LayerNorm, on the first photos.
+ */
 async function largest(pixels) {
   const found = new Map();
   const runner = await FloatRunner.create(float, { wasm, batchSize: 16 });
@@ -91,8 +94,9 @@ async function largest(pixels) {
 }
 
 /**
- * The same function with other channels between each LayerNorm and the linear layer behind it: divided by t in the LayerNorm,
- * multiplied by t in the layer, t = max|x|^¾ / max|w|^¼ (SmoothQuant, arXiv 2211.10438).
+ * The same function with other channels between each LayerNorm and the linear layer behind it:
+ * divided by t in the LayerNorm, multiplied by t in the layer, t = max|x|^¾ / max|w|^¼
+ * (SmoothQuant, arXiv 2211.10438).
  */
 function equalised(model, most) {
   const tensors = new Map(model.tensors);

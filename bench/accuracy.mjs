@@ -1,7 +1,9 @@
-// Shared by the benches of accuracy: labelled photos with the float model's answers, recipes calibrated, scores over several seeds.
+// Shared by the benches of accuracy: labelled photos with the float model's answers, recipes
+// calibrated, scores over several seeds.
 //
-// Options of all of them: --reference FLOAT --images DIR, then either --labels labels.csv or subfolders of DIR named as the classes;
-// --calibration DIR for photos apart from those (otherwise some of them calibrate), or --synthetic for pictures that the quantiser makes,
+// Options of all of them: --reference FLOAT --images DIR, then either --labels labels.csv or
+// subfolders of DIR named as the classes; --calibration DIR for photos apart from those (otherwise
+// some of them calibrate), or --synthetic for pictures that the quantiser makes,
 // --calibration-images 256, --seeds 0,1,2,3,4, --json.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +23,10 @@ import { json, list, machine, option } from './support.mjs';
 export const seeds = list('seeds', '0,1,2,3,4').map(Number);
 export const count = Number(option('calibration-images', 256));
 
-/** The float model of --reference, the photos of --images with its logits, and the files that may calibrate. */
+/**
+ * The float model of --reference, the photos of --images with its logits, and the files that may
+ * calibrate.
+ */
 export async function labelledPhotos() {
   const file = option('reference');
   const float = readFloatModel(new Uint8Array(readFileSync(file)), { file });
@@ -87,7 +92,10 @@ export async function calibrated({ float, wasm }, { pixels }, recipes, { moments
   return { quantizers, moments: inputs };
 }
 
-/** The integer model of a calibrated recipe, changed or not: its scores on all photos and on those that did not calibrate. */
+/**
+ * The integer model of a calibrated recipe, changed or not: its scores on all photos and on those
+ * that did not calibrate.
+ */
 export async function integerScores(set, { files, seed }, recipe, quantizers, moments, change = (m) => m) {
   const { float, images } = set;
   const full = { ...recipe, calibrationImages: count, seed, sourceSha256: '0'.repeat(64) };
@@ -120,7 +128,10 @@ function score(answers) {
   };
 }
 
-/** Prints the mean of every name's rows and, behind ±, how far the farthest of them is from it; with --json all rows. */
+/**
+ * Prints the mean of every name's rows and, behind ±, how far the farthest of them is from it; with
+ * --json all rows.
+ */
 export function reportSeeds(images, rows) {
   if (json) {
     console.log(

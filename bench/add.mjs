@@ -1,4 +1,5 @@
-// Residual addition; of a Swin also of rows in window order to a map (kernels.mjs: options and sample rule):
+// Residual addition; of a Swin also of rows in window order to a map (kernels.mjs:
+// options and sample rule):
 //   npm run build:wasm && node bench/add.mjs [--json]
 import { compare } from './kernels.mjs';
 

@@ -1,9 +1,13 @@
-// fqvit against other runtimes on this machine: every measurement in a fresh process, the contenders in turn, round by round; the
-// median over the processes of each process's own median. How to make the models: bench/peers/README.md.
-//   npm run build && node bench/compare.mjs [--models bench/peers/models] [--arch deit_tiny|deit_small|swin_tiny] [--rounds 5]
-//     [--runs 30] [--threads 1|2] [--only "fqvit simd,litert-s8-static"] [--image FILE] [--node PATH] [--cold | --memory] [--json]
-// --cold    from the start of a process to its first answer (import, compile, load, one image), and to its end
-// --memory  resident memory after the runs, above that of the same process when it started
+// fqvit against other runtimes on this machine: every measurement in a fresh process, the
+// contenders in turn, round by round; the median over the processes of each process's own median.
+// How to make the models: bench/peers/README.md.
+//   npm run build && node bench/compare.mjs [--models bench/peers/models] [--arch
+//   deit_tiny|deit_small|swin_tiny] [--rounds 5]
+//     [--runs 30] [--threads 1|2] [--only "fqvit simd,litert-s8-static"] [--image FILE] [--node
+//     PATH] [--cold | --memory] [--json]
+// --cold    from the start of a process to its first answer (import, compile, load, one image), and
+// to its end --memory  resident memory after the runs, above that of the same process when it
+// started
 // --node    another engine for all of them: a Node, Deno or Bun binary
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';

@@ -1,6 +1,7 @@
-// Linear layers with the requantising epilogue, of the widths of weights and activations that there are (kernels.mjs: options and
-// sample rule); float: the f32 product of the same shape:
-//   npm run build:wasm && node bench/gemm.mjs [--weight-bits 8,7,6,4] [--activation-bits 8,7] [--only "DeiT-T qkv"] [--json]
+// Linear layers with the requantising epilogue, of the widths of weights and activations that there
+// are (kernels.mjs: options and sample rule); float: the f32 product of the same shape:
+//   npm run build:wasm && node bench/gemm.mjs [--weight-bits 8,7,6,4] [--activation-bits 8,7]
+//   [--only "DeiT-T qkv"] [--json]
 import { compare } from './kernels.mjs';
 import { list, random } from './support.mjs';
 

@@ -1,6 +1,7 @@
-// Shared by the benches of kernels: the same work on every tier that this engine runs, and in float where the float module has it.
-// Each contender of a row warms up for 50 ms; then they run in turn, --rounds (3) times --time (0.1) seconds each, by Benchmark.js.
-// A sample is the mean of the calls of at least 20 ms; the table has the median of all samples. --only TEXT: rows whose name has it.
+// Shared by the benches of kernels: the same work on every tier that this engine runs, and in float
+// where the float module has it. Each contender of a row warms up for 50 ms; then they run in turn,
+// --rounds (3) times --time (0.1) seconds each, by Benchmark.js. A sample is the mean of the calls
+// of at least 20 ms; the table has the median of all samples. --only TEXT: rows whose name has it.
 import { readFileSync } from 'node:fs';
 import Benchmark from 'benchmark';
 import { median, option, random, report } from './support.mjs';
@@ -67,8 +68,8 @@ export class Workspace {
 }
 
 /**
- * @param cases `{ name, work, unit, integer, float }`: `work` operations of `unit` a call; `integer` and `float` take a workspace
- *   and return the call; `float` only where there is such a kernel
+ * @param cases `{ name, work, unit, integer, float }`: `work` operations of `unit` a call;
+ *   `integer` and `float` take a workspace and return the call; `float` only where there is such a kernel
  */
 export function compare(title, cases) {
   report(title, { rounds, seconds }, cases.filter(({ name }) => name.includes(only)).map(measure));

@@ -1,4 +1,5 @@
-// LayerNorm with power-of-two factors; of a Swin also into window order and of merged patches (kernels.mjs: options and sample rule):
+// LayerNorm with power-of-two factors; of a Swin also into window order and of merged patches
+// (kernels.mjs: options and sample rule):
 //   npm run build:wasm && node bench/layernorm.mjs [--only Swin] [--json]
 import { compare } from './kernels.mjs';
 
@@ -6,7 +7,8 @@ const WINDOW = 7;
 const SHIFT = 3;
 const EPS = 1e-6;
 
-// what the kernels of each form take beside the parameters that all have; rows are those of the output
+// what the kernels of each form take beside the parameters that all have; rows are those of the
+// output
 const inOrder = {
   form: 'layernorm',
   integer: ({ rows, c }) => [rows, c],

@@ -1,6 +1,6 @@
-// Whole models, one image at a time: every tier, number of threads and width of weights, next to the
-// float model. Weights are generated, and scales calibrated on noise: time, size and memory depend
-// on neither. Or a model of your own; without --reference, its float weights are generated.
+// Whole models, one image at a time: every tier, number of threads and width of weights, next to
+// the float model. Weights are generated, and scales calibrated on noise: time, size and memory
+// depend on neither. Or a model of your own; without --reference, its float weights are generated.
 //   npm run build && node bench/model.mjs [--only deit_tiny_patch16_224]
 //     [--tiers scalar,simd,relaxed] [--threads 2] [--weight-bits 8,7,6,4] [--activation-bits 8]
 //     [--rounds 5] [--seconds 1] [--batch 8] [--json]
@@ -8,9 +8,9 @@
 // Each measurement is a fresh process; the contenders take turns, round by round, back and forth.
 // A process warms up for --seconds, then measures for --seconds. `ms` is the median over the
 // processes of the median in each. `first/this` is the ratio to the first row, the median over the
-// rounds, and `spread` its least and greatest value. WebAssembly memory is planned at load and never
-// grows; resident memory is the peak of the process. All contenders of one model must give the same
-// codes. `fqvit bench` measures one model with the same code.
+// rounds, and `spread` its least and greatest value. WebAssembly memory is planned at load and
+// never grows; resident memory is the peak of the process. All contenders of one model must give
+// the same codes. `fqvit bench` measures one model with the same code.
 // --threads T  with 1, 2, ... T threads for each image
 // --batch N    N images per run, ms per image: one after the other, each shared by the threads,
 //              next to as many models of one thread in workers

@@ -26,7 +26,10 @@ function chunk(type, payload) {
   ]);
 }
 
-/** Writes `count` pictures of 32×32 pixels, each another, into `folder/pictures`, which is made. @param byte gives the next of a picture */
+/**
+ * Writes `count` pictures of 32×32 pixels, each another, into `folder/pictures`, which is made.
+ * @param byte gives the next of a picture
+ */
 export function writePictures(folder, count, byte) {
   mkdirSync(join(folder, 'pictures'));
   for (let i = 0; i < count; i++) {

@@ -1,4 +1,5 @@
-// Mean over the tokens of the last stage of a Swin, the same in all tiers (kernels.mjs: options and sample rule):
+// Mean over the tokens of the last stage of a Swin, the same in all tiers (kernels.mjs:
+// options and sample rule):
 //   npm run build:wasm && node bench/pool.mjs [--json]
 import { compare } from './kernels.mjs';
 

@@ -1,7 +1,10 @@
-// `fqvit work` by three workers of a thread each, undisturbed and while they and Redis are killed. Needs redis-server.
-//   npm run build && node bench/queue.mjs [--images 2400] [--job-size 20] [--kills 6] [--runs 3] [--json]
-// Each disturbed run kills a worker each 1.5 seconds, `--kills` times, and starts another in its place, and kills Redis with the second
-// and the fifth of them; then its parts are compared with those of the undisturbed run, byte by byte.
+// `fqvit work` by three workers of a thread each, undisturbed and while they and Redis are killed.
+// Needs redis-server.
+//   npm run build && node bench/queue.mjs [--images 2400] [--job-size 20] [--kills 6] [--runs 3]
+//   [--json]
+// Each disturbed run kills a worker each 1.5 seconds, `--kills` times, and starts another in its
+// place, and kills Redis with the second and the fifth of them; then its parts are compared with
+// those of the undisturbed run, byte by byte.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -1,10 +1,15 @@
-// `fqvit serve` under load from another process, on the same machine, which so has less for the service:
-//   npm run build && node bench/serve.mjs [--model M] [--photo FILE] [--workers N] [--seconds 10] [--only load,overload,soak,malformed] [--json]
-// load       1, 2, 8 and 64 clients, each of which sends the photo again as soon as it has an answer
-// overload   ten times the photos a second that 8 clients got through, from 640 connections, for 60 seconds: resident memory before,
+// `fqvit serve` under load from another process, on the same machine, which so has less for the
+// service:
+//   npm run build && node bench/serve.mjs [--model M] [--photo FILE] [--workers N] [--seconds 10]
+//   [--only load,overload,soak,malformed] [--json]
+// load       1, 2, 8 and 64 clients, each of which sends the photo again as soon as it has an
+// answer
+// overload   ten times the photos a second that 8 clients got through, from 640 connections, for 60
+// seconds: resident memory before,
 //            at its peak and after, what was answered, and how long the first photo after it takes
 // soak       20,000 photos from 8 clients: resident memory after 1,000 and after the last
-// malformed  1,000 bodies: cut, damaged and long ones, of other types, slow, and connections that end; what was answered
+// malformed  1,000 bodies: cut, damaged and long ones, of other types, slow, and connections that
+// end; what was answered
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -165,7 +170,10 @@ async function soak() {
   ];
 }
 
-/** What each kind of body was answered, by status; `ended` where the service closed without an answer. */
+/**
+ * What each kind of body was answered, by status; `ended` where the service closed without an
+ * answer.
+ */
 async function malformed() {
   const kinds = {
     'cut photo': (i) => post(photo.subarray(0, Math.floor((photo.length * i) / 100))),
@@ -209,7 +217,10 @@ function damaged(seed) {
   return copy;
 }
 
-/** Part of a body over a connection of its own, which then ends or stays open; the status of what comes back. */
+/**
+ * Part of a body over a connection of its own, which then ends or stays open; the status of what
+ * comes back.
+ */
 async function raw(body, length, ends) {
   const { hostname, port } = new URL(service.url);
   const socket = connect(Number(port), hostname).on('error', () => {});

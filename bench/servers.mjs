@@ -1,5 +1,7 @@
-// The same app in four servers over loopback, in turn: workerd (one isolate), Deno, Bun and Node (a pool of two workers each).
-//   npm test -- test/examples/servers && node bench/servers.mjs [--rounds 4] [--jpeg FILE] [--json]     # the test installs the engines
+// The same app in four servers over loopback, in turn: workerd (one isolate), Deno,
+// Bun and Node (a pool of two workers each).
+//   npm test -- test/examples/servers && node bench/servers.mjs [--rounds 4] [--jpeg FILE] [--json]
+//   # the test installs the engines
 // start    from a fresh process to the first answer to a photo, ms
 // warm     median of 50 posts of examples/chelsea.png, one after the other, ms
 // resident of the process after them, and its peak with one post of --jpeg, MB

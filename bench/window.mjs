@@ -1,5 +1,6 @@
-// Index arithmetic inside the neighbouring kernels against copies of the whole map, around the attention of a Swin-T block of
-// each stage. 20 warm-up runs; then the ways turn by turn, --runs times: the medians, and the median of the ratios of the pairs:
+// Index arithmetic inside the neighbouring kernels against copies of the whole map, around the
+// attention of a Swin-T block of each stage. 20 warm-up runs; then the ways turn by turn, --runs
+// times: the medians, and the median of the ratios of the pairs:
 //   npm run build:wasm && node bench/window.mjs [--runs 200] [--json]
 import { readFileSync } from 'node:fs';
 import asc from 'assemblyscript/asc';
@@ -55,7 +56,8 @@ async function copyModule() {
 
 const copying = await copyModule();
 
-// norm1 of the map to rows `out` in window order; then the map `out` = the map + `rows` in window order
+// norm1 of the map to rows `out` in window order; then the map `out` = the map + `rows` in window
+// order
 function ways(workspace, { side, c, shift }) {
   const { kernels } = workspace;
   const copies = workspace.instantiate(copying);

@@ -1,7 +1,10 @@
-// The worst images of all formats through `fqvit serve`, beside good photos, inside a hard limit of memory (Linux):
-//   npm run build && node bench/attacks/memory.mjs [--seconds 30] [--limit 1500] [--workers 2] [--attackers 6] [--dist dist] [--no-option] [--json]
-// The limit, in MiB, is a cgroup where one can be made (as root), else this script ends the service when it is above it. `--no-option` leaves
-// out `--max-memory`, for versions that do not have it. Each good photo is compared with its answer before the attack.
+// The worst images of all formats through `fqvit serve`, beside good photos, inside a hard limit of
+// memory (Linux):
+//   npm run build && node bench/attacks/memory.mjs [--seconds 30] [--limit 1500] [--workers 2]
+//   [--attackers 6] [--dist dist] [--no-option] [--json]
+// The limit, in MiB, is a cgroup where one can be made (as root), else this script ends the service
+// when it is above it. `--no-option` leaves out `--max-memory`, for versions that do not have it.
+// Each good photo is compared with its answer before the attack.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

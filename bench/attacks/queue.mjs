@@ -1,6 +1,9 @@
-// What the queue says when Redis drops jobs, restarts empty, has two producers for one name, or dies with its workers. Needs redis-server.
-//   npm run build && node bench/attacks/queue.mjs [--only evict,empty,pairs,kill,damage] [--parts 1200] [--pairs 50] [--seconds 60] [--json]
-// Each row counts what is wrong: `false success` is an exit code 0 although parts are missing, doubled or mixed.
+// What the queue says when Redis drops jobs, restarts empty, has two producers for one name, or
+// dies with its workers. Needs redis-server.
+//   npm run build && node bench/attacks/queue.mjs [--only evict,empty,pairs,kill,damage] [--parts
+//   1200] [--pairs 50] [--seconds 60] [--json]
+// Each row counts what is wrong: `false success` is an exit code 0 although parts are missing,
+// doubled or mixed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -144,7 +147,10 @@ async function drop(client, queue, wanted) {
   }
 }
 
-/** Two producers at once with one queue name: half of the pairs have the same list, half have different ones. */
+/**
+ * Two producers at once with one queue name: half of the pairs have the same list, half have
+ * different ones.
+ */
 async function pairs() {
   const redis = await startRedis();
   const client = redis.client();

@@ -1,8 +1,11 @@
-// Hostile clients against `fqvit serve` (two workers, the bundled model, 127.0.0.1), each scenario against a service of its own:
-//   npm run build:ts && node bench/attacks/serve.mjs [SCENARIO...] [--main dist/cli/main.js] [--seconds 12] [--json]
-// Another process attacks. Meanwhile this one posts a good photo every 100 ms and asks for /healthz every 50 ms, each over a
-// connection of its own, and sends SIGTERM while the attack goes on. Columns: most images inside (slots), good photos answered with
-// 200, 503 and not at all, ms from the attack's begin to the first 200, worst ms of /healthz and its failures, the longest pause of
+// Hostile clients against `fqvit serve` (two workers, the bundled model, 127.0.0.1), each scenario
+// against a service of its own:
+//   npm run build:ts && node bench/attacks/serve.mjs [SCENARIO...] [--main dist/cli/main.js]
+//   [--seconds 12] [--json]
+// Another process attacks. Meanwhile this one posts a good photo every 100 ms and asks for /healthz
+// every 50 ms, each over a connection of its own, and sends SIGTERM while the attack goes on.
+// Columns: most images inside (slots), good photos answered with 200, 503 and not at all, ms from
+// the attack's begin to the first 200, worst ms of /healthz and its failures, the longest pause of
 // the service's main thread, peak memory, ms from SIGTERM to the end, exit code.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -181,7 +184,10 @@ function ask(port, path) {
   });
 }
 
-/** Connections that send `first`, then `more` every second, whatever comes back; each that ends is replaced after 100 ms. */
+/**
+ * Connections that send `first`, then `more` every second, whatever comes back; each that ends is
+ * replaced after 100 ms.
+ */
 function hold(port, count, first, more, isDeaf = false) {
   const open = () => {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });

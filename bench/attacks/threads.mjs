@@ -1,7 +1,9 @@
-// Pools and teams of threads that are disposed of while they are busy: what they leave open, and how long dispose() takes (Linux):
-//   npm run build && node bench/attacks/threads.mjs [--rounds 200] [--only CASE] [--json]     (or: deno run -A, bun)
-// All cases run in this process, one after the other. Descriptors, threads and memory are counted after a tenth of the rounds, and again after
-// all of them. `--dist FOLDER` takes another build.
+// Pools and teams of threads that are disposed of while they are busy: what they leave open, and
+// how long dispose() takes (Linux):
+//   npm run build && node bench/attacks/threads.mjs [--rounds 200] [--only CASE] [--json]     (or:
+//   deno run -A, bun)
+// All cases run in this process, one after the other. Descriptors, threads and memory are counted
+// after a tenth of the rounds, and again after all of them. `--dist FOLDER` takes another build.
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { json, machine, median, option, random } from '../support.mjs';
@@ -63,7 +65,9 @@ const CASES = {
 const megabytes = () =>
   Math.round(Number(/VmRSS:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024);
 const count = () => [readdirSync('/proc/self/fd').length, readdirSync('/proc/self/task').length, megabytes()];
-/** A thread that has said its last word needs a moment to end, and one that is terminated a second. */
+/**
+ * A thread that has said its last word needs a moment to end, and one that is terminated a second.
+ */
 async function settled(expected) {
   for (let waited = 0; waited < 2000 && count().some((value, i) => value > expected[i]); waited += 100) {
     await pause(100);

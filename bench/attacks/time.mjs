@@ -1,7 +1,10 @@
-// Small inputs that ask for much time: pictures, checkpoints, graphs and lists of labels; and how late a long pass notices an abort or a limit.
-//   npm run build && node bench/attacks/time.mjs [--only nearest,…] [--patience 60] [--dist dist] [--json]
-// Each row is a process of its own, which is killed after `--patience` seconds: its `ms` is then empty. `--dist` is the build of another
-// version. The model of the passes has 4,097 tokens and 256 blocks of one head in a file of 2 MB: one pass takes many seconds.
+// Small inputs that ask for much time: pictures, checkpoints, graphs and lists of labels; and how
+// late a long pass notices an abort or a limit.
+//   npm run build && node bench/attacks/time.mjs [--only nearest,…] [--patience 60] [--dist dist]
+//   [--json]
+// Each row is a process of its own, which is killed after `--patience` seconds: its `ms` is then
+// empty. `--dist` is the build of another version. The model of the passes has 4,097 tokens and 256
+// blocks of one head in a file of 2 MB: one pass takes many seconds.
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -225,7 +228,10 @@ async function poolLimit() {
   return { found, ms: ms - 1000 };
 }
 
-/** An image that was given a moment later to the worker of one that takes too long: refused too, or done by when? */
+/**
+ * An image that was given a moment later to the worker of one that takes too long: refused too, or
+ * done by when?
+ */
 async function poolOther() {
   const { createPool } = await of('pool/index.js');
   const pool = await createPool(MODEL, { workers: 1 });

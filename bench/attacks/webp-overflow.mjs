@@ -1,7 +1,9 @@
-// Lossless WebPs of the kind of CVE-2023-4863: Huffman codes whose tables are larger than a decoder without the fix has room for.
+// Lossless WebPs of the kind of CVE-2023-4863: Huffman codes whose tables are larger than a decoder
+// without the fix has room for.
 //   npm run build && node bench/attacks/webp-overflow.mjs [FILE.webp] [--refusals 2000]
-// Each is given to a decoder of its own, and then a good picture to the same one: is it right? Then so many refusals in a row, and the
-// memory that they leave behind. How many bytes an old decoder writes behind its tables is computed here.
+// Each is given to a decoder of its own, and then a good picture to the same one: is it right? Then
+// so many refusals in a row, and the memory that they leave behind. How many bytes an old decoder
+// writes behind its tables is computed here.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,7 +14,10 @@ import { option } from '../support.mjs';
 
 const MAX_LENGTH = 15;
 const ROOT_BITS = 8;
-/** How many codes have each length, for 280 symbols and 256: complete, and the most entries a table of theirs can have. */
+/**
+ * How many codes have each length, for 280 symbols and 256: complete, and the most entries a table
+ * of theirs can have.
+ */
 const LARGEST = {
   280: [0, 1, 1, 0, 0, 0, 0, 0, 0, 83, 69, 25, 1, 33, 65, 2],
   256: [0, 1, 1, 0, 0, 0, 0, 0, 0, 111, 9, 33, 1, 33, 65, 2],
@@ -66,7 +71,10 @@ function picture(histogram) {
   return new Uint8Array(riff);
 }
 
-/** How far libwebp 1.1.0 (BuildHuffmanTable) writes: entries from the start of the table of this code. */
+/**
+ * How far libwebp 1.1.0 (BuildHuffmanTable) writes: entries from the start of the table of this
+ * code.
+ */
 function entriesWritten(histogram) {
   const count = [...histogram];
   count[0] = 0;

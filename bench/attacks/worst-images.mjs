@@ -1,4 +1,5 @@
-// Images that are small as files and cost a decoder the most memory, by format and coding. All are valid and of one colour.
+// Images that are small as files and cost a decoder the most memory, by format and coding. All are
+// valid and of one colour.
 import { createDeflate, inflateSync } from 'node:zlib';
 import { pngFile } from '../png.mjs';
 
@@ -31,7 +32,8 @@ class Bits {
  * A grey JPEG whose coefficients are all 0.
  *
  * @param sampling factors of each component
- * @param kind `baseline`; `scans`: baseline, each component in a scan of its own; `progressive`: DC, then AC of each component
+ * @param kind `baseline`; `scans`: baseline, each component in a scan of its own; `progressive`:
+ *   DC, then AC of each component
  */
 export function jpeg(width, height, sampling, kind) {
   const across = Math.max(...sampling.map(([h]) => h));
@@ -45,7 +47,8 @@ export function jpeg(width, height, sampling, kind) {
     marker(0xda, [components.length, ...components.flatMap((id) => [id, 0]), first, last, 0]),
     coded,
   ];
-  // DC: the code 0 for no difference; AC: codes of four bits for the end of a block and of 2^1 to 2^14 blocks
+  // DC: the code 0 for no difference; AC: codes of four bits for the end of a block and of 2^1 to
+  // 2^14 blocks
   const runs = Array.from({ length: 15 }, (_, i) => i << 4);
   const dc = (blocks) => repeated(blocks, 1);
   const ac = (blocks) => {
@@ -223,7 +226,9 @@ const C420 = [
   [1, 1],
 ];
 
-/** The worst of each format and coding, of about so many pixels; lossy WebP are of 4 or 50 million. */
+/**
+ * The worst of each format and coding, of about so many pixels; lossy WebP are of 4 or 50 million.
+ */
 export function worstImages(pixels = 49.9e6) {
   const side = Math.floor(Math.sqrt(pixels));
   const lossySide = side < 7056 ? 2016 : 7056;

@@ -51,8 +51,8 @@ const FILE = /\.(safetensors|pth?|bin|ckpt|onnx|json)$/i;
  * the address of the page of a model or file. Undefined for a possible path, and for other
  * addresses, which are fetched unchanged.
  *
- * @throws HubError `HUB_ID` for any other text after `hf://`, and for a dataset, a space or anything
- *   else that is not a model
+ * @throws HubError `HUB_ID` for any other text after `hf://`, and for a dataset, a space or
+ *   anything else that is not a model
  */
 export function parseHubSource(text: string): HubSource | undefined {
   if (/^hf:\/\//i.test(text)) return parseAddress(text.slice(SCHEME.length));

@@ -1,4 +1,7 @@
-/** Labels in lines of text: with an index, with a WordNet id, in columns with a header, or one name a line. */
+/**
+ * Labels in lines of text: with an index, with a WordNet id, in columns with a header, or one name
+ * a line.
+ */
 
 import { shown } from '../checkpoint/shown.js';
 import type { RefuseLine } from './literal.js';
@@ -15,7 +18,10 @@ interface Line {
 interface Numbered extends Line {
   readonly index: number;
   readonly name: string;
-  /** Whether more than a space separates index and name: names may begin or end with a number, as "747 jet". */
+  /**
+   * Whether more than a space separates index and name: names may begin or end with a number, as
+   * "747 jet".
+   */
   readonly isTable: boolean;
 }
 
@@ -44,7 +50,10 @@ const SEPARATOR = `(?:[:;,|=]|->|=>)`;
 const FIRST = new RegExp(String.raw`^(\d{1,9})(\s*${SEPARATOR}\s*|[.)]\s+|\s+-\s+|\s+)(\S.*)$`);
 const BEFORE_LAST = new RegExp(String.raw`(?:${SEPARATOR}|\s-)$`);
 
-/** The part of names that must differ in a table: in "1 star", "2 stars", "3 stars" the numbers belong to the names. */
+/**
+ * The part of names that must differ in a table: in "1 star", "2 stars", "3 stars" the numbers
+ * belong to the names.
+ */
 const MOST = 0.9;
 
 export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
@@ -199,7 +208,10 @@ function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
   );
 }
 
-/** @throws for lines that are numbered from 0 or 1 in another form, as "[0] cat" or "n02119789 1 kit_fox" */
+/**
+ * @throws for lines that are numbered from 0 or 1 in another form, as "[0] cat" or "n02119789 1
+ *   kit_fox"
+ */
 function expectUnnumbered(lines: readonly Line[], refuse: RefuseLine): void {
   if (lines.length < 2 || lines.every(({ text }) => /^\d+\.\S/.test(text))) return;
   for (const from of [0, 1]) {
@@ -228,7 +240,10 @@ function wnidsOf(lines: readonly Line[], refuse: RefuseLine): Labels {
   return splitWnids(names, (expected, found) => refuse(lines[0]!.line, expected, found));
 }
 
-/** The lines without the quotes and commas of code and CSV. @throws for single quotes around most of the names */
+/**
+ * The lines without the quotes and commas of code and CSV. @throws for single quotes around most of
+ * the names
+ */
 function unquoted(lines: readonly Line[], refuse: RefuseLine): Line[] {
   const isListed = lines.length > 1 && lines.slice(0, -1).every(({ text }) => text.endsWith(','));
   const texts = lines.map(({ text }) => (isListed ? text.replace(/,$/, '').trimEnd() : text));

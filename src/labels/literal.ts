@@ -1,6 +1,7 @@
 /**
- * Parses JSON and the Python and JavaScript literals that label files use: `{0: 'tench', 1: "cat",}`, `CLASSES = ('a', 'b')`,
- * `export const NAMES = {…};`, also with comments. Nothing is evaluated.
+ * Parses JSON and the Python and JavaScript literals that label files use: `{0: 'tench', 1:
+ * "cat",}`, `CLASSES = ('a', 'b')`, `export const NAMES = {…};`, also with comments. Nothing is
+ * evaluated.
  */
 
 import { quoted } from '../checkpoint/safetensors-header.js';
@@ -30,7 +31,10 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 const BLANK = /\s+|#[^\n]*|\/\/[^\n]*|\/\*[\s\S]*?\*\//y;
 
-/** What may precede the bracket: `NAMES =`, `NAMES: dict[int, str] =`, `export const NAMES =`, `module.exports =`. */
+/**
+ * What may precede the bracket: `NAMES =`, `NAMES: dict[int, str] =`, `export const NAMES =`,
+ * `module.exports =`.
+ */
 const ASSIGNMENT =
   /(?:export +default|(?:(?:export +)?(?:const|let|var) +)?[A-Za-z_$][\w.$]{0,60}(?: *:[\w[\], .<>]{1,60})?\s{0,9}=)\s{0,9}(?=[[{(])/y;
 

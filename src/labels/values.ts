@@ -10,8 +10,8 @@ export type Refuse = (expected: string, found: string) => never;
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * Names of the index, as a key of an object about one class or as a column. pandas leaves the header
- * of its index empty.
+ * Names of the index, as a key of an object about one class or as a column. pandas leaves the
+ * header of its index empty.
  */
 export const INDEX_KEYS = [
   'index',
@@ -103,7 +103,9 @@ function ofObject(object: Json, refuse: Refuse): Labels {
   return ofConfig(object, refuse);
 }
 
-/** Objects have no order, so the ids must be in ascending order, as data sets number their classes. */
+/**
+ * Objects have no order, so the ids must be in ascending order, as data sets number their classes.
+ */
 function byWnid(entries: readonly [string, unknown][], refuse: Refuse): Labels {
   const late = entries.findIndex(([key], at) => at > 0 && key < entries[at - 1]![0]);
   if (late >= 0) {
@@ -177,7 +179,10 @@ function inOrder(entries: readonly Entry[], refuse: Refuse): Labels {
   return splitWnids(labels, refuse);
 }
 
-/** A name, a pair of WordNet id and name, or an object with a name and optionally an index and a WordNet id. */
+/**
+ * A name, a pair of WordNet id and name, or an object with a name and optionally an index and a
+ * WordNet id.
+ */
 function entry(value: unknown, place: string, refuse: Refuse): Entry {
   if (typeof value === 'string') return { name: value };
   if (Array.isArray(value)) {
@@ -189,7 +194,10 @@ function entry(value: unknown, place: string, refuse: Refuse): Entry {
   return row ?? refuse('strings, or objects with an index and a name', `${json(value)} at ${place}`);
 }
 
-/** One class from an object; undefined unless it has exactly one name and at most one index and WordNet id. */
+/**
+ * One class from an object; undefined unless it has exactly one name and at most one index and
+ * WordNet id.
+ */
 export function entryOf(object: Json): Entry | undefined {
   const values = (known: readonly string[]) =>
     Object.entries(object).flatMap(([key, value]) => (isKey(key, known) ? [value] : []));

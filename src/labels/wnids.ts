@@ -8,7 +8,10 @@ export interface Labels {
   readonly wnids?: readonly string[];
 }
 
-/** A WordNet id and the name after it, as in `n01440764 tench`, `n01440764_tench` or `n02085620-Chihuahua`. */
+/**
+ * A WordNet id and the name after it, as in `n01440764 tench`, `n01440764_tench` or
+ * `n02085620-Chihuahua`.
+ */
 const WNID = /^(n\d{8})(?:[\s,:;|_-]+(\S[\s\S]*))?$/;
 
 /** Whether it is a WordNet id, as in the folder names of ImageNet: n01440764. */

@@ -1,4 +1,6 @@
-/** Lets timers, signals and other waiting tasks run between forward passes, which block the thread. */
+/**
+ * Lets timers, signals and other waiting tasks run between forward passes, which block the thread.
+ */
 export function breathe(): Promise<void> {
   // A timer of 0 ms that is due would run before the waiting tasks; Node's immediates run after.
   return new Promise((resolve) => {

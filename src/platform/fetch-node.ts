@@ -4,7 +4,8 @@ import { type HttpProxy, proxyFor, proxyVariable } from './proxy.js';
 import { reasonOf } from './watch.js';
 
 /**
- * `fetch` through the environment's proxies: the `fetch` of Deno and Bun uses them, Node's does not.
+ * `fetch` through the environment's proxies: the `fetch` of Deno and Bun uses them, Node's does
+ * not.
  *
  * @throws UsageError `PROXY`; otherwise as `fetch`
  */

@@ -10,8 +10,8 @@ import { reasonOf, Watch } from './watch.js';
 export const SILENCE_MS = 30_000;
 
 /**
- * @throws RuntimeError `SOURCE` without a complete 2xx answer, after a silence of `silenceMs`, or if
- *   the answer stays below 1 kB/s for long; UsageError `PROXY`; the reason of `signal`
+ * @throws RuntimeError `SOURCE` without a complete 2xx answer, after a silence of `silenceMs`, or
+ *   if the answer stays below 1 kB/s for long; UsageError `PROXY`; the reason of `signal`
  */
 export async function readUrl(url: string, options: ReadOptions): Promise<NamedBytes> {
   const name = shownSource(url);

@@ -245,7 +245,10 @@ const problem = (status: number, code: string, detail: RegExp) => ({
   detail: expect.stringMatching(detail),
 });
 
-/** Logits are the same to the bit everywhere; the last digit of a probability is that of the engine's `Math.exp`. */
+/**
+ * Logits are the same to the bit everywhere; the last digit of a probability is that of the
+ * engine's `Math.exp`.
+ */
 const alike = ({ probability, ...same }: Prediction) => ({
   ...same,
   probability: expect.closeTo(probability, 12),
@@ -268,7 +271,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** When a server that has just been started answers; workerd loads the model with the first photo. */
+/**
+ * When a server that has just been started answers; workerd loads the model with the first photo.
+ */
 async function answering(url: string): Promise<void> {
   const end = performance.now() + 60_000;
   for (;;) {

@@ -28,8 +28,8 @@ const ODD_INTEGERS = [
 ];
 
 /**
- * The decisions of one input. A generator makes the least change with the number 0, so that an input becomes simpler as its numbers
- * become 0: that is how a finding is minimised.
+ * The decisions of one input. A generator makes the least change with the number 0, so that an
+ * input becomes simpler as its numbers become 0: that is how a finding is minimised.
  */
 export class Dice {
   /** What was drawn so far. */

@@ -1,4 +1,7 @@
-/** `npm run fuzz`: runs targets for a time or a number of inputs, minimises and writes what it finds, and prints the totals. */
+/**
+ * `npm run fuzz`: runs targets for a time or a number of inputs, minimises and writes what it
+ * finds, and prints the totals.
+ */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -152,7 +155,8 @@ async function fuzz(target: Target, options: Options): Promise<Totals> {
       count = Math.max(1, Math.min(100_000, Math.round((count * 400) / (performance.now() - began))));
     } catch (error) {
       if (!(error instanceof Ended)) throw error;
-      // In a worker of its own: memory gathers up over many inputs, and other programs may have the processor.
+      // In a worker of its own: memory gathers up over many inputs, and other programs may have the
+      // processor.
       const drawn = await decisions(target, seed, error.index);
       const { finding } = await guarded.one({ kind: 'drawn', drawn });
       count = Math.max(1, error.index - next);

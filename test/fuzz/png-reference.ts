@@ -112,7 +112,10 @@ function decoded(file: Buffer, maxPixels: number): ReferencePicture | undefined 
   return at === raw.length ? { width, height, data } : undefined;
 }
 
-/** The red, green and blue of a pixel: of 16 bits the high byte, of fewer than 8 the value stretched to 255. */
+/**
+ * The red, green and blue of a pixel: of 16 bits the high byte, of fewer than 8 the value stretched
+ * to 255.
+ */
 function pixel(
   line: Uint8Array,
   column: number,

@@ -10,7 +10,10 @@ export interface Target {
   readonly name: string;
   /** One line for `--help`. */
   readonly about: string;
-  /** How many inputs `npm test` tries: about a second. They are also its share of `npm run fuzz -- all --inputs N`. */
+  /**
+   * How many inputs `npm test` tries: about a second. They are also its share of `npm run fuzz --
+   * all --inputs N`.
+   */
   readonly inputs: number;
   /** Every code that a refusal may have. */
   readonly codes: readonly string[];

@@ -1,4 +1,6 @@
-/** The thread that runs the inputs: whoever started it watches its time and memory, and can end it. */
+/**
+ * The thread that runs the inputs: whoever started it watches its time and memory, and can end it.
+ */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { Dice } from './dice.js';
@@ -34,7 +36,10 @@ export interface OneReport {
 /** So many refusals lie between two looks at sound input. */
 const CONTROL_EVERY = 50;
 
-/** Shared with the watching thread: the index of the input and the time at which it began, 0 between inputs. */
+/**
+ * Shared with the watching thread: the index of the input and the time at which it began, 0 between
+ * inputs.
+ */
 const clock = new Float64Array((workerData as { clock: SharedArrayBuffer }).clock);
 const target = targetNamed((workerData as { target: string }).target);
 let refused = 0;

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { beforeEach, expect, jest, test } from '@jest/globals';
 import { refusal } from '../support/refusal.js';
 
-/** What the disk refuses: writing more than so many bytes, making a folder, links, giving a name. */
+/**
+ * What the disk refuses: writing more than so many bytes, making a folder, links, giving a name.
+ */
 let room = Number.POSITIVE_INFINITY;
 let readOnly = false;
 let links = true;

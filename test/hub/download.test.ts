@@ -25,7 +25,9 @@ function ranges(): string[] {
   return bench.hub.seen.filter(({ server }) => server === 'storage').map(({ range }) => range ?? 'all');
 }
 
-/** The storage's first answer ends at 60 %, when all of that has arrived; `rest` gives the others. */
+/**
+ * The storage's first answer ends at 60 %, when all of that has arrived; `rest` gives the others.
+ */
 function cutOnce(rest?: Fault): { onProgress: (loaded: number) => void; loaded: number[] } {
   let held: ServerResponse | undefined;
   bench.hub.fault = storage((request, response, seen) => {

@@ -38,7 +38,9 @@ export const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes
 export const gitOidOf = (bytes: Uint8Array) =>
   createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
 
-/** A server that behaves as the hub does, with a storage on another port for what is kept in LFS. */
+/**
+ * A server that behaves as the hub does, with a storage on another port for what is kept in LFS.
+ */
 export class FakeHub {
   readonly models: Record<string, FakeModel> = {};
   readonly seen: Seen[] = [];
@@ -151,7 +153,10 @@ export class FakeHub {
   }
 }
 
-/** The bytes, or the range of them that is asked for. `stopAt`: sends those before this offset and then keeps the line open. */
+/**
+ * The bytes, or the range of them that is asked for. `stopAt`: sends those before this offset and
+ * then keeps the line open.
+ */
 export function send(
   request: IncomingMessage,
   response: ServerResponse,

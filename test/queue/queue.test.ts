@@ -64,7 +64,10 @@ describeWith('a queue in Redis', [REDIS_SERVER], () => {
   });
   afterAll(() => redis.remove());
 
-  /** A list of as many images as wanted, of pictures that come again; one is damaged, one is not there. */
+  /**
+   * A list of as many images as wanted, of pictures that come again; one is damaged, one is not
+   * there.
+   */
   function listFile(images: number): string {
     const paths = Array.from({ length: images }, (_, i) => scratch.at(`pictures/${i % (PICTURES + 1)}.png`));
     return scratch.write(`list-${queues++}.txt`, `${paths.join('\n')}\n`);

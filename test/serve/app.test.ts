@@ -4,7 +4,9 @@ import { type Answer, type AppOptions, type Classifier, createApp } from '../../
 import { tinyIntegerFile } from '../support/tiny-integer.js';
 import { info } from './info.js';
 
-/** Takes the letter c for a cat, d for a dog, w for one that takes long; anything else is no photo. */
+/**
+ * Takes the letter c for a cat, d for a dog, w for one that takes long; anything else is no photo.
+ */
 function fake(classify?: Classifier['classify']): Classifier {
   return {
     info,

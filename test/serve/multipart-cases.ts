@@ -1,4 +1,7 @@
-/** A body of a form with one image, and what every runtime answers: the names of the images, or the code of a problem. */
+/**
+ * A body of a form with one image, and what every runtime answers: the names of the images, or the
+ * code of a problem.
+ */
 export interface MultipartCase {
   readonly name: string;
   readonly type: string;
@@ -10,7 +13,10 @@ const FORM = 'multipart/form-data; boundary=';
 const FILE = 'Content-Disposition: form-data; name="image"; filename="a.png"';
 const TOP = 'Content-Disposition: form-data; name="top"\r\n\r\n1';
 
-/** The cases over the bytes of an image; each asks for as many classes as the service gives without `top`, or for one. */
+/**
+ * The cases over the bytes of an image; each asks for as many classes as the service gives without
+ * `top`, or for one.
+ */
 export function multipartCases(image: Uint8Array): MultipartCase[] {
   const cases: MultipartCase[] = [];
   const add = (

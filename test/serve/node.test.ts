@@ -10,7 +10,10 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.stop(0);
 });
 
-/** `/body` reads the body, `/wait` never answers, `/refuse` answers 413 at once, `/long` with 4 MB, others with their path. */
+/**
+ * `/body` reads the body, `/wait` never answers, `/refuse` answers 413 at once, `/long` with 4 MB,
+ * others with their path.
+ */
 const app = {
   async fetch(request: Request) {
     const { pathname } = new URL(request.url);

@@ -1,4 +1,7 @@
-/** config.json of timm and transformers, and preprocessor_config.json, with the weights that they belong to. */
+/**
+ * config.json of timm and transformers, and preprocessor_config.json, with the weights that they
+ * belong to.
+ */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { isTimmConfig, timmConfig } from '../../../src/checkpoint/config/timm-config.js';

@@ -1,4 +1,7 @@
-/** Requests to the HTTP service: bodies, headers and queries, over a classifier that takes nearly anything for a photo. */
+/**
+ * Requests to the HTTP service: bodies, headers and queries, over a classifier that takes nearly
+ * anything for a photo.
+ */
 
 import { ImageError } from '../../../src/errors.js';
 import { type Classifier, createApp } from '../../../src/serve/index.js';

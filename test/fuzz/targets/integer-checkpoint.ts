@@ -1,4 +1,6 @@
-/** Integer checkpoints: whatever is accepted is planned and runs, with the same codes on every tier. */
+/**
+ * Integer checkpoints: whatever is accepted is planned and runs, with the same codes on every tier.
+ */
 
 import type { Recipe } from '../../../src/checkpoint/integer-description.js';
 import { readSafetensors } from '../../../src/checkpoint/safetensors.js';

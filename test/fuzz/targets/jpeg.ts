@@ -91,7 +91,9 @@ class Bits {
   }
 }
 
-/** Code lengths 4 and 8: symbols in order, of which the codes of one length are the numbers from 0. */
+/**
+ * Code lengths 4 and 8: symbols in order, of which the codes of one length are the numbers from 0.
+ */
 const DC_SYMBOLS = Array.from({ length: 12 }, (_, i) => i);
 const AC_SYMBOLS = [0x00, 0xf0, ...Array.from({ length: 160 }, (_, i) => ((i / 10) << 4) | ((i % 10) + 1))];
 
@@ -100,7 +102,10 @@ function table(kind: number, length: number, symbols: readonly number[]): Segmen
   return { marker: DHT, payload: Uint8Array.of(kind, ...counts, ...symbols) };
 }
 
-/** A baseline picture of random coefficients: any sampling, restart markers, one scan or one for each component. */
+/**
+ * A baseline picture of random coefficients: any sampling, restart markers, one scan or one for
+ * each component.
+ */
 function drawn(dice: Dice): Segment[] {
   const [width, height] = [dice.between(1, 40), dice.between(1, 40)];
   const count = dice.pick([3, 3, 1, 3, 3, 1, 3, 3, 4, 2]);

@@ -1,4 +1,7 @@
-/** ONNX models: graphs with nodes, attributes, tensors and shapes changed, and protobuf that is damaged. */
+/**
+ * ONNX models: graphs with nodes, attributes, tensors and shapes changed, and protobuf that is
+ * damaged.
+ */
 
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { readGraph } from '../../../src/checkpoint/onnx/wire.js';

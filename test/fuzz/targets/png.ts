@@ -1,4 +1,7 @@
-/** PNG: chunks with right checksums, filters, interlacing, palettes, bit depths; compared with a plain decoder. */
+/**
+ * PNG: chunks with right checksums, filters, interlacing, palettes, bit depths; compared with a
+ * plain decoder.
+ */
 
 import { readdirSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';

@@ -127,7 +127,9 @@ function oddOpcode(dice: Dice): Uint8Array {
 const repeated = (bytes: Uint8Array, count: number) =>
   new Uint8Array(Buffer.alloc(bytes.length * count, bytes));
 
-/** Values that name themselves or each other, so that walking through them takes long or never ends. */
+/**
+ * Values that name themselves or each other, so that walking through them takes long or never ends.
+ */
 function bomb(dice: Dice): Uint8Array {
   const count = dice.chance(0.99) ? dice.pick([3, 30, 100, 1000]) : 60_000;
   const build = dice.pick<() => Uint8Array>([

@@ -87,7 +87,9 @@ const LENGTH_ORDER = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 
 /** The longest code of a symbol. */
 const MAX_LENGTH = 15;
 
-/** Lengths of a complete prefix code of `count` symbols: leaves are split until there are enough. */
+/**
+ * Lengths of a complete prefix code of `count` symbols: leaves are split until there are enough.
+ */
 function completeLengths(dice: Dice, count: number): number[] {
   const leaves = new Array<number>(MAX_LENGTH + 1).fill(0);
   leaves[0] = 1;
@@ -101,7 +103,10 @@ function completeLengths(dice: Dice, count: number): number[] {
   return leaves.flatMap((some, length) => new Array<number>(some).fill(length));
 }
 
-/** Code lengths of an alphabet: complete, or with a leaf too many or too few, which is what overflowed tables. */
+/**
+ * Code lengths of an alphabet: complete, or with a leaf too many or too few, which is what
+ * overflowed tables.
+ */
 function codeLengths(dice: Dice, alphabet: number): number[] {
   const used = dice.pick([2, 3, 16, 40, Math.min(256, alphabet), alphabet]);
   const lengths = completeLengths(dice, Math.min(used, alphabet, 2 ** MAX_LENGTH));
