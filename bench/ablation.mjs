@@ -1,7 +1,7 @@
-// What each part of the method `best` is worth (docs/accuracy.md): from the paper's 8/8/4 on, one
-// part after the other, and then what was tried beyond and not taken.
-//   npm run build && node bench/ablation.mjs --reference FLOAT --images DIR [options of
-//   accuracy.mjs]
+// The gain of each part of the method `best` (docs/accuracy.md): starts from the paper's 8/8/4,
+// adds one part after the other, then tries what `best` does not use.
+//   npm run build && node bench/ablation.mjs --reference FLOAT --images DIR
+//     [options of accuracy.mjs]
 import { swinStages, tokenCount } from '../dist/checkpoint/architecture.js';
 import { FloatRunner } from '../dist/models/float.js';
 import { calibrateBest } from '../dist/quantize/best.js';
@@ -53,7 +53,7 @@ for (const seed of seeds) {
 }
 reportSeeds(set.images, rows);
 
-/** An integer model with exact exponentials in place of i-exp. */
+/** An integer model with exact exponentials instead of i-exp. */
 function withExactExponentials(model) {
   const { architecture } = model;
   const stages = architecture.family === 'swin' ? swinStages(architecture) : undefined;
@@ -71,9 +71,7 @@ function withExactExponentials(model) {
   return { ...model, tensors };
 }
 
-/**
- * The largest magnitude of every channel of what stands behind a LayerNorm, on the first photos.
- */
+/** Largest magnitude of every channel after a LayerNorm, over the first photos. */
 async function largest(pixels) {
   const found = new Map();
   const runner = await FloatRunner.create(float, { wasm, batchSize: 16 });
@@ -94,8 +92,8 @@ async function largest(pixels) {
 }
 
 /**
- * The same function with other channels between each LayerNorm and the linear layer behind it:
- * divided by t in the LayerNorm, multiplied by t in the layer, t = max|x|^¾ / max|w|^¼
+ * The same function with rescaled channels between each LayerNorm and the next linear layer:
+ * divided by t in the LayerNorm, multiplied by t in the layer, with t = max|x|^¾ / max|w|^¼
  * (SmoothQuant, arXiv 2211.10438).
  */
 function equalised(model, most) {

@@ -1,9 +1,9 @@
-// Shared by the benches of accuracy: labelled photos with the float model's answers, recipes
-// calibrated, scores over several seeds.
+// Shared by the accuracy benches: reads labelled photos, runs the float model on them, calibrates
+// recipes and computes scores over several seeds.
 //
-// Options of all of them: --reference FLOAT --images DIR, then either --labels labels.csv or
-// subfolders of DIR named as the classes; --calibration DIR for photos apart from those (otherwise
-// some of them calibrate), or --synthetic for pictures that the quantiser makes,
+// Options of all of these benches: --reference FLOAT --images DIR, then --labels labels.csv or one
+// subfolder of DIR per class; --calibration DIR for separate calibration photos (default: some of
+// those in DIR), or --synthetic for images that the quantiser generates;
 // --calibration-images 256, --seeds 0,1,2,3,4, --json.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,10 +23,7 @@ import { json, list, machine, option } from './support.mjs';
 export const seeds = list('seeds', '0,1,2,3,4').map(Number);
 export const count = Number(option('calibration-images', 256));
 
-/**
- * The float model of --reference, the photos of --images with its logits, and the files that may
- * calibrate.
- */
+/** The float model, the photos with its logits, and the files to calibrate from. */
 export async function labelledPhotos() {
   const file = option('reference');
   const float = readFloatModel(new Uint8Array(readFileSync(file)), { file });
@@ -44,7 +41,7 @@ export async function labelledPhotos() {
   return { float, wasm, images, folder: other ?? folder, calibration, apart: other !== undefined };
 }
 
-/** [file, index of the class] of every photo. */
+/** [file, class index] of every photo. */
 function labelled(folder, labels) {
   const csv = option('labels');
   if (csv === undefined) {
@@ -72,7 +69,7 @@ export async function drawn({ float, folder, calibration, apart }, seed) {
   return { pixels, files: new Set(apart ? [] : files), seed };
 }
 
-/** Quantisers of each recipe: those of `best` by its own calibration, all others in one run. */
+/** Calibrates the quantisers of each recipe: `best` alone, all others in one run. */
 export async function calibrated({ float, wasm }, { pixels }, recipes, { moments = false } = {}) {
   const plain = recipes.filter(({ observer }) => observer !== 'search');
   const run = { wasm, moments };
@@ -92,10 +89,7 @@ export async function calibrated({ float, wasm }, { pixels }, recipes, { moments
   return { quantizers, moments: inputs };
 }
 
-/**
- * The integer model of a calibrated recipe, changed or not: its scores on all photos and on those
- * that did not calibrate.
- */
+/** Scores of a calibrated integer model on all photos, and on those not used for calibration. */
 export async function integerScores(set, { files, seed }, recipe, quantizers, moments, change = (m) => m) {
   const { float, images } = set;
   const full = { ...recipe, calibrationImages: count, seed, sourceSha256: '0'.repeat(64) };
@@ -105,7 +99,7 @@ export async function integerScores(set, { files, seed }, recipe, quantizers, mo
   return row;
 }
 
-/** Scores of `run` on all images and on those that did not calibrate. */
+/** Scores of `run` on all images, and on those not used for calibration. */
 export function scores(images, calibration, run) {
   const answers = images.map((image) => ({ image, logits: run(image) }));
   const rest = answers.filter(({ image }) => !calibration.has(image.file));
@@ -129,8 +123,8 @@ function score(answers) {
 }
 
 /**
- * Prints the mean of every name's rows and, behind ±, how far the farthest of them is from it; with
- * --json all rows.
+ * Prints the mean of the rows of each name and, after ±, the largest distance of a row from it;
+ * with --json all rows.
  */
 export function reportSeeds(images, rows) {
   if (json) {

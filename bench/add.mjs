@@ -1,5 +1,5 @@
-// Residual addition; of a Swin also of rows in window order to a map (kernels.mjs:
-// options and sample rule):
+// Residual addition, also of a Swin's window-ordered rows to its map
+// (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/add.mjs [--json]
 import { compare } from './kernels.mjs';
 

@@ -1,5 +1,5 @@
-// q·kᵀ and attention·V of one head of a DeiT, and of one head in one window of a Swin (kernels.mjs:
-// options and sample rule):
+// q·kᵀ and attention·V of one head of a DeiT, and of one head in one window of a Swin
+// (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/attention.mjs [--only Swin] [--json]
 import { compare } from './kernels.mjs';
 

@@ -1,5 +1,5 @@
-// Swin's relative position bias, added to the scores of one head in all windows of a map
-// (kernels.mjs: options and sample rule):
+// Swin's relative position bias: added to the scores of one head in all windows of a map
+// (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/bias.mjs [--json]
 import { compare } from './kernels.mjs';
 

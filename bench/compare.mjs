@@ -1,13 +1,13 @@
-// fqvit against other runtimes on this machine: every measurement in a fresh process, the
-// contenders in turn, round by round; the median over the processes of each process's own median.
+// fqvit against other runtimes on this machine. Each measurement is a fresh process; the contenders
+// take turns, round by round. A figure is the median over the processes of the median in each.
 // How to make the models: bench/peers/README.md.
-//   npm run build && node bench/compare.mjs [--models bench/peers/models] [--arch
-//   deit_tiny|deit_small|swin_tiny] [--rounds 5]
-//     [--runs 30] [--threads 1|2] [--only "fqvit simd,litert-s8-static"] [--image FILE] [--node
-//     PATH] [--cold | --memory] [--json]
+//   npm run build && node bench/compare.mjs [--models bench/peers/models]
+//     [--arch deit_tiny|deit_small|swin_tiny] [--rounds 5] [--runs 30] [--threads 1|2]
+//     [--only "fqvit simd,litert-s8-static"] [--image FILE] [--node PATH] [--cold | --memory]
+//     [--json]
 // --cold    from the start of a process to its first answer (import, compile, load, one image), and
-// to its end --memory  resident memory after the runs, above that of the same process when it
-// started
+//           to its exit
+// --memory  resident memory after the runs, minus that of the same process at its start
 // --node    another engine for all of them: a Node, Deno or Bun binary
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -69,7 +69,7 @@ for (let round = cold ? -1 : 0; round < rounds; round++) {
 }
 report();
 
-/** A cold start's first round only brings the files into memory. */
+/** The first round of a cold start only fills the file cache. */
 function record(results, round, result) {
   if (round >= 0) results.push(result);
 }
@@ -91,7 +91,7 @@ function bareArguments() {
   return basename(engine) === 'deno' ? ['eval', '0'] : ['-e', '0'];
 }
 
-/** A fresh process: its output, ms to the answer and ms to the end. */
+/** Runs a fresh process: its output, ms to the answer and ms to the exit. */
 function process_(args) {
   return new Promise((resolve, reject) => {
     const start = performance.now();

@@ -1,11 +1,10 @@
-// The image decoders of this package beside those it had before (@jsquash: mozjpeg,
-// and libwebp 1.1.0), on every JPEG and WebP of a folder.
-//   npm run build && npm install --prefix bench/peers && node bench/decode.mjs FOLDER [--rounds 5]
-//   [--json]
-// Each file is decoded by both in turn; of each the median counts. Both start from bytes and end
-// with RGB in an array of its own.
+// The image decoders of this package against its former ones (@jsquash: mozjpeg, and libwebp
+// 1.1.0), on every JPEG and WebP of a folder.
+//   npm run build && npm install --prefix bench/peers
+//   node bench/decode.mjs FOLDER [--rounds 5] [--json]
+// Both decode each file in turn, from bytes to an RGB array; a file's time is its median.
 // ms/Mpx   all files together
-// ratio    median over files of new time / old time
+// ratio    median over the files of new time / old time
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedCodecs } from '../dist/image/codecs-node.js';

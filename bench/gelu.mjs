@@ -1,5 +1,6 @@
-// GELU between the linear layers of an MLP: a look-up of 12-bit codes against the f32 function,
-// which works in place: its input is 8, a fixed point (kernels.mjs: options and sample rule):
+// GELU between the linear layers of an MLP: a table of 12-bit codes against the f32 function. The
+// f32 function works in place, so its input is 8, a fixed point (options and sample rule:
+// kernels.mjs):
 //   npm run build:wasm && node bench/gelu.mjs [--json]
 import { compare } from './kernels.mjs';
 import { random } from './support.mjs';

@@ -1,7 +1,7 @@
-// Linear layers with the requantising epilogue, of the widths of weights and activations that there
-// are (kernels.mjs: options and sample rule); float: the f32 product of the same shape:
+// Linear layers with the requantising epilogue, for each width of weights and activations; float is
+// the f32 product of the same shape (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/gemm.mjs [--weight-bits 8,7,6,4] [--activation-bits 8,7]
-//   [--only "DeiT-T qkv"] [--json]
+//     [--only "DeiT-T qkv"] [--json]
 import { compare } from './kernels.mjs';
 import { list, random } from './support.mjs';
 

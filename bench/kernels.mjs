@@ -1,7 +1,8 @@
-// Shared by the benches of kernels: the same work on every tier that this engine runs, and in float
-// where the float module has it. Each contender of a row warms up for 50 ms; then they run in turn,
-// --rounds (3) times --time (0.1) seconds each, by Benchmark.js. A sample is the mean of the calls
-// of at least 20 ms; the table has the median of all samples. --only TEXT: rows whose name has it.
+// Shared by the kernel benches: runs the same work on every tier of this engine, and in float if
+// the float module has the kernel. Each contender of a row warms up for 50 ms; then they take
+// turns, --rounds (3) times --time (0.1) seconds each, by Benchmark.js. A sample is the mean over
+// at least 20 ms of calls; the table shows the median of all samples. --only TEXT: rows with TEXT
+// in their names.
 import { readFileSync } from 'node:fs';
 import Benchmark from 'benchmark';
 import { median, option, random, report } from './support.mjs';
@@ -23,7 +24,7 @@ const modules = new Map(
 /** The tiers that this engine runs. */
 export const tiers = TIERS.filter((tier) => modules.has(tier));
 
-/** Kernels on a memory of their own, which fills from its start. */
+/** Kernels with their own memory, allocated from its start. */
 export class Workspace {
   memory = new WebAssembly.Memory({ initial: 2 });
   #end = 64;
@@ -37,7 +38,7 @@ export class Workspace {
     return new WebAssembly.Instance(module, { env: { memory: this.memory } }).exports;
   }
 
-  /** Address of so many bytes; kernels may read a page behind the last. */
+  /** Allocates bytes. Kernels may read one page past the last. */
   room(bytes) {
     const address = this.#end;
     this.#end += Math.ceil(bytes / 64) * 64;
@@ -46,14 +47,14 @@ export class Workspace {
     return address;
   }
 
-  /** Address of a copy of a typed array. */
+  /** Copies a typed array; returns its address. */
   put(values) {
     const address = this.room(values.byteLength);
     new values.constructor(this.memory.buffer, address, values.length).set(values);
     return address;
   }
 
-  /** Evenly distributed codes of so many bits. */
+  /** Evenly distributed codes of the given width. */
   codes(count, bits = 8) {
     return this.put(Uint8Array.from({ length: count }, () => 2 ** (bits - 1) * (1 + random())));
   }
@@ -68,8 +69,8 @@ export class Workspace {
 }
 
 /**
- * @param cases `{ name, work, unit, integer, float }`: `work` operations of `unit` a call;
- *   `integer` and `float` take a workspace and return the call; `float` only where there is such a kernel
+ * @param cases `{ name, work, unit, integer, float }`: a call does `work` operations of `unit`;
+ *   `integer` and the optional `float` take a workspace and return the call
  */
 export function compare(title, cases) {
   report(title, { rounds, seconds }, cases.filter(({ name }) => name.includes(only)).map(measure));

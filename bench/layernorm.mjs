@@ -1,5 +1,5 @@
-// LayerNorm with power-of-two factors; of a Swin also into window order and of merged patches
-// (kernels.mjs: options and sample rule):
+// LayerNorm with power-of-two factors; for a Swin also into window order, and of merged patches
+// (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/layernorm.mjs [--only Swin] [--json]
 import { compare } from './kernels.mjs';
 
@@ -7,8 +7,7 @@ const WINDOW = 7;
 const SHIFT = 3;
 const EPS = 1e-6;
 
-// what the kernels of each form take beside the parameters that all have; rows are those of the
-// output
+// the arguments of each form, without the parameters that all share; rows are those of the output
 const inOrder = {
   form: 'layernorm',
   integer: ({ rows, c }) => [rows, c],

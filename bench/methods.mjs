@@ -1,7 +1,7 @@
-// The paper's table of methods, and ours beside it, on your own photos (docs/accuracy.md): every
-// method calibrated on the same images for each of several seeds.
-//   npm run build && node bench/methods.mjs --reference FLOAT --images DIR [--methods "fq
-//   8/8/4,best"] [options of accuracy.mjs]
+// The paper's table of methods and our own, on your photos (docs/accuracy.md): each method is
+// calibrated on the same images, for several seeds.
+//   npm run build && node bench/methods.mjs --reference FLOAT --images DIR
+//     [--methods "fq 8/8/4,best"] [options of accuracy.mjs]
 import { methodRecipe } from '../dist/quantize/recipe.js';
 import { calibrated, drawn, integerScores, labelledPhotos, reportSeeds, scores, seeds } from './accuracy.mjs';
 import { list } from './support.mjs';

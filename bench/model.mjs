@@ -113,7 +113,7 @@ async function measure({ name, float, integers }) {
   return rowsOf(name, turns, parametersOf(float));
 }
 
-/** What there is to measure of a checkpoint on a tier. */
+/** The measurements of a checkpoint on a tier. */
 function ways({ weightBits, file }, tier) {
   if (tier === 'relaxed' && weightBits > NARROW_BITS) return []; // the same instructions as simd
   const counts = Array.from({ length: tier === 'scalar' ? 1 : mostThreads }, (_, i) => i + 1);

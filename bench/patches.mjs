@@ -1,5 +1,5 @@
 // Pixels to the rows of the patch embedding's matrix: one look-up each, the same in all tiers,
-// against normalising and gathering in f32 (kernels.mjs: options and sample rule):
+// against normalising and gathering in f32 (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/patches.mjs [--json]
 import { compare } from './kernels.mjs';
 

@@ -1,4 +1,4 @@
-// PNG files for benches and attacks, which need some that no encoder writes.
+// PNG files for benches and attacks, including some that no encoder writes.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
@@ -27,8 +27,9 @@ function chunk(type, payload) {
 }
 
 /**
- * Writes `count` pictures of 32×32 pixels, each another, into `folder/pictures`, which is made.
- * @param byte gives the next of a picture
+ * Writes `count` different pictures of 32×32 pixels into the new folder `folder/pictures`.
+ *
+ * @param byte returns the next byte of a picture
  */
 export function writePictures(folder, count, byte) {
   mkdirSync(join(folder, 'pictures'));

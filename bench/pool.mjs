@@ -1,5 +1,5 @@
-// Mean over the tokens of the last stage of a Swin, the same in all tiers (kernels.mjs:
-// options and sample rule):
+// Mean over the tokens of a Swin's last stage, the same in all tiers
+// (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/pool.mjs [--json]
 import { compare } from './kernels.mjs';
 

@@ -1,10 +1,10 @@
-// `fqvit work` by three workers of a thread each, undisturbed and while they and Redis are killed.
-// Needs redis-server.
+// `fqvit work` with three workers of one thread each: undisturbed, and with workers and Redis
+// killed on the way. Needs redis-server.
 //   npm run build && node bench/queue.mjs [--images 2400] [--job-size 20] [--kills 6] [--runs 3]
-//   [--json]
-// Each disturbed run kills a worker each 1.5 seconds, `--kills` times, and starts another in its
-// place, and kills Redis with the second and the fifth of them; then its parts are compared with
-// those of the undisturbed run, byte by byte.
+//     [--json]
+// A disturbed run kills and replaces a worker every 1.5 seconds, `--kills` times, and kills Redis
+// together with the second and fifth. Then its parts are compared with those of the undisturbed
+// run, byte by byte.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -43,7 +43,7 @@ else {
   console.log(machine());
 }
 
-/** What the parts of a list are, joined. */
+/** The joined parts of a list. */
 async function run(name, count) {
   const queue = name.replace(' ', '-');
   const output = join(folder, queue);

@@ -1,15 +1,14 @@
-// `fqvit serve` under load from another process, on the same machine, which so has less for the
-// service:
+// `fqvit serve` under load from another process on the same machine, which takes its share of the
+// cores:
 //   npm run build && node bench/serve.mjs [--model M] [--photo FILE] [--workers N] [--seconds 10]
-//   [--only load,overload,soak,malformed] [--json]
-// load       1, 2, 8 and 64 clients, each of which sends the photo again as soon as it has an
-// answer
-// overload   ten times the photos a second that 8 clients got through, from 640 connections, for 60
-// seconds: resident memory before,
-//            at its peak and after, what was answered, and how long the first photo after it takes
+//     [--only load,overload,soak,malformed] [--json]
+// load       1, 2, 8 and 64 clients; each sends the photo again as soon as it has an answer
+// overload   ten times the rate that 8 clients reached, from 640 connections, for 60 seconds:
+//            resident memory before, at its peak and after, the answers, and the time of the first
+//            photo afterwards
 // soak       20,000 photos from 8 clients: resident memory after 1,000 and after the last
-// malformed  1,000 bodies: cut, damaged and long ones, of other types, slow, and connections that
-// end; what was answered
+// malformed  1,000 bodies: cut, damaged, long, of other types, slow, and with dropped connections;
+//            the answers
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -170,10 +169,7 @@ async function soak() {
   ];
 }
 
-/**
- * What each kind of body was answered, by status; `ended` where the service closed without an
- * answer.
- */
+/** The answers to each kind of body, by status; `ended` if the service closed without one. */
 async function malformed() {
   const kinds = {
     'cut photo': (i) => post(photo.subarray(0, Math.floor((photo.length * i) / 100))),
@@ -218,8 +214,8 @@ function damaged(seed) {
 }
 
 /**
- * Part of a body over a connection of its own, which then ends or stays open; the status of what
- * comes back.
+ * Sends part of a body over a new connection, which then ends or stays open; returns the status of
+ * the answer.
  */
 async function raw(body, length, ends) {
   const { hostname, port } = new URL(service.url);

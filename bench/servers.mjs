@@ -1,10 +1,9 @@
-// The same app in four servers over loopback, in turn: workerd (one isolate), Deno,
-// Bun and Node (a pool of two workers each).
+// The same app in four servers over loopback, in turn: workerd (one isolate), Deno, Bun and Node
+// (a pool of two workers each). The test installs the engines:
 //   npm test -- test/examples/servers && node bench/servers.mjs [--rounds 4] [--jpeg FILE] [--json]
-//   # the test installs the engines
 // start    from a fresh process to the first answer to a photo, ms
 // warm     median of 50 posts of examples/chelsea.png, one after the other, ms
-// resident of the process after them, and its peak with one post of --jpeg, MB
+// resident memory of the process afterwards, and its peak with one post of --jpeg, MB
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -55,7 +54,7 @@ report(
   }),
 );
 
-/** As its README says, in a folder where fqvit and esbuild are installed. */
+/** Follows its README, in a folder with fqvit and esbuild. */
 function buildWorker() {
   const packages = join(folder, 'node_modules');
   mkdirSync(packages);

@@ -1,7 +1,7 @@
-// Softmax of the scores of one head of a DeiT, and of one head in one window of a Swin, masked as
-// at the right edge of a shifted map or not (kernels.mjs: options and sample rule). The scores are
-// bell-shaped about the middle code, of the scale 1/16. In float a mask has been added to the
-// scores before:
+// Softmax of the scores of one head of a DeiT, and of one head in one window of a Swin, with and
+// without the mask of a shifted map's right edge (options and sample rule: kernels.mjs). The scores
+// are bell-shaped around the middle code, with the scale 1/16. In float the mask is already added
+// to the scores:
 //   npm run build && node bench/softmax.mjs [--only log2] [--json]
 import { areNeighbours } from '../dist/models/windows.js';
 import { exponentialTable } from '../dist/quantize/exponential-table.js';

@@ -22,10 +22,10 @@ export function list(name, fallback) {
 }
 
 /**
- * Prints the machine and the rows: a table of three significant digits, or with `--json` everything
- * in full.
+ * Prints the machine and the rows: a table with three significant digits, or with `--json` all
+ * digits.
  *
- * @param about how it was measured
+ * @param about how the rows were measured
  */
 export function report(title, about, rows) {
   if (json) {

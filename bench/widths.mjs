@@ -1,8 +1,8 @@
-// Accuracy by the bits of weights and activations (docs/widths.md): every width calibrated on the
-// same images, weights rounded as `fqvit quantize` does, or all of them to nearest ("4/8 nearest")
-// or with error feedback ("7/8 feedback").
-//   npm run build && node bench/widths.mjs --reference FLOAT --images DIR [--method best] [--widths
-//   "8/8,4/8,4/8 nearest"] [options of accuracy.mjs]
+// Accuracy by the bits of weights and activations (docs/widths.md). Every width is calibrated on
+// the same images. Weights are rounded as `fqvit quantize` rounds them, or all to nearest
+// ("4/8 nearest"), or all with error feedback ("7/8 feedback").
+//   npm run build && node bench/widths.mjs --reference FLOAT --images DIR [--method best]
+//     [--widths "8/8,4/8,4/8 nearest"] [options of accuracy.mjs]
 import { FEEDBACK_BITS } from '../dist/quantize/feedback.js';
 import { methodRecipe } from '../dist/quantize/recipe.js';
 import { calibrated, drawn, integerScores, labelledPhotos, reportSeeds, seeds } from './accuracy.mjs';

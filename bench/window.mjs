@@ -1,5 +1,5 @@
 // Index arithmetic inside the neighbouring kernels against copies of the whole map, around the
-// attention of a Swin-T block of each stage. 20 warm-up runs; then the ways turn by turn, --runs
+// attention of a Swin-T block of each stage. After 20 warm-up runs the two take turns, --runs
 // times: the medians, and the median of the ratios of the pairs:
 //   npm run build:wasm && node bench/window.mjs [--runs 200] [--json]
 import { readFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ const STAGES = [
 const WARM_UP = 20;
 const runs = Number(option('runs', 200));
 
-/** Kernels that the package does without: a map to window order, and back. */
+/** Kernels that the package does not need: a map to window order, and back. */
 const COPY = `
 import { lineColumn, lineRow, lineToken } from './window';
 
@@ -56,8 +56,7 @@ async function copyModule() {
 
 const copying = await copyModule();
 
-// norm1 of the map to rows `out` in window order; then the map `out` = the map + `rows` in window
-// order
+// norm1 of the map to rows `out` in window order; then map `out` = map + `rows` in window order
 function ways(workspace, { side, c, shift }) {
   const { kernels } = workspace;
   const copies = workspace.instantiate(copying);

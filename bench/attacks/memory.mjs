@@ -1,10 +1,10 @@
-// The worst images of all formats through `fqvit serve`, beside good photos, inside a hard limit of
-// memory (Linux):
+// The worst images of all formats through `fqvit serve`, together with good photos, under a hard
+// memory limit (Linux):
 //   npm run build && node bench/attacks/memory.mjs [--seconds 30] [--limit 1500] [--workers 2]
-//   [--attackers 6] [--dist dist] [--no-option] [--json]
-// The limit, in MiB, is a cgroup where one can be made (as root), else this script ends the service
-// when it is above it. `--no-option` leaves out `--max-memory`, for versions that do not have it.
-// Each good photo is compared with its answer before the attack.
+//     [--attackers 6] [--dist dist] [--no-option] [--json]
+// The limit, in MiB, is a cgroup if this user may make one (root); otherwise this script ends a
+// service that exceeds it. `--no-option` leaves out `--max-memory`, for versions without it. Each
+// good photo is compared with its answer before the attack.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -64,7 +64,7 @@ await Promise.all([
 const atEnd = resident();
 await sleep(10_000);
 const after = resident();
-// a photo after it all
+// a photo after the attack
 const last = await post(good[0]).catch(() => ({ status: 'none' }));
 clearInterval(watch);
 const groupPeak = group && Number(readFileSync(`${group.path}/${group.peak}`, 'utf8'));
@@ -165,7 +165,7 @@ function resident() {
   }
 }
 
-/** A cgroup with the limit, inside that of this process; nothing where none can be made. */
+/** A cgroup with the limit, inside that of this process; undefined if it cannot be made. */
 function makeGroup() {
   const own = readFileSync('/proc/self/cgroup', 'utf8');
   const v1 = /^\d+:memory:(.*)$/m.exec(own)?.[1];

@@ -1,8 +1,8 @@
-// What the queue says when Redis drops jobs, restarts empty, has two producers for one name, or
+// The queue's verdict when Redis drops jobs, restarts empty, has two producers for one name, or
 // dies with its workers. Needs redis-server.
-//   npm run build && node bench/attacks/queue.mjs [--only evict,empty,pairs,kill,damage] [--parts
-//   1200] [--pairs 50] [--seconds 60] [--json]
-// Each row counts what is wrong: `false success` is an exit code 0 although parts are missing,
+//   npm run build && node bench/attacks/queue.mjs [--only evict,empty,pairs,kill,damage]
+//     [--parts 1200] [--pairs 50] [--seconds 60] [--json]
+// Each row counts wrong verdicts: `false success` is exit code 0 although parts are missing,
 // doubled or mixed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +26,7 @@ import { json, list, machine, option } from '../support.mjs';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const PICTURES = 40;
-/** A command that has not ended by then is killed; its exit code is then null. */
+/** A command that takes longer is killed; its exit code is then null. */
 const PATIENCE_MS = 60_000;
 
 const PARTS = Number(option('parts', 1200));
@@ -51,7 +51,7 @@ else {
   console.log(machine());
 }
 
-/** Redis with room for less than the list, and every policy that drops keys. */
+/** Redis with less memory than the list needs, under every policy that drops keys. */
 async function evict() {
   for (const policy of ['allkeys-lru', 'allkeys-random', 'volatile-ttl']) {
     const redis = await startRedis('--maxmemory', '4mb', '--maxmemory-policy', policy);
@@ -72,7 +72,7 @@ async function evict() {
     });
     await redis.stop();
   }
-  // the policy is changed when the list is in, and room is taken by others
+  // after the list is in, the policy changes and other keys take the memory
   const redis = await startRedis();
   const queue = newQueue();
   await fqvit(redis, 'enqueue', listFile('late', PARTS), '--queue', queue, '--job-size', '1');
@@ -92,7 +92,7 @@ async function evict() {
   await redis.stop();
 }
 
-/** Redis loses all it has, or a part of it, under a worker; then the list is put in again. */
+/** Redis loses all or some of its data during the work; then the list is enqueued again. */
 async function empty() {
   for (const [what, lose] of [
     ['FLUSHALL', (client) => client.flushall()],
@@ -147,10 +147,7 @@ async function drop(client, queue, wanted) {
   }
 }
 
-/**
- * Two producers at once with one queue name: half of the pairs have the same list, half have
- * different ones.
- */
+/** Two producers at once with one queue name; half of the pairs have the same list. */
 async function pairs() {
   const redis = await startRedis();
   const client = redis.client();
@@ -169,7 +166,7 @@ async function pairs() {
       of: same ? 0 : k,
       run: start(redis, 'enqueue', '-', '--queue', queue, '--job-size', '10'),
     }));
-    // both are there and wait for their list
+    // both run and wait for their list
     await until(async () => (await client.client('LIST')).trim().split('\n').length > 2);
     await sleep(50);
     for (const { of, run } of producers) {
@@ -200,7 +197,7 @@ async function pairs() {
   await redis.stop();
 }
 
-/** Workers and Redis are killed at random; then what was written is compared with a plain batch. */
+/** Kills workers and Redis at random; then compares the output with a plain batch. */
 async function kill() {
   const count = PARTS * 5;
   const files = listFile('kill', count);
@@ -260,7 +257,7 @@ async function kill() {
   await redis.stop();
 }
 
-/** Jobs and facts that no `enqueue` has written. */
+/** Jobs and facts that `enqueue` never writes. */
 async function damage() {
   const job = (change) => async (client, queue) => {
     const key = `bull:${queue}:part-000002`;
@@ -449,7 +446,7 @@ async function until(isSo, ms = PATIENCE_MS) {
   }
 }
 
-/** From 0 to below `end`. */
+/** A number from 0 to `end` - 1. */
 function random(end) {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return (end * state) / 2 ** 32;

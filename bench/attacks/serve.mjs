@@ -1,12 +1,12 @@
-// Hostile clients against `fqvit serve` (two workers, the bundled model, 127.0.0.1), each scenario
-// against a service of its own:
+// Hostile clients against `fqvit serve` (two workers, the bundled model, 127.0.0.1). Each scenario
+// has its own service:
 //   npm run build:ts && node bench/attacks/serve.mjs [SCENARIO...] [--main dist/cli/main.js]
-//   [--seconds 12] [--json]
-// Another process attacks. Meanwhile this one posts a good photo every 100 ms and asks for /healthz
-// every 50 ms, each over a connection of its own, and sends SIGTERM while the attack goes on.
-// Columns: most images inside (slots), good photos answered with 200, 503 and not at all, ms from
-// the attack's begin to the first 200, worst ms of /healthz and its failures, the longest pause of
-// the service's main thread, peak memory, ms from SIGTERM to the end, exit code.
+//     [--seconds 12] [--json]
+// Another process attacks. Meanwhile this one posts a good photo every 100 ms and requests /healthz
+// every 50 ms, each over a new connection, and sends SIGTERM during the attack. Columns: most
+// images inside (slots); good photos with status 200, 503 and no answer; ms from the start of the
+// attack to the first 200; worst ms of /healthz and its failures; the longest pause of the
+// service's main thread; peak memory; ms from SIGTERM to the exit; exit code.
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const photo = readFileSync(new URL('../../examples/chelsea.png', import.meta.url
 const HEAD = 'POST /v1/classify HTTP/1.1\r\nHost: a\r\n';
 const QUICK = ['--timeout', '4000'];
 
-/** How each attacks `port`, until its process ends, and options of the service. */
+/** How each scenario attacks `port` until its process ends, and options of the service. */
 const SCENARIOS = {
   none: { attack: () => {} },
   'silent-128': { attack: (port) => hold(port, 128, `${HEAD}Content-Length: 100000\r\n\r\n`) },
@@ -128,7 +128,8 @@ async function measure(name) {
       const text = (await ask(port, '/metrics'))?.text;
       slots = Math.max(slots, Number(/images_inside (\d+)/.exec(text)?.[1] ?? 0));
       const lag = Number(/^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text)?.[1] ?? 0);
-      pause = pause === undefined ? 0 : Math.max(pause, 1000 * lag); // the first counts from the start of the service
+      // the first lag counts from the start of the service
+      pause = pause === undefined ? 0 : Math.max(pause, 1000 * lag);
       await sleep(500);
     }
   };
@@ -185,7 +186,7 @@ function ask(port, path) {
 }
 
 /**
- * Connections that send `first`, then `more` every second, whatever comes back; each that ends is
+ * Connections that send `first`, then `more` every second, and ignore the answers. A closed one is
  * replaced after 100 ms.
  */
 function hold(port, count, first, more, isDeaf = false) {
@@ -205,7 +206,7 @@ function hold(port, count, first, more, isDeaf = false) {
   for (let i = 0; i < count; i++) setTimeout(open, i / 2);
 }
 
-/** Connections that send `more` as fast as it is taken. */
+/** Connections that send `more` as fast as the service reads it. */
 function stream(port, count, first, more) {
   const open = () => {
     const socket = connect(port, '127.0.0.1').resume();
@@ -222,7 +223,7 @@ function stream(port, count, first, more) {
   for (let i = 0; i < count; i++) open();
 }
 
-/** Clients that post the same body again and again. */
+/** Clients that post the same body repeatedly. */
 function post(port, count, type, body) {
   const agent = new Agent({ keepAlive: true });
   const one = () => {
@@ -235,7 +236,7 @@ function post(port, count, type, body) {
   for (let i = 0; i < count; i++) one();
 }
 
-/** Bodies of 10 MB that took long to refuse or to read. */
+/** Bodies of 10 MB that once took long to refuse or to read. */
 function bodies() {
   const long = 'b'.repeat(70);
   const form = (head, body, boundary = 'BB') => [
@@ -263,7 +264,7 @@ function bodies() {
   };
 }
 
-/** A black PNG: some kilobytes that take long to decode. */
+/** A black PNG: a few kilobytes that take long to decode. */
 function picture(side) {
   return pngFile(side, side, deflateSync(Buffer.alloc((1 + side * 3) * side)));
 }

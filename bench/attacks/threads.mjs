@@ -1,9 +1,8 @@
-// Pools and teams of threads that are disposed of while they are busy: what they leave open, and
-// how long dispose() takes (Linux):
-//   npm run build && node bench/attacks/threads.mjs [--rounds 200] [--only CASE] [--json]     (or:
-//   deno run -A, bun)
+// Pools and teams of threads, disposed of while busy: what stays open, and how long dispose() takes
+// (Linux; also with `deno run -A` or `bun`):
+//   npm run build && node bench/attacks/threads.mjs [--rounds 200] [--only CASE] [--json]
 // All cases run in this process, one after the other. Descriptors, threads and memory are counted
-// after a tenth of the rounds, and again after all of them. `--dist FOLDER` takes another build.
+// after a tenth of the rounds and after all of them. `--dist FOLDER` tests another build.
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { json, machine, median, option, random } from '../support.mjs';
@@ -27,7 +26,7 @@ const four = [0, 1, 0, 1];
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Milliseconds that dispose() takes, some time after the calls. */
+/** Milliseconds that dispose() takes, a while after the calls. */
 const pool = (use) => async () => {
   const made = await createPool(model, { workers: 2 });
   const calls = use(made).map((call) => call.catch(() => {}));
@@ -65,9 +64,7 @@ const CASES = {
 const megabytes = () =>
   Math.round(Number(/VmRSS:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024);
 const count = () => [readdirSync('/proc/self/fd').length, readdirSync('/proc/self/task').length, megabytes()];
-/**
- * A thread that has said its last word needs a moment to end, and one that is terminated a second.
- */
+/** A thread ends a moment after its last message, or a second after terminate(). */
 async function settled(expected) {
   for (let waited = 0; waited < 2000 && count().some((value, i) => value > expected[i]); waited += 100) {
     await pause(100);

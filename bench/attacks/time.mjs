@@ -1,10 +1,10 @@
 // Small inputs that ask for much time: pictures, checkpoints, graphs and lists of labels; and how
 // late a long pass notices an abort or a limit.
 //   npm run build && node bench/attacks/time.mjs [--only nearest,…] [--patience 60] [--dist dist]
-//   [--json]
-// Each row is a process of its own, which is killed after `--patience` seconds: its `ms` is then
-// empty. `--dist` is the build of another version. The model of the passes has 4,097 tokens and 256
-// blocks of one head in a file of 2 MB: one pass takes many seconds.
+//     [--json]
+// Each row is a fresh process, killed after `--patience` seconds; its `ms` is then empty. `--dist`
+// tests another build. The model of the passes has 4,097 tokens and 256 blocks of one head in a
+// file of 2 MB: one pass takes many seconds.
 import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ const patience = Number(option('patience', 60));
 const work = option('folder') ?? mkdtempSync(join(tmpdir(), 'fqvit-time-'));
 const MODEL = join(work, 'deep.safetensors');
 
-/** Each gives what there is to say beside the time that it takes. */
+/** Each returns its columns apart from the time. */
 const ATTACKS = {
   nearest: () => crop([1_000_000, 1], { imageSize: 224, cropPct: 0.01, interpolation: 'nearest' }),
   lanczos: () => crop([8_000_000, 1], { imageSize: 224, cropPct: 1, interpolation: 'lanczos', squash: true }),
@@ -71,7 +71,7 @@ async function text(stream) {
   return all;
 }
 
-/** What a call says, and its time. */
+/** The result or error of a call, and its time. */
 async function timed(call) {
   const start = performance.now();
   let found = 'done';
@@ -97,7 +97,7 @@ async function checkpoint(name) {
   return timed(() => readFloatModel(bytes));
 }
 
-/** A description of 8 times as many products as the largest model of timm has. */
+/** A description with 8 times the products of timm's largest model. */
 async function heavy() {
   const { readIntegerModel } = await of('checkpoint/integer-model.js');
   const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors.js');
@@ -109,7 +109,7 @@ async function heavy() {
   return { ...row, bytes: bytes.length };
 }
 
-/** An ONNX model of some bytes: zeros of a shape, and a node that takes them. */
+/** A small ONNX model: zeros of a large shape, and a node that reads them. */
 async function graph(op, inputs, ...shape) {
   const { BinaryWriter } = await import('@bufbuild/protobuf/wire');
   const message = (fields) => {
@@ -186,7 +186,7 @@ function picture(size) {
   return { width: size, height: size, data: new Uint8Array(3 * size * size) };
 }
 
-/** From the abort, which is due after 0.5 s and may itself be late, to the rejection. */
+/** Time from the abort, which is due after 0.5 s and may be late itself, to the rejection. */
 async function late(classify) {
   const controller = new AbortController();
   setTimeout(() => controller.abort(), 500);
@@ -206,7 +206,7 @@ async function abortFloat() {
   return late((signal) => model.classify(picture(64), { signal }));
 }
 
-/** The longest that a timer of 10 ms is late. */
+/** The longest delay of a 10 ms timer. */
 async function timers() {
   const { load } = await of('index.js');
   const model = await load(MODEL);
@@ -228,10 +228,7 @@ async function poolLimit() {
   return { found, ms: ms - 1000 };
 }
 
-/**
- * An image that was given a moment later to the worker of one that takes too long: refused too, or
- * done by when?
- */
+/** What happens to an image that waits for a worker whose current image takes too long. */
 async function poolOther() {
   const { createPool } = await of('pool/index.js');
   const pool = await createPool(MODEL, { workers: 1 });
@@ -259,7 +256,7 @@ async function batch() {
   return { found: `exit ${status}: ${codes.join()}`, ms: performance.now() - start };
 }
 
-/** A model of one block, quantised, its block copied. */
+/** A quantised model of one block, with the block copied. */
 async function makeModel() {
   const { quantize } = await of('quantize/index.js');
   const { vitNames, plainVit, vitShape } = await of('checkpoint/vit-names.js');

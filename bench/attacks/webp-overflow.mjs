@@ -1,9 +1,9 @@
-// Lossless WebPs of the kind of CVE-2023-4863: Huffman codes whose tables are larger than a decoder
-// without the fix has room for.
+// Lossless WebPs in the manner of CVE-2023-4863: the tables of their Huffman codes are larger than
+// a decoder without the fix allocates.
 //   npm run build && node bench/attacks/webp-overflow.mjs [FILE.webp] [--refusals 2000]
-// Each is given to a decoder of its own, and then a good picture to the same one: is it right? Then
-// so many refusals in a row, and the memory that they leave behind. How many bytes an old decoder
-// writes behind its tables is computed here.
+// A new decoder gets each, then a good picture: is that right? Then --refusals of them in a row,
+// and the memory that they leave. This script computes how far an old decoder writes past its
+// tables.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,17 +15,17 @@ import { option } from '../support.mjs';
 const MAX_LENGTH = 15;
 const ROOT_BITS = 8;
 /**
- * How many codes have each length, for 280 symbols and 256: complete, and the most entries a table
- * of theirs can have.
+ * The number of codes of each length, for 280 and 256 symbols: complete, with the largest possible
+ * table.
  */
 const LARGEST = {
   280: [0, 1, 1, 0, 0, 0, 0, 0, 0, 83, 69, 25, 1, 33, 65, 2],
   256: [0, 1, 1, 0, 0, 0, 0, 0, 0, 111, 9, 33, 1, 33, 65, 2],
 };
-/** Entries that are left for the last table, that of 40 distances. */
+/** Entries that remain for the last table, that of 40 distances. */
 const ROOM = 410;
 
-/** Bits from the lowest on, as VP8L has them. */
+/** Bits, lowest first, as in VP8L. */
 class Bits {
   #bytes = [];
   #count = 0;
@@ -40,11 +40,11 @@ class Bits {
   }
 }
 
-/** A code by the lengths of its symbols, each length in four bits. */
+/** Writes a code as the lengths of its symbols, four bits each. */
 function writeCode(bits, lengths) {
   bits.write(0, 1);
   bits.write(15, 4);
-  // 17 and 18 do not occur, 16 neither; 0 to 15 take four bits each
+  // 16, 17 and 18 do not occur; 0 to 15 take four bits each
   for (const symbol of [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15])
     bits.write(symbol > 15 ? 0 : 4, 3);
   bits.write(0, 1);
@@ -71,10 +71,7 @@ function picture(histogram) {
   return new Uint8Array(riff);
 }
 
-/**
- * How far libwebp 1.1.0 (BuildHuffmanTable) writes: entries from the start of the table of this
- * code.
- */
+/** Entries that libwebp 1.1.0 (BuildHuffmanTable) writes from the start of this table. */
 function entriesWritten(histogram) {
   const count = [...histogram];
   count[0] = 0;
@@ -111,7 +108,7 @@ function entriesWritten(histogram) {
   return total;
 }
 
-/** Histograms by how far they overflow: the published one, and some of each size below it. */
+/** Histograms by the size of their overflow: the published one, and some of each smaller size. */
 function variants() {
   const published = [0, 0, 0, 0, 0, 0, 0, 0, 1, 27, 5, 1, 1, 1, 1, 3];
   const found = new Map([[entriesWritten(published) - ROOM, published]]);
@@ -147,7 +144,7 @@ const sizes = variants().map(([entries]) => entries * 4);
 console.log(`${sizes.length} pictures that overflow by ${sizes[0]} to ${sizes.at(-1)} bytes`);
 if (process.argv[2]?.endsWith('.webp')) pictures.push(new Uint8Array(readFileSync(process.argv[2])));
 
-/** By answer: how many pictures got it, and after how many of them the same decoder was right. */
+/** For each answer: the number of pictures, and after how many the decoder still worked. */
 const answers = new Map();
 for (const bytes of pictures) {
   const codecs = createImageCodecs(nodeCodecModules);

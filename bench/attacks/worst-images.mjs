@@ -1,5 +1,5 @@
-// Images that are small as files and cost a decoder the most memory, by format and coding. All are
-// valid and of one colour.
+// Small files that cost a decoder the most memory, by format and coding. All are valid and have one
+// colour.
 import { createDeflate, inflateSync } from 'node:zlib';
 import { pngFile } from '../png.mjs';
 
@@ -32,8 +32,8 @@ class Bits {
  * A grey JPEG whose coefficients are all 0.
  *
  * @param sampling factors of each component
- * @param kind `baseline`; `scans`: baseline, each component in a scan of its own; `progressive`:
- *   DC, then AC of each component
+ * @param kind `baseline`; `scans`: baseline with one scan per component; `progressive`: DC, then AC
+ *   of each component
  */
 export function jpeg(width, height, sampling, kind) {
   const across = Math.max(...sampling.map(([h]) => h));
@@ -88,7 +88,7 @@ export function jpeg(width, height, sampling, kind) {
   ]);
 }
 
-/** So many codes of zeros, filled up with ones. */
+/** `codes` codes of zeros, padded with ones. */
 function repeated(codes, bits) {
   const count = codes * bits;
   const bytes = Buffer.alloc(Math.ceil(count / 8));
@@ -183,7 +183,7 @@ const riffChunk = (type, payload) =>
     Buffer.alloc(payload.length & 1),
   ]);
 
-/** Lossless, at most 16,384 a side. */
+/** Lossless, at most 16,384 pixels a side. */
 export function losslessWebp(width, height) {
   const bits = new LowBits();
   bits.put(0x2f, 8);
@@ -195,13 +195,13 @@ export function losslessWebp(width, height) {
   return riff(riffChunk('VP8L', bits.end()));
 }
 
-/** libwebp's of grey squares of these sides, quality 0, deflated. */
+/** libwebp's files of grey squares of these sides, quality 0, deflated. */
 const VP8 = {
   7056: 'eNrt1DtoUwEAQNEoESJBMDZOQShIsARqOylksQakJa0lJEKXFlwrdRFCHCwlHXSTDBEHLS2lSXmDQwRrIUOwxKFbKJmCWhxcoovg6G90CgS3wpnvdofTSU5tnEpVEpXExK/ff9Ze32i1Nss/Z2dL0WakV7++X430b47Fuuu5y0F4azp/durpzoXypZnk6XQlGy6Oyv+Rzx3c3S3cu9O/n924HRSCN6nitdp8vRt0e8/SL/LSv/TyiwvDpe0PT1wYKu3njlwYKh1nvuX2nl9pL5Qet99ZNDh9XY02Mr3FzdjSp8TIGYsGp1c/rr6PLj94dKv0cGUubtHg9LbTjI/XDr9f/Pi5MWkRpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwhSlMYQpTmMIUpjBlEaYwhSlMYQpTmMIUpjCFKUxhClMWYQpTmMIUpjCFKUxhClOYwhSmMGURpjCFKUxhClOYwhSmMIUpTGEKUxZhClOYwhSmMIUpTGEKU5jCFKYwZRGmMIUpTGEKU5jCFKYwhSlMYQpTFmEKU5jCFKYwJWEKU5jCFKYwhSmLMIUpTGEKU5hyD1OYwhSmMIUpTFmEKUxhClOYwpR7mMIUpjCFKUxhyiJMYQpTmMIUptzDFKYwhSlMYQpTFmEKU5jCFKYw5R6mMIUpTGEKU5iyCFOYwhSmMIUp9zCFKUxhClOYwpRFmMIUpjCFKUy5hylMYQpTmMIUpizCFKYwhSlMYco9TGEKU5jCFKYwZRGmMIUpTGEKU+5hClOYwhSmMIUpizCFKUxhClOYsghTmMIUpjCFKUxZhClMYQpTmMKURZjCFKYwhSlMYQpTmMIUpjCFKUxZhClMYQpTmMIUpjCFKUxhClOYwpRFmMIUpjCFKUxhClOYwhSmMIUpTFmEKUxhClOYwhSmMIUpTGEKU5jClEWYwhSmMIUpTGEKU5jCFKYwhSlMWYQpTGEKU5jCFKYwhSlMYQpTmMKURZjCFKYwdWJS9XwoFPoLhSMS1A==',
   2016: 'eNozcGSdy6j1gP0Bu/7ff//rN9nv3z+/8Y+3dzn3bo5by8x3TOF45agheKUpQHklywL3IE6HviVCjbIeqkxWE7xYShUolpZuOei37MrKK7emWs0OWh6cFfIq12uu78rglVu1Ss2Wkim13JJKBiFLhYo9saWKQShSOwIuLae6Y6NfxHaJXXryo+vdhxszNKnk3LVf9I5yZxbVuJZX5PiIUMnB136JJ7Vu2WmntHuPmRoXdSIq5HUt90anWzHzBWPvSQuzUiuq9rXeWJir59+x7j1vZxO1Iuu+05uAbdPVj4SXtx2hWkbIX1imEe09+ZH27sNJCdRKXdsv7BbRXXryo+jdhxsNRhPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oY4m1NGEOppQRxPqaEIdTaijCXU0oQ62hOrIAAIAaKyX3Q==',
 };
 
-/** Lossy, a square of a side that is in `VP8`; with `alpha` a plane of it, lossless. */
+/** Lossy: a square with a side from `VP8`; `alpha` adds a lossless plane. */
 export function lossyWebp(side, alpha) {
   const pixels = inflateSync(Buffer.from(VP8[side], 'base64'));
   if (!alpha) return riff(riffChunk('VP8 ', pixels));
@@ -226,9 +226,7 @@ const C420 = [
   [1, 1],
 ];
 
-/**
- * The worst of each format and coding, of about so many pixels; lossy WebP are of 4 or 50 million.
- */
+/** The worst of each format and coding, with about `pixels`; lossy WebP has 4 or 50 million. */
 export function worstImages(pixels = 49.9e6) {
   const side = Math.floor(Math.sqrt(pixels));
   const lossySide = side < 7056 ? 2016 : 7056;

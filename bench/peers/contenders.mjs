@@ -1,4 +1,4 @@
-// Who takes part: what runs it, and on which of the made files.
+// The contenders: the script that runs each, and its model file.
 
 export const ARCHITECTURES = {
   deit_tiny: 'deit_tiny_patch16_224',
@@ -19,7 +19,7 @@ const ortWeb = (file) => ({ runtime: 'onnxruntime-web', file });
 const ortNode = (file) => ({ runtime: 'onnxruntime-node', file });
 const litert = (file) => ({ runtime: 'litert', file });
 
-/** By the names of `run.mjs --peer`; `file` follows the name of the architecture. */
+/** By name in `run.mjs --peer`; `file` is the suffix after the name of the architecture. */
 export const PEERS = {
   fqvit: { runtime: 'fqvit', file: 'int8.safetensors' },
   ...Object.fromEntries(
@@ -41,11 +41,11 @@ export const PEERS = {
   'ort-node-s8-static': ortNode('s8-static.onnx'),
 };
 
-/** The rows of `compare.mjs`: a peer, and what `run.mjs` is told besides. */
+/** The rows of `compare.mjs`: a peer, and further options for `run.mjs`. */
 export const CONTENDERS = {
   'fqvit simd': { peer: 'fqvit', tier: 'simd' },
   'fqvit relaxed': { peer: 'fqvit', tier: 'relaxed' },
-  // without a tier: what the probe chooses
+  // without a tier: the one that the probe chooses
   'fqvit w7': { peer: 'fqvit-w7' },
   'fqvit w7 simd': { peer: 'fqvit-w7', tier: 'simd' },
   'fqvit w7 relaxed': { peer: 'fqvit-w7', tier: 'relaxed' },

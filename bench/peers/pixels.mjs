@@ -13,7 +13,7 @@ export async function readPixels(file) {
   return read(file, { imageSize: SIZE, cropPct: 0.875, interpolation: 'bicubic' });
 }
 
-/** Normalised as DeiT and Swin want it: f32 [224, 224, 3]. */
+/** Normalised for DeiT and Swin: f32 [224, 224, 3]. */
 export function channelsLast(pixels) {
   return Float32Array.from(pixels, (value, i) => (value / 255 - MEAN[i % 3]) / STD[i % 3]);
 }

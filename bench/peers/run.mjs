@@ -44,7 +44,7 @@ if (!cold) {
 }
 times.sort((a, b) => a - b);
 
-/** The most memory that was ever resident, where the system tells. */
+/** Peak resident memory, if the system reports it. */
 function peak() {
   const status = '/proc/self/status';
   if (!existsSync(status)) return undefined;

@@ -15,8 +15,8 @@ const MAX_LABEL = 1000;
  * Reads the names of classes from a label file. It may contain:
  *
  * - JSON, or a dict, list or tuple of Python: names in order, names by index (`{0: 'tench'}`),
- *   indices by name, pairs of WordNet id and name by index, objects with an index and a name, or a config with
- *   `id2label` or `label_names`;
+ *   indices by name, pairs of WordNet id and name by index, objects with an index and a name, or a
+ *   config with `id2label` or `label_names`;
  * - lines with an index: `0:tench`, `0,tench`, `0 tench`, `tench,0`, also with tabs; a CSV or TSV
  *   with a header;
  * - lines with a WordNet id: `n01440764 tench`, or the id alone;

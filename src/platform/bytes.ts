@@ -40,7 +40,8 @@ export function isByteSource(source: unknown): source is ByteSource {
  * Reads a whole source.
  *
  * @throws RuntimeError `SOURCE` for a file that cannot be read, a status other than 2xx, and a
- *   server that is silent for 30 s; the reason of `signal`; UsageError `SIGNAL`, `PROGRESS`, `PROXY`
+ *   server that is silent for 30 s; the reason of `signal`; UsageError `SIGNAL`, `PROGRESS`,
+ *   `PROXY`
  */
 export async function readBytes(source: ByteSource, options: ReadOptions = {}): Promise<NamedBytes> {
   checkReadOptions(options);

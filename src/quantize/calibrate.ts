@@ -59,7 +59,8 @@ export type CalibrationImages = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
  * of every activation by the name of its tensor (`input`, `blocks.0.norm1.out`, …, `logits`).
  *
  * @throws QuantizeError `CALIBRATION_COUNT` if there is no image, or `limit` is not positive;
- *   `CALIBRATION_NOT_FINITE` if an activation is NaN or infinite; `MODEL_SHAPE`, `MODEL_TENSOR` for a broken model.
+ *   `CALIBRATION_NOT_FINITE` if an activation is NaN or infinite; `MODEL_SHAPE`, `MODEL_TENSOR` for
+ *   a broken model.
  * @throws RuntimeError `WASM`, `MEMORY`; UsageError `PIXELS` for an image of another size; the
  *   reason of `signal`.
  */

@@ -39,7 +39,8 @@ export function geluTable(
   while (low < -MARGIN && code(low) === out.zeroPoint) low += MARGIN / 8;
   low -= MARGIN;
   let high = (highest + 0.5 - out.zeroPoint) * out.scale + MARGIN;
-  while (code(high - MARGIN) < highest) high += MARGIN / 8; // gelu(x) < x: it saturates later than x does
+  // gelu(x) < x, so it saturates later than x
+  while (code(high - MARGIN) < highest) high += MARGIN / 8;
   const scale = (high - low) / (GELU_LEVELS - 1);
   const zeroPoint = Math.round(-low / scale);
   const table = Uint8Array.from({ length: GELU_LEVELS }, (_, i) => code((i - zeroPoint) * scale));

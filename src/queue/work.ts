@@ -46,7 +46,8 @@ const FAREWELL_MS = 2000;
  *
  * @throws UsageError `QUEUE_OTHER` for a model other than that of earlier parts
  * @throws FqvitError `OUTPUT`, `QUEUE_FACTS`; with `drain` `QUEUE_FAILED` if parts have failed,
- *   `QUEUE_LOST` if the list or parts of it are gone, `QUEUE_OUTPUT` if files of finished parts are missing
+ *   `QUEUE_LOST` if the list or parts of it are gone, `QUEUE_OUTPUT` if files of finished parts are
+ *   missing
  * @throws RuntimeError `REDIS`, `REDIS_EVICTION`; the reason of `signal`
  */
 export async function work(queue: PartQueue, options: WorkOptions): Promise<void> {

@@ -74,7 +74,8 @@ function* readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Slic
   for (const { name, filename, bytes } of parts) {
     if (name === 'image' && filename !== undefined) images.push({ name: filename, source: bytes });
     else if (name === 'top' && filename === undefined && top === undefined) {
-      top = topOf(new TextDecoder().decode(bytes)); // digits are the same in every charset that extends ASCII
+      // every charset that extends ASCII has the same digits
+      top = topOf(new TextDecoder().decode(bytes));
     } else {
       const kind = filename === undefined ? 'a text' : 'a file';
       const found = name === 'top' && top !== undefined ? 'a second "top"' : `${kind} ${shown(name)}`;

@@ -7,7 +7,7 @@ const FOLDERS = ['src', 'assembly', 'test', 'bench', 'scripts', 'training', 'exa
 const GENERATED = ['src/checkpoint/timm-names.ts'];
 
 /** A line of a comment, or a comment after code. */
-const JAVASCRIPT = /^\s*(?:\/\/|\/?\*)|^[^'"`]*\s\/\/ /;
+const JAVASCRIPT = /^\s*(?:\/\/|\/\*|\*(?![a-z]))|^[^'"`]*\s\/\/ /;
 const PYTHON = /^\s*#|^[^'"]*\s# /;
 
 /** Tools read these, and an address cannot be broken. */

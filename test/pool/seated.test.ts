@@ -116,7 +116,8 @@ test('a thread that does not stop is terminated, and the image after it gets ano
   const seated = await Seated.start(seat, budget);
   const share = budget.ask(budget.limit, () => {});
   const stop = new AbortController();
-  const late = seated.run({ ...task, image: losslessWebp(3200, 3200) }, stop, 50); // waits for memory
+  // waits for memory
+  const late = seated.run({ ...task, image: losslessWebp(3200, 3200) }, stop, 50);
   const beside = seated.run(task, new AbortController(), 5000);
   await expect(late).rejects.toMatchObject({ code: 'POOL_LIMIT' });
   share.give();

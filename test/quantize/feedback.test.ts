@@ -111,7 +111,8 @@ describe('rounding', () => {
           const weights = randomFloats(width, seed + 2);
           const scale = 0.3;
           const codes = new Int8Array(width);
-          new ErrorFeedback(moments, 0).round(weights, Float64Array.of(scale), 128, codes); // so many codes that none is clamped
+          // enough codes that none is clamped
+          new ErrorFeedback(moments, 0).round(weights, Float64Array.of(scale), 128, codes);
           const variances = moments.covariance().filter((_, i) => i % (width + 1) === 0);
           const total = variances.reduce((a, b) => a + b) * 1.01; // with the damping
           expect(outputError(moments, weights, scale, codes)).toBeLessThanOrEqual((total * scale ** 2) / 4);
