@@ -31,7 +31,7 @@ await page.goto(`http://127.0.0.1:${server.address().port}/examples/page/index.h
 await page.click('#example');
 await page.waitForFunction(() => document.querySelector('#float-time').textContent.includes('ms'));
 await page.waitForTimeout(2000);
-const clip = { x: 0, y: 96, width: 960, height: 530 };
+const clip = { x: 0, y: 96, width: 960, height: 523 };
 const path = fileURLToPath(new URL('docs/images/page.jpg', root));
 await page.screenshot({ path, clip, quality: 80 });
 await browser.close();

@@ -112,7 +112,7 @@ function parseAddress(address: string): HubSource {
   }
   throw new HubError(
     'HUB_ID',
-    `expected ${SCHEME}owner/name, also with @revision and /file behind it, found ${shownAddress(SCHEME + address)}`,
+    `expected ${SCHEME}owner/name, also with @revision and /file after it, found ${shownAddress(SCHEME + address)}`,
   );
 }
 

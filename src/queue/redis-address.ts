@@ -44,7 +44,7 @@ export function redisAddress(given: string | undefined, env: NodeJS.ProcessEnv):
     const where = given === undefined ? 'REDIS_URL' : 'option --redis';
     throw new UsageError(
       'REDIS_URL',
-      `${where}: expected redis://HOST:PORT or rediss://HOST:PORT, also with USER:PASSWORD@ before and /DATABASE behind, found ${error.message}`,
+      `${where}: expected redis://HOST:PORT or rediss://HOST:PORT, also with USER:PASSWORD@ before and /DATABASE after, found ${error.message}`,
     );
   }
 }
@@ -96,7 +96,7 @@ function familyOf(parameters: URLSearchParams): RedisEndpoint['family'] {
   if (first === undefined) return 0;
   const family = others.length === 0 && first[0] === 'family' ? FAMILIES.get(first[1]) : undefined;
   if (family === undefined) {
-    throw new Fault('another parameter behind "?" than family=0, 4 or 6, or "?" in the password (%3F)');
+    throw new Fault('another parameter after "?" than family=0, 4 or 6, or "?" in the password (%3F)');
   }
   return family;
 }
@@ -105,6 +105,6 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new Fault('a user or password with "%" and no two hexadecimal digits behind it (%25)');
+    throw new Fault('a user or password with "%" and no two hexadecimal digits after it (%25)');
   }
 }

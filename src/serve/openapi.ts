@@ -90,7 +90,7 @@ export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
               headers: { 'Accept-Encoding': { description: 'identity', schema: { const: 'identity' } } },
             },
             422: problem('no photo: damaged, too large or of another kind'),
-            501: problem('a transfer-encoding beside chunked'),
+            501: problem('a transfer-encoding other than chunked'),
             503: busy(),
           },
         },
