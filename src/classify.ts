@@ -1,6 +1,7 @@
-import { type Architecture, featuresName, pooledTokens } from './checkpoint/architecture.js';
+import { checkDigest } from './checkpoint/digest.js';
 import type { Description } from './checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
+import { narrowestWeights, type Outputs } from './checkpoint/program.js';
 import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
 import { frozen } from './frozen.js';
@@ -87,7 +88,9 @@ export interface AttentionMap {
 }
 
 /** Describes a loaded model. */
-export interface ModelInfo extends Omit<Description, 'quantizers' | 'steps'> {
+export interface ModelInfo extends Omit<Description, 'program' | 'outputs'> {
+  /** Multiply-accumulates of an image. */
+  readonly macs: number;
   /** Which build of the kernels runs. */
   readonly tier: Tier;
   /** Threads that share each image. */
@@ -160,9 +163,12 @@ export async function load(source: ByteSource, options: LoadOptions = {}): Promi
   const { bytes, name } = await readModel(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
   const isShared = threads > 1;
-  const chosen = await tierFor(checkpoint.recipe.weightBits, isShared, options);
+  const intact = checkDigest(bytes, checkpoint.sha256, name);
+  intact.catch(() => {}); // it may be found damaged before anyone waits for it
+  const chosen = await tierFor(narrowestWeights(checkpoint), isShared, options);
   signal?.throwIfAborted();
   const count = chosen.tier === 'scalar' ? 1 : threads;
+  await intact;
   const runner = await IntegerRunner.create(checkpoint, chosen.module, count);
   const model = new Model(checkpoint, bytes.length, chosen.tier, count, runner);
   if (signal?.aborted) model.dispose();
@@ -193,9 +199,10 @@ export class Model {
 
   /** @internal use `load` */
   constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, threads: number, runner: IntegerRunner) {
-    const { quantizers: _q, steps: _s, tensors: _t, ...description } = checkpoint;
+    const { program: _p, outputs: _o, tensors: _t, sha256: _s, ...description } = checkpoint;
     const memoryBytes = runner.memory.buffer.byteLength;
-    this.info = frozen({ ...description, tier, threads, bytes, memoryBytes });
+    const macs = runner.steps.reduce((sum, step) => sum + step.macs, 0);
+    this.info = frozen({ ...description, macs, tier, threads, bytes, memoryBytes });
     this.#runner = runner;
   }
 
@@ -257,7 +264,7 @@ export class Model {
    */
   async features(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
     const pixels = await this.#pixels(image, options);
-    return this.#features(await this.#runInSlices(pixels, this.#featuresName, options.signal));
+    return this.#features(await this.#runInSlices(pixels, this.#outputs.features.layer, options.signal));
   }
 
   /**
@@ -268,7 +275,7 @@ export class Model {
    * @throws UsageError `DISPOSED`, or `PIXELS` for another length
    */
   featuresOfPixels(pixels: Uint8Array): Float32Array {
-    return this.#features(this.#run(pixels, this.#featuresName));
+    return this.#features(this.#run(pixels, this.#outputs.features.layer));
   }
 
   /**
@@ -298,15 +305,14 @@ export class Model {
         `method: expected one of ${ATTENTION_METHODS.join(', ')}, found ${shown(method)}`,
       );
     }
-    const { architecture } = this.#running().description;
-    if (architecture.family === 'swin') {
+    if (this.#outputs.attention === undefined) {
       throw new UsageError('ATTENTION', 'model: expected a DeiT or ViT, found a Swin: it has no class token');
     }
     const pixels = await this.#pixels(image, options);
     const runner = this.#running();
-    const pass = () => attentionMap(runner, architecture, pixels, method);
+    const pass = () => attentionMap(runner, pixels, method);
     const weights = await runner.inSlices(pass, options.signal);
-    return { side: architecture.imageSize / architecture.patchSize, weights };
+    return { side: Math.sqrt(weights.length), weights };
   }
 
   /**
@@ -332,7 +338,7 @@ export class Model {
    * @throws what {@link Model.classify} throws, but not `TOP`
    */
   async logits(image: ImageSource, options: ClassifyOptions = {}): Promise<Float32Array> {
-    return this.#dequantise(await this.codes(image, options), 'logits');
+    return this.#logits(await this.codes(image, options));
   }
 
   /**
@@ -343,7 +349,7 @@ export class Model {
    */
   async codes(image: ImageSource, options: ClassifyOptions = {}): Promise<Uint8Array> {
     this.#expectClasses();
-    return this.#runInSlices(await this.#pixels(image, options), 'logits', options.signal);
+    return this.#runInSlices(await this.#pixels(image, options), this.#outputs.logits!, options.signal);
   }
 
   /**
@@ -366,7 +372,7 @@ export class Model {
    */
   codesOfPixels(pixels: Uint8Array): Uint8Array {
     this.#expectClasses();
-    return this.#run(pixels, 'logits');
+    return this.#run(pixels, this.#outputs.logits!);
   }
 
   /**
@@ -377,12 +383,12 @@ export class Model {
    * @throws UsageError `DISPOSED`, `PIXELS` for another length, or `CLASSES` for a backbone
    */
   logitsOfPixels(pixels: Uint8Array): Float32Array {
-    return this.#dequantise(this.codesOfPixels(pixels), 'logits');
+    return this.#logits(this.codesOfPixels(pixels));
   }
 
   /** @internal As `logitsOfPixels`, with pauses. */
   async logitsInSlices(pixels: Uint8Array, signal?: AbortSignal): Promise<Float32Array> {
-    return this.#dequantise(await this.#runInSlices(pixels, 'logits', signal), 'logits');
+    return this.#logits(await this.#runInSlices(pixels, this.#outputs.logits!, signal));
   }
 
   /** Frees the memory. Unfinished and later calls throw UsageError `DISPOSED`. */
@@ -409,12 +415,17 @@ export class Model {
     return this.#running().runInSlices(pixels, output, signal);
   }
 
-  get #featuresName(): string {
-    return featuresName(this.info.architecture);
+  get #outputs(): Outputs {
+    return this.#running().description.outputs;
   }
 
   #features(codes: Uint8Array): Float32Array {
-    return meanOfTokens(this.#dequantise(codes, this.#featuresName), this.info.architecture);
+    const { layer, tokens } = this.#outputs.features;
+    return meanOfTokens(this.#dequantise(codes, layer), tokens);
+  }
+
+  #logits(codes: Uint8Array): Float32Array {
+    return this.#dequantise(codes, this.#outputs.logits!);
   }
 
   #expectClasses(): void {
@@ -422,8 +433,8 @@ export class Model {
   }
 
   #dequantise(codes: Uint8Array, name: string): Float32Array {
-    const { scale, zeroPoint } = this.#running().description.quantizers.get(name)!;
-    return Float32Array.from(codes, (code) => scale * (code - zeroPoint));
+    const { scale, zeroPoint } = this.#running().description.program.activations.get(name)!;
+    return Float32Array.from(codes, (code) => scale! * (code - zeroPoint));
   }
 
   #running(): IntegerRunner {
@@ -433,8 +444,7 @@ export class Model {
 }
 
 /** What the head reads of one token or of two side by side, as one. */
-function meanOfTokens(values: Float32Array, architecture: Architecture): Float32Array {
-  const tokens = Math.max(1, pooledTokens(architecture));
+function meanOfTokens(values: Float32Array, tokens: number): Float32Array {
   const dim = values.length / tokens;
   const mean = new Float32Array(dim);
   values.forEach((value, i) => {

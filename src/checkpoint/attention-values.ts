@@ -1,16 +1,13 @@
-import type { Description } from './integer-description.js';
+import type { IntegerActivation } from '../layers/integer-kind.js';
 
 /**
- * The probability that each attention code of a block stands for, f64 `[256]`: 2^-code, 2^(-code/8)
- * or scale · code, depending on the recipe (paper, section 3.3; docs/integer-checkpoint.md).
- *
- * @param name `B.attn.softmax`
+ * The probability that each attention code stands for, f64 `[256]`: 2^-code, 2^(-code/8) or
+ * scale · code (paper, section 3.3; docs/integer-checkpoint.md).
  */
-export function attentionValues({ recipe, quantizers }: Description, name: string): Float64Array {
-  if (recipe.attention === 'uniform') {
-    const { scale } = quantizers.get(name.replace(/softmax$/, 'probs'))!;
-    return Float64Array.from({ length: 256 }, (_, code) => scale * code);
-  }
-  const [steps, last] = recipe.attention === 'log2' ? [1, 15] : [8, 127];
-  return Float64Array.from({ length: 256 }, (_, code) => (code > last ? 0 : 2 ** (-code / steps)));
+export function attentionValues({ element, highest, scale }: IntegerActivation): Float64Array {
+  const value = (code: number) => {
+    if (element === 'uniform') return scale! * code;
+    return code > highest ? 0 : 2 ** (-code / (element === 'log2' ? 1 : 8));
+  };
+  return Float64Array.from({ length: 256 }, (_, code) => value(code));
 }

@@ -5,6 +5,7 @@
 
 import { CheckpointError, UsageError } from '../errors.js';
 import type { Family } from './architecture.js';
+import { workFault } from './architecture-limits.js';
 import { timmTraining } from './config/timm-config.js';
 import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './float-config.js';
 import { type FloatContainer, readFloatContainer } from './float-container.js';
@@ -13,7 +14,6 @@ import { readSwin } from './float-swin.js';
 import { readVit } from './float-vit.js';
 import { folded } from './fold.js';
 import { type ModelPreprocessing, saysInteger } from './integer-description.js';
-import { workFault } from './limits.js';
 import { canonicalNames } from './naming-schemes.js';
 import { type Output, outputsOf } from './output.js';
 import type { Tensor } from './safetensors.js';

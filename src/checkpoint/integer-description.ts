@@ -1,35 +1,33 @@
 import { CheckpointError } from '../errors.js';
 import {
-  type Architecture,
-  GELUS,
-  pooledTokens,
-  SWIN_LIMITS,
-  type SwinArchitecture,
-  stageFault,
-  swinStages,
-  VIT_POOLS,
-  type VitArchitecture,
-} from './architecture.js';
+  ATTENTION_CODES,
+  type AttentionCodes,
+  type IntegerActivation,
+  type QuantizerScale,
+} from '../layers/integer-kind.js';
+import { INTEGER_KIND_NAMES, type IntegerLayer, integerKind } from '../layers/integer-kinds.js';
+import { WEIGHT_BITS, type WeightBits } from '../layers/linear/integer.js';
+import type { Architecture } from './architecture.js';
+import { Checked } from './checked.js';
 import type { Rgb } from './float-config.js';
-import { highestCode, integerLayout, STEP_RANGES } from './integer-layout.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
-import { LEAST_CROP, LIMITS, workFault } from './limits.js';
+import { LEAST_CROP, LIMITS } from './limits.js';
 import { type Output, outputsOf } from './output.js';
+import { type Outputs, type Program, traceProgram } from './program.js';
 import { quantizeCommand } from './quantize-command.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
 
+export { ATTENTION_CODES, type AttentionCodes, type QuantizerScale, WEIGHT_BITS, type WeightBits };
+
 export const FORMAT = 'fqvit-integer';
-export const VERSION = 1;
+export const VERSION = 2;
 
 /**
  * The longest JSON document to parse, in characters: 100,000 labels of 160. Bounds what a hostile
  * file can make `JSON.parse` build: empty objects of this length take 0.5 GB and 3 s.
  */
 export const MAX_DESCRIPTION_CHARACTERS = 2 ** 24;
-
-/** With a larger scale, a dequantised code could exceed the range of float32. */
-export const MAX_SCALE = 1e36;
 
 /** How an image becomes pixels: timm's evaluation transform. */
 export interface ModelPreprocessing {
@@ -59,16 +57,6 @@ export const OBSERVER_NAMES: readonly ObserverName[] = ['minmax', 'ema', 'percen
 export type Method = 'fq' | 'best' | ObserverName;
 export const METHODS: readonly Method[] = ['fq', 'best', ...OBSERVER_NAMES];
 
-/**
- * Codes of attention probabilities. `log2`: 2^-code, 4 bits (the paper's Log-Int-Softmax);
- * `eighths`: 2^(-code/8), 7 bits; `uniform`: scale · code, 8 bits.
- */
-export type AttentionCodes = 'log2' | 'eighths' | 'uniform';
-export const ATTENTION_CODES: readonly AttentionCodes[] = ['log2', 'eighths', 'uniform'];
-
-/** The widths of weight codes that a recipe may choose. */
-export type WeightBits = 8 | 7 | 6 | 5 | 4;
-export const WEIGHT_BITS: readonly WeightBits[] = [8, 7, 6, 5, 4];
 /** The widths of the codes that linear layers read. */
 export type ActivationBits = 8 | 7;
 export const ACTIVATION_BITS: readonly ActivationBits[] = [8, 7];
@@ -85,9 +73,9 @@ export interface Recipe {
   readonly ptf: boolean;
   /** What the codes of attention probabilities stand for. */
   readonly attention: AttentionCodes;
-  /** For the linear layers inside the blocks; integer-layout.ts has the rule for the others. */
+  /** For the linear layers inside the blocks. */
   readonly weightBits: WeightBits;
-  /** For the inputs of these layers; integer-layout.ts has the rule for the others. */
+  /** For the inputs of these layers. */
   readonly activationBits: ActivationBits;
   /** Number of calibration images. */
   readonly calibrationImages: number;
@@ -101,24 +89,13 @@ export interface Recipe {
   readonly weights?: string;
 }
 
-/** Affine: real = scale·(code - zeroPoint). The scale is documentation: no kernel reads it. */
-export interface QuantizerScale {
-  /** The real distance between two neighbouring codes. */
-  readonly scale: number;
-  /** The code of zero. */
-  readonly zeroPoint: number;
-}
-
-/** The integer parameters of a step: see `STEP_RANGES` in integer-layout.ts. */
-export type Step = Readonly<Record<string, number>>;
-
 /** The JSON document of an integer checkpoint. */
 export interface Description {
   /** Marks an integer checkpoint. */
   readonly format: typeof FORMAT;
   /** Version of the format. */
   readonly version: typeof VERSION;
-  /** Family and sizes. */
+  /** Family and sizes, for information: the layers are what runs. */
   readonly architecture: Architecture;
   /** How an image becomes pixels. */
   readonly preprocessing: ModelPreprocessing;
@@ -130,10 +107,10 @@ export interface Description {
   readonly output: Output;
   /** How the checkpoint was made. */
   readonly recipe: Recipe;
-  /** By the name of the activation or embedding that each one quantises. */
-  readonly quantizers: ReadonlyMap<string, QuantizerScale>;
-  /** Integers of the steps that need more than tensors, by name. */
-  readonly steps: ReadonlyMap<string, Step>;
+  /** The network. */
+  readonly program: Program;
+  /** The layers that others read, by their meaning. */
+  readonly outputs: Outputs;
 }
 
 /** The hint for a float checkpoint, which may also have `fqvit` metadata, but without a format. */
@@ -177,20 +154,6 @@ export function parseDescription(text: string, file: string): Description {
   return checkDescription(json, file);
 }
 
-/**
- * Checks the parts of a float checkpoint that the quantiser copies, so that an unsupported model
- * fails before calibration instead of after it.
- *
- * @throws CheckpointError `MODEL_DESCRIPTION`
- */
-export function checkQuantizable(
-  model: Pick<Description, 'architecture' | 'preprocessing'>,
-  file: string,
-): void {
-  const root = new Checked(model, file, 'model');
-  checkPreprocessing(root.child('preprocessing'), checkArchitecture(root.child('architecture')).imageSize);
-}
-
 function checkDescription(json: unknown, file: string): Description {
   const root = new Checked(json, file, 'description');
   const format = root.value('format');
@@ -203,24 +166,18 @@ function checkDescription(json: unknown, file: string): Description {
           : `format ${shown(format)}`),
     );
   }
-  if (root.value('version') !== VERSION) {
-    throw new CheckpointError(
-      'MODEL_VERSION',
-      `${file}: expected format version ${VERSION}, found ${shown(root.value('version'))}`,
-    );
-  }
-  const architecture = checkArchitecture(root.child('architecture'));
-  const preprocessing = checkPreprocessing(root.child('preprocessing'), architecture.imageSize);
-  const labels = root.strings('labels', architecture.classes);
-  const wnids =
-    root.value('wnids') === undefined ? {} : { wnids: root.strings('wnids', architecture.classes) };
-  const output = checkOutput(root, architecture.classes);
-  const recipe = checkRecipe(root.child('recipe'));
-  const layout = integerLayout({ architecture, recipe });
-  const quantizers = root.child('quantizers');
-  quantizers.onlyKeys(layout.quantizers);
-  const steps = root.child('steps');
-  steps.onlyKeys([...layout.steps.keys()]);
+  checkVersion(root.value('version'), file);
+  const layers = checkLayers(root, file);
+  const preprocessing = checkPreprocessing(root.child('preprocessing'));
+  const refuse = (layer: IntegerLayer | undefined, message: string): never =>
+    root.refuse(layer === undefined ? `layers: ${message}` : `${placeOf(layer)}: ${message}`);
+  const program = traceProgram(layers, preprocessing.imageSize, refuse);
+  const outputs = checkOutputs(root.child('outputs'), program.activations);
+  const classes = outputs.logits === undefined ? 0 : program.activations.get(outputs.logits)!.columns;
+  const architecture = checkArchitecture(root.child('architecture'), preprocessing.imageSize, classes);
+  const labels = root.strings('labels', classes);
+  const wnids = root.value('wnids') === undefined ? {} : { wnids: root.strings('wnids', classes) };
+  const output = checkOutput(root, classes);
   root.onlyKeys([
     'format',
     'version',
@@ -230,8 +187,8 @@ function checkDescription(json: unknown, file: string): Description {
     'wnids',
     'output',
     'recipe',
-    'quantizers',
-    'steps',
+    'layers',
+    'outputs',
   ]);
   return {
     format: FORMAT,
@@ -241,111 +198,120 @@ function checkDescription(json: unknown, file: string): Description {
     labels,
     ...wnids,
     output,
-    recipe,
-    quantizers: new Map(
-      layout.quantizers.map((name) => [
-        name,
-        checkQuantizer(quantizers.child(name), highestCode(name, recipe)),
-      ]),
-    ),
-    steps: new Map(
-      [...layout.steps].map(([name, kind]) => [name, checkStep(steps.child(name), STEP_RANGES[kind])]),
-    ),
+    recipe: checkRecipe(root.child('recipe')),
+    program,
+    outputs,
   };
 }
 
-function checkArchitecture(a: Checked): Architecture {
-  const architecture = a.oneOf('family', ['deit', 'vit', 'swin']) === 'swin' ? checkSwin(a) : checkVit(a);
-  const fault = workFault(architecture);
-  return fault === undefined ? architecture : a.refuse(fault);
+/** @throws CheckpointError `MODEL_VERSION` */
+function checkVersion(version: unknown, file: string): void {
+  if (version === VERSION) return;
+  const hint =
+    version === 1 ? '; quantise it again' : Number(version) > VERSION ? '; it needs a newer fqvit' : '';
+  throw new CheckpointError(
+    'MODEL_VERSION',
+    `${file}: expected format version ${VERSION}, found ${shown(version)}${hint}`,
+  );
 }
 
-const COMMON_KEYS = ['family', 'name', 'imageSize', 'patchSize', 'dim', 'mlpDim', 'classes', 'gelu'];
+const placeOf = ({ kind, name }: Pick<IntegerLayer, 'kind' | 'name'>) => `layer ${shown(name)} (${kind})`;
 
-function checkCommon(
-  a: Checked,
-): Pick<Architecture, 'name' | 'imageSize' | 'patchSize' | 'classes' | 'gelu'> {
-  const imageSize = a.integer('imageSize', 1, LIMITS.imageSize);
-  const patchSize = a.integer('patchSize', 1, LIMITS.patchSize);
-  if (imageSize % patchSize !== 0) a.fail('imageSize', `a multiple of the patch size ${patchSize}`);
+const LAYER_KEYS = ['kind', 'name', 'reads', 'parameters'];
+
+function checkLayers(root: Checked, file: string): IntegerLayer[] {
+  const list = root.value('layers');
+  if (!Array.isArray(list) || list.length === 0 || list.length > LIMITS.layers)
+    root.fail('layers', `a list of 1 to ${LIMITS.layers} layers`);
+  return (list as unknown[]).map((json, i) => checkLayer(json, file, `description.layers[${i}]`));
+}
+
+function checkLayer(json: unknown, file: string, path: string): IntegerLayer {
+  const layer = new Checked(json, file, path, LAYER_KEYS);
+  const kind = layer.string('kind') as IntegerLayer['kind'];
+  if (!INTEGER_KIND_NAMES.includes(kind)) {
+    throw new CheckpointError(
+      'MODEL_VERSION',
+      `${file}: ${path}.kind: expected one of ${INTEGER_KIND_NAMES.join(', ')}, found ${shown(kind)}; it needs a newer fqvit`,
+    );
+  }
+  return {
+    kind,
+    name: checkName(layer, 'name'),
+    reads: layer.names('reads', 2),
+    ...(layer.value('parameters') === undefined ? {} : { parameters: checkName(layer, 'parameters') }),
+    ...integerKind<IntegerLayer>({ kind }).parse(layer),
+  } as IntegerLayer;
+}
+
+function checkName(layer: Checked, key: string): string {
+  const name = layer.string(key);
+  return /^[\w.]+$/.test(name) && name.length <= LIMITS.name
+    ? name
+    : layer.fail(key, `1 to ${LIMITS.name} letters, digits, "_" or "."`);
+}
+
+function checkOutputs(json: Checked, activations: ReadonlyMap<string, IntegerActivation>): Outputs {
+  json.onlyKeys(['logits', 'features', 'attention']);
+  const vector = (owner: Checked, key: string) => {
+    const name = owner.string(key);
+    const found = activations.get(name);
+    if (found?.element !== 'codes' || found.rows !== 1 || found.partial !== undefined)
+      owner.fail(key, 'a layer that makes one row of codes');
+    return name;
+  };
+  const features = json.child('features');
+  features.onlyKeys(['layer', 'tokens']);
+  const layer = vector(features, 'layer');
+  const tokens = features.integer('tokens', 1, LIMITS.prefix);
+  const made = activations.get(layer)!;
+  if (made.columns % tokens !== 0) features.fail('tokens', `a divisor of the ${made.columns} columns`);
+  if (made.factors !== undefined) features.fail('layer', 'codes of one scale');
+  return {
+    ...(json.value('logits') === undefined ? {} : { logits: vector(json, 'logits') }),
+    features: { layer, tokens },
+    ...(json.value('attention') === undefined
+      ? {}
+      : { attention: checkAttention(json.child('attention'), activations) }),
+  };
+}
+
+function checkAttention(
+  json: Checked,
+  activations: ReadonlyMap<string, IntegerActivation>,
+): NonNullable<Outputs['attention']> {
+  json.onlyKeys(['layers', 'prefix', 'read']);
+  const layers = json.names('layers', LIMITS.layers);
+  const prefix = json.integer('prefix', 0, LIMITS.prefix);
+  const read = json.pair('read', 0, LIMITS.rows);
+  const found = layers.map((name) => activations.get(name));
+  const tokens = found[0]?.heads?.tokens ?? 0;
+  const isSquare = tokens > prefix && Number.isInteger(Math.sqrt(tokens - prefix));
+  for (const [i, made] of found.entries()) {
+    const rows =
+      made?.heads?.queries === tokens || (i === found.length - 1 && made?.heads?.queries === read[1]);
+    const isCode = made !== undefined && made.element !== 'codes' && made.element !== 'fine';
+    if (!isSquare || !isCode || made.heads?.tokens !== tokens || made.heads.windows !== 1 || !rows)
+      json.fail('layers', 'softmax layers of the same square of patches, in order of execution');
+  }
+  if (layers.length === 0) json.fail('layers', 'at least one softmax layer');
+  if (!(read[0] < read[1] && read[1] <= tokens)) json.fail('read', `a range of the ${tokens} tokens`);
+  return { layers, prefix, read };
+}
+
+/** The architecture is shown, never executed: only what `info` promises is checked. */
+function checkArchitecture(a: Checked, imageSize: number, classes: number): Architecture {
   const name = a.string('name');
   if (!/^[\w.-]{1,100}$/.test(name)) a.fail('name', '1 to 100 letters, digits, "_", "." or "-"');
-  const gelu = a.value('gelu') === undefined ? {} : { gelu: a.oneOf('gelu', GELUS) };
-  return { name, imageSize, patchSize, classes: a.integer('classes', 0, LIMITS.classes), ...gelu };
+  a.oneOf('family', ['deit', 'vit', 'swin']);
+  if (a.value('imageSize') !== imageSize) a.fail('imageSize', `${imageSize}, as in the preprocessing`);
+  if (a.value('classes') !== classes) a.fail('classes', `${classes}, as many as there are logits`);
+  return a.flat() as unknown as Architecture;
 }
 
-function checkVit(a: Checked): VitArchitecture {
-  const { name, imageSize, patchSize, classes, ...gelu } = checkCommon(a);
-  if ((imageSize / patchSize) ** 2 >= LIMITS.tokens)
-    a.fail('imageSize', `fewer than ${LIMITS.tokens} patches`);
-  const dim = a.multipleOf8('dim', LIMITS.dim);
-  const heads = a.integer('heads', 1, dim);
-  checkHeads(a, heads, dim);
-  a.onlyKeys([...COMMON_KEYS, 'depth', 'heads', 'prefix', 'pool']);
-  const prefix = a.value('prefix') === undefined ? {} : { prefix: a.integer('prefix', 0, LIMITS.prefix) };
-  const pool = a.value('pool') === undefined ? {} : { pool: a.oneOf('pool', VIT_POOLS) };
-  if (pooledTokens({ family: 'vit', ...pool }) > (prefix.prefix ?? 1))
-    a.fail('prefix', 'at least the tokens that the head reads');
-  return {
-    family: a.oneOf('family', ['deit', 'vit']),
-    name,
-    imageSize,
-    patchSize,
-    dim,
-    depth: a.integer('depth', 1, LIMITS.depth),
-    heads,
-    mlpDim: a.multipleOf8('mlpDim', LIMITS.mlpDim),
-    classes,
-    ...prefix,
-    ...pool,
-    ...gelu,
-  };
-}
-
-function checkSwin(a: Checked): SwinArchitecture {
-  const { name, imageSize, patchSize, classes, ...gelu } = checkCommon(a);
-  const depths = a.integers('depths', SWIN_LIMITS.stages, SWIN_LIMITS.depth);
-  const heads = a.integers('heads', SWIN_LIMITS.stages, LIMITS.dim);
-  if (heads.length !== depths.length) a.fail('heads', `as many stages as depths, ${depths.length}`);
-  const architecture: SwinArchitecture = {
-    family: 'swin',
-    name,
-    imageSize,
-    patchSize,
-    dim: a.multipleOf8('dim', LIMITS.dim),
-    depths,
-    heads,
-    mlpDim: a.multipleOf8('mlpDim', LIMITS.mlpDim),
-    window: a.integer('window', 1, SWIN_LIMITS.window),
-    classes,
-    ...gelu,
-  };
-  a.onlyKeys([...COMMON_KEYS, 'depths', 'heads', 'window']);
-  const stages = swinStages(architecture);
-  const last = stages.at(-1)!;
-  if (last.dim > LIMITS.dim || (stages.length > 1 && 2 * last.dim > LIMITS.dim))
-    a.fail(
-      'dim',
-      `at most ${LIMITS.dim} channels in the last stage and in every merge (four times its stage)`,
-    );
-  if (last.mlpDim > LIMITS.mlpDim) a.fail('mlpDim', `at most ${LIMITS.mlpDim} in the last stage`);
-  if (stages[0]!.side ** 2 > SWIN_LIMITS.patches)
-    a.fail('imageSize', `at most ${SWIN_LIMITS.patches} patches`);
-  const fault = stageFault(architecture);
-  if (fault !== undefined) a.fail('window', `a window and an image size that fit every stage (${fault})`);
-  for (const stage of stages) checkHeads(a, stage.heads, stage.dim);
-  return architecture;
-}
-
-function checkHeads(a: Checked, heads: number, dim: number): void {
-  if (dim % heads !== 0) a.fail('heads', `a divisor of the dimension ${dim}`);
-  if ((dim / heads) % 8 !== 0) a.fail('heads', `a head dimension (${dim}/${heads}) that is a multiple of 8`);
-}
-
-function checkPreprocessing(p: Checked, imageSize: number): ModelPreprocessing {
-  if (p.integer('imageSize', 1, LIMITS.imageSize) !== imageSize) {
-    p.fail('imageSize', `${imageSize}, as in the architecture`);
-  }
+/** @throws CheckpointError `MODEL_DESCRIPTION` */
+export function checkPreprocessing(p: Checked): ModelPreprocessing {
+  const imageSize = p.integer('imageSize', 1, LIMITS.imageSize);
   const cropPct = p.number('cropPct');
   if (!(cropPct >= LEAST_CROP && cropPct <= 1)) p.fail('cropPct', `a number from ${LEAST_CROP} to 1`);
   p.onlyKeys(['imageSize', 'cropPct', 'interpolation', 'squash', 'cropRounding', 'mean', 'std']);
@@ -403,130 +369,4 @@ function checkRecipe(r: Checked): Recipe {
     sourceSha256,
     ...(r.value('weights') === undefined ? {} : { weights: r.string('weights') }),
   };
-}
-
-function checkQuantizer(q: Checked, highest: number): QuantizerScale {
-  const scale = q.number('scale');
-  if (!(scale > 0 && scale <= MAX_SCALE)) q.fail('scale', `a positive number, at most ${MAX_SCALE}`);
-  q.onlyKeys(['scale', 'zeroPoint']);
-  return { scale, zeroPoint: q.integer('zeroPoint', 0, highest) };
-}
-
-function checkStep(step: Checked, ranges: Readonly<Record<string, readonly [number, number]>>): Step {
-  step.onlyKeys(Object.keys(ranges));
-  return Object.fromEntries(
-    Object.entries(ranges).map(([key, [low, high]]) => [key, step.integer(key, low, high)]),
-  );
-}
-
-/** A JSON object being checked. Errors name the path, what was expected and what was found. */
-class Checked {
-  readonly #object: Record<string, unknown>;
-
-  constructor(
-    json: unknown,
-    private readonly file: string,
-    private readonly path: string,
-  ) {
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-      throw new CheckpointError(
-        'MODEL_DESCRIPTION',
-        `${file}: ${path}: expected an object, found ${found(json)}`,
-      );
-    }
-    this.#object = json as Record<string, unknown>;
-  }
-
-  refuse(message: string): never {
-    throw new CheckpointError('MODEL_DESCRIPTION', `${this.file}: ${this.path}: ${message}`);
-  }
-
-  fail(key: string, expected: string): never {
-    throw new CheckpointError(
-      'MODEL_DESCRIPTION',
-      `${this.file}: ${this.path}.${key}: expected ${expected}, found ${found(this.value(key))}`,
-    );
-  }
-
-  value(key: string): unknown {
-    return Object.hasOwn(this.#object, key) ? this.#object[key] : undefined;
-  }
-
-  child(key: string): Checked {
-    return new Checked(this.value(key), this.file, `${this.path}.${key}`);
-  }
-
-  onlyKeys(keys: readonly string[]): void {
-    const known = new Set(keys);
-    for (const key of Object.keys(this.#object)) {
-      if (known.has(key)) continue;
-      throw new CheckpointError(
-        'MODEL_DESCRIPTION',
-        `${this.file}: ${this.path}: expected only the keys of this architecture and version, found ${quoted(key)}`,
-      );
-    }
-  }
-
-  string(key: string): string {
-    const value = this.value(key);
-    return typeof value === 'string' ? value : this.fail(key, 'a string');
-  }
-
-  number(key: string): number {
-    const value = this.value(key);
-    return typeof value === 'number' && Number.isFinite(value) ? value : this.fail(key, 'a finite number');
-  }
-
-  integer(key: string, low: number, high: number): number {
-    const value = this.value(key);
-    return Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high
-      ? (value as number)
-      : this.fail(key, `an integer from ${low} to ${high}`);
-  }
-
-  /** A list of 1 to `most` integers from 1 to `high`. */
-  integers(key: string, most: number, high: number): readonly number[] {
-    const value = this.value(key);
-    const isInteger = (item: unknown) =>
-      Number.isSafeInteger(item) && (item as number) >= 1 && (item as number) <= high;
-    return Array.isArray(value) && value.length >= 1 && value.length <= most && value.every(isInteger)
-      ? value
-      : this.fail(key, `a list of 1 to ${most} integers from 1 to ${high}`);
-  }
-
-  multipleOf8(key: string, high: number): number {
-    const value = this.integer(key, 8, high);
-    return value % 8 === 0 ? value : this.fail(key, 'a multiple of 8');
-  }
-
-  oneOf<T extends string | number>(key: string, choices: readonly T[]): T {
-    const value = this.value(key);
-    return choices.includes(value as T) ? (value as T) : this.fail(key, `one of ${choices.join(', ')}`);
-  }
-
-  strings(key: string, count: number): string[] {
-    const value = this.value(key);
-    if (!Array.isArray(value) || value.some((item) => typeof item !== 'string'))
-      this.fail(key, 'a list of strings');
-    const list = value as string[];
-    if (list.length !== count) {
-      throw new CheckpointError(
-        'MODEL_DESCRIPTION',
-        `${this.file}: ${this.path}.${key}: expected ${count} ${key}, one for each class, found ${list.length}`,
-      );
-    }
-    return list;
-  }
-
-  triple(key: string): Rgb {
-    const value = this.value(key);
-    if (!Array.isArray(value) || value.length !== 3 || !value.every(Number.isFinite))
-      this.fail(key, 'three numbers');
-    const [r, g, b] = value as [number, number, number];
-    return [r, g, b];
-  }
-}
-
-function found(value: unknown): string {
-  return value === undefined ? 'nothing' : shown(value);
 }

@@ -1,9 +1,11 @@
 import { CheckpointError } from '../errors.js';
+import { DIGEST_KEY, NO_DIGEST } from './digest.js';
 import { type Description, floatHint, parseDescription } from './integer-description.js';
-import { integerLayout, type TensorSpec } from './integer-layout.js';
 import { checkValues } from './integer-values.js';
 import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
+import { shown } from './shown.js';
+import type { TensorSpec } from './tensor-spec.js';
 import { asInt8, asInt32, asUint8, asUint32 } from './typed-views.js';
 
 /** The metadata key that holds the description. */
@@ -17,8 +19,10 @@ export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;
  * scales, which document the model.
  */
 export interface IntegerModel extends Description {
-  /** By the names in integer-layout.ts. */
+  /** By name; the folders of `layers/` state those of each kind. */
   readonly tensors: ReadonlyMap<string, IntegerArray>;
+  /** SHA-256, 64 hexadecimal digits: digest.ts. */
+  readonly sha256: string;
 }
 
 /**
@@ -28,7 +32,8 @@ export interface IntegerModel extends Description {
  * @param options.file the file name for messages
  * @throws CheckpointError `MODEL_KIND` (not an integer checkpoint), `MODEL_VERSION`,
  *   `MODEL_DESCRIPTION` (an invalid JSON document), `MODEL_TENSORS` (missing or unexpected
- *   tensors), `MODEL_SHAPE`, `MODEL_VALUE`, or as `readSafetensors`
+ *   tensors), `MODEL_SHAPE`, `MODEL_VALUE`, `MODEL_DIGEST` (no digest; `checkDigest` compares it),
+ *   or as `readSafetensors`
  */
 export function readIntegerModel(bytes: Uint8Array, options: { file?: string } = {}): IntegerModel {
   const file = options.file ?? 'checkpoint';
@@ -45,27 +50,43 @@ export function readIntegerModel(bytes: Uint8Array, options: { file?: string } =
     );
   }
   const description = parseDescription(text, file);
-  const expected = integerLayout(description).tensors;
+  const expected = description.program.tensors;
   checkNames(stored, expected, file);
   const tensors = new Map<string, IntegerArray>();
   for (const spec of expected) tensors.set(spec.name, checkedView(stored.get(spec.name)!, spec, file));
   checkValues(expected, tensors, file);
-  return { ...description, tensors };
+  return { ...description, tensors, sha256: digestOf(metadata[DIGEST_KEY], file) };
 }
 
-/** Serialises an integer checkpoint. The same model always gives the same bytes. */
-export function writeIntegerModel({ tensors, ...description }: IntegerModel): Uint8Array {
-  const views = integerLayout(description).tensors.map(({ name, dtype, shape }): Tensor => {
+function digestOf(digest: string | undefined, file: string): string {
+  if (digest !== undefined && /^[0-9a-f]{64}$/.test(digest)) return digest;
+  throw new CheckpointError(
+    'MODEL_DIGEST',
+    `${file}: metadata ${DIGEST_KEY}: expected 64 hexadecimal digits, found ${shown(digest)}`,
+  );
+}
+
+/**
+ * Serialises an integer checkpoint, without its digest, which `seal` writes. The same model always
+ * gives the same bytes.
+ */
+export function writeIntegerModel({
+  tensors,
+  program,
+  outputs,
+  ...description
+}: Omit<IntegerModel, 'sha256'>): Uint8Array {
+  const views = program.tensors.map(({ name, dtype, shape }): Tensor => {
     const { buffer, byteOffset, byteLength } = tensors.get(name)!;
     return { name, dtype, shape, data: new Uint8Array(buffer, byteOffset, byteLength) };
   });
   const json = {
     ...description,
     output: description.output === 'softmax' ? undefined : description.output,
-    quantizers: Object.fromEntries(description.quantizers),
-    steps: Object.fromEntries(description.steps),
+    layers: program.layers,
+    outputs,
   };
-  return writeSafetensors(views, { [KEY]: JSON.stringify(json) });
+  return writeSafetensors(views, { [KEY]: JSON.stringify(json), [DIGEST_KEY]: NO_DIGEST });
 }
 
 function checkNames(
@@ -85,7 +106,7 @@ function checkNames(
         ];
   throw new CheckpointError(
     'MODEL_TENSORS',
-    `${file}: expected the ${names.size} tensors of its architecture, found ${[...list('missing', missing), ...list('extra', extra)].join('; ')}`,
+    `${file}: expected the ${names.size} tensors of its layers, found ${[...list('missing', missing), ...list('extra', extra)].join('; ')}`,
   );
 }
 

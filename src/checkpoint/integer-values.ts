@@ -1,8 +1,6 @@
 import { CheckpointError } from '../errors.js';
-import type { TensorSpec } from './integer-layout.js';
 import type { IntegerArray } from './integer-model.js';
-
-const MAX_FACTOR = 3;
+import type { TensorSpec } from './tensor-spec.js';
 
 /**
  * Checks the values whose range a kernel relies on: narrow codes, tables and factors. Any other
@@ -17,34 +15,22 @@ export function checkValues(
 ): void {
   for (const { name, scores, range } of specs) {
     const values = tensors.get(name)!;
-    if (name.endsWith('.factors')) checkFactors(name, values, file);
     if (range !== undefined) checkRange(name, values, range, file);
     if (scores !== undefined) checkExponentials(name, values, scores, file);
-    if (name.endsWith('.multiplier')) checkMultipliers(name, values, file);
   }
 }
 
 function checkRange(
   name: string,
   values: IntegerArray,
-  [low, high]: readonly [number, number],
+  { low, high, expected }: NonNullable<TensorSpec['range']>,
   file: string,
 ): void {
   // a plain loop: a callback for each of millions of weights would take longer than the rest
   for (let at = 0; at < values.length; at++) {
     const value = values[at]!;
-    if (value < low || value > high) fail(file, name, at, `a code from ${low} to ${high}`, value);
+    if (value < low || value > high) fail(file, name, at, expected, value);
   }
-}
-
-function checkFactors(name: string, factors: IntegerArray, file: string): void {
-  const at = factors.findIndex((factor) => factor > MAX_FACTOR);
-  if (at >= 0) fail(file, name, at, `a power-of-two factor from 0 to ${MAX_FACTOR}`, factors[at]!);
-}
-
-function checkMultipliers(name: string, multipliers: IntegerArray, file: string): void {
-  const at = multipliers.indexOf(-0x80000000);
-  if (at >= 0) fail(file, name, at, 'a multiplier above -2^31', multipliers[at]!);
 }
 
 /** Requires that e[0] > 0, e never rises, and a row of equal scores sums to less than 2^32. */

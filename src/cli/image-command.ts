@@ -1,6 +1,5 @@
 /** What the commands that run a model share. */
 
-import { macsOf } from '../checkpoint/limits.js';
 import type { Model } from '../classify.js';
 import { ImageError, RuntimeError, UsageError } from '../errors.js';
 import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
@@ -128,10 +127,7 @@ export function imageTimeout(text: string | undefined): number | undefined {
 }
 
 /** Like `Pool.classify`, for one image in limited time. @throws also ImageError `IMAGE_TIME` */
-export function classifyInTime(
-  pool: Pool,
-  seconds = Math.floor(LEAST_SECONDS + macsOf(pool.info.architecture) / SLOW_MACS),
-) {
+export function classifyInTime(pool: Pool, seconds = Math.floor(LEAST_SECONDS + pool.info.macs / SLOW_MACS)) {
   const limitMs = 1000 * seconds;
   return async (file: string, options: PoolCallOptions & { top?: number }): Promise<Prediction[]> => {
     try {

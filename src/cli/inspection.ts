@@ -1,15 +1,11 @@
 import { readFloatContainer } from '../checkpoint/float-container.js';
 import { type FloatModel, type FloatModelOptions, floatModelOf } from '../checkpoint/float-model.js';
-import {
-  type Description,
-  type QuantizerScale,
-  type Step,
-  saysInteger,
-} from '../checkpoint/integer-description.js';
-import { integerLayout } from '../checkpoint/integer-layout.js';
+import { type Description, type QuantizerScale, saysInteger } from '../checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
 import type { Tensor } from '../checkpoint/safetensors.js';
-import { type ModelPlan, planIntegerModel } from '../models/integer.js';
+import type { IntegerActivation } from '../layers/integer-kind.js';
+import type { IntegerLayer } from '../layers/integer-kinds.js';
+import { ModelPlan } from '../models/integer.js';
 import type { FloatSource } from './float-source.js';
 
 export interface TensorReport {
@@ -29,8 +25,10 @@ export interface QuantizerReport extends QuantizerScale {
 
 /** One step of a forward pass. */
 export interface PlanStepReport {
-  /** The tensor that it computes. */
+  /** The activation that it makes. */
   readonly output: string;
+  /** The kind of its layer. */
+  readonly kind: string;
   readonly kernel: string;
   readonly shape: readonly number[];
   readonly macs: number;
@@ -39,7 +37,7 @@ export interface PlanStepReport {
   readonly scratchBytes: number;
 }
 
-export interface IntegerReport extends Omit<Description, 'quantizers' | 'steps'> {
+export interface IntegerReport extends Omit<Description, 'program'> {
   readonly kind: 'integer';
   readonly file: string;
   /** Size of the checkpoint. */
@@ -58,7 +56,8 @@ export interface IntegerReport extends Omit<Description, 'quantizers' | 'steps'>
   readonly weightBytes: number;
   readonly tensors: readonly TensorReport[];
   readonly quantizers: readonly QuantizerReport[];
-  readonly steps: readonly { readonly name: string; readonly integers: Step }[];
+  readonly layers: readonly IntegerLayer[];
+  readonly sha256: string;
 }
 
 export interface FloatReport extends Omit<FloatModel, 'tensors'> {
@@ -90,9 +89,10 @@ export function inspectCheckpoint(
 
 function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
   const checkpoint = readIntegerModel(bytes, { file });
-  const plan = planIntegerModel(checkpoint);
-  const { format, version, architecture, preprocessing, labels, wnids, output, recipe, steps } = checkpoint;
-  const tensors = integerLayout(checkpoint).tensors.map(({ name, dtype, shape, bits }) => {
+  const plan = new ModelPlan(checkpoint);
+  const { format, version, architecture, preprocessing, labels, wnids, output, recipe, program, outputs } =
+    checkpoint;
+  const tensors = program.tensors.map(({ name, dtype, shape, bits }) => {
     const { byteLength: size, BYTES_PER_ELEMENT: width } = checkpoint.tensors.get(name)!;
     return { name, dtype, shape, bytes: size, bits: bits ?? 8 * width };
   });
@@ -112,12 +112,13 @@ function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
     output,
     recipe,
     tensors,
-    quantizers: [...checkpoint.quantizers].map(([name, quantizer]) => ({
-      name,
-      ...quantizer,
-      ...factorHistogram(checkpoint, name),
-    })),
-    steps: [...steps].map(([name, integers]) => ({ name, integers })),
+    quantizers: [...program.activations].flatMap(([name, made]) => {
+      const { scale, zeroPoint } = made;
+      return scale === undefined ? [] : [{ name, scale, zeroPoint, ...factorHistogram(checkpoint, made) }];
+    }),
+    layers: program.layers,
+    outputs,
+    sha256: checkpoint.sha256,
   };
 }
 
@@ -130,10 +131,8 @@ function planReport({ steps, activationBytes, scratchBytes }: ModelPlan): Intege
   };
 }
 
-/** The factors of quantiser `X.out` are the tensor `X.factors`. */
-function factorHistogram({ recipe, tensors }: IntegerModel, quantizer: string): { factors?: number[] } {
-  const [, step] = /^(.*)\.out$/.exec(quantizer) ?? [];
-  const factors = recipe.ptf ? tensors.get(`${step}.factors`) : undefined;
+function factorHistogram({ tensors }: IntegerModel, made: IntegerActivation): { factors?: number[] } {
+  const factors = made.factors === undefined ? undefined : tensors.get(made.factors);
   if (factors === undefined) return {};
   const counts = [0, 0, 0, 0];
   for (const factor of factors) counts[factor]!++;

@@ -1,4 +1,3 @@
-import { pooledTokens, tokenCount, type VitArchitecture } from '../checkpoint/architecture.js';
 import { attentionValues } from '../checkpoint/attention-values.js';
 import type { IntegerRunner } from './integer.js';
 import type { Pass } from './passes.js';
@@ -19,22 +18,21 @@ export const ATTENTION_METHODS: readonly AttentionMethod[] = ['last', 'rollout']
  */
 export function* attentionMap(
   runner: IntegerRunner,
-  architecture: VitArchitecture,
   pixels: Uint8Array,
   method: AttentionMethod,
 ): Pass<Float32Array> {
-  const { depth, heads, prefix = 1 } = architecture;
-  const tokens = tokenCount(architecture);
+  const { program, outputs } = runner.description;
+  const { layers, prefix, read } = outputs.attention!;
+  const wanted = method === 'last' ? layers.slice(-1) : layers;
+  const { tokens } = program.activations.get(layers[0]!)!.heads!;
   const matrices: Float64Array[] = [];
   yield* runner.trace(pixels, (output) => {
-    const block = /^blocks\.(\d+)\.attn\.softmax$/.exec(output)?.[1];
-    if (block === undefined || (method === 'last' && Number(block) < depth - 1)) return;
-    const values = attentionValues(runner.description, output);
-    matrices.push(meanOfHeads(runner.read(output), values, heads, tokens));
+    if (!wanted.includes(output)) return;
+    const made = program.activations.get(output)!;
+    matrices.push(meanOfHeads(runner.read(output), attentionValues(made), made.heads!.heads, tokens));
   });
   const last = matrices.pop()!;
-  const read = pooledTokens(architecture);
-  const [from, to] = read === 0 ? [prefix, tokens] : [0, read];
+  const [from, to] = read;
   let row = meanOfRows(last, from, to, tokens);
   if (method === 'rollout') {
     row = besides(row, from, to);

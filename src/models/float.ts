@@ -1,19 +1,18 @@
-import { stageFault, swinStages } from '../checkpoint/architecture.js';
-import type { FloatArchitecture, FloatModel } from '../checkpoint/float-model.js';
-import { QuantizeError, RuntimeError, UsageError } from '../errors.js';
+import type { FloatModel } from '../checkpoint/float-model.js';
+import { RuntimeError, UsageError } from '../errors.js';
+import { networkOf } from '../networks/index.js';
+import type { Network } from '../networks/network.js';
 import { MemoryPlan } from '../runtime/memory.js';
 import { type FloatWorkspace, instantiateFloatKernels } from './float/kernels.js';
 import { ParameterPlan } from './float/parameters.js';
-import { type Emit, type FloatNetwork, FloatPass } from './float/pass.js';
-import { type FloatPlan, planFloat } from './float/plan.js';
-import { FloatSwin } from './float/swin.js';
-import { FloatVit } from './float/vit.js';
+import type { Emit, FloatPass } from './float/pass.js';
+import { FloatPlan } from './float/plan.js';
 import { type Pass, Passes } from './passes.js';
 
 /**
  * Sees a tensor of the whole batch.
  *
- * @param name the quantiser after the tensor, for example `blocks.3.attn.scores`
+ * @param name of the layer that makes the tensor, for example `blocks.3.attn.scores`
  * @param values a view of the tensor, valid during the call. Later layers read what you write to
  *   it; do not write to a parameter
  * @param shape row-major. The first dimension is the batch; for tensors in window order, the batch
@@ -32,13 +31,24 @@ export interface FloatRunnerOptions {
   wasm: BufferSource | WebAssembly.Module;
   /** Most images in one `run`. Default 1. */
   batchSize?: number;
+  /**
+   * Builds the network; `trimmed` without what the logits do not depend on. Default: that of the
+   * model's family.
+   */
+  build?: ((trimmed: boolean) => Network) | undefined;
+}
+
+/** Places that every run uses. */
+interface Places {
+  readonly image: number;
+  readonly pixelTable: number;
+  readonly panels: number;
 }
 
 /**
- * A float DeiT, ViT or Swin: the float baseline, which calibration observes. It owns one
- * WebAssembly memory, planned when it is created. Layers run one by one over the whole batch; the
- * layer order and the names of the quantisers are those of the paper's Figure 2 (arXiv 2111.13824)
- * and its authors' simulator.
+ * A float model: the float baseline, which calibration observes. It owns one WebAssembly memory,
+ * planned when it is created. Layers run one by one over the whole batch; their order and names are
+ * those of the paper's Figure 2 (arXiv 2111.13824) and its authors' simulator.
  *
  * ```ts
  * const runner = await FloatRunner.create(model, { wasm, batchSize: 16 });
@@ -47,45 +57,60 @@ export interface FloatRunnerOptions {
  * ```
  */
 export class FloatRunner {
-  readonly model: FloatModel;
-  /** Most images in one `run`. */
-  readonly batchSize: number;
-  readonly #network: FloatNetwork;
-  readonly #plan: FloatPlan;
+  /** The network that observers see. */
+  readonly network: Network;
   readonly #passes = new Passes();
   #workspace: FloatWorkspace | undefined;
 
-  private constructor(model: FloatModel, network: FloatNetwork, plan: FloatPlan, workspace: FloatWorkspace) {
-    this.model = model;
-    this.batchSize = plan.batch;
-    this.#network = network;
-    this.#plan = plan;
+  private constructor(
+    readonly model: FloatModel,
+    /** Most images in one `run`. */
+    readonly batchSize: number,
+    private readonly full: FloatPlan,
+    private readonly trimmed: FloatPlan,
+    private readonly places: Places,
+    workspace: FloatWorkspace,
+  ) {
+    this.network = full.network;
     this.#workspace = workspace;
   }
 
   /**
    * Plans and fills the memory of `model`.
    *
-   * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` if the model is not a complete DeiT, ViT or
-   *   Swin
+   * @throws QuantizeError `MODEL_SHAPE`, `MODEL_TENSOR` if the model is not complete, or its layers
+   *   do not fit together
    * @throws RuntimeError `WASM`, `MEMORY` if the module is wrong or memory is short
    */
-  static async create(model: FloatModel, { wasm, batchSize = 1 }: FloatRunnerOptions): Promise<FloatRunner> {
+  static async create(
+    model: FloatModel,
+    { wasm, batchSize = 1, build = (trimmed) => networkOf(model.architecture, trimmed) }: FloatRunnerOptions,
+  ): Promise<FloatRunner> {
     if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
       throw new UsageError('BATCH_SIZE', `batchSize: expected a positive integer, found ${batchSize}`);
     }
-    const { architecture } = model;
-    checkShape(architecture);
     const layout = new MemoryPlan();
     const parameters = new ParameterPlan(model, layout);
-    const network = planNetwork(architecture, parameters);
-    const plan = planFloat(architecture, network.stages, parameters, batchSize, layout);
+    const full = new FloatPlan(model, build(false), parameters, batchSize);
+    const trimmed = new FloatPlan(model, build(true), parameters, batchSize);
+    const activations = layout.reserve(Math.max(full.bytes, trimmed.bytes));
+    for (const plan of [full, trimmed]) plan.place(activations);
+    const places = {
+      image: layout.reserve(3 * full.imageSize ** 2),
+      pixelTable: parameters.pixelTable(),
+      panels: layout.reserve(full.panelBytes),
+    };
+    const scratchBytes = scratchSize(parameters);
+    const scratch = layout.reserve(scratchBytes);
     const memory = layout.allocate();
     const kernels = await instantiateFloatKernels(wasm, memory);
-    const { scratch, scratchBytes } = plan;
     parameters.write(kernels, memory, scratch);
-    const workspace = { kernels, memory, scratch, scratchBytes };
-    return new FloatRunner(model, network, plan, workspace);
+    return new FloatRunner(model, batchSize, full, trimmed, places, {
+      kernels,
+      memory,
+      scratch,
+      scratchBytes,
+    });
   }
 
   /**
@@ -140,60 +165,54 @@ export class FloatRunner {
   *#pass(pixels: readonly Uint8Array[], observe: ObserveTensor | undefined): Pass<Float32Array[]> {
     const { workspace } = this;
     const { buffer } = workspace.memory;
-    const { classes, layerNormEps, gelu = 'exact' } = this.model.architecture;
-    const { logits } = this.#plan;
-    this.#loadPixels(workspace, pixels);
+    this.#checkPixels(pixels);
     const emit: Emit | undefined =
       observe &&
       ((name, address, shape) =>
         observe(name, new Float32Array(buffer, address, elements(shape)), shape, address));
-    yield* this.#network.forward(
-      new FloatPass(workspace, this.#plan, pixels.length, layerNormEps, gelu, emit),
-    );
-    return pixels.map((_, b) => new Float32Array(buffer, logits + 4 * b * classes, classes).slice());
+    const pass: FloatPass = {
+      ...workspace,
+      ...this.places,
+      batch: pixels.length,
+      eps: this.model.architecture.layerNormEps,
+      pixels,
+      emit,
+    };
+    const plan = observe === undefined ? this.trimmed : this.full;
+    for (const { run, shown } of plan.steps) {
+      yield* run(pass);
+      if (shown !== undefined) emit?.(shown.name, shown.place.address, shown.shape(pixels.length));
+    }
+    const { logits } = plan.network.outputs;
+    if (logits === undefined) return pixels.map(() => new Float32Array());
+    const { columns } = plan.shape(logits);
+    const { address } = plan.at(logits);
+    return pixels.map((_, b) => new Float32Array(buffer, address + 4 * b * columns, columns).slice());
   }
 
-  /** Bytes -> normalised pixels, f32 [B, S, S, 3] in `wide`. */
-  #loadPixels({ memory, kernels }: FloatWorkspace, pixels: readonly Uint8Array[]): void {
-    const { image, pixelTable, wide } = this.#plan;
-    const area = this.model.architecture.imageSize ** 2;
+  /** @throws UsageError `PIXELS` */
+  #checkPixels(pixels: readonly Uint8Array[]): void {
+    const bytes = 3 * this.full.imageSize ** 2;
     if (pixels.length < 1 || pixels.length > this.batchSize) {
       throw new UsageError('PIXELS', `expected 1 to ${this.batchSize} images, found ${pixels.length}`);
     }
     pixels.forEach((one, b) => {
-      if (one.length !== 3 * area) {
-        throw new UsageError('PIXELS', `image ${b}: expected ${3 * area} bytes, found ${one.length}`);
+      if (one.length !== bytes) {
+        throw new UsageError('PIXELS', `image ${b}: expected ${bytes} bytes, found ${one.length}`);
       }
-      new Uint8Array(memory.buffer, image, 3 * area).set(one);
-      kernels.normalise(image, pixelTable, wide + 12 * b * area, area);
     });
   }
 }
 
-function planNetwork(architecture: FloatArchitecture, parameters: ParameterPlan): FloatNetwork {
-  return architecture.family === 'swin'
-    ? new FloatSwin(architecture, parameters)
-    : new FloatVit(architecture, parameters);
+/**
+ * Room for the products (assembly/float/gemm.ts: a chunk of 128 KiB or four rows, and a tile), for
+ * eight rows of a weight, and for one f64 per channel.
+ */
+function scratchSize({ widest, channels }: ParameterPlan): number {
+  return Math.max(131072 + 128, 4 * 8 * widest) + 8 * channels;
 }
 
 /** The number of elements of a tensor. */
 function elements(shape: readonly number[]): number {
   return shape.reduce((product, side) => product * side, 1);
-}
-
-function checkShape(architecture: FloatArchitecture): void {
-  const { imageSize, patchSize } = architecture;
-  if (imageSize % patchSize !== 0) {
-    throw new QuantizeError(
-      'MODEL_SHAPE',
-      `image size ${imageSize} is not a multiple of the patch size ${patchSize}`,
-    );
-  }
-  const fault = architecture.family === 'swin' ? stageFault(architecture) : undefined;
-  if (fault !== undefined) throw new QuantizeError('MODEL_SHAPE', fault);
-  const stages = architecture.family === 'swin' ? swinStages(architecture) : [architecture];
-  for (const { dim, heads } of stages) {
-    if (dim % heads === 0) continue;
-    throw new QuantizeError('MODEL_SHAPE', `dim ${dim} is not a multiple of the number of heads ${heads}`);
-  }
 }

@@ -4,22 +4,10 @@ import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { Turn } from '../runtime/turn.js';
 import { link, type Program } from './integer/calls.js';
-import type { Buffer, Lane, ModelPlan, PlanStep } from './integer/plan.js';
-import { planSwin } from './integer/swin.js';
-import { planVit } from './integer/vit.js';
+import { type Buffer, type Lane, ModelPlan, type PlanStep } from './integer/plan.js';
 import { type Pass, Passes } from './passes.js';
 
-export type { Buffer, ModelPlan, PlanStep } from './integer/plan.js';
-
-/**
- * Plans the forward pass of an integer model: its steps and its memory. Allocates nothing.
- */
-export function planIntegerModel(model: IntegerModel, threads = 1, lane?: Lane): ModelPlan {
-  const { architecture } = model;
-  return architecture.family === 'swin'
-    ? planSwin(model, architecture, threads, lane)
-    : planVit(model, architecture, threads, lane);
-}
+export { type Buffer, ModelPlan, type PlanStep } from './integer/plan.js';
 
 /** A lane over a memory that already holds the weights. */
 export interface Joined extends Lane {
@@ -30,8 +18,8 @@ export interface Joined extends Lane {
 }
 
 /**
- * An integer DeiT, ViT or Swin: a plan of kernel calls over memory that is planned once. No float
- * operation takes place between the pixels and the codes of the logits.
+ * An integer model: a plan of kernel calls over memory that is planned once. No float operation takes
+ * place between the pixels and the codes of the logits.
  */
 export class IntegerRunner {
   readonly steps: readonly PlanStep[];
@@ -67,7 +55,7 @@ export class IntegerRunner {
     threads = 1,
     lane?: Lane | Joined,
   ): Promise<IntegerRunner> {
-    const plan = planIntegerModel(model, threads, lane);
+    const plan = new ModelPlan(model, threads, lane);
     const isShared = threads > 1 || lane !== undefined;
     const joined = lane !== undefined && 'memory' in lane ? lane : undefined;
     const memory = joined?.memory ?? plan.memory.allocate(isShared);
@@ -87,10 +75,10 @@ export class IntegerRunner {
 
   /**
    * @param pixels uint8 `[imageSize, imageSize, 3]`
-   * @param output the activation to return: the logits, which a backbone lacks, or `featuresName`
+   * @param output the activation to return: the logits, which a backbone lacks, or the features
    * @returns its codes, uint8 `[classes]` or `[features]`
    */
-  run(pixels: Uint8Array, output = 'logits'): Uint8Array {
+  run(pixels: Uint8Array, output = this.description.outputs.logits!): Uint8Array {
     return this.#passes.now(() => this.#pass(pixels, output));
   }
 

@@ -7,7 +7,9 @@
 
 import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
+import { checkDigest } from '../checkpoint/digest.js';
 import { readIntegerModel } from '../checkpoint/integer-model.js';
+import { narrowestWeights } from '../checkpoint/program.js';
 import { shown } from '../checkpoint/shown.js';
 import { type ClassifyOptions, type LoadOptions, Model, type ModelInfo } from '../classify.js';
 import { ImageError, RuntimeError, UsageError } from '../errors.js';
@@ -110,8 +112,9 @@ export async function createPoolOf(
   const common = { bytes: inSharedMemory(bytes), name };
   const checkpoint = readIntegerModel(common.bytes, { file: name });
   const [{ tier, module }, codecs] = await Promise.all([
-    choose(checkpoint.recipe.weightBits, options),
+    choose(narrowestWeights(checkpoint), options),
     compileCodecs(),
+    checkDigest(bytes, checkpoint.sha256, name),
   ]);
   options.signal?.throwIfAborted();
   // the weights are in the shared memory; the checkpoint stays for workers that replace others

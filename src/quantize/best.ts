@@ -7,8 +7,8 @@
 
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { type ActivationBits, OBSERVER_NAMES } from '../checkpoint/integer-description.js';
-import { highestCode } from '../checkpoint/integer-layout.js';
 import { FloatRunner } from '../models/float.js';
+import { linearInputs } from '../networks/network.js';
 import { searchBlocks, searchRuns } from './block-search.js';
 import { type Calibration, type CalibrationImages, type CalibrationRun, calibrateEach } from './calibrate.js';
 import { affine, type ObserverRecipe, type Quantizer } from './observers.js';
@@ -26,17 +26,18 @@ export async function calibrateBest(
   { activationBits, ...options }: CalibrationRun & { activationBits: ActivationBits },
 ): Promise<Calibration<Map<string, Quantizer>>> {
   const { wasm, signal, onProgress } = options;
-  const { family } = model.architecture;
   const last: Uint8Array[] = [];
   const seen = remember(images, last);
   const found = await calibrateEach(model, seen, limit, bestObservers(activationBits), options);
   const runner = await FloatRunner.create(model, { wasm, batchSize: last.length });
   try {
-    const highest = (name: string) => highestCode(name, { activationBits });
+    const { network } = runner;
+    const inputs = linearInputs(network);
+    const highest = (name: string) => (inputs.has(name) ? 2 ** activationBits - 1 : 255);
     const [minmax, ...others] = found.quantizers as [Map<string, Quantizer>, ...Map<string, Quantizer>[]];
     const shrunk = SHARES.map((share) => shrink(minmax, share, highest));
     const candidates = [minmax, ...others, ...shrunk];
-    const total = searchRuns(candidates.length, family) * last.length;
+    const total = searchRuns(candidates.length, network) * last.length;
     let done = 0;
     const quantizers = await searchBlocks(runner, last, candidates, {
       highest,
@@ -47,8 +48,8 @@ export async function calibrateBest(
       signal,
     });
     // the tokens are the class token and the patches: one quantiser for both avoids rounding twice
-    const tokens = quantizers.get('tokens');
-    if (tokens !== undefined) quantizers.set('patch_embed.out', tokens);
+    for (const { kind, name, reads } of network.layers)
+      if (kind === 'tokens') quantizers.set(reads[0]!, quantizers.get(name)!);
     return { ...found, quantizers };
   } finally {
     runner.dispose();

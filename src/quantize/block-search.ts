@@ -4,19 +4,11 @@
  * error would clip rare large values, which matter most.
  */
 
-import { type Family, pooledTokens } from '../checkpoint/architecture.js';
 import type { FloatRunner, ObserveTensor } from '../models/float.js';
+import { blockOutputs, type Network } from '../networks/network.js';
 import { breathe } from '../platform/breathe.js';
 import { CLASS_SHARE } from './moments.js';
 import type { Quantizer } from './observers.js';
-
-/**
- * Tensors inside a block whose range is searched. The additions follow them, and have channel
- * scales.
- */
-const SEARCHED =
-  /^(.*blocks\.\d+)\.(norm1\.out|attn\.qkv\.out|attn\.qk|attn\.scores|attn\.context|norm2\.out|mlp\.gelu\.out)$/;
-const OUTPUT = /^(.*blocks\.\d+)\.residual2\.out$/;
 
 export interface BlockSearchOptions {
   /** The highest code of a quantiser. */
@@ -27,9 +19,18 @@ export interface BlockSearchOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Runs of the model that `searchBlocks` needs at most. */
-export function searchRuns(candidates: number, family: Family): number {
-  return 1 + candidates * (family === 'swin' ? 7 : 6);
+/** Runs of the model that `searchBlocks` needs. */
+export function searchRuns(candidates: number, network: Network): number {
+  return 1 + candidates * placesOf(network).size;
+}
+
+/** The searched layers, by their place in a block. */
+function placesOf({ layers }: Network): Map<string, Set<string>> {
+  const places = new Map<string, Set<string>>();
+  for (const { name, search } of layers) {
+    if (search !== undefined) places.set(search, (places.get(search) ?? new Set()).add(name));
+  }
+  return places;
 }
 
 /**
@@ -47,38 +48,37 @@ export async function searchBlocks(
   { highest, onRun, signal }: BlockSearchOptions,
 ): Promise<Map<string, Quantizer>> {
   const { kernels } = runner.workspace;
-  const pooled = pooledTokens(runner.model.architecture);
-  const outputs = new Map<string, Float32Array>();
-  const kinds = new Set<string>();
+  const { network } = runner;
+  const expected = new Map<string, Float32Array>();
+  const blocks = blockOutputs(network);
+  const ends = new Map([...blocks].map(([block, output]) => [output, block]));
+  const blockOf = new Map(network.layers.map(({ name, block }) => [name, block]));
   const run = async (observe: ObserveTensor) => {
     await runner.runInSlices(images, { observe, signal });
     onRun?.();
     await breathe();
   };
   await run((name, values) => {
-    const block = OUTPUT.exec(name)?.[1];
-    if (block !== undefined) outputs.set(block, values.slice());
-    const kind = SEARCHED.exec(name)?.[2];
-    if (kind !== undefined) kinds.add(kind);
+    if (ends.has(name)) expected.set(name, values.slice());
   });
 
   const found = new Map(candidates[0]);
-  for (const kind of kinds) {
+  for (const names of placesOf(network).values()) {
+    const inBlock = new Map([...names].map((name) => [blockOf.get(name), name]));
     const least = new Map<string, number>();
     for (const candidate of candidates) {
       await run((name, values, shape, address) => {
-        if (SEARCHED.exec(name)?.[2] === kind) {
+        if (names.has(name)) {
           const { scale, zeroPoint } = candidate.get(name)!;
           kernels.quantize(address, values.length, scale, zeroPoint, highest(name));
         }
-        const block = OUTPUT.exec(name)?.[1];
+        const block = ends.get(name);
         if (block === undefined) return;
-        const expected = outputs.get(block)!;
-        const error = outputError(values, expected, shape, pooled);
-        values.set(expected);
-        if (error >= (least.get(block) ?? Number.POSITIVE_INFINITY)) return;
+        const error = outputError(values, expected.get(name)!, shape, network.pooled);
+        values.set(expected.get(name)!);
+        const searched = inBlock.get(block);
+        if (searched === undefined || error >= (least.get(block) ?? Number.POSITIVE_INFINITY)) return;
         least.set(block, error);
-        const searched = `${block}.${kind}`;
         found.set(searched, candidate.get(searched)!);
       });
     }

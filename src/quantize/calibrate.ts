@@ -1,9 +1,9 @@
-import { type Architecture, pooledTokens } from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
-import { isLinearInput } from '../checkpoint/integer-layout.js';
 import { QuantizeError } from '../errors.js';
+import type { Layer } from '../layers/layer.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
 import { FloatRunner, type ObserveTensor } from '../models/float.js';
+import { linearInputs, type Network, readersOf } from '../networks/network.js';
 import { breathe } from '../platform/breathe.js';
 import { MomentSet, type Moments } from './moments.js';
 import {
@@ -11,7 +11,6 @@ import {
   type ObservedTensor,
   type Observer,
   type ObserverRecipe,
-  PooledObserver,
   type Quantizer,
 } from './observers.js';
 
@@ -93,9 +92,10 @@ export async function calibrateEach(
   signal?.throwIfAborted();
   const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, limit) });
   try {
-    const { architecture } = model;
-    const sets = recipes.map((recipe) => new ObserverSet(architecture, recipe, runner.workspace));
-    const momentSet = moments ? await MomentSet.create(pooledTokens(architecture), wasm) : undefined;
+    const { network } = runner;
+    const sets = recipes.map((recipe) => new ObserverSet(network, recipe, runner.workspace));
+    const momentSet = moments ? await MomentSet.create(network.pooled, wasm) : undefined;
+    const inputs = linearInputs(network);
     let done = 0;
     for await (const { batch, last } of batches(images, limit, runner.batchSize)) {
       signal?.throwIfAborted();
@@ -103,7 +103,7 @@ export async function calibrateEach(
       const observe: ObserveTensor = (name, values, shape, address) => {
         const tensor = { name, values, shape, address };
         for (const set of sets) set.observe(tensor, last);
-        if (isLinearInput(name)) momentSet?.observe(tensor);
+        if (inputs.has(name)) momentSet?.observe(tensor);
       };
       await runner.runInSlices(batch, { observe, signal });
       onProgress?.(done, limit, 'calibrating');
@@ -124,12 +124,19 @@ export async function calibrateEach(
 /** The observers of one recipe. */
 class ObserverSet {
   readonly #observers = new Map<string, Observer>();
+  readonly #layers: ReadonlyMap<string, Layer>;
+  readonly #readers: ReadonlyMap<string, readonly Layer[]>;
+  readonly #inputs: ReadonlySet<string>;
 
   constructor(
-    private readonly architecture: Architecture,
+    network: Network,
     private readonly recipe: ObserverRecipe,
     private readonly workspace: FloatWorkspace,
-  ) {}
+  ) {
+    this.#layers = new Map(network.layers.map((layer) => [layer.name, layer]));
+    this.#readers = readersOf(network);
+    this.#inputs = linearInputs(network);
+  }
 
   observe(tensor: ObservedTensor, last: boolean): void {
     let observer = this.#observers.get(tensor.name);
@@ -141,13 +148,11 @@ class ObserverSet {
   }
 
   #create(name: string): Observer {
-    const { architecture, recipe, workspace } = this;
-    const { family } = architecture;
-    if (name === 'pooled' && family !== 'swin' && architecture.pool === 'mean-before-norm') {
-      const stream = this.#observers.get(`blocks.${architecture.depth - 1}.residual2.out`)!;
-      return new PooledObserver(workspace, stream);
-    }
-    return createObserver(name, family, recipe, workspace);
+    const { activationBits = 8 } = this.recipe;
+    const highest = this.#inputs.has(name) ? 2 ** activationBits - 1 : 255;
+    const layer = this.#layers.get(name)!;
+    const inputs = (read: string) => this.#observers.get(read)!;
+    return createObserver(layer, this.#readers.get(name)!, highest, this.recipe, this.workspace, inputs);
   }
 
   quantizers(): Map<string, Quantizer> {

@@ -1,5 +1,5 @@
 import type { Gelu } from '../checkpoint/architecture.js';
-import { GELU_LEVELS } from '../checkpoint/integer-layout.js';
+import { FINE_CODES } from '../layers/linear/integer.js';
 import { affineCode } from './round.js';
 
 /** A fine quantiser of fc1's output, and the table from its codes to the codes after the GELU. */
@@ -41,9 +41,9 @@ export function geluTable(
   let high = (highest + 0.5 - out.zeroPoint) * out.scale + MARGIN;
   // gelu(x) < x, so it saturates later than x
   while (code(high - MARGIN) < highest) high += MARGIN / 8;
-  const scale = (high - low) / (GELU_LEVELS - 1);
+  const scale = (high - low) / (FINE_CODES - 1);
   const zeroPoint = Math.round(-low / scale);
-  const table = Uint8Array.from({ length: GELU_LEVELS }, (_, i) => code((i - zeroPoint) * scale));
+  const table = Uint8Array.from({ length: FINE_CODES }, (_, i) => code((i - zeroPoint) * scale));
   return { scale, zeroPoint, table };
 }
 

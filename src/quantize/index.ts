@@ -5,24 +5,25 @@
  */
 
 import { floatModule } from '#runtime/float-wasm';
+import { seal } from '../checkpoint/digest.js';
 import {
   type FloatFile,
   type FloatModel,
   type FloatModelOptions,
   readFloatModel,
 } from '../checkpoint/float-model.js';
-import { checkQuantizable } from '../checkpoint/integer-description.js';
-import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
+import { type IntegerModel, readIntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
 import { shown } from '../checkpoint/shown.js';
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
+import { checkQuantizable } from '../networks/check.js';
 import { breathe } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
 import { calibrateBest } from './best.js';
 import { type CalibrationProgress, calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
 import { FEEDBACK_BITS } from './feedback.js';
-import { integerizeByLayer } from './integerize.js';
+import { integerizeByLayer, type UnsealedModel } from './integerize.js';
 import { DEFAULT_IMAGES, DEFAULT_SYNTHETIC, type MethodOptions, methodRecipe } from './recipe.js';
 import { syntheticPictures } from './synthetic/pictures.js';
 
@@ -35,7 +36,7 @@ export {
   type FloatTensor,
   readFloatModel,
 } from '../checkpoint/float-model.js';
-export type { QuantizerScale, Step } from '../checkpoint/integer-description.js';
+export type { QuantizerScale } from '../checkpoint/integer-description.js';
 export type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
 export { parseLabels } from '../labels/parse.js';
 export type { Labels } from '../labels/wnids.js';
@@ -149,8 +150,7 @@ export async function quantize(
   checkSeed(seed, isSynthetic);
   const wanted = imageCount(isSynthetic ? undefined : images.length, options.calibrationImages);
   const model = readFloatModel(float, options);
-  const { layerNormEps: _, ...architecture } = model.architecture;
-  checkQuantizable({ architecture, preprocessing: model.preprocessing }, options.file ?? 'checkpoint');
+  checkQuantizable(model, options.file ?? 'checkpoint');
   const skipped: Skipped[] = [];
   const pixels = isSynthetic
     ? syntheticPictures(model, seed!)
@@ -177,7 +177,8 @@ export async function quantize(
     ...(model.weights === undefined ? {} : { weights: model.weights }),
   };
   const integer = await patiently(integerizeByLayer(model, quantizers, recipe, moments), model, options);
-  return { bytes: writeIntegerModel(integer), model: integer, warnings: model.warnings, skipped };
+  const bytes = await seal(writeIntegerModel(integer));
+  return { bytes, model: readIntegerModel(bytes), warnings: model.warnings, skipped };
 }
 
 /**
@@ -211,10 +212,10 @@ export async function sourceSha256(
 
 /** Lets other tasks run before each layer: rounding one with error feedback takes up to seconds. */
 async function patiently(
-  layers: Generator<void, IntegerModel>,
+  layers: Generator<void, UnsealedModel>,
   model: FloatModel,
   { onProgress, signal }: QuantizeOptions,
-): Promise<IntegerModel> {
+): Promise<UnsealedModel> {
   const total = [...model.tensors].filter(
     ([name, { shape }]) => name.endsWith('.weight') && shape.length > 1,
   ).length;

@@ -1,4 +1,3 @@
-import type { Family } from '../checkpoint/architecture.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { affineCode, roundHalfEven } from './round.js';
 
@@ -18,14 +17,16 @@ export interface InputQuantizer {
  * DeiT and Swin quantise their normalised input. ViT does not in the paper, and with one mean and
  * deviation for all channels it need not: a pixel is exactly its own code, since
  * (p/255 - mean)/std = (p - 255·mean)/(255·std).
+ *
+ * @param isDirect whether the model is a ViT
  */
 export function inputQuantizer(
-  family: Family,
+  isDirect: boolean,
   { mean, std }: Pick<FloatModel['preprocessing'], 'mean' | 'std'>,
   observed: { scale: number; zeroPoint: number },
 ): InputQuantizer {
   const sameChannels = new Set(mean).size === 1 && new Set(std).size === 1;
-  if (family === 'vit' && sameChannels) {
+  if (isDirect && sameChannels) {
     const zeroPoint = roundHalfEven(255 * mean[0]);
     return {
       scale: 1 / (255 * std[0]),

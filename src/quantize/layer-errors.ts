@@ -1,11 +1,13 @@
 import { floatModule } from '#runtime/float-wasm';
-import { type Architecture, pooledTokens } from '../checkpoint/architecture.js';
+import type { Architecture } from '../checkpoint/architecture.js';
 import type { FloatArchitecture, FloatModel } from '../checkpoint/float-model.js';
-import { activationBits } from '../checkpoint/integer-layout.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
+import { narrowestWeights } from '../checkpoint/program.js';
 import { shown } from '../checkpoint/shown.js';
 import { CheckpointError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
+import type { IntegerActivation } from '../layers/integer-kind.js';
+import type { IntegerLayer } from '../layers/integer-kinds.js';
 import { FloatRunner, type ObserveTensor } from '../models/float.js';
 import { IntegerRunner, type PlanStep } from '../models/integer.js';
 import { breathe } from '../platform/breathe.js';
@@ -29,7 +31,7 @@ export const LAYER_KINDS: readonly LayerKind[] = [
 
 /** How far the codes of one quantiser are from the values of the float model. */
 export interface LayerError {
-  /** Name of the quantiser; `blocks.0.attn.softmax` for attention codes. */
+  /** Name of the layer that makes it. */
   readonly name: string;
   /** What makes the activation. */
   readonly kind: LayerKind;
@@ -110,7 +112,7 @@ export async function layerErrors(
   }
   const model = readIntegerModel(integer);
   expectSameShape(float.architecture, model.architecture);
-  const { module } = await chooseTier(model.recipe.weightBits, false);
+  const { module } = await chooseTier(narrowestWeights(model), false);
   const runner = await IntegerRunner.create(model, module);
   const reference = await FloatRunner.create(float, { wasm: await floatModule() });
   try {
@@ -142,6 +144,7 @@ class Comparison {
   /** In order of execution. */
   readonly #sums = new Map<string, Sums>();
   readonly #steps: ReadonlyMap<string, PlanStep>;
+  readonly #layers: ReadonlyMap<string, IntegerLayer>;
 
   constructor(
     private readonly model: IntegerModel,
@@ -149,6 +152,7 @@ class Comparison {
     private readonly reference: FloatRunner,
   ) {
     this.#steps = new Map(runner.steps.map((step) => [step.output, step]));
+    this.#layers = new Map(model.program.layers.map((layer) => [layer.name, layer]));
   }
 
   /**
@@ -158,11 +162,9 @@ class Comparison {
     const { runner } = this;
     const steps = runner.steps.values();
     runner.write('pixels', pixels);
-    const observe: ObserveTensor = (tensor, values) => {
-      const name = tensor.replace(/\.attn\.probs$/, '.attn.softmax');
-      const parameter = this.#steps.has(name) ? undefined : this.model.tensors.get(name);
-      if (parameter === undefined) runUntil(name, steps, runner);
-      this.#compare(name, parameter ? (parameter as Uint8Array) : runner.read(name), values);
+    const observe: ObserveTensor = (name, values) => {
+      if (this.#steps.has(name)) runUntil(name, steps, runner);
+      this.#compare(name, runner.read(name), values);
     };
     await this.reference.runInSlices([pixels], { observe, signal });
   }
@@ -170,12 +172,14 @@ class Comparison {
   #compare(name: string, codes: Uint8Array, values: Float32Array): void {
     let sums = this.#sums.get(name);
     if (sums === undefined) {
-      sums = { codes: realCodes(this.model, name), difference: 0, float: 0 };
+      sums = { codes: realCodes(this.model, this.reference.network, name), difference: 0, float: 0 };
       this.#sums.set(name, sums);
     }
-    const { architecture } = this.model;
-    if (name === 'input') addPixels(sums, codes, values, architecture);
-    else addRows(sums, codes, values, rowsOf(name, codes, values, this.runner, architecture));
+    const made = this.model.program.activations.get(name)!;
+    const layer = this.#layers.get(name)!;
+    if (layer.kind === 'patches')
+      addPixels(sums, codes, values, this.model.preprocessing.imageSize, layer.patch);
+    else addRows(sums, codes, values, rowsOf(made, values.length));
   }
 
   errors(): LayerError[] {
@@ -183,18 +187,14 @@ class Comparison {
   }
 
   #error(name: string): LayerError {
-    const { recipe, quantizers } = this.model;
-    const kind = kindOf(this.#steps.get(name));
-    const logarithms = { log2: 4, eighths: 7, uniform: undefined }[recipe.attention];
-    const isLogarithm = kind === 'softmax' && logarithms !== undefined;
-    const quantizer = quantizers.get(name.replace(/softmax$/, 'probs'));
+    const { scale, zeroPoint, highest } = this.model.program.activations.get(name)!;
     const error = this.#relative(name);
     const read = Math.max(0, ...this.#sources(name).map((source) => this.#relative(source)));
     return {
       name,
-      kind,
-      bits: isLogarithm ? logarithms : activationBits(name, recipe),
-      ...(isLogarithm ? {} : quantizer),
+      kind: KINDS[this.#layers.get(name)!.kind],
+      bits: Math.log2(highest + 1),
+      ...(scale === undefined ? {} : { scale, zeroPoint }),
       perChannel: new Set(this.#sums.get(name)!.codes.scales).size > 1,
       error,
       ...(read > EXACT ? { growth: error / read } : {}),
@@ -211,11 +211,8 @@ class Comparison {
    * fc1 does.
    */
   #sources(name: string): string[] {
-    const step = this.#steps.get(name);
-    if (step === undefined) return [];
-    const table = step.kernel === 'bias' ? [name.replace(/scores$/, 'bias_table')] : [];
-    const sources = step.reads.flatMap((read) => (this.#sums.has(read) ? [read] : this.#sources(read)));
-    return [...sources, ...table];
+    const { reads } = this.#layers.get(name)!;
+    return reads.flatMap((read) => (this.#sums.has(read) ? [read] : this.#sources(read)));
   }
 }
 
@@ -238,30 +235,17 @@ interface Rows {
 }
 
 /**
- * In the last block of a DeiT or ViT whose head reads the first tokens, the integer model goes on
- * for these alone: of each head in attention, of all tokens elsewhere, and behind qkv without the q
- * of the others.
+ * The rows that the integer model computes: where the float model has more, the first ones, of each
+ * head in attention.
  */
-function rowsOf(
-  name: string,
-  codes: Uint8Array,
-  values: Float32Array,
-  { buffers }: IntegerRunner,
-  architecture: Architecture,
-): Rows {
-  const columns = buffers.get(name)?.columns ?? codes.length;
-  const rows = codes.length / columns;
-  if (architecture.family === 'swin') return { columns, floatRow: (row) => row, firstColumn: () => 0 };
-  const { depth, heads } = architecture;
-  const groups = /\.attn\.(scores|softmax)$/.test(name) ? heads : 1;
+function rowsOf({ columns, rows, heads, partial }: IntegerActivation, floats: number): Rows {
+  const groups = heads === undefined ? 1 : heads.windows * heads.heads;
   const made = rows / groups;
-  const all = values.length / columns / groups;
-  const queries = pooledTokens(architecture) || rows;
-  const hasFewQ = name === `blocks.${depth - 1}.attn.qkv.out`;
+  const all = floats / columns / groups;
   return {
     columns,
     floatRow: (row) => Math.floor(row / made) * all + (row % made),
-    firstColumn: (row) => (hasFewQ && row >= queries ? columns / 3 : 0),
+    firstColumn: (row) => (partial !== undefined && row >= partial.rows ? partial.columns : 0),
   };
 }
 
@@ -293,7 +277,8 @@ function addPixels(
   sums: Sums,
   codes: Uint8Array,
   values: Float32Array,
-  { imageSize, patchSize }: Architecture,
+  imageSize: number,
+  patchSize: number,
 ): void {
   const { values: real, scales } = sums.codes;
   const grid = imageSize / patchSize;
@@ -310,14 +295,20 @@ function addPixels(
   });
 }
 
-function kindOf(step: PlanStep | undefined): LayerKind {
-  const kernel = step?.kernel ?? '';
-  if (kernel.startsWith('layernorm')) return 'layernorm';
-  if (kernel.startsWith('softmax')) return 'softmax';
-  if (kernel.startsWith('add')) return 'addition';
-  if (kernel === 'linear' || kernel === 'gelu') return kernel;
-  return /^(scores|bias|context)/.test(kernel) ? 'product' : 'other';
-}
+const KINDS: Readonly<Record<IntegerLayer['kind'], LayerKind>> = {
+  patches: 'other',
+  tokens: 'other',
+  constant: 'other',
+  linear: 'linear',
+  scores: 'product',
+  bias: 'product',
+  softmax: 'softmax',
+  context: 'product',
+  add: 'addition',
+  layernorm: 'layernorm',
+  gelu: 'gelu',
+  pool: 'other',
+};
 
 /** @throws CheckpointError `CHECKPOINT_ARCHITECTURE` */
 function expectSameShape(float: FloatArchitecture, integer: Architecture): void {

@@ -35,7 +35,7 @@ export class MomentSet {
   ) {}
 
   /**
-   * @param pooled how many first tokens alone reach the logits (`pooledTokens`)
+   * @param pooled how many first tokens alone reach the logits (`Network.pooled`)
    * @param wasm the float kernel module
    */
   static async create(pooled: number, wasm: BufferSource | WebAssembly.Module): Promise<MomentSet> {

@@ -1,12 +1,12 @@
-import type { Family } from '../checkpoint/architecture.js';
 import type { ActivationBits, ObserverName } from '../checkpoint/integer-description.js';
-import { highestCode } from '../checkpoint/integer-layout.js';
+import type { Layer } from '../layers/layer.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
 import { ChannelObserver } from './observers/channel.js';
 import { EmaObserver } from './observers/ema.js';
 import { MinMaxObserver } from './observers/minmax.js';
 import { OmseObserver } from './observers/omse.js';
 import { PercentileObserver } from './observers/percentile.js';
+import { PooledObserver } from './observers/pooled.js';
 import { PtfObserver } from './observers/ptf.js';
 import type { Observer, ObserverOptions } from './observers/types.js';
 
@@ -40,34 +40,24 @@ const OBSERVERS: Record<ObserverName, new (w: FloatWorkspace, o?: ObserverOption
   omse: OmseObserver,
 };
 
-/** The observer of `recipe` for the quantiser `name` of a model of `family`. */
-export function createObserver(
-  name: string,
-  family: Family,
-  recipe: ObserverRecipe,
-  workspace: FloatWorkspace,
-): Observer {
-  const { observer, ptf, activationBits = 8, channels = false } = recipe;
-  if (ptf && isLayerNormInput(name, family)) return new PtfObserver(workspace);
-  if (channels && isAdditionInput(name)) return new ChannelObserver(workspace);
-  return new OBSERVERS[observer](workspace, {
-    nonNegative: name.endsWith('.attn.probs'),
-    highest: highestCode(name, { activationBits }),
-  });
-}
-
 /**
- * Whether a quantiser precedes a LayerNorm with power-of-two factors: the residual stream. In a
- * Swin the stream starts after a LayerNorm whose input and output have an ordinary scale.
+ * The observer of `recipe` for what a layer makes.
+ *
+ * @param readers the layers that read it
+ * @param highest its highest code
+ * @param inputs the observer of an earlier layer
  */
-export function isLayerNormInput(name: string, family: Family): boolean {
-  if (family === 'swin') {
-    return /^layers\.\d+\.(blocks\.\d+\.residual[12]|downsample\.reduction)\.out$/.test(name);
-  }
-  return name === 'stem.out' || /^blocks\.\d+\.residual[12]\.out$/.test(name);
-}
-
-/** Whether a quantiser precedes an addition to the residual stream or the position embedding. */
-function isAdditionInput(name: string): boolean {
-  return name === 'tokens' || name === 'pos_embed' || /\.(attn\.proj|mlp\.fc2)\.out$/.test(name);
+export function createObserver(
+  { kind, factors, reads }: Layer,
+  readers: readonly Layer[],
+  highest: number,
+  { observer, ptf, channels = false }: ObserverRecipe,
+  workspace: FloatWorkspace,
+  inputs: (name: string) => Observer,
+): Observer {
+  if (kind === 'pool' && factors) return new PooledObserver(workspace, inputs(reads[0]!));
+  if (ptf && factors) return new PtfObserver(workspace);
+  const isOperand = readers.length > 0 && readers.every((reader) => reader.kind === 'add');
+  if (channels && isOperand && !factors) return new ChannelObserver(workspace);
+  return new OBSERVERS[observer](workspace, { nonNegative: kind === 'softmax', highest });
 }

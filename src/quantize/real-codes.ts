@@ -1,5 +1,8 @@
 import { attentionValues } from '../checkpoint/attention-values.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
+import { prefixOf } from '../layers/integer-kind.js';
+import type { IntegerLayer } from '../layers/integer-kinds.js';
+import type { Network } from '../networks/network.js';
 import { inputQuantizer } from './input.js';
 
 /** The real values of an activation's codes: values[code] · the scale of the channel. */
@@ -13,51 +16,48 @@ export interface RealCodes {
 /**
  * The real values of the codes of an integer model (docs/integer-checkpoint.md).
  *
- * @param name of a quantiser, or `B.attn.softmax` for the attention codes of a block
+ * @param network that the model was made from
+ * @param name of a layer
  */
-export function realCodes(model: IntegerModel, name: string): RealCodes {
-  if (name.endsWith('.attn.softmax')) {
-    return { values: attentionValues(model, name), scales: Float64Array.of(1) };
-  }
-  const { zeroPoint } = model.quantizers.get(name)!;
-  return { values: affine(zeroPoint - inputOffset(model, name)), scales: channelScales(model, name) };
+export function realCodes(model: IntegerModel, network: Network, name: string): RealCodes {
+  const made = model.program.activations.get(name)!;
+  if (made.element !== 'codes' && made.element !== 'fine')
+    return { values: attentionValues(made), scales: Float64Array.of(1) };
+  const zero = made.zeroPoint - inputOffset(model, network, name);
+  const values = Float64Array.from({ length: 256 }, (_, code) => code - zero);
+  return { values, scales: channelScales(model, name) };
 }
 
-const affine = (zero: number) => Float64Array.from({ length: 256 }, (_, code) => code - zero);
-
 /** Integer minus real zero point of the pixels; the bias of the patch embedding corrects it. */
-function inputOffset({ architecture, preprocessing, quantizers }: IntegerModel, name: string): number {
-  if (name !== 'input') return 0;
-  return inputQuantizer(architecture.family, preprocessing, quantizers.get('input')!).offset;
+function inputOffset({ preprocessing, program }: IntegerModel, { layers }: Network, name: string): number {
+  const layer = layers.find((one) => one.name === name);
+  if (layer?.kind !== 'patches') return 0;
+  const { scale, zeroPoint } = program.activations.get(name)!;
+  return inputQuantizer(layer.direct ?? false, preprocessing, { scale: scale!, zeroPoint }).offset;
 }
 
 function channelScales(model: IntegerModel, name: string): Float64Array {
-  const { scale } = model.quantizers.get(name)!;
-  const factors = model.tensors.get(`${name.replace(/\.out$/, '')}.factors`);
-  if (factors !== undefined) return Float64Array.from(factors, (factor) => scale * 2 ** factor);
-  const operand = model.recipe.method === 'best' ? operandOf(name) : undefined;
-  return operand ? operandScales(model, operand) : Float64Array.of(scale);
-}
-
-/** An operand of an addition: the first or the second. */
-interface Operand {
-  readonly addition: string;
-  readonly index: 0 | 1;
-}
-
-/** Inputs of additions other than the residual stream. The patches have the tokens' scales. */
-function operandOf(name: string): Operand | undefined {
-  if (name === 'tokens' || name === 'patch_embed.out') return { addition: 'stem', index: 0 };
-  if (name === 'pos_embed') return { addition: 'stem', index: 1 };
-  const [, block, layer] = /^(.*)\.(attn\.proj|mlp\.fc2)\.out$/.exec(name) ?? [];
-  if (block === undefined) return undefined;
-  return { addition: `${block}.residual${layer === 'attn.proj' ? 1 : 2}`, index: 1 };
+  const { program, tensors, recipe } = model;
+  const { scale, factors } = program.activations.get(name)!;
+  if (factors !== undefined)
+    return Float64Array.from(tensors.get(factors)!, (factor) => scale! * 2 ** factor);
+  const readers = program.layers.filter(({ reads }) => reads.includes(name));
+  const [reader] = readers;
+  if (recipe.method !== 'best' || reader === undefined) return Float64Array.of(scale!);
+  if (reader.kind === 'tokens') return channelScales(model, reader.name);
+  return readers.every(({ kind }) => kind === 'add')
+    ? operandScales(model, reader, reader.reads.indexOf(name))
+    : Float64Array.of(scale!);
 }
 
 /** The scale of channel c: multiplier[c] · 2^-shift times that of the sum. */
-function operandScales(model: IntegerModel, { addition, index }: Operand): Float64Array {
-  const sum = channelScales(model, `${addition}.out`);
-  const { shift } = model.steps.get(addition)!;
-  const multipliers = model.tensors.get(`${addition}.multiplier`)!;
-  return sum.map((scale, c) => (scale * multipliers[index * sum.length + c]!) / 2 ** shift!);
+function operandScales(model: IntegerModel, addition: IntegerLayer, index: number): Float64Array {
+  const sum = channelScales(model, addition.name);
+  const { columns } = model.program.activations.get(addition.name)!;
+  const { shift } = addition as { shift?: number };
+  const multipliers = model.tensors.get(`${prefixOf(addition)}.multiplier`)!;
+  return Float64Array.from({ length: columns }, (_, c) => {
+    const scale = sum[sum.length === 1 ? 0 : c]!;
+    return (scale * multipliers[index * columns + c]!) / 2 ** shift!;
+  });
 }

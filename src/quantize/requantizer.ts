@@ -1,5 +1,13 @@
+import type { Product } from '../layers/integer-kind.js';
+
 /** Largest magnitude of an int32 multiplier. */
 const MAX = 0x7fffffff;
+
+/** The multiplier and shifts of one factor for all channels. */
+export function productOf(factor: number, bound: number): Product {
+  const { multipliers, left, right } = requantizer([factor], bound);
+  return { multiplier: multipliers[0]!, left, right };
+}
 
 /** Real factors as integers: factor ≈ multiplier · 2^(left - right). */
 export interface Requantizer {

@@ -41,7 +41,7 @@ export default describeCommand({
       description: 'timm name of a float checkpoint (as for quantize)',
     },
     heads: { type: 'string', valueHint: 'N', description: 'Heads of a float checkpoint (as for quantize)' },
-    tensors: { type: 'boolean', description: 'List every tensor, quantiser and step' },
+    tensors: { type: 'boolean', description: 'List every tensor, quantiser and layer' },
     json: { type: 'boolean', description: 'Print everything as JSON' },
   },
   examples: [
@@ -217,11 +217,14 @@ function printTables(report: IntegerReport | FloatReport): void {
     [1, 2],
   );
   printTable(
-    ['step', 'integers'],
-    report.steps.map(({ name, integers }) => [
+    ['layer', 'kind', 'reads', 'attributes'],
+    report.layers.map(({ kind, name, reads, parameters: _, ...attributes }) => [
       name,
-      Object.entries(integers)
-        .map(([key, value]) => `${key} ${value}`)
+      kind,
+      reads.join(', '),
+      Object.entries(attributes)
+        .filter(([key]) => key !== 'scale' && key !== 'zeroPoint')
+        .map(([key, value]) => `${key} ${JSON.stringify(value)}`)
         .join(', '),
     ]),
   );

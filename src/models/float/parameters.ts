@@ -19,24 +19,14 @@ export interface NormPlace {
   readonly beta: number;
 }
 
-/** The parameters that a block has in every family. */
-export interface BlockPlaces {
-  readonly norm1: NormPlace;
-  readonly qkv: LinearPlace;
-  readonly proj: LinearPlace;
-  readonly norm2: NormPlace;
-  readonly fc1: LinearPlace;
-  readonly fc2: LinearPlace;
-}
-
 interface LinearOptions {
-  /** How the weight is reordered before it is packed. */
-  order?: (weight: Float32Array) => Float32Array;
-  /** Whether the layer has a bias. Default true. */
-  bias?: boolean;
+  /** Side of a patch, if the inputs are patches of the pixels. */
+  patch: number | undefined;
+  bias: boolean;
 }
 
 type Write = (kernels: FloatKernels, memory: WebAssembly.Memory, scratch: number) => void;
+type WriteTo = (kernels: FloatKernels, memory: WebAssembly.Memory, address: number, scratch: number) => void;
 
 /**
  * Reserves room for the parameters of a model, and writes them once the memory exists. Every method
@@ -47,7 +37,10 @@ export class ParameterPlan {
   readonly #model: FloatModel;
   readonly #layout: MemoryPlan;
   readonly #writes: Write[] = [];
+  /** Places by what they hold: several runs share the parameters. */
+  readonly #places = new Map<unknown, number>();
   #widest = 0;
+  #channels = 0;
 
   constructor(model: FloatModel, layout: MemoryPlan) {
     this.#model = model;
@@ -57,6 +50,11 @@ export class ParameterPlan {
   /** The widest input of a linear layer so far. */
   get widest(): number {
     return this.#widest;
+  }
+
+  /** The most channels that a LayerNorm has so far. */
+  get channels(): number {
+    return this.#channels;
   }
 
   tensor(name: string, count: number): Float32Array {
@@ -73,19 +71,22 @@ export class ParameterPlan {
 
   /** Reserves room for `data`. @returns the address */
   values(data: Float32Array): number {
-    const address = this.#layout.reserve(4 * data.length);
-    this.#writes.push((_kernels, memory) => new Float32Array(memory.buffer, address, data.length).set(data));
-    return address;
+    return this.computed(data, data.length, () => data);
   }
 
-  /** Reserves room for `count` values, which are made once the memory exists. */
-  computed(count: number, make: () => Float32Array): number {
-    const address = this.#layout.reserve(4 * count);
-    this.#writes.push((_kernels, memory) => new Float32Array(memory.buffer, address, count).set(make()));
-    return address;
+  /**
+   * Reserves room for `count` values, which are made once the memory exists.
+   *
+   * @param key the same for the same values
+   */
+  computed(key: unknown, count: number, make: () => Float32Array): number {
+    return this.#place(key, 4 * count, (_kernels, memory, address) =>
+      new Float32Array(memory.buffer, address, count).set(make()),
+    );
   }
 
   norm(name: string, width: number): NormPlace {
+    this.#channels = Math.max(this.#channels, width);
     return {
       width,
       gamma: this.values(this.tensor(`${name}.weight`, width)),
@@ -93,43 +94,29 @@ export class ParameterPlan {
     };
   }
 
-  linear(
-    name: string,
-    inputs: number,
-    outputs: number,
-    { order, bias = true }: LinearOptions = {},
-  ): LinearPlace {
+  linear(name: string, inputs: number, outputs: number, { patch, bias }: LinearOptions): LinearPlace {
     const weight = this.tensor(`${name}.weight`, inputs * outputs);
     const columns = 8 * Math.ceil(outputs / 8);
-    const place: LinearPlace = {
-      inputs,
-      outputs,
-      panels: this.#layout.reserve(4 * columns * inputs),
-      bias: bias ? this.values(padded(this.tensor(`${name}.bias`, outputs), columns)) : 0,
-    };
-    this.#writes.push((kernels, memory, scratch) =>
-      writePanels(kernels, memory, scratch, order ? order(weight) : weight, place),
-    );
     this.#widest = Math.max(this.#widest, inputs);
-    return place;
-  }
-
-  /** The patch convolution as a linear layer over the rows of `gatherPatches`. */
-  patchEmbedding(patchSize: number, dim: number): LinearPlace {
-    return this.linear('patch_embed.proj', 3 * patchSize ** 2, dim, {
-      order: (weight) => channelsLast(weight, patchSize),
+    const panels = this.#place(weight, 4 * columns * inputs, (kernels, memory, address, scratch) => {
+      const ordered = patch === undefined ? weight : channelsLast(weight, patch);
+      writePanels(kernels, memory, scratch, ordered, { inputs, outputs, panels: address });
     });
+    return { inputs, outputs, panels, bias: bias ? this.#bias(name, outputs, columns) : 0 };
   }
 
-  block(name: string, { dim, mlpDim }: { dim: number; mlpDim: number }): BlockPlaces {
-    return {
-      norm1: this.norm(`${name}.norm1`, dim),
-      qkv: this.linear(`${name}.attn.qkv`, dim, 3 * dim),
-      proj: this.linear(`${name}.attn.proj`, dim, dim),
-      norm2: this.norm(`${name}.norm2`, dim),
-      fc1: this.linear(`${name}.mlp.fc1`, dim, mlpDim),
-      fc2: this.linear(`${name}.mlp.fc2`, mlpDim, dim),
-    };
+  #bias(name: string, outputs: number, columns: number): number {
+    const bias = this.tensor(`${name}.bias`, outputs);
+    return this.computed(bias, columns, () => padded(bias, columns));
+  }
+
+  #place(key: unknown, bytes: number, write: WriteTo): number {
+    const known = this.#places.get(key);
+    if (known !== undefined) return known;
+    const address = this.#layout.reserve(bytes);
+    this.#places.set(key, address);
+    this.#writes.push((kernels, memory, scratch) => write(kernels, memory, address, scratch));
+    return address;
   }
 
   /** f32 [3][256]: the normalised value of every byte of every channel. */
@@ -155,7 +142,7 @@ function writePanels(
   memory: WebAssembly.Memory,
   scratch: number,
   weight: Float32Array,
-  { inputs, outputs, panels }: LinearPlace,
+  { inputs, outputs, panels }: Omit<LinearPlace, 'bias'>,
 ): void {
   for (let n = 0; n < outputs; n += 8) {
     const rows = weight.subarray(n * inputs, Math.min(n + 8, outputs) * inputs);

@@ -1,97 +1,138 @@
-import type { FloatArchitecture } from '../../checkpoint/float-model.js';
-import type { MemoryPlan } from '../../runtime/memory.js';
+import type { FloatModel } from '../../checkpoint/float-model.js';
+import { QuantizeError } from '../../errors.js';
+import { type FloatStep, floatKind, shownShape } from '../../layers/float-kinds.js';
+import type { Layer } from '../../layers/layer.js';
+import type { Shape } from '../../layers/shape.js';
+import { type Network, shapesOf } from '../../networks/network.js';
+import { arrange } from '../integer/arrange.js';
 import type { ParameterPlan } from './parameters.js';
 
-/** The blocks of one resolution. A DeiT or ViT is one stage, its attention one window. */
-export interface StageShape {
-  readonly dim: number;
-  readonly mlpDim: number;
-  readonly heads: number;
-  /** Windows of an image. */
-  readonly windows: number;
-  /** Tokens of a window. */
-  readonly tokens: number;
+/** A region of memory. Its address is known when the plan is placed. */
+export interface Region {
+  address: number;
+  readonly bytes: number;
+  first: number;
+  last: number;
 }
 
-/**
- * The addresses of a float forward pass over `batch` images, without the layers' parameters.
- * B = batch, W = windows, N = tokens of a window, C = dim, S = image side.
- *
- * A region serves several tensors that do not live at the same time, sized for the largest stage:
- *   stream  residual stream                                    [B, W·N, C]
- *   normed  patch embeddings; LayerNorm outputs; attention·V    [B, W·N, C]
- *   branch  [cls; patches]; outputs of proj and fc2             [B, W·N, C]
- *   wide    normalised pixels; q, k, v; hidden layer of the MLP
- *   square  gathered patches; attention scores and probabilities [B·W, heads, N, N]
- */
-export interface FloatPlan {
-  readonly batch: number;
-  /** f32 [3][256]: the normalised value of every byte of every channel. */
-  readonly pixelTable: number;
-  /** uint8 [S, S, 3] of one image. */
-  readonly image: number;
-  readonly stream: number;
-  readonly normed: number;
-  readonly branch: number;
-  readonly wide: number;
-  readonly square: number;
-  /** k or v of one head as panels. */
-  readonly panels: number;
-  /** The head's input: f32 [B, C] of the last stage, or [B, 2·C]. */
-  readonly features: number;
-  /** f32 [B, classes] */
-  readonly logits: number;
-  readonly scratch: number;
-  readonly scratchBytes: number;
-}
-
-/** Plans the memory for up to `batch` images, once the network has planned its parameters. */
-export function planFloat(
-  { imageSize, classes }: FloatArchitecture,
-  stages: readonly StageShape[],
-  parameters: ParameterPlan,
-  batch: number,
-  layout: MemoryPlan,
-): FloatPlan {
-  const floats = (count: number) => layout.reserve(4 * count);
-  const most = (size: (stage: StageShape) => number) => Math.max(...stages.map(size));
-  const pixels = imageSize ** 2 * 3;
-  const map = most(({ windows, tokens, dim }) => windows * tokens * dim);
-  const wide = most(({ windows, tokens, dim, mlpDim }) => windows * tokens * Math.max(3 * dim, mlpDim));
-  const square = most(({ windows, tokens, heads }) => windows * heads * tokens ** 2);
-  const deepest = most(({ tokens }) => Math.max(parameters.widest, tokens));
-  const channels = most(({ dim }) => dim);
-  const scratchBytes = scratchSize(deepest, channels);
-  return {
-    batch,
-    pixelTable: parameters.pixelTable(),
-    image: layout.reserve(pixels),
-    stream: floats(batch * map),
-    normed: floats(batch * map),
-    branch: floats(batch * map),
-    wide: floats(batch * Math.max(pixels, wide)),
-    square: floats(batch * Math.max(pixels, square)),
-    panels: floats(most(panelSize)),
-    features: floats(2 * batch * channels),
-    logits: floats(batch * classes),
-    scratch: layout.reserve(scratchBytes),
-    scratchBytes,
+/** A step of a float run, and what it shows to an observer. */
+export interface PlannedStep {
+  readonly run: FloatStep;
+  /** Undefined if nobody observes it, or if the step shows it itself. */
+  readonly shown?: {
+    readonly name: string;
+    readonly place: { readonly address: number };
+    shape(batch: number): number[];
   };
 }
 
-function panelSize({ tokens, dim, heads }: StageShape): number {
-  const headDim = dim / heads;
-  return Math.max(round8(tokens) * headDim, tokens * round8(headDim));
-}
-
 /**
- * Room for the products (assembly/float/gemm.ts: a chunk of 128 KiB or four rows, and a tile), for
- * eight rows of a weight, and for one f64 per channel.
+ * The forward pass of a float network over `batch` images: the layers in order, each planned by its
+ * kind, over regions that activations share if they do not live at the same time.
  */
-function scratchSize(deepest: number, channels: number): number {
-  return Math.max(131072 + 128, 4 * 8 * deepest) + 8 * channels;
+export class FloatPlan {
+  readonly steps: PlannedStep[] = [];
+  /** Bytes of the largest key or value of a head as panels. */
+  panelBytes = 0;
+  /** Bytes of the region that all activations share, once they are arranged. */
+  readonly bytes: number;
+  readonly #regions: Region[] = [];
+  readonly #places = new Map<string, { address: number }>();
+  readonly #shapes: ReadonlyMap<string, Shape>;
+  readonly #lastReader = new Map<string, number>();
+  readonly #layers: ReadonlyMap<string, Layer>;
+
+  constructor(
+    readonly model: FloatModel,
+    readonly network: Network,
+    readonly parameters: ParameterPlan,
+    readonly batch: number,
+  ) {
+    const { layers, outputs } = network;
+    this.#shapes = shapesOf(network, refuse);
+    this.#layers = new Map(layers.map((layer) => [layer.name, layer]));
+    for (const [i, { reads }] of layers.entries()) for (const name of reads) this.#lastReader.set(name, i);
+    if (outputs.logits !== undefined) this.#lastReader.set(outputs.logits, layers.length);
+    for (const layer of layers) {
+      const { plan, showsItself } = floatKind(layer);
+      const run = plan(layer, this);
+      const isShown = !showsItself && !(layer.kind === 'linear' && layer.fine);
+      this.steps.push(isShown ? { run, shown: this.shown(layer) } : { run });
+    }
+    this.bytes = arrange(this.#regions);
+  }
+
+  /** Moves the activations to `start`. */
+  place(start: number): void {
+    for (const region of this.#regions) region.address += start;
+  }
+
+  get imageSize(): number {
+    return this.network.imageSize;
+  }
+
+  shape(name: string): Shape {
+    return this.#shapes.get(name)!;
+  }
+
+  layer(name: string): Layer {
+    return this.#layers.get(name)!;
+  }
+
+  /** The region of an activation. */
+  at(name: string): { readonly address: number } {
+    return this.#places.get(name)!;
+  }
+
+  /** A new region for what a layer makes: f32 `[batch, rows, columns]`. */
+  output({ name }: Layer): { readonly address: number } {
+    const { rows, columns } = this.shape(name);
+    const region = this.#region(4 * this.batch * rows * columns, this.#lastReader.get(name));
+    this.#places.set(name, region);
+    return region;
+  }
+
+  /** The region of the first operand, which the layer overwrites: nobody else may read it later. */
+  inPlace({ name, reads }: Layer): { readonly address: number } {
+    const region = this.#places.get(reads[0]!) as Region;
+    if (this.#lastReader.get(reads[0]!)! > this.steps.length)
+      throw new Error(`${name}: expected to be the last that reads ${reads[0]}`);
+    region.last = Math.max(region.last, this.#lastReader.get(name) ?? 0, this.steps.length);
+    this.#places.set(name, region);
+    return region;
+  }
+
+  /** A parameter that layers read as an activation. */
+  constant({ name }: Layer, address: number): void {
+    this.#places.set(name, { address });
+  }
+
+  /** A region for this step alone. */
+  temporary(bytes: number): { readonly address: number } {
+    return this.#region(bytes, undefined);
+  }
+
+  /** What an observer sees of a layer. */
+  shown(layer: Layer): NonNullable<PlannedStep['shown']> {
+    const made = this.shape(layer.name);
+    const shape = (batch: number) => shownShape(layer, made, batch);
+    return { name: layer.name, place: this.at(layer.name), shape };
+  }
+
+  #region(bytes: number, last = this.steps.length): Region {
+    const first = this.steps.length;
+    const region = {
+      address: 0,
+      bytes: 16 * Math.ceil((bytes + 16) / 16),
+      first,
+      last: Math.max(first, last),
+    };
+    this.#regions.push(region);
+    return region;
+  }
 }
 
-function round8(n: number): number {
-  return 8 * Math.ceil(n / 8);
+/** @throws QuantizeError `MODEL_SHAPE` */
+function refuse({ name }: Layer, message: string): never {
+  throw new QuantizeError('MODEL_SHAPE', `${name}: ${message}`);
 }

@@ -1,16 +1,16 @@
-import { activationBits, highestCode, weightBits } from '../../checkpoint/integer-layout.js';
-import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import type { IntegerArray, IntegerModel } from '../../checkpoint/integer-model.js';
 import { unpackNibbles } from '../../checkpoint/nibbles.js';
+import type { IntegerActivation } from '../../layers/integer-kind.js';
+import { type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { barrierCall, TEAM_BYTES } from '../../runtime/threads.js';
-import { ELEMENT_MACS } from '../passes.js';
 import { arrange } from './arrange.js';
-import { type Call, execute, inGroups, link, type Part, type Range, share, shareHeads } from './calls.js';
+import { type Call, execute, link, type Part } from './calls.js';
 
 /**
- * Where an activation lies: u8 codes `[rows, columns]`, `stride` bytes from row to row (u16 for
- * `mlp.fc1.fine`).
+ * Where an activation lies: u8 codes `[rows, columns]` (u16 if they are fine), `stride` bytes from
+ * row to row.
  */
 export interface Buffer {
   readonly address: number;
@@ -21,10 +21,10 @@ export interface Buffer {
 
 /** The kernel calls that make one tensor: one, or one per head or window. */
 export interface PlanStep {
-  /**
-   * Its output, by the name of the quantiser (`blocks.0.attn.softmax` for attention codes).
-   */
+  /** The activation that it makes. */
   readonly output: string;
+  /** The kind of its layer. */
+  readonly kind: IntegerLayer['kind'];
   /** The activations it reads. */
   readonly reads: readonly string[];
   readonly kernel: keyof IntegerKernels;
@@ -40,26 +40,6 @@ export interface PlanStep {
   readonly calls: (part: Part) => Call[];
   /** Makes the whole tensor. */
   readonly run: (kernels: IntegerKernels) => void;
-}
-
-/** Attention heads over windows of `tokens` tokens each. A DeiT has one window. */
-export interface AttentionShape {
-  readonly windows: number;
-  readonly tokens: number;
-  readonly heads: number;
-  readonly dim: number;
-  /** The first tokens of a window, whose attention is computed. */
-  readonly queries: number;
-}
-
-/**
- * Rows of a map of side × side tokens in window order after a cyclic shift
- * (assembly/window/window.ts).
- */
-export interface WindowOrder {
-  readonly side: number;
-  readonly window: number;
-  readonly shift: number;
 }
 
 type Fill = (memory: ArrayBufferLike, kernels: IntegerKernels) => void;
@@ -96,7 +76,8 @@ interface Activation {
 
 interface StepOptions {
   readonly kernel: keyof IntegerKernels;
-  readonly reads: readonly string[];
+  /** Default: what the layer reads. */
+  readonly reads?: readonly string[];
   readonly constants?: readonly Constant[];
   readonly macs?: number;
   readonly scratchBytes?: number;
@@ -104,44 +85,28 @@ interface StepOptions {
 }
 
 interface BufferOptions {
+  readonly rows: number;
+  readonly columns: number;
   /** Bytes from row to row. Default: the number of columns. */
   readonly stride?: number;
   /** Rows after the last that kernels may read. */
   readonly slack?: number;
 }
 
-interface LinearOptions {
-  readonly kernel?: 'linear' | 'linear_fine';
-  /** Rows after the last that kernels may read. */
-  readonly slack?: number;
-  /** How many outputs, counted from the first, exist for the first `firstRows` rows only. */
-  readonly first?: number;
-  readonly firstRows?: number;
-}
-
 /** Bytes of a cache line, which two threads should not both write. */
 const CACHE_LINE = 64;
 
 /** Rows of a tile of a linear layer. Threads share rows in groups of this size. */
-const TILE = 4;
+export const TILE = 4;
 
 export const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
 
 /** Bytes of a panel of weights with `inputs` inputs (assembly/gemm/layout.ts). */
 const panelBytes = (inputs: number) => 8 * inputs + 32;
 
-/** The rows that `linear` packs at once (`CHUNK_BYTES` of assembly/gemm/gemm.simd.ts). */
-const LINEAR_CHUNK = 2 ** 18;
-/** The panels that it widens at once (`BLOCK_BYTES` there). */
-const LINEAR_BLOCK = 2 ** 15;
-
-/** Scratch of the softmax, without a masked row (`SCRATCH` of assembly/softmax/softmax.simd.ts). */
-const SOFTMAX_SCRATCH = 2416;
-
 /**
- * The forward pass of an integer model as kernel calls over memory that is planned once. The layers
- * that DeiT, ViT and Swin share are methods; vit.ts and swin.ts call them in the order of the
- * paper's Figure 2.
+ * The forward pass of an integer model as kernel calls over memory that is planned once: the
+ * layers of the model in order, each planned by its kind.
  */
 export class ModelPlan {
   readonly steps: PlanStep[] = [];
@@ -156,13 +121,34 @@ export class ModelPlan {
   /** Inputs of the widest linear layer; eight of its rows pass through scratch. */
   #widest = 0;
   readonly #activations = new Map<string, Activation>();
+  readonly #types: ReadonlyMap<string, IntegerActivation>;
+  readonly #slack = new Map<string, number>();
+  readonly #shared = new Map<string, unknown>();
 
   /** @param threads that share the forward pass; each has its own scratch memory */
   constructor(
     readonly model: IntegerModel,
     readonly threads = 1,
     readonly lane: Lane = ONE_LANE,
-  ) {}
+  ) {
+    const { program, outputs } = model;
+    const { layers, activations } = program;
+    this.#types = activations;
+    for (const layer of layers) {
+      const { slack } = integerKind(layer);
+      slack?.forEach((rows, i) => {
+        this.#slack.set(layer.reads[i]!, rows);
+      });
+    }
+    for (const layer of layers) integerKind(layer).plan(layer, this);
+    for (const name of [outputs.features.layer, outputs.logits])
+      if (name !== undefined) this.#activations.get(name)!.last = Number.POSITIVE_INFINITY;
+    this.#finish();
+  }
+
+  get imageSize(): number {
+    return this.model.preprocessing.imageSize;
+  }
 
   get buffers(): ReadonlyMap<string, Buffer> {
     return this.#activations;
@@ -178,7 +164,7 @@ export class ModelPlan {
   }
 
   /** Places the activations: those that do not live at the same time share memory. */
-  finish(): this {
+  #finish(): void {
     const activations = [...this.#activations.values()].filter(({ address }) => address === 0);
     this.#activationBytes = arrange(activations);
     const scratchAt = roundUp(this.#activationBytes + 16, CACHE_LINE);
@@ -187,16 +173,15 @@ export class ModelPlan {
     for (const activation of activations) activation.address += start;
     this.#scratch = start + scratchAt;
     if (this.threads > 1) this.#team = roundUp(this.memory.reserve(TEAM_BYTES + CACHE_LINE), CACHE_LINE);
-    return this;
   }
 
-  /** An activation that later steps make and read. */
-  buffer(
-    name: string,
-    rows: number,
-    columns: number,
-    { stride = columns, slack = 0 }: BufferOptions = {},
-  ): Buffer {
+  /** What a layer makes. */
+  type(name: string): IntegerActivation {
+    return this.#types.get(name)!;
+  }
+
+  /** An activation. Its address is known when the plan is finished. */
+  buffer(name: string, { rows, columns, stride = columns, slack = 0 }: BufferOptions): Buffer {
     const bytes = roundUp((rows + slack) * stride + 16, 16);
     const born = this.steps.length;
     const activation = { address: 0, rows, columns, stride, bytes, first: born, last: born };
@@ -204,27 +189,35 @@ export class ModelPlan {
     return activation;
   }
 
+  /** The buffer of what a layer makes. */
+  output({ name }: IntegerLayer, { stride }: Pick<BufferOptions, 'stride'> = {}): Buffer {
+    const { rows, columns } = this.type(name);
+    const slack = this.#slack.get(name) ?? 0;
+    return this.buffer(name, { rows, columns, slack, ...(stride === undefined ? {} : { stride }) });
+  }
+
   /** A buffer that keeps what `fill` writes at the start and what steps write. */
-  keptBuffer(name: string, rows: number, columns: number, fill: (memory: Uint8Array) => void): Buffer {
-    const buffer = this.buffer(name, rows, columns);
-    const kept = this.#activations.get(name)!;
+  keptOutput(layer: IntegerLayer, fill: (memory: Uint8Array) => void): Buffer {
+    const buffer = this.output(layer);
+    const kept = this.#activations.get(layer.name)!;
     kept.first = 0;
     kept.last = Number.POSITIVE_INFINITY;
-    const write: Fill = (memory) => fill(new Uint8Array(memory, buffer.address, rows * columns));
+    const write: Fill = (memory) => fill(new Uint8Array(memory, buffer.address, buffer.rows * buffer.stride));
     this.fills.push(write);
     this.laneFills.push(write);
     return buffer;
   }
 
   /** A buffer that is never written. */
-  constantBuffer(name: string, rows: number, columns: number, address: number): void {
+  constantOutput({ name }: IntegerLayer, { address }: Constant): void {
+    const { rows, columns } = this.type(name);
     const bytes = rows * columns;
     this.#activations.set(name, { address, rows, columns, stride: columns, bytes, first: 0, last: 0 });
   }
 
-  /** Keeps the activation readable after the last step. */
-  keep(name: string): void {
-    this.#activations.get(name)!.last = Number.POSITIVE_INFINITY;
+  /** The buffers that a layer reads. */
+  inputs({ reads }: IntegerLayer): Buffer[] {
+    return reads.map((name) => this.activation(name));
   }
 
   /** Its address is known when the plan is finished. */
@@ -261,10 +254,10 @@ export class ModelPlan {
     return this.steps.flatMap(({ calls }) => [...calls(part), ...barrier]);
   }
 
-  /** Appends the step that makes `output`. */
+  /** Appends the step of a layer. */
   step(
-    output: string,
-    { reads, constants = [], macs = 0, scratchBytes = 0, kernel, calls }: StepOptions,
+    { kind, name: output, reads: operands }: IntegerLayer,
+    { reads = operands, constants = [], macs = 0, scratchBytes = 0, kernel, calls }: StepOptions,
   ): void {
     const { rows, columns } = this.#activations.get(output)!;
     let bytes = 0;
@@ -275,490 +268,33 @@ export class ModelPlan {
     }
     for (const constant of constants) bytes += constant.bytes;
     const run = (kernels: IntegerKernels) => execute(link(calls(this.whole), kernels));
-    this.steps.push({ output, reads, kernel, shape: [rows, columns], macs, bytes, scratchBytes, calls, run });
-  }
-
-  /** Pixels to the rows of the patch embedding's matrix, then its product. */
-  patchEmbedding(output: string): void {
-    const { imageSize, patchSize } = this.model.architecture;
-    const patches = (imageSize / patchSize) ** 2;
-    const length = roundUp(3 * patchSize ** 2, 8);
-    const pixels = this.buffer('pixels', imageSize, 3 * imageSize);
-    const input = this.buffer('input', patches, length);
-    const table = this.constant('input.table');
-    const zero = this.zeroPoint('input');
-    this.step('input', {
-      kernel: 'patches',
-      reads: ['pixels'],
-      constants: [table],
-      calls: (part) => {
-        const [from, to] = share(patches, part);
-        const out = input.address + from * length;
-        return [
-          [
-            'patches',
-            pixels.address,
-            table.address,
-            zero,
-            imageSize,
-            patchSize,
-            length,
-            from,
-            to - from,
-            out,
-          ],
-        ];
-      },
-    });
-    this.linear('patch_embed.proj', 'input', output);
-  }
-
-  /**
-   * Makes the buffer `to` = linear layer `name` of the buffer `from`. `linear_fine` makes the index
-   * of a GELU table.
-   */
-  linear(
-    name: string,
-    from: string,
-    to = `${name}.out`,
-    { kernel = 'linear', slack = 0, first = 0, firstRows = 0 }: LinearOptions = {},
-  ): Buffer {
-    const input = this.activation(from);
-    const { rows, columns } = input;
-    const out = this.model.tensors.get(`${name}.bias`)!.length;
-    const n = roundUp(out, 8);
-    const size = kernel === 'linear' ? 1 : 2;
-    const output = this.buffer(to, rows, out, { stride: size * n, slack });
-    const { left, right, zeroPoint } = this.integers(name);
-    const weight = this.weight(name, out, columns);
-    const bias = this.constant(`${name}.bias`, n);
-    const multiplier = this.constant(`${name}.multiplier`, n);
-    const za = this.zeroPoint(from);
-    const zo = zeroPoint ?? this.zeroPoint(to);
-    const { recipe } = this.model;
-    const aBits = activationBits(from, recipe);
-    const wBits = weightBits(name, recipe);
-    const packed = Math.min(2 * columns * roundUp(rows, TILE), Math.max(LINEAR_CHUNK, 8 * columns));
-    /** Rows `from` to `to` of outputs `at` to `end`. */
-    const call = ([from, to]: Range, at: number, end: number, scratch: number): Call[] =>
-      at === end
-        ? []
-        : inGroups([from, to], (end - at) * columns).map(([row, count]) => [
-            kernel,
-            input.address + row * input.stride,
-            input.stride,
-            za,
-            aBits,
-            weight.address + (at / 8) * panelBytes(columns),
-            wBits,
-            bias.address + 4 * at,
-            multiplier.address + 4 * at,
-            left!,
-            right!,
-            output.address + size * (row * n + at),
-            n,
-            zo,
-            count,
-            end - at,
-            columns,
-            scratch,
-          ]);
-    this.step(to, {
+    this.steps.push({
+      output,
+      kind,
+      reads,
       kernel,
-      reads: [from],
-      constants: [weight, bias, multiplier],
-      macs: (rows * (out - first) + firstRows * first) * weight.inputs,
-      scratchBytes: packed + Math.max(LINEAR_BLOCK, 16 * columns),
-      calls: (part) => [
-        ...call(share(firstRows, part, TILE), 0, first, part.scratch),
-        ...call(share(rows, part, TILE), first, n, part.scratch),
-      ],
-    });
-    return output;
-  }
-
-  /**
-   * Makes the buffer `to` = LayerNorm `name` of the rows of `from`.
-   *
-   * @param rows how many rows, counted from the first. Default: all
-   * @param joined whether they become one row
-   * @param order writes the rows in window order, or reads 2×2 patches of a map of `merge` ×
-   *   `merge` tokens
-   */
-  layerNorm(
-    name: string,
-    from: string,
-    to = `${name}.out`,
-    {
-      rows: wanted,
-      joined = false,
-      order,
-    }: { rows?: number; joined?: boolean; order?: WindowOrder | { merge: number } } = {},
-  ): Buffer {
-    const input = this.activation(from);
-    const columns = this.model.tensors.get(`${name}.gain`)!.length;
-    const rows = wanted ?? (input.rows * input.columns) / columns;
-    const output = joined ? this.buffer(to, 1, rows * columns) : this.buffer(to, rows, columns);
-    const power = this.powers(from, columns / input.columns);
-    const gain = this.constant(`${name}.gain`);
-    const bias = this.constant(`${name}.bias`);
-    const { shift } = this.integers(name);
-    const z = this.zeroPoint(from);
-    const zo = this.zeroPoint(to);
-    const high = this.highest(to);
-    const kernel =
-      order === undefined ? 'layernorm' : 'merge' in order ? 'layernorm_merge' : 'layernorm_windows';
-    this.step(to, {
-      kernel,
-      reads: [from],
-      constants: [power, gain, bias],
-      scratchBytes: kernel === 'layernorm_merge' ? columns : 0,
-      calls: (part) => {
-        const parameters = [z, power.address, gain.address, bias.address, shift!] as const;
-        if (order === undefined) {
-          const [from, to] = share(rows, part);
-          const at = from * columns;
-          return [
-            [
-              'layernorm',
-              input.address + at,
-              ...parameters,
-              output.address + at,
-              zo,
-              high,
-              to - from,
-              columns,
-            ],
-          ];
-        }
-        if ('merge' in order) {
-          const [from, to] = share(rows, part);
-          const out = output.address + from * columns;
-          return [
-            [
-              'layernorm_merge',
-              input.address,
-              ...parameters,
-              out,
-              zo,
-              high,
-              columns,
-              order.merge,
-              from,
-              to - from,
-              part.scratch,
-            ],
-          ];
-        }
-        const { side, window, shift: roll } = order;
-        const [from, to] = share(rows / window, part);
-        const out = output.address + from * window * columns;
-        return [
-          [
-            'layernorm_windows',
-            input.address,
-            ...parameters,
-            out,
-            zo,
-            high,
-            columns,
-            side,
-            window,
-            roll,
-            from,
-            to - from,
-          ],
-        ];
-      },
-    });
-    return output;
-  }
-
-  /**
-   * Makes the buffer `name.out` = a + b, for the rows of b and as many rows of a.
-   *
-   * @param order of the rows of b, if they are in window order
-   */
-  add(name: string, a: string, b: string, order?: WindowOrder): void {
-    const first = this.activation(a);
-    const second = this.activation(b);
-    const output = this.buffer(`${name}.out`, second.rows, first.columns);
-    const { rows, columns } = output;
-    const multiplier = this.constant(`${name}.multiplier`);
-    const { shift } = this.integers(name);
-    const za = this.zeroPoint(a);
-    const zb = this.zeroPoint(b);
-    const zo = this.zeroPoint(`${name}.out`);
-    const ma = multiplier.address;
-    const mb = ma + 4 * columns;
-    this.step(`${name}.out`, {
-      kernel: order === undefined ? 'add' : 'add_windows',
-      reads: [a, b],
-      constants: [multiplier],
-      calls: (part) => {
-        if (order === undefined) {
-          const [from, to] = share(rows, part);
-          const at = from * columns;
-          return [
-            [
-              'add',
-              first.address + at,
-              za,
-              ma,
-              second.address + at,
-              zb,
-              mb,
-              shift!,
-              output.address + at,
-              zo,
-              to - from,
-              columns,
-            ],
-          ];
-        }
-        const { side, window, shift: roll } = order;
-        const [from, to] = share(rows / window, part);
-        const rowsOfB = second.address + from * window * columns;
-        return [
-          [
-            'add_windows',
-            first.address,
-            za,
-            ma,
-            rowsOfB,
-            zb,
-            mb,
-            shift!,
-            output.address,
-            zo,
-            columns,
-            side,
-            window,
-            roll,
-            from,
-            to - from,
-          ],
-        ];
-      },
+      shape: [rows, columns],
+      macs,
+      bytes,
+      scratchBytes,
+      calls,
+      run,
     });
   }
 
-  /**
-   * k and v of a block, and q of the tokens whose attention is computed, with the rows after the
-   * last that the products of the last window may read.
-   */
-  qkv(block: string, { dim, tokens, queries }: AttentionShape): void {
-    const name = `${block}.attn.qkv`;
-    // a panel holds 8 outputs, and dim is a multiple of 8: q ends with a panel
-    const some = queries < tokens ? { first: dim, firstRows: queries } : {};
-    this.linear(name, `${block}.norm1.out`, `${name}.out`, { slack: 8, ...some });
+  tensor(name: string): IntegerArray {
+    return this.model.tensors.get(name)!;
   }
 
-  /**
-   * q·kᵀ d^-½ of every head and window: the buffer `output`, `[windows, heads, queries]` rows of
-   * scores.
-   */
-  scores(block: string, output: string, { windows, tokens, heads, dim, queries }: AttentionShape): void {
-    const qkv = this.activation(`${block}.attn.qkv.out`);
-    const d = dim / heads;
-    const stride = roundUp(tokens, 16);
-    const out = this.buffer(output, windows * heads * queries, tokens, { stride });
-    const z = this.zeroPoint(`${block}.attn.qkv.out`);
-    const zo = this.zeroPoint(output);
-    const { multiplier, left, right } = this.integers(output);
-    this.step(output, {
-      kernel: 'scores',
-      reads: [`${block}.attn.qkv.out`],
-      macs: windows * heads * queries * tokens * d,
-      scratchBytes: 2 * d * (roundUp(queries, TILE) + roundUp(tokens, 8)) + 64,
-      calls: (part) =>
-        shareHeads(windows, heads, queries, part, tokens * d).map(({ window, head, from, rows }) => {
-          const tokensAt = qkv.address + window * tokens * qkv.stride + head * d;
-          const to = out.address + ((window * heads + head) * queries + from) * stride;
-          return [
-            'scores',
-            tokensAt + from * qkv.stride,
-            tokensAt + dim,
-            qkv.stride,
-            z,
-            multiplier!,
-            left!,
-            right!,
-            to,
-            stride,
-            zo,
-            rows,
-            tokens,
-            d,
-            part.scratch,
-          ];
-        }),
-    });
-  }
-
-  /**
-   * Softmax codes of `attn.scores`, and their product with v.
-   *
-   * @param mask of a window, `[tokens, stride of the scores]`: 255 where a score counts, else 0;
-   *   undefined for none
-   */
-  attend(
-    block: string,
-    { windows, tokens, heads, dim, queries }: AttentionShape,
-    mask: (window: number) => Constant | undefined = () => undefined,
-  ): void {
-    const name = `${block}.attn`;
-    const d = dim / heads;
-    const qkv = this.activation(`${name}.qkv.out`);
-    const scores = this.activation(`${name}.scores`);
-    const { stride } = scores;
-    const probs = this.buffer(`${name}.softmax`, windows * heads * queries, tokens, { stride });
-    const table = this.constant(`${name}.softmax.table`);
-    const { attention } = this.model.recipe;
-    const softmax = `softmax_${attention}` as const;
-    const { levels, slope } = attention === 'log2' ? {} : this.integers(`${name}.softmax`);
-    const masks = Array.from({ length: windows }, (_, w) => mask(w));
-    const rows = heads * queries;
-    const rowAt = (window: number, head: number, row: number) =>
-      ((window * heads + head) * queries + row) * stride;
-    this.step(`${name}.softmax`, {
-      kernel: softmax,
-      reads: [`${name}.scores`],
-      constants: [table, ...new Set(masks.filter((m) => m !== undefined))],
-      scratchBytes: SOFTMAX_SCRATCH + stride,
-      // the rows of all heads and windows are contiguous; each mask serves the rows of one window
-      calls: (part) => {
-        const runs: { from: number; to: number; kept: number }[] = [];
-        if (masks.every((m) => m === undefined)) {
-          const [from, to] = share(windows * rows, part);
-          runs.push({ from, to, kept: 0 });
-        } else {
-          const [first, last] = share(windows, part);
-          for (let w = first; w < last; w++)
-            runs.push({ from: w * rows, to: (w + 1) * rows, kept: masks[w]?.address ?? 0 });
-        }
-        return runs.flatMap(({ from, to, kept }) =>
-          inGroups([from, to], ELEMENT_MACS * tokens).map(([row, count]): Call => {
-            const [q, p] = [scores.address + row * stride, probs.address + row * stride];
-            return softmax === 'softmax_log2'
-              ? [softmax, q, stride, p, count, tokens, table.address, kept, part.scratch]
-              : [softmax, q, stride, p, count, tokens, table.address, levels ?? slope!, kept, part.scratch];
-          }),
-        );
-      },
-    });
-
-    const context = this.buffer(`${name}.context`, windows * queries, dim);
-    const { multiplier, left, right } = this.integers(`${name}.context`);
-    const z = this.zeroPoint(`${name}.qkv.out`);
-    const zo = this.zeroPoint(`${name}.context`);
-    const high = this.highest(`${name}.context`);
-    const kernel = `context_${attention}` as const;
-    const padded = roundUp(tokens, 8);
-    this.step(`${name}.context`, {
-      kernel,
-      reads: [`${name}.softmax`, `${name}.qkv.out`],
-      macs: windows * heads * queries * tokens * d,
-      scratchBytes: 2 * padded * (roundUp(queries, TILE) + d) + 64,
-      calls: (part) =>
-        shareHeads(windows, heads, queries, part, tokens * d).map(({ window, head, from, rows }) => {
-          const v = qkv.address + window * tokens * qkv.stride + 2 * dim + head * d;
-          const to = context.address + (window * queries + from) * dim + head * d;
-          return [
-            kernel,
-            probs.address + rowAt(window, head, from),
-            stride,
-            v,
-            qkv.stride,
-            z,
-            multiplier!,
-            left!,
-            right!,
-            to,
-            dim,
-            zo,
-            high,
-            rows,
-            tokens,
-            d,
-            part.scratch,
-          ];
-        }),
-    });
-  }
-
-  /** The second half of a block: residual1.out + fc2(GELU(fc1(LayerNorm(residual1.out)))). */
-  mlp(block: string): void {
-    this.layerNorm(`${block}.norm2`, `${block}.residual1.out`);
-    const fine = this.linear(`${block}.mlp.fc1`, `${block}.norm2.out`, `${block}.mlp.fc1.fine`, {
-      kernel: 'linear_fine',
-    });
-    const { rows, columns } = fine;
-    const gelu = this.buffer(`${block}.mlp.gelu.out`, rows, columns);
-    const table = this.constant(`${block}.mlp.gelu.table`);
-    this.step(`${block}.mlp.gelu.out`, {
-      kernel: 'gelu',
-      reads: [`${block}.mlp.fc1.fine`],
-      constants: [table],
-      calls: (part) => {
-        const [from, to] = share(rows, part);
-        const at = from * columns;
-        return [['gelu', fine.address + 2 * at, table.address, gelu.address + at, (to - from) * columns]];
-      },
-    });
-    this.linear(`${block}.mlp.fc2`, `${block}.mlp.gelu.out`);
-    this.add(`${block}.residual2`, `${block}.residual1.out`, `${block}.mlp.fc2.out`);
-  }
-
-  /**
-   * The mean of the rows of `from` without the first `skipped`: the buffer `pooled`. @returns its
-   *   name
-   */
-  pool(from: string, skipped = 0): string {
-    const tokens = this.activation(from);
-    const { columns } = tokens;
-    const rows = tokens.rows - skipped;
-    const pooled = this.buffer('pooled', 1, columns);
-    const { multiplier, left, right } = this.integers('pooled');
-    const z = this.zeroPoint(from);
-    const zo = this.zeroPoint('pooled');
-    this.step('pooled', {
-      kernel: 'pool',
-      reads: [from],
-      calls: ({ index }) => {
-        const first = tokens.address + skipped * columns;
-        return index > 0
-          ? []
-          : [['pool', first, z, multiplier!, left!, right!, pooled.address, zo, rows, columns]];
-      },
-    });
-    return 'pooled';
-  }
-
-  /** The linear layer that makes the logits from the features `from`, if the model has one. */
-  head(from: string): void {
-    this.keep(from);
-    if (this.model.architecture.classes === 0) return;
-    this.linear('head', from, 'logits');
-    this.keep('logits');
-  }
-
-  /** The highest code of a quantiser. */
-  private highest(name: string): number {
-    return highestCode(name, this.model.recipe);
-  }
-
-  zeroPoint(name: string): number {
-    return this.model.quantizers.get(name)!.zeroPoint;
-  }
-
-  integers(name: string): Readonly<Record<string, number>> {
-    return this.model.steps.get(name)!;
+  /** What `make` makes, once for all layers that ask for `key`. */
+  shared<T>(key: string, make: () => T): T {
+    if (!this.#shared.has(key)) this.#shared.set(key, make());
+    return this.#shared.get(key) as T;
   }
 
   /** A tensor as in the checkpoint, with room for `elements`; the rest is 0. */
   constant(name: string, elements = 0): Constant {
-    const tensor = this.model.tensors.get(name)!;
+    const tensor = this.tensor(name);
     const { buffer, byteOffset, byteLength } = tensor;
     const bytes = Math.max(elements * tensor.BYTES_PER_ELEMENT, byteLength);
     return this.filled(bytes, (memory) => memory.set(new Uint8Array(buffer, byteOffset, byteLength)));
@@ -772,13 +308,11 @@ export class ModelPlan {
   }
 
   /**
-   * Power-of-two factors of a buffer, `repeat` times, as the i16 values 2^α that the kernel
+   * The power-of-two factors of an activation, `repeat` times, as the i16 values 2^α that the kernel
    * multiplies by; 1 if it has none.
    */
-  private powers(from: string, repeat: number): Constant {
-    const factors =
-      this.model.tensors.get(`${from.replace(/\.out$/, '')}.factors`) ??
-      new Uint8Array(this.activation(from).columns);
+  powers({ factors: name, columns }: IntegerActivation, repeat: number): Constant {
+    const factors = name === undefined ? new Uint8Array(columns) : this.tensor(name);
     return this.filled(2 * repeat * factors.length, ({ buffer, byteOffset }) => {
       const powers = new Int16Array(buffer, byteOffset, repeat * factors.length);
       for (let i = 0; i < powers.length; i++) powers[i] = 1 << factors[i % factors.length]!;
@@ -786,26 +320,24 @@ export class ModelPlan {
   }
 
   /**
-   * Weights `[n, inputs]` as int8 panels of `padded` inputs, nibbles unpacked. The checkpoint's
-   * layout passes through scratch, one row of panels at a time.
+   * Weights `[n, inputs]` as int8 panels, the inputs padded to 8, nibbles unpacked. The
+   * checkpoint's layout passes through scratch, one row of panels at a time.
    */
-  private weight(layer: string, n: number, padded: number): Constant & { readonly inputs: number } {
-    const stored = this.model.tensors.get(`${layer}.weight`)!;
-    const bits = weightBits(layer, this.model.recipe);
-    const packed = bits === 4;
-    const inputs = packed ? padded : stored.length / n;
+  weight(name: string, n: number, inputs: number, bits: number): Constant & { readonly panelBytes: number } {
+    const stored = this.tensor(name);
+    const padded = roundUp(inputs, 8);
     const panel = panelBytes(padded);
     const bytes = Math.ceil(n / 8) * panel;
     this.#widest = Math.max(this.#widest, inputs);
     const address = this.memory.reserve(bytes);
     this.fills.push((memory, kernels) => {
-      const codes = packed ? unpackNibbles(stored as Uint8Array, inputs) : (stored as Int8Array);
+      const codes = bits === 4 ? unpackNibbles(stored as Uint8Array, inputs) : (stored as Int8Array);
       for (let row = 0; row < n; row += 8) {
         const rows = Math.min(8, n - row);
         new Int8Array(memory, this.#scratch).set(codes.subarray(row * inputs, (row + rows) * inputs));
         kernels.pack_weights(this.#scratch, rows, inputs, padded, bits, address + (row / 8) * panel);
       }
     });
-    return { address, bytes, inputs };
+    return { address, bytes, panelBytes: panel };
   }
 }

@@ -1,0 +1,15 @@
+import { additionParameters } from '../../quantize/addition.js';
+import { factorsOfLayer, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import type { IntegerAdd } from './integer.js';
+import type { AddLayer } from './layer.js';
+
+export function quantizeAdd(layer: AddLayer, context: QuantizeContext): Quantized<IntegerAdd> {
+  const [a, b] = layer.reads.map((name) => context.quantizer(name));
+  const { columns } = context.shape(layer.name);
+  const { multipliers, shift } = additionParameters(a!, b!, context.quantizer(layer.name), columns);
+  const factors = factorsOfLayer(layer, context);
+  return {
+    attributes: { shift, ...factors.flag, ...scaleAndZero(layer, context) },
+    tensors: { multiplier: multipliers, ...factors.tensors },
+  };
+}

@@ -1,0 +1,20 @@
+import type { FloatStep } from '../../models/float/pass.js';
+import type { FloatPlan } from '../../models/float/plan.js';
+import { biasOfPairs } from '../../models/float/windows.js';
+import type { ConstantLayer } from '../constant/layer.js';
+import type { BiasLayer } from './layer.js';
+
+export function biasFloat(layer: BiasLayer, plan: FloatPlan): FloatStep {
+  const { windows, heads, tokens } = plan.shape(layer.name).heads!;
+  const { source, shape } = plan.layer(layer.reads[1]!) as ConstantLayer;
+  const table = plan.parameters.tensor(source, shape[0] * shape[1]);
+  const pairs = heads * tokens ** 2;
+  const bias = plan.parameters.computed(`${layer.name} pairs`, pairs, () =>
+    biasOfPairs(table, Math.sqrt(tokens), heads),
+  );
+  const scores = plan.inPlace(layer);
+  // biome-ignore lint/correctness/useYield: one call is short
+  return function* ({ kernels, batch }) {
+    kernels.addRepeated(scores.address, bias, batch * windows, pairs);
+  };
+}

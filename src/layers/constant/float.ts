@@ -1,0 +1,9 @@
+import type { FloatStep } from '../../models/float/pass.js';
+import type { FloatPlan } from '../../models/float/plan.js';
+import type { ConstantLayer } from './layer.js';
+
+export function constantFloat(layer: ConstantLayer, plan: FloatPlan): FloatStep {
+  const [rows, columns] = layer.shape;
+  plan.constant(layer, plan.parameters.values(plan.parameters.tensor(layer.source, rows * columns)));
+  return function* () {};
+}

@@ -1,0 +1,20 @@
+import { scaleOf } from '../../quantize/addition.js';
+import type { Quantizer } from '../../quantize/observers.js';
+import { affineCode } from '../../quantize/round.js';
+import { type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import type { IntegerConstant } from './integer.js';
+import type { ConstantLayer } from './layer.js';
+
+export function quantizeConstant(layer: ConstantLayer, context: QuantizeContext): Quantized<IntegerConstant> {
+  const { shape, source, name } = layer;
+  const codes = channelCodes(context.float(source), shape[1], context.quantizer(name));
+  return { attributes: { shape, ...scaleAndZero(layer, context) }, tensors: { codes } };
+}
+
+/** A float tensor as codes. */
+export function channelCodes(values: Float32Array, channels: number, quantizer: Quantizer): Uint8Array {
+  const { zeroPoint } = quantizer;
+  return Uint8Array.from(values, (x, i) =>
+    affineCode(x, { scale: scaleOf(quantizer, i % channels), zeroPoint }),
+  );
+}

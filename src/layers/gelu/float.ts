@@ -1,0 +1,18 @@
+import type { FloatStep } from '../../models/float/pass.js';
+import type { FloatPlan } from '../../models/float/plan.js';
+import { ELEMENT_MACS, rowGroups } from '../../models/passes.js';
+import type { GeluLayer } from './layer.js';
+
+const KERNELS = { exact: 'gelu', tanh: 'geluTanh', quick: 'geluQuick' } as const;
+
+export function geluFloat(layer: GeluLayer, plan: FloatPlan): FloatStep {
+  const { rows, columns } = plan.shape(layer.name);
+  const x = plan.inPlace(layer);
+  const kernel = KERNELS[layer.gelu];
+  return function* ({ kernels, batch }) {
+    for (const [from, count] of rowGroups(batch * rows, ELEMENT_MACS * columns)) {
+      kernels[kernel](x.address + 4 * from * columns, count * columns);
+      yield;
+    }
+  };
+}

@@ -1,0 +1,42 @@
+import type { FloatStep } from '../../models/float/pass.js';
+import type { FloatPlan } from '../../models/float/plan.js';
+import { prefixOf } from '../integer-kind.js';
+import { channelsOf, type LayerNormLayer } from './layer.js';
+
+export function layerNormFloat(layer: LayerNormLayer, plan: FloatPlan): FloatStep {
+  const { rows: some, window, merge, name, reads } = layer;
+  const input = plan.shape(reads[0]!);
+  const { order } = plan.shape(name);
+  const width = channelsOf(layer, input);
+  const { gamma, beta } = plan.parameters.norm(prefixOf(layer), width);
+  const x = plan.at(reads[0]!);
+  const y = plan.output(layer);
+  const side = Math.sqrt(input.rows);
+  // biome-ignore lint/correctness/useYield: one call is short
+  return function* ({ kernels, batch, eps }) {
+    if (window !== undefined) {
+      const { size } = window;
+      kernels.layerNormWindows(
+        x.address,
+        gamma,
+        beta,
+        y.address,
+        batch,
+        side,
+        size,
+        order!.shift,
+        width,
+        eps,
+      );
+    } else if (merge) {
+      kernels.layerNormMerged(x.address, gamma, beta, y.address, batch, side, input.columns, eps);
+    } else if (some === undefined || some === input.rows) {
+      kernels.layerNorm(x.address, width, gamma, beta, y.address, batch * input.rows, width, eps);
+    } else {
+      for (let b = 0; b < batch; b++) {
+        const from = x.address + 4 * b * input.rows * width;
+        kernels.layerNorm(from, width, gamma, beta, y.address + 4 * b * some * width, some, width, eps);
+      }
+    }
+  };
+}

@@ -1,0 +1,30 @@
+import { FULL_MANTISSA, layerNormParameters, PAPER_MANTISSA } from '../../quantize/layernorm.js';
+import { prefixOf } from '../integer-kind.js';
+import { narrowBits, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import type { IntegerLayerNorm } from './integer.js';
+import type { LayerNormLayer } from './layer.js';
+
+export function quantizeLayerNorm(
+  layer: LayerNormLayer,
+  context: QuantizeContext,
+): Quantized<IntegerLayerNorm> {
+  const { rows, joined, window, merge, name } = layer;
+  const { gain, bias, shift } = layerNormParameters(
+    context.float(`${prefixOf(layer)}.weight`),
+    context.float(`${prefixOf(layer)}.bias`),
+    context.quantizer(name).scale,
+    context.recipe.method === 'best' ? FULL_MANTISSA : PAPER_MANTISSA,
+  );
+  return {
+    attributes: {
+      shift,
+      ...(rows === undefined ? {} : { rows }),
+      ...(joined ? { joined } : {}),
+      ...(window ? { window } : {}),
+      ...(merge ? { merge } : {}),
+      ...narrowBits(layer, context),
+      ...scaleAndZero(layer, context),
+    },
+    tensors: { gain, bias },
+  };
+}

@@ -1,0 +1,37 @@
+import type { LayerBase } from '../layer.js';
+import type { Refuse, Shape } from '../shape.js';
+
+/** x·Wᵀ + b of every row. */
+export interface LinearLayer extends LayerBase<'linear'> {
+  readonly outputs: number;
+  /** Computes the first columns for the first rows only: q of the tokens that go on. */
+  readonly partial?: { readonly rows: number; readonly columns: number };
+  /** A GELU reads the output, as fine codes. */
+  readonly fine?: true;
+  /** The first or last layer: its weights keep at least 7 bits, and its inputs 8. */
+  readonly edge?: true;
+  /** The float layer has no bias. */
+  readonly unbiased?: true;
+}
+
+/** Inputs of the widest layer, for which the accumulator has room (assembly/gemm/gemm.scalar.ts). */
+export const MAX_INPUTS = 16384;
+
+export function linearShape(
+  { outputs, partial }: Pick<LinearLayer, 'outputs' | 'partial'>,
+  [input]: readonly Shape[],
+  refuse: Refuse,
+): Shape {
+  const { rows, columns, order } = input!;
+  if (input!.heads !== undefined) refuse('expected rows of tokens, found scores of attention');
+  if (input!.partial !== undefined) refuse('expected whole rows, found some that are not computed');
+  if (columns > MAX_INPUTS) refuse(`expected at most ${MAX_INPUTS} inputs, found ${columns}`);
+  if (partial !== undefined) {
+    // a panel of weights holds 8 outputs
+    if (partial.columns % 8 !== 0 || partial.columns >= outputs || partial.rows >= rows)
+      refuse(
+        `partial: expected fewer than ${rows} rows, and a multiple of 8 columns below ${outputs}, found ${partial.rows} and ${partial.columns}`,
+      );
+  }
+  return { rows, columns: outputs, order, ...(partial ? { partial } : {}) };
+}

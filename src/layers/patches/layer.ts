@@ -1,0 +1,17 @@
+import type { LayerBase } from '../layer.js';
+import type { Refuse, Shape } from '../shape.js';
+
+/** The pixels of each patch as one row: `[patches, 3 · patch²]`. */
+export interface PatchesLayer extends LayerBase<'patches'> {
+  /** Side of a patch in pixels. */
+  readonly patch: number;
+  /** A pixel is its own code, if all channels have one mean and deviation. */
+  readonly direct?: true;
+}
+
+export function patchesShape({ patch }: { patch: number }, imageSize: number, refuse: Refuse): Shape {
+  if (imageSize % patch !== 0) {
+    refuse(`patch: expected a divisor of the image size ${imageSize}, found ${patch}`);
+  }
+  return { rows: (imageSize / patch) ** 2, columns: 3 * patch ** 2 };
+}

@@ -1,0 +1,11 @@
+import { inputQuantizer } from '../../quantize/input.js';
+import type { QuantizeContext, Quantized } from '../quantize-kind.js';
+import type { IntegerPatches } from './integer.js';
+import type { PatchesLayer } from './layer.js';
+
+export function quantizePatches(layer: PatchesLayer, context: QuantizeContext): Quantized<IntegerPatches> {
+  const { patch, direct = false } = layer;
+  const observed = context.quantizer(layer.name);
+  const { scale, zeroPoint, table } = inputQuantizer(direct, context.model.preprocessing, observed);
+  return { attributes: { patch, scale, zeroPoint }, tensors: { table } };
+}

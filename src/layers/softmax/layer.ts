@@ -1,0 +1,13 @@
+import type { LayerBase } from '../layer.js';
+import type { Refuse, Shape } from '../shape.js';
+
+/**
+ * Probabilities of the tokens, for every row of scores. In a shifted map, tokens count only for
+ * tokens that were their neighbours before the shift.
+ */
+export interface SoftmaxLayer extends LayerBase<'softmax'> {}
+
+export function softmaxShape([scores]: readonly Shape[], refuse: Refuse): Shape {
+  if (scores!.heads === undefined) refuse('expected scores of attention, found rows of tokens');
+  return scores!;
+}

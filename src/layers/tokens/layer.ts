@@ -1,0 +1,20 @@
+import type { LayerBase } from '../layer.js';
+import { expectPlain, type Refuse, type Shape } from '../shape.js';
+
+/** Constant tokens (class token, distillation token, registers), then the rows that it reads. */
+export interface TokensLayer extends LayerBase<'tokens'> {
+  /** Number of constant tokens. */
+  readonly prefix: number;
+  /** The float tensor with the constant tokens. */
+  readonly source: string;
+}
+
+export function tokensShape(
+  { prefix }: { prefix: number },
+  [patches]: readonly Shape[],
+  refuse: Refuse,
+): Shape {
+  expectPlain(patches!, refuse);
+  if (patches!.order !== undefined) refuse('expected rows in reading order, found window order');
+  return { rows: prefix + patches!.rows, columns: patches!.columns };
+}
