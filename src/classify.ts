@@ -1,6 +1,6 @@
 import { checkDigest } from './checkpoint/digest.js';
 import type { Description } from './checkpoint/integer-description.js';
-import { type IntegerModel, readIntegerModel } from './checkpoint/integer-model.js';
+import { readIntegerModel, type StoredModel } from './checkpoint/integer-model.js';
 import { narrowestWeights, type Outputs } from './checkpoint/program.js';
 import { shown } from './checkpoint/shown.js';
 import { UsageError } from './errors.js';
@@ -198,7 +198,7 @@ export class Model {
   #runner: IntegerRunner | undefined;
 
   /** @internal use `load` */
-  constructor(checkpoint: IntegerModel, bytes: number, tier: Tier, threads: number, runner: IntegerRunner) {
+  constructor(checkpoint: StoredModel, bytes: number, tier: Tier, threads: number, runner: IntegerRunner) {
     const { program: _p, outputs: _o, tensors: _t, sha256: _s, ...description } = checkpoint;
     const memoryBytes = runner.memory.buffer.byteLength;
     const macs = runner.steps.reduce((sum, step) => sum + step.macs, 0);

@@ -21,7 +21,11 @@ export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;
 export interface IntegerModel extends Description {
   /** By name; the folders of `layers/` state those of each kind. */
   readonly tensors: ReadonlyMap<string, IntegerArray>;
-  /** SHA-256, 64 hexadecimal digits: digest.ts. */
+}
+
+/** An integer checkpoint in a file. */
+export interface StoredModel extends IntegerModel {
+  /** Digest of the file, 64 hexadecimal digits (digest.ts). */
   readonly sha256: string;
 }
 
@@ -35,7 +39,7 @@ export interface IntegerModel extends Description {
  *   tensors), `MODEL_SHAPE`, `MODEL_VALUE`, `MODEL_DIGEST` (no digest; `checkDigest` compares it),
  *   or as `readSafetensors`
  */
-export function readIntegerModel(bytes: Uint8Array, options: { file?: string } = {}): IntegerModel {
+export function readIntegerModel(bytes: Uint8Array, options: { file?: string } = {}): StoredModel {
   const file = options.file ?? 'checkpoint';
   const { metadata, tensors: stored } = readSafetensors(bytes, { file });
   const text = metadata[KEY];
@@ -75,7 +79,7 @@ export function writeIntegerModel({
   program,
   outputs,
   ...description
-}: Omit<IntegerModel, 'sha256'>): Uint8Array {
+}: IntegerModel): Uint8Array {
   const views = program.tensors.map(({ name, dtype, shape }): Tensor => {
     const { buffer, byteOffset, byteLength } = tensors.get(name)!;
     return { name, dtype, shape, data: new Uint8Array(buffer, byteOffset, byteLength) };

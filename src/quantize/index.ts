@@ -12,7 +12,7 @@ import {
   type FloatModelOptions,
   readFloatModel,
 } from '../checkpoint/float-model.js';
-import { type IntegerModel, readIntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
+import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
 import { shown } from '../checkpoint/shown.js';
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
@@ -23,7 +23,7 @@ import { calibrateBest } from './best.js';
 import { type CalibrationProgress, calibrate } from './calibrate.js';
 import { drawOrder } from './draw.js';
 import { FEEDBACK_BITS } from './feedback.js';
-import { integerizeByLayer, type UnsealedModel } from './integerize.js';
+import { integerizeByLayer } from './integerize.js';
 import { DEFAULT_IMAGES, DEFAULT_SYNTHETIC, type MethodOptions, methodRecipe } from './recipe.js';
 import { syntheticPictures } from './synthetic/pictures.js';
 
@@ -178,7 +178,7 @@ export async function quantize(
   };
   const integer = await patiently(integerizeByLayer(model, quantizers, recipe, moments), model, options);
   const bytes = await seal(writeIntegerModel(integer));
-  return { bytes, model: readIntegerModel(bytes), warnings: model.warnings, skipped };
+  return { bytes, model: integer, warnings: model.warnings, skipped };
 }
 
 /**
@@ -212,10 +212,10 @@ export async function sourceSha256(
 
 /** Lets other tasks run before each layer: rounding one with error feedback takes up to seconds. */
 async function patiently(
-  layers: Generator<void, UnsealedModel>,
+  layers: Generator<void, IntegerModel>,
   model: FloatModel,
   { onProgress, signal }: QuantizeOptions,
-): Promise<UnsealedModel> {
+): Promise<IntegerModel> {
   const total = [...model.tensors].filter(
     ([name, { shape }]) => name.endsWith('.weight') && shape.length > 1,
   ).length;

@@ -18,9 +18,6 @@ import { type GeluTable, geluTable } from './gelu.js';
 import type { Moments } from './moments.js';
 import type { Quantizer } from './observers.js';
 
-/** An integer model that has not been written yet, and so has no digest. */
-export type UnsealedModel = Omit<IntegerModel, 'sha256'>;
-
 /**
  * Turns a float model and the quantisers of its activations into an integer checkpoint: codes
  * instead of weights, integer multipliers and shifts instead of scales, tables instead of
@@ -32,7 +29,7 @@ export type UnsealedModel = Omit<IntegerModel, 'sha256'>;
  * @throws QuantizeError `QUANTIZER_MISSING`, `QUANTIZER_RANGE` for a scale that is 0, infinite or
  *   NaN
  */
-export function integerize(...parameters: Parameters<typeof integerizeByLayer>): UnsealedModel {
+export function integerize(...parameters: Parameters<typeof integerizeByLayer>): IntegerModel {
   const layers = integerizeByLayer(...parameters);
   let layer = layers.next();
   while (!layer.done) layer = layers.next();
@@ -48,7 +45,7 @@ export function* integerizeByLayer(
   recipe: Recipe,
   moments: ReadonlyMap<string, Moments> = new Map(),
   network: Network = networkOf(model.architecture, true),
-): Generator<void, UnsealedModel> {
+): Generator<void, IntegerModel> {
   const context = new Context(model, network, quantizers, recipe, moments);
   const layers: IntegerLayer[] = [];
   const tensors = new Map<string, IntegerArray>();

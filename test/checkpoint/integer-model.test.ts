@@ -438,11 +438,11 @@ describe('a description with one error', () => {
     ['blocks.0.residual1', 'shift', 31, '1 to 30'],
     ['blocks.0.norm1', 'shift', 0, '1 to 62'],
     ['norm', 'shift', 63, '1 to 62'],
-    ['blocks.0.attn.softmax', 'levels', 0, '1 to 1073741823'],
-    ['blocks.0.attn.softmax', 'levels', 2 ** 30, '1 to 1073741823'],
-    ['blocks.0.attn.softmax', 'slope', 0, '1 to 32767'],
-    ['blocks.0.attn.softmax', 'slope', 2 ** 15, '1 to 32767'],
-    ['blocks.0.attn.softmax', 'slope', 147.5, '1 to 32767'],
+    ['blocks.0.attn.probs', 'levels', 0, '1 to 1073741823'],
+    ['blocks.0.attn.probs', 'levels', 2 ** 30, '1 to 1073741823'],
+    ['blocks.0.attn.probs', 'slope', 0, '1 to 32767'],
+    ['blocks.0.attn.probs', 'slope', 2 ** 15, '1 to 32767'],
+    ['blocks.0.attn.probs', 'slope', 147.5, '1 to 32767'],
   ];
   test.each(outside)('refuses the step %s with %s = %p', (step, key, value, range) => {
     const file = key === 'slope' ? eighths : uniform;
@@ -592,7 +592,7 @@ describe('values on which a kernel relies', () => {
       const { data } = tensors.get(name)!;
       new DataView(data.buffer)[`set${type}`](at, value, true);
     });
-  const table = 'blocks.1.attn.softmax.table';
+  const table = 'blocks.1.attn.probs.table';
   const widest = Math.floor((2 ** 32 - 1) / 5);
 
   test.each<[name: string, file: Uint8Array, ...says: string[]]>([

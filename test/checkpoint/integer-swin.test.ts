@@ -243,7 +243,7 @@ describe('tensors', () => {
   });
 
   test('refuses exponentials that overflow over the scores of a window', () => {
-    const name = 'layers.1.blocks.0.attn.softmax.table';
+    const name = 'layers.1.blocks.0.attn.probs.table';
     const file = withTensors(valid, (all) => {
       new DataView(all.get(name)!.data.buffer).setUint32(0, 2 ** 28 + 1, true);
     });

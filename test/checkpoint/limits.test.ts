@@ -5,7 +5,7 @@ import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { macsOf, workFault } from '../../src/checkpoint/limits.js';
 import { KNOWN_ARCHITECTURES } from '../../src/checkpoint/timm-architectures.js';
 import { CheckpointError } from '../../src/errors.js';
-import { planIntegerModel } from '../../src/models/integer.js';
+import { ModelPlan } from '../../src/models/integer.js';
 import { refusal } from '../support/refusal.js';
 import {
   tinyFloatFile,
@@ -52,9 +52,9 @@ test('every model of timm is below half of each limit', () => {
 
 test('counts the products of the plan, plus scores and unused tokens', () => {
   for (const model of [tinyInteger({ grid: 8, depth: 12, classes: 1 }), tinySwinInteger({ classes: 1 })]) {
-    const planned = planIntegerModel(model).steps.reduce((all, { macs }) => all + macs, 0);
+    const planned = new ModelPlan(model).steps.reduce((all, { macs }) => all + macs, 0);
     expect(macsOf(model.architecture)).toBeGreaterThan(planned);
-    const scores = planIntegerModel(model).steps.filter(({ kernel }) => kernel === 'scores');
+    const scores = new ModelPlan(model).steps.filter(({ kernel }) => kernel === 'scores');
     const counted = scores.reduce((all, { shape: [rows, columns] }) => all + 64 * rows * columns, planned);
     expect(macsOf(model.architecture)).toBeLessThan(1.2 * counted);
   }

@@ -94,7 +94,7 @@ function integerAttention(runner: IntegerRunner, pixels: Uint8Array): Matrix[] {
   };
   const matrices: Matrix[] = [];
   const trace = runner.trace(pixels, (output) => {
-    if (!output.endsWith('attn.softmax')) return;
+    if (!output.endsWith('attn.probs')) return;
     const { rows, columns } = runner.buffers.get(output)!;
     const codes = runner.read(output);
     const queries = rows / HEADS;

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from '@jest/globals';
 import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
-import { type ModelPlan, planIntegerModel } from '../../src/models/integer.js';
+import { ModelPlan } from '../../src/models/integer.js';
 import { type IntegerKernels, instantiateKernels, type Tier } from '../../src/runtime/kernels.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
@@ -29,7 +29,7 @@ interface Loaded {
 }
 
 async function loaded(model: IntegerModel, tier: Tier): Promise<Loaded> {
-  const plan = planIntegerModel(model);
+  const plan = new ModelPlan(model);
   const memory = plan.memory.allocate();
   const kernels = await instantiateKernels(await readWasm(tier), memory);
   for (const fill of plan.fills) fill(memory.buffer, kernels);
@@ -122,7 +122,7 @@ function firstDifference(a: Buffer, b: Buffer): number | undefined {
 }
 
 test.each(MODELS)('%s: a step counts the bytes that it reads and writes', (_, make) => {
-  const plan = planIntegerModel(make());
+  const plan = new ModelPlan(make());
   const { tensors } = plan.model;
   const bytes = (name: string) => {
     const { rows, stride } = plan.activation(name);
@@ -138,7 +138,7 @@ test.each(MODELS)('%s: a step counts the bytes that it reads and writes', (_, ma
     const parameters = (n / 8) * (8 * columns + 32) + 8 * n;
     expect(fc2.bytes).toBe(bytes(`${block}mlp.gelu.out`) + bytes(fc2.output) + parameters);
     expect(of(`${block}mlp.gelu.out`)).toBe(
-      bytes(`${block}mlp.fc1.fine`) + bytes(`${block}mlp.gelu.out`) + 4096,
+      bytes(`${block}mlp.fc1.out`) + bytes(`${block}mlp.gelu.out`) + 4096,
     );
   }
 });

@@ -45,8 +45,8 @@ function softmax(
       for (let i = 0; i < TOKENS; i++)
         for (let j = 0; j < TOKENS; j++) pairs.push(region[w + i] === region[w + j]);
   runner.write(`${block}.attn.scores`, Uint8Array.from(pairs, score));
-  run(runner, `${block}.attn.softmax`);
-  const codes = runner.read(`${block}.attn.softmax`);
+  run(runner, `${block}.attn.probs`);
+  const codes = runner.read(`${block}.attn.probs`);
   return pairs.map((isSame, i) => ({ code: codes[i]!, isSame }));
 }
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { swinStages } from '../../src/checkpoint/architecture.js';
 import { type IntegerModel, readIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { arrange, type Lifetime } from '../../src/models/integer/arrange.js';
-import { IntegerRunner, planIntegerModel } from '../../src/models/integer.js';
+import { IntegerRunner, ModelPlan } from '../../src/models/integer.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
 import { computed } from '../support/class-token.js';
@@ -136,9 +136,9 @@ describe('a shifted window', () => {
       expect([side, window, shift]).toEqual([8, 4, 2]);
       for (const step of runner.steps) {
         step.run(runner.kernels);
-        if (step.output === 'layers.0.blocks.1.attn.softmax') break;
+        if (step.output === 'layers.0.blocks.1.attn.probs') break;
       }
-      const codes = runner.read('layers.0.blocks.1.attn.softmax');
+      const codes = runner.read('layers.0.blocks.1.attn.probs');
       // where a token of a window stood before the map was rolled; neighbours are less than a
       // window apart
       const place = (w: number, token: number) => [
@@ -163,7 +163,7 @@ describe('a shifted window', () => {
 
 describe.each(MODELS)('the memory plan: %s', (_, make) => {
   test('activations that live at the same time do not overlap, and all lie in memory', () => {
-    const plan = planIntegerModel(make());
+    const plan = new ModelPlan(make());
     const lives = [...plan.buffers.values()] as unknown as (Lifetime & { rows: number; stride: number })[];
     for (const [i, a] of lives.entries()) {
       expect(a.address + a.rows * a.stride).toBeLessThanOrEqual(plan.memory.bytes);

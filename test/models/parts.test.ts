@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
 import { execute, link, type Part, share, shareHeads } from '../../src/models/integer/calls.js';
 import { type AttentionShape, ModelPlan } from '../../src/models/integer/plan.js';
-import { planIntegerModel } from '../../src/models/integer.js';
+import { ModelPlan } from '../../src/models/integer.js';
 import { type IntegerKernels, instantiateKernels, type Tier } from '../../src/runtime/kernels.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { Random } from '../assembly/support.js';
@@ -130,7 +130,7 @@ function read({ plan, memory }: Loaded, name: string): Uint8Array {
 
 describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
   test.each([2, 3, 5])('%d parts of every step give the same logits in any order', async (count) => {
-    const whole = await loaded(planIntegerModel(make()), tier);
+    const whole = await loaded(new ModelPlan(make()), tier);
     forward(whole, 1, (parts) => parts);
     const logits = read(whole, 'logits');
     const random = new Random(count);
@@ -144,7 +144,7 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
           .map(([, p]) => p),
     ];
     for (const order of orders) {
-      const model = await loaded(planIntegerModel(make(), count), tier);
+      const model = await loaded(new ModelPlan(make(), count), tier);
       forward(model, count, order);
       expect(read(model, 'logits')).toEqual(logits);
     }
@@ -154,14 +154,14 @@ describeTiers(EACH, '$name, $tier', ({ make, tier }) => {
 test('long layers are cut into several calls over the same rows', async () => {
   const model = tinyInteger({ grid: 48, patchSize: 1, dim: 256, mlpDim: 1024, heads: 2, depth: 2 });
   const [whole, parts] = [
-    await loaded(planIntegerModel(model), 'simd'),
-    await loaded(planIntegerModel(model, 3), 'simd'),
+    await loaded(new ModelPlan(model), 'simd'),
+    await loaded(new ModelPlan(model, 3), 'simd'),
   ];
   const callsOf = (plan: ModelPlan, name: string, count: number) => {
     const { calls } = plan.steps.find(({ output }) => output === `blocks.0.${name}`)!;
     return calls(plan.part(0, count)).length;
   };
-  const cut = ['mlp.fc1.fine', 'mlp.fc2.out', 'attn.scores', 'attn.softmax', 'attn.context'];
+  const cut = ['mlp.fc1.out', 'mlp.fc2.out', 'attn.scores', 'attn.probs', 'attn.context'];
   expect(cut.map((name) => callsOf(whole.plan, name, 1))).toEqual([2, 2, 4, 2, 4]);
   expect(cut.map((name) => callsOf(parts.plan, name, 3))).toEqual([1, 1, 1, 1, 1]);
   forward(whole, 1, (indices) => indices);
@@ -189,7 +189,7 @@ function planOfAllRows(model: IntegerModel): ModelPlan {
       attend.call(this, block, all(shape));
     }),
   ];
-  const plan = planIntegerModel(model);
+  const plan = new ModelPlan(model);
   for (const spy of spies) spy.mockRestore();
   return plan;
 }
@@ -201,7 +201,7 @@ describeTiers(VITS, 'the last block: $name, $tier', (each) => {
     const model = each.make();
     const { architecture } = model;
     if (architecture.family === 'swin') throw new TypeError('expected a DeiT or ViT');
-    const some = await loaded(planIntegerModel(model), each.tier);
+    const some = await loaded(new ModelPlan(model), each.tier);
     const all = await loaded(planOfAllRows(model), each.tier);
     const last = `blocks.${architecture.depth - 1}.`;
     for (const loaded of [some, all])

@@ -263,7 +263,7 @@ describe('of a layer', () => {
       bits: 7,
       perChannel: false,
     });
-    expect(errors.get('blocks.0.attn.softmax')).toMatchObject({
+    expect(errors.get('blocks.0.attn.probs')).toMatchObject({
       ...integer.quantizers.get('blocks.0.attn.probs'),
       bits: 8,
     });
@@ -274,8 +274,8 @@ describe('of a layer', () => {
     [METHODS[0], 7],
   ])('attention codes that are logarithms have no scale: %j', async (options, bits) => {
     const { errors } = await of(deit, options);
-    expect(errors.get('blocks.0.attn.softmax')).toMatchObject({ kind: 'softmax', bits });
-    expect(errors.get('blocks.0.attn.softmax')).not.toHaveProperty('scale');
+    expect(errors.get('blocks.0.attn.probs')).toMatchObject({ kind: 'softmax', bits });
+    expect(errors.get('blocks.0.attn.probs')).not.toHaveProperty('scale');
   });
 
   test('growth is the error over the largest error of its inputs', async () => {
@@ -284,7 +284,7 @@ describe('of a layer', () => {
     expect(at('input')).not.toHaveProperty('growth');
     expect(at('pos_embed')).not.toHaveProperty('growth');
     growth(at('stem.out'), at('tokens'), at('pos_embed'));
-    growth(at('blocks.0.attn.context'), at('blocks.0.attn.softmax'), at('blocks.0.attn.qkv.out'));
+    growth(at('blocks.0.attn.context'), at('blocks.0.attn.probs'), at('blocks.0.attn.qkv.out'));
     growth(at('blocks.0.mlp.gelu.out'), at('blocks.0.norm2.out'));
     growth(at('blocks.1.residual1.out'), at('blocks.0.residual2.out'), at('blocks.1.attn.proj.out'));
     growth(at('logits'), at('norm.out'));

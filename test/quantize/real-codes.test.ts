@@ -7,7 +7,7 @@ test.each([
   [EIGHTHS, { 0: 1, 1: 2 ** -0.125, 8: 0.5, 127: 2 ** -15.875, 128: 0, 255: 0 }],
   [UNIFORM, { 0: 0, 1: 1 / 255, 127: 127 / 255, 255: 1 }],
 ])('attention codes %#', (recipe, expected) => {
-  const { values, scales } = realCodes(tinyInteger({}, recipe), 'blocks.0.attn.softmax');
+  const { values, scales } = realCodes(tinyInteger({}, recipe), 'blocks.0.attn.probs');
   for (const [code, value] of Object.entries(expected)) expect(values[Number(code)]).toBeCloseTo(value, 15);
   expect([...scales]).toEqual([1]);
 });

@@ -1,10 +1,13 @@
 /** Integer checkpoints small enough to be made in a test, and ways to change one thing in them. */
 
+import { createHash } from 'node:crypto';
+import { DIGEST_KEY, NO_DIGEST } from '../../src/checkpoint/digest.js';
 import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
 import type { Recipe } from '../../src/checkpoint/integer-description.js';
-import { integerLayout } from '../../src/checkpoint/integer-layout.js';
 import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { networkOf } from '../../src/networks/index.js';
+import { shapesOf } from '../../src/networks/network.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
 import type { TinySizes } from '../checkpoint/tiny-float.js';
@@ -61,17 +64,20 @@ export const UNIFORM: Recipe = { ...RECIPE, method: 'minmax', ptf: false, attent
 
 /** Quantisers as a calibration could find them, without running one. */
 export function tinyQuantizers(model: FloatModel, recipe: Recipe): Map<string, Quantizer> {
-  const { quantizers, tensors } = integerLayout({ architecture: model.architecture, recipe });
+  const network = networkOf(model.architecture, true);
+  const shapes = shapesOf(network, ({ name }, message) => {
+    throw new Error(`${name}: ${message}`);
+  });
   return new Map(
-    quantizers.map((name) => {
-      const factors = tensors.find((tensor) => tensor.name === name.replace(/out$/, 'factors'));
-      const isStream = recipe.ptf && factors !== undefined && name.endsWith('.out');
+    network.layers.map(({ kind, name, factors }) => {
+      const isStream = recipe.ptf && factors !== undefined;
+      const { columns } = shapes.get(name)!;
       return [
         name,
         {
-          scale: name.endsWith('probs') ? 1 / 255 : isStream ? 0.006 : 0.04,
-          zeroPoint: name.endsWith('probs') ? 0 : name.endsWith('gelu.out') ? 4 : 120,
-          ...(isStream ? { factors: Uint8Array.from({ length: factors.shape[0]! }, (_, c) => c % 4) } : {}),
+          scale: kind === 'softmax' ? 1 / 255 : isStream ? 0.006 : 0.04,
+          zeroPoint: kind === 'softmax' ? 0 : kind === 'gelu' ? 4 : 120,
+          ...(isStream ? { factors: Uint8Array.from({ length: columns }, (_, c) => c % 4) } : {}),
         },
       ];
     }),
@@ -90,11 +96,18 @@ export function tinySwinInteger(options: TinySwinOptions = {}, recipe: Recipe = 
 }
 
 export function tinySwinIntegerFile(options?: TinySwinOptions, recipe?: Recipe): Uint8Array {
-  return writeIntegerModel(tinySwinInteger(options, recipe));
+  return sealed(writeIntegerModel(tinySwinInteger(options, recipe)));
 }
 
 export function tinyIntegerFile(options?: TinyOptions, recipe?: Recipe): Uint8Array {
-  return writeIntegerModel(tinyInteger(options, recipe));
+  return sealed(writeIntegerModel(tinyInteger(options, recipe)));
+}
+
+/** The file with its digest, in place. */
+export function sealed(file: Uint8Array): Uint8Array {
+  const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
+  bytes.write(createHash('sha256').update(bytes).digest('hex'), bytes.indexOf(NO_DIGEST), 'latin1');
+  return file;
 }
 
 /** JSON that tests change. */
@@ -104,7 +117,8 @@ export type Json = any;
 /** The file with another description: `change` makes its text from the old one. */
 export function withDescriptionText(file: Uint8Array, change: (text: string) => string): Uint8Array {
   const { tensors, metadata } = readSafetensors(file);
-  return writeSafetensors(tensors.values(), { ...metadata, fqvit: change(metadata.fqvit!) });
+  const changed = { ...metadata, fqvit: change(metadata.fqvit!), [DIGEST_KEY]: NO_DIGEST };
+  return sealed(writeSafetensors(tensors.values(), changed));
 }
 
 /** The file after `change` edited the parsed description. */
@@ -135,5 +149,5 @@ export function withTensors(
   const { tensors, metadata } = readSafetensors(file);
   const copies = new Map([...tensors].map(([name, t]) => [name, { ...t, data: new Uint8Array(t.data) }]));
   change(copies);
-  return writeSafetensors(copies.values(), metadata);
+  return sealed(writeSafetensors(copies.values(), { ...metadata, [DIGEST_KEY]: NO_DIGEST }));
 }
