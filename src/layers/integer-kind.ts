@@ -137,6 +137,11 @@ export function expectCodes(
     refuse('expected codes of one scale, found power-of-two factors');
 }
 
+/** Refuses a width that is not a multiple of 8, the channels that a kernel computes at a time. */
+export function expectEights(width: number, refuse: Refuse, what = 'columns'): void {
+  if (width % 8 !== 0) refuse(`expected a multiple of 8 ${what}, found ${width}`);
+}
+
 /** The tensor of a layer's power-of-two factors, u8 `[C]`, if it has them. */
 export function factorsOf(
   layer: IntegerLayerBase & { readonly factors?: true },

@@ -45,9 +45,8 @@ export function sideOf({ rows, order }: Shape, refuse: Refuse): number {
   return Number.isInteger(side) ? side : refuse(`expected a square map of tokens, found ${rows} rows`);
 }
 
-/** Refuses rows that are scores, rows of which some are not computed, and odd widths. */
-export function expectPlain({ columns, heads, partial }: Shape, refuse: Refuse): void {
+/** Refuses rows that are scores, and rows that are computed in part. */
+export function expectPlain({ heads, partial }: Shape, refuse: Refuse): void {
   if (heads !== undefined) refuse('expected rows of tokens, found scores of attention');
-  if (partial !== undefined) refuse('expected whole rows, found some that are not computed');
-  if (columns % 8 !== 0) refuse(`expected a multiple of 8 columns, found ${columns}`);
+  if (partial !== undefined) refuse('expected whole rows, found some that are computed in part');
 }

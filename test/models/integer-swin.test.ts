@@ -148,7 +148,7 @@ describe.each([
       if (expected === undefined || output === 'input') continue;
       const codes = runner.read(output);
       expect([output, codes.length]).toEqual([output, expected.length]);
-      const { zeroPoint } = model.quantizers.get(output)!;
+      const { zeroPoint } = model.program.activations.get(output)!;
       const scales = channelScales(model, output);
       const values = Array.from(codes, (code, i) => (code - zeroPoint) * (scales?.[i % scales.length] ?? 1));
       const r = correlation(values, expected);

@@ -1,8 +1,8 @@
-import { describe, expect, jest, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
+import { traceProgram } from '../../src/checkpoint/program.js';
 import { execute, link, type Part, share, shareHeads } from '../../src/models/integer/calls.js';
-import { type AttentionShape, ModelPlan } from '../../src/models/integer/plan.js';
 import { ModelPlan } from '../../src/models/integer.js';
 import { type IntegerKernels, instantiateKernels, type Tier } from '../../src/runtime/kernels.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
@@ -169,29 +169,21 @@ test('long layers are cut into several calls over the same rows', async () => {
   expect(read(whole, 'logits')).toEqual(read(parts, 'logits'));
 });
 
-/** The plan of a DeiT or ViT whose last block computes all rows. */
-function planOfAllRows(model: IntegerModel): ModelPlan {
-  const { qkv, scores, attend } = ModelPlan.prototype;
-  const all = (shape: AttentionShape) => ({ ...shape, queries: shape.tokens });
-  const spies = [
-    jest.spyOn(ModelPlan.prototype, 'qkv').mockImplementation(function (this: ModelPlan, block, shape) {
-      qkv.call(this, block, all(shape));
-    }),
-    jest.spyOn(ModelPlan.prototype, 'scores').mockImplementation(function (
-      this: ModelPlan,
-      block,
-      to,
-      shape,
-    ) {
-      scores.call(this, block, to, all(shape));
-    }),
-    jest.spyOn(ModelPlan.prototype, 'attend').mockImplementation(function (this: ModelPlan, block, shape) {
-      attend.call(this, block, all(shape));
-    }),
-  ];
-  const plan = new ModelPlan(model);
-  for (const spy of spies) spy.mockRestore();
-  return plan;
+/** The same model, whose last block computes all rows. */
+function inFull(model: IntegerModel): IntegerModel {
+  const layers = model.program.layers.map((layer) => {
+    if (layer.kind === 'linear') {
+      const { partial: _, ...rest } = layer;
+      return rest;
+    }
+    if (layer.kind !== 'scores') return layer;
+    const { queries: _, ...rest } = layer;
+    return rest;
+  });
+  const program = traceProgram(layers, model.preprocessing.imageSize, (_, message) => {
+    throw new Error(message);
+  });
+  return { ...model, program };
 }
 
 const VITS = EACH.filter(({ name }) => !name.startsWith('Swin'));
@@ -202,7 +194,7 @@ describeTiers(VITS, 'the last block: $name, $tier', (each) => {
     const { architecture } = model;
     if (architecture.family === 'swin') throw new TypeError('expected a DeiT or ViT');
     const some = await loaded(new ModelPlan(model), each.tier);
-    const all = await loaded(planOfAllRows(model), each.tier);
+    const all = await loaded(new ModelPlan(inFull(model)), each.tier);
     const last = `blocks.${architecture.depth - 1}.`;
     for (const loaded of [some, all])
       loaded.memory.set(pixelsOf(loaded.plan), loaded.plan.activation('pixels').address);
@@ -210,11 +202,10 @@ describeTiers(VITS, 'the last block: $name, $tier', (each) => {
     for (const [i, { output, run }] of some.plan.steps.entries()) {
       run(some.kernels);
       all.plan.steps[i]!.run(all.kernels);
-      const buffer = some.plan.activation(output);
-      const rows = [buffer.rows, all.plan.activation(output).rows] as const;
+      const rows = [some.plan.activation(output).rows, all.plan.activation(output).rows] as const;
       if (rows[0] < rows[1]) fewer++;
       // fine codes are u16, of which `read` takes the first half of a row
-      const codes = (model: Loaded) => computed(read(model, output), output, buffer, architecture);
+      const codes = (model: Loaded) => computed(read(model, output), output, some.plan.model);
       expect([output, codes(some)]).toEqual([output, codes(all)]);
     }
     // scores, softmax, context, proj, residual1, norm2, fc1, gelu, fc2, residual2

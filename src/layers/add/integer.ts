@@ -3,6 +3,7 @@ import {
   CODE_KEYS,
   codesOf,
   expectCodes,
+  expectEights,
   factorsOf,
   type IntegerKind,
   multipliers,
@@ -28,6 +29,7 @@ export const add: IntegerKind<IntegerAdd> = {
   },
   rule(layer, reads, { refuse }) {
     const shape = addShape(reads, refuse);
+    expectEights(shape.columns, refuse);
     for (const read of reads) expectCodes(read, refuse, true);
     const { columns } = shape;
     const factors = factorsOf(layer, columns);

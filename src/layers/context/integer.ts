@@ -5,6 +5,7 @@ import {
   CODE_KEYS,
   codesOf,
   expectCodes,
+  expectEights,
   type IntegerKind,
   type Product,
   parseBits,
@@ -30,6 +31,7 @@ export const context: IntegerKind<IntegerContext> = {
   rule(layer, reads, { refuse }) {
     const [probs, qkv] = reads;
     const shape = contextShape(reads, refuse);
+    expectEights(shape.columns / probs!.heads!.heads, refuse, 'channels of a head');
     if (probs!.element === 'codes' || probs!.element === 'fine')
       refuse(`expected probabilities, found ${probs!.element === 'fine' ? 'fine codes' : 'affine codes'}`);
     expectCodes(qkv!, refuse);

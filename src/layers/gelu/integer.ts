@@ -2,6 +2,7 @@ import { share } from '../../models/integer/calls.js';
 import {
   CODE_KEYS,
   codesOf,
+  expectEights,
   type IntegerKind,
   parseBits,
   parseScale,
@@ -25,6 +26,7 @@ export const gelu: IntegerKind<IntegerGelu> = {
   },
   rule(layer, reads, { refuse }) {
     const shape = geluShape(reads, refuse);
+    expectEights(shape.columns, refuse);
     if (reads[0]!.element !== 'fine') refuse(`expected fine codes, found ${reads[0]!.element} codes`);
     const activation = codesOf(shape, layer, refuse);
     const high = activation.highest;

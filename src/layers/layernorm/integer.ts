@@ -5,6 +5,7 @@ import {
   CODE_KEYS,
   codesOf,
   expectCodes,
+  expectEights,
   type IntegerKind,
   parseBits,
   parseFlag,
@@ -37,6 +38,7 @@ export const layernorm: IntegerKind<IntegerLayerNorm> = {
   },
   rule(layer, reads, { refuse }) {
     const shape = layerNormShape(layer, reads, refuse);
+    expectEights(reads[0]!.columns, refuse);
     expectCodes(reads[0]!, refuse, true);
     const channels = channelsOf(layer, reads[0]!);
     const name = prefixOf(layer);

@@ -8,6 +8,7 @@ import {
   CODE_KEYS,
   codesOf,
   expectCodes,
+  expectEights,
   factorsOf,
   type IntegerActivation,
   type IntegerKind,
@@ -65,6 +66,8 @@ export const linear: IntegerKind<IntegerLinear> = {
   rule(layer, reads, { refuse }) {
     const { outputs, weightBits: bits } = layer;
     const shape = linearShape(layer, reads, refuse);
+    // a panel of weights holds 8 outputs
+    if (layer.partial !== undefined) expectEights(layer.partial.columns, refuse);
     expectCodes(reads[0]!, refuse);
     const inputs = reads[0]!.columns;
     const prefix = prefixOf(layer);

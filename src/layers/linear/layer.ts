@@ -1,5 +1,5 @@
 import type { LayerBase } from '../layer.js';
-import type { Refuse, Shape } from '../shape.js';
+import { expectPlain, type Refuse, type Shape } from '../shape.js';
 
 /** x·Wᵀ + b of every row. */
 export interface LinearLayer extends LayerBase<'linear'> {
@@ -23,14 +23,12 @@ export function linearShape(
   refuse: Refuse,
 ): Shape {
   const { rows, columns, order } = input!;
-  if (input!.heads !== undefined) refuse('expected rows of tokens, found scores of attention');
-  if (input!.partial !== undefined) refuse('expected whole rows, found some that are not computed');
+  expectPlain(input!, refuse);
   if (columns > MAX_INPUTS) refuse(`expected at most ${MAX_INPUTS} inputs, found ${columns}`);
   if (partial !== undefined) {
-    // a panel of weights holds 8 outputs
-    if (partial.columns % 8 !== 0 || partial.columns >= outputs || partial.rows >= rows)
+    if (partial.columns >= outputs || partial.rows >= rows)
       refuse(
-        `partial: expected fewer than ${rows} rows, and a multiple of 8 columns below ${outputs}, found ${partial.rows} and ${partial.columns}`,
+        `partial: expected fewer than ${rows} rows and ${outputs} columns, found ${partial.rows} and ${partial.columns}`,
       );
   }
   return { rows, columns: outputs, order, ...(partial ? { partial } : {}) };

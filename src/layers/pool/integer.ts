@@ -3,6 +3,7 @@ import {
   CODE_KEYS,
   codesOf,
   expectCodes,
+  expectEights,
   factorsOf,
   type IntegerKind,
   type Product,
@@ -33,6 +34,7 @@ export const pool: IntegerKind<IntegerPool> = {
   },
   rule(layer, reads, { refuse }) {
     const shape = poolShape(layer, reads, refuse);
+    expectEights(shape.columns, refuse);
     expectCodes(reads[0]!, refuse, layer.factors);
     const factors = factorsOf(layer, shape.columns);
     return {

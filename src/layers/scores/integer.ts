@@ -5,6 +5,7 @@ import {
   CODE_KEYS,
   codesOf,
   expectCodes,
+  expectEights,
   type IntegerKind,
   type Product,
   parseProduct,
@@ -35,6 +36,7 @@ export const scores: IntegerKind<IntegerScores> = {
   },
   rule(layer, reads, { refuse }) {
     const shape = scoresShape(layer, reads, refuse);
+    expectEights(reads[0]!.columns / 3 / layer.heads, refuse, 'channels of a head');
     expectCodes(reads[0]!, refuse);
     const { windows, heads } = shape.heads!;
     return {

@@ -41,9 +41,7 @@ export function scoresShape(
 export function headedDim({ columns, heads: found }: Shape, heads: number, refuse: Refuse): number {
   const dim = columns / 3;
   if (found !== undefined) refuse('expected rows of tokens, found scores of attention');
-  if (!Number.isInteger(dim) || dim % heads !== 0 || (dim / heads) % 8 !== 0)
-    refuse(
-      `heads: expected q, k and v of ${heads} heads with a multiple of 8 channels each, found ${columns} columns`,
-    );
+  if (!Number.isInteger(dim) || dim % heads !== 0)
+    refuse(`heads: expected q, k and v of ${heads} heads of the same width, found ${columns} columns`);
   return dim;
 }

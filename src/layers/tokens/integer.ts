@@ -5,6 +5,7 @@ import {
   CODE_KEYS,
   codesOf,
   expectCodes,
+  expectEights,
   type IntegerKind,
   parseScale,
   prefixOf,
@@ -29,6 +30,7 @@ export const tokens: IntegerKind<IntegerTokens> = {
   },
   rule(layer, reads, { refuse }) {
     const shape = tokensShape(layer, reads, refuse);
+    expectEights(shape.columns, refuse);
     expectCodes(reads[0]!, refuse);
     const name = prefixOf(layer);
     const tensors: TensorSpec[] = [{ name: `${name}.table`, dtype: 'U8', shape: [256] }];
