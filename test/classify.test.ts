@@ -12,7 +12,14 @@ import { readWasm } from '../src/runtime/wasm-node.js';
 import { randomPixels } from './float/support.js';
 import { serve } from './support/loopback.js';
 import { refusal } from './support/refusal.js';
-import { EIGHTHS, tinyIntegerFile, UNIFORM, withTensors, withValue } from './support/tiny-integer.js';
+import {
+  EIGHTHS,
+  tinyIntegerFile,
+  UNIFORM,
+  withLayer,
+  withTensors,
+  withValue,
+} from './support/tiny-integer.js';
 
 const labels = ['ant', 'bee', 'cow', 'dog', 'eel', 'fox', 'gnu'];
 const file = tinyIntegerFile({ classes: 7, config: { labels } });
@@ -42,7 +49,7 @@ describe('a loaded model', () => {
     const { info } = await loaded();
     expect(info).toMatchObject({
       format: 'fqvit-integer',
-      version: 1,
+      version: 2,
       architecture: { family: 'deit', imageSize: 8, classes: 7 },
       labels,
       recipe: { method: 'fq' },
@@ -52,7 +59,7 @@ describe('a loaded model', () => {
     });
     expect(info.memoryBytes).toBeGreaterThan(65536);
     expect(info.memoryBytes % 65536).toBe(0);
-    for (const inner of ['tensors', 'steps', 'quantizers']) expect(info).not.toHaveProperty(inner);
+    for (const inner of ['tensors', 'program', 'outputs', 'sha256']) expect(info).not.toHaveProperty(inner);
   });
 
   test('predictions are the softmax of the logits, best first, with their labels', async () => {
@@ -83,7 +90,11 @@ describe('a loaded model', () => {
   });
 
   test('the largest allowed scale still gives probabilities', async () => {
-    const model = await loaded(withValue(file, ['quantizers', 'logits', 'scale'], 1e36));
+    const model = await loaded(
+      withLayer(file, 'logits', (layer) => {
+        layer.scale = 1e36;
+      }),
+    );
     const [best, ...rest] = await model.classify(raw(1), { top: 7 });
     expect(best!.probability).toBeGreaterThan(0);
     expect([best!, ...rest].reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 12);

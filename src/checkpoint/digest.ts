@@ -36,11 +36,11 @@ export async function checkDigest(bytes: Uint8Array, digest: string, file: strin
   );
 }
 
-/** The offset of the digest's first occurrence in the file, which starts with the header. */
+/** The offset of the digest's digits: between quotes, which are escaped inside the description. */
 function placeOf(bytes: Uint8Array, digest: string): number {
-  const digits = new TextEncoder().encode(digest);
-  for (let at = bytes.indexOf(digits[0]!); at >= 0; at = bytes.indexOf(digits[0]!, at + 1)) {
-    if (digits.every((digit, i) => bytes[at + i] === digit)) return at;
+  const text = new TextEncoder().encode(`"${digest}"`);
+  for (let at = bytes.indexOf(text[0]!); at >= 0; at = bytes.indexOf(text[0]!, at + 1)) {
+    if (text.every((character, i) => bytes[at + i] === character)) return at + 1;
   }
   return -1;
 }

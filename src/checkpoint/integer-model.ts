@@ -74,7 +74,8 @@ function digestOf(digest: string | undefined, file: string): string {
  * Serialises an integer checkpoint, without its digest, which `seal` writes. The same model always
  * gives the same bytes.
  */
-export function writeIntegerModel({ tensors, program, outputs, ...description }: IntegerModel): Uint8Array {
+export function writeIntegerModel(model: IntegerModel): Uint8Array {
+  const { tensors, program, outputs, sha256: _, ...description } = { sha256: undefined, ...model };
   const views = program.tensors.map(({ name, dtype, shape }): Tensor => {
     const { buffer, byteOffset, byteLength } = tensors.get(name)!;
     return { name, dtype, shape, data: new Uint8Array(buffer, byteOffset, byteLength) };

@@ -113,8 +113,10 @@ function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
     recipe,
     tensors,
     quantizers: [...program.activations].flatMap(([name, made]) => {
-      const { scale, zeroPoint } = made;
-      return scale === undefined ? [] : [{ name, scale, zeroPoint, ...factorHistogram(checkpoint, made) }];
+      const { scale, zeroPoint, element } = made;
+      return scale === undefined || element === 'fine'
+        ? []
+        : [{ name, scale, zeroPoint, ...factorHistogram(checkpoint, made) }];
     }),
     layers: program.layers,
     outputs,

@@ -32,6 +32,11 @@ export interface Shape {
 /** Refuses a layer, with what was expected and what was found. */
 export type Refuse = (message: string) => never;
 
+/** The shape alone of an activation. */
+export function shapeOnly({ rows, columns, order, heads, partial }: Shape): Shape {
+  return { rows, columns, order, heads, partial };
+}
+
 /** The windows of a map; tokens in reading order are one window. */
 export function windowsOf({ rows, order }: Shape): { windows: number; tokens: number } {
   const windows = order === undefined ? 1 : (order.side / order.window) ** 2;

@@ -86,6 +86,6 @@ export class Builder {
   head(features: string, tokens: number, classes: number) {
     const outputs = { features: { layer: features, tokens } };
     if (classes === 0) return outputs;
-    return { ...outputs, logits: this.linear('head', features, classes, { edge: true }, 'logits') };
+    return { logits: this.linear('head', features, classes, { edge: true }, 'logits'), ...outputs };
   }
 }

@@ -1,5 +1,6 @@
 import { floatModule } from '#runtime/float-wasm';
 import type { Architecture } from '../checkpoint/architecture.js';
+import { checkDigest } from '../checkpoint/digest.js';
 import type { FloatArchitecture, FloatModel } from '../checkpoint/float-model.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
 import { narrowestWeights } from '../checkpoint/program.js';
@@ -35,6 +36,8 @@ export interface LayerError {
   readonly name: string;
   /** What makes the activation. */
   readonly kind: LayerKind;
+  /** The residual block that it belongs to, if any, such as `blocks.0`. */
+  readonly block?: string;
   /** Bits of a code. */
   readonly bits: number;
   /** real = scale · (code - zeroPoint). Absent for attention codes that are logarithms. */
@@ -111,6 +114,7 @@ export async function layerErrors(
     throw new UsageError('IMAGES', `images: expected a list of at least one, found ${found}`);
   }
   const model = readIntegerModel(integer);
+  await checkDigest(integer, model.sha256, 'checkpoint');
   expectSameShape(float.architecture, model.architecture);
   const { module } = await chooseTier(narrowestWeights(model), false);
   const runner = await IntegerRunner.create(model, module);
@@ -188,11 +192,13 @@ class Comparison {
 
   #error(name: string): LayerError {
     const { scale, zeroPoint, highest } = this.model.program.activations.get(name)!;
+    const { block } = this.reference.network.layers.find((layer) => layer.name === name)!;
     const error = this.#relative(name);
     const read = Math.max(0, ...this.#sources(name).map((source) => this.#relative(source)));
     return {
       name,
       kind: KINDS[this.#layers.get(name)!.kind],
+      ...(block === undefined ? {} : { block }),
       bits: Math.log2(highest + 1),
       ...(scale === undefined ? {} : { scale, zeroPoint }),
       perChannel: new Set(this.#sums.get(name)!.codes.scales).size > 1,

@@ -17,7 +17,7 @@ test('summarises an integer checkpoint', async () => {
   const { code, stdout, stderr } = await fqvit(['inspect', integer]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   for (const line of [
-    /^kind +integer checkpoint \(fqvit-integer version 1\)$/m,
+    /^kind +integer checkpoint \(fqvit-integer version 2\)$/m,
     /^sizes +image 16, patch 8, dim 16, depth 2, heads 2, MLP 32, 3 classes$/m,
     /^preprocessing +bicubic, crop 1, mean 0\.485, 0\.456, 0\.406, std 0\.229, 0\.224, 0\.225$/m,
     /^labels +3: red, green, blue$/m,
@@ -48,18 +48,25 @@ test('--json prints everything', async () => {
   expect(code).toBe(0);
   const report = JSON.parse(stdout);
   const bytes = scratch.read('integer.safetensors');
-  const { architecture, preprocessing, recipe, tensors, quantizers, steps } = readIntegerModel(bytes);
+  const { architecture, preprocessing, recipe, tensors, program, outputs, sha256 } = readIntegerModel(bytes);
   const { info } = await load(bytes);
+  const scaleOf = (name: string) => {
+    const { scale, zeroPoint } = program.activations.get(name)!;
+    return { scale, zeroPoint };
+  };
   expect(report).toMatchObject({
     kind: 'integer',
     file: integer,
     bytes: bytes.length,
     memoryBytes: info.memoryBytes,
     format: 'fqvit-integer',
-    version: 1,
+    version: 2,
     architecture,
     preprocessing,
     recipe,
+    layers: program.layers,
+    outputs,
+    sha256,
     labels: ['red', 'green', 'blue'],
   });
   expect(report.tensors.map(({ name }: { name: string }) => name)).toEqual([...tensors.keys()]);
@@ -72,13 +79,16 @@ test('--json prints everything', async () => {
   });
   const weights = report.tensors.filter(({ dtype }: { dtype: string }) => dtype === 'I8');
   expect(report.weightBytes).toBe(weights.reduce((sum: number, t: { bytes: number }) => sum + t.bytes, 0));
-  expect(report.quantizers.map(({ name }: { name: string }) => name)).toEqual([...quantizers.keys()]);
+  expect(report.quantizers.map(({ name }: { name: string }) => name)).toEqual(
+    [...program.activations].flatMap(([name, { element }]) =>
+      element === 'codes' || element === 'uniform' ? [name] : [],
+    ),
+  );
   const stem = report.quantizers.find(({ name }: { name: string }) => name === 'stem.out');
-  expect(stem).toEqual({ name: 'stem.out', ...quantizers.get('stem.out'), factors: expect.any(Array) });
+  expect(stem).toEqual({ name: 'stem.out', ...scaleOf('stem.out'), factors: expect.any(Array) });
   expect(stem.factors.reduce((sum: number, count: number) => sum + count, 0)).toBe(16);
   const logits = report.quantizers.find(({ name }: { name: string }) => name === 'logits');
-  expect(logits).toEqual({ name: 'logits', ...quantizers.get('logits') });
-  expect(report.steps).toEqual([...steps].map(([name, integers]) => ({ name, integers })));
+  expect(logits).toEqual({ name: 'logits', ...scaleOf('logits') });
 });
 
 /** A row of the table of `--plan`. */
@@ -172,7 +182,7 @@ test('--tensors prints the tables', async () => {
   expect(stdout).toMatch(/^tensor +dtype +shape +bytes +bits$/m);
   expect(stdout).toMatch(/^blocks\.1\.mlp\.fc1\.weight +I8 +\[32, 16\] +512 +8$/m);
   expect(stdout).toMatch(/^stem\.out +\S+ +\d+ +\d+, \d+, \d+, \d+$/m);
-  expect(stdout).toMatch(/^blocks\.0\.attn\.scores +multiplier \d+, left \d+, right \d+$/m);
+  expect(stdout).toMatch(/^blocks\.0\.attn\.scores +scores +blocks\.0\.attn\.qkv\.out +heads 2, multiplier \d+, left \d+, right \d+$/m);
 });
 
 test('shows the maps of a Swin', async () => {

@@ -204,7 +204,7 @@ describe('a Swin', () => {
     });
     const model = readIntegerModel(scratch.read(`swin-${attention}.safetensors`));
     expect(model.recipe).toMatchObject({ attention, calibrationImages: 6 });
-    expect(model.quantizers.has('layers.1.blocks.1.attn.qk')).toBe(true);
+    expect(model.program.activations.has('layers.1.blocks.1.attn.qk')).toBe(true);
 
     const photo = scratch.photo('photo.png', 11);
     const classified = await fqvit(['classify', photo, '--model', integer, '--top', '3', '--json']);

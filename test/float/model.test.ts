@@ -182,12 +182,16 @@ describe('refusals', () => {
   });
 
   test.each([
-    ['ViT', { patchSize: 5 }, 'image size 12 is not a multiple of the patch size 5'],
-    ['ViT', { heads: 4 }, 'dim 15 is not a multiple of the number of heads 4'],
-    ['Swin', { patchSize: 5 }, 'image size 24 is not a multiple of the patch size 5'],
-    ['Swin', { window: 5 }, 'stage 0 has a map of 12×12 tokens, which does not divide into windows of 5×5'],
-    ['Swin', { depths: [1, 1, 1, 1], heads: [1, 1, 1, 1] }, 'stage 2 has a map of 3×3 tokens'],
-    ['Swin', { heads: [1, 5, 3] }, 'dim 12 is not a multiple of the number of heads 5'],
+    ['ViT', { patchSize: 5 }, 'input: patch: expected a divisor of the image size 12, found 5'],
+    ['ViT', { heads: 4 }, 'blocks.0.attn.scores: heads: expected q, k and v of 4 heads'],
+    ['Swin', { patchSize: 5 }, 'input: patch: expected a divisor of the image size 24, found 5'],
+    ['Swin', { window: 5 }, 'layers.0.blocks.0.norm1.out: window: expected a size'],
+    [
+      'Swin',
+      { depths: [1, 1, 1, 1], heads: [1, 1, 1, 1] },
+      'layers.2.downsample.norm.out: merge: expected a map with an even side, found 3',
+    ],
+    ['Swin', { heads: [1, 5, 3] }, 'layers.1.blocks.0.attn.qk: heads: expected q, k and v of 5 heads'],
   ])('sizes that do not divide: %s with %j', async (family, change, message) => {
     const model: FloatModel = family === 'Swin' ? smallSwin() : smallModel();
     const broken = { ...model, architecture: { ...model.architecture, ...change } } as FloatModel;

@@ -6,12 +6,13 @@ import { load } from '../../src/classify.js';
 import { ranked } from '../../src/rank.js';
 import { goldenModel } from '../support/golden.js';
 import { describeWithShared, readShared, shared } from '../support/shared.js';
+import { sealed } from '../support/tiny-integer.js';
 
 const FIRST_ROW = 64;
 
 describeWithShared('DeiT-Tiny end to end, with the scales of the simulator', 1, () => {
   test('names the same class as the simulator on at least 96 of 100 photos', async () => {
-    const model = await load(writeIntegerModel(goldenModel()));
+    const model = await load(sealed(writeIntegerModel(goldenModel())));
     const simulator = asUint8(
       readSafetensors(readShared('golden/deit_tiny/logits.safetensors')).tensors.get('codes')!,
     );

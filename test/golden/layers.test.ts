@@ -14,7 +14,7 @@ import { describeWithShared } from '../support/shared.js';
  * codes.
  */
 const kinds = (norm: RegExp, leastNorm: number) => [
-  { kind: 'log-int-softmax', pattern: /softmax$/, least: 99.5 },
+  { kind: 'log-int-softmax', pattern: /probs$/, least: 99.5 },
   { kind: 'GELU', pattern: /gelu\.out$/, least: 97 },
   { kind: 'LayerNorm', pattern: norm, least: leastNorm },
   { kind: 'linears, products, additions', pattern: /./, least: 99.8 },

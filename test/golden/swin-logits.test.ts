@@ -5,6 +5,7 @@ import { load } from '../../src/classify.js';
 import { ranked } from '../../src/rank.js';
 import { goldenModel, goldenTensors } from '../support/golden.js';
 import { describeWithShared } from '../support/shared.js';
+import { sealed } from '../support/tiny-integer.js';
 
 const IMAGES = 400;
 const CLASSES = 10;
@@ -16,7 +17,7 @@ describeWithShared('the small Swin end to end, with the scales of the simulator'
     all.subarray(i * length, (i + 1) * length) as T;
 
   beforeAll(async () => {
-    const model = await load(writeIntegerModel(goldenModel('swin_micro')));
+    const model = await load(sealed(writeIntegerModel(goldenModel('swin_micro'))));
     const pixels = asUint8(goldenTensors('pixels', 'swin_micro').get('test')!);
     best = Array.from(
       { length: IMAGES },

@@ -6,7 +6,7 @@ import { load } from '../../src/index.js';
 import type { createPool as createSourcePool, Pool } from '../../src/pool/index.js';
 import { Random } from '../assembly/support.js';
 import { describeWith } from '../support/runtimes.js';
-import { tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import { sealed, tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
 
 // Workers run built files: so does the pool that starts them.
 const INDEX = new URL('../../dist/pool/index.js', import.meta.url);
@@ -34,7 +34,7 @@ describe.each(MODELS)('%s', (_, make) => {
   test.each([1, 2, 3, 5])(
     '%d workers over one copy of the weights give the codes of one model',
     async (workers) => {
-      const file = writeIntegerModel(make());
+      const file = sealed(writeIntegerModel(make()));
       const [model, pool] = [await load(file), await createPool(file, { workers })];
       expect(pool.info).toMatchObject({ workers, labels: model.info.labels, bytes: file.length });
       const pictures = Array.from({ length: 40 }, (_, i) => picture(i));

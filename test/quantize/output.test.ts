@@ -8,7 +8,7 @@ import { loadFloat } from '../../src/float.js';
 import { quantize, readFloatModel } from '../../src/quantize/index.js';
 import { randomPixels } from '../float/support.js';
 import { refusal } from '../support/refusal.js';
-import { tinyFloatFile, withTensors, withValue } from '../support/tiny-integer.js';
+import { sealed, tinyFloatFile, withTensors, withValue } from '../support/tiny-integer.js';
 
 const photo = { width: 8, height: 8, data: randomPixels(8 * 8 * 3, 1) };
 
@@ -37,7 +37,7 @@ test.each<[string, number[], Output | undefined, Output, string | undefined, num
   const float = constant(logits);
   const { bytes, model: made } = await integer(float, asked);
   expect([made.output, written(bytes)]).toEqual([output, inFile]);
-  expect(writeIntegerModel(readIntegerModel(bytes))).toEqual(bytes);
+  expect(sealed(writeIntegerModel(readIntegerModel(bytes)))).toEqual(bytes);
   const model = await load(bytes);
   const floatModel = await loadFloat(float, asked ? { output: asked } : {});
   for (const one of [model, floatModel]) {

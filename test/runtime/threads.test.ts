@@ -7,7 +7,14 @@ import { load as loadSource, type Model } from '../../src/classify.js';
 import { UsageError } from '../../src/errors.js';
 import { randomPixels } from '../float/support.js';
 import { refusal } from '../support/refusal.js';
-import { EIGHTHS, tinyInteger, tinyIntegerFile, tinySwinInteger, UNIFORM } from '../support/tiny-integer.js';
+import {
+  EIGHTHS,
+  sealed,
+  tinyInteger,
+  tinyIntegerFile,
+  tinySwinInteger,
+  UNIFORM,
+} from '../support/tiny-integer.js';
 
 // Workers run built files: so does the model that starts them.
 const INDEX = new URL('../../dist/index.js', import.meta.url);
@@ -26,7 +33,7 @@ const MODELS: [name: string, model: () => IntegerModel][] = [
 
 describe.each(MODELS)('%s', (_, make) => {
   test.each([2, 3, 5])('%d threads give the same codes as one, for image after image', async (threads) => {
-    const file = writeIntegerModel(make());
+    const file = sealed(writeIntegerModel(make()));
     const [one, several] = [await load(file), await load(file, { threads })];
     expect([one.info.threads, several.info.threads]).toEqual([1, threads]);
     expect(several.info.memoryBytes).toBeGreaterThanOrEqual(one.info.memoryBytes);

@@ -106,7 +106,11 @@ export function tinyIntegerFile(options?: TinyOptions, recipe?: Recipe): Uint8Ar
 /** The file with its digest, in place. */
 export function sealed(file: Uint8Array): Uint8Array {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
-  bytes.write(createHash('sha256').update(bytes).digest('hex'), bytes.indexOf(NO_DIGEST), 'latin1');
+  bytes.write(
+    createHash('sha256').update(bytes).digest('hex'),
+    bytes.indexOf(`"${NO_DIGEST}"`) + 1,
+    'latin1',
+  );
   return file;
 }
 
@@ -135,6 +139,15 @@ export function withValue(file: Uint8Array, path: readonly string[], value: unkn
   return withDescription(file, (json) => {
     const owner = path.slice(0, -1).reduce((object, key) => object[key], json);
     owner[path.at(-1)!] = value;
+  });
+}
+
+/** The file after `change` edited a layer, by its name. */
+export function withLayer(file: Uint8Array, name: string, change: (layer: Json) => void): Uint8Array {
+  return withDescription(file, (json) => {
+    const layer = json.layers.find((one: Json) => one.name === name);
+    if (layer === undefined) throw new Error(`expected a layer ${name}`);
+    change(layer);
   });
 }
 

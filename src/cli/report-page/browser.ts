@@ -7,6 +7,8 @@ declare const uPlot: typeof UPlot;
 interface Layer {
   readonly name: string;
   readonly kind: string;
+  /** Its residual block, or nothing. */
+  readonly block: string;
   readonly error: number;
   /** The text of the row, on several lines. */
   readonly words: string;
@@ -60,6 +62,7 @@ function layerOf(row: HTMLTableRowElement): Layer {
   return {
     name: name!,
     kind: row.dataset.kind!,
+    block: row.dataset.block!,
     error: Number(row.dataset.error),
     words: words.filter((line) => line !== '').join('\n'),
   };
@@ -68,10 +71,12 @@ function layerOf(row: HTMLTableRowElement): Layer {
 /** The first layer of each block, and its number: `3`, in a Swin `1.3`. */
 function startsOfBlocks(): { at: number; label: string }[] {
   const starts: { at: number; label: string }[] = [];
-  layers.forEach(({ name }, at) => {
-    const [, stage, block] = /^(?:layers\.(\d+)\.)?blocks\.(\d+)\./.exec(name) ?? [];
-    if (block === undefined) return;
-    const label = stage === undefined ? block : `${stage}.${block}`;
+  layers.forEach(({ block }, at) => {
+    if (block === '') return;
+    const label = block
+      .split('.')
+      .filter((part) => !Number.isNaN(Number(part)))
+      .join('.');
     if (starts.at(-1)?.label !== label) starts.push({ at, label });
   });
   return starts;

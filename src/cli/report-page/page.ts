@@ -262,7 +262,17 @@ function layerTable(layers: readonly LayerError[], label: string, id = ''): Html
 ${layers.map(layerRow)}</tbody></table></div>`;
 }
 
-function layerRow({ name, kind, error, growth, bits, scale, zeroPoint, perChannel }: LayerError): Html {
+function layerRow({
+  name,
+  kind,
+  block,
+  error,
+  growth,
+  bits,
+  scale,
+  zeroPoint,
+  perChannel,
+}: LayerError): Html {
   const scaleText =
     scale === undefined ? 'log' : `${scale.toPrecision(3)}${perChannel ? ', by channel' : ''}`;
   const isExact = error < EXACT;
@@ -271,7 +281,7 @@ function layerRow({ name, kind, error, growth, bits, scale, zeroPoint, perChanne
     growth === undefined ? '' : growth.toFixed(2),
     isExact ? '' : (-20 * Math.log10(error)).toFixed(1),
   ];
-  return html`<tr data-kind="${kind}" data-error="${isExact ? 0 : error.toPrecision(4)}"><td class="name">${name}</td>${cells.map((cell) => html`<td>${cell}</td>`)}<td class="kind ${kind}">${KIND_NAMES[kind]}</td><td>${bits}</td><td>${scaleText}</td><td>${zeroPoint ?? ''}</td></tr>
+  return html`<tr data-kind="${kind}" data-block="${block ?? ''}" data-error="${isExact ? 0 : error.toPrecision(4)}"><td class="name">${name}</td>${cells.map((cell) => html`<td>${cell}</td>`)}<td class="kind ${kind}">${KIND_NAMES[kind]}</td><td>${bits}</td><td>${scaleText}</td><td>${zeroPoint ?? ''}</td></tr>
 `;
 }
 

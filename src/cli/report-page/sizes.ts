@@ -1,5 +1,9 @@
 import type { FloatModel } from '../../checkpoint/float-model.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import { prefixOf } from '../../layers/integer-kind.js';
+import type { Layer } from '../../layers/layer.js';
+import { networkOf } from '../../networks/index.js';
+import { readersOf } from '../../networks/network.js';
 
 /** A part of a model, summed over all blocks. */
 export interface PartSize {
@@ -10,37 +14,64 @@ export interface PartSize {
   readonly bytes: number;
 }
 
-/** The part of a tensor, float or integer: that of the first pattern that its name matches. */
-const PARTS: readonly (readonly [part: string, name: RegExp])[] = [
-  ['patch embedding', /^(patch_embed\.proj\.|input\.table$|tokens\.table$|cls_token$)/],
-  ['position embedding', /^pos_embed$|\.(relative_position_)?bias_table$/],
-  ['tables', /\.table$/],
-  ['attention', /\.attn\./],
-  ['MLP', /\.mlp\./],
-  ['patch merging', /\.downsample\.reduction\./],
-  ['LayerNorm', /(^|\.)norm\d?\./],
-  ['head', /^head\./],
-  ['additions', /\.(multiplier|factors)$/],
-];
+/** In the order of the forward pass. */
+const PARTS = [
+  'patch embedding',
+  'position embedding',
+  'tables',
+  'attention',
+  'MLP',
+  'patch merging',
+  'LayerNorm',
+  'head',
+  'additions',
+] as const;
+type Part = (typeof PARTS)[number];
 
 /** The parts of a model in the order of the forward pass, then the description. */
 export function partSizes(float: FloatModel, integer: IntegerModel, fileBytes: number): PartSize[] {
-  const parameters = sums([...float.tensors].map(([name, { data }]) => [name, data.length]));
-  const bytes = sums([...integer.tensors].map(([name, { byteLength }]) => [name, byteLength]));
-  const parts = PARTS.map(([part]) => ({
-    part,
-    parameters: parameters.get(part) ?? 0,
-    bytes: bytes.get(part) ?? 0,
-  })).filter(({ bytes: size }) => size > 0);
-  const rest = fileBytes - parts.reduce((total, { bytes: size }) => total + size, 0);
+  const { layers } = networkOf(float.architecture, true);
+  const readers = readersOf({ layers });
+  const kinds = new Map(layers.map((layer) => [layer.name, layer]));
+  const sizes = new Map(PARTS.map((part) => [part, { parameters: 0, bytes: 0 }]));
+  for (const layer of layers) {
+    const size = sizes.get(partOf(layer, kinds, readers.get(layer.name)!))!;
+    for (const [name, { data }] of float.tensors) if (isOf(layer, name)) size.parameters += data.length;
+    for (const [name, { byteLength }] of integer.tensors)
+      if (name.startsWith(`${prefixOf(layer)}.`)) size.bytes += byteLength;
+  }
+  const parts = [...sizes].map(([part, size]) => ({ part, ...size })).filter(({ bytes }) => bytes > 0);
+  const rest = fileBytes - parts.reduce((total, { bytes }) => total + bytes, 0);
   return [...parts, { part: 'description', parameters: 0, bytes: rest }];
 }
 
-function sums(tensors: readonly (readonly [name: string, size: number])[]): Map<string, number> {
-  const sizes = new Map<string, number>();
-  for (const [name, size] of tensors) {
-    const part = PARTS.find(([, pattern]) => pattern.test(name))![0];
-    sizes.set(part, (sizes.get(part) ?? 0) + size);
+/** Whether a float tensor belongs to a layer. */
+function isOf(layer: Layer, name: string): boolean {
+  if (layer.kind === 'tokens' || layer.kind === 'constant') return name === layer.source;
+  return [`${layer.parameters}.weight`, `${layer.parameters}.bias`].includes(name);
+}
+
+function partOf(layer: Layer, layers: ReadonlyMap<string, Layer>, readers: readonly Layer[]): Part {
+  switch (layer.kind) {
+    case 'patches':
+    case 'tokens':
+      return 'patch embedding';
+    case 'constant':
+      return 'position embedding';
+    case 'softmax':
+    case 'gelu':
+      return 'tables';
+    case 'layernorm':
+      return 'LayerNorm';
+    case 'linear': {
+      const { kind: source } = layers.get(layer.reads[0]!)!;
+      if (source === 'patches') return 'patch embedding';
+      if (layer.edge) return 'head';
+      if (layer.fine || source === 'gelu') return 'MLP';
+      const isAttention = source === 'context' || readers.some(({ kind }) => kind === 'scores');
+      return isAttention ? 'attention' : 'patch merging';
+    }
+    default:
+      return 'additions';
   }
-  return sizes;
 }

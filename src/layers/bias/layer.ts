@@ -1,5 +1,5 @@
 import type { LayerBase } from '../layer.js';
-import type { Refuse, Shape } from '../shape.js';
+import { type Refuse, type Shape, shapeOnly } from '../shape.js';
 
 /**
  * Scores + the relative position bias of each pair of tokens. Reads scores, and a table
@@ -16,5 +16,5 @@ export function biasShape([scores, table]: readonly Shape[], refuse: Refuse): Sh
   const rows = (2 * window - 1) ** 2;
   if (table!.rows !== rows || table!.columns !== heads.heads)
     refuse(`expected a table [${rows}, ${heads.heads}], found [${table!.rows}, ${table!.columns}]`);
-  return scores!;
+  return shapeOnly(scores!);
 }

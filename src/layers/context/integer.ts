@@ -1,5 +1,5 @@
 import { shareHeads } from '../../models/integer/calls.js';
-import { roundUp, TILE } from '../../models/integer/plan.js';
+import { roundUp, TILE } from '../../models/integer/sizes.js';
 import {
   type AttentionCodes,
   CODE_KEYS,

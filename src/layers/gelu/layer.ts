@@ -1,6 +1,6 @@
 import type { Gelu } from '../../checkpoint/architecture.js';
 import type { LayerBase } from '../layer.js';
-import { expectPlain, type Refuse, type Shape } from '../shape.js';
+import { expectPlain, type Refuse, type Shape, shapeOnly } from '../shape.js';
 
 /** GELU of every element of a linear layer's output. */
 export interface GeluLayer extends LayerBase<'gelu'> {
@@ -9,5 +9,5 @@ export interface GeluLayer extends LayerBase<'gelu'> {
 
 export function geluShape([input]: readonly Shape[], refuse: Refuse): Shape {
   expectPlain(input!, refuse);
-  return input!;
+  return shapeOnly(input!);
 }

@@ -3,7 +3,7 @@ import { LIMITS } from '../../checkpoint/limits.js';
 import { packedLength } from '../../checkpoint/nibbles.js';
 import type { TensorSpec } from '../../checkpoint/tensor-spec.js';
 import { type Call, inGroups, type Range, share } from '../../models/integer/calls.js';
-import { roundUp, TILE } from '../../models/integer/plan.js';
+import { roundUp, TILE } from '../../models/integer/sizes.js';
 import {
   CODE_KEYS,
   codesOf,

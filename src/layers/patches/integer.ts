@@ -1,6 +1,6 @@
 import { LIMITS } from '../../checkpoint/limits.js';
 import { share } from '../../models/integer/calls.js';
-import { roundUp } from '../../models/integer/plan.js';
+import { roundUp } from '../../models/integer/sizes.js';
 import {
   CODE_KEYS,
   codesOf,

@@ -1,6 +1,6 @@
 import { LIMITS } from '../../checkpoint/limits.js';
 import { shareHeads } from '../../models/integer/calls.js';
-import { roundUp, TILE } from '../../models/integer/plan.js';
+import { roundUp, TILE } from '../../models/integer/sizes.js';
 import {
   CODE_KEYS,
   codesOf,

@@ -1,5 +1,6 @@
 import { type Call, inGroups, share } from '../../models/integer/calls.js';
-import { type Constant, type ModelPlan, roundUp } from '../../models/integer/plan.js';
+import type { Constant, ModelPlan } from '../../models/integer/plan.js';
+import { roundUp } from '../../models/integer/sizes.js';
 import { ELEMENT_MACS } from '../../models/passes.js';
 import { areNeighbours, type WindowEdge, windowEdge } from '../../models/windows.js';
 import {

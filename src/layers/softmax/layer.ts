@@ -1,5 +1,5 @@
 import type { LayerBase } from '../layer.js';
-import type { Refuse, Shape } from '../shape.js';
+import { type Refuse, type Shape, shapeOnly } from '../shape.js';
 
 /**
  * Probabilities of the tokens, for every row of scores. In a shifted map, tokens count only for
@@ -9,5 +9,5 @@ export interface SoftmaxLayer extends LayerBase<'softmax'> {}
 
 export function softmaxShape([scores]: readonly Shape[], refuse: Refuse): Shape {
   if (scores!.heads === undefined) refuse('expected scores of attention, found rows of tokens');
-  return scores!;
+  return shapeOnly(scores!);
 }

@@ -7,6 +7,7 @@ import { MemoryPlan } from '../../runtime/memory.js';
 import { barrierCall, TEAM_BYTES } from '../../runtime/threads.js';
 import { arrange } from './arrange.js';
 import { type Call, execute, link, type Part } from './calls.js';
+import { roundUp } from './sizes.js';
 
 /**
  * Where an activation lies: u8 codes `[rows, columns]` (u16 if they are fine), `stride` bytes from
@@ -95,11 +96,6 @@ interface BufferOptions {
 
 /** Bytes of a cache line, which two threads should not both write. */
 const CACHE_LINE = 64;
-
-/** Rows of a tile of a linear layer. Threads share rows in groups of this size. */
-export const TILE = 4;
-
-export const roundUp = (value: number, multiple: number) => Math.ceil(value / multiple) * multiple;
 
 /** Bytes of a panel of weights with `inputs` inputs (assembly/gemm/layout.ts). */
 const panelBytes = (inputs: number) => 8 * inputs + 32;

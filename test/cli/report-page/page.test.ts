@@ -3,7 +3,6 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { readFloatModel } from '../../../src/checkpoint/float-model.js';
-import { integerLayout } from '../../../src/checkpoint/integer-layout.js';
 import { writeIntegerModel } from '../../../src/checkpoint/integer-model.js';
 import { readSafetensors, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
 import { load } from '../../../src/classify.js';
@@ -25,7 +24,13 @@ import {
   type ValueReport,
 } from '../../../src/quantize/index.js';
 import { noiseImage, rgbPng } from '../../image/support.js';
-import { tinyFloatFile, tinySwin, tinySwinFile, tinySwinInteger } from '../../support/tiny-integer.js';
+import {
+  sealed,
+  tinyFloatFile,
+  tinySwin,
+  tinySwinFile,
+  tinySwinInteger,
+} from '../../support/tiny-integer.js';
 import { Scratch } from '../support.js';
 import { type Element, elementsOf } from './well-formed.js';
 
@@ -114,8 +119,8 @@ describe('the page', () => {
   test('has a table of every activation, in order of execution', () => {
     const table = all('table').find(({ attributes }) => attributes.get('id') === 'layers')!;
     const names = elementsOf(table.inner).filter(({ attributes }) => attributes.get('class') === 'name');
-    const { quantizers } = integerLayout(source.result.model);
-    const expected = quantizers.map((name) => name.replace('probs', 'softmax'));
+    const { activations } = source.result.model.program;
+    const expected = [...activations].flatMap(([name, { element }]) => (element === 'fine' ? [] : [name]));
     const found = names.map(({ inner }) => inner);
     for (const name of expected) expect(found).toContain(name);
     expect(found).toEqual(quality.layers.map(({ name }) => name));
@@ -282,7 +287,7 @@ describe('quality', () => {
 
 test('the sizes of the parts add up to the whole file', () => {
   const integer = tinySwinInteger();
-  const file = writeIntegerModel(integer);
+  const file = sealed(writeIntegerModel(integer));
   const float = tinySwin();
   const parts = partSizes(float, integer, file.length);
   expect(parts.map(({ part }) => part)).toEqual([
