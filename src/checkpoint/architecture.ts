@@ -62,6 +62,8 @@ export interface SwinArchitecture extends CommonArchitecture {
   readonly mlpDim: number;
   /** Window side in tokens; a stage with a smaller map uses the whole map as its window. */
   readonly window: number;
+  /** The same for each stage, if they differ. */
+  readonly windows?: readonly number[];
 }
 
 /** Family and sizes of a model; `family` tells which of the two. */
@@ -109,9 +111,10 @@ export interface SwinStage {
 
 /** The stages of a Swin, from first to last. */
 export function swinStages(architecture: Omit<SwinArchitecture, 'family' | 'name' | 'classes'>): SwinStage[] {
-  const { imageSize, patchSize, dim, mlpDim, depths, heads, window } = architecture;
+  const { imageSize, patchSize, dim, mlpDim, depths, heads, window, windows } = architecture;
   return depths.map((depth, i) => {
     const side = imageSize / patchSize / 2 ** i;
+    const own = windows?.[i] ?? window;
     return {
       name: `layers.${i}`,
       dim: dim * 2 ** i,
@@ -119,8 +122,8 @@ export function swinStages(architecture: Omit<SwinArchitecture, 'family' | 'name
       depth,
       heads: heads[i]!,
       side,
-      window: Math.min(window, side),
-      shift: side > window ? Math.floor(window / 2) : 0,
+      window: Math.min(own, side),
+      shift: side > own ? Math.floor(own / 2) : 0,
     };
   });
 }

@@ -66,7 +66,10 @@ export function readSwin(source: FloatSource): FloatReading {
       file,
     );
   }
-  const sizes = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window } as const;
+  const own = windows.some((side, i) => side !== Math.min(window, imageSize / patchSize / 2 ** i))
+    ? { windows }
+    : {};
+  const sizes = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window, ...own } as const;
   // An image size that the config asks for may differ from the name's without a warning.
   checkNamed(source, { ...sizes, imageSize: (config.image_size && arch?.imageSize) ?? imageSize });
   checkStages(sizes, windows, tensors, file);
@@ -91,6 +94,7 @@ export function readSwin(source: FloatSource): FloatReading {
       heads,
       mlpDim,
       window,
+      ...own,
       classes,
       ...geluOf(config.activation ?? arch?.gelu),
       layerNormEps,

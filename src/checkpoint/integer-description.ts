@@ -170,7 +170,7 @@ function checkDescription(json: unknown, file: string): Description {
   const layers = checkLayers(root, file);
   const preprocessing = checkPreprocessing(root.child('preprocessing'));
   const refuse = (layer: IntegerLayer | undefined, message: string): never =>
-    root.refuse(layer === undefined ? `layers: ${message}` : `${placeOf(layer)}: ${message}`);
+    new Checked({}, file, layer === undefined ? 'description.layers' : pathOf(layer.name)).refuse(message);
   const program = traceProgram(layers, preprocessing.imageSize, refuse);
   const outputs = checkOutputs(root.child('outputs'), program.activations);
   const classes = outputs.logits === undefined ? 0 : program.activations.get(outputs.logits)!.columns;
@@ -215,7 +215,7 @@ function checkVersion(version: unknown, file: string): void {
   );
 }
 
-const placeOf = ({ kind, name }: Pick<IntegerLayer, 'kind' | 'name'>) => `layer ${shown(name)} (${kind})`;
+const pathOf = (name: string) => `description.layers.${name}`;
 
 const LAYER_KEYS = ['kind', 'name', 'reads', 'parameters'];
 
@@ -227,17 +227,18 @@ function checkLayers(root: Checked, file: string): IntegerLayer[] {
 }
 
 function checkLayer(json: unknown, file: string, path: string): IntegerLayer {
-  const layer = new Checked(json, file, path, LAYER_KEYS);
+  const name = checkName(new Checked(json, file, path), 'name');
+  const layer = new Checked(json, file, pathOf(name), LAYER_KEYS);
   const kind = layer.string('kind') as IntegerLayer['kind'];
   if (!INTEGER_KIND_NAMES.includes(kind)) {
     throw new CheckpointError(
       'MODEL_VERSION',
-      `${file}: ${path}.kind: expected one of ${INTEGER_KIND_NAMES.join(', ')}, found ${shown(kind)}; it needs a newer fqvit`,
+      `${file}: ${pathOf(name)}.kind: expected one of ${INTEGER_KIND_NAMES.join(', ')}, found ${shown(kind)}; it needs a newer fqvit`,
     );
   }
   return {
     kind,
-    name: checkName(layer, 'name'),
+    name,
     reads: layer.names('reads', 2),
     ...(layer.value('parameters') === undefined ? {} : { parameters: checkName(layer, 'parameters') }),
     ...integerKind<IntegerLayer>({ kind }).parse(layer),

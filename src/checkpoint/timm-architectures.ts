@@ -141,7 +141,8 @@ export function listSizes(sizes: NamedSizes): string {
     return `${start}, dim ${dim}, depth ${sizes.depth}, MLP ${mlpDim}${heads}`;
   }
   const [depths, heads] = [sizes.depths, sizes.heads].map(shown);
-  return `${start}, window ${sizes.window}, dim ${dim}, depths ${depths}, heads ${heads}, MLP ${mlpDim}`;
+  const windows = sizes.windows === undefined ? sizes.window : shown(sizes.windows);
+  return `${start}, window ${windows}, dim ${dim}, depths ${depths}, heads ${heads}, MLP ${mlpDim}`;
 }
 
 /** A timm model whose tensors have the same names and shapes as those of a file. */

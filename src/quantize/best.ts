@@ -25,11 +25,11 @@ export async function calibrateBest(
   limit: number,
   { activationBits, ...options }: CalibrationRun & { activationBits: ActivationBits },
 ): Promise<Calibration<Map<string, Quantizer>>> {
-  const { wasm, signal, onProgress } = options;
+  const { wasm, signal, onProgress, build } = options;
   const last: Uint8Array[] = [];
   const seen = remember(images, last);
   const found = await calibrateEach(model, seen, limit, bestObservers(activationBits), options);
-  const runner = await FloatRunner.create(model, { wasm, batchSize: last.length });
+  const runner = await FloatRunner.create(model, { wasm, batchSize: last.length, build });
   try {
     const { network } = runner;
     const inputs = linearInputs(network);

@@ -2,7 +2,7 @@ import type { FloatModel } from '../checkpoint/float-model.js';
 import { QuantizeError } from '../errors.js';
 import type { Layer } from '../layers/layer.js';
 import type { FloatWorkspace } from '../models/float/kernels.js';
-import { FloatRunner, type ObserveTensor } from '../models/float.js';
+import { FloatRunner, type FloatRunnerOptions, type ObserveTensor } from '../models/float.js';
 import { linearInputs, type Network, readersOf } from '../networks/network.js';
 import { breathe } from '../platform/breathe.js';
 import { MomentSet, type Moments } from './moments.js';
@@ -34,6 +34,8 @@ export interface CalibrationRun {
   batchSize?: number;
   /** Whether to gather the moments of linear inputs, for error feedback. Default false. */
   moments?: boolean;
+  /** Builds the network, for a model that no family describes. */
+  build?: FloatRunnerOptions['build'];
   /** Called after every batch. */
   onProgress?: CalibrationProgress;
   /** Cancels, also in the middle of a batch. */
@@ -81,7 +83,7 @@ export async function calibrateEach(
   images: CalibrationImages,
   limit: number,
   recipes: readonly ObserverRecipe[],
-  { wasm, batchSize = BATCH_SIZE, moments = false, onProgress, signal }: CalibrationRun,
+  { wasm, batchSize = BATCH_SIZE, moments = false, build, onProgress, signal }: CalibrationRun,
 ): Promise<Calibration<Map<string, Quantizer>[]>> {
   if (!Number.isSafeInteger(limit) || limit < 1) {
     throw new QuantizeError(
@@ -90,7 +92,7 @@ export async function calibrateEach(
     );
   }
   signal?.throwIfAborted();
-  const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, limit) });
+  const runner = await FloatRunner.create(model, { wasm, batchSize: Math.min(batchSize, limit), build });
   try {
     const { network } = runner;
     const sets = recipes.map((recipe) => new ObserverSet(network, recipe, runner.workspace));

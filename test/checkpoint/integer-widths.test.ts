@@ -6,20 +6,22 @@ import {
   WEIGHT_BITS,
   type WeightBits,
 } from '../../src/checkpoint/integer-description.js';
-import { activationBits, integerLayout, weightBits } from '../../src/checkpoint/integer-layout.js';
 import {
   type IntegerModel,
   readIntegerModel,
   writeIntegerModel,
 } from '../../src/checkpoint/integer-model.js';
 import { unpackNibbles } from '../../src/checkpoint/nibbles.js';
+import { traceProgram } from '../../src/checkpoint/program.js';
 import { IntegerRunner } from '../../src/models/integer.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { randomPixels } from '../float/support.js';
 import {
   RECIPE,
+  sealed,
   tinyIntegerFile,
   tinySwinIntegerFile,
+  withLayer,
   withTensors,
   withValue,
 } from '../support/tiny-integer.js';
@@ -50,11 +52,11 @@ describe.each(EACH)('a %s with %d-bit weights and %d-bit activations', (family, 
 
   test('has the same bytes when read and written again', () => {
     expect(model.recipe).toMatchObject({ weightBits: bits, activationBits: activations });
-    expect(writeIntegerModel(model)).toEqual(file);
+    expect(sealed(writeIntegerModel(model))).toEqual(file);
   });
 
   test('weights use their whole range, and GELU tables stay in theirs', () => {
-    for (const { name, bits: own, range } of integerLayout(model).tensors) {
+    for (const { name, bits: own, range } of model.program.tensors) {
       const values = model.tensors.get(name)!;
       if (own !== undefined) {
         const wanted = /^(patch_embed\.proj|head)\./.test(name) ? Math.max(bits, 7) : bits;
@@ -65,8 +67,8 @@ describe.each(EACH)('a %s with %d-bit weights and %d-bit activations', (family, 
         expect(Math.max(...codes)).toBeLessThan(half);
         expect(Math.max(...Array.from(codes, Math.abs))).toBeGreaterThanOrEqual(half - 1);
       }
-      if (name.endsWith('gelu.table')) {
-        expect(range).toEqual([0, 2 ** activations - 1]);
+      if (name.endsWith('gelu.out.table')) {
+        expect(range).toMatchObject({ low: 0, high: 2 ** activations - 1 });
         expect(Math.max(...values)).toBe(2 ** activations - 1);
       }
     }
@@ -93,10 +95,16 @@ describe.each(EACH)('a %s with %d-bit weights and %d-bit activations', (family, 
 /** The same codes in a model with 8-bit weights. */
 function inInt8(model: IntegerModel): IntegerModel {
   const tensors = new Map(model.tensors);
-  for (const { name, bits, shape } of integerLayout(model).tensors) {
+  for (const { name, bits, shape } of model.program.tensors) {
     if (bits === 4) tensors.set(name, unpackNibbles(tensors.get(name) as Uint8Array, 2 * shape[1]!));
   }
-  return { ...model, recipe: { ...model.recipe, weightBits: 8 }, tensors };
+  const layers = model.program.layers.map((layer) =>
+    layer.kind === 'linear' ? { ...layer, weightBits: 8 as const } : layer,
+  );
+  const program = traceProgram(layers, model.preprocessing.imageSize, (_, message) => {
+    throw new Error(message);
+  });
+  return { ...model, program, tensors };
 }
 
 test('4 bits halve the weights of the blocks', () => {
@@ -108,30 +116,23 @@ test('4 bits halve the weights of the blocks', () => {
   expect(size(tinyIntegerFile({}, recipe(5)))).toBe(size(tinyIntegerFile()));
 });
 
-test('only the layers inside the blocks are narrow', () => {
-  const narrow = { weightBits: 5, activationBits: 7 } as const;
-  for (const name of ['patch_embed.proj', 'head']) {
-    expect(weightBits(name, narrow)).toBe(7);
-    expect(weightBits(name, { weightBits: 7 })).toBe(7);
-    expect(weightBits(name, { weightBits: 8 })).toBe(8);
+test.each(Object.entries(FAMILIES))('only the layers inside the blocks of a %s are narrow', (_, make) => {
+  const { program } = readIntegerModel(make({}, recipe(5, 7)));
+  const bits = (name: string) => Math.log2(program.activations.get(name)!.highest + 1);
+  for (const layer of program.layers) {
+    if (layer.kind !== 'linear') continue;
+    const isEdge = ['patch_embed.proj', 'head'].includes(layer.parameters!);
+    expect([layer.name, layer.weightBits, bits(layer.reads[0]!)]).toEqual([
+      layer.name,
+      isEdge ? 7 : 5,
+      isEdge ? 8 : 7,
+    ]);
   }
-  for (const name of ['blocks.11.attn.qkv', 'layers.2.downsample.reduction', 'blocks.0.mlp.fc2']) {
-    expect(weightBits(name, narrow)).toBe(5);
-  }
-  const inputs = ['norm1.out', 'attn.context', 'norm2.out', 'mlp.gelu.out'];
-  for (const block of ['blocks.11', 'layers.3.blocks.1']) {
-    for (const name of inputs) expect(activationBits(`${block}.${name}`, narrow)).toBe(7);
-    for (const name of ['attn.qkv.out', 'attn.scores', 'attn.proj.out', 'mlp.fc2.out', 'residual1.out']) {
-      expect(activationBits(`${block}.${name}`, narrow)).toBe(8);
-    }
-  }
-  expect(activationBits('layers.0.downsample.norm.out', narrow)).toBe(7);
-  for (const name of ['input', 'patch_embed.out', 'stem.out', 'norm.out', 'pooled', 'logits']) {
-    expect(activationBits(name, narrow)).toBe(8);
-  }
+  for (const { kind, name } of program.layers)
+    if (['add', 'scores', 'tokens', 'constant', 'bias', 'pool'].includes(kind)) expect(bits(name)).toBe(8);
 });
 
-describe('a checkpoint whose widths differ from its recipe', () => {
+describe('widths that do not exist, or do not fit', () => {
   const R = 'description.recipe';
 
   test.each([3, 9, 7.5, '4', null])('refuses weights of %j bits', (bits) => {
@@ -181,7 +182,7 @@ describe('a checkpoint whose widths differ from its recipe', () => {
   });
 
   test('refuses a GELU table with a code outside the range of 7 bits', () => {
-    const name = 'blocks.0.mlp.gelu.table';
+    const name = 'blocks.0.mlp.gelu.out.table';
     const file = withTensors(tinyIntegerFile({}, recipe(8, 7)), (tensors) => {
       tensors.get(name)!.data[4095] = 128;
     });
@@ -193,16 +194,19 @@ describe('a checkpoint whose widths differ from its recipe', () => {
   });
 
   test('refuses a zero point outside the range of 7 bits', () => {
-    const path = (name: string) => ['quantizers', name, 'zeroPoint'];
     const narrow = tinyIntegerFile({}, recipe(8, 7));
+    const at = (name: string, zeroPoint: number) =>
+      withLayer(narrow, name, (layer) => {
+        layer.zeroPoint = zeroPoint;
+      });
     expectRefusal(
-      withValue(narrow, path('blocks.1.attn.context'), 128),
+      at('blocks.1.attn.context', 128),
       'MODEL_DESCRIPTION',
-      'blocks.1.attn.context.zeroPoint: expected an integer from 0 to 127, found 128',
+      'blocks.1.attn.context: zeroPoint: expected an integer from 0 to 127, found 128',
     );
-    expect(
-      readIntegerModel(withValue(narrow, path('norm.out'), 255)).quantizers.get('norm.out'),
-    ).toMatchObject({ zeroPoint: 255 });
+    expect(readIntegerModel(at('norm.out', 255)).program.activations.get('norm.out')).toMatchObject({
+      zeroPoint: 255,
+    });
   });
 
   test('refuses int8 weights in a 4-bit file, and 4-bit weights in an int8 file', () => {

@@ -1,13 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import type { SwinArchitecture, VitArchitecture } from '../../src/checkpoint/architecture.js';
+import { macsOf, workFault } from '../../src/checkpoint/architecture-limits.js';
 import { readFloatModel } from '../../src/checkpoint/float-model.js';
 import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { macsOf, workFault } from '../../src/checkpoint/limits.js';
 import { KNOWN_ARCHITECTURES } from '../../src/checkpoint/timm-architectures.js';
 import { CheckpointError } from '../../src/errors.js';
 import { ModelPlan } from '../../src/models/integer.js';
 import { refusal } from '../support/refusal.js';
 import {
+  type Json,
   tinyFloatFile,
   tinyInteger,
   tinyIntegerFile,
@@ -88,19 +89,24 @@ describe('workFault', () => {
     expect(workFault({ ...VIT, depth: 256 })).toBeUndefined();
   });
 
-  test('an integer checkpoint is refused with the product, before its tensors are checked', async () => {
-    const file = withDescription(tinyIntegerFile(), ({ architecture, preprocessing }) => {
-      Object.assign(architecture, { imageSize: 256, depth: 256, dim: 512, heads: 64, mlpDim: 2048 });
-      preprocessing.imageSize = 256;
+  test('an integer checkpoint is refused at the layer that is too much, before its tensors are checked', async () => {
+    const file = withDescription(tinyIntegerFile(), (json) => {
+      // layers of 16384 × 16384 products for each of 65,536 patches
+      const input = { ...json.layers[0], patch: 8 };
+      const one = json.layers.find(({ name }: Json) => name === 'logits');
+      const layers = Array.from({ length: 4 }, (_, i) => ({
+        ...one,
+        ...{ name: `l${i}`, parameters: `p${i}`, outputs: 16384, reads: [i === 0 ? 'input' : `l${i - 1}`] },
+      }));
+      json.layers = [input, ...layers];
+      json.preprocessing.imageSize = 2048;
     });
     const message = await refusal(
       Promise.resolve().then(() => readIntegerModel(file, { file: 'a.bin' })),
       CheckpointError,
       'MODEL_DESCRIPTION',
     );
-    expect(message).toMatch(
-      /^a\.bin: description\.architecture: expected at most 8000000000000 .*256 blocks × 1 windows × 4097 tokens/,
-    );
+    expect(message).toMatch(/^a\.bin: description\.layers\.l\d: expected at most \d+ (bytes|multiply)/);
   });
 
   test('a float checkpoint is refused with the product', async () => {

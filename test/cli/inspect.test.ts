@@ -182,7 +182,9 @@ test('--tensors prints the tables', async () => {
   expect(stdout).toMatch(/^tensor +dtype +shape +bytes +bits$/m);
   expect(stdout).toMatch(/^blocks\.1\.mlp\.fc1\.weight +I8 +\[32, 16\] +512 +8$/m);
   expect(stdout).toMatch(/^stem\.out +\S+ +\d+ +\d+, \d+, \d+, \d+$/m);
-  expect(stdout).toMatch(/^blocks\.0\.attn\.scores +scores +blocks\.0\.attn\.qkv\.out +heads 2, multiplier \d+, left \d+, right \d+$/m);
+  expect(stdout).toMatch(
+    /^blocks\.0\.attn\.scores +scores +blocks\.0\.attn\.qkv\.out +heads 2, multiplier \d+, left \d+, right \d+$/m,
+  );
 });
 
 test('shows the maps of a Swin', async () => {

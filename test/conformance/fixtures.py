@@ -44,6 +44,10 @@ TIMM = {
     "timm-registers-mean": ("vit_base_patch16_reg4_gap_256", VIT),
     "timm-siglip-mean": ("vit_base_patch16_siglip_gap_224", VIT),
     "timm-swin": ("swin_tiny_patch4_window7_224", SWIN),
+    "timm-swin-s3": (
+        "swin_s3_tiny_224",
+        {**SWIN, "depths": (2, 2, 2), "num_heads": (1, 2, 4), "img_size": 64, "window_size": (4, 8, 4)},
+    ),
 }
 
 HF = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 8, "patch_size": 4, "num_labels": CLASSES}

@@ -144,7 +144,7 @@ function answerRows({ labels, output }: IntegerReport | FloatReport): Row[] {
 
 function blockSizes(a: Architecture): string {
   return a.family === 'swin'
-    ? `dim ${a.dim}, depths ${a.depths.join(', ')}, heads ${a.heads.join(', ')}, MLP ${a.mlpDim}, window ${a.window}`
+    ? `dim ${a.dim}, depths ${a.depths.join(', ')}, heads ${a.heads.join(', ')}, MLP ${a.mlpDim}, window ${(a.windows ?? [a.window]).join(', ')}`
     : `dim ${a.dim}, depth ${a.depth}, heads ${a.heads}, MLP ${a.mlpDim}`;
 }
 
