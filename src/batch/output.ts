@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { FqvitError } from '../errors.js';
+import { plain } from '../platform/plain.js';
 import { systemReason } from '../platform/system-reason.js';
 
 /** The destination of a batch's lines. */
@@ -118,7 +119,8 @@ export class StandardOutput implements Output {
   readonly failed = new Promise<never>(() => {});
 
   add(line: string): void {
-    process.stdout.write(line);
+    // names and labels must not control a terminal
+    process.stdout.write(process.stdout.isTTY ? `${plain(line.trimEnd())}\n` : line);
   }
 
   room(): Promise<void> | undefined {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { FqvitError } from '../errors.js';
+import { breathe } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
 import { carried } from '../pool/messages.js';
 
@@ -55,7 +56,10 @@ export async function measure(
   const loaded = performance.now();
   const first = await run(batch);
   const firstMs = performance.now();
-  while (performance.now() < loaded + warmUpMs) await run(batch);
+  while (performance.now() < loaded + warmUpMs) {
+    await run(batch);
+    await breathe();
+  }
   const times: number[] = [];
   const end = performance.now() + measuredMs;
   let last: ArrayBufferView;
@@ -63,6 +67,7 @@ export async function measure(
     const before = performance.now();
     last = await run(batch);
     times.push((performance.now() - before) / batch);
+    await breathe();
   } while (performance.now() < end);
   return {
     firstMs,
@@ -76,15 +81,20 @@ export async function measure(
   };
 }
 
+/** Precedes an answer on stdout, where other code of the process may print too. */
+export const ANSWER = '\nfqvit-bench-answer ';
+
 /**
  * Prints a measurement, or the error that it ended with, for `inFreshProcess`; ends the process.
  */
 export async function answerWith(measurement: Promise<Measurement>): Promise<never> {
+  // the parent never writes: its pipe closes when it is gone, however it ended
+  process.stdin.on('end', () => process.exit(1)).resume();
   const answer = await measurement.catch((error: unknown) => {
     if (!(error instanceof FqvitError)) throw error;
     return { error: carried(error) };
   });
-  await new Promise((done) => process.stdout.write(JSON.stringify(answer), done));
+  await new Promise((done) => process.stdout.write(`${ANSWER}${JSON.stringify(answer)}\n`, done));
   process.exit(); // threads would keep the process alive
 }
 

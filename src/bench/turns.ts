@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { RuntimeError } from '../errors.js';
 import { restored } from '../pool/messages.js';
-import { type Measurement, median } from './measure.js';
+import { ANSWER, type Measurement, median } from './measure.js';
 
 /** A contender's measurements, one per round. */
 export interface Turns<T> {
@@ -82,7 +82,9 @@ export function inFreshProcess(script: URL, argument: unknown): Promise<Measurem
     const child = execFile(process.execPath, args, (error, stdout, stderr) => {
       process.off('exit', end);
       if (error !== null) return reject(noAnswer(error, stderr));
-      const answer = JSON.parse(stdout);
+      const [, text] = stdout.split(ANSWER);
+      if (text === undefined) return reject(noAnswer(undefined, stderr));
+      const answer = JSON.parse(text.split('\n')[0]!);
       if ('error' in answer) reject(restored(answer.error));
       else resolve(answer);
     });
@@ -92,10 +94,10 @@ export function inFreshProcess(script: URL, argument: unknown): Promise<Measurem
 }
 
 function noAnswer(
-  cause: Error & { code?: unknown; signal?: NodeJS.Signals | null },
+  cause: (Error & { code?: unknown; signal?: NodeJS.Signals | null }) | undefined,
   stderr: string,
 ): RuntimeError {
-  const end = cause.signal ?? `exit code ${cause.code}`;
+  const end = cause?.signal ?? `exit code ${cause?.code ?? 0}`;
   const [reason] = /^(FATAL ERROR|\w*Error\b|error:).*$/m.exec(stripVTControlCharacters(stderr)) ?? [];
   const found = reason === undefined ? end : `${end}, ${reason}`;
   return new RuntimeError(

@@ -9,6 +9,7 @@ import type { Pool, PoolCallOptions, PoolInfo } from '../pool/index.js';
 import { type MemoryShares, memoryShares } from '../pool/memory-shares.js';
 import type { Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
+import { plural } from './format.js';
 import { loadModel, loadPool, modelPath, readNamed } from './model-source.js';
 import { note, warn } from './report.js';
 import { integerOption, optional, sizeOption, threadsOption } from './values.js';
@@ -101,13 +102,14 @@ export async function openPool(
 function sharesOf(size: number | undefined, info: PoolInfo): MemoryShares {
   const available = availableMemory();
   const shares = memoryShares(size ?? available, info);
-  const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+  const mib = (bytes: number) =>
+    bytes < 2 ** 20 ? plural(bytes, 'byte') : `${Math.ceil(bytes / 2 ** 20)} MiB`;
   const { least } = shares;
   if (size !== undefined && size < least) {
     const found = `${mib(size)}`;
     throw new UsageError(
       'OPTION',
-      `option --max-memory: expected at least ${mib(least)} for this model and ${info.workers} workers, found ${found}`,
+      `option --max-memory: expected at least ${mib(least)} for this model and ${plural(info.workers, 'worker')}, found ${found}`,
     );
   }
   if (size !== undefined && size > available) {
@@ -115,7 +117,7 @@ function sharesOf(size: number | undefined, info: PoolInfo): MemoryShares {
   }
   if (size === undefined && available < least) {
     warn(
-      `this machine or container has ${mib(available)} of memory, but this model with ${info.workers} workers needs ${mib(least)}`,
+      `this machine or container has ${mib(available)} of memory, but this model with ${plural(info.workers, 'worker')} needs ${mib(least)}`,
     );
   }
   return shares;

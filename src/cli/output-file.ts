@@ -56,7 +56,8 @@ export function checkOutput(path: string, { force, inputs, other }: OutputOption
 
 /** @throws FqvitError `OUTPUT` for a path to an input, through links too */
 export function expectNoInput(path: string, inputs: readonly string[]): void {
-  if (inputs.some((input) => samePath(input, path))) {
+  const own = realPath(path);
+  if (own !== undefined && inputs.some((input) => realPath(input) === own)) {
     throw refusal(path, 'a file other than the input', 'the input itself');
   }
 }
@@ -105,11 +106,11 @@ function existing(path: string, force: boolean): string | undefined {
   return target ? realpathSync(path) : path;
 }
 
-function samePath(a: string, b: string): boolean {
+function realPath(path: string): string | undefined {
   try {
-    return realpathSync(a) === realpathSync(b);
+    return realpathSync(path);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

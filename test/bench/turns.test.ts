@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { expect, test } from '@jest/globals';
-import type { Measurement } from '../../src/bench/measure.js';
+import { ANSWER, type Measurement } from '../../src/bench/measure.js';
 import { commonDigest, inFreshProcess, speedUp, takeTurns } from '../../src/bench/turns.js';
 import { CheckpointError, RuntimeError } from '../../src/errors.js';
 import { Scratch } from '../cli/support.js';
@@ -51,7 +51,7 @@ test('codes that differ are an error that says whose', () => {
 test.each([
   [
     'an error of the process is thrown',
-    `console.log('{"error":{"name":"CheckpointError","code":"MODEL_KIND","message":"no"}}')`,
+    `console.log(${JSON.stringify(`${ANSWER}{"error":{"name":"CheckpointError","code":"MODEL_KIND","message":"no"}}`)})`,
     new CheckpointError('MODEL_KIND', 'no'),
   ],
   [

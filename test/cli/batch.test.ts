@@ -150,6 +150,14 @@ test('the model is not overwritten', async () => {
   });
 });
 
+test('a photo of the batch is not overwritten', async () => {
+  const list = scratch.write('one.txt', 'source1.png');
+  const before = scratch.read('source1.png');
+  const run = await batch(list, ...MODEL, '-o', 'source1.png', '--overwrite');
+  expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('found the input itself') });
+  expect(scratch.read('source1.png')).toEqual(before);
+});
+
 test('reads a list from stdin and writes lines to stdout', async () => {
   const script = `printf 'source1.png\\nnowhere.png\\n' | "$0" "$1" batch - -o - --model deit_cifar10 --top 1 --format csv`;
   const lines = await new Promise<string>((resolve) => {

@@ -17,6 +17,22 @@ beforeAll(async () => {
   ({ integer, float } = await withInteger(scratch));
 });
 
+test('what other code prints does not count as an answer', async () => {
+  scratch.write('preload.cjs', "console.log('{}')");
+  const env = { NODE_OPTIONS: `--require ${scratch.at('preload.cjs')}` };
+  const { code, stdout } = await fqvit(['bench', integer, '--json', '--rounds', '1', '--ms', '1'], { env });
+  expect(code).toBe(0);
+  expect(stdout).toContain('"speedUp"');
+});
+
+test('names a folder for temporary files that is missing', async () => {
+  const env = { TMPDIR: scratch.at('nowhere') };
+  expect(await fqvit(['bench', integer], { env })).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`${scratch.at('nowhere')}: expected a folder with room`),
+  });
+});
+
 test('--json: every tier, the float model, and one digest', async () => {
   const { code, stdout } = await fqvit(['bench', integer, '--reference', float, '--json', ...QUICK]);
   expect(code).toBe(0);

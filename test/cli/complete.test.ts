@@ -1,6 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { fqvit } from './support.js';
+import { COMPLETIONS } from '../../src/cli/completions.js';
+import { fqvit, Scratch } from './support.js';
+
+const scratch = new Scratch();
 
 const completions = async (...words: string[]) => {
   const { code, stdout } = await fqvit(['complete', '--', ...words]);
@@ -36,4 +41,33 @@ test('prints a script that bash accepts', async () => {
 test('refuses an unknown shell', async () => {
   const { code, stderr } = await fqvit(['complete', 'tcsh']);
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('SHELL: expected one of') });
+});
+
+test("bash's completion runs nothing that is typed", async () => {
+  const { stdout } = await fqvit(['complete', 'bash']);
+  const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+  const complete = (...words: string[]) =>
+    execFileSync(
+      'bash',
+      [
+        '-c',
+        `fqvit() { "$NODE" "$MAIN" "$@"; }; ${stdout}
+        source <(echo "$SCRIPT")
+        COMP_WORDS=(fqvit "$@"); COMP_CWORD=$#; __fqvit_complete; printf '%s ' "\${COMPREPLY[@]}"`,
+        'bash',
+        ...words,
+      ],
+      { cwd: scratch.path, env: { ...process.env, NODE: process.execPath, MAIN: main, SCRIPT: stdout } },
+    ).toString();
+  scratch.write('out.json', 'precious');
+  expect(complete('eval', 'm', '--json', '>', 'out.json', '--im')).toBe('--images ');
+  expect(complete('classify', '$(touch pwned)', '--mo')).toBe('--model ');
+  expect(complete('classify', '--model', '=', 'de')).toBe('deit_cifar10 ');
+  expect(complete('classify', 'photos/')).toBe(' ');
+  expect(new TextDecoder().decode(scratch.read('out.json'))).toBe('precious');
+  expect(existsSync(scratch.at('pwned'))).toBe(false);
+});
+
+test('no script evaluates text', async () => {
+  for (const script of Object.values(COMPLETIONS)) expect(script).not.toMatch(/\beval\b|Invoke-Expression/i);
 });

@@ -97,14 +97,20 @@ describe('--rows and --confusion', () => {
     expect(stdout).toMatch(/^(class +taken for +images\n(\w+ +\w+ +\d\n)+|no confused classes\n)$/m);
   });
 
-  test('refuse a file that exists, and the labels as the file', async () => {
+  test('refuse a file that exists, and the labels or a photo as the file', async () => {
     const file = scratch.write('there.jsonl', 'kept');
     expect(await evaluation('--rows', file)).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('OUTPUT_EXISTS'),
     });
     expect(new TextDecoder().decode(scratch.read('there.jsonl'))).toBe('kept');
-    expect(await evaluation('--rows', labels, '--force')).toMatchObject({ code: 1 });
+    const photo = scratch.at(`photos/${rows[0]!.image}`);
+    for (const input of [labels, photo]) {
+      expect(await evaluation('--rows', input, '--force')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('found the input itself'),
+      });
+    }
     expect(await evaluation('--rows', file, '--force')).toMatchObject({ code: 0 });
   });
 });

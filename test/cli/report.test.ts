@@ -93,6 +93,21 @@ test.each(['subfolders', 'labels.csv'])('has top-1 and speed with %s', async (ki
   expect(pageOf('named')).toMatch(/<dt>Time per image<\/dt><dd><b>[\d.]+ ms<\/b>/);
 });
 
+test('a faulty labels.csv is refused before the work, and is not replaced', async () => {
+  scratch.photo('faulty/1.png', 1);
+  const quantize = (...more: string[]) =>
+    fqvit(['quantize', float, '--calibration', scratch.at('faulty'), '-o', scratch.at('faulty.st'), ...more]);
+  scratch.write('faulty/labels.csv', 'file,class\n1.png,99\n');
+  expect(await quantize('--report', scratch.at('faulty.html'))).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('labels.csv:2: expected a class from 0 to 2, found 99'),
+  });
+  expect(await quantize('--report', scratch.at('faulty/labels.csv'), '--force')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('found the input itself'),
+  });
+});
+
 describe('--report is refused before any work', () => {
   beforeAll(() => {
     scratch.write('there.html', 'kept');

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { begun, countOf, listOf } from '../../batch/image-list.js';
 import { runBatch } from '../../batch/run.js';
 import { claim, type Task } from '../../batch/unfinished.js';
@@ -16,7 +17,7 @@ import {
   openPool,
   WORKERS_OPTION,
 } from '../image-command.js';
-import { checkOutput } from '../output-file.js';
+import { checkOutput, expectNoInput } from '../output-file.js';
 import { stopProgress } from '../progress.js';
 import { EXIT, printJson } from '../report.js';
 import { integerOption } from '../values.js';
@@ -87,6 +88,7 @@ export default describeCommand({
     const seconds = imageTimeout(args['image-timeout']);
     const output =
       target === '-' ? undefined : checkOutput(target, { force: true, inputs: [images, args.model ?? ''] });
+    if (output !== undefined && args.overwrite && images !== '-') await expectNoImage(output, images);
     const total = await countOf(images);
     const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers, args['max-memory']);
     const { labels, output: meaning } = pool.info;
@@ -128,3 +130,9 @@ export default describeCommand({
     return summary.refused === 0 ? EXIT.done : EXIT.badInput;
   },
 });
+
+/** @throws FqvitError `OUTPUT` if the output is one of the images */
+async function expectNoImage(output: string, images: string): Promise<void> {
+  if (!existsSync(output)) return;
+  for await (const file of listOf(images)) expectNoInput(output, [file]);
+}

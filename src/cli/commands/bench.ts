@@ -8,9 +8,10 @@ import { machine } from '../../bench/machine.js';
 import { type Measurement, median, type Rule, ruleOf } from '../../bench/measure.js';
 import { commonDigest, inFreshProcess, speedUp, type Turns, takeTurns } from '../../bench/turns.js';
 import { type IntegerModel, readIntegerModel } from '../../checkpoint/integer-model.js';
-import { CheckpointError, RuntimeError, UsageError } from '../../errors.js';
+import { CheckpointError, FqvitError, RuntimeError, UsageError } from '../../errors.js';
 import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
 import { shownSource } from '../../platform/address.js';
+import { systemReason } from '../../platform/system-reason.js';
 import type { FloatModel } from '../../quantize/index.js';
 import type { Tier } from '../../runtime/kernels.js';
 import { availableThreads } from '../../runtime/threads.js';
@@ -97,11 +98,11 @@ export default describeCommand({
       warn(`the machine is busy (${found}): times are longer, and ratios vary more: see their spread`);
     }
 
-    const folder = mkdtempSync(join(tmpdir(), 'fqvit-bench-'));
+    const folder = temporary(() => mkdtempSync(join(tmpdir(), 'fqvit-bench-')));
     process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
     const save = (name: string, content: Uint8Array): string => {
       const file = join(folder, name);
-      writeFileSync(file, content);
+      temporary(() => writeFileSync(file, content));
       return file;
     };
     const contenders: Contender[] = [
@@ -115,6 +116,19 @@ export default describeCommand({
     else printReport(report);
   },
 });
+
+/** @throws FqvitError `OUTPUT` if there is no room for temporary files */
+function temporary<T>(write: () => T): T {
+  try {
+    return write();
+  } catch (cause) {
+    throw new FqvitError(
+      'OUTPUT',
+      `${tmpdir()}: expected a folder with room for the models, found ${systemReason(cause)}`,
+      { cause },
+    );
+  }
+}
 
 /**
  * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a reference of other sizes; like

@@ -1,13 +1,14 @@
-import { RootCommand, ShellCompDirective, script } from '@bomb.sh/tab';
+import { RootCommand, ShellCompDirective } from '@bomb.sh/tab';
 import type { ArgDef } from 'citty';
 import { UsageError } from '../../errors.js';
 import { BUNDLED_MODELS } from '../../models/bundled.js';
 import { describeCommand } from '../command.js';
 import { COMMANDS } from '../commands.js';
+import { COMPLETIONS } from '../completions.js';
 import { print } from '../report.js';
 import { shown } from '../values.js';
 
-const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
+const SHELLS = Object.keys(COMPLETIONS);
 
 export default describeCommand({
   name: 'complete',
@@ -22,13 +23,11 @@ export default describeCommand({
     'fqvit complete fish > ~/.config/fish/completions/fqvit.fish',
   ],
   async run({ shell }) {
-    if (!(SHELLS as readonly string[]).includes(shell)) {
+    if (!SHELLS.includes(shell)) {
       const message = `SHELL: expected one of ${SHELLS.join(', ')}, found ${shown(shell)}`;
       throw new UsageError('ARGUMENT', message);
     }
-    script(shell, 'fqvit', 'fqvit');
-    // tab's script for bash completes no files: register it again with bash's own completion
-    if (shell === 'bash') print('complete -o default -F __fqvit_complete fqvit');
+    print(COMPLETIONS[shell]!.trimEnd());
   },
 });
 

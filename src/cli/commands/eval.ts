@@ -15,7 +15,7 @@ import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
 import { labelsOfFolders } from '../labels-folders.js';
 import { MEANINGS } from '../meaning.js';
 import { loadModel, modelPath } from '../model-source.js';
-import { checkOutput, writeOutput } from '../output-file.js';
+import { checkOutput, expectNoInput, writeOutput } from '../output-file.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
 import { readReference } from '../reference.js';
@@ -114,6 +114,11 @@ export default describeCommand({
       labels === undefined
         ? (await photosOfFolders(folder, model)).slice(0, limit)
         : await labelsOfTable(labels, folder, model, limit);
+    if (rowsFile !== undefined)
+      expectNoInput(
+        rowsFile,
+        rows.map(({ file }) => inside(folder, file)),
+      );
     if (weights !== undefined && source === undefined) {
       throw new UsageError('OPTION', '--weights: expected --reference with it, found none');
     }
@@ -174,7 +179,7 @@ async function labelsOfTable(
 async function expectImage(folder: string, { file, line }: LabelledFile, labels: string): Promise<void> {
   const path = inside(folder, file);
   const found = await stat(path).then(
-    (stats) => (stats.isFile() ? undefined : 'a folder'),
+    (stats) => (stats.isFile() ? undefined : stats.isDirectory() ? 'a folder' : 'a pipe or device'),
     (cause: unknown) => systemReason(cause),
   );
   if (found === undefined) return;

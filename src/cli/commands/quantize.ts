@@ -1,6 +1,7 @@
 import type { ArgsDef, ParsedArgs } from 'citty';
 import type { Recipe } from '../../checkpoint/integer-description.js';
 import { OUTPUTS, type Output } from '../../checkpoint/output.js';
+import { shellQuoted } from '../../checkpoint/quantize-command.js';
 import { QuantizeError } from '../../errors.js';
 import { parseLabels } from '../../labels/parse.js';
 import { shownSource } from '../../platform/address.js';
@@ -195,7 +196,8 @@ export default describeCommand({
     const named = args.labels === undefined ? {} : parseLabels(await readText(args.labels), args.labels);
     const photos = await optional(args.calibration, (folder) => calibrationList(folder, calibrationImages));
     const images = photos ?? [];
-    const inputs = [args.float, ...(args.labels ? [args.labels] : []), ...images];
+    const classes = args.calibration === undefined ? [] : [inside(args.calibration, 'labels.csv')];
+    const inputs = [args.float, ...(args.labels ? [args.labels] : []), ...classes, ...images];
     const force = args.force ?? false;
     const target = checkOutput(args.output, { force, inputs });
     const page = optional(args.report, (path) => checkOutput(path, { force, inputs, other: target }));
@@ -207,6 +209,10 @@ export default describeCommand({
     const source = readFloatModel(float.bytes, options);
     const guesses = warnings(source, photos !== undefined);
     for (const warning of guesses) warn(warning);
+    if (page !== undefined && args.calibration !== undefined && source.output === 'softmax') {
+      // a faulty labels.csv is refused before the work
+      await (await import('../report-page/quality.js')).classesOfPhotos(args.calibration, source);
+    }
 
     let phase: keyof typeof PHASES = 'calibrating';
     const most = photos ? Math.min(photos.length, calibrationImages ?? DEFAULT_IMAGES) : DEFAULT_SYNTHETIC;
@@ -332,7 +338,7 @@ function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
   for (const line of columns(rows)) print(plain(line));
   for (const { error } of skipped.slice(0, SKIPPED_SHOWN)) note(`fqvit: skipped: ${error.message}`);
   if (skipped.length > SKIPPED_SHOWN) note(`fqvit: skipped: ${skipped.length - SKIPPED_SHOWN} more`);
-  print(`\nTry it: fqvit classify PHOTO --model ${plain(args.output)}`);
+  print(`\nTry it: fqvit classify PHOTO --model ${plain(shellQuoted(args.output))}`);
 }
 
 function reportRows(

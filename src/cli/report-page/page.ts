@@ -210,7 +210,7 @@ function agreementRows(agreement: Agreement, photos: number): FigureRow[] {
       : [
           'Top-1',
           'unknown',
-          'the calibration folder has neither labels.csv nor subfolders named after the classes',
+          'the calibration folder has no class for each photo, in labels.csv or by subfolders named after the classes',
         ],
   );
   if (margins.same !== undefined) rows.push(['Margin, same class', percent(margins.same), MARGIN]);

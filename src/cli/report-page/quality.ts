@@ -256,18 +256,26 @@ function rightOf(answers: readonly Answers[]): Both {
   return { integer: count('integer'), float: count('float') };
 }
 
-/** The class of each photo by its path, from labels.csv or the names of the subfolders. */
-async function classesOfPhotos(
+/** The table of classes in a calibration folder. */
+export const LABELS_FILE = 'labels.csv';
+
+/**
+ * The class of each photo by its path, from labels.csv or the names of the subfolders; undefined
+ * without either.
+ *
+ * @throws FqvitError `LABELS` for a faulty labels.csv; RuntimeError `SOURCE`
+ */
+export async function classesOfPhotos(
   folder: string,
-  model: IntegerModel,
+  model: Pick<IntegerModel, 'output' | 'architecture' | 'labels' | 'wnids'>,
 ): Promise<ReadonlyMap<string, number> | undefined> {
-  const table = join(folder, 'labels.csv');
+  const table = join(folder, LABELS_FILE);
+  if (existsSync(table)) {
+    const { output, architecture } = model;
+    const rows = await readLabelsCsv(table, { output, classes: architecture.classes });
+    return new Map(rows.map((row) => [normalize(row.file), row.class as number]));
+  }
   try {
-    if (existsSync(table)) {
-      const { output, architecture } = model;
-      const rows = await readLabelsCsv(table, { output, classes: architecture.classes });
-      return new Map(rows.map((row) => [normalize(row.file), row.class as number]));
-    }
     const { photos, byOrder } = await labelsOfFolders(folder, model);
     return byOrder ? undefined : new Map(photos.map((photo) => [photo.file, photo.class]));
   } catch (error) {
