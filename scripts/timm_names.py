@@ -65,12 +65,6 @@ def missing_operations(model):
         says(kind(getattr(model.patch_embed, 'norm', None)) not in ('Identity', 'NoneType'), 'a norm of the patches')
         ends = {kind(model.norm), kind(model.fc_norm)}
         says(ends == {'Identity'}, 'no LayerNorm after the last block')
-    if kind(model) == 'SwinTransformer':
-        widest = model.layers[0].blocks[0].window_size
-        for layer in model.layers:
-            sides = layer.blocks[0].input_resolution
-            expected = tuple(min(w, s) for w, s in zip(widest, sides))
-            says(layer.blocks[0].window_size != expected, 'windows of another size in each stage')
     return found
 
 
@@ -124,6 +118,9 @@ def swin(model):
         'mlpDim': first.mlp.fc1.weight.shape[0],
         'window': square(first.window_size),
     }
+    blocks = [layer.blocks[0] for layer in model.layers]
+    if any(b.window_size != tuple(map(min, first.window_size, b.input_resolution)) for b in blocks):
+        row['windows'] = [square(block.window_size) for block in blocks]
     assert model.head.global_pool.pool_type == 'avg'
     return row | traits(activation_of(first.mlp), eps_of(model), 1e-5)
 

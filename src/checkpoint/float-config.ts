@@ -25,8 +25,8 @@ export interface FloatConfig {
   image_size?: number;
   /** Side length of a patch in pixels. Only checked. */
   patch_size?: number;
-  /** Window side of a Swin, in tokens. Only checked. */
-  window_size?: number;
+  /** Window side of a Swin, in tokens, or one for each stage. Only checked. */
+  window_size?: number | readonly number[];
   /** 0 if there is no head. Only checked. */
   num_classes?: number;
   /** What LayerNorm adds to the variance. */
@@ -67,6 +67,11 @@ const positiveInteger: Rule = [
   'a positive integer',
 ];
 
+const oneForEachStage: Rule = [
+  (value) => [value].flat().length <= 2 ** 10 && [value].flat().every((one) => positiveInteger[0](one)),
+  'a positive integer, or one for each stage',
+];
+
 const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
   architecture: [
     (value) => value === 'deit' || value === 'vit' || value === 'swin',
@@ -82,16 +87,13 @@ const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
     `an integer from 1 to ${LIMITS.imageSize}`,
   ],
   patch_size: positiveInteger,
-  window_size: positiveInteger,
+  window_size: oneForEachStage,
   num_classes: [
     (value) => Number.isSafeInteger(value) && within(value, 0, 2 ** 20),
     'a non-negative integer',
   ],
   layer_norm_eps: [(value) => value !== 0 && within(value, 0, 1), 'a number above 0 and at most 1'],
-  depth: [
-    (value) => [value].flat().length <= 2 ** 10 && [value].flat().every((one) => positiveInteger[0](one)),
-    'a positive integer, or one for each stage',
-  ],
+  depth: oneForEachStage,
   qkv_bias: [(value) => typeof value === 'boolean', 'true or false'],
   global_pool: [(value) => value === 'token' || value === 'avg', '"token" or "avg"'],
   activation: [(value) => GELUS.includes(value as Gelu), '"exact", "tanh" or "quick"'],

@@ -60,16 +60,23 @@ export function readSwin(source: FloatSource): FloatReading {
   const family = 'swin';
   const window = windows[0]!;
   // a window cannot be larger than the map
-  if (Math.min(config.window_size ?? window, imageSize / patchSize) !== window) {
+  const clipped = (side: number, stage: number) => Math.min(side, imageSize / patchSize / 2 ** stage);
+  const even = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window } as const;
+  const uneven = { ...even, windows };
+  const isKnown = (list: string) => KNOWN_ARCHITECTURES.some((other) => listSizes(other) === list);
+  const asked = config.window_size ?? window;
+  const isList = typeof asked !== 'number';
+  if (isList ? asked.map(clipped).join() !== windows.join() : clipped(asked, 0) !== window) {
     refuseConfig(
-      `window_size: expected ${window}, for which the bias tables were trained, found ${config.window_size}; resampling them is not supported`,
+      `window_size: expected ${shown(isList ? windows : window)}, for which the bias tables were trained, found ${shown(asked)}; resampling them is not supported`,
       file,
     );
   }
-  const own = windows.some((side, i) => side !== Math.min(window, imageSize / patchSize / 2 ** i))
-    ? { windows }
-    : {};
-  const sizes = { family, imageSize, patchSize, dim, depths, heads, mlpDim, window, ...own } as const;
+  // tables alone could also be those of another image size
+  const isUneven =
+    windows.some((side, stage) => side !== clipped(window, stage)) &&
+    (isList || arch?.windows !== undefined || isKnown(listSizes(uneven)));
+  const sizes = isUneven ? uneven : even;
   // An image size that the config asks for may differ from the name's without a warning.
   checkNamed(source, { ...sizes, imageSize: (config.image_size && arch?.imageSize) ?? imageSize });
   checkStages(sizes, windows, tensors, file);
@@ -94,7 +101,7 @@ export function readSwin(source: FloatSource): FloatReading {
       heads,
       mlpDim,
       window,
-      ...own,
+      ...(isUneven ? { windows } : {}),
       classes,
       ...geluOf(config.activation ?? arch?.gelu),
       layerNormEps,

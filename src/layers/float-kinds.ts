@@ -51,8 +51,8 @@ export function floatKind({ kind }: Layer): FloatKind {
 }
 
 /**
- * The shape that an observer sees: the batch first; for tensors in window order, the batch times the
- * windows of an image; for a parameter, 1.
+ * The shape that an observer sees: the batch first; for tensors in window order, the batch times
+ * the windows of an image; for a parameter, 1.
  */
 export function shownShape({ kind }: Layer, shape: Shape, batch: number): number[] {
   const { rows, columns, heads, order } = shape;

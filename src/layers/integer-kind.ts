@@ -21,8 +21,8 @@ export interface QuantizerScale {
 }
 
 /**
- * An activation of an integer network. `codes`: u8, affine. `fine`: u16, affine, from 0 to 4095, the
- * index of a GELU's table. Others: u8 codes of probabilities.
+ * An activation of an integer network. `codes`: u8, affine. `fine`: u16, affine, from 0 to 4095,
+ * the index of a GELU's table. Others: u8 codes of probabilities.
  */
 export interface IntegerActivation extends Shape {
   readonly element: 'codes' | 'fine' | AttentionCodes;
@@ -126,13 +126,18 @@ export function codesOf(
   return { ...shape, element: 'codes', zeroPoint, highest, scale, factors };
 }
 
+/** The codes of an element, in words. */
+export function codesNamed(element: IntegerActivation['element']): string {
+  return element === 'codes' ? 'affine codes' : `${element} codes`;
+}
+
 /** Refuses other codes than affine ones of one scale. */
 export function expectCodes(
   { element, factors }: IntegerActivation,
   refuse: Refuse,
   withFactors = false,
 ): void {
-  if (element !== 'codes') refuse(`expected codes of an affine scale, found ${element} codes`);
+  if (element !== 'codes') refuse(`expected affine codes, found ${codesNamed(element)}`);
   if (factors !== undefined && !withFactors)
     refuse('expected codes of one scale, found power-of-two factors');
 }

@@ -29,7 +29,9 @@ export interface QuantizeContext {
   geluTable(name: string): GeluTable;
 }
 
-/** An integer layer without what it has in common with its float layer, and its tensors by suffix. */
+/**
+ * An integer layer without what it has in common with its float layer, and its tensors by suffix.
+ */
 export interface Quantized<L extends IntegerLayer> {
   readonly attributes: Omit<L, keyof LayerBase<string>>;
   readonly tensors: Readonly<Record<string, IntegerArray | undefined>>;

@@ -1,6 +1,6 @@
 /**
- * The shapes of activations. A layer's kind maps the shapes of what it reads to the shape of what it
- * makes, so that a network states neither.
+ * The shapes of activations. A layer's kind maps the shapes of what it reads to the shape of what
+ * it makes, so that a network states neither.
  */
 
 /** Rows of a map of side × side tokens in window order after a cyclic shift. */

@@ -18,8 +18,8 @@ export interface Joined extends Lane {
 }
 
 /**
- * An integer model: a plan of kernel calls over memory that is planned once. No float operation takes
- * place between the pixels and the codes of the logits.
+ * An integer model: a plan of kernel calls over memory that is planned once. No float operation
+ * takes place between the pixels and the codes of the logits.
  */
 export class IntegerRunner {
   readonly steps: readonly PlanStep[];

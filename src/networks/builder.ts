@@ -65,7 +65,9 @@ export class Builder {
     return this.residual(`${block}.residual2.out`, stream, this.linear(`${block}.mlp.fc2`, gelu, dim));
   }
 
-  /** Marks the layers that `build` adds as those of a residual block, and those that are searched. */
+  /**
+   * Marks the layers that `build` adds as those of a residual block, and those that are searched.
+   */
   block(name: string, searched: readonly string[], build: () => string): string {
     const first = this.layers.length;
     const output = build();

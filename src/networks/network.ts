@@ -39,7 +39,9 @@ export function readersOf({ layers }: Pick<Network, 'layers'>): Map<string, Laye
   return readers;
 }
 
-/** The names of the activations that narrow linear layers read: their inputs have `activationBits`. */
+/**
+ * The names of the activations that narrow linear layers read: their inputs have `activationBits`.
+ */
 export function linearInputs({ layers }: Pick<Network, 'layers'>): ReadonlySet<string> {
   return new Set(layers.flatMap((layer) => (layer.kind === 'linear' && !layer.edge ? layer.reads : [])));
 }

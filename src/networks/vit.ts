@@ -6,7 +6,8 @@ import type { Network } from './network.js';
 const SEARCHED = ['norm1.out', 'attn.qkv.out', 'attn.scores', 'attn.context', 'norm2.out', 'mlp.gelu.out'];
 
 /**
- * DeiT and ViT (arXiv 2010.11929, section 3.1), with the quantisers of Figure 2 of arXiv 2111.13824.
+ * DeiT and ViT (arXiv 2010.11929, section 3.1), with the quantisers of Figure 2 of arXiv
+ * 2111.13824.
  *
  * @param trimmed whether only the tokens that the head reads continue after attention in the last
  *   block; the others serve as keys and values

@@ -234,7 +234,9 @@ describe('the image size of a Swin', () => {
       ['swin_base_patch4_window12_384', 1],
       ['swin_large_patch4_window7_224', 0.9],
       ['swin_large_patch4_window12_384', 1],
+      ['swin_s3_base_224', 0.9],
       ['swin_s3_small_224', 0.9],
+      ['swin_s3_tiny_224', 0.9],
       ['swin_small_patch4_window7_224', 0.9],
       ['swin_tiny_patch4_window7_224', 0.9],
     ]);
@@ -246,7 +248,7 @@ describe('the image size of a Swin', () => {
       depths: [2, 2, 18, 2],
       mlpDim: 768,
     });
-    expect(() => timmArchitecture('swin_s3_tiny_224')).toThrow(/windows of another size in each stage/);
+    expect(timmArchitecture('swin_s3_tiny_224')).toMatchObject({ window: 7, windows: [7, 7, 14, 7] });
   });
 });
 
@@ -537,6 +539,20 @@ describe('an invalid float Swin', () => {
       { config: { window_size: 3 } },
       'CHECKPOINT_CONFIG',
       'window_size: expected 4, for which the bias tables were trained, found 3; resampling them is not supported',
+    ],
+    [
+      'a window for each stage of another model',
+      good,
+      { config: { window_size: [4, 2] } },
+      'CHECKPOINT_CONFIG',
+      'window_size: expected [4, 4], for which the bias tables were trained, found [4, 2]',
+    ],
+    [
+      'windows for more stages',
+      good,
+      { config: { window_size: [4, 4, 4] } },
+      'CHECKPOINT_CONFIG',
+      'window_size: expected [4, 4], for which the bias tables were trained, found [4, 4, 4]',
     ],
     [
       'the patch size of another model',

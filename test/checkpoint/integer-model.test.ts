@@ -269,7 +269,7 @@ describe('a description with one error', () => {
       'another image size',
       ['preprocessing', 'imageSize'],
       12,
-      'description.layers.stem.out: expected at most',
+      `${A}.imageSize: expected 12, as in the preprocessing, found 8`,
     ],
     [
       'image size 10',

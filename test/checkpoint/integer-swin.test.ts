@@ -72,7 +72,6 @@ describe('layers of a Swin that do not fit', () => {
       'expected one of rows, window and merge, found several',
     ],
     ['a merge of what is in window order', merge, { reads: [norm] }, 'reading order, found window order'],
-    ['no merge', merge, { merge: undefined }, 'layers.1.blocks.0.residual1.out'],
     [
       'heads that do not divide',
       'layers.1.blocks.0.attn.qk',
@@ -118,6 +117,11 @@ describe('layers of a Swin that do not fit', () => {
   ])('refuses %s', (_, name, change, ...says) => {
     const file = withLayer(valid, name, (layer) => Object.assign(layer, change));
     expectRefusal(file, 'MODEL_DESCRIPTION', says);
+  });
+
+  test('refuses a map that is not merged', () => {
+    const file = withLayer(valid, merge, (layer) => Object.assign(layer, { merge: undefined }));
+    expectRefusal(file, 'MODEL_SHAPE', ['expected I32 [16], found I32 [64]']);
   });
 });
 
@@ -193,9 +197,20 @@ describe('tensors', () => {
 });
 
 test('refuses a valid file whose scores need too much memory, before allocating any', async () => {
-  // attn.qk and attn.scores: 16 windows of 4096 tokens, 8 heads, 2 · 2.1 GB.
-  const sizes = { imageSize: 256, patchSize: 1, depths: [1], heads: [8], window: 64, dim: 64, mlpDim: 8 };
-  const file = sealed(writeIntegerModel(tinySwinInteger(sizes)));
+  // scores of 64 windows of 1024 tokens in 8 heads, 0.5 GB: eight times before any is read
+  const sizes = { imageSize: 256, patchSize: 1, depths: [1], heads: [8], window: 32, dim: 64, mlpDim: 8 };
+  const file = withDescription(sealed(writeIntegerModel(tinySwinInteger(sizes))), (json) => {
+    const at = json.layers.findIndex((layer: { kind: string }) => layer.kind === 'scores');
+    const [scores, table, bias] = json.layers.slice(at, at + 3);
+    const copies = Array.from({ length: 8 }, (_, i) => `copy${i}`);
+    json.layers.splice(
+      at,
+      3,
+      ...[scores, ...copies.map((name) => ({ ...scores, name })), table],
+      ...copies.map((name) => ({ ...bias, name: `${name}.sum`, reads: [name, table.name] })),
+      bias,
+    );
+  });
   const start = performance.now();
   const error = await load(file).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(RuntimeError);

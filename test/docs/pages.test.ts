@@ -56,11 +56,11 @@ const REPOSITORY_PATH =
 test('paths of the repository that pages name exist', () => {
   const found = complaints(inlineCodeOf, ({ value }, { file }) => {
     if (!REPOSITORY_PATH.test(value) || isIgnored(value)) return undefined;
-    // NAME and TARGET stand for any name
+    // KIND, NAME and TARGET stand for any name
     const pattern = value
       .replace(/\/$/, '')
       .replace(/[.-]/g, '\\$&')
-      .replace(/\*|\b(?:NAME|TARGET)\b/g, '[^/]+');
+      .replace(/\*|\b(?:KIND|NAME|TARGET)\b/g, '[^/]+');
     const exists = new RegExp(`^(?:${dirname(file)}/)?${pattern}$`);
     return [...files, ...folders].some((name) => exists.test(name)) ? undefined : `${value}: no such file`;
   });

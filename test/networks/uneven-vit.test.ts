@@ -100,19 +100,31 @@ test('the float run gives the logits of PyTorch', async () => {
 });
 
 test('the integer model loads, agrees with PyTorch, and has the same codes on every tier', async () => {
-  const images = [...pixels, ...Array.from({ length: 14 }, (_, i) => randomPixels(3 * SIZE ** 2, i + 1))];
+  const images = [...pixels, ...Array.from({ length: 30 }, (_, i) => randomPixels(3 * SIZE ** 2, i + 1))];
   const { quantizers } = await calibrate(model, images, 16, { observer: 'minmax', ptf: true, wasm, build });
   const integer = integerize(model, quantizers, EIGHTHS, new Map(), build(true));
   const bytes = await seal(writeIntegerModel(integer));
-  const expected = floats('logits');
+  const runner = await FloatRunner.create(model, { wasm, batchSize: images.length, build });
+  const expected = runner.run(images).flatMap((logits) => [...logits]);
   const codes = [];
   for (const tier of TIERS) {
     const loaded = await load(bytes, { tier });
     expect(loaded.info.architecture.name).toBe('vit_uneven');
-    const logits = pixels.flatMap((one) => [...loaded.logitsOfPixels(one)]);
-    for (const [i, value] of logits.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThan(0.15);
-    codes.push(pixels.flatMap((one) => [...loaded.codesOfPixels(one)]));
+    const found = images.flatMap((one) => [...loaded.logitsOfPixels(one)]);
+    expect(correlation(found, expected)).toBeGreaterThan(0.99);
+    codes.push(images.flatMap((one) => [...loaded.codesOfPixels(one)]));
     loaded.dispose();
   }
   for (const other of codes) expect(other).toEqual(codes[0]);
 });
+
+function correlation(a: readonly number[], b: readonly number[]): number {
+  const center = (values: readonly number[]) => {
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    return values.map((value) => value - mean);
+  };
+  const dot = (x: readonly number[], y: readonly number[]) =>
+    x.reduce((sum, value, i) => sum + value * y[i]!, 0);
+  const [x, y] = [center(a), center(b)];
+  return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
+}

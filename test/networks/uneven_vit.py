@@ -1,5 +1,5 @@
-"""Writes fixtures/uneven-vit.safetensors: a ViT whose blocks have different heads and hidden widths,
-with random weights, two pictures and PyTorch's logits for them.
+"""Writes fixtures/uneven-vit.safetensors: a ViT whose blocks differ in heads and hidden width, with
+random weights, two pictures and PyTorch's logits for them.
 
     python test/networks/uneven_vit.py
 """

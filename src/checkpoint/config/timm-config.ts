@@ -127,11 +127,19 @@ function architecture(
     qkv_bias: args.qkv_bias ?? undefined,
     // for another size, timm would resample the tensors
     patch_size: side(args.patch_size ?? known.patchSize, 'patch_size', inArgs),
-    window_size: isSwin ? side(args.window_size ?? known.window, 'window_size', inArgs) : undefined,
+    window_size: isSwin ? windows(args.window_size ?? known.windows ?? known.window, inArgs) : undefined,
     activation: args.act_layer == null ? (known.gelu ?? 'exact') : activation(args.act_layer, inArgs),
     layer_norm_eps: args.norm_layer == null ? known.layerNormEps : namedNorm(args.norm_layer, inArgs),
     global_pool: isSwin || !isTold ? undefined : ofModel,
   };
+}
+
+/** timm reads a list of two numbers as a height and a width, and others as one window per stage. */
+function windows(value: unknown, refuse: Refuse): unknown {
+  const isList = Array.isArray(value) && (value.length !== 2 || value.some(Array.isArray));
+  return isList
+    ? value.map((one) => side(one, 'window_size', refuse))
+    : side(value, 'window_size', refuse);
 }
 
 /** @returns undefined if the value is absent */

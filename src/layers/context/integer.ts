@@ -3,6 +3,7 @@ import { roundUp, TILE } from '../../models/integer/sizes.js';
 import {
   type AttentionCodes,
   CODE_KEYS,
+  codesNamed,
   codesOf,
   expectCodes,
   expectEights,
@@ -33,7 +34,7 @@ export const context: IntegerKind<IntegerContext> = {
     const shape = contextShape(reads, refuse);
     expectEights(shape.columns / probs!.heads!.heads, refuse, 'channels of a head');
     if (probs!.element === 'codes' || probs!.element === 'fine')
-      refuse(`expected probabilities, found ${probs!.element === 'fine' ? 'fine codes' : 'affine codes'}`);
+      refuse(`expected probabilities, found ${codesNamed(probs!.element)}`);
     expectCodes(qkv!, refuse);
     const { windows, heads, tokens } = probs!.heads!;
     return {

@@ -1,6 +1,7 @@
 import { share } from '../../models/integer/calls.js';
 import {
   CODE_KEYS,
+  codesNamed,
   codesOf,
   expectEights,
   type IntegerKind,
@@ -27,7 +28,7 @@ export const gelu: IntegerKind<IntegerGelu> = {
   rule(layer, reads, { refuse }) {
     const shape = geluShape(reads, refuse);
     expectEights(shape.columns, refuse);
-    if (reads[0]!.element !== 'fine') refuse(`expected fine codes, found ${reads[0]!.element} codes`);
+    if (reads[0]!.element !== 'fine') refuse(`expected fine codes, found ${codesNamed(reads[0]!.element)}`);
     const activation = codesOf(shape, layer, refuse);
     const high = activation.highest;
     return {

@@ -32,8 +32,8 @@ export const WEIGHT_BITS: readonly WeightBits[] = [8, 7, 6, 5, 4];
 export const FINE_CODES = 4096;
 
 /**
- * `NAME.weight`, int8 `[outputs, inputs]`, or u8 with two codes a byte (nibbles.ts); `NAME.bias`, i32
- * `[outputs]` at the scale s_in·s_w; `NAME.multiplier`, i32 `[outputs]`.
+ * `NAME.weight`, int8 `[outputs, inputs]`, or u8 with two codes a byte (nibbles.ts); `NAME.bias`,
+ * i32 `[outputs]` at the scale s_in·s_w; `NAME.multiplier`, i32 `[outputs]`.
  */
 export interface IntegerLinear
   extends LayerBase<'linear'>,

@@ -14,7 +14,9 @@ export interface LinearLayer extends LayerBase<'linear'> {
   readonly unbiased?: true;
 }
 
-/** Inputs of the widest layer, for which the accumulator has room (assembly/gemm/gemm.scalar.ts). */
+/**
+ * Inputs of the widest layer, for which the accumulator has room (assembly/gemm/gemm.scalar.ts).
+ */
 export const MAX_INPUTS = 16384;
 
 export function linearShape(

@@ -28,6 +28,7 @@ export const patches: IntegerKind<IntegerPatches> = {
     return {
       activation: codesOf(shape, layer, refuse),
       tensors: [{ name: `${prefixOf(layer)}.table`, dtype: 'U8', shape: [3, 256] }],
+      elements: shape.rows * shape.columns,
     };
   },
   plan(layer, plan) {

@@ -36,7 +36,11 @@ export const tokens: IntegerKind<IntegerTokens> = {
     const tensors: TensorSpec[] = [{ name: `${name}.table`, dtype: 'U8', shape: [256] }];
     if (layer.prefix > 0)
       tensors.push({ name: `${name}.first`, dtype: 'U8', shape: [layer.prefix, shape.columns] });
-    return { activation: codesOf(shape, layer, refuse), tensors };
+    return {
+      activation: codesOf(shape, layer, refuse),
+      tensors,
+      elements: (shape.rows * shape.columns) / 8,
+    };
   },
   plan(layer, plan) {
     const { prefix } = layer;

@@ -133,7 +133,8 @@ export class ModelPlan {
     for (const layer of layers) {
       const { slack } = integerKind(layer);
       slack?.forEach((rows, i) => {
-        this.#slack.set(layer.reads[i]!, rows);
+        const name = layer.reads[i]!;
+        this.#slack.set(name, Math.max(rows, this.#slack.get(name) ?? 0));
       });
     }
     for (const layer of layers) integerKind(layer).plan(layer, this);
@@ -304,8 +305,8 @@ export class ModelPlan {
   }
 
   /**
-   * The power-of-two factors of an activation, `repeat` times, as the i16 values 2^α that the kernel
-   * multiplies by; 1 if it has none.
+   * The power-of-two factors of an activation, `repeat` times, as the i16 values 2^α that the
+   * kernel multiplies by; 1 if it has none.
    */
   powers({ factors: name, columns }: IntegerActivation, repeat: number): Constant {
     const factors = name === undefined ? new Uint8Array(columns) : this.tensor(name);

@@ -167,7 +167,14 @@ describe('model_args override the name', () => {
     const swin = { architecture: 'swin_base_patch4_window12_384', pretrained_cfg: cfg };
     const sizes = { image_size: 384, patch_size: 4, window_size: 12 };
     expect(read(swin).config).toMatchObject(sizes);
-    expect(read({ ...swin, model_args: { window_size: [8, 8] } }).config).toMatchObject({ window_size: 8 });
+    const withWindow = (window_size: unknown) => read({ ...swin, model_args: { window_size } }).config;
+    expect(withWindow([8, 8])).toMatchObject({ window_size: 8 });
+    // one for each stage
+    expect(withWindow([12, 6, [12, 12], 6])).toMatchObject({ window_size: [12, 6, 12, 6] });
+    expect(read({ ...swin, architecture: 'swin_s3_tiny_224' }).config).toMatchObject({
+      window_size: [7, 7, 14, 7],
+    });
+    expect(() => withWindow([8, 4])).toThrow('window_size: expected one number or two equal numbers');
   });
 });
 
