@@ -2,7 +2,6 @@
 // adds one part after the other, then tries what `best` does not use.
 //   npm run build && node bench/ablation.mjs --reference FLOAT --images DIR
 //     [options of accuracy.mjs]
-import { swinStages, tokenCount } from '../dist/checkpoint/architecture.js';
 import { FloatRunner } from '../dist/models/float.js';
 import { calibrateBest } from '../dist/quantize/best.js';
 import { calibrateEach } from '../dist/quantize/calibrate.js';
@@ -55,18 +54,12 @@ reportSeeds(set.images, rows);
 
 /** An integer model with exact exponentials instead of i-exp. */
 function withExactExponentials(model) {
-  const { architecture } = model;
-  const stages = architecture.family === 'swin' ? swinStages(architecture) : undefined;
-  const scores = (name) => {
-    const stage = stages?.find((one) => name.startsWith(`${one.name}.`));
-    return stage ? stage.window ** 2 : tokenCount(architecture);
-  };
+  const { layers, activations } = model.program;
   const tensors = new Map(model.tensors);
-  for (const name of tensors.keys()) {
-    const attention = /^(.*\.attn)\.softmax\.table$/.exec(name)?.[1];
-    if (attention === undefined) continue;
-    const { scale } = model.quantizers.get(`${attention}.scores`);
-    tensors.set(name, exactExponentialTable(scale, scores(name)));
+  for (const { kind, name, reads } of layers) {
+    if (kind !== 'softmax') continue;
+    const { scale, columns } = activations.get(reads[0]);
+    tensors.set(`${name}.table`, exactExponentialTable(scale, columns));
   }
   return { ...model, tensors };
 }

@@ -7,6 +7,7 @@
 // --calibration-images 256, --seeds 0,1,2,3,4, --json.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { seal } from '../dist/checkpoint/digest.js';
 import { writeIntegerModel } from '../dist/checkpoint/integer-model.js';
 import { readPixels } from '../dist/image/source.js';
 import { load } from '../dist/index.js';
@@ -93,7 +94,8 @@ export async function calibrated({ float, wasm }, { pixels }, recipes, { moments
 export async function integerScores(set, { files, seed }, recipe, quantizers, moments, change = (m) => m) {
   const { float, images } = set;
   const full = { ...recipe, calibrationImages: count, seed, sourceSha256: '0'.repeat(64) };
-  const model = await load(writeIntegerModel(change(integerize(float, quantizers, full, moments))));
+  const integer = change(integerize(float, quantizers, full, moments));
+  const model = await load(await seal(writeIntegerModel(integer)));
   const row = scores(images, files, ({ pixels }) => model.logitsOfPixels(pixels));
   model.dispose();
   return row;

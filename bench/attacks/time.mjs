@@ -28,6 +28,7 @@ const ATTACKS = {
   blocks: () => checkpoint((i) => `blocks.${i}.norm1.weight`),
   prefixes: () => checkpoint((i) => `p${i}.patch_embed.proj.weight`),
   macs: heavy,
+  layers,
   slices: () => graph('Slice', ['many', 'many', 'many', 'many'], 2 ** 25 - 10),
   rows: () => graph('Concat', ['many', 'many'], 2 ** 40, 0),
   expand: () => graph('Expand', ['many'], 2 ** 25 - 10),
@@ -97,16 +98,62 @@ async function checkpoint(name) {
   return timed(() => readFloatModel(bytes));
 }
 
-/** A description with 8 times the products of timm's largest model. */
+/** A description with twice the products of timm's largest model. */
 async function heavy() {
   const { readIntegerModel } = await of('checkpoint/integer-model.js');
   const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors.js');
   const { tensors, metadata } = readSafetensors(new Uint8Array(readFileSync(MODEL)));
   const json = JSON.parse(metadata.fqvit);
-  Object.assign(json.architecture, { dim: 512, heads: 64, mlpDim: 2048 });
-  const bytes = writeSafetensors(tensors.values(), { fqvit: JSON.stringify(json) });
+  // each multiplies 4097 rows by 16384 × 16384 weights
+  const wide = {
+    ...json.layers.find(({ name }) => name.endsWith('fc2.out')),
+    outputs: 16384,
+    reads: ['stem.out'],
+  };
+  const names = Array.from({ length: 9 }, (_, i) => `wide${i}`);
+  const stem = json.layers.findIndex(({ name }) => name === 'stem.out');
+  json.layers.splice(
+    stem + 1,
+    0,
+    ...names.map((name, i) => ({ ...wide, name, reads: [names[i - 1] ?? 'stem.out'], parameters: name })),
+  );
+  const bytes = writeSafetensors(tensors.values(), { ...metadata, fqvit: JSON.stringify(json) });
   const row = await timed(() => readIntegerModel(bytes));
   return { ...row, bytes: bytes.length };
+}
+
+/** Loads a program of 4,000 layers whose activations live at the same time by the half. */
+async function layers() {
+  const { load } = await of('index.js');
+  const { seal } = await of('checkpoint/digest.js');
+  const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors.js');
+  const { tensors, metadata } = readSafetensors(new Uint8Array(readFileSync(MODEL)));
+  const json = JSON.parse(metadata.fqvit);
+  const stem = json.layers.findIndex(({ name }) => name === 'stem.out');
+  const [norm] = json.layers.filter(({ name }) => name === 'blocks.0.norm1.out');
+  const last = json.layers.find(({ name }) => name === 'norm.out');
+  const norms = Array.from({ length: 2000 }, (_, i) => `norm${i}`);
+  const sums = norms.map((_, i) => `sum${i}`);
+  json.layers = [
+    ...json.layers.slice(0, stem + 1),
+    ...norms.map((name) => ({ ...norm, name, parameters: name })),
+    ...sums.map((name, i) => ({ ...json.layers[stem], name, reads: [sums[i - 1] ?? 'stem.out', norms[i]] })),
+    { ...last, reads: [sums.at(-1)] },
+  ];
+  json.outputs = { features: { layer: 'norm.out', tokens: 1 } };
+  json.labels = [];
+  json.architecture.classes = 0;
+  const as = (name, source) => ({ ...tensors.get(source), name });
+  const kept = [...tensors.values()].filter(({ name }) => !/^(blocks|head)\./.test(name));
+  const own = [
+    ...norms.flatMap((name) =>
+      ['gain', 'bias'].map((what) => as(`${name}.${what}`, `blocks.0.norm1.${what}`)),
+    ),
+    ...sums.map((name) => as(`${name}.multiplier`, 'stem.out.multiplier')),
+  ];
+  const document = { fqvit: JSON.stringify(json), sha256: '0'.repeat(64) };
+  const bytes = await seal(writeSafetensors([...kept, ...own], document));
+  return { ...(await timed(() => load(bytes))), bytes: bytes.length };
 }
 
 /** A small ONNX model: zeros of a large shape, and a node that reads them. */
@@ -258,9 +305,13 @@ async function batch() {
 
 /** A quantised model of one block, with the block copied. */
 async function makeModel() {
-  const { quantize } = await of('quantize/index.js');
+  const { readFloatModel } = await of('quantize/index.js');
+  const { calibrate } = await of('quantize/calibrate.js');
+  const { integerize } = await of('quantize/integerize.js');
+  const { writeIntegerModel } = await of('checkpoint/integer-model.js');
+  const { seal } = await of('checkpoint/digest.js');
   const { vitNames, plainVit, vitShape } = await of('checkpoint/vit-names.js');
-  const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors.js');
+  const { writeSafetensors } = await of('checkpoint/safetensors.js');
   const sizes = { dim: 8, patchSize: 1, mlpDim: 8, classes: 3, registers: 0, positions: 4097 };
   const tensors = (depth) =>
     vitNames(plainVit(depth)).map((name) => {
@@ -272,21 +323,17 @@ async function makeModel() {
   const fqvit = JSON.stringify({ architecture: 'vit', num_heads: 1, crop_pct: 1 });
   const float = (depth) => writeSafetensors(tensors(depth), { fqvit });
   writeFileSync(`${MODEL}.float.safetensors`, float(64));
-  const { bytes } = await quantize(float(1), [picture(64)], { method: 'minmax' });
-  const one = readSafetensors(bytes);
-  const numbers = Array.from({ length: 256 }, (_, i) => i);
+  const one = readFloatModel(float(1));
+  const observed = { observer: 'minmax', ptf: false, wasm: readFileSync(`${DIST}/../wasm/fqvit.float.wasm`) };
+  const pixels = new Uint8Array(3 * 64 ** 2).map((_, i) => i);
+  const { quantizers } = await calibrate(one, [pixels], 1, observed);
   const copies = (name) =>
-    (name.startsWith('blocks.') ? numbers : [0]).map((i) => name.replace('.0.', `.${i}.`));
-  const json = JSON.parse(one.metadata.fqvit);
-  json.architecture.depth = 256;
-  for (const key of ['steps', 'quantizers']) {
-    const entries = Object.entries(json[key]);
-    json[key] = Object.fromEntries(
-      entries.flatMap(([name, value]) => copies(name).map((copy) => [copy, value])),
-    );
-  }
-  const all = [...one.tensors.values()].flatMap((tensor) =>
-    copies(tensor.name).map((name) => ({ ...tensor, name })),
-  );
-  writeFileSync(MODEL, writeSafetensors(all, { ...one.metadata, fqvit: JSON.stringify(json) }));
+    Array.from({ length: name.startsWith('blocks.') ? 256 : 1 }, (_, i) => name.replace('.0.', `.${i}.`));
+  const all = [...quantizers].flatMap(([name, value]) => copies(name).map((copy) => [copy, value]));
+  const recipe = {
+    ...{ method: 'minmax', observer: 'minmax', ptf: false, attention: 'uniform', weightBits: 8 },
+    ...{ activationBits: 8, calibrationImages: 1, seed: null, sourceSha256: '0'.repeat(64) },
+  };
+  const model = integerize(readFloatModel(float(256)), new Map(all), recipe);
+  writeFileSync(MODEL, await seal(writeIntegerModel(model)));
 }

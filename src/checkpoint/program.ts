@@ -7,7 +7,11 @@ import type { IntegerActivation, RuleContext } from '../layers/integer-kind.js';
 import { workOf } from '../layers/integer-kind.js';
 import { type IntegerLayer, integerKind } from '../layers/integer-kinds.js';
 import { LIMITS } from './limits.js';
+import { quoted } from './safetensors-header.js';
 import type { TensorSpec } from './tensor-spec.js';
+
+/** The activation that holds the image. No layer has this name. */
+export const PIXELS = 'pixels';
 
 /** The activations of a model that others read, by their meaning. */
 export interface Outputs {
@@ -83,11 +87,11 @@ function operands(
   { refuse }: RuleContext,
 ): IntegerActivation[] {
   const { operands: expected } = integerKind(layer);
+  if (layer.name === PIXELS) refuse(`expected a name other than "${PIXELS}", which is the image`);
   if (activations.has(layer.name)) refuse('expected a name of its own, found that of an earlier layer');
   if (layer.reads.length !== expected)
     refuse(`reads: expected ${expected} names, found ${layer.reads.length}`);
   return layer.reads.map(
-    (name) =>
-      activations.get(name) ?? refuse(`reads: expected an earlier layer, found ${JSON.stringify(name)}`),
+    (name) => activations.get(name) ?? refuse(`reads: expected an earlier layer, found ${quoted(name)}`),
   );
 }

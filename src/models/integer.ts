@@ -1,5 +1,6 @@
 import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
+import { PIXELS } from '../checkpoint/program.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { Turn } from '../runtime/turn.js';
@@ -93,7 +94,7 @@ export class IntegerRunner {
 
   *#pass(pixels: Uint8Array, output: string): Pass<Uint8Array> {
     const { program, team } = this;
-    this.write('pixels', pixels);
+    this.write(PIXELS, pixels);
     team?.begin();
     const [barrier, barrierOperands] = program.at(-1)!;
     let barriers = 0;
@@ -122,7 +123,7 @@ export class IntegerRunner {
    *   needs its memory
    */
   *trace(pixels: Uint8Array, seen: (output: string) => void): Pass<void> {
-    this.write('pixels', pixels);
+    this.write(PIXELS, pixels);
     for (const { output, run } of this.steps) {
       run(this.kernels);
       seen(output);

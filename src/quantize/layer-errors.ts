@@ -3,7 +3,7 @@ import type { Architecture } from '../checkpoint/architecture.js';
 import { checkDigest } from '../checkpoint/digest.js';
 import type { FloatArchitecture, FloatModel } from '../checkpoint/float-model.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
-import { narrowestWeights } from '../checkpoint/program.js';
+import { narrowestWeights, PIXELS } from '../checkpoint/program.js';
 import { shown } from '../checkpoint/shown.js';
 import { CheckpointError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
@@ -165,7 +165,7 @@ class Comparison {
   async add(pixels: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     const { runner } = this;
     const steps = runner.steps.values();
-    runner.write('pixels', pixels);
+    runner.write(PIXELS, pixels);
     const observe: ObserveTensor = (name, values) => {
       if (this.#steps.has(name)) runUntil(name, steps, runner);
       this.#compare(name, runner.read(name), values);

@@ -33,6 +33,13 @@ const layerOf = (json: Json, name: string): Json => json.layers.find((one: Json)
 describe('every layer', () => {
   test.each<[name: string, change: (json: Json) => void, says: string]>([
     [
+      'a layer with the name of the image',
+      (json) => {
+        layerOf(json, 'logits').name = 'pixels';
+      },
+      'layers.pixels: expected a name other than "pixels", which is the image',
+    ],
+    [
       'two layers of one name',
       (json) => json.layers.push({ ...layerOf(json, 'logits') }),
       'layers.logits: expected a name of its own, found that of an earlier layer',

@@ -137,9 +137,7 @@ function architecture(
 /** timm reads a list of two numbers as a height and a width, and others as one window per stage. */
 function windows(value: unknown, refuse: Refuse): unknown {
   const isList = Array.isArray(value) && (value.length !== 2 || value.some(Array.isArray));
-  return isList
-    ? value.map((one) => side(one, 'window_size', refuse))
-    : side(value, 'window_size', refuse);
+  return isList ? value.map((one) => side(one, 'window_size', refuse)) : side(value, 'window_size', refuse);
 }
 
 /** @returns undefined if the value is absent */

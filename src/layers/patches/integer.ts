@@ -1,4 +1,5 @@
 import { LIMITS } from '../../checkpoint/limits.js';
+import { PIXELS } from '../../checkpoint/program.js';
 import { share } from '../../models/integer/calls.js';
 import { roundUp } from '../../models/integer/sizes.js';
 import {
@@ -34,12 +35,11 @@ export const patches: IntegerKind<IntegerPatches> = {
   plan(layer, plan) {
     const { patch, zeroPoint } = layer;
     const { imageSize } = plan;
-    const pixels = plan.buffer('pixels', { rows: imageSize, columns: 3 * imageSize });
     const out = plan.output(layer, { stride: roundUp(3 * patch ** 2, 8) });
     const table = plan.constant(`${prefixOf(layer)}.table`);
     plan.step(layer, {
       kernel: 'patches',
-      reads: ['pixels'],
+      reads: [PIXELS],
       constants: [table],
       calls: (part) => {
         const [from, to] = share(out.rows, part);
@@ -47,7 +47,7 @@ export const patches: IntegerKind<IntegerPatches> = {
         return [
           [
             'patches',
-            pixels.address,
+            plan.activation(PIXELS).address,
             table.address,
             zeroPoint,
             imageSize,

@@ -1,5 +1,6 @@
 import type { IntegerArray, IntegerModel } from '../../checkpoint/integer-model.js';
 import { unpackNibbles } from '../../checkpoint/nibbles.js';
+import { PIXELS } from '../../checkpoint/program.js';
 import type { IntegerActivation } from '../../layers/integer-kind.js';
 import { type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
@@ -137,6 +138,7 @@ export class ModelPlan {
         this.#slack.set(name, Math.max(rows, this.#slack.get(name) ?? 0));
       });
     }
+    this.buffer(PIXELS, { rows: this.imageSize, columns: 3 * this.imageSize });
     for (const layer of layers) integerKind(layer).plan(layer, this);
     for (const name of [outputs.features.layer, outputs.logits])
       if (name !== undefined) this.#activations.get(name)!.last = Number.POSITIVE_INFINITY;

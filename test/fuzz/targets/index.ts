@@ -7,12 +7,14 @@ import { jpeg } from './jpeg.js';
 import { labels } from './labels.js';
 import { onnx } from './onnx.js';
 import { png } from './png.js';
+import { program } from './program.js';
 import { pth } from './pth.js';
 import { safetensors } from './safetensors.js';
 import { webp } from './webp.js';
 
 export const TARGETS: readonly Target[] = [
   integerCheckpoint,
+  program,
   safetensors,
   floatCheckpoint,
   pth,

@@ -69,11 +69,10 @@ function fill(dice: Dice, data: Uint8Array): void {
 /** Numbers that the kernels use, at the ends of their ranges. */
 function extremeNumbers(dice: Dice, json: Json): void {
   for (let i = dice.between(1, 4); i > 0; i--) {
-    const group = json[dice.pick(['steps', 'quantizers'])];
-    const names = Object.keys(group ?? {});
-    if (names.length === 0) return;
-    const one = group[dice.pick(names)];
-    const key = dice.pick(Object.keys(one));
+    const one = dice.pick(json.layers as Json[]);
+    const numbers = Object.keys(one).filter((key) => typeof one[key] === 'number');
+    if (numbers.length === 0) return;
+    const key = dice.pick(numbers);
     const value = one[key];
     one[key] = dice.pick([
       value,
@@ -174,6 +173,7 @@ export const integerCheckpoint: Target = {
     ...CONTAINER_CODES,
     ...[
       'MODEL_DESCRIPTION',
+      'MODEL_DIGEST',
       'MODEL_KIND',
       'MODEL_SHAPE',
       'MODEL_TENSORS',
