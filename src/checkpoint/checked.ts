@@ -8,7 +8,7 @@ export const MAX_SCALE = 1e36;
 
 /** A JSON object being checked. Errors name the path, what was expected and what was found. */
 export class Checked {
-  readonly #object: Record<string, unknown>;
+  readonly object: Readonly<Record<string, unknown>>;
 
   /** @param base keys that `onlyKeys` always permits */
   constructor(
@@ -23,7 +23,7 @@ export class Checked {
         `${file}: ${path}: expected an object, found ${found(json)}`,
       );
     }
-    this.#object = json as Record<string, unknown>;
+    this.object = json as Record<string, unknown>;
   }
 
   readonly refuse = (message: string): never => {
@@ -38,7 +38,7 @@ export class Checked {
   }
 
   value(key: string): unknown {
-    return Object.hasOwn(this.#object, key) ? this.#object[key] : undefined;
+    return Object.hasOwn(this.object, key) ? this.object[key] : undefined;
   }
 
   child(key: string): Checked {
@@ -47,7 +47,7 @@ export class Checked {
 
   onlyKeys(keys: readonly string[]): void {
     const known = new Set([...this.base, ...keys]);
-    for (const key of Object.keys(this.#object)) {
+    for (const key of Object.keys(this.object)) {
       if (!known.has(key)) this.refuse(`expected only keys of this version, found ${quoted(key)}`);
     }
   }
@@ -76,10 +76,22 @@ export class Checked {
 
   /** Two integers from `low` to `high`. */
   pair(key: string, low: number, high: number): readonly [number, number] {
+    return this.integers(key, [2, 2], low, high) as readonly number[] as [number, number];
+  }
+
+  /** A list of so many integers from `low` to `high`. */
+  integers(
+    key: string,
+    [least, most]: readonly [number, number],
+    low: number,
+    high: number,
+  ): readonly number[] {
     const value = this.value(key);
-    return Array.isArray(value) && value.length === 2 && value.every((item) => isInteger(item, low, high))
-      ? (value as unknown as [number, number])
-      : this.fail(key, `two integers from ${low} to ${high}`);
+    const { length } = Array.isArray(value) ? value : [];
+    if (length >= least && length <= most && (value as unknown[]).every((item) => isInteger(item, low, high)))
+      return value as number[];
+    const count = least === most ? most : `${least} to ${most}`;
+    return this.fail(key, `${count} integers from ${low} to ${high}`);
   }
 
   oneOf<T extends string | number>(key: string, choices: readonly T[]): T {
@@ -107,16 +119,6 @@ export class Checked {
       );
     }
     return list;
-  }
-
-  /** The object itself: numbers, strings, and short lists of numbers. */
-  flat(): Readonly<Record<string, unknown>> {
-    for (const [key, value] of Object.entries(this.#object)) {
-      const list = Array.isArray(value) ? value : [value];
-      if (list.length > 16 || !list.every((item) => Number.isFinite(item) || typeof item === 'string'))
-        this.fail(key, 'a number, a text or a short list of them');
-    }
-    return this.#object;
   }
 
   triple(key: string): Rgb {

@@ -7,7 +7,7 @@ import {
 } from '../layers/integer-kind.js';
 import { INTEGER_KIND_NAMES, type IntegerLayer, integerKind } from '../layers/integer-kinds.js';
 import { WEIGHT_BITS, type WeightBits } from '../layers/linear/integer.js';
-import type { Architecture } from './architecture.js';
+import { type Architecture, GELUS, SWIN_LIMITS, VIT_POOLS } from './architecture.js';
 import { Checked } from './checked.js';
 import type { Rgb } from './float-config.js';
 import { INTERPOLATIONS, type Interpolation } from './interpolation.js';
@@ -217,6 +217,9 @@ function checkVersion(version: unknown, file: string): void {
 
 const pathOf = (name: string) => `description.layers.${name}`;
 
+/** Of what the architecture states. */
+const MAX_SIZE = 2 ** 20;
+
 const LAYER_KEYS = ['kind', 'name', 'reads', 'parameters'];
 
 function checkLayers(root: Checked, file: string): IntegerLayer[] {
@@ -300,14 +303,29 @@ function checkAttention(
   return { layers, prefix, read };
 }
 
-/** The architecture is shown, never executed: only what `info` promises is checked. */
+/** The architecture is shown, never executed: the layers are what runs. */
 function checkArchitecture(a: Checked, imageSize: number, classes: number): Architecture {
-  const name = a.string('name');
-  if (!/^[\w.-]{1,100}$/.test(name)) a.fail('name', '1 to 100 letters, digits, "_", "." or "-"');
-  a.oneOf('family', ['deit', 'vit', 'swin']);
+  if (!/^[\w.-]{1,100}$/.test(a.string('name'))) a.fail('name', '1 to 100 letters, digits, "_", "." or "-"');
   if (a.value('imageSize') !== imageSize) a.fail('imageSize', `${imageSize}, as in the preprocessing`);
   if (a.value('classes') !== classes) a.fail('classes', `${classes}, as many as there are logits`);
-  return a.flat() as unknown as Architecture;
+  for (const key of ['patchSize', 'dim', 'mlpDim']) a.integer(key, 1, MAX_SIZE);
+  if (a.value('gelu') !== undefined) a.oneOf('gelu', GELUS);
+  const keys = ['family', 'name', 'imageSize', 'classes', 'patchSize', 'dim', 'mlpDim', 'gelu', 'heads'];
+  if (a.oneOf('family', ['deit', 'vit', 'swin']) === 'swin') {
+    a.onlyKeys([...keys, 'depths', 'window', 'windows']);
+    const { stages, depth, window } = SWIN_LIMITS;
+    const { length } = a.integers('depths', [1, stages], 1, depth);
+    a.integers('heads', [length, length], 1, MAX_SIZE);
+    a.integer('window', 1, window);
+    if (a.value('windows') !== undefined) a.integers('windows', [length, length], 1, window);
+  } else {
+    a.onlyKeys([...keys, 'depth', 'prefix', 'pool']);
+    a.integer('depth', 1, LIMITS.layers);
+    a.integer('heads', 1, MAX_SIZE);
+    if (a.value('prefix') !== undefined) a.integer('prefix', 0, LIMITS.prefix);
+    if (a.value('pool') !== undefined) a.oneOf('pool', VIT_POOLS);
+  }
+  return a.object as unknown as Architecture;
 }
 
 /** @throws CheckpointError `MODEL_DESCRIPTION` */

@@ -1,3 +1,4 @@
+import { checkDigest } from '../checkpoint/digest.js';
 import { readFloatContainer } from '../checkpoint/float-container.js';
 import { type FloatModel, type FloatModelOptions, floatModelOf } from '../checkpoint/float-model.js';
 import { type Description, type QuantizerScale, saysInteger } from '../checkpoint/integer-description.js';
@@ -76,10 +77,10 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
  * @throws CheckpointError for a file that is neither a valid integer checkpoint nor a float one
  *   that fqvit can quantise
  */
-export function inspectCheckpoint(
+export async function inspectCheckpoint(
   { bytes, size, path, options }: FloatSource,
   given: Pick<FloatModelOptions, 'weights' | 'arch' | 'heads'>,
-): IntegerReport | FloatReport {
+): Promise<IntegerReport | FloatReport> {
   const container = readFloatContainer(bytes, { ...options, file: path });
   const { tensors, fqvit } = container;
   return bytes instanceof Uint8Array && fqvit !== undefined && saysInteger(fqvit)
@@ -87,8 +88,9 @@ export function inspectCheckpoint(
     : inspectFloat(tensors, floatModelOf(container, { ...options, ...given }), path, size);
 }
 
-function inspectInteger(bytes: Uint8Array, file: string): IntegerReport {
+async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerReport> {
   const checkpoint = readIntegerModel(bytes, { file });
+  await checkDigest(bytes, checkpoint.sha256, file);
   const plan = new ModelPlan(checkpoint);
   const { format, version, architecture, preprocessing, labels, wnids, output, recipe, program, outputs } =
     checkpoint;

@@ -11,6 +11,8 @@ import type { IntegerActivation } from '../layers/integer-kind.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import { FloatRunner, type ObserveTensor } from '../models/float.js';
 import { IntegerRunner, type PlanStep } from '../models/integer.js';
+import { networkOf } from '../networks/index.js';
+import { expectSameLayers } from '../networks/same-layers.js';
 import { breathe } from '../platform/breathe.js';
 import { chooseTier } from '../runtime/tier.js';
 import { type RealCodes, realCodes } from './real-codes.js';
@@ -94,8 +96,8 @@ export const EXACT = 1e-6;
  * @returns one error per activation, in order of execution
  * @throws ImageError for the first image that cannot be read
  * @throws UsageError `FLOAT_MODEL`, `IMAGES` for no images
- * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape, and the
- *   codes of a damaged integer checkpoint
+ * @throws CheckpointError `CHECKPOINT_ARCHITECTURE` for a float model of another shape or an
+ *   integer model of other layers, and the codes of a damaged integer checkpoint
  */
 export async function layerErrors(
   float: FloatModel,
@@ -116,6 +118,9 @@ export async function layerErrors(
   const model = readIntegerModel(integer);
   await checkDigest(integer, model.sha256, 'checkpoint');
   expectSameShape(float.architecture, model.architecture);
+  expectSameLayers(networkOf(float.architecture, true), model.program, (message) => {
+    throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `integer model: ${message}`);
+  });
   const { module } = await chooseTier(narrowestWeights(model), false);
   const runner = await IntegerRunner.create(model, module);
   const reference = await FloatRunner.create(float, { wasm: await floatModule() });

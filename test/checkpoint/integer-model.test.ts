@@ -256,8 +256,13 @@ describe('a description with one error', () => {
       'found 16',
     ],
     ['other classes than logits', ['architecture', 'classes'], 4, `${A}.classes: expected 3, as many as`],
-    ['an object as a size', ['architecture', 'dim'], { a: 1 }, `${A}.dim: expected a number, a text or`],
-    ['a long list', ['architecture', 'heads'], Array(17).fill(1), `${A}.heads: expected a number, a text or`],
+    ['an object as a size', ['architecture', 'dim'], { a: 1 }, `${A}.dim: expected an integer from 1 to`],
+    ['a list of heads', ['architecture', 'heads'], [1], `${A}.heads: expected an integer from 1 to`],
+    ['depth 1e6', ['architecture', 'depth'], 1e6, `${A}.depth: expected an integer from 1 to 4096`],
+    ['the family of other keys', ['architecture', 'family'], 'swin', `${A}: expected only keys`, '"depth"'],
+    ['an unknown GELU', ['architecture', 'gelu'], 'relu', `${A}.gelu: expected one of exact, tanh, quick`],
+    ['an unknown pooling', ['architecture', 'pool'], 'max', `${A}.pool: expected one of token, two-tokens`],
+    ['an unknown key', ['architecture', 'blocks'], 1, `${A}: expected only keys of this version`, '"blocks"'],
   ])('refuses an architecture: %s', (_, path, value, ...says) => {
     expectRefusal(withValue(valid, path, value), D, says);
   });

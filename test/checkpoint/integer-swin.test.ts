@@ -125,6 +125,21 @@ describe('layers of a Swin that do not fit', () => {
   });
 });
 
+describe('an architecture of a Swin', () => {
+  const A = 'description.architecture';
+  test.each<[name: string, change: object, ...says: string[]]>([
+    ['without depths', { depths: undefined }, `${A}.depths: expected 1 to 8 integers from 1 to 256`],
+    ['of nine stages', { depths: Array(9).fill(1) }, `${A}.depths: expected 1 to 8 integers`],
+    ['of a depth in words', { depths: ['2', '2'] }, `${A}.depths`, 'found ["2", "2"]'],
+    ['with heads of one stage', { heads: [2] }, `${A}.heads: expected 2 integers from 1 to`],
+    ['with windows of one stage', { windows: [4] }, `${A}.windows: expected 2 integers from 1 to 64`],
+    ['with window 65', { window: 65 }, `${A}.window: expected an integer from 1 to 64, found 65`],
+  ])('refuses one %s', (_, change, ...says) => {
+    const file = withDescription(valid, (json) => Object.assign(json.architecture, change));
+    expectRefusal(file, 'MODEL_DESCRIPTION', says);
+  });
+});
+
 test('refuses a file with the most layers in linear time', () => {
   const file = withDescription(valid, (json) => {
     const [input, embedded, stem] = json.layers;

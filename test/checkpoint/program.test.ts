@@ -122,7 +122,7 @@ describe('each kind refuses what its kernels cannot compute', () => {
       'expected a divisor of the image',
     ],
     ['tokens', 'before fine codes', vit, 'tokens', { reads: [fine] }, 'reads: expected an earlier layer'],
-    ['constant', 'without columns', vit, 'pos_embed', { shape: [5] }, 'shape: expected two integers from 1'],
+    ['constant', 'without columns', vit, 'pos_embed', { shape: [5] }, 'shape: expected 2 integers from 1'],
     ['constant', 'of another size', vit, 'pos_embed', { shape: [6, 16] }, 'expected at most 5 rows, found 6'],
     ['add', 'of other columns', vit, 'pos_embed', { shape: [5, 8] }, 'expected 16 columns, found 8'],
     [

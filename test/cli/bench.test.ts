@@ -5,6 +5,7 @@ import { beforeAll, expect, test } from '@jest/globals';
 import { noise } from '../../src/bench/generated.js';
 import { load } from '../../src/index.js';
 import { sha256 } from '../../src/platform/sha256.js';
+import { withDescription } from '../support/tiny-integer.js';
 import { TINY_CONFIG, tinyModel } from '../support/tiny-model.js';
 import { fqvit, Scratch, withInteger } from './support.js';
 
@@ -104,6 +105,19 @@ test.each([
 ])('refuses %s', async (_, options, message) => {
   const { code, stderr } = await fqvit(['bench', ...options]);
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+});
+
+test('refuses to generate a float model of other layers', async () => {
+  const file = withDescription(scratch.read('integer.safetensors'), ({ architecture }) => {
+    Object.assign(architecture, { depth: 4096, dim: 2 ** 20 });
+  });
+  const { code, stderr } = await fqvit(['bench', scratch.write('other-layers.safetensors', file), ...QUICK]);
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(
+      /CHECKPOINT_ARCHITECTURE: .*other-layers\.safetensors: expected the layers of its architecture, .*--reference$/m,
+    ),
+  });
 });
 
 test('refuses a float model of another architecture, and a float model in place of an integer one', async () => {

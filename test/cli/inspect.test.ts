@@ -245,10 +245,14 @@ test('warns of guesses about a float checkpoint', async () => {
 test('refuses damaged and foreign files', async () => {
   const whole = scratch.read('integer.safetensors');
   scratch.write('cut.st', whole.subarray(0, whole.length - 5));
+  const flipped = whole.slice();
+  flipped[flipped.length - 1]! ^= 1;
+  scratch.write('flipped.st', flipped);
   scratch.write('empty.st', '');
   scratch.write('page.st', '<html></html>');
   for (const [name, message] of [
     ['cut.st', /^fqvit: CHECKPOINT_TRUNCATED: .*cut\.st: /],
+    ['flipped.st', /^fqvit: MODEL_DIGEST: .*flipped\.st: .* the file is damaged\n$/],
     ['empty.st', /^fqvit: CHECKPOINT_\w+: .*empty\.st: /],
     ['page.st', /^fqvit: CHECKPOINT_FORMAT: .*page\.st: .*a web page/],
     ['photos/nothing', /^fqvit: SOURCE: /],

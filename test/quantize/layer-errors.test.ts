@@ -16,7 +16,7 @@ import { tinyShapes } from '../checkpoint/tiny-float.js';
 import { randomPixels, wasm } from '../float/support.js';
 import { refusal } from '../support/refusal.js';
 import { readModule } from '../support/tiers.js';
-import { sealed } from '../support/tiny-integer.js';
+import { type Json, sealed, withDescription } from '../support/tiny-integer.js';
 import { modelFile, tinyModel, tinySwinModel } from '../support/tiny-model.js';
 
 const SIZES = { dim: 16, depth: 2, patchSize: 4, grid: 3, mlpDim: 32, classes: 5 };
@@ -351,6 +351,18 @@ describe('refusals', () => {
     const call = layerErrors(other, await integer, [picture(16, 1)]);
     const message = await refusal(call, CheckpointError, 'CHECKPOINT_ARCHITECTURE');
     expect(message).toMatch(new RegExp(key === 'prefix' ? words : `^float model: ${key}: ${words}`));
+  });
+
+  test('an integer model of other layers', async () => {
+    const file = withDescription(await integer, (json) => {
+      json.layers.find(({ name }: Json) => name === 'blocks.0.residual2.out').reads[0] = 'stem.out';
+    });
+    const call = layerErrors(float, file, [picture(16, 1)]);
+    expect(await refusal(call, CheckpointError, 'CHECKPOINT_ARCHITECTURE')).toBe(
+      'integer model: expected add "blocks.0.residual2.out" of "blocks.0.residual1.out" and ' +
+        '"blocks.0.mlp.fc2.out", 5 × 16, found add "blocks.0.residual2.out" of "stem.out" and ' +
+        '"blocks.0.mlp.fc2.out", 5 × 16',
+    );
   });
 
   test('an abort', async () => {

@@ -8,8 +8,11 @@ import { machine } from '../../bench/machine.js';
 import { type Measurement, median, type Rule, ruleOf } from '../../bench/measure.js';
 import { commonDigest, inFreshProcess, speedUp, type Turns, takeTurns } from '../../bench/turns.js';
 import { type IntegerModel, readIntegerModel } from '../../checkpoint/integer-model.js';
+import { narrowestWeights } from '../../checkpoint/program.js';
 import { CheckpointError, FqvitError, RuntimeError, UsageError } from '../../errors.js';
 import { BUNDLED_MODELS, DEFAULT_MODEL } from '../../models/bundled.js';
+import { networkOf } from '../../networks/index.js';
+import { expectSameLayers } from '../../networks/same-layers.js';
 import { shownSource } from '../../platform/address.js';
 import { systemReason } from '../../platform/system-reason.js';
 import type { FloatModel } from '../../quantize/index.js';
@@ -89,9 +92,9 @@ export default describeCommand({
     }
     const { bytes, source } = await readCheckpoint(named);
     const model = readIntegerModel(bytes, { file: source });
-    const float = await floatModel(model, reference, weights);
+    const float = await floatModel(model, source, reference, weights);
     const tiers = await tiersFor(model);
-    const { tier } = await chooseTier(model.recipe.weightBits, threads > 1);
+    const { tier } = await chooseTier(narrowestWeights(model), threads > 1);
     const { load, cores } = machine();
     if (load.before > cores / 2) {
       const found = `load ${load.before.toFixed(1)}, ${plural(cores, 'core')}`;
@@ -136,10 +139,20 @@ function temporary<T>(write: () => T): T {
  */
 async function floatModel(
   model: IntegerModel,
+  source: string,
   reference: string | undefined,
   weights: string | undefined,
 ): Promise<FloatModel> {
-  if (reference === undefined) return generatedModel(model.architecture, model.preprocessing);
+  if (reference === undefined) {
+    // generated weights take the same time only if the float model has the same layers
+    expectSameLayers(networkOf(model.architecture, true), model.program, (message) => {
+      throw new CheckpointError(
+        'CHECKPOINT_ARCHITECTURE',
+        `${source}: expected the layers of its architecture, ${message}; choose a float model with --reference`,
+      );
+    });
+    return generatedModel(model.architecture, model.preprocessing);
+  }
   const float = await readReference(reference, weights, model);
   const { layerNormEps: _, ...found } = float.architecture;
   const sizes = { ...found, ...model.architecture };
@@ -155,11 +168,11 @@ async function floatModel(
 }
 
 /** The tiers that this engine computes, and computes correctly. */
-async function tiersFor({ recipe }: IntegerModel): Promise<Tier[]> {
+async function tiersFor(model: IntegerModel): Promise<Tier[]> {
   const tiers: Tier[] = [];
   for (const tier of TIERS) {
     // for wider weights, the relaxed tier runs the instructions of simd
-    if (tier === 'relaxed' && recipe.weightBits > NARROW_BITS) continue;
+    if (tier === 'relaxed' && narrowestWeights(model) > NARROW_BITS) continue;
     if (await runs(tier)) tiers.push(tier);
   }
   return tiers;

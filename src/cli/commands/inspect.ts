@@ -59,7 +59,7 @@ export default describeCommand({
     };
     const source = await readFloatSource(path, arch);
     const { inspectCheckpoint } = await import('../inspection.js');
-    const report = inspectCheckpoint(source, given);
+    const report = await inspectCheckpoint(source, given);
     if (report.kind === 'float') {
       for (const warning of report.warnings) warn(warning);
       if (plan) warn('--plan is ignored: expected an integer checkpoint, found a float one');
