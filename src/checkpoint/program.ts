@@ -78,6 +78,8 @@ export function traceProgram(
   }
   if (new Set(tensors.map(({ name }) => name)).size < tensors.length)
     refuse(undefined, 'expected tensors of its own for each layer, found two layers with the same');
+  if (!layers.some(({ kind }) => kind === 'patches'))
+    refuse(undefined, 'expected a layer of patches, found none: no layer reads the image');
   return { layers, activations, tensors };
 }
 

@@ -85,6 +85,15 @@ describe('every layer', () => {
       'layers.stem.out.reads: expected a list of at most 2 strings',
     ],
     [
+      'layers that do not read the image',
+      (json) => {
+        const constant = { ...layerOf(json, 'pos_embed'), shape: [1, 16] };
+        json.layers = [constant];
+        json.outputs = { features: { layer: constant.name, tokens: 1 } };
+      },
+      'description.layers: expected a layer of patches, found none: no layer reads the image',
+    ],
+    [
       'two layers with the same tensors',
       (json) => (layerOf(json, `${BLOCK}.norm2.out`).parameters = `${BLOCK}.norm1`),
       'description.layers: expected tensors of its own for each layer, found two layers with the same',
