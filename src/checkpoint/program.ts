@@ -36,8 +36,8 @@ export interface Program {
   readonly layers: readonly IntegerLayer[];
   /** What each layer makes, by its name. */
   readonly activations: ReadonlyMap<string, IntegerActivation>;
-  /** The tensors of all layers, in their order. */
-  readonly tensors: readonly TensorSpec[];
+  /** The tensors of all layers, in their order, each with the name of its layer. */
+  readonly tensors: readonly (TensorSpec & { readonly layer: string })[];
 }
 
 /** The bits of the narrowest weights, which decide which tier is the fastest. */
@@ -56,7 +56,7 @@ export function traceProgram(
   refuse: (layer: IntegerLayer | undefined, message: string) => never,
 ): Program {
   const activations = new Map<string, IntegerActivation>();
-  const tensors: TensorSpec[] = [];
+  const tensors: (TensorSpec & { layer: string })[] = [];
   let work = 0;
   let heads = 0;
   for (const layer of layers) {
@@ -74,7 +74,7 @@ export function traceProgram(
     if (heads > LIMITS.heads)
       context.refuse(`expected at most ${LIMITS.heads} heads in all windows up to here, found ${heads}`);
     activations.set(layer.name, activation);
-    tensors.push(...made.tensors);
+    tensors.push(...made.tensors.map((spec) => ({ ...spec, layer: layer.name })));
   }
   if (new Set(tensors.map(({ name }) => name)).size < tensors.length)
     refuse(undefined, 'expected tensors of its own for each layer, found two layers with the same');

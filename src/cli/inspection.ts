@@ -104,7 +104,7 @@ async function inspectInteger(bytes: Uint8Array, file: string): Promise<IntegerR
     bytes: bytes.length,
     memoryBytes: plan.memory.bytes,
     plan: planReport(plan),
-    weightBytes: sum(tensors.filter(({ name }) => name.endsWith('.weight'))),
+    weightBytes: sum(tensors.filter((_, i) => program.tensors[i]!.bits !== undefined)),
     format,
     version,
     architecture,

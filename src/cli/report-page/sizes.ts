@@ -1,6 +1,5 @@
 import type { FloatModel } from '../../checkpoint/float-model.js';
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
-import { prefixOf } from '../../layers/integer-kind.js';
 import type { Layer } from '../../layers/layer.js';
 import { networkOf } from '../../networks/index.js';
 import { readersOf } from '../../networks/network.js';
@@ -37,8 +36,8 @@ export function partSizes(float: FloatModel, integer: IntegerModel, fileBytes: n
   for (const layer of layers) {
     const size = sizes.get(partOf(layer, kinds, readers.get(layer.name)!))!;
     for (const [name, { data }] of float.tensors) if (isOf(layer, name)) size.parameters += data.length;
-    for (const [name, { byteLength }] of integer.tensors)
-      if (name.startsWith(`${prefixOf(layer)}.`)) size.bytes += byteLength;
+    for (const tensor of integer.program.tensors)
+      if (tensor.layer === layer.name) size.bytes += integer.tensors.get(tensor.name)!.byteLength;
   }
   const parts = [...sizes].map(([part, size]) => ({ part, ...size })).filter(({ bytes }) => bytes > 0);
   const rest = fileBytes - parts.reduce((total, { bytes }) => total + bytes, 0);
