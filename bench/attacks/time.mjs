@@ -122,7 +122,7 @@ async function heavy() {
   return { ...row, bytes: bytes.length };
 }
 
-/** Loads a program of 4,000 layers whose activations live at the same time by the half. */
+/** Loads a program of 4,000 layers, half of whose activations live at the same time. */
 async function layers() {
   const { load } = await of('index.js');
   const { seal } = await of('checkpoint/digest.js');
