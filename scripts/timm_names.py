@@ -192,7 +192,7 @@ def main():
     }
     out = sys.stdout
     out.write(f'// timm {timm.__version__}, written by scripts/timm_names.py: not to be changed by hand.\n\n')
-    out.write("import type { Preparation, TimmRow } from './timm-architectures.js';\n\n")
+    out.write("import type { Preparation, TimmRow } from './timm-row.js';\n\n")
     out.write(f"export const TIMM_VERSION = '{timm.__version__}';\n\n")
     out.write('/** How photos are prepared; the tags of a name are indices into this list. */\n')
     out.write('export const TIMM_PREPARATIONS: readonly Preparation[] = [\n')

@@ -49,7 +49,8 @@ export {
 } from './errors.js';
 export type { Frame } from './image/frame.js';
 export type { SeenPart } from './image/preprocess.js';
-export type { ImageSource, RawPixels } from './image/source.js';
+export type { ImageSource } from './image/source.js';
+export type { RawPixels } from './image/types.js';
 export type { AttentionMethod } from './models/attention-map.js';
 export type { ByteSource } from './platform/bytes.js';
 export type { WasmBinary } from './platform/compile.js';

@@ -1,7 +1,6 @@
 import { hubUrl, parseHubSource } from './hub/id.js';
-import type { ModelReadOptions } from './model-source.js';
 import { readBytes } from './platform/bytes.js';
-import type { NamedBytes } from './platform/read-options.js';
+import type { ModelReadOptions, NamedBytes } from './platform/read-options.js';
 
 /** `readModel` without files: a model on the hub is one request, without a cache. */
 export async function readNamedModel(source: string, options: ModelReadOptions): Promise<NamedBytes> {

@@ -3,10 +3,9 @@ import { readdir } from 'node:fs/promises';
 import { quantizeCommand } from './checkpoint/quantize-command.js';
 import { HubError, RuntimeError } from './errors.js';
 import { type HubSource, parseHubSource } from './hub/id.js';
-import type { ModelReadOptions } from './model-source.js';
 import { findBundled } from './models/bundled.js';
 import { readBytes } from './platform/bytes.js';
-import type { NamedBytes } from './platform/read-options.js';
+import type { ModelReadOptions, NamedBytes } from './platform/read-options.js';
 
 /** Names of files with weights. */
 export const WEIGHT_FILE = /\.(safetensors|onnx|pth|pt|bin|ckpt)$/;

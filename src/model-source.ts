@@ -4,17 +4,8 @@ import { shown } from './checkpoint/shown.js';
 import { RuntimeError, UsageError } from './errors.js';
 import { shownSource } from './platform/address.js';
 import { type ByteSource, readBytes } from './platform/bytes.js';
-import { checkReadOptions, type NamedBytes, type ReadOptions } from './platform/read-options.js';
+import { checkReadOptions, type ModelReadOptions, type NamedBytes } from './platform/read-options.js';
 import { sha256 } from './platform/sha256.js';
-
-export interface ModelReadOptions extends ReadOptions {
-  /** Called for non-fatal problems. */
-  onWarning?: ((message: string) => void) | undefined;
-  /** SHA-256 of the model. Other bytes are refused, and a downloaded model is kept. */
-  sha256?: string | undefined;
-  /** `false` keeps nothing. */
-  cache?: boolean | undefined;
-}
 
 /**
  * Reads the source of `load`: what `readBytes` takes, the name of a bundled model, or a model on

@@ -1,6 +1,7 @@
 /** A float model as a file that a measuring process loads: complete and checked, as it runs. */
 
-import type { FloatModel, FloatTensor } from '../checkpoint/float-model.js';
+import type { FloatModel } from '../checkpoint/float-model.js';
+import type { FloatTensor } from '../checkpoint/float-tensor.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../checkpoint/safetensors.js';
 import { asFloat32 } from '../checkpoint/typed-views.js';
 

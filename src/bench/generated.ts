@@ -1,5 +1,6 @@
 import { type Architecture, pooledTokens, swinStages, tokenCount } from '../checkpoint/architecture.js';
-import type { FloatModel, FloatTensor } from '../checkpoint/float-model.js';
+import type { FloatModel } from '../checkpoint/float-model.js';
+import type { FloatTensor } from '../checkpoint/float-tensor.js';
 import { plainSwin, swinNames, swinShape } from '../checkpoint/swin-names.js';
 import { plainVit, vitNames, vitShape } from '../checkpoint/vit-names.js';
 

@@ -1,4 +1,4 @@
-import type { IntegerActivation } from '../layers/integer-kind.js';
+import type { IntegerActivation } from '../layers/integer-activation.js';
 
 /**
  * The probability that each attention code stands for, f64 `[256]`: 2^-code, 2^(-code/8) or

@@ -1,7 +1,6 @@
 /** Reads the file formats of float checkpoints, which it recognises by their first bytes. */
 
 import { CheckpointError, UsageError } from '../errors.js';
-import type { FloatFile } from './float-model.js';
 import { isOnnx, isTorch } from './foreign-file.js';
 import { externalNames, readOnnx } from './onnx/read-onnx.js';
 import type { ExternalFiles } from './onnx/stored.js';
@@ -92,3 +91,6 @@ function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
   }
   return { tensors, nested };
 }
+
+/** The bytes of a file, or of all parts of a sharded checkpoint. */
+export type FloatFile = Uint8Array | readonly Uint8Array[];

@@ -8,12 +8,8 @@ import type { NamedTensors } from './naming-schemes.js';
 import type { Tensor } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
-import {
-  type KnownArchitecture,
-  listSizes,
-  type NamedSizes,
-  type Preparation,
-} from './timm-architectures.js';
+import { type KnownArchitecture, listSizes, type NamedSizes } from './timm-architectures.js';
+import type { Preparation } from './timm-row.js';
 
 /** The shape of a float model. */
 export type FloatArchitecture = Architecture & {

@@ -8,9 +8,10 @@ import type { Family } from './architecture.js';
 import { workFault } from './architecture-limits.js';
 import { timmTraining } from './config/timm-config.js';
 import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './float-config.js';
-import { type FloatContainer, readFloatContainer } from './float-container.js';
+import { type FloatContainer, type FloatFile, readFloatContainer } from './float-container.js';
 import { type FloatArchitecture, refuseConfig } from './float-family.js';
 import { readSwin } from './float-swin.js';
+import type { FloatTensor } from './float-tensor.js';
 import { readVit } from './float-vit.js';
 import { folded } from './fold.js';
 import { type ModelPreprocessing, saysInteger } from './integer-description.js';
@@ -26,17 +27,6 @@ export type { FloatArchitecture } from './float-family.js';
 
 /** How an image becomes pixels: the same for the float model and the integer model made from it. */
 export type FloatPreprocessing = ModelPreprocessing;
-
-/** The bytes of a file, or of all parts of a sharded checkpoint. */
-export type FloatFile = Uint8Array | readonly Uint8Array[];
-
-/** A row-major float tensor. `data` may be a view on the file: do not write to it. */
-export interface FloatTensor {
-  /** Length of each axis. */
-  readonly shape: readonly number[];
-  /** The values, row by row. */
-  readonly data: Float32Array;
-}
 
 /** A float checkpoint, complete and checked. */
 export interface FloatModel {

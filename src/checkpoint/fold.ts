@@ -1,9 +1,4 @@
-/**
- * Merges what float checkpoints store separately and the model computes in one step: query, key and
- * value; LayerScale and the layer before it; the tokens before the patches; DeiT's two heads.
- */
-
-import type { FloatTensor } from './float-model.js';
+import type { FloatTensor } from './float-tensor.js';
 
 type Tensors = ReadonlyMap<string, FloatTensor>;
 

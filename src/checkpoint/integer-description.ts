@@ -4,7 +4,7 @@ import {
   type AttentionCodes,
   type IntegerActivation,
   type QuantizerScale,
-} from '../layers/integer-kind.js';
+} from '../layers/integer-activation.js';
 import { INTEGER_KIND_NAMES, type IntegerLayer, integerKind } from '../layers/integer-kinds.js';
 import { WEIGHT_BITS, type WeightBits } from '../layers/linear/integer.js';
 import { type Architecture, GELUS, SWIN_LIMITS, VIT_POOLS } from './architecture.js';

@@ -5,14 +5,11 @@ import { checkValues } from './integer-values.js';
 import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from './safetensors.js';
 import { quoted } from './safetensors-header.js';
 import { shown } from './shown.js';
-import type { TensorSpec } from './tensor-spec.js';
+import type { IntegerArray, TensorSpec } from './tensor-spec.js';
 import { asInt8, asInt32, asUint8, asUint32 } from './typed-views.js';
 
 /** The metadata key that holds the description. */
 const KEY = 'fqvit';
-
-/** A row-major tensor of an integer checkpoint. */
-export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;
 
 /**
  * An integer checkpoint: everything that a forward pass needs. Its only floating-point numbers are

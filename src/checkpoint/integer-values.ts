@@ -1,6 +1,5 @@
 import { CheckpointError } from '../errors.js';
-import type { IntegerArray } from './integer-model.js';
-import type { TensorSpec } from './tensor-spec.js';
+import type { IntegerArray, TensorSpec } from './tensor-spec.js';
 
 /**
  * Checks the values whose range a kernel relies on: narrow codes, tables and factors. Any other

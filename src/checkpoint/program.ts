@@ -3,7 +3,8 @@
  * every layer makes, and refuses a program that the kernels cannot run within the limits.
  */
 
-import type { IntegerActivation, RuleContext } from '../layers/integer-kind.js';
+import type { IntegerActivation } from '../layers/integer-activation.js';
+import type { RuleContext } from '../layers/integer-kind.js';
 import { workOf } from '../layers/integer-kind.js';
 import { type IntegerLayer, integerKind } from '../layers/integer-kinds.js';
 import { LIMITS } from './limits.js';

@@ -12,3 +12,6 @@ export interface TensorSpec {
   /** The permitted values, inclusive, if they are fewer than the type has. */
   readonly range?: { readonly low: number; readonly high: number; readonly expected: string };
 }
+
+/** A row-major tensor of an integer checkpoint. */
+export type IntegerArray = Int8Array | Uint8Array | Int32Array | Uint32Array;

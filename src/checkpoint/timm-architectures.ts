@@ -5,8 +5,6 @@
 
 import { UsageError } from '../errors.js';
 import type { Family, SwinArchitecture, VitArchitecture } from './architecture.js';
-import type { Rgb } from './float-config.js';
-import type { Interpolation } from './interpolation.js';
 import { shown } from './shown.js';
 import {
   TIMM_ALIASES,
@@ -16,29 +14,7 @@ import {
   TIMM_SAME_TENSORS,
   TIMM_VERSION,
 } from './timm-names.js';
-
-/** How photos are prepared. */
-export interface Preparation {
-  /** Side of the centre crop divided by the resized short side. */
-  readonly cropPct: number;
-  readonly interpolation: Interpolation;
-  readonly squash?: boolean;
-  readonly mean: Rgb;
-  readonly std: Rgb;
-}
-
-interface Traits {
-  /** Epsilon of LayerNorm, if it differs from the family's. */
-  readonly layerNormEps?: number;
-}
-
-type VitSizes = Omit<VitArchitecture, 'name' | 'classes'> & Traits;
-type SwinSizes = Omit<SwinArchitecture, 'name' | 'classes'> & Traits;
-
-/**
- * A row of the table: an architecture, and a preparation for each tag; the first is the default.
- */
-export type TimmRow = (VitSizes | SwinSizes) & { readonly tags: Readonly<Record<string, number>> };
+import type { Preparation, SwinSizes, VitSizes } from './timm-row.js';
 
 /** An architecture that has a timm name. */
 export type KnownArchitecture = (VitSizes | SwinSizes) & Preparation & { readonly name: string };

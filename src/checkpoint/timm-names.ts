@@ -1,6 +1,5 @@
 // timm 1.0.31, written by scripts/timm_names.py: not to be changed by hand.
-
-import type { Preparation, TimmRow } from './timm-architectures.js';
+import type { Preparation, TimmRow } from './timm-row.js';
 
 export const TIMM_VERSION = '1.0.31';
 

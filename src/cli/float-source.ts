@@ -4,8 +4,8 @@ import { basename, dirname, isAbsolute, join, posix, relative, sep } from 'node:
 import { fileURLToPath } from 'node:url';
 import { isTimmConfig, timmConfig } from '../checkpoint/config/timm-config.js';
 import { isTransformersConfig, transformersConfig } from '../checkpoint/config/transformers-config.js';
-import { externalNamesOf, readFloatContainer } from '../checkpoint/float-container.js';
-import type { FloatFile, FloatModelOptions } from '../checkpoint/float-model.js';
+import { externalNamesOf, type FloatFile, readFloatContainer } from '../checkpoint/float-container.js';
+import type { FloatModelOptions } from '../checkpoint/float-model.js';
 import { isOnnx, isTorch } from '../checkpoint/foreign-file.js';
 import { saysInteger } from '../checkpoint/integer-description.js';
 import { readSafetensors } from '../checkpoint/safetensors.js';

@@ -4,7 +4,7 @@ import { type FloatModel, type FloatModelOptions, floatModelOf } from '../checkp
 import { type Description, type QuantizerScale, saysInteger } from '../checkpoint/integer-description.js';
 import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
 import type { Tensor } from '../checkpoint/safetensors.js';
-import type { IntegerActivation } from '../layers/integer-kind.js';
+import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import { ModelPlan } from '../models/integer.js';
 import type { FloatSource } from './float-source.js';

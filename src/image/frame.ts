@@ -1,5 +1,5 @@
 import { ImageError } from '../errors.js';
-import type { RawPixels } from './source.js';
+import type { RawPixels } from './types.js';
 
 /** An `ImageBitmap` or a `VideoFrame`, by their members: Node's types have neither name. */
 export type Frame = Bitmap | Video;

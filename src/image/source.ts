@@ -5,18 +5,7 @@ import type { MemoryGate } from '../platform/memory-gate.js';
 import { type Frame, framePixels, isFrame } from './frame.js';
 import { type Preprocessing, preprocess } from './preprocess.js';
 import { dropAlpha } from './rgb.js';
-import type { RgbImage } from './types.js';
-
-/** Raw pixels, such as an `ImageData`. Their length tells RGB from RGBA. */
-export interface RawPixels {
-  /** In pixels. */
-  readonly width: number;
-  /** In pixels. */
-  readonly height: number;
-  /** uint8 `[height, width, 3]`, RGB; or `[height, width, 4]`, RGBA, with alpha ignored. */
-  readonly data: Uint8Array | Uint8ClampedArray;
-}
-
+import type { RawPixels, RgbImage } from './types.js';
 /**
  * An image, in one of these forms:
  *

@@ -49,3 +49,13 @@ export function checkRgbImage(image: RgbImage): void {
       `pixels: expected ${width}×${height}×3 = ${width * height * 3} bytes, found ${data.length}`,
     );
 }
+
+/** Raw pixels, such as an `ImageData`. Their length tells RGB from RGBA. */
+export interface RawPixels {
+  /** In pixels. */
+  readonly width: number;
+  /** In pixels. */
+  readonly height: number;
+  /** uint8 `[height, width, 3]`, RGB; or `[height, width, 4]`, RGBA, with alpha ignored. */
+  readonly data: Uint8Array | Uint8ClampedArray;
+}

@@ -5,7 +5,7 @@
 
 import { shown } from '../checkpoint/shown.js';
 import type { RefuseLine } from './literal.js';
-import { entryOf, INDEX_KEYS, isKey, NAME_KEYS, numbered } from './values.js';
+import { entryOf, INDEX_KEYS, isKey, MAX_CLASSES, NAME_KEYS, numbered } from './values.js';
 import { type Labels, splitWnids } from './wnids.js';
 
 interface Line {
@@ -29,10 +29,6 @@ const AS_LIST = '; if these are names, write them as a JSON list';
 
 /** Longer than any label; bounds the work on one line. */
 const MAX_LINE = 2000;
-
-/** More than the 100,000 classes that a head may have. */
-export const MAX_CLASSES = 2 ** 17;
-
 /** Of a table: every row is read cell by cell. */
 const MAX_COLUMNS = 100;
 

@@ -5,7 +5,7 @@
  */
 
 import { quoted } from '../checkpoint/safetensors-header.js';
-import { MAX_CLASSES } from './lines.js';
+import { MAX_CLASSES } from './values.js';
 
 /** Keys of dicts and objects are strings: `0` and `'0'` are the same key. */
 export type Literal = string | number | boolean | null | Literal[] | { [key: string]: Literal };

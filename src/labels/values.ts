@@ -246,3 +246,6 @@ function json(value: unknown): string {
     ? shown(value)
     : printable((JSON.stringify(value) ?? 'nothing').slice(0, 80));
 }
+
+/** More than the 100,000 classes that a head may have. */
+export const MAX_CLASSES = 2 ** 17;

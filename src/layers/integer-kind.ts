@@ -1,39 +1,11 @@
 import type { Checked } from '../checkpoint/checked.js';
 import type { TensorSpec } from '../checkpoint/tensor-spec.js';
-import type { ModelPlan } from '../models/integer/plan.js';
 import { ELEMENT_MACS } from '../models/passes.js';
-import type { Layer, LayerBase } from './layer.js';
+import type { IntegerActivation, QuantizerScale } from './integer-activation.js';
+import type { IntegerPlan } from './integer-plan.js';
+import type { Layer } from './layer.js';
+import type { LayerBase } from './layer-base.js';
 import type { Refuse, Shape } from './shape.js';
-
-/**
- * The codes of attention probabilities. `log2`: 2^-code, 4 bits (the paper's Log-Int-Softmax);
- * `eighths`: 2^(-code/8), 7 bits; `uniform`: scale · code, 8 bits.
- */
-export type AttentionCodes = 'log2' | 'eighths' | 'uniform';
-export const ATTENTION_CODES: readonly AttentionCodes[] = ['log2', 'eighths', 'uniform'];
-
-/** Affine: real = scale·(code - zeroPoint). The scale is documentation: no kernel reads it. */
-export interface QuantizerScale {
-  /** The real distance between two neighbouring codes. */
-  readonly scale: number;
-  /** The code of zero. */
-  readonly zeroPoint: number;
-}
-
-/**
- * An activation of an integer network. `codes`: u8, affine. `fine`: u16, affine, from 0 to 4095,
- * the index of a GELU's table. Others: u8 codes of probabilities.
- */
-export interface IntegerActivation extends Shape {
-  readonly element: 'codes' | 'fine' | AttentionCodes;
-  readonly zeroPoint: number;
-  /** The highest code. */
-  readonly highest: number;
-  /** Absent for logarithms. */
-  readonly scale?: number;
-  /** Name of the tensor with the power-of-two factor of each channel (PTF), if it has them. */
-  readonly factors?: string | undefined;
-}
 
 /** What a layer makes, and what that takes. */
 export interface Made {
@@ -58,7 +30,7 @@ export interface IntegerKind<L extends IntegerLayerBase> {
   /** Rows after the last that its kernels may read, by operand. */
   readonly slack?: readonly number[];
   /** Reserves its memory and appends its step. */
-  plan(layer: L, plan: ModelPlan): void;
+  plan(layer: L, plan: IntegerPlan): void;
 }
 
 export interface RuleContext {

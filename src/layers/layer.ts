@@ -11,17 +11,6 @@ import type { ScoresLayer } from './scores/layer.js';
 import type { SoftmaxLayer } from './softmax/layer.js';
 import type { TokensLayer } from './tokens/layer.js';
 
-/** What every layer has. */
-export interface LayerBase<Kind extends string> {
-  readonly kind: Kind;
-  /** Of the layer, and of the activation that it makes. */
-  readonly name: string;
-  /** The activations that it reads, all made by earlier layers. */
-  readonly reads: readonly string[];
-  /** Prefix of its tensors; without it, the name. */
-  readonly parameters?: string;
-}
-
 /** What the quantiser must know of a layer. */
 export interface Hints {
   /** It belongs to the residual stream: each channel has a power-of-two factor (PTF). */

@@ -1,12 +1,13 @@
 import type { FloatModel } from '../checkpoint/float-model.js';
 import type { Recipe } from '../checkpoint/integer-description.js';
-import type { IntegerArray } from '../checkpoint/integer-model.js';
+import type { IntegerArray } from '../checkpoint/tensor-spec.js';
 import type { GeluTable } from '../quantize/gelu.js';
 import type { Moments } from '../quantize/moments.js';
 import type { Quantizer } from '../quantize/observers.js';
-import type { QuantizerScale } from './integer-kind.js';
+import type { QuantizerScale } from './integer-activation.js';
 import type { IntegerLayer } from './integer-kinds.js';
-import type { Layer, LayerBase } from './layer.js';
+import type { Layer } from './layer.js';
+import type { LayerBase } from './layer-base.js';
 import type { PatchesLayer } from './patches/layer.js';
 import type { Shape } from './shape.js';
 

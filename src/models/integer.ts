@@ -1,14 +1,15 @@
 import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { PIXELS } from '../checkpoint/program.js';
+import type { Buffer } from '../layers/integer-plan.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { Turn } from '../runtime/turn.js';
 import { link, type Program } from './integer/calls.js';
-import { type Buffer, type Lane, ModelPlan, type PlanStep } from './integer/plan.js';
+import { type Lane, ModelPlan, type PlanStep } from './integer/plan.js';
 import { type Pass, Passes } from './passes.js';
 
-export { type Buffer, ModelPlan, type PlanStep } from './integer/plan.js';
+export { ModelPlan, type PlanStep } from './integer/plan.js';
 
 /** A lane over a memory that already holds the weights. */
 export interface Joined extends Lane {
@@ -165,3 +166,5 @@ export class IntegerRunner {
     return codes;
   }
 }
+
+export type { Buffer } from '../layers/integer-plan.js';

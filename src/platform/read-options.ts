@@ -56,3 +56,12 @@ export function unreadable(
 ): RuntimeError {
   return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${found}`, { cause });
 }
+
+export interface ModelReadOptions extends ReadOptions {
+  /** Called for non-fatal problems. */
+  onWarning?: ((message: string) => void) | undefined;
+  /** SHA-256 of the model. Other bytes are refused, and a downloaded model is kept. */
+  sha256?: string | undefined;
+  /** `false` keeps nothing. */
+  cache?: boolean | undefined;
+}

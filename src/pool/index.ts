@@ -15,7 +15,8 @@ import { type ClassifyOptions, type LoadOptions, Model, type ModelInfo } from '.
 import { ImageError, RuntimeError, UsageError } from '../errors.js';
 import { frozen } from '../frozen.js';
 import { compileCodecs } from '../image/codecs-node.js';
-import { isRaw, type RawPixels } from '../image/source.js';
+import { isRaw } from '../image/source.js';
+import type { RawPixels } from '../image/types.js';
 import { readModel } from '../model-source.js';
 import { IntegerRunner } from '../models/integer.js';
 import type { ByteSource } from '../platform/bytes.js';

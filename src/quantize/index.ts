@@ -6,12 +6,8 @@
 
 import { floatModule } from '#runtime/float-wasm';
 import { seal } from '../checkpoint/digest.js';
-import {
-  type FloatFile,
-  type FloatModel,
-  type FloatModelOptions,
-  readFloatModel,
-} from '../checkpoint/float-model.js';
+import type { FloatFile } from '../checkpoint/float-container.js';
+import { type FloatModel, type FloatModelOptions, readFloatModel } from '../checkpoint/float-model.js';
 import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer-model.js';
 import { shown } from '../checkpoint/shown.js';
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
@@ -30,14 +26,12 @@ import { syntheticPictures } from './synthetic/pictures.js';
 export type { FloatConfig } from '../checkpoint/float-config.js';
 export {
   type FloatArchitecture,
-  type FloatFile,
   type FloatModel,
   type FloatModelOptions,
-  type FloatTensor,
   readFloatModel,
 } from '../checkpoint/float-model.js';
 export type { QuantizerScale } from '../checkpoint/integer-description.js';
-export type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
+export type { IntegerModel } from '../checkpoint/integer-model.js';
 export { parseLabels } from '../labels/parse.js';
 export type { Labels } from '../labels/wnids.js';
 export type { CalibrationProgress } from './calibrate.js';
@@ -291,3 +285,7 @@ function tooFew(wanted: number, found: number, skipped: readonly Skipped[]): Qua
     `calibration: expected ${wanted} readable ${wanted === 1 ? 'image' : 'images'}, found ${found}${reasons.join('')}${more}`,
   );
 }
+
+export type { FloatFile } from '../checkpoint/float-container.js';
+export type { FloatTensor } from '../checkpoint/float-tensor.js';
+export type { IntegerArray } from '../checkpoint/tensor-spec.js';

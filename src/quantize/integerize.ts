@@ -1,8 +1,9 @@
 import { MAX_SCALE } from '../checkpoint/checked.js';
 import type { FloatModel } from '../checkpoint/float-model.js';
 import { type Description, FORMAT, type Recipe, VERSION } from '../checkpoint/integer-description.js';
-import type { IntegerArray, IntegerModel } from '../checkpoint/integer-model.js';
+import type { IntegerModel } from '../checkpoint/integer-model.js';
 import { traceProgram } from '../checkpoint/program.js';
+import type { IntegerArray } from '../checkpoint/tensor-spec.js';
 import { QuantizeError } from '../errors.js';
 import type { GeluLayer } from '../layers/gelu/layer.js';
 import { prefixOf } from '../layers/integer-kind.js';

@@ -7,7 +7,7 @@ import { narrowestWeights, PIXELS } from '../checkpoint/program.js';
 import { shown } from '../checkpoint/shown.js';
 import { CheckpointError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
-import type { IntegerActivation } from '../layers/integer-kind.js';
+import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import { FloatRunner, type ObserveTensor } from '../models/float.js';
 import { IntegerRunner, type PlanStep } from '../models/integer.js';

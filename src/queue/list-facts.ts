@@ -1,16 +1,6 @@
 import { shown } from '../checkpoint/shown.js';
 import { FqvitError } from '../errors.js';
-import { MAX_JOB_SIZE, MAX_PARTS } from './part.js';
-
-/** What all workers must know of an image list. */
-export interface ListFacts {
-  /** SHA-256 of all its parts, in hex. Unknown, like `jobSize`, for a queue filled by fqvit 0.1. */
-  readonly sha256?: string;
-  readonly parts: number;
-  readonly images: number;
-  /** Images of each part except the last. */
-  readonly jobSize?: number;
-}
+import { type ListFacts, MAX_JOB_SIZE, MAX_PARTS } from './part.js';
 
 /** The stored facts of a list. */
 export interface StoredList extends ListFacts {

@@ -1,6 +1,5 @@
 import { shown } from '../checkpoint/shown.js';
 import { FqvitError, UsageError } from '../errors.js';
-import type { ListFacts } from './list-facts.js';
 
 /** The content of a job: consecutive images of the list. */
 export interface PartData {
@@ -103,4 +102,14 @@ export async function* partsOf(
     files = [];
   }
   if (files.length > 0) yield { first, top, files };
+}
+
+/** What all workers must know of an image list. */
+export interface ListFacts {
+  /** SHA-256 of all its parts, in hex. Unknown, like `jobSize`, for a queue filled by fqvit 0.1. */
+  readonly sha256?: string;
+  readonly parts: number;
+  readonly images: number;
+  /** Images of each part except the last. */
+  readonly jobSize?: number;
 }

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
-import type { ListFacts } from './list-facts.js';
-import { type PartData, partName, partsOf } from './part.js';
+import { type ListFacts, type PartData, partName, partsOf } from './part.js';
 
 /** Parts in memory at the same time. */
 const PARTS_AT_ONCE = 20;

@@ -2,9 +2,9 @@ import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { jsonLine, recordOf } from '../batch/record.js';
 import { FqvitError, UsageError } from '../errors.js';
 import type { Prediction } from '../predict.js';
-import { isReplaced, type ListFacts, type StoredList } from './list-facts.js';
+import { isReplaced, type StoredList } from './list-facts.js';
 import { fileOf, missingParts, type PartOutput } from './output.js';
-import { type PartData, type PartResult, partData } from './part.js';
+import { type ListFacts, type PartData, type PartResult, partData } from './part.js';
 import { isUnreadable, type PartQueue, type QueueProgress } from './part-queue.js';
 import { isRefusal } from './refusal.js';
 

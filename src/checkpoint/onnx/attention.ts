@@ -4,10 +4,10 @@
  */
 
 import { describe } from './call.js';
-import type { Expression, ExpressionOf } from './expression.js';
+import type { Expression, ExpressionOf, View } from './expression.js';
 import { nearly } from './layer-operators.js';
 import { composed, type Part, type Trail, type Trails } from './trail.js';
-import { elements, isConstant, sameElements, transposeLast, type View } from './view.js';
+import { elements, isConstant, sameElements, transposeLast } from './view.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
 /** The attention of a block. */

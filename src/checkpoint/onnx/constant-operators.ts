@@ -1,8 +1,9 @@
 /** Arithmetic on constants: the shapes, masks and indices that an exporter did not fold. */
 
 import { type Call, checkedShape, constantInput, type Operator, refuseShapes } from './call.js';
+import type { Constant, View } from './expression.js';
 import { namedPositions } from './layout-operators.js';
-import { broadcast, type Constant, computed, elements, type View } from './view.js';
+import { broadcast, computed, elements } from './view.js';
 import { refuseNode } from './wire.js';
 
 type Binary = (a: number, b: number, integer: boolean) => number;

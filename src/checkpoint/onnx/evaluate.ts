@@ -4,9 +4,10 @@ import { CheckpointError } from '../../errors.js';
 import { quoted } from '../safetensors-header.js';
 import type { Call, Operator } from './call.js';
 import { CONSTANT_OPERATORS } from './constant-operators.js';
+import type { Constant, View } from './expression.js';
 import { LAYER_OPERATORS } from './layer-operators.js';
 import { LAYOUT_OPERATORS } from './layout-operators.js';
-import { type Constant, elements, isConstant, type Layouts, type View, wholeView } from './view.js';
+import { elements, isConstant, type Layouts, wholeView } from './view.js';
 import { isStandard, type OnnxGraph, type OnnxNode, type OnnxTensor, refuseNode } from './wire.js';
 
 /** The inputs of an evaluation. */

@@ -1,10 +1,3 @@
-/**
- * What a graph computes from the image, as layers of a vision transformer. Each arithmetic operator
- * becomes one of these expressions; a chain of operators that means one layer (seven for a
- * LayerNorm, five for a GELU) becomes that layer.
- */
-
-import type { Constant, View } from './view.js';
 import type { OnnxNode } from './wire.js';
 
 /** `tanh` is an approximation of the exact GELU, `erf`. */
@@ -72,3 +65,30 @@ export type Expression = Operation & {
 export type ExpressionKind = Operation['kind'];
 
 export type ExpressionOf<K extends ExpressionKind> = Expression & { readonly kind: K };
+
+/** Known numbers: a tensor of the file, or the result of computing with constants. */
+export interface Constant {
+  readonly kind: 'constant';
+  readonly type: 'float' | 'integer' | 'boolean';
+  readonly size: number;
+  /** The number in a cell. */
+  readonly read: (cell: number) => number;
+  /** The bits, if this is a float tensor of the file. */
+  readonly stored: { readonly dtype: FloatDtype; readonly data: Uint8Array } | undefined;
+}
+
+export type FloatDtype = 'F16' | 'BF16' | 'F32' | 'F64';
+
+export type Source = Constant | Expression;
+
+/** Elements of a source, times a factor. Cells are the source's elements, numbered row by row. */
+export interface View<S extends Source = Source> {
+  readonly source: S;
+  /** The cell of each place that the strides address; undefined if places are cells. */
+  readonly cells: Int32Array | undefined;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly offset: number;
+  /** The product of all scalars that multiply the source. */
+  readonly factor: number;
+}

@@ -23,17 +23,15 @@ import {
   refuseShapes,
   textAttribute,
 } from './call.js';
-import type { ExpressionKind, ExpressionOf } from './expression.js';
+import type { Constant, ExpressionKind, ExpressionOf, View } from './expression.js';
 import {
   broadcast,
-  type Constant,
   elements,
   isConstant,
   sameElements,
   sameNumbers,
   transpose,
   transposeLast,
-  type View,
 } from './view.js';
 import { refuseNode } from './wire.js';
 

@@ -12,19 +12,9 @@ import {
   type Operator,
   refuseShapes,
 } from './call.js';
+import type { Constant, View } from './expression.js';
 import { numberType } from './stored.js';
-import {
-  type Constant,
-  computed,
-  elements,
-  expand,
-  interleaved,
-  isConstant,
-  pick,
-  slice,
-  transpose,
-  type View,
-} from './view.js';
+import { computed, elements, expand, interleaved, isConstant, pick, slice, transpose } from './view.js';
 import { refuseNode } from './wire.js';
 
 export const LAYOUT_OPERATORS: Readonly<Record<string, Operator>> = {

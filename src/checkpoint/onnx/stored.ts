@@ -5,7 +5,8 @@
 import { CheckpointError } from '../../errors.js';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../half.js';
 import { quoted } from '../safetensors-header.js';
-import { type Constant, type FloatDtype, type View, wholeView } from './view.js';
+import type { Constant, FloatDtype, View } from './expression.js';
+import { wholeView } from './view.js';
 import type { OnnxTensor } from './wire.js';
 
 interface ElementType {

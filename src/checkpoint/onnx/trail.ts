@@ -5,8 +5,8 @@
  */
 
 import { describe } from './call.js';
-import type { Expression, ExpressionKind, ExpressionOf, GeluKind } from './expression.js';
-import type { Constant, Layouts, View } from './view.js';
+import type { Constant, Expression, ExpressionKind, ExpressionOf, GeluKind, View } from './expression.js';
+import type { Layouts } from './view.js';
 import type { Weight, Weights } from './weights.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 

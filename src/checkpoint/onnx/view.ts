@@ -6,34 +6,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import type { Expression } from './expression.js';
-
-/** Known numbers: a tensor of the file, or the result of computing with constants. */
-export interface Constant {
-  readonly kind: 'constant';
-  readonly type: 'float' | 'integer' | 'boolean';
-  readonly size: number;
-  /** The number in a cell. */
-  readonly read: (cell: number) => number;
-  /** The bits, if this is a float tensor of the file. */
-  readonly stored: { readonly dtype: FloatDtype; readonly data: Uint8Array } | undefined;
-}
-
-export type FloatDtype = 'F16' | 'BF16' | 'F32' | 'F64';
-
-type Source = Constant | Expression;
-
-/** Elements of a source, times a factor. Cells are the source's elements, numbered row by row. */
-export interface View<S extends Source = Source> {
-  readonly source: S;
-  /** The cell of each place that the strides address; undefined if places are cells. */
-  readonly cells: Int32Array | undefined;
-  readonly shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly offset: number;
-  /** The product of all scalars that multiply the source. */
-  readonly factor: number;
-}
+import type { Constant, Source, View } from './expression.js';
 
 /**
  * Cells to list for one graph, in addition to one per byte of its weights. Bounds the time and

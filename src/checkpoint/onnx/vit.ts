@@ -1,9 +1,9 @@
 import { plainVit, vitNames } from '../vit-names.js';
 import { takeAttention } from './attention.js';
 import { describe } from './call.js';
-import type { Expression } from './expression.js';
+import type { Constant, Expression, View } from './expression.js';
 import type { Part, Trail, Trails } from './trail.js';
-import { type Constant, elements, isConstant, slice, type View } from './view.js';
+import { elements, isConstant, slice } from './view.js';
 import type { Weight } from './weights.js';
 import { refuseNode } from './wire.js';
 

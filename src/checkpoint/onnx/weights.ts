@@ -2,7 +2,8 @@
 
 import { CheckpointError } from '../../errors.js';
 import type { Tensor } from '../safetensors.js';
-import { type Constant, elements, isContiguous, type Layouts, sameNumbers, type View } from './view.js';
+import type { Constant, View } from './expression.js';
+import { elements, isContiguous, type Layouts, sameNumbers } from './view.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
 /** A tensor without a name. */

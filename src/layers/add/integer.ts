@@ -1,4 +1,5 @@
 import { share } from '../../models/integer/calls.js';
+import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
   codesOf,
@@ -10,9 +11,8 @@ import {
   parseFlag,
   parseScale,
   prefixOf,
-  type QuantizerScale,
 } from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { addShape } from './layer.js';
 
 /** `NAME.multiplier`, i32 `[2, C]`: of a, then of b, in Q(shift). */

@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { expectPlain, type Refuse, type Shape, sideOf } from '../shape.js';
 
 /**

@@ -1,13 +1,7 @@
 import { share } from '../../models/integer/calls.js';
-import {
-  CODE_KEYS,
-  codesOf,
-  expectCodes,
-  type IntegerKind,
-  parseScale,
-  type QuantizerScale,
-} from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { QuantizerScale } from '../integer-activation.js';
+import { CODE_KEYS, codesOf, expectCodes, type IntegerKind, parseScale } from '../integer-kind.js';
+import type { LayerBase } from '../layer-base.js';
 import { biasShape } from './layer.js';
 
 /** The multipliers of the scores and of the table, in Q(shift). */

@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import type { Shape } from '../shape.js';
 
 /** A parameter that other layers read as an activation: position embeddings, bias tables. */

@@ -1,7 +1,7 @@
 import { shareHeads } from '../../models/integer/calls.js';
 import { roundUp, TILE } from '../../models/integer/sizes.js';
+import type { AttentionCodes, QuantizerScale } from '../integer-activation.js';
 import {
-  type AttentionCodes,
   CODE_KEYS,
   codesNamed,
   codesOf,
@@ -12,9 +12,8 @@ import {
   parseBits,
   parseProduct,
   parseScale,
-  type QuantizerScale,
 } from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { contextShape } from './layer.js';
 
 export interface IntegerContext extends LayerBase<'context'>, Product, QuantizerScale {

@@ -1,4 +1,5 @@
 import { share } from '../../models/integer/calls.js';
+import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
   codesNamed,
@@ -8,9 +9,8 @@ import {
   parseBits,
   parseScale,
   prefixOf,
-  type QuantizerScale,
 } from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { FINE_CODES } from '../linear/integer.js';
 import { geluShape } from './layer.js';
 

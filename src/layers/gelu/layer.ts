@@ -1,5 +1,5 @@
 import type { Gelu } from '../../checkpoint/architecture.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { expectPlain, type Refuse, type Shape, shapeOnly } from '../shape.js';
 
 /** GELU of every element of a linear layer's output. */

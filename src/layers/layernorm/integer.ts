@@ -1,6 +1,7 @@
 import type { Checked } from '../../checkpoint/checked.js';
 import { LIMITS } from '../../checkpoint/limits.js';
 import { share } from '../../models/integer/calls.js';
+import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
   codesOf,
@@ -11,7 +12,6 @@ import {
   parseFlag,
   parseScale,
   prefixOf,
-  type QuantizerScale,
 } from '../integer-kind.js';
 import { channelsOf, type LayerNormLayer, layerNormShape, MAX_WINDOW } from './layer.js';
 

@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { expectPlain, type Refuse, type Shape, sideOf } from '../shape.js';
 
 /** LayerNorm of every row, or of some, also into another order. */

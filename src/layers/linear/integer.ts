@@ -4,13 +4,13 @@ import { packedLength } from '../../checkpoint/nibbles.js';
 import type { TensorSpec } from '../../checkpoint/tensor-spec.js';
 import { type Call, inGroups, type Range, share } from '../../models/integer/calls.js';
 import { roundUp, TILE } from '../../models/integer/sizes.js';
+import type { IntegerActivation, QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
   codesOf,
   expectCodes,
   expectEights,
   factorsOf,
-  type IntegerActivation,
   type IntegerKind,
   multipliers,
   type Product,
@@ -18,9 +18,8 @@ import {
   parseScale,
   parseShifts,
   prefixOf,
-  type QuantizerScale,
 } from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import type { Shape } from '../shape.js';
 import { type LinearLayer, linearShape } from './layer.js';
 

@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { expectPlain, type Refuse, type Shape } from '../shape.js';
 
 /** x·Wᵀ + b of every row. */

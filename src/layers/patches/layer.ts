@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import type { Refuse, Shape } from '../shape.js';
 
 /** The pixels of each patch as one row: `[patches, 3 · patch²]`. */

@@ -1,4 +1,5 @@
 import { LIMITS } from '../../checkpoint/limits.js';
+import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
   codesOf,
@@ -10,9 +11,8 @@ import {
   parseFlag,
   parseProduct,
   parseScale,
-  type QuantizerScale,
 } from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { poolShape } from './layer.js';
 
 /** One multiplier for all channels, which holds 1/rows: the mean keeps power-of-two factors. */

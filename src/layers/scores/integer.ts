@@ -1,6 +1,7 @@
 import { LIMITS } from '../../checkpoint/limits.js';
 import { shareHeads } from '../../models/integer/calls.js';
 import { roundUp, TILE } from '../../models/integer/sizes.js';
+import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
   codesOf,
@@ -10,9 +11,8 @@ import {
   type Product,
   parseProduct,
   parseScale,
-  type QuantizerScale,
 } from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { type ScoresLayer, scoresShape } from './layer.js';
 
 export interface IntegerScores

@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { type Refuse, type Shape, windowsOf } from '../shape.js';
 
 /** q·kᵀ · d^-½ of every head in every window. Reads `[tokens, 3 · dim]`: q, k and v. */

@@ -1,17 +1,11 @@
 import { type Call, inGroups, share } from '../../models/integer/calls.js';
-import type { Constant, ModelPlan } from '../../models/integer/plan.js';
 import { roundUp } from '../../models/integer/sizes.js';
 import { ELEMENT_MACS } from '../../models/passes.js';
 import { areNeighbours, type WindowEdge, windowEdge } from '../../models/windows.js';
-import {
-  ATTENTION_CODES,
-  type AttentionCodes,
-  expectCodes,
-  type IntegerActivation,
-  type IntegerKind,
-  prefixOf,
-} from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import { ATTENTION_CODES, type AttentionCodes, type IntegerActivation } from '../integer-activation.js';
+import { expectCodes, type IntegerKind, prefixOf } from '../integer-kind.js';
+import type { Constant } from '../integer-plan.js';
+import type { LayerBase } from '../layer-base.js';
 import type { Shape } from '../shape.js';
 import { softmaxShape } from './layer.js';
 
@@ -117,7 +111,7 @@ const edges = (windows: number, across: number) =>
  * The masks of the windows of a shifted map, by the edge they touch: 255 for tokens that were
  * neighbours before the shift. Layers of one window share them.
  */
-function shiftMasks(plan: ModelPlan, window: number, shift: number): readonly (Constant | undefined)[] {
+function shiftMasks(plan: IntegerPlan, window: number, shift: number): readonly (Constant | undefined)[] {
   const tokens = window ** 2;
   const stride = roundUp(tokens, 16);
   return plan.shared(`mask ${window} ${shift}`, () => {

@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { type Refuse, type Shape, shapeOnly } from '../shape.js';
 
 /**

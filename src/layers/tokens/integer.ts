@@ -1,6 +1,7 @@
 import { LIMITS } from '../../checkpoint/limits.js';
 import type { TensorSpec } from '../../checkpoint/tensor-spec.js';
 import { share } from '../../models/integer/calls.js';
+import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
   codesOf,
@@ -9,9 +10,8 @@ import {
   type IntegerKind,
   parseScale,
   prefixOf,
-  type QuantizerScale,
 } from '../integer-kind.js';
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { tokensShape } from './layer.js';
 
 /**

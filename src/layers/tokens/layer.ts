@@ -1,4 +1,4 @@
-import type { LayerBase } from '../layer.js';
+import type { LayerBase } from '../layer-base.js';
 import { expectPlain, type Refuse, type Shape } from '../shape.js';
 
 /** Constant tokens (class token, distillation token, registers), then the rows that it reads. */

@@ -1,25 +1,16 @@
-import type { IntegerArray, IntegerModel } from '../../checkpoint/integer-model.js';
+import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { unpackNibbles } from '../../checkpoint/nibbles.js';
 import { PIXELS } from '../../checkpoint/program.js';
-import type { IntegerActivation } from '../../layers/integer-kind.js';
+import type { IntegerArray } from '../../checkpoint/tensor-spec.js';
+import type { IntegerActivation } from '../../layers/integer-activation.js';
 import { type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
+import type { Buffer, BufferOptions, Constant, StepOptions } from '../../layers/integer-plan.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { barrierCall, TEAM_BYTES } from '../../runtime/threads.js';
 import { arrange } from './arrange.js';
 import { type Call, execute, link, type Part } from './calls.js';
 import { roundUp } from './sizes.js';
-
-/**
- * Where an activation lies: u8 codes `[rows, columns]` (u16 if they are fine), `stride` bytes from
- * row to row.
- */
-export interface Buffer {
-  readonly address: number;
-  readonly rows: number;
-  readonly columns: number;
-  readonly stride: number;
-}
 
 /** The kernel calls that make one tensor: one, or one per head or window. */
 export interface PlanStep {
@@ -57,12 +48,6 @@ export interface Lane {
 
 const ONE_LANE: Lane = { index: 0, count: 1 };
 
-/** Weights, tables and parameters in memory. */
-export interface Constant {
-  readonly address: number;
-  readonly bytes: number;
-}
-
 /** An activation whose address is not decided yet. */
 interface Activation {
   address: number;
@@ -76,25 +61,6 @@ interface Activation {
   last: number;
 }
 
-interface StepOptions {
-  readonly kernel: keyof IntegerKernels;
-  /** Default: what the layer reads. */
-  readonly reads?: readonly string[];
-  readonly constants?: readonly Constant[];
-  readonly macs?: number;
-  readonly scratchBytes?: number;
-  readonly calls: PlanStep['calls'];
-}
-
-interface BufferOptions {
-  readonly rows: number;
-  readonly columns: number;
-  /** Bytes from row to row. Default: the number of columns. */
-  readonly stride?: number;
-  /** Rows after the last that kernels may read. */
-  readonly slack?: number;
-}
-
 /** Bytes of a cache line, which two threads should not both write. */
 const CACHE_LINE = 64;
 
@@ -105,7 +71,7 @@ const panelBytes = (inputs: number) => 8 * inputs + 32;
  * The forward pass of an integer model as kernel calls over memory that is planned once: the
  * layers of the model in order, each planned by its kind.
  */
-export class ModelPlan {
+export class ModelPlan implements IntegerPlan {
   readonly steps: PlanStep[] = [];
   /** Fills the memory at the start. */
   readonly fills: Fill[] = [];
@@ -174,7 +140,6 @@ export class ModelPlan {
     if (this.threads > 1) this.#team = roundUp(this.memory.reserve(TEAM_BYTES + CACHE_LINE), CACHE_LINE);
   }
 
-  /** What a layer makes. */
   type(name: string): IntegerActivation {
     return this.#types.get(name)!;
   }
@@ -188,14 +153,12 @@ export class ModelPlan {
     return activation;
   }
 
-  /** The buffer of what a layer makes. */
   output({ name }: IntegerLayer, { stride }: Pick<BufferOptions, 'stride'> = {}): Buffer {
     const { rows, columns } = this.type(name);
     const slack = this.#slack.get(name) ?? 0;
     return this.buffer(name, { rows, columns, slack, ...(stride === undefined ? {} : { stride }) });
   }
 
-  /** A buffer that keeps what `fill` writes at the start and what steps write. */
   keptOutput(layer: IntegerLayer, fill: (memory: Uint8Array) => void): Buffer {
     const buffer = this.output(layer);
     const kept = this.#activations.get(layer.name)!;
@@ -207,19 +170,16 @@ export class ModelPlan {
     return buffer;
   }
 
-  /** A buffer that is never written. */
   constantOutput({ name }: IntegerLayer, { address }: Constant): void {
     const { rows, columns } = this.type(name);
     const bytes = rows * columns;
     this.#activations.set(name, { address, rows, columns, stride: columns, bytes, first: 0, last: 0 });
   }
 
-  /** The buffers that a layer reads. */
   inputs({ reads }: IntegerLayer): Buffer[] {
     return reads.map((name) => this.activation(name));
   }
 
-  /** Its address is known when the plan is finished. */
   activation(name: string): Buffer {
     return this.#activations.get(name)!;
   }
@@ -253,7 +213,6 @@ export class ModelPlan {
     return this.steps.flatMap(({ calls }) => [...calls(part), ...barrier]);
   }
 
-  /** Appends the step of a layer. */
   step(
     { kind, name: output, reads: operands }: IntegerLayer,
     { reads = operands, constants = [], macs = 0, scratchBytes = 0, kernel, calls }: StepOptions,
@@ -285,13 +244,11 @@ export class ModelPlan {
     return this.model.tensors.get(name)!;
   }
 
-  /** What `make` makes, once for all layers that ask for `key`. */
   shared<T>(key: string, make: () => T): T {
     if (!this.#shared.has(key)) this.#shared.set(key, make());
     return this.#shared.get(key) as T;
   }
 
-  /** A tensor as in the checkpoint, with room for `elements`; the rest is 0. */
   constant(name: string, elements = 0): Constant {
     const tensor = this.tensor(name);
     const { buffer, byteOffset, byteLength } = tensor;
@@ -299,17 +256,12 @@ export class ModelPlan {
     return this.filled(bytes, (memory) => memory.set(new Uint8Array(buffer, byteOffset, byteLength)));
   }
 
-  /** `bytes` of memory that `fill` writes at the start. */
   filled(bytes: number, fill: (memory: Uint8Array) => void): Constant {
     const address = this.memory.reserve(bytes);
     this.fills.push((memory) => fill(new Uint8Array(memory, address, bytes)));
     return { address, bytes };
   }
 
-  /**
-   * The power-of-two factors of an activation, `repeat` times, as the i16 values 2^α that the
-   * kernel multiplies by; 1 if it has none.
-   */
   powers({ factors: name, columns }: IntegerActivation, repeat: number): Constant {
     const factors = name === undefined ? new Uint8Array(columns) : this.tensor(name);
     return this.filled(2 * repeat * factors.length, ({ buffer, byteOffset }) => {
@@ -318,10 +270,6 @@ export class ModelPlan {
     });
   }
 
-  /**
-   * Weights `[n, inputs]` as int8 panels, the inputs padded to 8, nibbles unpacked. The
-   * checkpoint's layout passes through scratch, one row of panels at a time.
-   */
   weight(name: string, n: number, inputs: number, bits: number): Constant & { readonly panelBytes: number } {
     const stored = this.tensor(name);
     const padded = roundUp(inputs, 8);
