@@ -163,6 +163,14 @@ describe('each kind refuses what its kernels cannot compute', () => {
     ['linear', 'of scores', vit, `${BLOCK}.attn.proj.out`, { reads: [scores] }, 'found scores of attention'],
     [
       'linear',
+      'of part of a map of windows',
+      swin,
+      `${STAGE}.attn.qkv.out`,
+      { partial: { rows: 16, columns: 16 } },
+      'partial: expected rows in reading order, found window order',
+    ],
+    [
+      'linear',
       'of part of all rows',
       vit,
       qkv,

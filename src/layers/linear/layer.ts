@@ -28,6 +28,7 @@ export function linearShape(
   expectPlain(input!, refuse);
   if (columns > MAX_INPUTS) refuse(`expected at most ${MAX_INPUTS} inputs, found ${columns}`);
   if (partial !== undefined) {
+    if (order !== undefined) refuse('partial: expected rows in reading order, found window order');
     if (partial.columns >= outputs || partial.rows >= rows)
       refuse(
         `partial: expected fewer than ${rows} rows and ${outputs} columns, found ${partial.rows} and ${partial.columns}`,
