@@ -7,12 +7,10 @@ import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { RuleContext } from '../layers/integer-kind.js';
 import { workOf } from '../layers/integer-kind.js';
 import { type IntegerLayer, integerKind } from '../layers/integer-kinds.js';
+import { PIXELS } from '../layers/patches/layer.js';
 import { LIMITS } from './limits.js';
 import { quoted } from './safetensors-header.js';
 import type { TensorSpec } from './tensor-spec.js';
-
-/** The activation that holds the image. No layer has this name. */
-export const PIXELS = 'pixels';
 
 /** The activations of a model that others read, by their meaning. */
 export interface Outputs {

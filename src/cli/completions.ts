@@ -64,3 +64,5 @@ export const COMPLETIONS: Readonly<Record<string, string>> = {
   fish: FISH,
   powershell: POWERSHELL,
 };
+
+export const SHELLS = Object.keys(COMPLETIONS);

@@ -35,7 +35,7 @@ async function main([name, ...rawArgs]: readonly string[]): Promise<number> {
       return EXIT.done;
     }
     if (name === 'complete' && rawArgs[0] === '--') {
-      await (await import('./commands/complete.js')).completeWords(rawArgs.slice(1));
+      await (await import('./complete-words.js')).completeWords(rawArgs.slice(1));
       return EXIT.done;
     }
     return await runNamed(await findCommand(name), rawArgs);

@@ -1,9 +1,9 @@
 import type { FloatStep } from '../models/float/pass.js';
-import type { FloatPlan } from '../models/float/plan.js';
 import { addFloat } from './add/float.js';
 import { biasFloat } from './bias/float.js';
 import { constantFloat } from './constant/float.js';
 import { contextFloat } from './context/float.js';
+import type { FloatPlan } from './float-plan.js';
 import { geluFloat } from './gelu/float.js';
 import type { Layer } from './layer.js';
 import { layerNormFloat } from './layernorm/float.js';

@@ -6,7 +6,7 @@ import { MemoryPlan } from '../runtime/memory.js';
 import { type FloatWorkspace, instantiateFloatKernels } from './float/kernels.js';
 import { ParameterPlan } from './float/parameters.js';
 import type { Emit, FloatPass } from './float/pass.js';
-import { FloatPlan } from './float/plan.js';
+import { FloatModelPlan } from './float/plan.js';
 import { type Pass, Passes } from './passes.js';
 
 /**
@@ -66,8 +66,8 @@ export class FloatRunner {
     readonly model: FloatModel,
     /** Most images in one `run`. */
     readonly batchSize: number,
-    private readonly full: FloatPlan,
-    private readonly trimmed: FloatPlan,
+    private readonly full: FloatModelPlan,
+    private readonly trimmed: FloatModelPlan,
     private readonly places: Places,
     workspace: FloatWorkspace,
   ) {
@@ -91,8 +91,8 @@ export class FloatRunner {
     }
     const layout = new MemoryPlan();
     const parameters = new ParameterPlan(model, layout);
-    const full = new FloatPlan(model, build(false), parameters, batchSize);
-    const trimmed = new FloatPlan(model, build(true), parameters, batchSize);
+    const full = new FloatModelPlan(model, build(false), parameters, batchSize);
+    const trimmed = new FloatModelPlan(model, build(true), parameters, batchSize);
     const activations = layout.reserve(Math.max(full.bytes, trimmed.bytes));
     for (const plan of [full, trimmed]) plan.place(activations);
     const places = {

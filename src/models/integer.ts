@@ -1,7 +1,7 @@
 import type { Description } from '../checkpoint/integer-description.js';
 import type { IntegerModel } from '../checkpoint/integer-model.js';
-import { PIXELS } from '../checkpoint/program.js';
 import type { Buffer } from '../layers/integer-plan.js';
+import { PIXELS } from '../layers/patches/layer.js';
 import { type IntegerKernels, instantiateKernels } from '../runtime/kernels.js';
 import { JOB_OFFSET, Team } from '../runtime/threads.js';
 import { Turn } from '../runtime/turn.js';

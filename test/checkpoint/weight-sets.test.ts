@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
+import type { FloatFile } from '../../src/checkpoint/float-container.js';
 import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { UsageError } from '../../src/errors.js';
@@ -10,7 +11,6 @@ import { refusal } from './raw-file.js';
 import { renamed, SWIN_RENAMINGS, VIT_RENAMINGS } from './renamed.js';
 import { zeros } from './tiny-float.js';
 import { saved, savedNested } from './torch/raw-torch.js';
-import type { FloatFile } from '../../src/checkpoint/float-container.js';
 
 const config = { architecture: 'vit', num_heads: 2 };
 const tensorsOf = (file: Uint8Array): Tensor[] => [...readSafetensors(file).tensors.values()];

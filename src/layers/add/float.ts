@@ -1,5 +1,5 @@
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
+import type { FloatPlan } from '../float-plan.js';
 import type { AddLayer } from './layer.js';
 
 /** a += b; of a map, b in window order; of fewer rows, the first of every image move together. */

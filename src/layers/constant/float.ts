@@ -1,5 +1,5 @@
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
+import type { FloatPlan } from '../float-plan.js';
 import type { ConstantLayer } from './layer.js';
 
 export function constantFloat(layer: ConstantLayer, plan: FloatPlan): FloatStep {

@@ -1,5 +1,5 @@
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
+import type { FloatPlan } from '../float-plan.js';
 import type { ContextLayer } from './layer.js';
 
 /** probabilities·v of every window and head: `[B·W, queries, C]`. */

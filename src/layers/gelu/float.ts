@@ -1,6 +1,6 @@
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
 import { ELEMENT_MACS, rowGroups } from '../../models/passes.js';
+import type { FloatPlan } from '../float-plan.js';
 import type { GeluLayer } from './layer.js';
 
 const KERNELS = { exact: 'gelu', tanh: 'geluTanh', quick: 'geluQuick' } as const;

@@ -1,5 +1,5 @@
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
+import type { FloatPlan } from '../float-plan.js';
 import { prefixOf } from '../integer-kind.js';
 import { channelsOf, type LayerNormLayer } from './layer.js';
 

@@ -1,7 +1,7 @@
 import type { LinearPlace } from '../../models/float/parameters.js';
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
 import { rowGroups } from '../../models/passes.js';
+import type { FloatPlan } from '../float-plan.js';
 import { prefixOf } from '../integer-kind.js';
 import type { LinearLayer } from './layer.js';
 

@@ -1,11 +1,10 @@
 import { LIMITS } from '../../checkpoint/limits.js';
-import { PIXELS } from '../../checkpoint/program.js';
 import { share } from '../../models/integer/calls.js';
 import { roundUp } from '../../models/integer/sizes.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import { CODE_KEYS, codesOf, type IntegerKind, parseScale, prefixOf } from '../integer-kind.js';
 import type { LayerBase } from '../layer-base.js';
-import { patchesShape } from './layer.js';
+import { PIXELS, patchesShape } from './layer.js';
 
 /** `NAME.table`, u8 `[3, 256]`: the code of each pixel value of each channel. */
 export interface IntegerPatches extends LayerBase<'patches'>, QuantizerScale {

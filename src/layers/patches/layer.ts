@@ -15,3 +15,6 @@ export function patchesShape({ patch }: { patch: number }, imageSize: number, re
   }
   return { rows: (imageSize / patch) ** 2, columns: 3 * patch ** 2 };
 }
+
+/** The activation that holds the image. No layer has this name. */
+export const PIXELS = 'pixels';

@@ -1,5 +1,5 @@
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
+import type { FloatPlan } from '../float-plan.js';
 import type { ScoresLayer } from './layer.js';
 
 /** q·kᵀ d^-½ of every window and head: `[B·W, heads, queries, N]`. */

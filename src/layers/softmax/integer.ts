@@ -4,7 +4,7 @@ import { ELEMENT_MACS } from '../../models/passes.js';
 import { areNeighbours, type WindowEdge, windowEdge } from '../../models/windows.js';
 import { ATTENTION_CODES, type AttentionCodes, type IntegerActivation } from '../integer-activation.js';
 import { expectCodes, type IntegerKind, prefixOf } from '../integer-kind.js';
-import type { Constant } from '../integer-plan.js';
+import type { Constant, IntegerPlan } from '../integer-plan.js';
 import type { LayerBase } from '../layer-base.js';
 import type { Shape } from '../shape.js';
 import { softmaxShape } from './layer.js';

@@ -1,5 +1,5 @@
 import type { FloatStep } from '../../models/float/pass.js';
-import type { FloatPlan } from '../../models/float/plan.js';
+import type { FloatPlan } from '../float-plan.js';
 import type { TokensLayer } from './layer.js';
 
 /** Copies the constant tokens and the patches of every image together. */

@@ -1,6 +1,7 @@
 import type { FloatModel } from '../../checkpoint/float-model.js';
 import { QuantizeError } from '../../errors.js';
 import { type FloatStep, floatKind, shownShape } from '../../layers/float-kinds.js';
+import type { FloatPlan } from '../../layers/float-plan.js';
 import type { Layer } from '../../layers/layer.js';
 import type { Shape } from '../../layers/shape.js';
 import { type Network, shapesOf } from '../../networks/network.js';
@@ -30,9 +31,8 @@ export interface PlannedStep {
  * The forward pass of a float network over `batch` images: the layers in order, each planned by its
  * kind, over regions that activations share if they do not live at the same time.
  */
-export class FloatPlan {
+export class FloatModelPlan implements FloatPlan {
   readonly steps: PlannedStep[] = [];
-  /** Bytes of the largest key or value of a head as panels. */
   panelBytes = 0;
   /** Bytes of the region that all activations share, once they are arranged. */
   readonly bytes: number;
@@ -79,12 +79,10 @@ export class FloatPlan {
     return this.#layers.get(name)!;
   }
 
-  /** The region of an activation. */
   at(name: string): { readonly address: number } {
     return this.#places.get(name)!;
   }
 
-  /** A new region for what a layer makes: f32 `[batch, rows, columns]`. */
   output({ name }: Layer): { readonly address: number } {
     const { rows, columns } = this.shape(name);
     const region = this.#region(4 * this.batch * rows * columns, this.#lastReader.get(name));
@@ -92,7 +90,6 @@ export class FloatPlan {
     return region;
   }
 
-  /** The region of the first operand, which the layer overwrites: nobody else may read it later. */
   inPlace({ name, reads }: Layer): { readonly address: number } {
     const region = this.#places.get(reads[0]!) as Region;
     if (this.#lastReader.get(reads[0]!)! > this.steps.length)
@@ -102,12 +99,10 @@ export class FloatPlan {
     return region;
   }
 
-  /** A parameter that layers read as an activation. */
   constant({ name }: Layer, address: number): void {
     this.#places.set(name, { address });
   }
 
-  /** A region for this step alone. */
   temporary(bytes: number): { readonly address: number } {
     return this.#region(bytes, undefined);
   }

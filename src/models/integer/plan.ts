@@ -1,10 +1,10 @@
 import type { IntegerModel } from '../../checkpoint/integer-model.js';
 import { unpackNibbles } from '../../checkpoint/nibbles.js';
-import { PIXELS } from '../../checkpoint/program.js';
 import type { IntegerArray } from '../../checkpoint/tensor-spec.js';
 import type { IntegerActivation } from '../../layers/integer-activation.js';
 import { type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
-import type { Buffer, BufferOptions, Constant, StepOptions } from '../../layers/integer-plan.js';
+import type { Buffer, BufferOptions, Constant, IntegerPlan, StepOptions } from '../../layers/integer-plan.js';
+import { PIXELS } from '../../layers/patches/layer.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { barrierCall, TEAM_BYTES } from '../../runtime/threads.js';

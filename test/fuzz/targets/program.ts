@@ -9,6 +9,7 @@ import { type Outputs, traceProgram } from '../../../src/checkpoint/program.js';
 import { readSafetensors, type Tensor, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
 import type { TensorSpec } from '../../../src/checkpoint/tensor-spec.js';
 import { load } from '../../../src/classify.js';
+import type { IntegerActivation } from '../../../src/layers/integer-activation.js';
 import { type IntegerLayer, integerKind } from '../../../src/layers/integer-kinds.js';
 import { execute, link } from '../../../src/models/integer/calls.js';
 import { ModelPlan } from '../../../src/models/integer.js';
@@ -19,7 +20,6 @@ import type { Dice } from '../dice.js';
 import { type Json, mutatedJson } from '../mutate.js';
 import { expectThat, same, type Target } from '../target.js';
 import { CONTAINER_CODES } from './safetensors.js';
-import type { IntegerActivation } from '../../../src/layers/integer-activation.js';
 
 const MODULES = new Map(TIERS.map((tier) => [tier, new WebAssembly.Module(readModule(tier))]));
 
