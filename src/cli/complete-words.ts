@@ -1,12 +1,11 @@
 import { RootCommand, ShellCompDirective } from '@bomb.sh/tab';
 import type { ArgDef } from 'citty';
 import { BUNDLED_MODELS } from '../models/bundled.js';
-import { default } from './commands/complete.js';
 import { COMMANDS } from './commands.js';
 import { SHELLS } from './completions.js';
 
 /**
- * Prints completions for the scripts above.
+ * Prints completions for the scripts of `fqvit complete`.
  *
  * @param words the command line; the last word is incomplete
  */
