@@ -2,10 +2,10 @@
 // adds one part after the other, then tries what `best` does not use.
 //   npm run build && node bench/ablation.mjs --reference FLOAT --images DIR
 //     [options of accuracy.mjs]
-import { FloatRunner } from '../dist/models/float.js';
+import { FloatRunner } from '../dist/forward/float/runner.js';
+import { exactExponentialTable } from '../dist/layers/softmax/exponential-table.js';
 import { calibrateBest } from '../dist/quantize/best.js';
 import { calibrateEach } from '../dist/quantize/calibrate.js';
-import { exactExponentialTable } from '../dist/quantize/exponential-table.js';
 import { methodRecipe } from '../dist/quantize/recipe.js';
 import { count, drawn, integerScores, labelledPhotos, reportSeeds, seeds } from './accuracy.mjs';
 

@@ -7,18 +7,18 @@
 // --calibration-images 256, --seeds 0,1,2,3,4, --json.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { seal } from '../dist/checkpoint/digest.js';
-import { writeIntegerModel } from '../dist/checkpoint/integer-model.js';
+import { seal } from '../dist/checkpoint/integer/digest.js';
+import { writeIntegerModel } from '../dist/checkpoint/integer/model.js';
+import { FloatRunner } from '../dist/forward/float/runner.js';
 import { readPixels } from '../dist/image/source.js';
 import { load } from '../dist/index.js';
-import { FloatRunner } from '../dist/models/float.js';
+import { probabilities, ranked } from '../dist/model/rank.js';
 import { calibrateBest } from '../dist/quantize/best.js';
 import { calibrateEach } from '../dist/quantize/calibrate.js';
 import { drawOrder } from '../dist/quantize/draw.js';
 import { readFloatModel } from '../dist/quantize/index.js';
 import { integerize } from '../dist/quantize/integerize.js';
 import { syntheticPictures } from '../dist/quantize/synthetic/pictures.js';
-import { probabilities, ranked } from '../dist/rank.js';
 import { json, list, machine, option } from './support.mjs';
 
 export const seeds = list('seeds', '0,1,2,3,4').map(Number);

@@ -8,10 +8,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedCodecs } from '../dist/image/codecs-node.js';
-import { readJpegStructure } from '../dist/image/jpeg-structure.js';
+import { readJpegStructure } from '../dist/image/jpeg/structure.js';
 import { jpegMemory, webpMemory } from '../dist/image/memory.js';
 import { dropAlpha } from '../dist/image/rgb.js';
-import { readWebpStructure } from '../dist/image/webp-structure.js';
+import { readWebpStructure } from '../dist/image/webp/structure.js';
 import { median, option, report } from './support.mjs';
 
 const folder = process.argv[2];

@@ -1,7 +1,7 @@
 // Float checkpoints with generated values: time, size and memory do not depend on them.
 import { storedTensors } from '../dist/bench/float-file.js';
 import { generatedTensors, noise } from '../dist/bench/generated.js';
-import { writeSafetensors } from '../dist/checkpoint/safetensors.js';
+import { writeSafetensors } from '../dist/checkpoint/safetensors/safetensors.js';
 
 const CLASSES = 1000;
 

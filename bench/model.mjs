@@ -17,13 +17,13 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { timmArchitecture } from '../dist/architecture/timm-architectures.js';
 import { writeFloatFile } from '../dist/bench/float-file.js';
 import { generatedModel } from '../dist/bench/generated.js';
 import { median, ruleOf } from '../dist/bench/measure.js';
 import { commonDigest, inFreshProcess, speedUp, takeTurns } from '../dist/bench/turns.js';
-import { readIntegerModel } from '../dist/checkpoint/integer-model.js';
-import { timmArchitecture } from '../dist/checkpoint/timm-architectures.js';
-import { findBundled } from '../dist/models/bundled.js';
+import { readIntegerModel } from '../dist/checkpoint/integer/model.js';
+import { findBundled } from '../dist/model/bundled.js';
 import { quantize, readFloatModel } from '../dist/quantize/index.js';
 import { NARROW_BITS } from '../dist/runtime/tier.js';
 import { floatCheckpoint, noisePicture } from './generated.mjs';

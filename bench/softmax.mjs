@@ -3,8 +3,9 @@
 // are bell-shaped around the middle code, with the scale 1/16. In float the mask is already added
 // to the scores:
 //   npm run build && node bench/softmax.mjs [--only log2] [--json]
-import { areNeighbours } from '../dist/models/windows.js';
-import { exponentialTable } from '../dist/quantize/exponential-table.js';
+
+import { exponentialTable } from '../dist/layers/softmax/exponential-table.js';
+import { areNeighbours } from '../dist/layers/windows.js';
 import { compare } from './kernels.mjs';
 import { random } from './support.mjs';
 

@@ -3,7 +3,7 @@
 // ("4/8 nearest"), or all with error feedback ("7/8 feedback").
 //   npm run build && node bench/widths.mjs --reference FLOAT --images DIR [--method best]
 //     [--widths "8/8,4/8,4/8 nearest"] [options of accuracy.mjs]
-import { FEEDBACK_BITS } from '../dist/quantize/feedback.js';
+import { FEEDBACK_BITS } from '../dist/layers/linear/feedback.js';
 import { methodRecipe } from '../dist/quantize/recipe.js';
 import { calibrated, drawn, integerScores, labelledPhotos, reportSeeds, seeds } from './accuracy.mjs';
 import { list, option } from './support.mjs';

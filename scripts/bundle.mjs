@@ -1,5 +1,5 @@
 // Bundles parts of the compiled sources in dist/:
-// - dist/image/inflate.js contains its library;
+// - dist/image/png/inflate.js contains its library;
 // - dist/pool/worker.js is one file;
 // - dist/cjs is for `require`;
 // - dist/browser is for pages without a bundler: minified, with the WebAssembly modules next to it.
@@ -21,12 +21,12 @@ for (const folder of ['cjs', 'browser']) rmSync(`dist/${folder}`, { recursive: t
 // functions named here only set up the other half.
 await bundle(
   {
-    input: 'dist/image/inflate.js',
+    input: 'dist/image/png/inflate.js',
     platform: 'neutral',
     treeshake: { manualPureFunctions: ['Config', 'zero$1'] },
   },
   {
-    file: 'dist/image/inflate.js',
+    file: 'dist/image/png/inflate.js',
     format: 'esm',
     banner: `/*! pako\n${readFileSync('node_modules/pako/LICENSE', 'utf8')}*/`,
   },

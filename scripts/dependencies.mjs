@@ -127,7 +127,7 @@ ${table(
     name,
     version,
     license,
-    INLINED.includes(name) ? 'npm, copied into `dist/image/inflate.js`' : 'npm, bundled',
+    INLINED.includes(name) ? 'npm, copied into `dist/image/png/inflate.js`' : 'npm, bundled',
   ]),
 )}
 

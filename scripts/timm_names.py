@@ -1,6 +1,6 @@
-"""Writes src/checkpoint/timm-names.ts: what timm's names say about a model and its tensors do not.
+"""Writes src/architecture/timm-names.ts: what timm's names say about a model and its tensors do not.
 
-    python scripts/timm_names.py > src/checkpoint/timm-names.ts
+    python scripts/timm_names.py > src/architecture/timm-names.ts
 
 Needs the version of timm that the first line of the output names. It downloads nothing: the models
 are built without memory.

@@ -16,8 +16,9 @@ export type {
   VitArchitecture,
   VitFamily,
   VitPool,
-} from './checkpoint/architecture.js';
-export type { Rgb } from './checkpoint/float-config.js';
+} from './architecture/architecture.js';
+export type { Output } from './architecture/output.js';
+export type { Rgb } from './checkpoint/float/config.js';
 export type {
   ActivationBits,
   AttentionCodes,
@@ -26,18 +27,7 @@ export type {
   ObserverName,
   Recipe,
   WeightBits,
-} from './checkpoint/integer-description.js';
-export type { Interpolation } from './checkpoint/interpolation.js';
-export type { Output } from './checkpoint/output.js';
-export {
-  type AttentionMap,
-  type AttentionOptions,
-  type ClassifyOptions,
-  type LoadOptions,
-  load,
-  Model,
-  type ModelInfo,
-} from './classify.js';
+} from './checkpoint/integer/description.js';
 export {
   CheckpointError,
   FqvitError,
@@ -48,11 +38,21 @@ export {
   UsageError,
 } from './errors.js';
 export type { Frame } from './image/frame.js';
-export type { SeenPart } from './image/preprocess.js';
+export type { Interpolation } from './image/resize/interpolation.js';
+export type { SeenPart } from './image/resize/preprocess.js';
 export type { ImageSource } from './image/source.js';
 export type { RawPixels } from './image/types.js';
-export type { AttentionMethod } from './models/attention-map.js';
+export type { AttentionMethod } from './model/attention-map.js';
+export {
+  type AttentionMap,
+  type AttentionOptions,
+  type ClassifyOptions,
+  type LoadOptions,
+  load,
+  Model,
+  type ModelInfo,
+} from './model/model.js';
+export type { Prediction } from './model/predict.js';
 export type { ByteSource } from './platform/bytes.js';
 export type { WasmBinary } from './platform/compile.js';
-export type { Prediction } from './predict.js';
 export type { Tier } from './runtime/kernels.js';

@@ -1,10 +1,10 @@
 // The inputs of ../shared/cases that fqvit once got wrong, each with the answer of the library that
 // defines its format.
 import { afterAll, expect, test } from '@jest/globals';
-import { load } from '../src/classify.js';
 import { readFloatSource } from '../src/cli/float-source.js';
 import { loadFloat } from '../src/float.js';
 import { parseLabels } from '../src/labels/parse.js';
+import { load } from '../src/model/model.js';
 import { quantize } from '../src/quantize/index.js';
 import { describeWithShared, readShared, shared } from './support/shared.js';
 

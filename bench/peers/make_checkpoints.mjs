@@ -7,7 +7,7 @@
 // --only  which integer checkpoints (default: all)
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { timmArchitecture } from '../../dist/checkpoint/timm-architectures.js';
+import { timmArchitecture } from '../../dist/architecture/timm-architectures.js';
 import { quantize } from '../../dist/quantize/index.js';
 import { floatCheckpoint, noisePicture } from '../generated.mjs';
 import { list, option } from '../support.mjs';

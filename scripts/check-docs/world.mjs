@@ -12,7 +12,9 @@ const { RedisServer } = await import('../../test/queue/support.ts');
 const { modelFile } = await import('../../test/support/tiny-model.ts');
 const { tinyShapes } = await import('../../test/checkpoint/tiny-float.ts');
 const { renamed, VIT_RENAMINGS } = await import('../../test/checkpoint/renamed.ts');
-const { readSafetensors, writeSafetensors } = await import('../../dist/checkpoint/safetensors.js');
+const { readSafetensors, writeSafetensors } = await import(
+  '../../dist/checkpoint/safetensors/safetensors.js'
+);
 const { quantize } = await import('../../dist/quantize/index.js');
 
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));

@@ -1,6 +1,6 @@
-import { shown } from '../checkpoint/shown.js';
 import { FqvitError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
+import { shown } from '../text/format-value.js';
 import { doneLines } from './lines.js';
 import type { Task } from './unfinished.js';
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { FqvitError } from '../errors.js';
-import { plain } from '../platform/plain.js';
 import { systemReason } from '../platform/system-reason.js';
+import { plain } from '../text/plain.js';
 
 /** The destination of a batch's lines. */
 export interface Output {

@@ -1,10 +1,10 @@
 /** The result of an image in a batch, and its line. */
 
-import type { Output } from '../checkpoint/output.js';
+import type { Output } from '../architecture/output.js';
 import { FqvitError, UsageError } from '../errors.js';
+import type { Prediction } from '../model/predict.js';
 import { shownSource } from '../platform/address.js';
-import { plainJson } from '../platform/plain.js';
-import type { Prediction } from '../predict.js';
+import { plainJson } from '../text/plain.js';
 
 interface Place {
   /** Position of the image in the list, from 0. */

@@ -1,5 +1,5 @@
-import type { Output as Meaning } from '../checkpoint/output.js';
-import type { Prediction } from '../predict.js';
+import type { Output as Meaning } from '../architecture/output.js';
+import type { Prediction } from '../model/predict.js';
 import { Done } from './done.js';
 import { FileOutput, type Output, StandardOutput } from './output.js';
 import { pump } from './pump.js';

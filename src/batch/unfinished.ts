@@ -1,9 +1,9 @@
 /** The note `OUT.unfinished` next to an unfinished output: what it will be, and who writes it. */
 
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { shown } from '../checkpoint/shown.js';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
+import { shown } from '../text/format-value.js';
 
 const FORMAT = 1;
 

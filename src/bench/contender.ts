@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { FloatRunner } from '../forward/float/runner.js';
 import { load } from '../index.js';
-import { FloatRunner } from '../models/float.js';
 import type { Tier } from '../runtime/kernels.js';
 import { readWasm } from '../runtime/wasm-node.js';
 import { readFloatFile } from './float-file.js';

@@ -1,9 +1,9 @@
 /** A float model as a file that a measuring process loads: complete and checked, as it runs. */
 
-import type { FloatModel } from '../checkpoint/float-model.js';
-import type { FloatTensor } from '../checkpoint/float-tensor.js';
-import { readSafetensors, type Tensor, writeSafetensors } from '../checkpoint/safetensors.js';
-import { asFloat32 } from '../checkpoint/typed-views.js';
+import type { FloatModel } from '../checkpoint/float/model.js';
+import type { FloatTensor } from '../checkpoint/float/tensor.js';
+import { readSafetensors, type Tensor, writeSafetensors } from '../checkpoint/safetensors/safetensors.js';
+import { asFloat32 } from '../checkpoint/safetensors/typed-views.js';
 
 /** The key of `__metadata__` that holds what the tensors do not tell. */
 const KEY = 'model';

@@ -1,8 +1,8 @@
-import { type Architecture, pooledTokens, swinStages, tokenCount } from '../checkpoint/architecture.js';
-import type { FloatModel } from '../checkpoint/float-model.js';
-import type { FloatTensor } from '../checkpoint/float-tensor.js';
-import { plainSwin, swinNames, swinShape } from '../checkpoint/swin-names.js';
-import { plainVit, vitNames, vitShape } from '../checkpoint/vit-names.js';
+import { type Architecture, pooledTokens, swinStages, tokenCount } from '../architecture/architecture.js';
+import type { FloatModel } from '../checkpoint/float/model.js';
+import type { FloatTensor } from '../checkpoint/float/tensor.js';
+import { plainSwin, swinNames, swinShape } from '../checkpoint/names/swin-names.js';
+import { plainVit, vitNames, vitShape } from '../checkpoint/names/vit-names.js';
 
 /** Values from -1 to 1, the same in every run. */
 export function sequence(): () => number {

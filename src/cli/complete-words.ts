@@ -1,6 +1,6 @@
 import { RootCommand, ShellCompDirective } from '@bomb.sh/tab';
 import type { ArgDef } from 'citty';
-import { BUNDLED_MODELS } from '../models/bundled.js';
+import { BUNDLED_MODELS } from '../model/bundled.js';
 import { COMMANDS } from './commands.js';
 import { SHELLS } from './completions.js';
 

@@ -1,6 +1,6 @@
 import { FqvitError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
-import { expectFile } from './files.js';
+import { expectFile } from '../platform/files.js';
 import { reportError } from './report.js';
 
 export interface Timed<Result> {

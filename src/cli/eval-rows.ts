@@ -1,8 +1,8 @@
-import type { Output } from '../checkpoint/output.js';
-import { plainJson } from '../platform/plain.js';
-import type { Prediction } from '../predict.js';
-import { predictions } from '../predict.js';
-import { sigmoids } from '../rank.js';
+import type { Output } from '../architecture/output.js';
+import type { Prediction } from '../model/predict.js';
+import { predictions } from '../model/predict.js';
+import { sigmoids } from '../model/rank.js';
+import { plainJson } from '../text/plain.js';
 import type { LabelledFile } from './labels-csv.js';
 
 /** A photo, its truth and the answers, as `--rows` writes them. */

@@ -4,20 +4,20 @@ import { basename, dirname, isAbsolute, join, posix, relative, sep } from 'node:
 import { fileURLToPath } from 'node:url';
 import { isTimmConfig, timmConfig } from '../checkpoint/config/timm-config.js';
 import { isTransformersConfig, transformersConfig } from '../checkpoint/config/transformers-config.js';
-import { externalNamesOf, type FloatFile, readFloatContainer } from '../checkpoint/float-container.js';
-import type { FloatModelOptions } from '../checkpoint/float-model.js';
-import { isOnnx, isTorch } from '../checkpoint/foreign-file.js';
-import { saysInteger } from '../checkpoint/integer-description.js';
-import { readSafetensors } from '../checkpoint/safetensors.js';
-import { shown } from '../checkpoint/shown.js';
+import { externalNamesOf, type FloatFile, readFloatContainer } from '../checkpoint/float/container.js';
+import { isOnnx, isTorch } from '../checkpoint/float/foreign-file.js';
+import type { FloatModelOptions } from '../checkpoint/float/model.js';
+import { saysInteger } from '../checkpoint/integer/description.js';
+import { readSafetensors } from '../checkpoint/safetensors/safetensors.js';
 import { CheckpointError, RuntimeError } from '../errors.js';
 import type { HubSource } from '../hub/id.js';
-import { hubSource, noPathEither, WEIGHT_FILE } from '../model-source-node.js';
+import { hubSource, noPathEither, WEIGHT_FILE } from '../model/source-node.js';
 import { shownSource } from '../platform/address.js';
 import { readBytes } from '../platform/bytes.js';
+import { expectFile, isUrl, kind, readText } from '../platform/files.js';
 import { inside } from '../platform/inside.js';
 import { MAX_BYTES } from '../platform/read-options.js';
-import { expectFile, isUrl, kind, readText } from './files.js';
+import { shown } from '../text/format-value.js';
 import { downloadProgress } from './progress.js';
 import { note, warn } from './report.js';
 

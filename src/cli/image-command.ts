@@ -1,13 +1,13 @@
 /** What the commands that run a model share. */
 
-import type { Model } from '../classify.js';
 import { ImageError, RuntimeError, UsageError } from '../errors.js';
-import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../models/bundled.js';
+import { BUNDLED_MODELS, bundledPath, DEFAULT_MODEL } from '../model/bundled.js';
+import type { Model } from '../model/model.js';
+import type { Prediction } from '../model/predict.js';
 import { shownSource } from '../platform/address.js';
 import { availableMemory } from '../platform/available-memory.js';
 import type { Pool, PoolCallOptions, PoolInfo } from '../pool/index.js';
 import { type MemoryShares, memoryShares } from '../pool/memory-shares.js';
-import type { Prediction } from '../predict.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { plural } from './format.js';
 import { loadModel, loadPool, modelPath, readNamed } from './model-source.js';

@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expectUtf8, REPLACEMENT, unreadable, walkImages } from '../batch/image-walk.js';
 import { FqvitError } from '../errors.js';
-import { expectFolder } from './files.js';
+import { expectFolder } from '../platform/files.js';
 
 /**
  * The images that `walkImages` finds.

@@ -1,12 +1,12 @@
-import { checkDigest } from '../checkpoint/digest.js';
-import { readFloatContainer } from '../checkpoint/float-container.js';
-import { type FloatModel, type FloatModelOptions, floatModelOf } from '../checkpoint/float-model.js';
-import { type Description, type QuantizerScale, saysInteger } from '../checkpoint/integer-description.js';
-import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
-import type { Tensor } from '../checkpoint/safetensors.js';
+import { readFloatContainer } from '../checkpoint/float/container.js';
+import { type FloatModel, type FloatModelOptions, floatModelOf } from '../checkpoint/float/model.js';
+import { type Description, type QuantizerScale, saysInteger } from '../checkpoint/integer/description.js';
+import { checkDigest } from '../checkpoint/integer/digest.js';
+import { type IntegerModel, readIntegerModel } from '../checkpoint/integer/model.js';
+import type { Tensor } from '../checkpoint/safetensors/safetensors.js';
+import { ModelPlan } from '../forward/integer/runner.js';
 import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
-import { ModelPlan } from '../models/integer.js';
 import type { FloatSource } from './float-source.js';
 
 export interface TensorReport {

@@ -1,8 +1,8 @@
 import { normalize } from 'node:path';
-import type { Output } from '../checkpoint/output.js';
+import type { Output } from '../architecture/output.js';
 import { FqvitError } from '../errors.js';
+import { readText } from '../platform/files.js';
 import type { LabelledImage } from '../quantize/index.js';
-import { readText } from './files.js';
 import { decimal, shown } from './values.js';
 
 export interface LabelledFile extends Pick<LabelledImage, 'class' | 'value'> {

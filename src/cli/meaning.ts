@@ -1,4 +1,4 @@
-import type { Output } from '../checkpoint/output.js';
+import type { Output } from '../architecture/output.js';
 
 /** What the logits mean, in words. */
 export const MEANINGS: Readonly<Record<Output, string>> = {

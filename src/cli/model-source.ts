@@ -1,12 +1,12 @@
-import type { LoadOptions, Model } from '../classify.js';
 import { RuntimeError } from '../errors.js';
-import { readModel } from '../model-source.js';
-import { folderHint, hubSource } from '../model-source-node.js';
-import { BUNDLED_MODELS, findBundled, isBundledName } from '../models/bundled.js';
+import { BUNDLED_MODELS, findBundled, isBundledName } from '../model/bundled.js';
+import type { LoadOptions, Model } from '../model/model.js';
+import { readModel } from '../model/source.js';
+import { folderHint, hubSource } from '../model/source-node.js';
+import { expectFile } from '../platform/files.js';
 import type { NamedBytes } from '../platform/read-options.js';
 import { sha256 } from '../platform/sha256.js';
-import type { Pool, PoolInfo } from '../pool/index.js';
-import { expectFile } from './files.js';
+import type { Pool, PoolInfo } from '../pool/pool.js';
 import { nearest } from './nearest.js';
 import { downloadProgress } from './progress.js';
 import { warn } from './report.js';
@@ -46,7 +46,7 @@ export async function loadPool(
   workers: number | undefined,
   imageMemoryOf: (info: PoolInfo) => number,
 ): Promise<{ pool: Pool; sha256: string }> {
-  const { createPoolOf } = await import('../pool/index.js');
+  const { createPoolOf } = await import('../pool/pool.js');
   const read = await readNamed(source);
   const pool = await createPoolOf(read, workers === undefined ? {} : { workers }, imageMemoryOf);
   return { pool, sha256: await sha256(read.bytes) };

@@ -1,4 +1,4 @@
-import type { ModelPreprocessing } from '../checkpoint/integer-description.js';
+import type { ModelPreprocessing } from '../checkpoint/integer/description.js';
 
 /** How an image becomes the input of a model, in words. */
 export function describePreprocessing(p: ModelPreprocessing): string {

@@ -1,4 +1,4 @@
-import type { Recipe } from '../checkpoint/integer-description.js';
+import type { Recipe } from '../checkpoint/integer/description.js';
 
 const ATTENTION = {
   log2: '4-bit log2 attention',

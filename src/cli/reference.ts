@@ -1,4 +1,4 @@
-import type { ModelInfo } from '../classify.js';
+import type { ModelInfo } from '../model/model.js';
 import type { FloatModel } from '../quantize/index.js';
 import { readFloatSource } from './float-source.js';
 import { warn } from './report.js';

@@ -1,6 +1,6 @@
 import { FqvitError, UsageError } from '../errors.js';
 import { withShownAddresses } from '../platform/address.js';
-import { plainJson } from '../platform/plain.js';
+import { plainJson } from '../text/plain.js';
 import { plain } from './format.js';
 
 /** Exit codes. */

@@ -1,4 +1,4 @@
-import { quoted } from '../checkpoint/safetensors-header.js';
+import { quoted } from '../checkpoint/safetensors/header.js';
 import { UsageError } from '../errors.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 

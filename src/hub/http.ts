@@ -1,10 +1,10 @@
 /** One GET request to the hub: redirects, the token, time limits and the meaning of a status. */
 
 import { request } from '#platform/fetch';
-import { shown } from '../checkpoint/shown.js';
 import { FqvitError, HubError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
 import { Watch } from '../platform/watch.js';
+import { shown } from '../text/format-value.js';
 import type { HubId } from './id.js';
 import { PassingError, type Persistence } from './persist.js';
 import type { Token } from './settings.js';

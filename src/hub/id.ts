@@ -1,7 +1,7 @@
 /** The names of models on the hub. Browsers use this file too, so it needs nothing of Node. */
 
-import { shown } from '../checkpoint/shown.js';
 import { HubError } from '../errors.js';
+import { shown } from '../text/format-value.js';
 
 /** A model on the hub at one of its branches, tags or commits. */
 export interface HubId {

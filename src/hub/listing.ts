@@ -1,7 +1,7 @@
 /** The commit and the files of a model. The hub's answers are checked, not trusted. */
 
-import { shown } from '../checkpoint/shown.js';
 import { FqvitError, HubError } from '../errors.js';
+import { shown } from '../text/format-value.js';
 import { type Connection, get } from './http.js';
 import { persist } from './persist.js';
 

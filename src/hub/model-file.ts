@@ -1,5 +1,5 @@
-import { quantizeCommand } from '../checkpoint/quantize-command.js';
 import { HubError } from '../errors.js';
+import { quantizeCommand } from '../text/quantize-command.js';
 import { type HubId, type HubSource, hubAddress } from './id.js';
 import { few, openRepository, type RepositoryOptions } from './repository.js';
 

@@ -1,7 +1,7 @@
-import { shown } from '../checkpoint/shown.js';
 import { HubError } from '../errors.js';
 import { MAX_BYTES } from '../platform/read-options.js';
 import { systemReason } from '../platform/system-reason.js';
+import { shown } from '../text/format-value.js';
 import { ModelCache } from './cache.js';
 import { download } from './download.js';
 import type { Connection } from './http.js';

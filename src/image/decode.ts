@@ -3,14 +3,14 @@ import { ImageError } from '../errors.js';
 import { type MemoryGate, UNCOUNTED_BYTES } from '../platform/memory-gate.js';
 import type { ImageCodecs } from './codec.js';
 import { detectFormat } from './format.js';
-import { openJpeg } from './jpeg.js';
+import { openJpeg } from './jpeg/jpeg.js';
 import { DEFAULT_MAX_PIXELS } from './limits.js';
 import { orient } from './orient.js';
-import { openPng } from './png.js';
-import { checkParameters, type Preprocessing } from './preprocess.js';
-import { preprocessMemory, RowPreprocessor } from './preprocess-rows.js';
+import { openPng } from './png/png.js';
+import { checkParameters, type Preprocessing } from './resize/preprocess.js';
+import { preprocessMemory, RowPreprocessor } from './resize/preprocess-rows.js';
 import type { OpenImage, RgbImage } from './types.js';
-import { openWebp } from './webp.js';
+import { openWebp } from './webp/webp.js';
 
 /** How to decode an image. */
 export interface DecodeOptions {

@@ -1,6 +1,6 @@
-import { blocksOf, type JpegStructure } from './jpeg-structure.js';
-import { type PngHeader, SAMPLES } from './png-structure.js';
-import type { WebpStructure } from './webp-structure.js';
+import { blocksOf, type JpegStructure } from './jpeg/structure.js';
+import { type PngHeader, SAMPLES } from './png/structure.js';
+import type { WebpStructure } from './webp/structure.js';
 
 /*
  * Upper bounds of the memory for decoding and resizing an image, in bytes, computed from its

@@ -1,9 +1,9 @@
-import { shown } from '../checkpoint/shown.js';
 import { ImageError, UsageError } from '../errors.js';
 import { type ByteSource, isByteSource, readBytes } from '../platform/bytes.js';
 import type { MemoryGate } from '../platform/memory-gate.js';
+import { shown } from '../text/format-value.js';
 import { type Frame, framePixels, isFrame } from './frame.js';
-import { type Preprocessing, preprocess } from './preprocess.js';
+import { type Preprocessing, preprocess } from './resize/preprocess.js';
 import { dropAlpha } from './rgb.js';
 import type { RawPixels, RgbImage } from './types.js';
 /**

@@ -3,7 +3,7 @@
  * a line.
  */
 
-import { shown } from '../checkpoint/shown.js';
+import { shown } from '../text/format-value.js';
 import type { RefuseLine } from './literal.js';
 import { entryOf, INDEX_KEYS, isKey, MAX_CLASSES, NAME_KEYS, numbered } from './values.js';
 import { type Labels, splitWnids } from './wnids.js';

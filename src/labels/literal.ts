@@ -4,7 +4,7 @@
  * evaluated.
  */
 
-import { quoted } from '../checkpoint/safetensors-header.js';
+import { quoted } from '../checkpoint/safetensors/header.js';
 import { MAX_CLASSES } from './values.js';
 
 /** Keys of dicts and objects are strings: `0` and `'0'` are the same key. */

@@ -1,4 +1,4 @@
-import { quoted } from '../checkpoint/safetensors-header.js';
+import { quoted } from '../checkpoint/safetensors/header.js';
 import { FqvitError } from '../errors.js';
 import { labelsOfLines } from './lines.js';
 import { parseLiteral } from './literal.js';

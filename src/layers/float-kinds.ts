@@ -1,4 +1,4 @@
-import type { FloatStep } from '../models/float/pass.js';
+import type { FloatStep } from '../forward/float/pass.js';
 import { addFloat } from './add/float.js';
 import { biasFloat } from './bias/float.js';
 import { constantFloat } from './constant/float.js';

@@ -1,4 +1,4 @@
-import type { ParameterPlan } from '../models/float/parameters.js';
+import type { ParameterPlan } from '../forward/float/parameters.js';
 import type { Layer } from './layer.js';
 import type { Shape } from './shape.js';
 

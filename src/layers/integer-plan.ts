@@ -1,8 +1,8 @@
-import type { IntegerArray } from '../checkpoint/tensor-spec.js';
-import type { Call, Part } from '../models/integer/calls.js';
+import type { Call, Part } from '../runtime/calls.js';
 import type { IntegerKernels } from '../runtime/kernels.js';
 import type { IntegerActivation } from './integer-activation.js';
 import type { LayerBase } from './layer-base.js';
+import type { IntegerArray } from './tensor-spec.js';
 
 /**
  * Where an activation lies: u8 codes `[rows, columns]` (u16 if they are fine), `stride` bytes from

@@ -1,15 +1,15 @@
-import type { FloatModel } from '../checkpoint/float-model.js';
-import type { Recipe } from '../checkpoint/integer-description.js';
-import type { IntegerArray } from '../checkpoint/tensor-spec.js';
-import type { GeluTable } from '../quantize/gelu.js';
-import type { Moments } from '../quantize/moments.js';
+import type { FloatModel } from '../checkpoint/float/model.js';
+import type { Recipe } from '../checkpoint/integer/description.js';
 import type { Quantizer } from '../quantize/observers.js';
+import type { GeluTable } from './gelu/table.js';
 import type { QuantizerScale } from './integer-activation.js';
 import type { IntegerLayer } from './integer-kinds.js';
 import type { Layer } from './layer.js';
 import type { LayerBase } from './layer-base.js';
+import type { Moments } from './linear/moments.js';
 import type { PatchesLayer } from './patches/layer.js';
 import type { Shape } from './shape.js';
+import type { IntegerArray } from './tensor-spec.js';
 
 /** What the quantiser side of a kind may ask. */
 export interface QuantizeContext {

@@ -1,4 +1,4 @@
-import type { Architecture } from '../checkpoint/architecture.js';
+import type { Architecture } from '../architecture/architecture.js';
 import type { Network } from './network.js';
 import { swinNetwork } from './swin.js';
 import { vitNetwork } from './vit.js';

@@ -1,4 +1,4 @@
-import type { Outputs } from '../checkpoint/program.js';
+import type { Outputs } from '../checkpoint/integer/program.js';
 import type { Layer } from '../layers/layer.js';
 import type { Refuse, Shape } from '../layers/shape.js';
 import { shapeOf } from '../layers/shapes.js';

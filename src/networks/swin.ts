@@ -1,4 +1,4 @@
-import { biasRows, type SwinArchitecture, swinStages } from '../checkpoint/architecture.js';
+import { biasRows, type SwinArchitecture, swinStages } from '../architecture/architecture.js';
 import { Builder } from './builder.js';
 import type { Network } from './network.js';
 

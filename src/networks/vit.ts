@@ -1,4 +1,4 @@
-import { pooledTokens, tokenCount, type VitArchitecture } from '../checkpoint/architecture.js';
+import { pooledTokens, tokenCount, type VitArchitecture } from '../architecture/architecture.js';
 import { Builder } from './builder.js';
 import type { Network } from './network.js';
 

@@ -1,4 +1,4 @@
-import type { PoolInfo } from './index.js';
+import type { PoolInfo } from './pool.js';
 
 const MIB = 2 ** 20;
 

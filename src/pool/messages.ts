@@ -7,8 +7,8 @@ import {
   RuntimeError,
   UsageError,
 } from '../errors.js';
+import type { Joined } from '../forward/integer/runner.js';
 import type { CompiledCodecs } from '../image/codecs-node.js';
-import type { Joined } from '../models/integer.js';
 import type { Tier } from '../runtime/kernels.js';
 
 /** What a worker needs to compute in a lane: plain and shared values. */

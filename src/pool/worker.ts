@@ -4,11 +4,11 @@
  * stays open until the process ends.
  */
 import { parentPort } from 'node:worker_threads';
-import { readIntegerModel } from '../checkpoint/integer-model.js';
-import { type ClassifyOptions, Model } from '../classify.js';
+import { readIntegerModel } from '../checkpoint/integer/model.js';
+import { IntegerRunner } from '../forward/integer/runner.js';
 import { takeCodecs } from '../image/codecs-node.js';
 import type { ImageSource, PixelOptions } from '../image/source.js';
-import { IntegerRunner } from '../models/integer.js';
+import { type ClassifyOptions, Model } from '../model/model.js';
 import { breathe } from '../platform/breathe.js';
 import type { MemoryGate } from '../platform/memory-gate.js';
 import {

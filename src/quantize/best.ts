@@ -5,9 +5,9 @@
  * precision (layernorm.ts).
  */
 
-import type { FloatModel } from '../checkpoint/float-model.js';
-import { type ActivationBits, OBSERVER_NAMES } from '../checkpoint/integer-description.js';
-import { FloatRunner } from '../models/float.js';
+import type { FloatModel } from '../checkpoint/float/model.js';
+import { type ActivationBits, OBSERVER_NAMES } from '../checkpoint/integer/description.js';
+import { FloatRunner } from '../forward/float/runner.js';
 import { linearInputs } from '../networks/network.js';
 import { searchBlocks, searchRuns } from './block-search.js';
 import { type Calibration, type CalibrationImages, type CalibrationRun, calibrateEach } from './calibrate.js';

@@ -4,10 +4,10 @@
  * error would clip rare large values, which matter most.
  */
 
-import type { FloatRunner, ObserveTensor } from '../models/float.js';
+import type { FloatRunner, ObserveTensor } from '../forward/float/runner.js';
+import { CLASS_SHARE } from '../layers/linear/moments.js';
 import { blockOutputs, type Network } from '../networks/network.js';
 import { breathe } from '../platform/breathe.js';
-import { CLASS_SHARE } from './moments.js';
 import type { Quantizer } from './observers.js';
 
 export interface BlockSearchOptions {

@@ -1,11 +1,11 @@
-import type { FloatModel } from '../checkpoint/float-model.js';
+import type { FloatModel } from '../checkpoint/float/model.js';
 import { QuantizeError } from '../errors.js';
+import type { FloatWorkspace } from '../forward/float/kernels.js';
+import { FloatRunner, type FloatRunnerOptions, type ObserveTensor } from '../forward/float/runner.js';
 import type { Layer } from '../layers/layer.js';
-import type { FloatWorkspace } from '../models/float/kernels.js';
-import { FloatRunner, type FloatRunnerOptions, type ObserveTensor } from '../models/float.js';
+import { MomentSet, type Moments } from '../layers/linear/moments.js';
 import { linearInputs, type Network, readersOf } from '../networks/network.js';
 import { breathe } from '../platform/breathe.js';
-import { MomentSet, type Moments } from './moments.js';
 import {
   createObserver,
   type ObservedTensor,

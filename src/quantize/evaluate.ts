@@ -1,9 +1,9 @@
 import { floatModule } from '#runtime/float-wasm';
-import type { FloatModel } from '../checkpoint/float-model.js';
-import type { Model } from '../classify.js';
+import type { FloatModel } from '../checkpoint/float/model.js';
 import { CheckpointError, UsageError } from '../errors.js';
+import { FloatRunner } from '../forward/float/runner.js';
 import { type ImageSource, readPixels } from '../image/source.js';
-import { FloatRunner } from '../models/float.js';
+import type { Model } from '../model/model.js';
 import { breathe } from '../platform/breathe.js';
 import { type EvaluationReport, measureOf, type Truth } from './measures.js';
 

@@ -1,22 +1,22 @@
-import { MAX_SCALE } from '../checkpoint/checked.js';
-import type { FloatModel } from '../checkpoint/float-model.js';
-import { type Description, FORMAT, type Recipe, VERSION } from '../checkpoint/integer-description.js';
-import type { IntegerModel } from '../checkpoint/integer-model.js';
-import { traceProgram } from '../checkpoint/program.js';
-import type { IntegerArray } from '../checkpoint/tensor-spec.js';
+import type { FloatModel } from '../checkpoint/float/model.js';
+import { type Description, FORMAT, type Recipe, VERSION } from '../checkpoint/integer/description.js';
+import type { IntegerModel } from '../checkpoint/integer/model.js';
+import { traceProgram } from '../checkpoint/integer/program.js';
 import { QuantizeError } from '../errors.js';
+import { MAX_SCALE } from '../layers/checked.js';
 import type { GeluLayer } from '../layers/gelu/layer.js';
+import { type GeluTable, geluTable } from '../layers/gelu/table.js';
 import { prefixOf } from '../layers/integer-kind.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import type { Layer } from '../layers/layer.js';
+import type { Moments } from '../layers/linear/moments.js';
 import type { PatchesLayer } from '../layers/patches/layer.js';
 import type { QuantizeContext } from '../layers/quantize-kind.js';
 import { quantizeLayer } from '../layers/quantize-kinds.js';
 import type { Shape } from '../layers/shape.js';
+import type { IntegerArray } from '../layers/tensor-spec.js';
 import { networkOf } from '../networks/index.js';
 import { linearInputs, type Network, shapesOf } from '../networks/network.js';
-import { type GeluTable, geluTable } from './gelu.js';
-import type { Moments } from './moments.js';
 import type { Quantizer } from './observers.js';
 
 /**

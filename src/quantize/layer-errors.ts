@@ -1,22 +1,22 @@
 import { floatModule } from '#runtime/float-wasm';
-import type { Architecture } from '../checkpoint/architecture.js';
-import { checkDigest } from '../checkpoint/digest.js';
-import type { FloatArchitecture, FloatModel } from '../checkpoint/float-model.js';
-import { type IntegerModel, readIntegerModel } from '../checkpoint/integer-model.js';
-import { narrowestWeights } from '../checkpoint/program.js';
-import { shown } from '../checkpoint/shown.js';
+import type { Architecture } from '../architecture/architecture.js';
+import type { FloatArchitecture, FloatModel } from '../checkpoint/float/model.js';
+import { checkDigest } from '../checkpoint/integer/digest.js';
+import { type IntegerModel, readIntegerModel } from '../checkpoint/integer/model.js';
+import { narrowestWeights } from '../checkpoint/integer/program.js';
 import { CheckpointError, UsageError } from '../errors.js';
+import { FloatRunner, type ObserveTensor } from '../forward/float/runner.js';
+import { IntegerRunner, type PlanStep } from '../forward/integer/runner.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import { PIXELS } from '../layers/patches/layer.js';
-import { FloatRunner, type ObserveTensor } from '../models/float.js';
-import { IntegerRunner, type PlanStep } from '../models/integer.js';
 import { networkOf } from '../networks/index.js';
-import { expectSameLayers } from '../networks/same-layers.js';
 import { breathe } from '../platform/breathe.js';
 import { chooseTier } from '../runtime/tier.js';
+import { shown } from '../text/format-value.js';
 import { type RealCodes, realCodes } from './real-codes.js';
+import { expectSameLayers } from './same-layers.js';
 
 /**
  * What makes an activation. `product`: q·kᵀ, its sum with the position bias, and attention·v.

@@ -1,7 +1,7 @@
 /** The result of `evaluate`, by what the logits mean. */
 
-import type { Output } from '../checkpoint/output.js';
-import { ranked } from '../rank.js';
+import type { Output } from '../architecture/output.js';
+import { ranked } from '../model/rank.js';
 import { averagePrecision } from './average-precision.js';
 import { meanNearness, type Nearness, nearness } from './nearness.js';
 

@@ -1,5 +1,5 @@
-import type { Output } from '../checkpoint/output.js';
-import { divergence, logProbabilities, ranked } from '../rank.js';
+import type { Output } from '../architecture/output.js';
+import { divergence, logProbabilities, ranked } from '../model/rank.js';
 
 /**
  * How closely an integer model agrees with its float model, on one image or averaged over several.

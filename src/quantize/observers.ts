@@ -1,6 +1,6 @@
-import type { ActivationBits, ObserverName } from '../checkpoint/integer-description.js';
+import type { ActivationBits, ObserverName } from '../checkpoint/integer/description.js';
+import type { FloatWorkspace } from '../forward/float/kernels.js';
 import type { Layer } from '../layers/layer.js';
-import type { FloatWorkspace } from '../models/float/kernels.js';
 import { ChannelObserver } from './observers/channel.js';
 import { EmaObserver } from './observers/ema.js';
 import { MinMaxObserver } from './observers/minmax.js';
@@ -10,7 +10,7 @@ import { PooledObserver } from './observers/pooled.js';
 import { PtfObserver } from './observers/ptf.js';
 import type { Observer, ObserverOptions } from './observers/types.js';
 
-export { OBSERVER_NAMES, type ObserverName } from '../checkpoint/integer-description.js';
+export { OBSERVER_NAMES, type ObserverName } from '../checkpoint/integer/description.js';
 export { ChannelObserver } from './observers/channel.js';
 export { EmaObserver } from './observers/ema.js';
 export { MinMaxObserver } from './observers/minmax.js';

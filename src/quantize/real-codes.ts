@@ -1,9 +1,9 @@
-import { attentionValues } from '../checkpoint/attention-values.js';
-import type { IntegerModel } from '../checkpoint/integer-model.js';
+import type { IntegerModel } from '../checkpoint/integer/model.js';
 import { prefixOf } from '../layers/integer-kind.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
+import { inputQuantizer } from '../layers/patches/input.js';
+import { attentionValues } from '../layers/softmax/attention-values.js';
 import type { Network } from '../networks/network.js';
-import { inputQuantizer } from './input.js';
 
 /** The real values of an activation's codes: values[code] · the scale of the channel. */
 export interface RealCodes {

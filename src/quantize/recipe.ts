@@ -8,9 +8,9 @@ import {
   type Recipe,
   WEIGHT_BITS,
   type WeightBits,
-} from '../checkpoint/integer-description.js';
-import { shown } from '../checkpoint/shown.js';
+} from '../checkpoint/integer/description.js';
 import { UsageError } from '../errors.js';
+import { shown } from '../text/format-value.js';
 
 /** Bits of attention codes, and the name of the codes in a recipe. */
 const ATTENTION = { 4: 'log2', 7: 'eighths', 8: 'uniform' } as const;

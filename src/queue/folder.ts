@@ -1,9 +1,9 @@
 import { accessSync, closeSync, constants, existsSync, fsyncSync, openSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectFolder } from '../cli/files.js';
-import { writeOutput } from '../cli/output-file.js';
 import { FqvitError } from '../errors.js';
+import { expectFolder } from '../platform/files.js';
+import { writeOutput } from '../platform/output-file.js';
 import { systemReason } from '../platform/system-reason.js';
 import type { PartOutput } from './output.js';
 

@@ -1,5 +1,5 @@
-import { shown } from '../checkpoint/shown.js';
 import { FqvitError } from '../errors.js';
+import { shown } from '../text/format-value.js';
 import { type ListFacts, MAX_JOB_SIZE, MAX_PARTS } from './part.js';
 
 /** The stored facts of a list. */

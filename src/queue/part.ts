@@ -1,5 +1,5 @@
-import { shown } from '../checkpoint/shown.js';
 import { FqvitError, UsageError } from '../errors.js';
+import { shown } from '../text/format-value.js';
 
 /** The content of a job: consecutive images of the list. */
 export interface PartData {

@@ -1,7 +1,7 @@
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { jsonLine, recordOf } from '../batch/record.js';
 import { FqvitError, UsageError } from '../errors.js';
-import type { Prediction } from '../predict.js';
+import type { Prediction } from '../model/predict.js';
 import { isReplaced, type StoredList } from './list-facts.js';
 import { fileOf, missingParts, type PartOutput } from './output.js';
 import { type ListFacts, type PartData, type PartResult, partData } from './part.js';

@@ -1,6 +1,6 @@
 import { hasWorkers, startWorker } from '#runtime/start-worker';
 import { RuntimeError } from '../errors.js';
-import type { Call } from '../models/integer/calls.js';
+import type { Call } from './calls.js';
 import { END, JOB_WORDS, STOP_WORD, type WorkerHandle } from './worker-task.js';
 
 /** More than the cores of any machine we aim at. */

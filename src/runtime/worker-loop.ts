@@ -1,4 +1,4 @@
-import { link, type Program } from '../models/integer/calls.js';
+import { link, type Program } from './calls.js';
 import { instantiateKernels } from './kernels.js';
 import { END, JOB_WORDS, STOP_WORD, type WorkerTask } from './worker-task.js';
 

@@ -1,4 +1,4 @@
-import type { Call } from '../models/integer/calls.js';
+import type { Call } from './calls.js';
 
 /** What a worker needs, as plain and shared values. */
 export interface WorkerTask {

@@ -1,10 +1,10 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { getPath } from 'hono/utils/url';
-import { shown } from '../checkpoint/shown.js';
-import type { ModelInfo } from '../classify.js';
 import { ImageError } from '../errors.js';
+import type { ModelInfo } from '../model/model.js';
+import type { Prediction } from '../model/predict.js';
 import { sha256 } from '../platform/sha256.js';
-import type { Prediction } from '../predict.js';
+import { shown } from '../text/format-value.js';
 import { Admission } from './admission.js';
 import { refuseCodings } from './body.js';
 import { Deadline } from './deadline.js';

@@ -1,4 +1,4 @@
-import { shown } from '../checkpoint/shown.js';
+import { shown } from '../text/format-value.js';
 import { Problem } from './problem.js';
 
 /**

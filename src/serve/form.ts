@@ -1,5 +1,5 @@
 import { make, type PartInfo } from 'multipasta';
-import { shown } from '../checkpoint/shown.js';
+import { shown } from '../text/format-value.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';
 import { Problem } from './problem.js';
 import { SLICE, type Sliced } from './slices.js';

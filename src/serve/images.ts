@@ -1,5 +1,5 @@
-import { shown } from '../checkpoint/shown.js';
 import { shownSource } from '../platform/address.js';
+import { shown } from '../text/format-value.js';
 import { fromBase64 } from './base64.js';
 import { parseForm } from './form.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';

@@ -1,4 +1,4 @@
-import { OUTPUTS } from '../checkpoint/output.js';
+import { OUTPUTS } from '../architecture/output.js';
 import { IMAGE_TYPES, MAX_TOP } from './images.js';
 
 interface Shape {

@@ -1,7 +1,7 @@
 import pino, { type Logger } from 'pino';
-import { plainJson } from '../platform/plain.js';
 import type { Pool } from '../pool/index.js';
 import type { MemoryShares } from '../pool/memory-shares.js';
+import { plainJson } from '../text/plain.js';
 import { type Answer, type AppOptions, createApp } from './app.js';
 import { fetchImage } from './fetch-image.js';
 import { Metrics } from './metrics.js';

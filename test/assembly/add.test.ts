@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { additionParameters } from '../../src/quantize/addition.js';
+import { additionParameters } from '../../src/layers/add/scales.js';
 import { roundedShift, saturated, tokensOf, type Windows, windowOrder } from './reference.js';
 import { cutsOf, expectSame, onEveryTier, Random, ranges, WINDOWS, windowShapes } from './support.js';
 

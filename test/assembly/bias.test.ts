@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { additionParameters } from '../../src/quantize/addition.js';
+import { additionParameters } from '../../src/layers/add/scales.js';
 import { roundedShift, saturated } from './reference.js';
 import { expectSame, onEveryTier, Random, roundUp } from './support.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { requantizer } from '../../src/quantize/requantizer.js';
+import { requantizer } from '../../src/layers/requantizer.js';
 import { describeTiers, onTiers } from '../support/tiers.js';
 import { requantised } from './reference.js';
 import { Bench, expectSame, onEveryTier, Random, roundUp } from './support.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { layerNormParameters } from '../../src/quantize/layernorm.js';
+import { layerNormParameters } from '../../src/layers/layernorm/gain.js';
 import {
   mergeOrder,
   roundedShift,

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { requantizer } from '../../src/quantize/requantizer.js';
+import { requantizer } from '../../src/layers/requantizer.js';
 import { requantised } from './reference.js';
 import { expectSame, onEveryTier, Random } from './support.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { exactExponentialTable, exponentialTable } from '../../src/quantize/exponential-table.js';
+import { exactExponentialTable, exponentialTable } from '../../src/layers/softmax/exponential-table.js';
 import type { IntegerKernels } from '../../src/runtime/kernels.js';
 import { roundedRatio, roundedShift, windowOrder } from './reference.js';
 import { cutsOf, expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';

@@ -3,8 +3,8 @@
  * finds slower kernels without a clock. If a kernel gets by with fewer opcodes, lower its budget.
  */
 import { describe, expect, test } from '@jest/globals';
-import type { FloatKernels } from '../../src/models/float/kernels.js';
-import { exponentialTable } from '../../src/quantize/exponential-table.js';
+import type { FloatKernels } from '../../src/forward/float/kernels.js';
+import { exponentialTable } from '../../src/layers/softmax/exponential-table.js';
 import type { IntegerKernels } from '../../src/runtime/kernels.js';
 import { describeTiers } from '../support/tiers.js';
 import { innermostLoops, Meter } from './opcodes.js';

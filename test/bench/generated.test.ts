@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
+import type { Architecture, SwinArchitecture, VitArchitecture } from '../../src/architecture/architecture.js';
 import { readFloatFile, writeFloatFile } from '../../src/bench/float-file.js';
 import { generatedModel, noise } from '../../src/bench/generated.js';
-import type { Architecture, SwinArchitecture, VitArchitecture } from '../../src/checkpoint/architecture.js';
-import type { FloatModel } from '../../src/checkpoint/float-model.js';
-import { FloatRunner } from '../../src/models/float.js';
+import type { FloatModel } from '../../src/checkpoint/float/model.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 
 const VIT: VitArchitecture = {

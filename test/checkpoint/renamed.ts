@@ -1,6 +1,6 @@
 /** Renames weights as in other libraries. */
 
-import type { Tensor } from '../../src/checkpoint/safetensors.js';
+import type { Tensor } from '../../src/checkpoint/safetensors/safetensors.js';
 
 type Rule = readonly [pattern: RegExp, replacement: string | ((...groups: string[]) => string)];
 

@@ -1,6 +1,6 @@
 /** A DeiT that is small enough for tests, with timm's names. */
 
-import { type Dtype, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { type Dtype, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
 
 export interface TinySizes {
   dim: number;

@@ -1,6 +1,6 @@
 /** A Swin that is small enough for tests, with Microsoft's names. */
 
-import type { Tensor } from '../../src/checkpoint/safetensors.js';
+import type { Tensor } from '../../src/checkpoint/safetensors/safetensors.js';
 
 export interface TinySwinSizes {
   imageSize: number;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
 import { load } from '../../src/index.js';
 import { renamed, VIT_RENAMINGS } from '../checkpoint/renamed.js';
 import { tinyModel } from '../support/tiny-model.js';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
 import { exported, outside } from '../checkpoint/onnx/support.js';
 import { FakeHub } from '../hub/server.js';
 import { fqvit, Scratch } from './support.js';

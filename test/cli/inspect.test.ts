@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { readIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { load } from '../../src/index.js';
 import { type Json, tinySwinIntegerFile } from '../support/tiny-integer.js';
 import { TINY_CONFIG, tinyModel } from '../support/tiny-model.js';

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { readIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { load } from '../../src/index.js';
 import { TINY_SWIN } from '../checkpoint/tiny-swin.js';
 import { TINY_CONFIG, tinyModel, tinySwinModel } from '../support/tiny-model.js';

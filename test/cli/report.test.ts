@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, symlinkSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { readIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { tinyModel } from '../support/tiny-model.js';
 import { elementsOf } from './report-page/well-formed.js';
 import { fqvit, Scratch } from './support.js';

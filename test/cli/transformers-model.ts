@@ -1,6 +1,6 @@
 /** The config.json and the tensors of the tiny model, as transformers saves it. */
 
-import { readSafetensors, type Tensor } from '../../src/checkpoint/safetensors.js';
+import { readSafetensors, type Tensor } from '../../src/checkpoint/safetensors/safetensors.js';
 import { renamed, VIT_RENAMINGS } from '../checkpoint/renamed.js';
 import { tinyModel } from '../support/tiny-model.js';
 

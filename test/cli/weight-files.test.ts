@@ -2,7 +2,11 @@
 
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import {
+  readSafetensors,
+  type Tensor,
+  writeSafetensors,
+} from '../../src/checkpoint/safetensors/safetensors.js';
 import { renamed, VIT_RENAMINGS } from '../checkpoint/renamed.js';
 import { saved, savedNested } from '../checkpoint/torch/raw-torch.js';
 import { FakeHub } from '../hub/server.js';

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
+import { type FloatModel, readFloatModel } from '../../src/checkpoint/float/model.js';
 import { readFloatSource } from '../../src/cli/float-source.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
 import { readPixels } from '../../src/image/source.js';
-import { FloatRunner } from '../../src/models/float.js';
 
 const FIXTURES = 'test/conformance/fixtures';
 const wasm = readFileSync('wasm/fqvit.float.wasm');

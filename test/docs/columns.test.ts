@@ -4,7 +4,7 @@ import { listFiles, readText } from './markdown.js';
 const FOLDERS = ['src', 'assembly', 'test', 'bench', 'scripts', 'training', 'examples'];
 
 /** Written by a script. */
-const GENERATED = ['src/checkpoint/timm-names.ts'];
+const GENERATED = ['src/architecture/timm-names.ts'];
 
 /** A line of a comment, or a comment after code. */
 const JAVASCRIPT = /^\s*(?:\/\/|\/\*|\*(?![a-z]))|^[^'"`]*\s\/\/ /;

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { load } from '../../src/index.js';
 import { Scratch } from '../cli/support.js';
-import { randomPixels } from '../float/support.js';
+import { randomPixels } from '../forward/float/support.js';
 import { EIGHTHS, RECIPE, tinyIntegerFile, tinySwinIntegerFile, UNIFORM } from '../support/tiny-integer.js';
 
 const folder = fileURLToPath(new URL('../../examples/python/', import.meta.url));

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { crc32 } from '../../src/image/crc32.js';
+import { crc32 } from '../../src/image/png/crc32.js';
 import { load, type Prediction } from '../../src/index.js';
 import { multipartCases } from '../serve/multipart-cases.js';
 import { describeWith, runtimePath } from '../support/runtimes.js';

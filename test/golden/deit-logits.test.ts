@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { readSafetensors } from '../../src/checkpoint/safetensors.js';
-import { asUint8 } from '../../src/checkpoint/typed-views.js';
-import { load } from '../../src/classify.js';
-import { ranked } from '../../src/rank.js';
+import { writeIntegerModel } from '../../src/checkpoint/integer/model.js';
+import { readSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
+import { asUint8 } from '../../src/checkpoint/safetensors/typed-views.js';
+import { load } from '../../src/model/model.js';
+import { ranked } from '../../src/model/rank.js';
 import { goldenModel } from '../support/golden.js';
 import { describeWithShared, readShared, shared } from '../support/shared.js';
 import { sealed } from '../support/tiny-integer.js';

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import { readFloatModel } from '../../src/checkpoint/float-model.js';
-import { readSafetensors } from '../../src/checkpoint/safetensors.js';
-import { asFloat32, asInt8 } from '../../src/checkpoint/typed-views.js';
-import { quantizeWeights } from '../../src/quantize/weights.js';
+import { readFloatModel } from '../../src/checkpoint/float/model.js';
+import { readSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
+import { asFloat32, asInt8 } from '../../src/checkpoint/safetensors/typed-views.js';
+import { quantizeWeights } from '../../src/layers/linear/weights.js';
 import { describeWithShared, readShared } from '../support/shared.js';
 
 describeWithShared('the weights of DeiT-Tiny', 1, () => {

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { type Architecture, swinStages } from '../../src/checkpoint/architecture.js';
-import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
-import { IntegerRunner } from '../../src/models/integer.js';
+import { type Architecture, swinStages } from '../../src/architecture/architecture.js';
+import type { IntegerModel } from '../../src/checkpoint/integer/model.js';
+import { IntegerRunner } from '../../src/forward/integer/runner.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { tokensOf, windowOrder } from '../assembly/reference.js';
 import { computed } from '../support/class-token.js';

@@ -1,8 +1,8 @@
 import { beforeAll, expect, test } from '@jest/globals';
-import { writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { asFloat32, asUint8 } from '../../src/checkpoint/typed-views.js';
-import { load } from '../../src/classify.js';
-import { ranked } from '../../src/rank.js';
+import { writeIntegerModel } from '../../src/checkpoint/integer/model.js';
+import { asFloat32, asUint8 } from '../../src/checkpoint/safetensors/typed-views.js';
+import { load } from '../../src/model/model.js';
+import { ranked } from '../../src/model/rank.js';
 import { goldenModel, goldenTensors } from '../support/golden.js';
 import { describeWithShared } from '../support/shared.js';
 import { sealed } from '../support/tiny-integer.js';

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
 import { describe, expect } from '@jest/globals';
-import type { Interpolation } from '../../src/checkpoint/interpolation.js';
 import { ImageError } from '../../src/errors.js';
-import { crc32 } from '../../src/image/crc32.js';
 import { type DecodeOptions, decodeImage } from '../../src/image/decode.js';
+import { crc32 } from '../../src/image/png/crc32.js';
+import type { Interpolation } from '../../src/image/resize/interpolation.js';
 import type { RgbImage } from '../../src/image/types.js';
 
-// Global look-ups are slow here: see src/image/resize.ts.
+// Global look-ups are slow here: see src/image/resize/resize.ts.
 const { imul } = Math;
 
 const FIXTURES = new URL('./fixtures/', import.meta.url);

@@ -4,17 +4,17 @@
  */
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
-import { seal } from '../../src/checkpoint/digest.js';
-import type { FloatModel } from '../../src/checkpoint/float-model.js';
-import { writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { readSafetensors } from '../../src/checkpoint/safetensors.js';
+import type { FloatModel } from '../../src/checkpoint/float/model.js';
+import { seal } from '../../src/checkpoint/integer/digest.js';
+import { writeIntegerModel } from '../../src/checkpoint/integer/model.js';
+import { readSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
 import { load } from '../../src/index.js';
-import { FloatRunner } from '../../src/models/float.js';
 import { Builder } from '../../src/networks/builder.js';
 import type { Network } from '../../src/networks/network.js';
 import { calibrate } from '../../src/quantize/calibrate.js';
 import { integerize } from '../../src/quantize/integerize.js';
-import { randomPixels, wasm } from '../float/support.js';
+import { randomPixels, wasm } from '../forward/float/support.js';
 import { TIERS } from '../support/kernel-modules.js';
 import { EIGHTHS } from '../support/tiny-integer.js';
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { isAddress, shownSource, withShownAddresses } from '../../src/platform/address.js';
 import { inside } from '../../src/platform/inside.js';
-import { plain, plainJson } from '../../src/platform/plain.js';
+import { plain, plainJson } from '../../src/text/plain.js';
 
 test.each([
   ['https://h.example/a/b.png', 'https://h.example/a/b.png'],

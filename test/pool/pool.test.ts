@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { load } from '../../src/index.js';
 import type { createPool as createSourcePool, Pool } from '../../src/pool/index.js';
 import { Random } from '../assembly/support.js';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
-import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { readIntegerModel } from '../../src/checkpoint/integer/model.js';
+import { IntegerRunner } from '../../src/forward/integer/runner.js';
 import { compileCodecs } from '../../src/image/codecs-node.js';
-import { IntegerRunner } from '../../src/models/integer.js';
 import { MemoryBudget } from '../../src/platform/memory-budget.js';
 import type { Seat, Task } from '../../src/pool/messages.js';
 import type { Seated as SourceSeated } from '../../src/pool/seated.js';

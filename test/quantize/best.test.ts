@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { FloatRunner } from '../../src/models/float.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
 import { calibrateBest } from '../../src/quantize/best.js';
 import { searchBlocks } from '../../src/quantize/block-search.js';
 import { calibrate } from '../../src/quantize/calibrate.js';
@@ -8,7 +8,7 @@ import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
 import { methodRecipe } from '../../src/quantize/recipe.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
-import { randomPixels } from '../float/support.js';
+import { randomPixels } from '../forward/float/support.js';
 import { tinyFloatFile, tinySwinFile } from '../support/tiny-integer.js';
 
 const sizes = { classes: 10, dim: 32, mlpDim: 64 };

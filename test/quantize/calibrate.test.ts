@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, jest, test } from '@jest/globals';
-import { FloatRunner } from '../../src/models/float.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
 import { calibrate, calibrateEach } from '../../src/quantize/calibrate.js';
 import { OBSERVER_NAMES, type Quantizer } from '../../src/quantize/observers.js';
 import {
@@ -14,7 +14,7 @@ import {
   swinMicro,
   swinPictures,
   wasm,
-} from '../float/support.js';
+} from '../forward/float/support.js';
 import { describeWithShared } from '../support/shared.js';
 
 const images = Array.from({ length: 7 }, (_, i) => randomPixels(12 * 12 * 3, i + 1));

@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { Output } from '../../src/checkpoint/output.js';
-import { load, type Model } from '../../src/classify.js';
+import type { Output } from '../../src/architecture/output.js';
 import { CheckpointError, ImageError, UsageError } from '../../src/errors.js';
-import { FloatRunner } from '../../src/models/float.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
+import { load, type Model } from '../../src/model/model.js';
+import { logProbabilities, probabilities } from '../../src/model/rank.js';
 import { evaluate, type LabelledImage } from '../../src/quantize/evaluate.js';
 import type { ClassificationReport, MultiLabelReport, ValueReport } from '../../src/quantize/measures.js';
-import { logProbabilities, probabilities } from '../../src/rank.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
-import { randomPixels } from '../float/support.js';
+import { randomPixels } from '../forward/float/support.js';
 import { refusal } from '../support/refusal.js';
 import { tinyFloat, tinyIntegerFile } from '../support/tiny-integer.js';
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { pooledTokens, VIT_POOLS } from '../../src/checkpoint/architecture.js';
-import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
-import type { Recipe } from '../../src/checkpoint/integer-description.js';
-import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { pooledTokens, VIT_POOLS } from '../../src/architecture/architecture.js';
+import { type FloatModel, readFloatModel } from '../../src/checkpoint/float/model.js';
+import type { Recipe } from '../../src/checkpoint/integer/description.js';
+import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { CheckpointError, ImageError, UsageError } from '../../src/errors.js';
-import { FloatRunner } from '../../src/models/float.js';
-import { IntegerRunner } from '../../src/models/integer.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
+import { IntegerRunner } from '../../src/forward/integer/runner.js';
 import { calibrateBest } from '../../src/quantize/best.js';
 import { calibrate } from '../../src/quantize/calibrate.js';
 import { integerize } from '../../src/quantize/integerize.js';
@@ -13,7 +13,7 @@ import { type LayerError, layerErrors } from '../../src/quantize/layer-errors.js
 import type { Quantizer } from '../../src/quantize/observers.js';
 import { methodRecipe } from '../../src/quantize/recipe.js';
 import { tinyShapes } from '../checkpoint/tiny-float.js';
-import { randomPixels, wasm } from '../float/support.js';
+import { randomPixels, wasm } from '../forward/float/support.js';
 import { refusal } from '../support/refusal.js';
 import { readModule } from '../support/tiers.js';
 import { type Json, sealed, withDescription } from '../support/tiny-integer.js';

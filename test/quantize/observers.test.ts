@@ -9,7 +9,7 @@ import {
   type ObserverName,
   type ObserverRecipe,
 } from '../../src/quantize/observers.js';
-import { Bench, randomFloats } from '../float/support.js';
+import { Bench, randomFloats } from '../forward/float/support.js';
 import { tinyFloat, tinySwin } from '../support/tiny-integer.js';
 
 const f = Math.fround;

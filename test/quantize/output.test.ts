@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
-import { readIntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import type { Output } from '../../src/checkpoint/output.js';
-import { readSafetensors } from '../../src/checkpoint/safetensors.js';
-import { load } from '../../src/classify.js';
+import type { Output } from '../../src/architecture/output.js';
+import { readIntegerModel, writeIntegerModel } from '../../src/checkpoint/integer/model.js';
+import { readSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
 import { CheckpointError, UsageError } from '../../src/errors.js';
 import { loadFloat } from '../../src/float.js';
+import { load } from '../../src/model/model.js';
 import { quantize, readFloatModel } from '../../src/quantize/index.js';
-import { randomPixels } from '../float/support.js';
+import { randomPixels } from '../forward/float/support.js';
 import { refusal } from '../support/refusal.js';
 import { sealed, tinyFloatFile, withTensors, withValue } from '../support/tiny-integer.js';
 

@@ -1,26 +1,30 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { FloatModel } from '../../src/checkpoint/float-model.js';
-import type { Recipe } from '../../src/checkpoint/integer-description.js';
+import type { FloatModel } from '../../src/checkpoint/float/model.js';
+import type { Recipe } from '../../src/checkpoint/integer/description.js';
 import {
   type IntegerModel,
   readIntegerModel,
   writeIntegerModel,
-} from '../../src/checkpoint/integer-model.js';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
-import { load } from '../../src/classify.js';
+} from '../../src/checkpoint/integer/model.js';
+import {
+  readSafetensors,
+  type Tensor,
+  writeSafetensors,
+} from '../../src/checkpoint/safetensors/safetensors.js';
 import { CheckpointError, QuantizeError, RuntimeError, UsageError } from '../../src/errors.js';
+import { FloatRunner } from '../../src/forward/float/runner.js';
+import { IntegerRunner } from '../../src/forward/integer/runner.js';
 import type { ImageSource } from '../../src/image/source.js';
-import { FloatRunner } from '../../src/models/float.js';
-import { IntegerRunner } from '../../src/models/integer.js';
+import { load } from '../../src/model/model.js';
 import { calibrate } from '../../src/quantize/calibrate.js';
 import { type QuantizeOptions, quantize, readFloatModel } from '../../src/quantize/index.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import { ATTENTION_BITS, METHODS, methodRecipe } from '../../src/quantize/recipe.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { tinyFile, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
-import { random, randomPixels } from '../float/support.js';
+import { random, randomPixels } from '../forward/float/support.js';
 import { refusal } from '../support/refusal.js';
 import {
   EIGHTHS,

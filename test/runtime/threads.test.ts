@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
-import { writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { load as loadSource, type Model } from '../../src/classify.js';
+import type { IntegerModel } from '../../src/checkpoint/integer/model.js';
+import { writeIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { UsageError } from '../../src/errors.js';
-import { randomPixels } from '../float/support.js';
+import { load as loadSource, type Model } from '../../src/model/model.js';
+import { randomPixels } from '../forward/float/support.js';
 import { refusal } from '../support/refusal.js';
 import {
   EIGHTHS,

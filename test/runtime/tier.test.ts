@@ -1,6 +1,6 @@
 import { describe, expect, jest, test } from '@jest/globals';
-import { load } from '../../src/classify.js';
 import { RuntimeError } from '../../src/errors.js';
+import { load } from '../../src/model/model.js';
 import { isRelaxedFaster, relaxedFault } from '../../src/runtime/probe.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { refusal } from '../support/refusal.js';

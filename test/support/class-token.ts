@@ -2,7 +2,7 @@
  * The last block of a DeiT or ViT computes the class token alone: the codes of an activation that a
  * plan makes.
  */
-import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
+import type { IntegerModel } from '../../src/checkpoint/integer/model.js';
 
 /**
  * The codes of an activation that the plan computes: as many rows as it has (the first of each head

@@ -1,7 +1,7 @@
-import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
-import type { IntegerModel } from '../../src/checkpoint/integer-model.js';
-import { readSafetensors, type Tensor } from '../../src/checkpoint/safetensors.js';
-import { asUint8 } from '../../src/checkpoint/typed-views.js';
+import { type FloatModel, readFloatModel } from '../../src/checkpoint/float/model.js';
+import type { IntegerModel } from '../../src/checkpoint/integer/model.js';
+import { readSafetensors, type Tensor } from '../../src/checkpoint/safetensors/safetensors.js';
+import { asUint8 } from '../../src/checkpoint/safetensors/typed-views.js';
 import { integerize } from '../../src/quantize/integerize.js';
 import type { Quantizer } from '../../src/quantize/observers.js';
 import { readShared, readSharedJson } from './shared.js';

@@ -1,5 +1,5 @@
 import { expect } from '@jest/globals';
-import { readIntegerModel } from '../../src/checkpoint/integer-model.js';
+import { readIntegerModel } from '../../src/checkpoint/integer/model.js';
 import type { Quantized } from '../../src/quantize/index.js';
 
 /** Expects the same bytes, except the SHA-256 of the source, which must differ, and the digest. */

@@ -1,11 +1,15 @@
 /** Integer checkpoints small enough to be made in a test, and ways to change one thing in them. */
 
 import { createHash } from 'node:crypto';
-import { DIGEST_KEY, NO_DIGEST } from '../../src/checkpoint/digest.js';
-import { type FloatModel, readFloatModel } from '../../src/checkpoint/float-model.js';
-import type { Recipe } from '../../src/checkpoint/integer-description.js';
-import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer-model.js';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { type FloatModel, readFloatModel } from '../../src/checkpoint/float/model.js';
+import type { Recipe } from '../../src/checkpoint/integer/description.js';
+import { DIGEST_KEY, NO_DIGEST } from '../../src/checkpoint/integer/digest.js';
+import { type IntegerModel, writeIntegerModel } from '../../src/checkpoint/integer/model.js';
+import {
+  readSafetensors,
+  type Tensor,
+  writeSafetensors,
+} from '../../src/checkpoint/safetensors/safetensors.js';
 import { networkOf } from '../../src/networks/index.js';
 import { shapesOf } from '../../src/networks/network.js';
 import { integerize } from '../../src/quantize/integerize.js';

@@ -1,6 +1,6 @@
 /** Float models with pseudo-random weights that are quick to quantise. */
 
-import { type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { type Tensor, writeSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
 import { type TinySizes, tinyShapes, zeros } from '../checkpoint/tiny-float.js';
 import { TINY_SWIN, type TinySwinSizes, tinySwinShapes } from '../checkpoint/tiny-swin.js';
 

@@ -1,6 +1,6 @@
 // The float32 WebAssembly SIMD path that calibration runs on.
 import { readFileSync } from 'node:fs';
-import { FloatRunner } from '../../../dist/models/float.js';
+import { FloatRunner } from '../../../dist/forward/float/runner.js';
 import { readFloatModel } from '../../../dist/quantize/index.js';
 
 export async function create(file, { threads }) {

@@ -3,10 +3,10 @@
  * 0.9. `timm-keys.ts` has the verdict on each key.
  */
 
+import { type KnownArchitecture, timmArchitecture } from '../../architecture/timm-architectures.js';
 import { isWnid } from '../../labels/wnids.js';
-import type { FloatConfig } from '../float-config.js';
-import { shown } from '../shown.js';
-import { type KnownArchitecture, timmArchitecture } from '../timm-architectures.js';
+import { shown } from '../../text/format-value.js';
+import type { FloatConfig } from '../float/config.js';
 import { MODEL_ARGS, PRETRAINED_CFG, TIMM_CONFIG } from './timm-keys.js';
 import type { TranslatedConfig } from './transformers-config.js';
 import { type Json, type Refuse, side, told } from './values.js';

@@ -3,9 +3,9 @@
  * `transformers-keys.ts` has the verdict on each key.
  */
 
-import type { FloatConfig } from '../float-config.js';
-import { INTERPOLATIONS } from '../interpolation.js';
-import { shown } from '../shown.js';
+import { INTERPOLATIONS } from '../../image/resize/interpolation.js';
+import { shown } from '../../text/format-value.js';
+import type { FloatConfig } from '../float/config.js';
 import {
   MODEL_TYPES,
   type ModelType,

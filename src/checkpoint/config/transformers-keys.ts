@@ -3,7 +3,7 @@
  * defaults of its classes.
  */
 
-import type { Family } from '../architecture.js';
+import type { Family } from '../../architecture/architecture.js';
 import type { VerdictTable } from './verdicts.js';
 
 /** The defaults of transformers for a supported model type. */

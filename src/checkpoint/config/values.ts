@@ -1,6 +1,6 @@
 /** What the readers of timm's and transformers' configs share. */
 
-import { shown } from '../shown.js';
+import { shown } from '../../text/format-value.js';
 
 export type Json = Readonly<Record<string, unknown>>;
 

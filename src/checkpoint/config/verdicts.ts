@@ -4,7 +4,7 @@
  * write; docs/configs.md is generated from them.
  */
 
-import { shown } from '../shown.js';
+import { shown } from '../../text/format-value.js';
 
 export type Verdict = {
   readonly keys: readonly string[];

@@ -1,6 +1,6 @@
 /** A node with its evaluated inputs, and helpers with which operators read them. */
 
-import { MAX_RANK } from '../safetensors-header.js';
+import { MAX_RANK } from '../safetensors/header.js';
 import type { Constant, Operation, View } from './expression.js';
 import { elements, isConstant, type Layouts, wholeView } from './view.js';
 import { describeNode, type OnnxNode, type OnnxTensor, refuseNode } from './wire.js';

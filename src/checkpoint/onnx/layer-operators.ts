@@ -9,7 +9,7 @@
  * Anything that does not form a layer is refused, either here or where a layer is expected.
  */
 
-import { quoted } from '../safetensors-header.js';
+import { quoted } from '../safetensors/header.js';
 import {
   axisOf,
   type Call,

@@ -3,8 +3,8 @@
  * tokens in a window, possibly with the mask of shifted windows added.
  */
 
-import { areNeighbours, windowEdge } from '../../models/windows.js';
-import { biasRows } from '../architecture.js';
+import { biasRows } from '../../architecture/architecture.js';
+import { areNeighbours, windowEdge } from '../../layers/windows.js';
 import type { Attention } from './attention.js';
 import { refuseNode } from './wire.js';
 

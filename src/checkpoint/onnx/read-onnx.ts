@@ -7,8 +7,8 @@
  */
 
 import { CheckpointError, UsageError } from '../../errors.js';
-import type { Tensor } from '../safetensors.js';
-import { quoted } from '../safetensors-header.js';
+import { quoted } from '../safetensors/header.js';
+import type { Tensor } from '../safetensors/safetensors.js';
 import { describe } from './call.js';
 import { evaluate } from './evaluate.js';
 import type { GeluKind, View } from './expression.js';

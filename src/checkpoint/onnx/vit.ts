@@ -1,4 +1,4 @@
-import { plainVit, vitNames } from '../vit-names.js';
+import { plainVit, vitNames } from '../names/vit-names.js';
 import { takeAttention } from './attention.js';
 import { describe } from './call.js';
 import type { Constant, Expression, View } from './expression.js';

@@ -1,7 +1,7 @@
 /** Turns constants into tensors: views on the file if the layout permits it, else copies. */
 
 import { CheckpointError } from '../../errors.js';
-import type { Tensor } from '../safetensors.js';
+import type { Tensor } from '../safetensors/safetensors.js';
 import type { Constant, View } from './expression.js';
 import { elements, isContiguous, type Layouts, sameNumbers } from './view.js';
 import { type OnnxNode, refuseNode } from './wire.js';

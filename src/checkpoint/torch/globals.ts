@@ -4,7 +4,7 @@
  * globals are refused.
  */
 
-import type { Dtype } from '../safetensors.js';
+import type { Dtype } from '../safetensors/safetensors.js';
 
 /** An element type of PyTorch. Without a `dtype`, its bytes can only be skipped. */
 interface ElementType {

@@ -5,8 +5,8 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../safetensors-header.js';
-import { shown } from '../shown.js';
+import { shown } from '../../text/format-value.js';
+import { quoted } from '../safetensors/header.js';
 import type { TensorStorage } from './globals.js';
 import { type Pickle, readPickle } from './pickle.js';
 import type { TensorSource } from './tensors.js';

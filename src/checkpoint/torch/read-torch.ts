@@ -3,7 +3,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import type { Tensor } from '../safetensors.js';
+import type { Tensor } from '../safetensors/safetensors.js';
 import { readArchive } from './archive.js';
 import { Namespace } from './globals.js';
 import { readLegacy } from './legacy.js';

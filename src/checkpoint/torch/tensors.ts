@@ -1,9 +1,9 @@
 /** Builds the tensors of a state dict from their descriptions and the bytes of their storages. */
 
 import { CheckpointError } from '../../errors.js';
-import type { Tensor } from '../safetensors.js';
-import { MAX_RANK, quoted } from '../safetensors-header.js';
-import { shown } from '../shown.js';
+import { shown } from '../../text/format-value.js';
+import { MAX_RANK, quoted } from '../safetensors/header.js';
+import type { Tensor } from '../safetensors/safetensors.js';
 import { Global, type StoredTensor, TensorStorage, UnsupportedTensor } from './globals.js';
 import { isCount } from './pickle.js';
 

@@ -4,7 +4,8 @@ import { runBatch } from '../../batch/run.js';
 import { claim, type Task } from '../../batch/unfinished.js';
 import { UsageError } from '../../errors.js';
 import { DEFAULT_MAX_PIXELS } from '../../image/limits.js';
-import { checkClasses } from '../../predict.js';
+import { checkClasses } from '../../model/predict.js';
+import { checkOutput, expectNoInput } from '../../platform/output-file.js';
 import { BatchWatch } from '../batch-watch.js';
 import { describeCommand } from '../command.js';
 import {
@@ -17,7 +18,6 @@ import {
   openPool,
   WORKERS_OPTION,
 } from '../image-command.js';
-import { checkOutput, expectNoInput } from '../output-file.js';
 import { stopProgress } from '../progress.js';
 import { EXIT, printJson } from '../report.js';
 import { integerOption } from '../values.js';

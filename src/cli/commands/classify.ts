@@ -1,4 +1,4 @@
-import type { Prediction } from '../../predict.js';
+import type { Prediction } from '../../model/predict.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { bar, columns, formatDuration, formatValue, plain } from '../format.js';

@@ -1,4 +1,4 @@
-import { DEFAULT_MODEL } from '../../models/bundled.js';
+import { DEFAULT_MODEL } from '../../model/bundled.js';
 import { describeCommand } from '../command.js';
 import { eachImage, type Timed } from '../each-image.js';
 import { formatDuration, plain } from '../format.js';

@@ -1,5 +1,5 @@
-import { type Architecture, swinStages } from '../../checkpoint/architecture.js';
-import type { ModelPreprocessing } from '../../checkpoint/integer-description.js';
+import { type Architecture, swinStages } from '../../architecture/architecture.js';
+import type { ModelPreprocessing } from '../../checkpoint/integer/description.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatCount, plain, plural } from '../format.js';

@@ -1,11 +1,12 @@
 import type { ArgsDef, ParsedArgs } from 'citty';
-import type { Recipe } from '../../checkpoint/integer-description.js';
-import { OUTPUTS, type Output } from '../../checkpoint/output.js';
-import { shellQuoted } from '../../checkpoint/quantize-command.js';
+import { OUTPUTS, type Output } from '../../architecture/output.js';
+import type { Recipe } from '../../checkpoint/integer/description.js';
 import { QuantizeError } from '../../errors.js';
 import { parseLabels } from '../../labels/parse.js';
 import { shownSource } from '../../platform/address.js';
+import { readText } from '../../platform/files.js';
 import { inside } from '../../platform/inside.js';
+import { checkOutput, expectNoInput, writeOutput } from '../../platform/output-file.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
 import {
   ACTIVATION_BITS,
@@ -17,13 +18,12 @@ import {
   OBSERVER_NAMES,
   WEIGHT_BITS,
 } from '../../quantize/recipe.js';
+import { shellQuoted } from '../../text/quantize-command.js';
 import { describeCommand } from '../command.js';
-import { readText } from '../files.js';
 import { readFloatSource } from '../float-source.js';
 import { columns, formatBytes, formatDuration, formatValue, plain, plural } from '../format.js';
 import { listImages } from '../image-folder.js';
 import { MEANINGS } from '../meaning.js';
-import { checkOutput, expectNoInput, writeOutput } from '../output-file.js';
 import { describePreprocessing } from '../preprocessing.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';

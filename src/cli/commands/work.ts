@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { checkClasses } from '../../predict.js';
+import { checkClasses } from '../../model/predict.js';
 import { openFolder } from '../../queue/folder.js';
 import type { PartOutput } from '../../queue/output.js';
 import { describeCommand } from '../command.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { pooledTokens } from '../../checkpoint/architecture.js';
+import { pooledTokens } from '../../architecture/architecture.js';
 import { EXACT, LAYER_KINDS, type LayerError, type LayerKind } from '../../quantize/layer-errors.js';
 import { formatBytes, formatCount, formatValue, plural } from '../format.js';
 import { MEANINGS } from '../meaning.js';

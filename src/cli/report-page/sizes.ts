@@ -1,5 +1,5 @@
-import type { FloatModel } from '../../checkpoint/float-model.js';
-import type { IntegerModel } from '../../checkpoint/integer-model.js';
+import type { FloatModel } from '../../checkpoint/float/model.js';
+import type { IntegerModel } from '../../checkpoint/integer/model.js';
 import type { Layer } from '../../layers/layer.js';
 import { networkOf } from '../../networks/index.js';
 import { readersOf } from '../../networks/network.js';

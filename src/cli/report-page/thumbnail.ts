@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { resize } from '../../image/resize.js';
+import { resize } from '../../image/resize/resize.js';
 
 /** Side in pixels. */
 const SIDE = 96;

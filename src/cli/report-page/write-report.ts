@@ -1,5 +1,5 @@
+import { writeOutput } from '../../platform/output-file.js';
 import type { LayerError } from '../../quantize/layer-errors.js';
-import { writeOutput } from '../output-file.js';
 import { warn } from '../report.js';
 import { readAssets } from './assets.js';
 import { type PageSource, renderPage, worstLayers } from './page.js';

@@ -1,4 +1,4 @@
-import { share } from '../../models/integer/calls.js';
+import { share } from '../../runtime/calls.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,

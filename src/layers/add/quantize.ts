@@ -1,7 +1,7 @@
-import { additionParameters } from '../../quantize/addition.js';
 import { factorsOfLayer, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
 import type { IntegerAdd } from './integer.js';
 import type { AddLayer } from './layer.js';
+import { additionParameters } from './scales.js';
 
 export function quantizeAdd(layer: AddLayer, context: QuantizeContext): Quantized<IntegerAdd> {
   const [a, b] = layer.reads.map((name) => context.quantizer(name));

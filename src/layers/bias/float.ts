@@ -1,7 +1,7 @@
-import type { FloatStep } from '../../models/float/pass.js';
-import { biasOfPairs } from '../../models/float/windows.js';
+import type { FloatStep } from '../../forward/float/pass.js';
 import type { ConstantLayer } from '../constant/layer.js';
 import type { FloatPlan } from '../float-plan.js';
+import { biasOfPairs } from '../float-windows.js';
 import type { BiasLayer } from './layer.js';
 
 export function biasFloat(layer: BiasLayer, plan: FloatPlan): FloatStep {

@@ -1,4 +1,4 @@
-import { additionParameters } from '../../quantize/addition.js';
+import { additionParameters } from '../add/scales.js';
 import { type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
 import type { IntegerBias } from './integer.js';
 import type { BiasLayer } from './layer.js';

@@ -1,7 +1,7 @@
-import { LIMITS } from '../../checkpoint/limits.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import { CODE_KEYS, codesOf, type IntegerKind, parseScale, prefixOf } from '../integer-kind.js';
 import type { LayerBase } from '../layer-base.js';
+import { LIMITS } from '../limits.js';
 import { constantShape } from './layer.js';
 
 /** `NAME.codes`, u8 `[rows, columns]`. */

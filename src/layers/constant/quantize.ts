@@ -1,7 +1,7 @@
-import { scaleOf } from '../../quantize/addition.js';
 import type { Quantizer } from '../../quantize/observers.js';
-import { affineCode } from '../../quantize/round.js';
+import { scaleOf } from '../add/scales.js';
 import { type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { affineCode } from '../round.js';
 import type { IntegerConstant } from './integer.js';
 import type { ConstantLayer } from './layer.js';
 

@@ -1,5 +1,5 @@
-import { shareHeads } from '../../models/integer/calls.js';
-import { roundUp, TILE } from '../../models/integer/sizes.js';
+import { shareHeads } from '../../runtime/calls.js';
+import { roundUp, TILE } from '../../runtime/sizes.js';
 import type { AttentionCodes, QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,

@@ -1,5 +1,5 @@
-import { productOf } from '../../quantize/requantizer.js';
 import { narrowBits, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { productOf } from '../requantizer.js';
 import type { IntegerContext } from './integer.js';
 import type { ContextLayer } from './layer.js';
 

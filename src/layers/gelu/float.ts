@@ -1,5 +1,5 @@
-import type { FloatStep } from '../../models/float/pass.js';
-import { ELEMENT_MACS, rowGroups } from '../../models/passes.js';
+import type { FloatStep } from '../../forward/float/pass.js';
+import { ELEMENT_MACS, rowGroups } from '../../runtime/passes.js';
 import type { FloatPlan } from '../float-plan.js';
 import type { GeluLayer } from './layer.js';
 

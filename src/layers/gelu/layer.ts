@@ -1,4 +1,4 @@
-import type { Gelu } from '../../checkpoint/architecture.js';
+import type { Gelu } from '../../architecture/architecture.js';
 import type { LayerBase } from '../layer-base.js';
 import { expectPlain, type Refuse, type Shape, shapeOnly } from '../shape.js';
 

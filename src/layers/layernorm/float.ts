@@ -1,4 +1,4 @@
-import type { FloatStep } from '../../models/float/pass.js';
+import type { FloatStep } from '../../forward/float/pass.js';
 import type { FloatPlan } from '../float-plan.js';
 import { prefixOf } from '../integer-kind.js';
 import { channelsOf, type LayerNormLayer } from './layer.js';

@@ -1,6 +1,5 @@
-import type { Checked } from '../../checkpoint/checked.js';
-import { LIMITS } from '../../checkpoint/limits.js';
-import { share } from '../../models/integer/calls.js';
+import { share } from '../../runtime/calls.js';
+import type { Checked } from '../checked.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
@@ -13,6 +12,7 @@ import {
   parseScale,
   prefixOf,
 } from '../integer-kind.js';
+import { LIMITS } from '../limits.js';
 import { channelsOf, type LayerNormLayer, layerNormShape, MAX_WINDOW } from './layer.js';
 
 /** `NAME.gain` and `NAME.bias`, i32 `[C]`: γ/s_out in Q(shift - 12), β/s_out in Q12. */

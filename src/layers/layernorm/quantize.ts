@@ -1,6 +1,6 @@
-import { FULL_MANTISSA, layerNormParameters, PAPER_MANTISSA } from '../../quantize/layernorm.js';
 import { prefixOf } from '../integer-kind.js';
 import { narrowBits, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { FULL_MANTISSA, layerNormParameters, PAPER_MANTISSA } from './gain.js';
 import type { IntegerLayerNorm } from './integer.js';
 import type { LayerNormLayer } from './layer.js';
 

@@ -1,6 +1,6 @@
-import type { LinearPlace } from '../../models/float/parameters.js';
-import type { FloatStep } from '../../models/float/pass.js';
-import { rowGroups } from '../../models/passes.js';
+import type { LinearPlace } from '../../forward/float/parameters.js';
+import type { FloatStep } from '../../forward/float/pass.js';
+import { rowGroups } from '../../runtime/passes.js';
 import type { FloatPlan } from '../float-plan.js';
 import { prefixOf } from '../integer-kind.js';
 import type { LinearLayer } from './layer.js';

@@ -1,9 +1,6 @@
-import type { Checked } from '../../checkpoint/checked.js';
-import { LIMITS } from '../../checkpoint/limits.js';
-import { packedLength } from '../../checkpoint/nibbles.js';
-import type { TensorSpec } from '../../checkpoint/tensor-spec.js';
-import { type Call, inGroups, type Range, share } from '../../models/integer/calls.js';
-import { roundUp, TILE } from '../../models/integer/sizes.js';
+import { type Call, inGroups, type Range, share } from '../../runtime/calls.js';
+import { roundUp, TILE } from '../../runtime/sizes.js';
+import type { Checked } from '../checked.js';
 import type { IntegerActivation, QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
@@ -20,8 +17,11 @@ import {
   prefixOf,
 } from '../integer-kind.js';
 import type { LayerBase } from '../layer-base.js';
+import { LIMITS } from '../limits.js';
 import type { Shape } from '../shape.js';
+import type { TensorSpec } from '../tensor-spec.js';
 import { type LinearLayer, linearShape } from './layer.js';
+import { packedLength } from './nibbles.js';
 
 /** The widths of weight codes. */
 export type WeightBits = 8 | 7 | 6 | 5 | 4;

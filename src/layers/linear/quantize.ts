@@ -1,14 +1,14 @@
-import { packNibbles } from '../../checkpoint/nibbles.js';
-import { scaleOf } from '../../quantize/addition.js';
-import { ErrorFeedback } from '../../quantize/feedback.js';
-import { inputQuantizer } from '../../quantize/input.js';
-import { requantizer } from '../../quantize/requantizer.js';
-import { clamp } from '../../quantize/round.js';
-import { linearCodes, MAX_BIAS } from '../../quantize/weights.js';
+import { scaleOf } from '../add/scales.js';
 import { prefixOf } from '../integer-kind.js';
+import { inputQuantizer } from '../patches/input.js';
 import { factorsOfLayer, type QuantizeContext, type Quantized } from '../quantize-kind.js';
+import { requantizer } from '../requantizer.js';
+import { clamp } from '../round.js';
+import { ErrorFeedback } from './feedback.js';
 import type { IntegerLinear } from './integer.js';
 import type { LinearLayer } from './layer.js';
+import { packNibbles } from './nibbles.js';
+import { linearCodes, MAX_BIAS } from './weights.js';
 
 export function quantizeLinear(layer: LinearLayer, context: QuantizeContext): Quantized<IntegerLinear> {
   const { outputs, partial, fine, edge, unbiased, name } = layer;

@@ -1,4 +1,4 @@
-import type { FloatStep } from '../../models/float/pass.js';
+import type { FloatStep } from '../../forward/float/pass.js';
 import type { FloatPlan } from '../float-plan.js';
 import type { PatchesLayer } from './layer.js';
 

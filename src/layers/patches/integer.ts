@@ -1,9 +1,9 @@
-import { LIMITS } from '../../checkpoint/limits.js';
-import { share } from '../../models/integer/calls.js';
-import { roundUp } from '../../models/integer/sizes.js';
+import { share } from '../../runtime/calls.js';
+import { roundUp } from '../../runtime/sizes.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import { CODE_KEYS, codesOf, type IntegerKind, parseScale, prefixOf } from '../integer-kind.js';
 import type { LayerBase } from '../layer-base.js';
+import { LIMITS } from '../limits.js';
 import { PIXELS, patchesShape } from './layer.js';
 
 /** `NAME.table`, u8 `[3, 256]`: the code of each pixel value of each channel. */

@@ -1,5 +1,5 @@
-import { inputQuantizer } from '../../quantize/input.js';
 import type { QuantizeContext, Quantized } from '../quantize-kind.js';
+import { inputQuantizer } from './input.js';
 import type { IntegerPatches } from './integer.js';
 import type { PatchesLayer } from './layer.js';
 

@@ -1,4 +1,3 @@
-import { LIMITS } from '../../checkpoint/limits.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
@@ -13,6 +12,7 @@ import {
   parseScale,
 } from '../integer-kind.js';
 import type { LayerBase } from '../layer-base.js';
+import { LIMITS } from '../limits.js';
 import { poolShape } from './layer.js';
 
 /** One multiplier for all channels, which holds 1/rows: the mean keeps power-of-two factors. */

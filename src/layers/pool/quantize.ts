@@ -1,5 +1,5 @@
-import { productOf } from '../../quantize/requantizer.js';
 import { factorsOfLayer, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { productOf } from '../requantizer.js';
 import type { IntegerPool } from './integer.js';
 import type { PoolLayer } from './layer.js';
 

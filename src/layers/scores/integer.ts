@@ -1,6 +1,5 @@
-import { LIMITS } from '../../checkpoint/limits.js';
-import { shareHeads } from '../../models/integer/calls.js';
-import { roundUp, TILE } from '../../models/integer/sizes.js';
+import { shareHeads } from '../../runtime/calls.js';
+import { roundUp, TILE } from '../../runtime/sizes.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
@@ -13,6 +12,7 @@ import {
   parseScale,
 } from '../integer-kind.js';
 import type { LayerBase } from '../layer-base.js';
+import { LIMITS } from '../limits.js';
 import { type ScoresLayer, scoresShape } from './layer.js';
 
 export interface IntegerScores

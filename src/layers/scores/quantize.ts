@@ -1,5 +1,5 @@
-import { productOf } from '../../quantize/requantizer.js';
 import { type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { productOf } from '../requantizer.js';
 import type { IntegerScores } from './integer.js';
 import type { ScoresLayer } from './layer.js';
 

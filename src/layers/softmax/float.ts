@@ -1,8 +1,8 @@
-import type { FloatStep } from '../../models/float/pass.js';
-import { shiftMasks } from '../../models/float/windows.js';
-import { ELEMENT_MACS, rowGroups } from '../../models/passes.js';
-import { windowEdge } from '../../models/windows.js';
+import type { FloatStep } from '../../forward/float/pass.js';
+import { ELEMENT_MACS, rowGroups } from '../../runtime/passes.js';
 import type { FloatPlan } from '../float-plan.js';
+import { shiftMasks } from '../float-windows.js';
+import { windowEdge } from '../windows.js';
 import type { SoftmaxLayer } from './layer.js';
 
 /** Scores, masked in a shifted map, to probabilities. */

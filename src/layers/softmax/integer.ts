@@ -1,12 +1,12 @@
-import { type Call, inGroups, share } from '../../models/integer/calls.js';
-import { roundUp } from '../../models/integer/sizes.js';
-import { ELEMENT_MACS } from '../../models/passes.js';
-import { areNeighbours, type WindowEdge, windowEdge } from '../../models/windows.js';
+import { type Call, inGroups, share } from '../../runtime/calls.js';
+import { ELEMENT_MACS } from '../../runtime/passes.js';
+import { roundUp } from '../../runtime/sizes.js';
 import { ATTENTION_CODES, type AttentionCodes, type IntegerActivation } from '../integer-activation.js';
 import { expectCodes, type IntegerKind, prefixOf } from '../integer-kind.js';
 import type { Constant, IntegerPlan } from '../integer-plan.js';
 import type { LayerBase } from '../layer-base.js';
 import type { Shape } from '../shape.js';
+import { areNeighbours, type WindowEdge, windowEdge } from '../windows.js';
 import { softmaxShape } from './layer.js';
 
 /**

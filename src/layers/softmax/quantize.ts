@@ -1,6 +1,6 @@
-import { exactExponentialTable, exponentialTable } from '../../quantize/exponential-table.js';
-import { clamp } from '../../quantize/round.js';
 import type { QuantizeContext, Quantized } from '../quantize-kind.js';
+import { clamp } from '../round.js';
+import { exactExponentialTable, exponentialTable } from './exponential-table.js';
 import type { IntegerSoftmax } from './integer.js';
 import type { SoftmaxLayer } from './layer.js';
 

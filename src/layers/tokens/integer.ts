@@ -1,6 +1,4 @@
-import { LIMITS } from '../../checkpoint/limits.js';
-import type { TensorSpec } from '../../checkpoint/tensor-spec.js';
-import { share } from '../../models/integer/calls.js';
+import { share } from '../../runtime/calls.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
@@ -12,6 +10,8 @@ import {
   prefixOf,
 } from '../integer-kind.js';
 import type { LayerBase } from '../layer-base.js';
+import { LIMITS } from '../limits.js';
+import type { TensorSpec } from '../tensor-spec.js';
 import { tokensShape } from './layer.js';
 
 /**

@@ -1,6 +1,6 @@
-import { affineCode } from '../../quantize/round.js';
 import { channelCodes } from '../constant/quantize.js';
 import { type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { affineCode } from '../round.js';
 import type { IntegerTokens } from './integer.js';
 import type { TokensLayer } from './layer.js';
 

@@ -1,4 +1,4 @@
-import type { FloatWorkspace } from '../../models/float/kernels.js';
+import type { FloatWorkspace } from '../../forward/float/kernels.js';
 import { gathered, measureRange } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 

@@ -1,4 +1,4 @@
-import type { FloatWorkspace } from '../../models/float/kernels.js';
+import type { FloatWorkspace } from '../../forward/float/kernels.js';
 import { affine, gathered, measureRange, moveTowards, type Range } from './range.js';
 import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
 

@@ -1,4 +1,4 @@
-import type { FloatWorkspace } from '../../models/float/kernels.js';
+import type { FloatWorkspace } from '../../forward/float/kernels.js';
 import { affine, gathered, measureRange, type Range, unite } from './range.js';
 import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
 

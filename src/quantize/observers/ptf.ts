@@ -1,5 +1,5 @@
 import { QuantizeError } from '../../errors.js';
-import type { FloatWorkspace } from '../../models/float/kernels.js';
+import type { FloatWorkspace } from '../../forward/float/kernels.js';
 import { affine, gathered, measureRange, type Range, unite } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 

@@ -1,6 +1,6 @@
 import { QuantizeError } from '../../errors.js';
-import type { FloatWorkspace } from '../../models/float/kernels.js';
-import { clamp, roundHalfEven } from '../round.js';
+import type { FloatWorkspace } from '../../forward/float/kernels.js';
+import { clamp, roundHalfEven } from '../../layers/round.js';
 import type { ObservedTensor, ObserverOptions, Quantizer } from './types.js';
 
 /** Least and greatest value, both f32. */

@@ -6,7 +6,7 @@
  * worth.
  */
 
-import type { Rgb } from '../../checkpoint/float-config.js';
+import type { Rgb } from '../../checkpoint/float/config.js';
 import { Dice } from './dice.js';
 import { FARTHEST, type Leaf, type LeafKinds, randomColour, randomLeaf } from './leaf.js';
 import { noiseTexture, TEXTURE } from './texture.js';

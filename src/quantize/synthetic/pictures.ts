@@ -1,4 +1,4 @@
-import type { FloatModel } from '../../checkpoint/float-model.js';
+import type { FloatModel } from '../../checkpoint/float/model.js';
 import { mulberry32 } from '../random.js';
 import { deadLeaves } from './dead-leaves.js';
 

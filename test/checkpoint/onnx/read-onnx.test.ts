@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { externalNames, type OnnxModel, readOnnx } from '../../../src/checkpoint/onnx/read-onnx.js';
-import { type Tensor, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
-import { asFloat32 } from '../../../src/checkpoint/typed-views.js';
+import { type Tensor, writeSafetensors } from '../../../src/checkpoint/safetensors/safetensors.js';
+import { asFloat32 } from '../../../src/checkpoint/safetensors/typed-views.js';
 import { quantize } from '../../../src/quantize/index.js';
-import { randomPixels } from '../../float/support.js';
+import { randomPixels } from '../../forward/float/support.js';
 import { expectSameButSource } from '../../support/same-checkpoint.js';
 import { changed, expectedWeights, exported, nodeOf, outside } from './support.js';
 

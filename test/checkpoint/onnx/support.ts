@@ -11,7 +11,7 @@ import {
   type OnnxValue,
   readGraph,
 } from '../../../src/checkpoint/onnx/wire.js';
-import { readSafetensors, type Tensor } from '../../../src/checkpoint/safetensors.js';
+import { readSafetensors, type Tensor } from '../../../src/checkpoint/safetensors/safetensors.js';
 
 const fixtures = new URL('fixtures/', import.meta.url);
 

@@ -1,6 +1,6 @@
 /** Handmade PyTorch checkpoints, which can have exactly one error. */
 
-import type { Tensor } from '../../../src/checkpoint/safetensors.js';
+import type { Tensor } from '../../../src/checkpoint/safetensors/safetensors.js';
 
 type Part = string | number | Uint8Array | readonly number[];
 

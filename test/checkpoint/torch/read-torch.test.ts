@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { readSafetensors } from '../../../src/checkpoint/safetensors.js';
+import { readSafetensors } from '../../../src/checkpoint/safetensors/safetensors.js';
 import { readTorch } from '../../../src/checkpoint/torch/read-torch.js';
 import { CheckpointError } from '../../../src/errors.js';
 import { refusal } from '../raw-file.js';

@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { readFloatModel } from '../../../src/checkpoint/float-model.js';
-import { writeIntegerModel } from '../../../src/checkpoint/integer-model.js';
-import { readSafetensors, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
-import { load } from '../../../src/classify.js';
+import { readFloatModel } from '../../../src/checkpoint/float/model.js';
+import { writeIntegerModel } from '../../../src/checkpoint/integer/model.js';
+import { readSafetensors, writeSafetensors } from '../../../src/checkpoint/safetensors/safetensors.js';
 import { interval } from '../../../src/cli/report-page/interval.js';
 import { type PageSource, renderPage } from '../../../src/cli/report-page/page.js';
 import {
@@ -15,6 +14,7 @@ import {
   type ValueAgreement,
 } from '../../../src/cli/report-page/quality.js';
 import { partSizes } from '../../../src/cli/report-page/sizes.js';
+import { load } from '../../../src/model/model.js';
 import { drawOrder } from '../../../src/quantize/draw.js';
 import {
   type ClassificationReport,

@@ -9,7 +9,7 @@ import {
   isTransformersConfig,
   transformersConfig,
 } from '../../../src/checkpoint/config/transformers-config.js';
-import { readFloatModel } from '../../../src/checkpoint/float-model.js';
+import { readFloatModel } from '../../../src/checkpoint/float/model.js';
 import { CheckpointError } from '../../../src/errors.js';
 import type { Dice } from '../dice.js';
 import { encoded, type Json, mutatedJson, oddValue } from '../mutate.js';

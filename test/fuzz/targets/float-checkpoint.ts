@@ -1,6 +1,10 @@
 /** Float checkpoints in safetensors: names, configs and values of every library that is read. */
 
-import { readSafetensors, type Tensor, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
+import {
+  readSafetensors,
+  type Tensor,
+  writeSafetensors,
+} from '../../../src/checkpoint/safetensors/safetensors.js';
 import { renamed, SWIN_RENAMINGS, VIT_RENAMINGS } from '../../checkpoint/renamed.js';
 import { tinyFloatFile, tinySwinFile } from '../../support/tiny-integer.js';
 import type { Dice } from '../dice.js';

@@ -2,9 +2,9 @@
  * Integer checkpoints: whatever is accepted is planned and runs, with the same codes on every tier.
  */
 
-import type { Recipe } from '../../../src/checkpoint/integer-description.js';
-import { readSafetensors } from '../../../src/checkpoint/safetensors.js';
-import { load, type Model } from '../../../src/classify.js';
+import type { Recipe } from '../../../src/checkpoint/integer/description.js';
+import { readSafetensors } from '../../../src/checkpoint/safetensors/safetensors.js';
+import { load, type Model } from '../../../src/model/model.js';
 import { readModule, TIERS } from '../../support/kernel-modules.js';
 import {
   EIGHTHS,

@@ -5,7 +5,7 @@
 
 import { readdirSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
-import { crc32 } from '../../../src/image/crc32.js';
+import { crc32 } from '../../../src/image/png/crc32.js';
 import type { Dice } from '../dice.js';
 import { encoded, joined, mutatedBytes } from '../mutate.js';
 import { ADAM7, referencePng, SAMPLES } from '../png-reference.js';

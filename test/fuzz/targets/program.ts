@@ -4,15 +4,19 @@
  * writes nothing but what it says.
  */
 
-import { readIntegerModel } from '../../../src/checkpoint/integer-model.js';
-import { type Outputs, traceProgram } from '../../../src/checkpoint/program.js';
-import { readSafetensors, type Tensor, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
-import type { TensorSpec } from '../../../src/checkpoint/tensor-spec.js';
-import { load } from '../../../src/classify.js';
+import { readIntegerModel } from '../../../src/checkpoint/integer/model.js';
+import { type Outputs, traceProgram } from '../../../src/checkpoint/integer/program.js';
+import {
+  readSafetensors,
+  type Tensor,
+  writeSafetensors,
+} from '../../../src/checkpoint/safetensors/safetensors.js';
+import { ModelPlan } from '../../../src/forward/integer/runner.js';
 import type { IntegerActivation } from '../../../src/layers/integer-activation.js';
 import { type IntegerLayer, integerKind } from '../../../src/layers/integer-kinds.js';
-import { execute, link } from '../../../src/models/integer/calls.js';
-import { ModelPlan } from '../../../src/models/integer.js';
+import type { TensorSpec } from '../../../src/layers/tensor-spec.js';
+import { load } from '../../../src/model/model.js';
+import { execute, link } from '../../../src/runtime/calls.js';
 import { instantiateKernels } from '../../../src/runtime/kernels.js';
 import { readModule, TIERS } from '../../support/kernel-modules.js';
 import { sealed, tinyIntegerFile, tinySwinIntegerFile } from '../../support/tiny-integer.js';

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { deflateRawSync } from 'node:zlib';
-import { readSafetensors } from '../../../src/checkpoint/safetensors.js';
+import { readSafetensors } from '../../../src/checkpoint/safetensors/safetensors.js';
 import {
   archive,
   bytesOf,

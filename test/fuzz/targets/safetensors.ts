@@ -1,6 +1,10 @@
 /** The container alone. */
 
-import { readSafetensors, type Tensor, writeSafetensors } from '../../../src/checkpoint/safetensors.js';
+import {
+  readSafetensors,
+  type Tensor,
+  writeSafetensors,
+} from '../../../src/checkpoint/safetensors/safetensors.js';
 import type { Dice } from '../dice.js';
 import { encoded, joined, jsonText, mutatedBytes, mutatedJson, mutatedText, oddText } from '../mutate.js';
 import { expectThat, FILE, same, type Target } from '../target.js';

@@ -1,0 +1,46 @@
+import { CheckpointError } from '../../errors.js';
+import { sha256 } from '../../platform/sha256.js';
+
+/**
+ * The integrity digest of an integer checkpoint: the SHA-256 of the file with the digest's own 64
+ * digits replaced by zeros. It detects damage, not malice.
+ */
+
+/** The metadata key of the digest. */
+export const DIGEST_KEY = 'sha256';
+export const NO_DIGEST = '0'.repeat(64);
+
+/** Writes the digest of a file into it. @param bytes a file with the digest {@link NO_DIGEST} */
+export async function seal(bytes: Uint8Array): Promise<Uint8Array> {
+  const at = placeOf(bytes, NO_DIGEST);
+  bytes.set(new TextEncoder().encode(await sha256(bytes)), at);
+  return bytes;
+}
+
+/**
+ * Compares a file with its digest. Engines without `crypto.subtle`, as pages that are not secure,
+ * skip the check.
+ *
+ * @param digest as `readIntegerModel` finds it
+ * @throws CheckpointError `MODEL_DIGEST`
+ */
+export async function checkDigest(bytes: Uint8Array, digest: string, file: string): Promise<void> {
+  if (globalThis.crypto?.subtle === undefined) return;
+  const copy = new Uint8Array(bytes);
+  copy.fill(0x30, placeOf(bytes, digest), placeOf(bytes, digest) + 64);
+  const found = await sha256(copy);
+  if (found === digest) return;
+  throw new CheckpointError(
+    'MODEL_DIGEST',
+    `${file}: expected the SHA-256 ${digest}, as the file says, found ${found}: the file is damaged`,
+  );
+}
+
+/** The offset of the digest's digits: between quotes, which are escaped inside the description. */
+function placeOf(bytes: Uint8Array, digest: string): number {
+  const text = new TextEncoder().encode(`"${digest}"`);
+  for (let at = bytes.indexOf(text[0]!); at >= 0; at = bytes.indexOf(text[0]!, at + 1)) {
+    if (text.every((character, i) => bytes[at + i] === character)) return at + 1;
+  }
+  return -1;
+}
