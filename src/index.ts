@@ -11,14 +11,12 @@
 export type {
   Architecture,
   Family,
-  Gelu,
   SwinArchitecture,
   VitArchitecture,
   VitFamily,
   VitPool,
 } from './architecture/architecture.js';
 export type { Output } from './architecture/output.js';
-export type { Rgb } from './checkpoint/float/config.js';
 export type {
   ActivationBits,
   AttentionCodes,
@@ -41,7 +39,8 @@ export type { Frame } from './image/frame.js';
 export type { Interpolation } from './image/resize/interpolation.js';
 export type { SeenPart } from './image/resize/preprocess.js';
 export type { ImageSource } from './image/source.js';
-export type { RawPixels } from './image/types.js';
+export type { RawPixels, Rgb } from './image/types.js';
+export type { Gelu } from './layers/gelu/layer.js';
 export type { AttentionMethod } from './model/attention-map.js';
 export {
   type AttentionMap,

@@ -1,3 +1,5 @@
+import type { Gelu } from '../layers/gelu/layer.js';
+
 /** The shapes of the models, with the terms as timm defines them. */
 
 /** DeiT and ViT have the same tensors but different preprocessing. */
@@ -43,10 +45,6 @@ export interface VitArchitecture extends CommonArchitecture {
  */
 export type VitPool = 'token' | 'two-tokens' | 'mean' | 'mean-before-norm';
 export const VIT_POOLS: readonly VitPool[] = ['token', 'two-tokens', 'mean', 'mean-before-norm'];
-
-/** The GELU of the MLPs: exact, the tanh approximation, or x·sigmoid(1.702 x). */
-export type Gelu = 'exact' | 'tanh' | 'quick';
-export const GELUS: readonly Gelu[] = ['exact', 'tanh', 'quick'];
 
 /** A Swin: each stage has half the resolution and twice the channels of the one before. */
 export interface SwinArchitecture extends CommonArchitecture {

@@ -1,5 +1,5 @@
-import type { Rgb } from '../checkpoint/float/config.js';
 import type { Interpolation } from '../image/resize/interpolation.js';
+import type { Rgb } from '../image/types.js';
 import type { SwinArchitecture, VitArchitecture } from './architecture.js';
 
 /** How photos are prepared. */

@@ -1,6 +1,6 @@
-import { quoted } from '../checkpoint/safetensors/header.js';
 import { UsageError } from '../errors.js';
 import { MAX_THREADS } from '../runtime/threads.js';
+import { quoted } from '../text/quote.js';
 
 /** A value for a message: short, on one line. */
 export const shown = quoted;

@@ -59,3 +59,6 @@ export interface RawPixels {
   /** uint8 `[height, width, 3]`, RGB; or `[height, width, 4]`, RGBA, with alpha ignored. */
   readonly data: Uint8Array | Uint8ClampedArray;
 }
+
+/** Red, green and blue. */
+export type Rgb = readonly [number, number, number];

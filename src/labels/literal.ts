@@ -1,10 +1,4 @@
-/**
- * Parses JSON and the Python and JavaScript literals that label files use: `{0: 'tench', 1:
- * "cat",}`, `CLASSES = ('a', 'b')`, `export const NAMES = {…};`, also with comments. Nothing is
- * evaluated.
- */
-
-import { quoted } from '../checkpoint/safetensors/header.js';
+import { quoted } from '../text/quote.js';
 import { MAX_CLASSES } from './values.js';
 
 /** Keys of dicts and objects are strings: `0` and `'0'` are the same key. */

@@ -1,5 +1,5 @@
-import { quoted } from '../checkpoint/safetensors/header.js';
 import { FqvitError } from '../errors.js';
+import { quoted } from '../text/quote.js';
 import { labelsOfLines } from './lines.js';
 import { parseLiteral } from './literal.js';
 import { labelsOfValue } from './values.js';

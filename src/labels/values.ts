@@ -1,7 +1,5 @@
-/** Labels in a JSON or Python value, in the forms that published models and data sets use. */
-
-import { printable } from '../checkpoint/safetensors/header.js';
 import { shown } from '../text/format-value.js';
+import { printable } from '../text/quote.js';
 import { isWnid, type Labels, splitWnids } from './wnids.js';
 
 /** Throws, with what was expected and what was found. */

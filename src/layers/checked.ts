@@ -1,7 +1,7 @@
-import type { Rgb } from '../checkpoint/float/config.js';
-import { quoted } from '../checkpoint/safetensors/header.js';
 import { CheckpointError } from '../errors.js';
+import type { Rgb } from '../image/types.js';
 import { shown } from '../text/format-value.js';
+import { quoted } from '../text/quote.js';
 
 /** With a larger scale, a dequantised code could exceed the range of float32. */
 export const MAX_SCALE = 1e36;

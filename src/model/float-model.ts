@@ -10,9 +10,10 @@ import { FloatRunner } from '../forward/float/runner.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { type ByteSource, readBytes } from '../platform/bytes.js';
 import { checkSignal } from '../platform/read-options.js';
+import { disposed } from '../runtime/passes.js';
 import { frozen } from './deep-freeze.js';
 import type { ClassifyOptions } from './model.js';
-import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
+import { checkClasses, checkPixels, checkTop, type Prediction, predictEach } from './predict.js';
 
 /** What {@link loadFloat} takes besides the checkpoint. */
 export interface FloatLoadOptions extends Omit<FloatModelOptions, 'file'> {

@@ -1,21 +1,23 @@
 import type { Description } from '../checkpoint/integer/description.js';
 import { checkDigest } from '../checkpoint/integer/digest.js';
 import { readIntegerModel, type StoredModel } from '../checkpoint/integer/model.js';
-import { narrowestWeights, type Outputs } from '../checkpoint/integer/program.js';
+import { narrowestWeights } from '../checkpoint/integer/program.js';
 import { UsageError } from '../errors.js';
 import { IntegerRunner } from '../forward/integer/runner.js';
 import { type SeenPart, seenPart } from '../image/resize/preprocess.js';
 import { type ImageSource, readPixels } from '../image/source.js';
+import type { Outputs } from '../networks/network.js';
 import type { ByteSource } from '../platform/bytes.js';
 import type { WasmBinary } from '../platform/compile.js';
 import { checkSignal } from '../platform/read-options.js';
 import type { Tier } from '../runtime/kernels.js';
+import { disposed } from '../runtime/passes.js';
 import { availableThreads, MAX_THREADS } from '../runtime/threads.js';
 import { tierFor } from '../runtime/tier.js';
 import { shown } from '../text/format-value.js';
 import { ATTENTION_METHODS, type AttentionMethod, attentionMap } from './attention-map.js';
 import { frozen } from './deep-freeze.js';
-import { checkClasses, checkPixels, checkTop, disposed, type Prediction, predictEach } from './predict.js';
+import { checkClasses, checkPixels, checkTop, type Prediction, predictEach } from './predict.js';
 import { readModel } from './source.js';
 
 const TIERS: readonly Tier[] = ['relaxed', 'simd', 'scalar'];

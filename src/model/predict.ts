@@ -82,8 +82,3 @@ export function checkClasses(classes: number): void {
   if (classes > 0) return;
   throw new UsageError('CLASSES', 'model: expected one with classes, found a backbone: it has features only');
 }
-
-/** What a call finds after `dispose()`. */
-export function disposed(): UsageError {
-  return new UsageError('DISPOSED', 'model: expected a loaded model, found one that has been disposed');
-}

@@ -1,4 +1,4 @@
-import type { Gelu } from '../architecture/architecture.js';
+import type { Gelu } from '../layers/gelu/layer.js';
 import type { Layer } from '../layers/layer.js';
 import type { LinearLayer } from '../layers/linear/layer.js';
 

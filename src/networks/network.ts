@@ -1,4 +1,3 @@
-import type { Outputs } from '../checkpoint/integer/program.js';
 import type { Layer } from '../layers/layer.js';
 import type { Refuse, Shape } from '../layers/shape.js';
 import { shapeOf } from '../layers/shapes.js';
@@ -49,4 +48,22 @@ export function linearInputs({ layers }: Pick<Network, 'layers'>): ReadonlySet<s
 /** The output of each residual block, by the name of the block. */
 export function blockOutputs({ layers }: Pick<Network, 'layers'>): Map<string, string> {
   return new Map(layers.flatMap(({ block, name }) => (block === undefined ? [] : [[block, name] as const])));
+}
+
+/** The activations of a model that others read, by their meaning. */
+export interface Outputs {
+  /** Absent for a backbone. */
+  readonly logits?: string;
+  /** What the head reads; `tokens` tokens side by side, whose mean are the features. */
+  readonly features: { readonly layer: string; readonly tokens: number };
+  /**
+   * The probabilities of every block, if they can be shown as a map: `prefix` tokens, then a square
+   * of patches. The head reads the mean of the tokens from `read[0]` up to, but excluding,
+   * `read[1]`.
+   */
+  readonly attention?: {
+    readonly layers: readonly string[];
+    readonly prefix: number;
+    readonly read: readonly [from: number, to: number];
+  };
 }

@@ -14,8 +14,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { shown } from '../cli/values.js';
 import { FqvitError } from '../errors.js';
+import { quoted } from '../text/quote.js';
 import { systemReason } from './system-reason.js';
 
 export interface OutputOptions {
@@ -120,6 +120,6 @@ function realTarget(path: string): string {
 }
 
 function refusal(path: string, expected: string, found: string, cause?: unknown): FqvitError {
-  const name = path.includes('\0') ? shown(path) : path;
+  const name = path.includes('\0') ? quoted(path) : path;
   return new FqvitError('OUTPUT', `${name}: expected ${expected}, found ${found}`, { cause });
 }

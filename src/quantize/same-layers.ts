@@ -1,9 +1,9 @@
 import type { Program } from '../checkpoint/integer/program.js';
-import { quoted } from '../checkpoint/safetensors/header.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import type { Layer } from '../layers/layer.js';
 import { type Refuse, type Shape, shapeOnly } from '../layers/shape.js';
 import { type Network, shapesOf } from '../networks/network.js';
+import { quoted } from '../text/quote.js';
 
 /**
  * Refuses an integer model whose layers are not those of a network: it computes something else than

@@ -1,4 +1,4 @@
-import { disposed } from '../model/predict.js';
+import { UsageError } from '../errors.js';
 import { breathe } from '../platform/breathe.js';
 
 /** How long a pass keeps the thread, in ms: an abort waits for this and for one kernel call. */
@@ -123,4 +123,9 @@ function slice<Result>(pass: Pass<Result>): IteratorResult<void, Result> {
     const step = pass.next();
     if (step.done || performance.now() >= end) return step;
   }
+}
+
+/** What a call finds after `dispose()`. */
+export function disposed(): UsageError {
+  return new UsageError('DISPOSED', 'model: expected a loaded model, found one that has been disposed');
 }

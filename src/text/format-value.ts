@@ -1,4 +1,4 @@
-import { quoted } from '../checkpoint/safetensors/header.js';
+import { quoted } from './quote.js';
 
 /** Formats an untrusted value for a message: short, on one line, and without descending into it. */
 export function shown(value: unknown): string {

@@ -3,15 +3,14 @@
  * store it in the metadata string `fqvit`, and a caller may pass it. All of its keys are optional.
  */
 
-import { type Family, GELUS, type Gelu } from '../../architecture/architecture.js';
+import type { Family } from '../../architecture/architecture.js';
 import { OUTPUTS, type Output } from '../../architecture/output.js';
 import { INTERPOLATIONS, type Interpolation } from '../../image/resize/interpolation.js';
+import type { Rgb } from '../../image/types.js';
 import { isWnid } from '../../labels/wnids.js';
+import { GELUS, type Gelu } from '../../layers/gelu/layer.js';
 import { LEAST_CROP, LIMITS } from '../../layers/limits.js';
 import { shown } from '../../text/format-value.js';
-
-/** Red, green and blue. */
-export type Rgb = readonly [number, number, number];
 
 /** A validated config, under the keys of its JSON form. */
 export interface FloatConfig {

@@ -1,12 +1,12 @@
 /** Reads the file formats of float checkpoints, which it recognises by their first bytes. */
 
 import { CheckpointError, UsageError } from '../../errors.js';
+import { quoted } from '../../text/quote.js';
 import { externalNames, readOnnx } from '../onnx/read-onnx.js';
 import type { ExternalFiles } from '../onnx/stored.js';
-import { quoted } from '../safetensors/header.js';
+import { isOnnx, isTorch } from '../safetensors/foreign-file.js';
 import { readSafetensors, type Tensor } from '../safetensors/safetensors.js';
 import { readTorch } from '../torch/read-torch.js';
-import { isOnnx, isTorch } from './foreign-file.js';
 
 export interface FloatContainer {
   /** Names of the dictionaries in a PyTorch checkpoint: prefixes of the names of their tensors. */

@@ -1,13 +1,14 @@
 /** What the readers of ViT (including DeiT) and Swin share: input, output and checks. */
 
-import type { Architecture, Gelu } from '../../architecture/architecture.js';
+import type { Architecture } from '../../architecture/architecture.js';
 import { type KnownArchitecture, listSizes, type NamedSizes } from '../../architecture/timm-architectures.js';
 import type { Preparation } from '../../architecture/timm-row.js';
 import { CheckpointError } from '../../errors.js';
+import type { Gelu } from '../../layers/gelu/layer.js';
 import { shown } from '../../text/format-value.js';
+import { quoted } from '../../text/quote.js';
 import type { AttentionParts } from '../names/common-names.js';
 import type { NamedTensors } from '../names/naming-schemes.js';
-import { quoted } from '../safetensors/header.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import type { FloatConfig } from './config.js';
 

@@ -1,6 +1,4 @@
-/** Recognises unsupported operations by their tensors. */
-
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 
 /** Patterns of tensor names, and the operation that each reveals. */
 const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [

@@ -13,14 +13,15 @@ import {
   timmArchitecture,
 } from '../../architecture/timm-architectures.js';
 import { CheckpointError, UsageError } from '../../errors.js';
+import type { Rgb } from '../../image/types.js';
 import { shown } from '../../text/format-value.js';
+import { quoted } from '../../text/quote.js';
 import { timmTraining } from '../config/timm-config.js';
 import { type ModelPreprocessing, saysInteger } from '../integer/description.js';
 import { canonicalNames } from '../names/naming-schemes.js';
-import { quoted } from '../safetensors/header.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import { asFloat32 } from '../safetensors/typed-views.js';
-import { type FloatConfig, parseConfig, type Rgb, validateConfig } from './config.js';
+import { type FloatConfig, parseConfig, validateConfig } from './config.js';
 import { type FloatContainer, type FloatFile, readFloatContainer } from './container.js';
 import { type FloatArchitecture, refuseConfig } from './family.js';
 import { folded } from './fold.js';

@@ -2,6 +2,7 @@ import { biasRows, SWIN_LIMITS, stageFault, swinStages } from '../../architectur
 import { FAMILY_CROP, KNOWN_ARCHITECTURES, listSizes } from '../../architecture/timm-architectures.js';
 import { CheckpointError } from '../../errors.js';
 import { shown } from '../../text/format-value.js';
+import { quoted } from '../../text/quote.js';
 import { attentionParts } from '../names/common-names.js';
 import { takeTensors } from '../names/naming-schemes.js';
 import {
@@ -12,7 +13,6 @@ import {
   swinNames,
   swinShape,
 } from '../names/swin-names.js';
-import { quoted } from '../safetensors/header.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import {
   checkChannels,

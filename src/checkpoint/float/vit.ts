@@ -1,4 +1,4 @@
-import type { Gelu, VitPool } from '../../architecture/architecture.js';
+import type { VitPool } from '../../architecture/architecture.js';
 import {
   FAMILY_CROP,
   headsOfWidth,
@@ -9,6 +9,7 @@ import {
   lookAlikes,
 } from '../../architecture/timm-architectures.js';
 import { CheckpointError } from '../../errors.js';
+import type { Gelu } from '../../layers/gelu/layer.js';
 import { takeTensors } from '../names/naming-schemes.js';
 import { type VitParts, type VitSizes, vitNames, vitParts, vitShape } from '../names/vit-names.js';
 import type { Tensor } from '../safetensors/safetensors.js';

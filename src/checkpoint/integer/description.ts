@@ -1,8 +1,10 @@
-import { type Architecture, GELUS, SWIN_LIMITS, VIT_POOLS } from '../../architecture/architecture.js';
+import { type Architecture, SWIN_LIMITS, VIT_POOLS } from '../../architecture/architecture.js';
 import { type Output, outputsOf } from '../../architecture/output.js';
 import { CheckpointError } from '../../errors.js';
 import { INTERPOLATIONS, type Interpolation } from '../../image/resize/interpolation.js';
+import type { Rgb } from '../../image/types.js';
 import { Checked } from '../../layers/checked.js';
+import { GELUS } from '../../layers/gelu/layer.js';
 import {
   ATTENTION_CODES,
   type AttentionCodes,
@@ -12,11 +14,11 @@ import {
 import { INTEGER_KIND_NAMES, type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
 import { LEAST_CROP, LIMITS } from '../../layers/limits.js';
 import { WEIGHT_BITS, type WeightBits } from '../../layers/linear/integer.js';
+import type { Outputs } from '../../networks/network.js';
 import { shown } from '../../text/format-value.js';
 import { quantizeCommand } from '../../text/quantize-command.js';
-import type { Rgb } from '../float/config.js';
-import { quoted } from '../safetensors/header.js';
-import { type Outputs, type Program, traceProgram } from './program.js';
+import { quoted } from '../../text/quote.js';
+import { type Program, traceProgram } from './program.js';
 
 export { ATTENTION_CODES, type AttentionCodes, type QuantizerScale, WEIGHT_BITS, type WeightBits };
 

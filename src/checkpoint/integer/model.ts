@@ -1,7 +1,7 @@
 import { CheckpointError } from '../../errors.js';
 import type { IntegerArray, TensorSpec } from '../../layers/tensor-spec.js';
 import { shown } from '../../text/format-value.js';
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from '../safetensors/safetensors.js';
 import { asInt8, asInt32, asUint8, asUint32 } from '../safetensors/typed-views.js';
 import { type Description, floatHint, parseDescription } from './description.js';

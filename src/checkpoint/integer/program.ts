@@ -10,25 +10,7 @@ import { type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
 import { LIMITS } from '../../layers/limits.js';
 import { PIXELS } from '../../layers/patches/layer.js';
 import type { TensorSpec } from '../../layers/tensor-spec.js';
-import { quoted } from '../safetensors/header.js';
-
-/** The activations of a model that others read, by their meaning. */
-export interface Outputs {
-  /** Absent for a backbone. */
-  readonly logits?: string;
-  /** What the head reads; `tokens` tokens side by side, whose mean are the features. */
-  readonly features: { readonly layer: string; readonly tokens: number };
-  /**
-   * The probabilities of every block, if they can be shown as a map: `prefix` tokens, then a square
-   * of patches. The head reads the mean of the tokens from `read[0]` up to, but excluding,
-   * `read[1]`.
-   */
-  readonly attention?: {
-    readonly layers: readonly string[];
-    readonly prefix: number;
-    readonly read: readonly [from: number, to: number];
-  };
-}
+import { quoted } from '../../text/quote.js';
 
 export interface Program {
   /** In order of execution. */

@@ -2,9 +2,9 @@
 
 import { CheckpointError, UsageError } from '../../errors.js';
 import { shown } from '../../text/format-value.js';
+import { quoted } from '../../text/quote.js';
 import { missingOperation } from '../float/missing-operations.js';
 import { findWeightSets, hasStem, type WeightSet } from '../float/weight-sets.js';
-import { quoted } from '../safetensors/header.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import { isHead, SCHEMES } from './scheme-table.js';
 

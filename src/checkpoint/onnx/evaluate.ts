@@ -1,7 +1,7 @@
 /** Evaluates a graph to the expression of its output. */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 import type { Call, Operator } from './call.js';
 import { CONSTANT_OPERATORS } from './constant-operators.js';
 import type { Constant, View } from './expression.js';

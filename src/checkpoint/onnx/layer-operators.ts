@@ -1,15 +1,4 @@
-/**
- * Combines arithmetic on values that depend on the image into layers. In older opsets, LayerNorm
- * and GELU are chains of operators:
- *
- *     ReduceMean, Sub, Pow 2, ReduceMean, Add epsilon, Sqrt, Div, Mul weight, Add bias
- *     Div √2, Erf, Add 1, Mul x, Mul ½
- *     Pow 3, Mul 0.044715, Add x, Mul √(2/π), Tanh, Add 1, Mul x, Mul ½
- *
- * Anything that does not form a layer is refused, either here or where a layer is expected.
- */
-
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 import {
   axisOf,
   type Call,

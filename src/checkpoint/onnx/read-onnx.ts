@@ -7,7 +7,7 @@
  */
 
 import { CheckpointError, UsageError } from '../../errors.js';
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import { describe } from './call.js';
 import { evaluate } from './evaluate.js';

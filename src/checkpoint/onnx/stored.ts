@@ -3,8 +3,8 @@
  */
 
 import { CheckpointError } from '../../errors.js';
+import { quoted } from '../../text/quote.js';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../safetensors/half.js';
-import { quoted } from '../safetensors/header.js';
 import type { Constant, FloatDtype, View } from './expression.js';
 import { wholeView } from './view.js';
 import type { OnnxTensor } from './wire.js';

@@ -1,5 +1,5 @@
+import { quoted } from '../../text/quote.js';
 import { plainSwin, swinNames } from '../names/swin-names.js';
-import { quoted } from '../safetensors/header.js';
 import { takeAttention } from './attention.js';
 import { describe } from './call.js';
 import type { Expression, ExpressionOf } from './expression.js';

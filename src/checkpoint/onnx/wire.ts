@@ -8,7 +8,8 @@
 
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { CheckpointError } from '../../errors.js';
-import { MAX_RANK, quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
+import { MAX_RANK } from '../safetensors/header.js';
 
 /** A node of the graph; `file` is the file name for messages. */
 export interface OnnxNode {

@@ -5,6 +5,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
+import { printable, quoted } from '../../text/quote.js';
 
 /** A tensor as declared in the header; only its form is checked. Offsets start at the data. */
 export interface HeaderEntry {
@@ -33,28 +34,8 @@ export const MAX_RANK = 64;
  * length would take 1.7 GB and 12 s.
  */
 export const MAX_KEYS = 100_000;
-
-/** The characters that end a run of plain characters in a string. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON allows none of them
-const SPECIAL = /["\\\u0000-\u001f]/g;
-/**
- * Half of a surrogate pair. JSON can escape one but UTF-8 cannot encode it, so a name with one
- * could not be written back.
- */
-export const LONE_SURROGATE = /\p{Surrogate}/u;
-
 /** Bytes before the header, which hold its length as a u64. */
 export const HEADER_START = 8;
-
-/** Makes an untrusted name safe for a message: quoted, on one line, at most 80 characters. */
-export function quoted(name: string): string {
-  return printable(JSON.stringify(name.slice(0, 80))) + (name.length > 80 ? '...' : '');
-}
-
-/** Escapes control and other invisible characters: a file must not control the user's terminal. */
-export function printable(text: string): string {
-  return text.replace(/\p{C}/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
-}
 
 /**
  * Parses the header of a safetensors file.
@@ -258,3 +239,13 @@ class HeaderParser {
     throw new CheckpointError(code, `${this.#file}: ${owner}: ${message} (at byte ${offset})`);
   }
 }
+
+/** The characters that end a run of plain characters in a string. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON allows none of them
+const SPECIAL = /["\\\u0000-\u001f]/g;
+
+/**
+ * Half of a surrogate pair. JSON can escape one but UTF-8 cannot encode it, so a name with one
+ * could not be written back.
+ */
+export const LONE_SURROGATE = /\p{Surrogate}/u;

@@ -8,7 +8,8 @@
  */
 
 import { CheckpointError, UsageError } from '../../errors.js';
-import { describeForeignFile } from '../float/foreign-file.js';
+import { quoted } from '../../text/quote.js';
+import { describeForeignFile } from './foreign-file.js';
 import {
   HEADER_START,
   type Header,
@@ -18,7 +19,6 @@ import {
   MAX_RANK,
   METADATA_KEY,
   parseHeader,
-  quoted,
 } from './header.js';
 
 /** The longest header to read or write, in bytes: the limit of the reference implementation. */

@@ -5,8 +5,8 @@
  */
 
 import { CheckpointError } from '../../errors.js';
+import { quoted } from '../../text/quote.js';
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.js';
-import { quoted } from './header.js';
 import type { Dtype, Tensor } from './safetensors.js';
 
 export interface ViewOptions {

@@ -4,7 +4,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 import type { TensorStorage } from './globals.js';
 import { readPickle } from './pickle.js';
 import type { TensorSource } from './tensors.js';

@@ -6,7 +6,7 @@
 
 import { CheckpointError } from '../../errors.js';
 import { shown } from '../../text/format-value.js';
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 import type { TensorStorage } from './globals.js';
 import { type Pickle, readPickle } from './pickle.js';
 import type { TensorSource } from './tensors.js';

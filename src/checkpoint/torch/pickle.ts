@@ -9,7 +9,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
 import {
   ALLOWED_GLOBALS,
   Global,

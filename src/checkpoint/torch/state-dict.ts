@@ -1,7 +1,8 @@
 /** Finds the tensors among everything else that training scripts save. */
 
 import { CheckpointError } from '../../errors.js';
-import { MAX_KEYS, quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
+import { MAX_KEYS } from '../safetensors/header.js';
 import { StoredTensor, UnsupportedTensor } from './globals.js';
 
 type Stored = StoredTensor | UnsupportedTensor;

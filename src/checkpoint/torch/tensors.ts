@@ -2,7 +2,8 @@
 
 import { CheckpointError } from '../../errors.js';
 import { shown } from '../../text/format-value.js';
-import { MAX_RANK, quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
+import { MAX_RANK } from '../safetensors/header.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import { Global, type StoredTensor, TensorStorage, UnsupportedTensor } from './globals.js';
 import { isCount } from './pickle.js';

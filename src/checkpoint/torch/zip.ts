@@ -9,7 +9,8 @@
 
 import { Inflate } from 'fflate';
 import { CheckpointError } from '../../errors.js';
-import { MAX_KEYS, quoted } from '../safetensors/header.js';
+import { quoted } from '../../text/quote.js';
+import { MAX_KEYS } from '../safetensors/header.js';
 
 /** One file of the archive. */
 export interface ZipEntry {

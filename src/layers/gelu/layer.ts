@@ -1,4 +1,3 @@
-import type { Gelu } from '../../architecture/architecture.js';
 import type { LayerBase } from '../layer-base.js';
 import { expectPlain, type Refuse, type Shape, shapeOnly } from '../shape.js';
 
@@ -11,3 +10,8 @@ export function geluShape([input]: readonly Shape[], refuse: Refuse): Shape {
   expectPlain(input!, refuse);
   return shapeOnly(input!);
 }
+
+/** The GELU of the MLPs: exact, the tanh approximation, or x·sigmoid(1.702 x). */
+export type Gelu = 'exact' | 'tanh' | 'quick';
+
+export const GELUS: readonly Gelu[] = ['exact', 'tanh', 'quick'];

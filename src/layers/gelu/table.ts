@@ -1,6 +1,6 @@
-import type { Gelu } from '../../architecture/architecture.js';
 import { FINE_CODES } from '../linear/integer.js';
 import { affineCode } from '../round.js';
+import type { Gelu } from './layer.js';
 
 /** A fine quantiser of fc1's output, and the table from its codes to the codes after the GELU. */
 export interface GeluTable {

@@ -1,12 +1,4 @@
-/**
- * Pictures for calibration without photos: leaves of many sizes, colours and textures that overlap.
- * This "dead leaves" model (Lee, Mumford and Huang, IJCV 2001) has the
- * edges, the flat areas and the scale invariance of photos, and networks learn almost as well from
- * it as from photos (Baradad et al., arXiv 2106.05963). docs/accuracy.md says what each choice is
- * worth.
- */
-
-import type { Rgb } from '../../checkpoint/float/config.js';
+import type { Rgb } from '../../image/types.js';
 import { Dice } from './dice.js';
 import { FARTHEST, type Leaf, type LeafKinds, randomColour, randomLeaf } from './leaf.js';
 import { noiseTexture, TEXTURE } from './texture.js';

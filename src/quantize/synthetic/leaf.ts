@@ -1,4 +1,4 @@
-import type { Rgb } from '../../checkpoint/float/config.js';
+import type { Rgb } from '../../image/types.js';
 import type { Dice } from './dice.js';
 import { TEXTURE } from './texture.js';
 

@@ -1,8 +1,8 @@
 /** What the targets of float checkpoints share: their codes, and what an accepted one must be. */
 
 import { readFloatContainer } from '../../../src/checkpoint/float/container.js';
-import { isOnnx } from '../../../src/checkpoint/float/foreign-file.js';
 import { type FloatModelOptions, readFloatModel } from '../../../src/checkpoint/float/model.js';
+import { isOnnx } from '../../../src/checkpoint/safetensors/foreign-file.js';
 import { FloatRunner } from '../../../src/forward/float/runner.js';
 import { readWasm } from '../../../src/runtime/wasm-node.js';
 import { expectThat, FILE, same } from '../target.js';

@@ -5,7 +5,7 @@
  */
 
 import { readIntegerModel } from '../../../src/checkpoint/integer/model.js';
-import { type Outputs, traceProgram } from '../../../src/checkpoint/integer/program.js';
+import { traceProgram } from '../../../src/checkpoint/integer/program.js';
 import {
   readSafetensors,
   type Tensor,
@@ -16,6 +16,7 @@ import type { IntegerActivation } from '../../../src/layers/integer-activation.j
 import { type IntegerLayer, integerKind } from '../../../src/layers/integer-kinds.js';
 import type { TensorSpec } from '../../../src/layers/tensor-spec.js';
 import { load } from '../../../src/model/model.js';
+import type { Outputs } from '../../../src/networks/network.js';
 import { execute, link } from '../../../src/runtime/calls.js';
 import { instantiateKernels } from '../../../src/runtime/kernels.js';
 import { readModule, TIERS } from '../../support/kernel-modules.js';
