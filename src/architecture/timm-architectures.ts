@@ -4,7 +4,7 @@
  */
 
 import { UsageError } from '../errors.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import type { Family, SwinArchitecture, VitArchitecture } from './architecture.js';
 import {
   TIMM_ALIASES,
@@ -14,10 +14,10 @@ import {
   TIMM_SAME_TENSORS,
   TIMM_VERSION,
 } from './timm-names.js';
-import type { Preparation, SwinSizes, VitSizes } from './timm-row.js';
+import type { NamedSwin, NamedVit, Preparation } from './timm-row.js';
 
 /** An architecture that has a timm name. */
-export type KnownArchitecture = (VitSizes | SwinSizes) & Preparation & { readonly name: string };
+export type KnownArchitecture = (NamedVit | NamedSwin) & Preparation & { readonly name: string };
 
 /** The sizes in which a file and a name may differ. */
 export type NamedSizes =
@@ -57,13 +57,13 @@ export function timmArchitecture(
     if (tag === undefined || Object.hasOwn(row.tags, tag)) return known(base, tag);
     const tags = Object.keys(row.tags).join(', ');
     return refuse(
-      `expected ${base} with one of its tags in timm ${TIMM_VERSION}, ${tags}, found ${shown(name)}`,
+      `expected ${base} with one of its tags in timm ${TIMM_VERSION}, ${tags}, found ${formatValue(name)}`,
     );
   }
   const reason = REASONS.get(base);
   if (reason !== undefined) return refuse(`${base} is not supported: it has ${reason}`);
   return refuse(
-    `expected a ViT, DeiT or Swin of timm ${TIMM_VERSION}, ${nearNames(base)}; found ${shown(name)}`,
+    `expected a ViT, DeiT or Swin of timm ${TIMM_VERSION}, ${nearNames(base)}; found ${formatValue(name)}`,
   );
 }
 
@@ -116,8 +116,8 @@ export function listSizes(sizes: NamedSizes): string {
     const heads = sizes.pool === 'two-tokens' ? ', a second head for distillation' : '';
     return `${start}, dim ${dim}, depth ${sizes.depth}, MLP ${mlpDim}${heads}`;
   }
-  const [depths, heads] = [sizes.depths, sizes.heads].map(shown);
-  const windows = sizes.windows === undefined ? sizes.window : shown(sizes.windows);
+  const [depths, heads] = [sizes.depths, sizes.heads].map(formatValue);
+  const windows = sizes.windows === undefined ? sizes.window : formatValue(sizes.windows);
   return `${start}, window ${windows}, dim ${dim}, depths ${depths}, heads ${heads}, MLP ${mlpDim}`;
 }
 

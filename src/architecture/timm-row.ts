@@ -17,11 +17,11 @@ interface Traits {
   readonly layerNormEps?: number;
 }
 
-export type VitSizes = Omit<VitArchitecture, 'name' | 'classes'> & Traits;
+export type NamedVit = Omit<VitArchitecture, 'name' | 'classes'> & Traits;
 
-export type SwinSizes = Omit<SwinArchitecture, 'name' | 'classes'> & Traits;
+export type NamedSwin = Omit<SwinArchitecture, 'name' | 'classes'> & Traits;
 
 /**
  * A row of the table: an architecture, and a preparation for each tag; the first is the default.
  */
-export type TimmRow = (VitSizes | SwinSizes) & { readonly tags: Readonly<Record<string, number>> };
+export type TimmRow = (NamedVit | NamedSwin) & { readonly tags: Readonly<Record<string, number>> };

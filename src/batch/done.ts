@@ -1,8 +1,8 @@
 import { FqvitError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { doneLines } from './lines.js';
-import type { Task } from './unfinished.js';
+import type { BatchTask } from './unfinished.js';
 
 /** With --unordered, how many places a line may be early: more than are ever in flight. */
 const MOST_AHEAD = 1000;
@@ -21,12 +21,12 @@ export class Done {
   /** An empty output. */
   constructor(
     private readonly path: string,
-    private readonly task: Task,
+    private readonly task: BatchTask,
     private readonly header: string,
   ) {}
 
   /** Reads the output up to the first line that is not a record or repeats another. */
-  static async of(path: string, task: Task, header: string): Promise<Done> {
+  static async of(path: string, task: BatchTask, header: string): Promise<Done> {
     const done = new Done(path, task, header);
     for await (const { index, file, isRefused, end } of doneLines(path, task.format, header)) {
       if (done.has(index) || index > done.count + (task.order === 'list' ? 0 : MOST_AHEAD)) break;
@@ -43,7 +43,7 @@ export class Done {
     for await (const file of list) {
       const name = shownSource(file); // as in the record
       if (!this.has(index)) yield { index, file };
-      else if (this.#hashes[index] !== hash(name)) throw await this.otherList(index, shown(name));
+      else if (this.#hashes[index] !== hash(name)) throw await this.otherList(index, formatValue(name));
       index++;
     }
     if (index < this.#end) throw await this.otherList(this.#end - 1, 'its end');
@@ -70,7 +70,7 @@ export class Done {
       if (done.index === index) {
         return new FqvitError(
           'RESUME',
-          `${this.path}, line ${line}: expected the list to have ${shown(done.file)} as number ${index}, found ${found}; ` +
+          `${this.path}, line ${line}: expected the list to have ${formatValue(done.file)} as number ${index}, found ${found}; ` +
             'go on with the list of before, or remove the file to begin anew',
         );
       }

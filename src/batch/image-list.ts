@@ -3,9 +3,9 @@ import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { FqvitError, RuntimeError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
-import { inside } from '../platform/inside.js';
+import { joinPath } from '../platform/inside.js';
 import { pathReason } from '../platform/system-reason.js';
-import { escapedBytes, walkImages } from './image-walk.js';
+import { escapeBytes, walkImages } from './image-walk.js';
 
 /** No path is longer; a file that is not a list is refused without being read to its end. */
 const MAX_LINE = 32_768;
@@ -30,7 +30,7 @@ export async function* listOf(source: string, stdin?: AsyncIterable<Uint8Array>)
  * A list whose first image exists, so that nothing is created for a faulty one. @throws like
  * `listOf`
  */
-export async function begun(list: AsyncGenerator<string>): Promise<AsyncIterable<string>> {
+export async function startList(list: AsyncGenerator<string>): Promise<AsyncIterable<string>> {
   const { done, value } = await list.next();
   return (async function* () {
     if (!done) yield value;
@@ -64,7 +64,7 @@ async function look(source: string): Promise<Stats> {
 }
 
 async function* below(folder: string): AsyncGenerator<string> {
-  for await (const path of walkImages(folder)) yield inside(folder, path);
+  for await (const path of walkImages(folder)) yield joinPath(folder, path);
 }
 
 async function* lines(bytes: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<string> {
@@ -104,7 +104,7 @@ function textOf(bytes: Buffer, name: string, before: number): string {
     const end = bytes.indexOf(LINE_FEED, start);
     const path = bytes.subarray(start, end < 0 ? bytes.length : end);
     if (!isUtf8(path)) {
-      const found = escapedBytes(path.subarray(0, SHOWN_BYTES));
+      const found = escapeBytes(path.subarray(0, SHOWN_BYTES));
       throw new FqvitError(
         'TEXT',
         `${name}: expected a list of paths in UTF-8, found other bytes in line ${line}: ${found}`,

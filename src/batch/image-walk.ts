@@ -30,7 +30,7 @@ async function* visit(root: string, below: string, visited: Set<string>): AsyncG
   const folder = join(root, below);
   // latin1 keeps every byte, even of names that are not UTF-8
   const real = await realpath(folder, 'latin1').catch((cause: unknown) => {
-    throw unreadable(folder, cause);
+    throw unreadableFolder(folder, cause);
   });
   if (visited.has(real)) return;
   visited.add(real);
@@ -62,7 +62,7 @@ async function names(folder: string): Promise<string[]> {
       if (links.length === LINKS_AT_ONCE) await follow();
     }
   } catch (cause) {
-    throw unreadable(folder, cause);
+    throw unreadableFolder(folder, cause);
   }
   await follow();
   if (doubtful.size > 0) await expectUtf8(folder, doubtful);
@@ -80,12 +80,12 @@ export async function expectUtf8(folder: string, doubtful: ReadonlySet<string>):
   const more = others.length === 0 ? '' : `, and ${others.length} more such names beside it`;
   throw new RuntimeError(
     'SOURCE',
-    `${join(folder, escapedBytes(first))}: expected a name in UTF-8, found other bytes${more}`,
+    `${join(folder, escapeBytes(first))}: expected a name in UTF-8, found other bytes${more}`,
   );
 }
 
 /** `caf\xe9.png` */
-export function escapedBytes(bytes: Uint8Array): string {
+export function escapeBytes(bytes: Uint8Array): string {
   return Buffer.from(bytes)
     .toString('latin1')
     .replace(/[^ -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
@@ -101,7 +101,7 @@ function wanted(name: string, what: Pick<Dirent, 'isFile' | 'isDirectory'> | und
   return isImageName(name) && (what?.isFile() ?? true) ? [name] : [];
 }
 
-export function unreadable(folder: string, cause: unknown): RuntimeError {
+export function unreadableFolder(folder: string, cause: unknown): RuntimeError {
   return new RuntimeError('SOURCE', `${folder}: expected a readable folder, found ${systemReason(cause)}`, {
     cause,
   });

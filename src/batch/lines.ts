@@ -2,7 +2,7 @@
 
 import { createReadStream } from 'node:fs';
 import { csvRow } from './record.js';
-import type { Task } from './unfinished.js';
+import type { BatchTask } from './unfinished.js';
 
 /** The content of an existing line. */
 export interface DoneLine {
@@ -24,7 +24,7 @@ const MAX_BYTES = 2 ** 23;
  */
 export async function* doneLines(
   path: string,
-  format: Task['format'],
+  format: BatchTask['format'],
   header: string,
 ): AsyncGenerator<DoneLine> {
   let isFirst = format === 'csv';

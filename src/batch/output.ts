@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
-import { plain } from '../text/plain.js';
+import { escapeControls } from '../text/plain.js';
 
 /** The destination of a batch's lines. */
-export interface Output {
+export interface ResultOutput {
   add(line: string): void;
   /** A promise to wait for if lines come faster than they can be written. */
   room(): Promise<void> | undefined;
@@ -22,7 +22,7 @@ const FLUSH_INTERVAL_MS = 250;
 const MOST_WAITING = 2 ** 20;
 
 /** Appends lines to a file, and flushes them to disk four times a second. */
-export class FileOutput implements Output {
+export class FileOutput implements ResultOutput {
   readonly failed: Promise<never>;
   #fail!: (error: unknown) => void;
   #lines: string[] = [];
@@ -115,12 +115,12 @@ export class FileOutput implements Output {
 }
 
 /** Lines on stdout; main.ts handles its errors. */
-export class StandardOutput implements Output {
+export class StandardOutput implements ResultOutput {
   readonly failed = new Promise<never>(() => {});
 
   add(line: string): void {
     // names and labels must not control a terminal
-    process.stdout.write(process.stdout.isTTY ? `${plain(line.trimEnd())}\n` : line);
+    process.stdout.write(process.stdout.isTTY ? `${escapeControls(line.trimEnd())}\n` : line);
   }
 
   room(): Promise<void> | undefined {

@@ -4,7 +4,7 @@ import type { Output } from '../architecture/output.js';
 import { FqvitError, UsageError } from '../errors.js';
 import type { Prediction } from '../model/predict.js';
 import { shownSource } from '../platform/address.js';
-import { plainJson } from '../text/plain.js';
+import { escapeJsonControls } from '../text/plain.js';
 
 interface Place {
   /** Position of the image in the list, from 0. */
@@ -47,7 +47,7 @@ export async function recordOf(
  * line feed.
  */
 export function jsonLine(record: ImageRecord): string {
-  return `${plainJson(JSON.stringify(record))}\n`;
+  return `${escapeJsonControls(JSON.stringify(record))}\n`;
 }
 
 /** The first line of a CSV (RFC 4180 with line feeds). @param classes most classes of a record */

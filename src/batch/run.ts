@@ -1,13 +1,13 @@
 import type { Output as Meaning } from '../architecture/output.js';
 import type { Prediction } from '../model/predict.js';
 import { Done } from './done.js';
-import { FileOutput, type Output, StandardOutput } from './output.js';
+import { FileOutput, type ResultOutput, StandardOutput } from './output.js';
 import { pump } from './pump.js';
 import { csvHeader, csvLine, type ImageRecord, jsonLine, recordOf } from './record.js';
-import { finish, type Task } from './unfinished.js';
+import { type BatchTask, finish } from './unfinished.js';
 
 export interface BatchOptions {
-  task: Task;
+  task: BatchTask;
   /** The file passed to `claim`; undefined for stdout. */
   output: string | undefined;
   /** The result of `claim`. */
@@ -64,7 +64,7 @@ async function doneBefore({ task, output, continues }: BatchOptions, header: str
   return output !== undefined && continues ? Done.of(output, task, header) : new Done('', task, header);
 }
 
-async function openOutput({ output, continues }: BatchOptions, length: number): Promise<Output> {
+async function openOutput({ output, continues }: BatchOptions, length: number): Promise<ResultOutput> {
   if (output === undefined) return new StandardOutput();
   return continues ? FileOutput.extend(output, length) : FileOutput.create(output);
 }

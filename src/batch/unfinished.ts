@@ -3,7 +3,7 @@
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 
 const FORMAT = 1;
 
@@ -11,7 +11,7 @@ const FORMAT = 1;
 const MAX_BYTES = 65_536;
 
 /** Everything that the lines of an output depend on, except the images. */
-export interface Task {
+export interface BatchTask {
   /** Version of the package. */
   readonly fqvit: string;
   /** SHA-256 of the checkpoint. */
@@ -30,7 +30,7 @@ interface Writer {
   readonly start: string;
 }
 
-interface Note extends Task {
+interface Note extends BatchTask {
   readonly unfinished: number;
   readonly writer: Writer;
 }
@@ -43,7 +43,7 @@ interface Note extends Task {
  * @throws FqvitError `OUTPUT_EXISTS`; `OUTPUT_BUSY` while another process writes it; `RESUME` for
  *   an output of another task; `OUTPUT`
  */
-export function claim(output: string, task: Task, overwrites: boolean): boolean {
+export function claim(output: string, task: BatchTask, overwrites: boolean): boolean {
   const path = notePath(output);
   const note = readNote(path);
   if (note !== undefined && isAlive(note.writer)) {
@@ -76,7 +76,7 @@ function notePath(output: string): string {
 }
 
 /** Why an output cannot be resumed. */
-function refusal(output: string, note: Note | undefined, task: Task): FqvitError | undefined {
+function refusal(output: string, note: Note | undefined, task: BatchTask): FqvitError | undefined {
   const isBroken = !existsSync(output);
   if (note === undefined || isBroken) {
     return new FqvitError(
@@ -84,11 +84,11 @@ function refusal(output: string, note: Note | undefined, task: Task): FqvitError
       `${output}: expected a free name, found a ${isBroken ? 'broken link' : 'file'}; --overwrite replaces it`,
     );
   }
-  const other = (Object.keys(task) as (keyof Task)[]).find((key) => note[key] !== task[key]);
+  const other = (Object.keys(task) as (keyof BatchTask)[]).find((key) => note[key] !== task[key]);
   if (other === undefined) return undefined;
   return new FqvitError(
     'RESUME',
-    `${output}: expected to go on with the ${other} ${shown(note[other])}, found ${shown(task[other])}; --overwrite begins anew`,
+    `${output}: expected to go on with the ${other} ${formatValue(note[other])}, found ${formatValue(task[other])}; --overwrite begins anew`,
   );
 }
 
@@ -101,7 +101,7 @@ function readNote(path: string): Note | undefined {
       const text = readFileSync(path, 'utf8');
       const note = parsed(text);
       if (note?.unfinished === FORMAT && (note.writer?.pid ?? 0) > 0) return note as Note;
-      found = shown(note?.unfinished ?? text);
+      found = formatValue(note?.unfinished ?? text);
     } else found = what.isFile() ? `${what.size} bytes` : 'a folder, pipe or device';
   } catch (cause) {
     found = systemReason(cause);

@@ -5,7 +5,7 @@ import { plainSwin, swinNames, swinShape } from '../checkpoint/names/swin-names.
 import { plainVit, vitNames, vitShape } from '../checkpoint/names/vit-names.js';
 
 /** Values from -1 to 1, the same in every run. */
-export function sequence(): () => number {
+export function randomSequence(): () => number {
   let state = 1;
   return () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -15,7 +15,7 @@ export function sequence(): () => number {
 
 /** Pixels of noise, uint8 `[size, size, 3]`, the same in every run. */
 export function noise(size: number): Uint8Array {
-  const next = sequence();
+  const next = randomSequence();
   return Uint8Array.from({ length: 3 * size * size }, () => 128 + 127 * next());
 }
 
@@ -24,7 +24,7 @@ export function noise(size: number): Uint8Array {
  * unit gain, LayerNorm weights about 1, all others about 0. Time and memory do not depend on them.
  */
 export function generatedTensors(architecture: Architecture): Map<string, FloatTensor> {
-  const next = sequence();
+  const next = randomSequence();
   const shapes = architecture.family === 'swin' ? swinShapes(architecture) : vitShapes(architecture);
   return new Map(
     shapes.map(([name, shape]) => {

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { FqvitError } from '../errors.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
-import { carried } from '../pool/messages.js';
+import { serializeError } from '../pool/messages.js';
 
 /** How long a process runs a contender. */
 export interface Rule {
@@ -58,7 +58,7 @@ export async function measure(
   const firstMs = performance.now();
   while (performance.now() < loaded + warmUpMs) {
     await run(batch);
-    await breathe();
+    await yieldToEvents();
   }
   const times: number[] = [];
   const end = performance.now() + measuredMs;
@@ -67,7 +67,7 @@ export async function measure(
     const before = performance.now();
     last = await run(batch);
     times.push((performance.now() - before) / batch);
-    await breathe();
+    await yieldToEvents();
   } while (performance.now() < end);
   return {
     firstMs,
@@ -92,7 +92,7 @@ export async function answerWith(measurement: Promise<Measurement>): Promise<nev
   process.stdin.on('end', () => process.exit(1)).resume();
   const answer = await measurement.catch((error: unknown) => {
     if (!(error instanceof FqvitError)) throw error;
-    return { error: carried(error) };
+    return { error: serializeError(error) };
   });
   await new Promise((done) => process.stdout.write(`${ANSWER}${JSON.stringify(answer)}\n`, done));
   process.exit(); // threads would keep the process alive

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { RuntimeError } from '../errors.js';
-import { restored } from '../pool/messages.js';
+import { deserializeError } from '../pool/messages.js';
 import { ANSWER, type Measurement, median } from './measure.js';
 
 /** A contender's measurements, one per round. */
@@ -85,7 +85,7 @@ export function inFreshProcess(script: URL, argument: unknown): Promise<Measurem
       const [, text] = stdout.split(ANSWER);
       if (text === undefined) return reject(noAnswer(undefined, stderr));
       const answer = JSON.parse(text.split('\n')[0]!);
-      if ('error' in answer) reject(restored(answer.error));
+      if ('error' in answer) reject(deserializeError(answer.error));
       else resolve(answer);
     });
     const end = () => child.kill('SIGKILL');

@@ -3,7 +3,7 @@ import { shownSource } from '../platform/address.js';
 import { expectFile } from '../platform/files.js';
 import { reportError } from './report.js';
 
-export interface Timed<Result> {
+export interface TimedResult<Result> {
   /** A path, or a URL as `shownSource` prints it. */
   readonly file: string;
   readonly result: Result;
@@ -17,9 +17,9 @@ export interface Timed<Result> {
 export async function eachImage<Result>(
   files: readonly string[],
   run: (file: string) => Promise<Result>,
-  show: (one: Timed<Result>, index: number) => void,
-): Promise<Timed<Result>[]> {
-  const results: Timed<Result>[] = [];
+  show: (one: TimedResult<Result>, index: number) => void,
+): Promise<TimedResult<Result>[]> {
+  const results: TimedResult<Result>[] = [];
   for (const file of files) {
     try {
       await expectFile(file, 'name the photos in it, or run `fqvit batch`');

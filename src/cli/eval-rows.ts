@@ -2,7 +2,7 @@ import type { Output } from '../architecture/output.js';
 import type { Prediction } from '../model/predict.js';
 import { predictions } from '../model/predict.js';
 import { sigmoids } from '../model/rank.js';
-import { plainJson } from '../text/plain.js';
+import { escapeJsonControls } from '../text/plain.js';
 import type { LabelledFile } from './labels-csv.js';
 
 /** A photo, its truth and the answers, as `--rows` writes them. */
@@ -10,13 +10,13 @@ interface Row {
   readonly file: string;
   /** The true class, all true classes of a multi-label model, or the true value of a regression. */
   readonly truth: number | readonly number[];
-  readonly integer: Answer;
+  readonly integer: Predicted;
   /** The answer of the float model. */
-  readonly reference?: Answer;
+  readonly reference?: Predicted;
 }
 
 /** The likeliest class; for multi-label, the classes above 50 %; for a regression, the value. */
-type Answer = Prediction | readonly Prediction[];
+type Predicted = Prediction | readonly Prediction[];
 
 /** Photos of one class for which the model predicts the same or another class. */
 export interface Confusion {
@@ -52,7 +52,9 @@ export class EvalRows {
 
   /** One JSON document per line. */
   lines(): Uint8Array {
-    return new TextEncoder().encode(this.#rows.map((row) => `${plainJson(JSON.stringify(row))}\n`).join(''));
+    return new TextEncoder().encode(
+      this.#rows.map((row) => `${escapeJsonControls(JSON.stringify(row))}\n`).join(''),
+    );
   }
 
   /** The confusion matrix of a single-label model: its entries above 0, the largest first. */
@@ -69,7 +71,7 @@ export class EvalRows {
     );
   }
 
-  #answer(logits: Float32Array): Answer {
+  #answer(logits: Float32Array): Predicted {
     const { output } = this.model;
     if (output !== 'sigmoid') return predictions(logits, this.model, 1)[0]!;
     const above = sigmoids(logits).filter((probability) => probability > 0.5).length;

@@ -15,13 +15,13 @@ import { hubSource, noPathEither, WEIGHT_FILE } from '../model/source-node.js';
 import { shownSource } from '../platform/address.js';
 import { readBytes } from '../platform/bytes.js';
 import { expectFile, isUrl, kind, readText } from '../platform/files.js';
-import { inside } from '../platform/inside.js';
+import { joinPath } from '../platform/inside.js';
 import { MAX_BYTES } from '../platform/read-options.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { downloadProgress } from './progress.js';
 import { note, warn } from './report.js';
 
-export interface FloatSource {
+export interface SourceFiles {
   readonly bytes: FloatFile;
   /** Bytes of all parts together. */
   readonly size: number;
@@ -73,7 +73,7 @@ interface Place {
  * @throws RuntimeError `SOURCE`; CheckpointError `CHECKPOINT_CONFIG`, `CHECKPOINT_INDEX`,
  *   `CHECKPOINT_EXTERNAL`, `CHECKPOINT_ADAPTER`; HubError; UsageError `MODEL_OPTION` for `arch`
  */
-export async function readFloatSource(source: string, arch?: string): Promise<FloatSource> {
+export async function readFloatSource(source: string, arch?: string): Promise<SourceFiles> {
   const hub = hubSource(source);
   if (hub) return fromHub(hub, source, arch);
   if (isUrl(source)) return readWeights([source], async () => []);
@@ -84,7 +84,7 @@ export async function readFloatSource(source: string, arch?: string): Promise<Fl
     folder,
     names,
     fetch: async (found) =>
-      found.map((name) => (isFile && name === basename(source) ? source : inside(folder, name))),
+      found.map((name) => (isFile && name === basename(source) ? source : joinPath(folder, name))),
     fetchInside: (found) => filesInside(folder, found),
   };
   return readPlace(place, source, arch, isFile ? basename(source) : undefined);
@@ -94,7 +94,7 @@ async function fromHub(
   { name, revision, file }: HubSource,
   source: string,
   arch: string | undefined,
-): Promise<FloatSource> {
+): Promise<SourceFiles> {
   const { openRepository } = await import('../hub/repository.js');
   const progress = downloadProgress(source);
   const onProgress = (loaded: number, total: number) => progress.update(loaded, total);
@@ -120,7 +120,7 @@ async function readPlace(
   source: string,
   arch: string | undefined,
   named?: string,
-): Promise<FloatSource> {
+): Promise<SourceFiles> {
   const file = named ?? weightsOrIndex(names, source);
   const beside = (found: readonly string[]) => found.map((name) => posix.join(posix.dirname(file), name));
   const [path] = (await fetch([file])) as [string];
@@ -134,7 +134,7 @@ async function readPlace(
   const present = (all: readonly string[]) => all.filter((name) => names.includes(name));
   const own = present(beside(['config.json'])).length > 0 ? present(beside(CONFIGS)) : present(CONFIGS);
   const configs = await fetch(own);
-  const place = inside(folder, dirname(own[0] ?? ''));
+  const place = joinPath(folder, dirname(own[0] ?? ''));
   const options = await folderConfig(
     place,
     own.map((name) => posix.basename(name)),
@@ -146,7 +146,7 @@ async function readPlace(
 }
 
 /** Whether this is an integer checkpoint, which needs no config. */
-function isInteger({ bytes, path }: FloatSource): boolean {
+function isInteger({ bytes, path }: SourceFiles): boolean {
   if (!(bytes instanceof Uint8Array) || isTorch(bytes) || isOnnx(bytes)) return false;
   const { fqvit } = readSafetensors(bytes, { file: path }).metadata;
   return fqvit !== undefined && saysInteger(fqvit);
@@ -156,7 +156,7 @@ function isInteger({ bytes, path }: FloatSource): boolean {
 async function readWeights(
   paths: readonly string[],
   fetchExternal: (names: readonly string[]) => Promise<string[]>,
-): Promise<FloatSource> {
+): Promise<SourceFiles> {
   const [file] = paths as [string];
   const parts = await readAll(paths);
   const bytes = parts.length === 1 ? parts[0]! : parts;
@@ -191,7 +191,7 @@ async function readAll(paths: readonly string[]): Promise<Uint8Array[]> {
  *   a file is missing
  */
 async function filesInside(folder: string, names: readonly string[]): Promise<string[]> {
-  const paths = names.map((name) => inside(folder, name));
+  const paths = names.map((name) => joinPath(folder, name));
   for (const path of paths) {
     await expectFile(path);
     const way = relative(await realpath(folder), await realpath(path));
@@ -225,7 +225,7 @@ function weightsOrIndex(names: readonly string[], place: string): string {
   const found =
     others.length === 0
       ? 'none'
-      : `${others.slice(0, 6).map(shown).join(', ')}${others.length > 6 ? ', ...' : ''}; name one of them`;
+      : `${others.slice(0, 6).map(formatValue).join(', ')}${others.length > 6 ? ', ...' : ''}; name one of them`;
   throw new RuntimeError(
     'SOURCE',
     `${place}: expected one of ${choices.join(', ')}, or one other .safetensors, .pth, .pt, .bin, .ckpt or .onnx file, found ${found}`,
@@ -244,7 +244,7 @@ async function shards(index: string): Promise<Map<string, Set<string>>> {
   const files = new Map<string, Set<string>>();
   for (const [tensor, name] of Object.entries(Object(map))) {
     if (typeof name !== 'string' || !/^[\w-][\w.-]*$/.test(name)) {
-      refuseIndex(index, `expected names of files in its folder, found ${shown(name)}`);
+      refuseIndex(index, `expected names of files in its folder, found ${formatValue(name)}`);
     }
     const tensors = files.get(name as string) ?? new Set();
     files.set(name as string, tensors.add(tensor));
@@ -256,17 +256,18 @@ async function shards(index: string): Promise<Map<string, Set<string>>> {
 /** Checks the tensors of each part against the index. @throws CheckpointError `CHECKPOINT_INDEX` */
 function checkShards(
   map: ReadonlyMap<string, ReadonlySet<string>>,
-  { bytes, files }: FloatSource,
+  { bytes, files }: SourceFiles,
   index: string,
 ): void {
   const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
   for (const [i, [part, expected]] of [...map].entries()) {
     const { tensors } = readFloatContainer(parts[i]!, { file: files[i]! });
     const lost = [...expected].find((name) => !tensors.has(name));
-    if (lost !== undefined) refuseIndex(index, `expected ${shown(lost)} in ${part}, found no such tensor`);
+    if (lost !== undefined)
+      refuseIndex(index, `expected ${formatValue(lost)} in ${part}, found no such tensor`);
     const extra = [...tensors.keys()].find((name) => !expected.has(name));
     if (extra !== undefined)
-      refuseIndex(index, `expected an entry for ${shown(extra)} of ${part}, found none`);
+      refuseIndex(index, `expected an entry for ${formatValue(extra)} of ${part}, found none`);
   }
 }
 
@@ -289,7 +290,7 @@ async function folderConfig(
   const [config, apart, ofProcessor] = await Promise.all(
     CONFIGS.map(async (name) => {
       if (!names.includes(name)) return undefined;
-      const path = inside(folder, name);
+      const path = joinPath(folder, name);
       return jsonObject(await readText(path), path);
     }),
   );
@@ -298,7 +299,7 @@ async function folderConfig(
   }) as [Refuse, Refuse, Refuse];
   const nested = ofProcessor?.image_processor;
   if (nested !== undefined && !isObject(nested)) {
-    refuseNested(`image_processor: expected an object, found ${shown(nested)}`);
+    refuseNested(`image_processor: expected an object, found ${formatValue(nested)}`);
   }
   if (nested !== undefined && apart !== undefined && !isSame(nested, apart)) {
     refuseNested(`image_processor: expected what ${CONFIGS[1]} says, found something else`);

@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expectUtf8, REPLACEMENT, unreadable, walkImages } from '../batch/image-walk.js';
+import { expectUtf8, REPLACEMENT, unreadableFolder, walkImages } from '../batch/image-walk.js';
 import { FqvitError } from '../errors.js';
 import { expectFolder } from '../platform/files.js';
 
@@ -22,7 +22,7 @@ export async function listImages(folder: string): Promise<string[]> {
 /** The entries of a folder by code units, without hidden ones. @throws RuntimeError `SOURCE` */
 export async function folderEntries(folder: string): Promise<{ name: string; isFolder: boolean }[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
-    throw unreadable(folder, cause);
+    throw unreadableFolder(folder, cause);
   });
   const visible = entries.filter(({ name }) => !name.startsWith('.'));
   const doubtful = visible.map(({ name }) => name).filter((name) => name.includes(REPLACEMENT));

@@ -7,7 +7,7 @@ import type { Tensor } from '../checkpoint/safetensors/safetensors.js';
 import { ModelPlan } from '../forward/integer/runner.js';
 import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
-import type { FloatSource } from './float-source.js';
+import type { SourceFiles } from './float-source.js';
 
 export interface TensorReport {
   readonly name: string;
@@ -78,7 +78,7 @@ export interface FloatReport extends Omit<FloatModel, 'tensors'> {
  *   that fqvit can quantise
  */
 export async function inspectCheckpoint(
-  { bytes, size, path, options }: FloatSource,
+  { bytes, size, path, options }: SourceFiles,
   given: Pick<FloatModelOptions, 'weights' | 'arch' | 'heads'>,
 ): Promise<IntegerReport | FloatReport> {
   const container = readFloatContainer(bytes, { ...options, file: path });

@@ -3,7 +3,8 @@ import type { Output } from '../architecture/output.js';
 import { FqvitError } from '../errors.js';
 import { readText } from '../platform/files.js';
 import type { LabelledImage } from '../quantize/index.js';
-import { decimal, shown } from './values.js';
+import { quote } from '../text/quote.js';
+import { decimal } from './values.js';
 
 export interface LabelledFile extends Pick<LabelledImage, 'class' | 'value'> {
   readonly file: string;
@@ -40,7 +41,7 @@ export async function readLabelsCsv(path: string, model: Labelled): Promise<Labe
   const [header = '', ...lines] = (await readText(path)).split(/\r?\n/);
   const expected = model.output === 'value' ? 'file,value' : 'file,class';
   if (header.trim() !== expected) {
-    throw refusal(path, 1, `the header ${expected}`, header === '' ? 'none' : shown(header));
+    throw refusal(path, 1, `the header ${expected}`, header === '' ? 'none' : quote(header));
   }
   const rows = new Map<string, LabelledFile>();
   for (const [i, text] of lines.entries()) {
@@ -49,7 +50,7 @@ export async function readLabelsCsv(path: string, model: Labelled): Promise<Labe
     const file = normalize(row.file);
     const before = rows.get(file);
     if (before && model.output !== 'sigmoid') {
-      throw refusal(path, row.line, 'each file once', `${shown(row.file)} again, after line ${before.line}`);
+      throw refusal(path, row.line, 'each file once', `${quote(row.file)} again, after line ${before.line}`);
     }
     rows.set(file, before ? { ...before, class: [before.class!, row.class!].flat() } : row);
   }
@@ -60,20 +61,20 @@ export async function readLabelsCsv(path: string, model: Labelled): Promise<Labe
 function readRow(text: string, { output, classes }: Labelled, path: string, line: number): LabelledFile {
   const [, inQuotes, bare, cell = ''] = ROW.exec(text) ?? [];
   const file = inQuotes?.replaceAll('""', '"') ?? bare;
-  if (!file || file.includes('\0')) throw refusal(path, line, ROWS[output], shown(text));
+  if (!file || file.includes('\0')) throw refusal(path, line, ROWS[output], quote(text));
   if (output === 'value') {
     const value = decimal(cell.trim());
-    if (!Number.isFinite(value)) throw refusal(path, line, ROWS.value, shown(text));
+    if (!Number.isFinite(value)) throw refusal(path, line, ROWS.value, quote(text));
     return { file, value, line };
   }
   const indices = cell.trim().split(/ +/).filter(Boolean);
   const isEmpty = output === 'softmax' && indices.length === 0;
-  if (!INDICES.test(cell.trim()) || isEmpty) throw refusal(path, line, ROWS[output], shown(text));
+  if (!INDICES.test(cell.trim()) || isEmpty) throw refusal(path, line, ROWS[output], quote(text));
   const beyond = indices.find((index) => Number(index) >= classes);
   if (beyond !== undefined) throw refusal(path, line, range(classes), beyond);
   if (output === 'sigmoid') return { file, class: indices.map(Number), line };
   if (indices.length > 1)
-    throw refusal(path, line, 'one class, as the model is not multi-label (softmax)', shown(text));
+    throw refusal(path, line, 'one class, as the model is not multi-label (softmax)', quote(text));
   return { file, class: Number(indices[0]), line };
 }
 

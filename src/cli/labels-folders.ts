@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { isImageName } from '../batch/image-walk.js';
 import { FqvitError } from '../errors.js';
 import { leadingWnid } from '../labels/wnids.js';
+import { quote } from '../text/quote.js';
 import { folderEntries, listImages } from './image-folder.js';
-import { shown } from './values.js';
 
 /** Names that a message lists. */
 const NAMES_SHOWN = 10;
@@ -46,7 +46,7 @@ export async function labelsOfFolders(
   const outside = entries.find(({ name, isFolder }) => !isFolder && isImageName(name));
   const names = entries.filter(({ isFolder }) => isFolder).map(({ name }) => name);
   if (outside || names.length === 0) {
-    throw refusal(folder, classes, outside ? shown(outside.name) : 'no folder');
+    throw refusal(folder, classes, outside ? quote(outside.name) : 'no folder');
   }
   const { matched, byOrder, warnings } = matchFolders(folder, names, classes);
   const photos: (SortedPhoto & { rank: number })[] = [];
@@ -71,14 +71,14 @@ function matchFolders(folder: string, names: readonly string[], classes: Classes
   const found = names.map((name) => candidates(name));
   const unknown = found.indexOf(NEVER);
   if (unknown >= 0) {
-    throw refusal(folder, classes, `${shown(names[unknown]!)}, whose WordNet id no class of the model has`);
+    throw refusal(folder, classes, `${quote(names[unknown]!)}, whose WordNet id no class of the model has`);
   }
   const unsure = found.findIndex((indices) => indices.length !== 1);
   if (unsure >= 0) return inOrder(folder, names, found, classes, unsure);
   const matched = found.map(([index]) => index!);
   const twin = matched.findIndex((index, at) => matched.indexOf(index) !== at);
   if (twin >= 0) {
-    const both = [names[matched.indexOf(matched[twin]!)]!, names[twin]!].map(shown).join(' and ');
+    const both = [names[matched.indexOf(matched[twin]!)]!, names[twin]!].map(quote).join(' and ');
     throw refusal(folder, classes, `${both}, both of class ${matched[twin]}`);
   }
   const there = new Set(matched);
@@ -97,13 +97,13 @@ function inOrder(
 ): Matched {
   const { labels } = classes;
   const among = found[unsure]!.slice(0, 2).join(' and ');
-  const what = shown(names[unsure]!) + (among && `, which classes ${among} are called`);
+  const what = quote(names[unsure]!) + (among && `, which classes ${among} are called`);
   if (names.length !== labels.length) {
     throw refusal(folder, classes, `${what}, among ${names.length} folders of ${labels.length} classes`);
   }
   const contrary = found.findIndex((indices, at) => indices.length > 0 && !indices.includes(at));
   if (contrary >= 0) {
-    const order = `${shown(names[contrary]!)} is folder ${contrary} and class ${found[contrary]![0]}`;
+    const order = `${quote(names[contrary]!)} is folder ${contrary} and class ${found[contrary]![0]}`;
     throw refusal(folder, classes, `${what}; sorted folders are not the classes: ${order}`);
   }
   const natural = [...names].sort(byNumbers);
@@ -112,10 +112,10 @@ function inOrder(
     throw refusal(
       folder,
       classes,
-      `${what}; sorted folders depend on the tool: ${shown(names[differs]!)} or ${shown(natural[differs]!)} is folder ${differs}`,
+      `${what}; sorted folders depend on the tool: ${quote(names[differs]!)} or ${quote(natural[differs]!)} is folder ${differs}`,
     );
   }
-  const pairs = names.slice(0, 3).map((name, index) => `${shown(name)} is ${shown(labels[index]!)}`);
+  const pairs = names.slice(0, 3).map((name, index) => `${quote(name)} is ${quote(labels[index]!)}`);
   const rest = names.length > 3 ? ', …' : '';
   return {
     matched: names.map((_, index) => index),
@@ -181,7 +181,7 @@ function byNumbers(a: string, b: string): number {
 
 function list(names: readonly string[]): string {
   const more = names.length > NAMES_SHOWN ? `, … (${names.length})` : '';
-  return names.slice(0, NAMES_SHOWN).map(shown).join(', ') + more;
+  return names.slice(0, NAMES_SHOWN).map(quote).join(', ') + more;
 }
 
 function refusal(folder: string, { labels }: Classes, found: string): FqvitError {

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { runCommand } from 'citty';
 import { FqvitError, UsageError } from '../errors.js';
+import { quote } from '../text/quote.js';
 import type { Command } from './command.js';
 import { COMMANDS } from './commands.js';
 import { nearest } from './nearest.js';
@@ -10,7 +11,6 @@ import { EXIT, note, print, reportError } from './report.js';
 import { isHandled } from './signals.js';
 import { checkArguments } from './strict.js';
 import { commandHelp, generalHelp } from './usage.js';
-import { shown } from './values.js';
 import { version } from './version.js';
 
 handleSignals();
@@ -70,7 +70,7 @@ async function findCommand(name: string): Promise<Command> {
   const hint = near === undefined ? '' : `; did you mean ${name.startsWith('-') ? `--${near}` : near}?`;
   throw new UsageError(
     'COMMAND',
-    `expected one of ${[...COMMANDS.keys()].join(', ')}, found ${shown(name)}${hint}`,
+    `expected one of ${[...COMMANDS.keys()].join(', ')}, found ${quote(name)}${hint}`,
   );
 }
 

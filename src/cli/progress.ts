@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress';
 import { shownSource } from '../platform/address.js';
-import { formatCount, formatDuration, plain, plural } from './format.js';
+import { escapeControls, formatCount, formatDuration, plural } from './format.js';
 import { note } from './report.js';
 
 export interface Progress {
@@ -45,7 +45,7 @@ export function downloadProgress(what: string) {
   return {
     update(loaded: number, total: number | undefined): void {
       if (total === undefined || (progress === undefined && loaded === total)) return;
-      progress ??= startProgress(`downloading ${plain(shownSource(what))}`, total, { unit: 'byte' });
+      progress ??= startProgress(`downloading ${escapeControls(shownSource(what))}`, total, { unit: 'byte' });
       progress.update(loaded, total);
       if (loaded === total) this.stop();
     },

@@ -1,7 +1,7 @@
 import { FqvitError, UsageError } from '../errors.js';
 import { withShownAddresses } from '../platform/address.js';
-import { plainJson } from '../text/plain.js';
-import { plain } from './format.js';
+import { escapeJsonControls } from '../text/plain.js';
+import { escapeControls } from './format.js';
 
 /** Exit codes. */
 export const EXIT = {
@@ -19,12 +19,12 @@ export function print(text: string): void {
 
 /** Prints the document of `--json`. */
 export function printJson(value: unknown): void {
-  print(plainJson(JSON.stringify(value, null, 2)));
+  print(escapeJsonControls(JSON.stringify(value, null, 2)));
 }
 
 /** Prints a message to stderr on one line, whatever names it contains. */
 export function note(message: string): void {
-  process.stderr.write(`${plain(message)}\n`);
+  process.stderr.write(`${escapeControls(message)}\n`);
 }
 
 export function warn(message: string): void {

@@ -1,9 +1,9 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { ArgDef } from 'citty';
 import { UsageError } from '../errors.js';
+import { quote } from '../text/quote.js';
 import type { Command } from './command.js';
 import { nearest } from './nearest.js';
-import { shown } from './values.js';
 
 /**
  * Refuses what citty accepts: unknown options, options given twice or without a value, and missing
@@ -48,7 +48,7 @@ function parseConfig(def: ArgDef): NonNullable<ParseArgsConfig['options']>[strin
 function unknownOption(command: string, rawName: string, known: string[]): never {
   const near = nearest(rawName.replace(/^-+/, ''), [...known, 'help']);
   const hint = near === undefined ? '' : `; did you mean --${near}?`;
-  return refuse(`option ${shown(rawName)}: expected an option of \`fqvit ${command}\`, found none${hint}`);
+  return refuse(`option ${quote(rawName)}: expected an option of \`fqvit ${command}\`, found none${hint}`);
 }
 
 function checkValue(
@@ -57,19 +57,19 @@ function checkValue(
 ): void {
   const { rawName, value, inlineValue } = token;
   if (def.type === 'boolean') {
-    if (value !== undefined) refuse(`option ${rawName}: expected no value, found ${shown(value)}`);
+    if (value !== undefined) refuse(`option ${rawName}: expected no value, found ${quote(value)}`);
     return;
   }
   if (value === undefined || value === '') refuse(`option ${rawName}: expected a value, found none`);
   // A dash and a digit are a negative number, which the option itself checks.
   if (!inlineValue && /^-[^\d.]/.test(value)) {
-    refuse(`option ${rawName}: expected a value, found the option ${shown(value)}`);
+    refuse(`option ${rawName}: expected a value, found the option ${quote(value)}`);
   }
   if (inlineValue && !rawName.startsWith('--') && value.startsWith('=')) {
-    refuse(`option ${rawName}: expected a value after a space, found ${shown(value)}`);
+    refuse(`option ${rawName}: expected a value after a space, found ${quote(value)}`);
   }
   if (def.type === 'enum' && !def.options?.includes(value)) {
-    refuse(`option ${rawName}: expected one of ${def.options?.join(', ')}, found ${shown(value)}`);
+    refuse(`option ${rawName}: expected one of ${def.options?.join(', ')}, found ${quote(value)}`);
   }
 }
 
@@ -83,7 +83,7 @@ function checkPositionals(args: Command['args'], repeats: boolean, found: readon
   if (found.length > names.length && !repeats) {
     throw new UsageError(
       'ARGUMENT',
-      `expected ${names.length} argument${names.length === 1 ? '' : 's'} (${names.join(' ')}), found ${found.length}: ${shown(found[names.length]!)} is too many`,
+      `expected ${names.length} argument${names.length === 1 ? '' : 's'} (${names.join(' ')}), found ${found.length}: ${quote(found[names.length]!)} is too many`,
     );
   }
 }

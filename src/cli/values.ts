@@ -1,9 +1,6 @@
 import { UsageError } from '../errors.js';
 import { MAX_THREADS } from '../runtime/threads.js';
-import { quoted } from '../text/quote.js';
-
-/** A value for a message: short, on one line. */
-export const shown = quoted;
+import { quote } from '../text/quote.js';
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
@@ -69,5 +66,5 @@ export function decimal(text: string): number {
 }
 
 function refuse(name: string, expected: string, found: string): never {
-  throw new UsageError('OPTION', `option --${name}: expected ${expected}, found ${shown(found)}`);
+  throw new UsageError('OPTION', `option --${name}: expected ${expected}, found ${quote(found)}`);
 }

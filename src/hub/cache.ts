@@ -17,7 +17,7 @@ import { blobName, checkFile, isCommit, type ListedFile } from './listing.js';
 /** The version of `trees/COMMIT.json`. */
 const TREE_VERSION = 1;
 
-export class ModelCache {
+export class HubCache {
   readonly folder: string;
   readonly #id: HubId;
 

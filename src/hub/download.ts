@@ -1,5 +1,5 @@
 import { HubError } from '../errors.js';
-import { type Answer, type Connection, get } from './http.js';
+import { get, type HubConnection, type HubResponse } from './http.js';
 import { IncompleteBlob } from './incomplete.js';
 import { blobName, type ListedFile } from './listing.js';
 import { PassingError, persist } from './persist.js';
@@ -10,7 +10,7 @@ interface Transfer {
   readonly url: string;
   /** Name of the file in messages. */
   readonly what: string;
-  readonly connection: Connection;
+  readonly connection: HubConnection;
   readonly onLength: (length: number) => void;
   /** ETag of the answer that brought the bytes so far, if this process received it. */
   etag: string | undefined;
@@ -30,7 +30,7 @@ export async function download(
   file: ListedFile,
   commit: string,
   blobs: string,
-  connection: Connection,
+  connection: HubConnection,
   onLength: (length: number) => void,
 ): Promise<void> {
   const { id, endpoint, signal } = connection;
@@ -100,7 +100,7 @@ function rangeHeaders({ blob, etag }: Transfer): Record<string, string> {
 }
 
 /** Checks that the answer continues the bytes so far. @throws PassingError if it cannot */
-async function align(answer: Answer, { file, blob, what, etag }: Transfer): Promise<void> {
+async function align(answer: HubResponse, { file, blob, what, etag }: Transfer): Promise<void> {
   const [, start, total] =
     /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '') ?? [];
   const follows =
@@ -116,7 +116,7 @@ async function align(answer: Answer, { file, blob, what, etag }: Transfer): Prom
 }
 
 /** A strong ETag: it stands for the exact bytes. */
-function strongTag(answer: Answer): string | undefined {
+function strongTag(answer: HubResponse): string | undefined {
   const etag = answer.headers.get('etag');
   return etag?.startsWith('"') ? etag : undefined;
 }

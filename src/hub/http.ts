@@ -4,13 +4,13 @@ import { request } from '#platform/fetch';
 import { FqvitError, HubError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
 import { Watch } from '../platform/watch.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import type { HubId } from './id.js';
 import { PassingError, type Persistence } from './persist.js';
 import type { Token } from './settings.js';
 
 /** How to talk to the hub about one model. */
-export interface Connection extends Persistence {
+export interface HubConnection extends Persistence {
   readonly id: HubId;
   readonly endpoint: string;
   readonly token: Token | undefined;
@@ -18,7 +18,7 @@ export interface Connection extends Persistence {
   readonly timeoutMs: number;
 }
 
-export interface Answer {
+export interface HubResponse {
   readonly status: number;
   readonly headers: Headers;
   /** The body as it arrives. The caller must read it or call `discard`. */
@@ -40,8 +40,8 @@ export async function get(
   url: string,
   headers: Readonly<Record<string, string>>,
   what: string,
-  connection: Connection,
-): Promise<Answer> {
+  connection: HubConnection,
+): Promise<HubResponse> {
   connection.signal?.throwIfAborted();
   const watch = new Watch(connection.signal, connection.timeoutMs);
   try {
@@ -62,7 +62,7 @@ async function follow(
   start: URL,
   headers: Readonly<Record<string, string>>,
   what: string,
-  connection: Connection,
+  connection: HubConnection,
   watch: Watch,
 ): Promise<Response> {
   const hub = new URL(connection.endpoint).origin;
@@ -95,11 +95,11 @@ function redirected(from: URL, location: string, what: string): URL {
   if (to && secure && to.username === '' && to.password === '') return to;
   throw new HubError(
     'HUB_ANSWER',
-    `${what}: expected a redirect to ${from.protocol}//, found ${to ? shown(shownSource(to)) : 'something else'}`,
+    `${what}: expected a redirect to ${from.protocol}//, found ${to ? formatValue(shownSource(to)) : 'something else'}`,
   );
 }
 
-function checkStatus(response: Response, atHub: boolean, what: string, connection: Connection): void {
+function checkStatus(response: Response, atHub: boolean, what: string, connection: HubConnection): void {
   const { status, headers } = response;
   if (response.ok || status === 416) return;
   if (status === 429) {
@@ -120,7 +120,7 @@ function checkStatus(response: Response, atHub: boolean, what: string, connectio
 }
 
 /** What a status means. The hub's own text may repeat a token, so it is not shown. */
-function refusal(status: number, error: string | null, what: string, connection: Connection): HubError {
+function refusal(status: number, error: string | null, what: string, connection: HubConnection): HubError {
   const { id, endpoint, token } = connection;
   if (error === 'RepoNotFound' && token) {
     return notFound(
@@ -150,7 +150,7 @@ function refusal(status: number, error: string | null, what: string, connection:
     );
   }
   if (error === 'RevisionNotFound') {
-    return notFound(`${id.name}: expected the revision ${shown(id.revision)}, found none of that name`);
+    return notFound(`${id.name}: expected the revision ${formatValue(id.revision)}, found none of that name`);
   }
   if (error === 'EntryNotFound') return notFound(`${what}: expected the file, found none of that name`);
   if (status === 404) return notFound(`${id.name}: expected a model on ${endpoint}, found none of that name`);
@@ -171,7 +171,7 @@ function retryAfter(text: string | null): number | undefined {
 async function* readParts(
   response: Response,
   what: string,
-  connection: Connection,
+  connection: HubConnection,
   watch: Watch,
 ): AsyncGenerator<Uint8Array> {
   try {
@@ -189,7 +189,7 @@ async function* readParts(
   }
 }
 
-function interpreted(cause: unknown, what: string, connection: Connection, watch: Watch): unknown {
+function interpreted(cause: unknown, what: string, connection: HubConnection, watch: Watch): unknown {
   if (cause instanceof FqvitError) return cause;
   if (connection.signal?.aborted) return connection.signal.reason;
   const message = `${what}: expected an answer of ${connection.endpoint}, found ${watch.reason(cause)}`;

@@ -1,7 +1,7 @@
 /** The names of models on the hub. Browsers use this file too, so it needs nothing of Node. */
 
 import { HubError } from '../errors.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 
 /** A model on the hub at one of its branches, tags or commits. */
 export interface HubId {
@@ -84,7 +84,7 @@ function expectModel(way: string, address: string): void {
 }
 
 /** Without the text after "?", which may be a secret. */
-const shownAddress = (address: string) => shown(address.replace(/[?#].*$/s, ''));
+const shownAddress = (address: string) => formatValue(address.replace(/[?#].*$/s, ''));
 
 export function parseHubId(text: string): HubId | undefined {
   const [, name, revision = 'main'] = /^([^@]*)(?:@(.*))?$/.exec(text) ?? [];

@@ -1,8 +1,8 @@
 /** The commit and the files of a model. The hub's answers are checked, not trusted. */
 
 import { FqvitError, HubError } from '../errors.js';
-import { shown } from '../text/format-value.js';
-import { type Connection, get } from './http.js';
+import { formatValue } from '../text/format-value.js';
+import { get, type HubConnection } from './http.js';
 import { persist } from './persist.js';
 
 export interface ListedFile {
@@ -40,7 +40,7 @@ export function isCommit(text: unknown): text is string {
 }
 
 /** The commit that the revision names now. Makes one request. @throws HubError */
-export async function askCommit(connection: Connection): Promise<string> {
+export async function askCommit(connection: HubConnection): Promise<string> {
   const { name, revision } = connection.id;
   const what = `${name}@${revision}`;
   const { modelInfo } = await library();
@@ -56,12 +56,12 @@ export async function askCommit(connection: Connection): Promise<string> {
   if (isCommit(sha)) return sha;
   throw new HubError(
     'HUB_ANSWER',
-    `${what}: expected a commit of 40 hexadecimal digits, found ${shown(sha)}`,
+    `${what}: expected a commit of 40 hexadecimal digits, found ${formatValue(sha)}`,
   );
 }
 
 /** All files of a commit. Makes one request per 1,000 files. @throws HubError */
-export async function askFiles(commit: string, connection: Connection): Promise<ListedFile[]> {
+export async function askFiles(commit: string, connection: HubConnection): Promise<ListedFile[]> {
   const { name } = connection.id;
   const what = `${name}@${commit}`;
   const { listFiles } = await library();
@@ -92,10 +92,11 @@ export function blobName({ sha256, oid }: ListedFile): string {
 /** @throws HubError `HUB_ANSWER` for a name outside the folder, and an invalid size or hash */
 export function checkFile({ path, size, oid, lfs, xetHash }: RawFile, what: string): ListedFile {
   const expect = (valid: boolean, expected: string, found: unknown) => {
-    if (!valid) throw new HubError('HUB_ANSWER', `${what}: expected ${expected}, found ${shown(found)}`);
+    if (!valid)
+      throw new HubError('HUB_ANSWER', `${what}: expected ${expected}, found ${formatValue(found)}`);
   };
   expect(typeof path === 'string' && isSafe(path), 'names of files inside the model', path);
-  const name = shown(path);
+  const name = formatValue(path);
   const bytes = lfs ? lfs.size : size;
   expect(Number.isSafeInteger(bytes) && (bytes as number) >= 0, `the bytes of ${name}`, bytes);
   expect(matches(SHA1, oid), `the SHA-1 of ${name}`, oid);
@@ -136,7 +137,7 @@ async function library(): Promise<typeof import('@huggingface/hub')> {
 }
 
 /** The library's own errors mean that an answer is invalid. */
-async function understood<T>(what: string, { signal }: Connection, ask: () => Promise<T>): Promise<T> {
+async function understood<T>(what: string, { signal }: HubConnection, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (cause) {
@@ -148,7 +149,7 @@ async function understood<T>(what: string, { signal }: Connection, ask: () => Pr
 }
 
 /** Our `fetch` for the library, with limits on the number and size of requests. */
-function jsonFetch(what: string, connection: Connection): typeof fetch {
+function jsonFetch(what: string, connection: HubConnection): typeof fetch {
   let requests = 0;
   let length = 0;
   return async (url) => {

@@ -1,7 +1,7 @@
 import { HubError } from '../errors.js';
 import { quantizeCommand } from '../text/quantize-command.js';
 import { type HubId, type HubSource, hubAddress } from './id.js';
-import { few, openRepository, type RepositoryOptions } from './repository.js';
+import { listFew, openRepository, type RepositoryOptions } from './repository.js';
 
 /**
  * Downloads an integer checkpoint, unless it is in the cache: the named file, or the only
@@ -27,13 +27,13 @@ function theCheckpoint(names: readonly string[], { name, revision }: HubId): str
   if (found === undefined) {
     throw new HubError(
       'HUB_NOT_FOUND',
-      `${id}: expected a .safetensors file, found ${few(names)}; if it is a float model, ${quantizeCommand(id)}`,
+      `${id}: expected a .safetensors file, found ${listFew(names)}; if it is a float model, ${quantizeCommand(id)}`,
     );
   }
   if (others.length === 0) return found;
   throw new HubError(
     'HUB_SEVERAL',
-    `${id}: expected one .safetensors file, found ${few([found, ...others])}; ` +
+    `${id}: expected one .safetensors file, found ${listFew([found, ...others])}; ` +
       `name the one you mean: ${hubAddress({ name, revision }, found)}`,
   );
 }

@@ -1,10 +1,10 @@
 import { HubError } from '../errors.js';
 import { MAX_BYTES } from '../platform/read-options.js';
 import { systemReason } from '../platform/system-reason.js';
-import { shown } from '../text/format-value.js';
-import { ModelCache } from './cache.js';
+import { formatValue } from '../text/format-value.js';
+import { HubCache } from './cache.js';
 import { download } from './download.js';
-import type { Connection } from './http.js';
+import type { HubConnection } from './http.js';
 import { parseHubId } from './id.js';
 import { askCommit, askFiles, type ListedFile } from './listing.js';
 import { ATTEMPTS, PassingError, type Persistence, sleep } from './persist.js';
@@ -71,14 +71,14 @@ const TIMEOUT_MS = 10_000;
 export async function openRepository(id: string, options: RepositoryOptions = {}): Promise<Repository> {
   const parsed = parseHubId(id);
   if (parsed === undefined) {
-    throw new HubError('HUB_ID', `expected owner/name or owner/name@revision, found ${shown(id)}`);
+    throw new HubError('HUB_ID', `expected owner/name or owner/name@revision, found ${formatValue(id)}`);
   }
   const settings = await readSettings(options.env ?? process.env);
   const { signal, onProgress, cacheDir = settings.cacheDir, timeoutMs = TIMEOUT_MS, pause = sleep } = options;
   signal?.throwIfAborted();
   const { endpoint, token } = settings;
   const connection = { id: parsed, endpoint, token, signal, timeoutMs, pause, attempts: ATTEMPTS };
-  const cache = new ModelCache(cacheDir, parsed);
+  const cache = new HubCache(cacheDir, parsed);
   const { commit, away } = await findCommit(cache, connection, settings.offline);
   const listing = (await cache.listing(commit)) ?? (away ? undefined : await askFiles(commit, connection));
   const files = listing ?? (await cache.held(commit));
@@ -101,8 +101,8 @@ export async function openRepository(id: string, options: RepositoryOptions = {}
 
 /** The commit that the revision names now or, if the hub cannot be reached, named last. */
 async function findCommit(
-  cache: ModelCache,
-  connection: Connection,
+  cache: HubCache,
+  connection: HubConnection,
   offline: boolean,
 ): Promise<Pick<Repository, 'commit' | 'away'>> {
   const known = await cache.commit();
@@ -129,8 +129,8 @@ interface Opened {
   readonly away: HubError | undefined;
   /** All files of the commit; undefined if the hub was never asked and cannot be reached. */
   readonly listing: readonly ListedFile[] | undefined;
-  readonly cache: ModelCache;
-  readonly connection: Connection;
+  readonly cache: HubCache;
+  readonly connection: HubConnection;
   readonly onProgress: RepositoryOptions['onProgress'];
 }
 
@@ -159,11 +159,11 @@ async function fetchFiles(paths: readonly string[], opened: Opened): Promise<str
   return paths.map((path) => cache.path(commit, path));
 }
 
-function find(path: string, listing: readonly ListedFile[], { id }: Connection): ListedFile {
+function find(path: string, listing: readonly ListedFile[], { id }: HubConnection): ListedFile {
   const file = listing.find((listed) => listed.path === path);
   if (file === undefined) {
-    const names = few(listing.map((listed) => listed.path));
-    throw new HubError('HUB_NOT_FOUND', `${id.name}: expected the file ${shown(path)}, found ${names}`);
+    const names = listFew(listing.map((listed) => listed.path));
+    throw new HubError('HUB_NOT_FOUND', `${id.name}: expected the file ${formatValue(path)}, found ${names}`);
   }
   // No caller reads a longer file.
   if (file.size <= MAX_BYTES) return file;
@@ -186,22 +186,22 @@ async function downloadAll(files: readonly ListedFile[], opened: Opened): Promis
 
 async function unavailable(absent: readonly string[], { cache, commit, away }: Opened): Promise<HubError> {
   const held = await cache.held(commit);
-  const found = few(held.map(({ path }) => path));
+  const found = listFew(held.map(({ path }) => path));
   return new HubError(
     away!.code,
-    `${cache.folder}: expected ${few(absent)}, found ${found}; ${away!.message}`,
+    `${cache.folder}: expected ${listFew(absent)}, found ${found}; ${away!.message}`,
     { cause: away },
   );
 }
 
 /** A list of names for a message. */
-export function few(names: readonly string[]): string {
+export function listFew(names: readonly string[]): string {
   const more = names.length > 6 ? ` and ${names.length - 6} more` : '';
-  return names.length === 0 ? 'nothing' : names.slice(0, 6).map(shown).join(', ') + more;
+  return names.length === 0 ? 'nothing' : names.slice(0, 6).map(formatValue).join(', ') + more;
 }
 
 /** Errors of the file system; those of the network are HubErrors already. */
-function inCache(error: unknown, { folder }: ModelCache): unknown {
+function inCache(error: unknown, { folder }: HubCache): unknown {
   if (error instanceof HubError || (error as NodeJS.ErrnoException)?.syscall === undefined) return error;
   return new HubError(
     'HUB_CACHE',

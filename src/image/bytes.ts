@@ -34,7 +34,7 @@ export function textAt(bytes: Uint8Array, at: number, length: number): string {
 }
 
 /** Joins runs of bytes into at most `capacity` bytes. A single run is not copied. */
-export class Joined {
+export class JoinedBytes {
   readonly #capacity: number;
   #first: Uint8Array | undefined;
   #all: Uint8Array | undefined;

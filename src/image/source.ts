@@ -1,7 +1,7 @@
 import { ImageError, UsageError } from '../errors.js';
 import { type ByteSource, isByteSource, readBytes } from '../platform/bytes.js';
 import type { MemoryGate } from '../platform/memory-gate.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { type Frame, framePixels, isFrame } from './frame.js';
 import { type Preprocessing, preprocess } from './resize/preprocess.js';
 import { dropAlpha } from './rgb.js';
@@ -59,7 +59,7 @@ export async function readPixels(
 
 function checkNumber(code: string, name: string, value: unknown): void {
   if (value === undefined || typeof value === 'number') return;
-  throw new UsageError(code, `${name}: expected a number, found ${shown(value)}`);
+  throw new UsageError(code, `${name}: expected a number, found ${formatValue(value)}`);
 }
 
 export function isRaw(source: unknown): source is RawPixels {
@@ -83,7 +83,7 @@ function rgb({ width, height, data }: RawPixels): RgbImage {
   if (!Number.isSafeInteger(width) || !Number.isSafeInteger(height)) {
     throw new ImageError(
       'IMAGE_PIXELS',
-      `pixels: expected integers as width and height, found ${shown(width)}×${shown(height)}`,
+      `pixels: expected integers as width and height, found ${formatValue(width)}×${formatValue(height)}`,
     );
   }
   if (data.length === width * height * 4) return dropAlpha({ width, height, data });

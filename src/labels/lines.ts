@@ -3,9 +3,9 @@
  * a line.
  */
 
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import type { RefuseLine } from './literal.js';
-import { entryOf, INDEX_KEYS, isKey, MAX_CLASSES, NAME_KEYS, numbered } from './values.js';
+import { entryOf, INDEX_KEYS, isKey, MAX_CLASSES, NAME_KEYS, numberLabels } from './values.js';
 import { type Labels, splitWnids } from './wnids.js';
 
 interface Line {
@@ -67,7 +67,7 @@ export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
     refuse(
       lines[0]!.line,
       'an index in digits, or names',
-      `other numbers, ${shown(lines[0]!.text)}${AS_LIST}`,
+      `other numbers, ${formatValue(lines[0]!.text)}${AS_LIST}`,
     );
   }
   const names = unquoted(lines, refuse);
@@ -75,7 +75,7 @@ export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
   const split = wnidsOf(names, refuse);
   expectOneColumn(split.labels, names, refuse);
   if (!split.wnids && names.every(({ text }) => /.\bn\d{8}\b/.test(text))) {
-    refuse(names[0]!.line, 'the WordNet id before the name', shown(names[0]!.text));
+    refuse(names[0]!.line, 'the WordNet id before the name', formatValue(names[0]!.text));
   }
   return split;
 }
@@ -83,16 +83,16 @@ export function labelsOfLines(text: string, refuse: RefuseLine): Labels {
 /** @throws for blank lines between others, and lines of another form */
 function expectLines(lines: readonly Line[], refuse: RefuseLine): void {
   for (const { text, line } of lines) {
-    if (text.length > MAX_LINE) refuse(line, `lines of at most ${MAX_LINE} characters`, shown(text));
+    if (text.length > MAX_LINE) refuse(line, `lines of at most ${MAX_LINE} characters`, formatValue(text));
     if (text === '') refuse(line, 'a name', 'an empty line');
     if (text.includes('\0')) refuse(line, 'text', 'a NUL character');
-    if (OTHER_LINE.test(text)) refuse(line, 'a label', `code or YAML, ${shown(text)}${AS_LIST}`);
+    if (OTHER_LINE.test(text)) refuse(line, 'a label', `code or YAML, ${formatValue(text)}${AS_LIST}`);
   }
   const { text, line } = lines[0]!;
   const [, other] = OTHER_FILES.find(([pattern]) => pattern.test(text)) ?? [];
   if (other !== undefined) refuse(line, 'labels', other);
   if (lines.length > 1 && lines.every(({ text }) => /^[-*] /.test(text))) {
-    refuse(line, 'labels', `a list of YAML or Markdown, ${shown(text)}${AS_LIST}`);
+    refuse(line, 'labels', `a list of YAML or Markdown, ${formatValue(text)}${AS_LIST}`);
   }
 }
 
@@ -107,13 +107,13 @@ function ofTable([header, ...rows]: readonly Line[], refuse: RefuseLine): Labels
   const entries = rows.map(({ text, line }) => {
     const row = cells(text, comma);
     if (row.length !== names.length)
-      refuse(line, `${names.length} columns`, `${row.length} in ${shown(text)}`);
+      refuse(line, `${names.length} columns`, `${row.length} in ${formatValue(text)}`);
     const entry = entryOf(Object.fromEntries(names.map((name, at) => [name, row[at]!])));
-    return entry ?? refuse(line, 'one index and one name', shown(text));
+    return entry ?? refuse(line, 'one index and one name', formatValue(text));
   });
   const at = entries.findIndex(({ index }) => index === undefined);
   if (at >= 0) refuse(rows[at]!.line, `a column with the index of the class, as ${INDEX_KEYS[0]}`, 'none');
-  return numbered(
+  return numberLabels(
     entries.map((entry, at) => [entry.index!, entry, `${entry.index} in line ${rows[at]!.line}`]),
     (expected, found) => refuse(header.line, expected, found),
   );
@@ -128,7 +128,7 @@ function ofIndexed(lines: readonly Line[], refuse: RefuseLine): Labels | undefin
     const isMost = tabled > 1 && tabled > lines.length / 2;
     if (rows.length < lines.length && isMost) {
       const at = way.findIndex((row) => !row?.isTable);
-      refuse(lines[at]!.line, 'an index as in the other lines', shown(lines[at]!.text) + AS_LIST);
+      refuse(lines[at]!.line, 'an index as in the other lines', formatValue(lines[at]!.text) + AS_LIST);
     }
   }
   const whole = ways.filter((way): way is Numbered[] => way.every((row) => row !== undefined));
@@ -140,7 +140,7 @@ function ofIndexed(lines: readonly Line[], refuse: RefuseLine): Labels | undefin
   const table = tables.find(isIndexed) ?? tables[0];
   if (table) {
     if (tables.length > 1 && tables.every(isIndexed)) {
-      refuse(table[0]!.line, 'one index in every line', `two, ${shown(table[0]!.text)}`);
+      refuse(table[0]!.line, 'one index in every line', `two, ${formatValue(table[0]!.text)}`);
     }
     return named(table, refuse);
   }
@@ -154,7 +154,7 @@ function ofIndexed(lines: readonly Line[], refuse: RefuseLine): Labels | undefin
       refuse(
         rows[0]!.line,
         'names, or an index and a name',
-        `lines that can be read as both, ${shown(rows[0]!.text)}: write 0:name, or a JSON list`,
+        `lines that can be read as both, ${formatValue(rows[0]!.text)}: write 0:name, or a JSON list`,
       );
     }
     return named(rows, refuse);
@@ -193,12 +193,12 @@ function named(rows: readonly Numbered[], refuse: RefuseLine): Labels {
     refuse(
       rows[0]!.line,
       'an index and a name',
-      `more columns, ${shown(rows[0]!.text)}; add a header with the columns index and label`,
+      `more columns, ${formatValue(rows[0]!.text)}; add a header with the columns index and label`,
     );
   }
   expectOneColumn(labels, rows, refuse);
   const { line } = rows[0]!;
-  return numbered(
+  return numberLabels(
     rows.map((row, at) => [row.index, { name: names[at]!.text }, `${row.index} in line ${row.line}`]),
     (expected, found) => refuse(line, expected, found + AS_LIST),
   );
@@ -213,7 +213,7 @@ function expectUnnumbered(lines: readonly Line[], refuse: RefuseLine): void {
   for (const from of [0, 1]) {
     const rests = lines.map(({ text }, at) => without(text, at + from));
     if (rests.every((rest) => rest !== undefined) && new Set(rests).size > rests.length / 2) {
-      refuse(lines[0]!.line, 'names, or 0:name', `numbered lines, ${shown(lines[0]!.text)}${AS_LIST}`);
+      refuse(lines[0]!.line, 'names, or 0:name', `numbered lines, ${formatValue(lines[0]!.text)}${AS_LIST}`);
     }
   }
 }
@@ -228,7 +228,7 @@ function without(text: string, wanted: number): string | undefined {
 
 function expectOneColumn(labels: readonly string[], lines: readonly Line[], refuse: RefuseLine): void {
   const at = labels.findIndex((label) => label.includes('\t'));
-  if (at >= 0) refuse(lines[at]!.line, 'one name', `columns, ${shown(lines[at]!.text)}`);
+  if (at >= 0) refuse(lines[at]!.line, 'one name', `columns, ${formatValue(lines[at]!.text)}`);
 }
 
 function wnidsOf(lines: readonly Line[], refuse: RefuseLine): Labels {
@@ -246,7 +246,7 @@ function unquoted(lines: readonly Line[], refuse: RefuseLine): Line[] {
   const isCode = texts.every((text) => /^(?:'[^'\\]*'|"[^"\\]*")$/.test(text));
   const single = texts.filter((text) => /^'.*'$/.test(text)).length;
   if (!isCode && single > 1 && single > texts.length / 2) {
-    refuse(lines[0]!.line, 'names, or a list in brackets', `names in quotes, ${shown(texts[0]!)}`);
+    refuse(lines[0]!.line, 'names, or a list in brackets', `names in quotes, ${formatValue(texts[0]!)}`);
   }
   return lines.map(({ line }, at) => {
     const text = texts[at]!;

@@ -1,4 +1,4 @@
-import { quoted } from '../text/quote.js';
+import { quote } from '../text/quote.js';
 import { MAX_CLASSES } from './values.js';
 
 /** Keys of dicts and objects are strings: `0` and `'0'` are the same key. */
@@ -80,9 +80,9 @@ class Parser {
       const start = this.#at;
       const key = String(this.#string() ?? this.#number() ?? this.#fail('a key in quotes, or a number'));
       if (Object.hasOwn(dict, key)) {
-        this.#refuse(this.#line(start), 'every key once', `${quoted(key)} again`);
+        this.#refuse(this.#line(start), 'every key once', `${quote(key)} again`);
       }
-      if (!this.#take(':')) this.#fail(`":" after the key ${quoted(key)}`);
+      if (!this.#take(':')) this.#fail(`":" after the key ${quote(key)}`);
       dict[key] = this.#value(depth + 1);
       if (!this.#take(',') && !this.#sees('}')) this.#fail('"," or "}"');
     }
@@ -162,7 +162,7 @@ class Parser {
 
   #fail(expected: string): never {
     const rest = this.#text.slice(this.#at, this.#at + 40).split('\n')[0]!;
-    const found = this.#at < this.#text.length ? quoted(rest) : 'the end of the file';
+    const found = this.#at < this.#text.length ? quote(rest) : 'the end of the file';
     return this.#refuse(this.#line(this.#at), expected, found);
   }
 }

@@ -1,5 +1,5 @@
 import { FqvitError } from '../errors.js';
-import { quoted } from '../text/quote.js';
+import { quote } from '../text/quote.js';
 import { labelsOfLines } from './lines.js';
 import { parseLiteral } from './literal.js';
 import { labelsOfValue } from './values.js';
@@ -51,7 +51,7 @@ export function parseLabels(text: string, file = 'labels'): Labels {
   if (found.labels.length === 0) refuseFile('labels', 'none');
   for (const [index, label] of found.labels.entries()) {
     if (label.trim() === '') refuseFile('a name', `none for class ${index}`);
-    if (label.length > MAX_LABEL) refuseFile(`names of at most ${MAX_LABEL} characters`, quoted(label));
+    if (label.length > MAX_LABEL) refuseFile(`names of at most ${MAX_LABEL} characters`, quote(label));
   }
   const { wnids = [] } = found;
   const first = new Map(wnids.map((wnid, index) => [wnid, index] as const).reverse());

@@ -1,9 +1,9 @@
-import { shown } from '../text/format-value.js';
-import { printable } from '../text/quote.js';
+import { formatValue } from '../text/format-value.js';
+import { escapeInvisible } from '../text/quote.js';
 import { isWnid, type Labels, splitWnids } from './wnids.js';
 
 /** Throws, with what was expected and what was found. */
-export type Refuse = (expected: string, found: string) => never;
+export type RefuseLabels = (expected: string, found: string) => never;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -48,13 +48,13 @@ interface Entry {
  * The labels in a list (names, or objects with index and name), in an object (names by index,
  * indices by name, names by WordNet id), or in a config that has one of these.
  */
-export function labelsOfValue(value: unknown, refuse: Refuse): Labels {
+export function labelsOfValue(value: unknown, refuse: RefuseLabels): Labels {
   if (Array.isArray(value)) return ofList(value, refuse);
-  if (typeof value !== 'object' || value === null) return refuse(FORMS, shown(value));
+  if (typeof value !== 'object' || value === null) return refuse(FORMS, formatValue(value));
   return ofObject(value as Json, refuse);
 }
 
-function ofList(list: readonly unknown[], refuse: Refuse): Labels {
+function ofList(list: readonly unknown[], refuse: RefuseLabels): Labels {
   if (list.every((item) => typeof item === 'string')) return splitWnids(list, refuse);
   const entries = list.map((item, at) => entry(item, `position ${at}`, refuse));
   const indexed = entries.filter(({ index }) => index !== undefined);
@@ -64,13 +64,13 @@ function ofList(list: readonly unknown[], refuse: Refuse): Labels {
     const found = `${json(list[without])} at position ${without}`;
     return refuse('strings, or objects with an index and a name', found);
   }
-  return numbered(
+  return numberLabels(
     entries.map((one, at) => [one.index!, one, `${one.index} at position ${at}`]),
     refuse,
   );
 }
 
-function ofObject(object: Json, refuse: Refuse): Labels {
+function ofObject(object: Json, refuse: RefuseLabels): Labels {
   const entries = Object.entries(object);
   if (entries.length === 0) return refuse('labels', 'none');
   const byIndex = entries.every(([key]) => isInteger(key));
@@ -80,31 +80,31 @@ function ofObject(object: Json, refuse: Refuse): Labels {
   }
   if (byIndex) {
     const rows = entries.map(([key, value]): Row => {
-      const one = typeof value === 'number' ? { name: key } : entry(value, `key ${shown(key)}`, refuse);
+      const one = typeof value === 'number' ? { name: key } : entry(value, `key ${formatValue(key)}`, refuse);
       if (one.index !== undefined && one.index !== Number(key)) {
         return refuse(`index ${key} in the object under it`, String(one.index));
       }
-      return [Number(key), one, `the key ${shown(key)}`];
+      return [Number(key), one, `the key ${formatValue(key)}`];
     });
-    return numbered(rows, refuse);
+    return numberLabels(rows, refuse);
   }
   if (toIndex) {
     const rows = entries.map(
-      ([name, index]): Row => [Number(index), { name }, `${index} under ${shown(name)}`],
+      ([name, index]): Row => [Number(index), { name }, `${index} under ${formatValue(name)}`],
     );
-    return numbered(rows, refuse);
+    return numberLabels(rows, refuse);
   }
   if (entries.every(([key]) => isWnid(key))) return byWnid(entries, refuse);
   const strange = entries.find(([key]) => !isInteger(key));
   if (entries.some(([key]) => isInteger(key)))
-    return refuse('an index from 0 as every key', shown(strange![0]));
+    return refuse('an index from 0 as every key', formatValue(strange![0]));
   return ofConfig(object, refuse);
 }
 
 /**
  * Objects have no order, so the ids must be in ascending order, as data sets number their classes.
  */
-function byWnid(entries: readonly [string, unknown][], refuse: Refuse): Labels {
+function byWnid(entries: readonly [string, unknown][], refuse: RefuseLabels): Labels {
   const late = entries.findIndex(([key], at) => at > 0 && key < entries[at - 1]![0]);
   if (late >= 0) {
     return refuse(
@@ -118,7 +118,7 @@ function byWnid(entries: readonly [string, unknown][], refuse: Refuse): Labels {
   );
 }
 
-function ofConfig(object: Json, refuse: Refuse): Labels {
+function ofConfig(object: Json, refuse: RefuseLabels): Labels {
   const isNested = (key: string) => typeof object[key] === 'object' && object[key] !== null;
   const [first, ...others] = WRAPPERS.filter(isNested);
   if (first === undefined) {
@@ -136,13 +136,14 @@ function ofConfig(object: Json, refuse: Refuse): Labels {
 }
 
 /** timm's form: the descriptions are the labels; names that are WordNet ids are kept with them. */
-function described(named: Labels, descriptions: unknown, refuse: Refuse): Labels {
+function described(named: Labels, descriptions: unknown, refuse: RefuseLabels): Labels {
   const { labels } = named;
   if (typeof descriptions !== 'object' || descriptions === null) return named;
   const isList = Array.isArray(descriptions);
   const texts = labels.map((name, index) => (descriptions as Json)[isList ? index : name]);
   const without = texts.findIndex((text) => typeof text !== 'string');
-  if (without >= 0) return refuse('label_descriptions of every class', `none of ${shown(labels[without])}`);
+  if (without >= 0)
+    return refuse('label_descriptions of every class', `none of ${formatValue(labels[without])}`);
   return { labels: texts as string[], ...(labels.every(isWnid) ? { wnids: labels } : {}) };
 }
 
@@ -150,7 +151,7 @@ function described(named: Labels, descriptions: unknown, refuse: Refuse): Labels
 type Row = [index: number, entry: Entry, place: string];
 
 /** The labels in the order of their indices, which must be 0 to n - 1, each once. */
-export function numbered(rows: readonly Row[], refuse: Refuse): Labels {
+export function numberLabels(rows: readonly Row[], refuse: RefuseLabels): Labels {
   const found: Entry[] = [];
   const expected = `every index from 0 to ${rows.length - 1} once`;
   const fromOne = new Set(rows.map(([index]) => index));
@@ -167,13 +168,13 @@ export function numbered(rows: readonly Row[], refuse: Refuse): Labels {
   return inOrder(found, refuse);
 }
 
-function inOrder(entries: readonly Entry[], refuse: Refuse): Labels {
+function inOrder(entries: readonly Entry[], refuse: RefuseLabels): Labels {
   const labels = entries.map(({ name }) => name);
   const wnids = entries.map(({ wnid }) => wnid);
   const without = wnids.indexOf(undefined);
   if (without < 0) return { labels, wnids: wnids as string[] };
   if (wnids.some((wnid) => wnid !== undefined))
-    return refuse('a WordNet id for every class', `none for ${shown(labels[without])}`);
+    return refuse('a WordNet id for every class', `none for ${formatValue(labels[without])}`);
   return splitWnids(labels, refuse);
 }
 
@@ -181,12 +182,12 @@ function inOrder(entries: readonly Entry[], refuse: Refuse): Labels {
  * A name, a pair of WordNet id and name, or an object with a name and optionally an index and a
  * WordNet id.
  */
-function entry(value: unknown, place: string, refuse: Refuse): Entry {
+function entry(value: unknown, place: string, refuse: RefuseLabels): Entry {
   if (typeof value === 'string') return { name: value };
   if (Array.isArray(value)) {
     const [wnid, name] = value;
     if (value.length === 2 && isWnid(wnid) && typeof name === 'string') return { wnid, name };
-    return refuse('a name, or a WordNet id and a name', `${shown(value)} at ${place}`);
+    return refuse('a name, or a WordNet id and a name', `${formatValue(value)} at ${place}`);
   }
   const row = entryOf(Object(value) as Json);
   return row ?? refuse('strings, or objects with an index and a name', `${json(value)} at ${place}`);
@@ -236,13 +237,13 @@ function isInteger(value: unknown): boolean {
 
 function keys(object: Json): string {
   const names = Object.keys(object);
-  return names.slice(0, 5).map(shown).join(', ') + (names.length > 5 ? ', …' : '');
+  return names.slice(0, 5).map(formatValue).join(', ') + (names.length > 5 ? ', …' : '');
 }
 
 function json(value: unknown): string {
   return typeof value === 'string'
-    ? shown(value)
-    : printable((JSON.stringify(value) ?? 'nothing').slice(0, 80));
+    ? formatValue(value)
+    : escapeInvisible((JSON.stringify(value) ?? 'nothing').slice(0, 80));
 }
 
 /** More than the 100,000 classes that a head may have. */

@@ -1,4 +1,4 @@
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 
 /** The names of the classes, in order. */
 export interface Labels {
@@ -42,7 +42,10 @@ export function splitWnids(
     return { labels: parts.map((part) => part![2]!), wnids: parts.map((part) => part![1]!) };
   }
   if (parts.some((part) => part !== null)) {
-    refuse('a WordNet id before every name or before none', `${shown(names[without])} for class ${without}`);
+    refuse(
+      'a WordNet id before every name or before none',
+      `${formatValue(names[without])} for class ${without}`,
+    );
   }
   return { labels: names };
 }

@@ -1,7 +1,7 @@
 import { CheckpointError } from '../errors.js';
 import type { Rgb } from '../image/types.js';
-import { shown } from '../text/format-value.js';
-import { quoted } from '../text/quote.js';
+import { formatValue } from '../text/format-value.js';
+import { quote } from '../text/quote.js';
 
 /** With a larger scale, a dequantised code could exceed the range of float32. */
 export const MAX_SCALE = 1e36;
@@ -48,7 +48,7 @@ export class Checked {
   onlyKeys(keys: readonly string[]): void {
     const known = new Set([...this.base, ...keys]);
     for (const key of Object.keys(this.object)) {
-      if (!known.has(key)) this.refuse(`expected only keys of this version, found ${quoted(key)}`);
+      if (!known.has(key)) this.refuse(`expected only keys of this version, found ${quote(key)}`);
     }
   }
 
@@ -135,5 +135,5 @@ function isInteger(value: unknown, low: number, high: number): value is number {
 }
 
 function found(value: unknown): string {
-  return value === undefined ? 'nothing' : shown(value);
+  return value === undefined ? 'nothing' : formatValue(value);
 }

@@ -33,7 +33,7 @@ export interface QuantizeContext {
 /**
  * An integer layer without what it has in common with its float layer, and its tensors by suffix.
  */
-export interface Quantized<L extends IntegerLayer> {
+export interface QuantizedLayer<L extends IntegerLayer> {
   readonly attributes: Omit<L, keyof LayerBase<string>>;
   readonly tensors: Readonly<Record<string, IntegerArray | undefined>>;
 }

@@ -9,13 +9,13 @@ import { quantizeLayerNorm } from './layernorm/quantize.js';
 import { quantizeLinear } from './linear/quantize.js';
 import { quantizePatches } from './patches/quantize.js';
 import { quantizePool } from './pool/quantize.js';
-import type { QuantizeContext, Quantized } from './quantize-kind.js';
+import type { QuantizeContext, QuantizedLayer } from './quantize-kind.js';
 import { quantizeScores } from './scores/quantize.js';
 import { quantizeSoftmax } from './softmax/quantize.js';
 import { quantizeTokens } from './tokens/quantize.js';
 
 /** The integer layer of a layer. */
-export function quantizeLayer(layer: Layer, context: QuantizeContext): Quantized<IntegerLayer> {
+export function quantizeLayer(layer: Layer, context: QuantizeContext): QuantizedLayer<IntegerLayer> {
   switch (layer.kind) {
     case 'patches':
       return quantizePatches(layer, context);

@@ -1,5 +1,5 @@
 /** A deeply frozen copy: the model reads its preprocessing and labels from it. */
-export function frozen<T extends object>(value: T): T {
+export function deepFreeze<T extends object>(value: T): T {
   const copy = structuredClone(value);
   const freeze = (object: object) => {
     for (const child of Object.values(object)) if (typeof child === 'object' && child !== null) freeze(child);

@@ -10,8 +10,8 @@ import { FloatRunner } from '../forward/float/runner.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { type ByteSource, readBytes } from '../platform/bytes.js';
 import { checkSignal } from '../platform/read-options.js';
-import { disposed } from '../runtime/passes.js';
-import { frozen } from './deep-freeze.js';
+import { disposedError } from '../runtime/passes.js';
+import { deepFreeze } from './deep-freeze.js';
 import type { ClassifyOptions } from './model.js';
 import { checkClasses, checkPixels, checkTop, type Prediction, predictEach } from './predict.js';
 
@@ -90,7 +90,7 @@ export class FloatClassifier {
   /** @internal use `loadFloat` */
   constructor(runner: FloatRunner, bytes: number) {
     const { tensors: _, ...description } = runner.model;
-    this.info = frozen({ ...description, bytes, memoryBytes: runner.memoryBytes });
+    this.info = deepFreeze({ ...description, bytes, memoryBytes: runner.memoryBytes });
     this.#runner = runner;
   }
 
@@ -149,7 +149,7 @@ export class FloatClassifier {
   }
 
   #running(): FloatRunner {
-    if (this.#runner === undefined) throw disposed();
+    if (this.#runner === undefined) throw disposedError();
     checkClasses(this.info.architecture.classes);
     return this.#runner;
   }

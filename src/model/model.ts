@@ -11,12 +11,12 @@ import type { ByteSource } from '../platform/bytes.js';
 import type { WasmBinary } from '../platform/compile.js';
 import { checkSignal } from '../platform/read-options.js';
 import type { Tier } from '../runtime/kernels.js';
-import { disposed } from '../runtime/passes.js';
+import { disposedError } from '../runtime/passes.js';
 import { availableThreads, MAX_THREADS } from '../runtime/threads.js';
 import { tierFor } from '../runtime/tier.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { ATTENTION_METHODS, type AttentionMethod, attentionMap } from './attention-map.js';
-import { frozen } from './deep-freeze.js';
+import { deepFreeze } from './deep-freeze.js';
 import { checkClasses, checkPixels, checkTop, type Prediction, predictEach } from './predict.js';
 import { readModel } from './source.js';
 
@@ -160,7 +160,7 @@ export interface ModelInfo extends Omit<Description, 'program' | 'outputs'> {
 export async function load(source: ByteSource, options: LoadOptions = {}): Promise<Model> {
   const { tier, signal } = options;
   if (tier !== undefined && !TIERS.includes(tier))
-    throw new UsageError('TIER', `tier: expected one of ${TIERS.join(', ')}, found ${shown(tier)}`);
+    throw new UsageError('TIER', `tier: expected one of ${TIERS.join(', ')}, found ${formatValue(tier)}`);
   const threads = threadCount(options);
   const { bytes, name } = await readModel(source, options);
   const checkpoint = readIntegerModel(bytes, { file: name });
@@ -182,7 +182,7 @@ function threadCount({ threads = 1 }: LoadOptions): number {
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > MAX_THREADS) {
     throw new UsageError(
       'THREADS',
-      `threads: expected an integer from 1 to ${MAX_THREADS}, found ${shown(threads)}`,
+      `threads: expected an integer from 1 to ${MAX_THREADS}, found ${formatValue(threads)}`,
     );
   }
   return availableThreads(threads);
@@ -204,7 +204,7 @@ export class Model {
     const { program: _p, outputs: _o, tensors: _t, sha256: _s, ...description } = checkpoint;
     const memoryBytes = runner.memory.buffer.byteLength;
     const macs = runner.steps.reduce((sum, step) => sum + step.macs, 0);
-    this.info = frozen({ ...description, macs, tier, threads, bytes, memoryBytes });
+    this.info = deepFreeze({ ...description, macs, tier, threads, bytes, memoryBytes });
     this.#runner = runner;
   }
 
@@ -304,7 +304,7 @@ export class Model {
     if (!ATTENTION_METHODS.includes(method)) {
       throw new UsageError(
         'ATTENTION',
-        `method: expected one of ${ATTENTION_METHODS.join(', ')}, found ${shown(method)}`,
+        `method: expected one of ${ATTENTION_METHODS.join(', ')}, found ${formatValue(method)}`,
       );
     }
     if (this.#outputs.attention === undefined) {
@@ -327,7 +327,7 @@ export class Model {
    */
   seenPart(width: number, height: number): SeenPart {
     if (!(width >= 1 && height >= 1 && Number.isFinite(width * height))) {
-      const found = `${shown(width)}×${shown(height)}`;
+      const found = `${formatValue(width)}×${formatValue(height)}`;
       throw new UsageError('SIZE', `picture: expected a width and a height of at least 1, found ${found}`);
     }
     return seenPart(width, height, this.info.preprocessing);
@@ -440,7 +440,7 @@ export class Model {
   }
 
   #running(): IntegerRunner {
-    if (this.#runner === undefined) throw disposed();
+    if (this.#runner === undefined) throw disposedError();
     return this.#runner;
   }
 }

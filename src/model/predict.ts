@@ -1,9 +1,9 @@
 import type { Output } from '../architecture/output.js';
 import { UsageError } from '../errors.js';
 import type { ImageSource } from '../image/source.js';
-import { breathe } from '../platform/breathe.js';
-import { shown } from '../text/format-value.js';
-import { probabilities, ranked, sigmoids } from './rank.js';
+import { yieldToEvents } from '../platform/breathe.js';
+import { formatValue } from '../text/format-value.js';
+import { probabilities, rankClasses, sigmoids } from './rank.js';
 
 /** One class of an answer. */
 export interface Prediction {
@@ -36,7 +36,7 @@ export async function predictEach(
   if (!Array.isArray(images)) return predict(images as ImageSource);
   const all: Prediction[][] = [];
   for (const image of images) {
-    if (all.length > 0) await breathe();
+    if (all.length > 0) await yieldToEvents();
     all.push(await predict(image));
   }
   return all;
@@ -50,7 +50,7 @@ interface Answering {
 
 /** The `top` likeliest classes of these logits, best first. */
 export function predictions(logits: Float32Array, { labels, output }: Answering, top: number): Prediction[] {
-  const best = ranked(logits, top);
+  const best = rankClasses(logits, top);
   const labelled = (index: number) => ({ index, label: labels[index]! });
   if (output === 'value')
     return best.map((index) => ({ ...labelled(index), value: logits[index]! }) as Prediction);
@@ -61,7 +61,7 @@ export function predictions(logits: Float32Array, { labels, output }: Answering,
 /** @throws UsageError `TOP` */
 export function checkTop(top: number): void {
   if (Number.isSafeInteger(top) && top >= 1) return;
-  throw new UsageError('TOP', `top: expected a positive integer, found ${shown(top)}`);
+  throw new UsageError('TOP', `top: expected a positive integer, found ${formatValue(top)}`);
 }
 
 /**

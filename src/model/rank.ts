@@ -1,5 +1,5 @@
 /** Indices of the `top` largest values, largest first; equal values rank by the lowest index. */
-export function ranked(values: ArrayLike<number>, top: number): number[] {
+export function rankClasses(values: ArrayLike<number>, top: number): number[] {
   return Array.from(values, (_, i) => i)
     .sort((a, b) => values[b]! - values[a]! || a - b)
     .slice(0, top);

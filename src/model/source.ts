@@ -5,7 +5,7 @@ import { shownSource } from '../platform/address.js';
 import { type ByteSource, readBytes } from '../platform/bytes.js';
 import { checkReadOptions, type ModelReadOptions, type NamedBytes } from '../platform/read-options.js';
 import { sha256 } from '../platform/sha256.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 
 /**
  * Reads the source of `load`: what `readBytes` takes, the name of a bundled model, or a model on
@@ -40,7 +40,7 @@ export async function readModel(source: ByteSource, options: ModelReadOptions): 
 /** @throws UsageError `SHA256` */
 function digits(sha256: string): string {
   if (typeof sha256 === 'string' && /^[0-9a-f]{64}$/i.test(sha256)) return sha256.toLowerCase();
-  throw new UsageError('SHA256', `sha256: expected 64 hexadecimal digits, found ${shown(sha256)}`);
+  throw new UsageError('SHA256', `sha256: expected 64 hexadecimal digits, found ${formatValue(sha256)}`);
 }
 
 function readAny(source: ByteSource, options: ModelReadOptions): Promise<NamedBytes> {

@@ -6,7 +6,7 @@ import {
   checkSize,
   type NamedBytes,
   type ReadOptions,
-  unreadable,
+  unreadableSource,
 } from './read-options.js';
 import { collect, readResponse, readUrl } from './read-url.js';
 
@@ -75,7 +75,7 @@ async function readBlob(blob: Blob, options: ReadOptions): Promise<NamedBytes> {
   const name = blob instanceof File ? blob.name : 'blob';
   checkSize(blob.size, name, options);
   const buffer = await blob.arrayBuffer().catch((cause: unknown) => {
-    throw unreadable(name, 'a readable blob', cause);
+    throw unreadableSource(name, 'a readable blob', cause);
   });
   options.signal?.throwIfAborted();
   options.onProgress?.(buffer.byteLength, buffer.byteLength);

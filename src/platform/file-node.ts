@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { RuntimeError } from '../errors.js';
 import { shownSource } from './address.js';
-import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
+import { checkSize, type NamedBytes, type ReadOptions, unreadableSource } from './read-options.js';
 
 /** A file: Node, Deno and Bun. @throws RuntimeError `SOURCE`; the reason of `signal` */
 export async function readPath(source: string | URL, options: ReadOptions): Promise<NamedBytes> {
@@ -9,7 +9,7 @@ export async function readPath(source: string | URL, options: ReadOptions): Prom
   const name = shownSource(source).replaceAll('\0', '\\0') || '""';
   const failed = (cause: unknown): never => {
     signal?.throwIfAborted();
-    throw unreadable(name, 'a readable file', cause);
+    throw unreadableSource(name, 'a readable file', cause);
   };
   const path = await toPath(source).catch(failed);
   const found = await stat(path).catch(failed);

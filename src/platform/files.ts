@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { FqvitError, RuntimeError } from '../errors.js';
-import { quoted } from '../text/quote.js';
+import { quote } from '../text/quote.js';
 import { isAddress, shownSource } from './address.js';
 import { readBytes } from './bytes.js';
 import { pathReason } from './system-reason.js';
@@ -49,6 +49,6 @@ export async function kind(path: string, expected: string): Promise<'file' | 'fo
 }
 
 function source(path: string, expected: string, found: string, cause?: unknown): RuntimeError {
-  const name = path.includes('\0') ? quoted(path) : shownSource(path);
+  const name = path.includes('\0') ? quote(path) : shownSource(path);
   return new RuntimeError('SOURCE', `${name}: expected ${expected}, found ${found}`, { cause });
 }

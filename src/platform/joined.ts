@@ -1,5 +1,5 @@
 /** Joins chunks of bytes. @param length their total length */
-export function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+export function joinBytes(parts: readonly Uint8Array[], length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {

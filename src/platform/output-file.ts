@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FqvitError } from '../errors.js';
-import { quoted } from '../text/quote.js';
+import { quote } from '../text/quote.js';
 import { systemReason } from './system-reason.js';
 
 export interface OutputOptions {
@@ -120,6 +120,6 @@ function realTarget(path: string): string {
 }
 
 function refusal(path: string, expected: string, found: string, cause?: unknown): FqvitError {
-  const name = path.includes('\0') ? quoted(path) : path;
+  const name = path.includes('\0') ? quote(path) : path;
   return new FqvitError('OUTPUT', `${name}: expected ${expected}, found ${found}`, { cause });
 }

@@ -48,7 +48,7 @@ export function checkSize(
   throw new RuntimeError('SOURCE', `${name}: expected at most ${maxBytes} bytes, found at least ${size}`);
 }
 
-export function unreadable(
+export function unreadableSource(
   name: string,
   expected: string,
   cause: unknown,

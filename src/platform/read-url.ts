@@ -1,9 +1,9 @@
 import { request } from '#platform/fetch';
 import { FqvitError, RuntimeError } from '../errors.js';
 import { shownSource } from './address.js';
-import { breathe } from './breathe.js';
-import { joined } from './joined.js';
-import { checkSize, type NamedBytes, type ReadOptions, unreadable } from './read-options.js';
+import { yieldToEvents } from './breathe.js';
+import { joinBytes } from './joined.js';
+import { checkSize, type NamedBytes, type ReadOptions, unreadableSource } from './read-options.js';
 import { reasonOf, Watch } from './watch.js';
 
 /** A slow server still answers within this time. */
@@ -25,7 +25,9 @@ export async function readUrl(url: string, options: ReadOptions): Promise<NamedB
   try {
     const response = await watch.within(request(url, { signal: watch.signal })).catch((cause: unknown) => {
       options.signal?.throwIfAborted();
-      throw cause instanceof FqvitError ? cause : unreadable(name, 'an answer', cause, watch.reason(cause));
+      throw cause instanceof FqvitError
+        ? cause
+        : unreadableSource(name, 'an answer', cause, watch.reason(cause));
     });
     return await readResponse(response, name, options, watch);
   } finally {
@@ -88,7 +90,7 @@ export async function collect(
       const { done, value } = await (watch?.part(reading) ?? reading).catch((cause: unknown) => {
         signal?.throwIfAborted();
         const found = `${loaded} and then ${watch?.reason(cause) ?? reasonOf(cause)}`;
-        throw unreadable(name, `${total ?? 'all'} bytes`, cause, found);
+        throw unreadableSource(name, `${total ?? 'all'} bytes`, cause, found);
       });
       signal?.throwIfAborted();
       if (done) break;
@@ -97,7 +99,7 @@ export async function collect(
         throw new RuntimeError('SOURCE', `${name}: expected chunks that are Uint8Arrays, found ${found}`);
       }
       // An endless stream of empty chunks would block timers and signals.
-      if (value.length === 0) await breathe();
+      if (value.length === 0) await yieldToEvents();
       parts.push(value);
       loaded += value.length;
       checkSize(loaded, name, options);
@@ -108,5 +110,5 @@ export async function collect(
     stop();
     reader.releaseLock();
   }
-  return joined(parts, loaded);
+  return joinBytes(parts, loaded);
 }

@@ -7,7 +7,7 @@ import {
   RuntimeError,
   UsageError,
 } from '../errors.js';
-import type { Joined } from '../forward/integer/runner.js';
+import type { JoinedLane } from '../forward/integer/runner.js';
 import type { CompiledCodecs } from '../image/codecs-node.js';
 import type { Tier } from '../runtime/kernels.js';
 
@@ -19,18 +19,18 @@ export interface Seat {
   readonly tier: Tier;
   readonly module: WebAssembly.Module;
   readonly codecs: CompiledCodecs;
-  readonly lane: Omit<Joined, 'words' | 'owner'>;
+  readonly lane: Omit<JoinedLane, 'words' | 'owner'>;
   /** Bytes that all images of the pool may need for decoding. */
   readonly imageMemory: number;
 }
 
 /** A seat, as a message. */
 export interface TakenSeat extends Seat {
-  readonly lane: Joined;
+  readonly lane: JoinedLane;
 }
 
 /** One call of a method of `Model`. */
-export interface Task {
+export interface WorkerTask {
   readonly call: 'classify' | 'features' | 'codes';
   /** Encoded bytes or raw pixels, because a worker opens no files. */
   readonly image: unknown;
@@ -38,7 +38,7 @@ export interface Task {
 }
 
 /** The first message gives a worker its seat, later ones tasks. Each is answered. */
-export interface Question<T extends TakenSeat | Task> {
+export interface Question<T extends TakenSeat | WorkerTask> {
   readonly id: number;
   readonly message: T;
 }
@@ -48,7 +48,7 @@ export interface Question<T extends TakenSeat | Task> {
  * `granted`: the image of this task has the bytes it needs.
  */
 export type Message =
-  | Question<TakenSeat | Task>
+  | Question<TakenSeat | WorkerTask>
   | { readonly stop: number }
   | { readonly end: true }
   | { readonly granted: number };
@@ -57,7 +57,7 @@ export type Message =
  * A worker's answer: nothing for its seat, a result for a task. It `retires` if only that frees
  * memory.
  */
-export type Answer = { readonly id: number; readonly retires?: boolean } & (
+export type WorkerReply = { readonly id: number; readonly retires?: boolean } & (
   | { readonly result?: unknown }
   | { readonly error: unknown }
 );
@@ -74,14 +74,14 @@ interface Carried {
   readonly message: string;
 }
 
-export function carried(error: unknown): unknown {
+export function serializeError(error: unknown): unknown {
   return error instanceof FqvitError
     ? ({ name: error.name, code: error.code, message: error.message } satisfies Carried)
     : error;
 }
 
 /** The error that was passed to `carried`. */
-export function restored(error: unknown): unknown {
+export function deserializeError(error: unknown): unknown {
   if (error instanceof Error) return error;
   const { name, code, message } = error as Carried;
   const Kind = KINDS.find((kind) => kind.name === name) ?? FqvitError;

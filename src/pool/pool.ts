@@ -8,7 +8,7 @@ import { IntegerRunner } from '../forward/integer/runner.js';
 import { compileCodecs } from '../image/codecs-node.js';
 import { isRaw } from '../image/source.js';
 import type { RawPixels } from '../image/types.js';
-import { frozen } from '../model/deep-freeze.js';
+import { deepFreeze } from '../model/deep-freeze.js';
 import { type ClassifyOptions, type LoadOptions, Model, type ModelInfo } from '../model/model.js';
 import type { Prediction } from '../model/predict.js';
 import { readModel } from '../model/source.js';
@@ -16,12 +16,12 @@ import type { ByteSource } from '../platform/bytes.js';
 import { MemoryBudget } from '../platform/memory-budget.js';
 import { processMemory } from '../platform/process-memory-node.js';
 import { checkSignal, type NamedBytes } from '../platform/read-options.js';
-import { disposed } from '../runtime/passes.js';
+import { disposedError } from '../runtime/passes.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { type Chosen, tierFor } from '../runtime/tier.js';
-import { shown } from '../text/format-value.js';
-import type { Seat, Task } from './messages.js';
-import { Seated } from './seated.js';
+import { formatValue } from '../text/format-value.js';
+import type { Seat, WorkerTask } from './messages.js';
+import { WorkerSlot } from './seated.js';
 
 /**
  * Images that a worker holds, so that it never waits for the next one. An image with a limit is
@@ -141,7 +141,7 @@ function workerCount({ workers = Math.min(availableParallelism(), MAX_THREADS) }
   if (Number.isSafeInteger(workers) && workers >= 1 && workers <= MAX_THREADS) return workers;
   throw new UsageError(
     'WORKERS',
-    `workers: expected an integer from 1 to ${MAX_THREADS}, found ${shown(workers)}`,
+    `workers: expected an integer from 1 to ${MAX_THREADS}, found ${formatValue(workers)}`,
   );
 }
 
@@ -151,7 +151,7 @@ function budgetOf({ imageMemory }: PoolOptions): MemoryBudget {
   if (Number.isSafeInteger(imageMemory) && imageMemory >= 1) return new MemoryBudget(imageMemory);
   throw new UsageError(
     'IMAGE_MEMORY',
-    `imageMemory: expected an integer from 1, found ${shown(imageMemory)}`,
+    `imageMemory: expected an integer from 1, found ${formatValue(imageMemory)}`,
   );
 }
 
@@ -164,15 +164,15 @@ function inSharedMemory(bytes: Uint8Array): Uint8Array {
 async function choose(weightBits: number, options: PoolOptions): Promise<Chosen> {
   const { tier } = options;
   if (tier !== undefined && tier !== 'simd' && tier !== 'relaxed') {
-    throw new UsageError('TIER', `tier: expected one of relaxed, simd, found ${shown(tier)}`);
+    throw new UsageError('TIER', `tier: expected one of relaxed, simd, found ${formatValue(tier)}`);
   }
   const chosen = await tierFor(weightBits, true, options);
   if (chosen.tier !== 'scalar') return chosen;
   throw new RuntimeError('TIER', 'tier: expected an engine with WebAssembly SIMD, found one without');
 }
 
-async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<Seated[]> {
-  const started = await Promise.allSettled(seats.map((seat) => Seated.start(seat, budget)));
+async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<WorkerSlot[]> {
+  const started = await Promise.allSettled(seats.map((seat) => WorkerSlot.start(seat, budget)));
   const seated = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failed = started.find((result) => result.status === 'rejected');
   if (failed === undefined) return seated;
@@ -183,7 +183,7 @@ async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<
 /** A call that waits for a worker. */
 interface Waiting {
   readonly places: number;
-  take(worker: Seated): void;
+  take(worker: WorkerSlot): void;
 }
 
 /**
@@ -193,15 +193,15 @@ interface Waiting {
 export class Pool {
   /** Describes the model. */
   readonly info: PoolInfo;
-  readonly #all: readonly Seated[];
+  readonly #all: readonly WorkerSlot[];
   readonly #waiting = new Set<Waiting>();
   /** One per unfinished call. */
   readonly #calls = new Set<AbortController>();
   #isDisposed = false;
 
   /** @internal use `createPool` */
-  constructor(info: PoolInfo, workers: Seated[]) {
-    this.info = frozen(info);
+  constructor(info: PoolInfo, workers: WorkerSlot[]) {
+    this.info = deepFreeze(info);
     this.#all = workers;
   }
 
@@ -252,17 +252,17 @@ export class Pool {
    */
   async dispose(): Promise<void> {
     this.#isDisposed = true;
-    for (const stop of this.#calls) stop.abort(disposed());
+    for (const stop of this.#calls) stop.abort(disposedError());
     await Promise.all(this.#all.map((one) => one.end()));
   }
 
   async #run(
-    call: Task['call'],
+    call: WorkerTask['call'],
     image: PoolImage,
     { signal, limitMs, ...options }: PoolCallOptions,
   ): Promise<unknown> {
     checkSignal(signal);
-    if (this.#isDisposed) throw disposed();
+    if (this.#isDisposed) throw disposedError();
     checkLimit(limitMs);
     checkImage(image);
     const stop = new AbortController();
@@ -286,7 +286,7 @@ export class Pool {
   }
 
   /** Finds the worker with the fewest images; undefined if it has fewer free places. */
-  #free(places: number): Seated | undefined {
+  #free(places: number): WorkerSlot | undefined {
     const least = this.#all.reduce((a, b) => (b.images < a.images ? b : a));
     if (least.images + places > IMAGES_EACH) return undefined;
     least.images += places;
@@ -303,7 +303,7 @@ export class Pool {
   }
 
   /** Waits for a worker, after earlier calls. */
-  #turn(places: number, stop: AbortSignal): Promise<Seated> {
+  #turn(places: number, stop: AbortSignal): Promise<WorkerSlot> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         places,
@@ -335,7 +335,7 @@ function checkLimit(limitMs: number | undefined): void {
   if (typeof limitMs === 'number' && limitMs > 0 && limitMs <= MAX_LIMIT_MS) return;
   throw new UsageError(
     'LIMIT',
-    `limitMs: expected a number above 0 and at most ${MAX_LIMIT_MS}, found ${shown(limitMs)}`,
+    `limitMs: expected a number above 0 and at most ${MAX_LIMIT_MS}, found ${formatValue(limitMs)}`,
   );
 }
 

@@ -2,14 +2,14 @@ import { MAX_IMAGE_BYTES } from '../image/source.js';
 import { readBytes } from '../platform/bytes.js';
 import type { MemoryBudget } from '../platform/memory-budget.js';
 import { TURN_WORDS, Turn } from '../runtime/turn.js';
-import type { Seat, Task } from './messages.js';
-import { INTERRUPTED, late, Thread } from './thread.js';
+import type { Seat, WorkerTask } from './messages.js';
+import { INTERRUPTED, lateError, Thread } from './thread.js';
 
 /**
  * A worker of a pool. If its thread ends, takes too long or retires, it gets another in the same
  * lane.
  */
-export class Seated {
+export class WorkerSlot {
   /** Images it has at the moment. */
   images = 0;
   #hasEnded = false;
@@ -27,8 +27,8 @@ export class Seated {
   }
 
   /** @throws RuntimeError `POOL` if the worker does not start */
-  static async start(seat: Seat, budget: MemoryBudget): Promise<Seated> {
-    const seated = new Seated(seat, budget);
+  static async start(seat: Seat, budget: MemoryBudget): Promise<WorkerSlot> {
+    const seated = new WorkerSlot(seat, budget);
     await seated.#thread;
     return seated;
   }
@@ -41,7 +41,7 @@ export class Seated {
    * @throws what the task throws; ImageError `IMAGE_SOURCE` for a task that cannot be copied;
    *   RuntimeError `POOL` if the worker ends, `POOL_LIMIT` after `limitMs`
    */
-  async run(task: Task, stop = new AbortController(), limitMs?: number): Promise<unknown> {
+  async run(task: WorkerTask, stop = new AbortController(), limitMs?: number): Promise<unknown> {
     const sent = await withBytes(task, stop, limitMs);
     for (;;) {
       const thread = await this.#thread.catch((error: unknown) => {
@@ -90,10 +90,14 @@ export class Seated {
 }
 
 /** Reads the bytes of a path or Blob here, so that no worker thread ends with an open file. */
-async function withBytes(task: Task, stop: AbortController, limitMs: number | undefined): Promise<Task> {
+async function withBytes(
+  task: WorkerTask,
+  stop: AbortController,
+  limitMs: number | undefined,
+): Promise<WorkerTask> {
   const { image } = task;
   if (typeof image !== 'string' && !(image instanceof Blob)) return task;
-  const timer = limitMs === undefined ? undefined : setTimeout(() => stop.abort(late(limitMs)), limitMs);
+  const timer = limitMs === undefined ? undefined : setTimeout(() => stop.abort(lateError(limitMs)), limitMs);
   try {
     const { bytes, name } = await readBytes(image, { signal: stop.signal, maxBytes: MAX_IMAGE_BYTES });
     return { ...task, image: bytes, options: { ...task.options, name } };

@@ -3,12 +3,12 @@ import { ImageError, RuntimeError } from '../errors.js';
 import { isRaw } from '../image/source.js';
 import type { MemoryBudget } from '../platform/memory-budget.js';
 import {
-  type Answer,
+  deserializeError,
   type MemoryMessage,
   type Message,
-  restored,
   type TakenSeat,
-  type Task,
+  type WorkerReply,
+  type WorkerTask,
 } from './messages.js';
 import { Shares } from './shares.js';
 
@@ -61,7 +61,7 @@ export class Thread {
       ended = resolve;
     });
     this.#worker = newWorker()
-      .on('message', (message: Answer | MemoryMessage) => {
+      .on('message', (message: WorkerReply | MemoryMessage) => {
         if ('needs' in message || 'gives' in message) this.#shares.take(message);
         else this.#settle(message);
       })
@@ -85,7 +85,7 @@ export class Thread {
    * @throws what the worker throws; ImageError `IMAGE_SOURCE` for what cannot be copied;
    *   RuntimeError `POOL` if the thread ends, `INTERRUPTED` if it ends because of another message
    */
-  ask(message: TakenSeat | Task, stop = new AbortController(), limitMs?: number): Promise<unknown> {
+  ask(message: TakenSeat | WorkerTask, stop = new AbortController(), limitMs?: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#hasEnded || this.#fault !== undefined) throw INTERRUPTED;
       const id = this.#count++;
@@ -131,23 +131,23 @@ export class Thread {
         this.#worker.terminate();
       }, GRACE_MS);
     } else if (limitMs !== undefined) {
-      current.timer = setTimeout(() => stop.abort(late(limitMs)), limitMs);
+      current.timer = setTimeout(() => stop.abort(lateError(limitMs)), limitMs);
     }
   }
 
-  #settle(answer: Answer): void {
+  #settle(answer: WorkerReply): void {
     this.#hasStarted = true;
     const pending = this.#pending.get(answer.id);
     if (pending !== undefined) this.#answered(answer, pending);
     if (answer.retires) this.#retire();
   }
 
-  #answered(answer: Answer, pending: Pending): void {
+  #answered(answer: WorkerReply, pending: Pending): void {
     clearTimeout(pending.timer);
     this.#pending.delete(answer.id);
     if (this.#pending.size === 0 && !this.#isEnding) this.#worker.unref();
     this.#watch();
-    if ('error' in answer) pending.reject(restored(answer.error));
+    if ('error' in answer) pending.reject(deserializeError(answer.error));
     else pending.resolve(answer.result);
   }
 
@@ -169,7 +169,7 @@ export class Thread {
     this.#pending.clear();
   }
 
-  #question(id: number, message: TakenSeat | Task): void {
+  #question(id: number, message: TakenSeat | WorkerTask): void {
     if ('image' in message) {
       const [image, transfer] = toSend(message.image);
       this.#post({ id, message: { ...message, image } }, transfer);
@@ -192,7 +192,7 @@ function newWorker(): Worker {
 }
 
 /** The error of an image that exceeds its limit. */
-export function late(limitMs: number): RuntimeError {
+export function lateError(limitMs: number): RuntimeError {
   return unanswered('POOL_LIMIT', `none after ${limitMs} ms`);
 }
 

@@ -9,16 +9,16 @@ import { IntegerRunner } from '../forward/integer/runner.js';
 import { takeCodecs } from '../image/codecs-node.js';
 import type { ImageSource, PixelOptions } from '../image/source.js';
 import { type ClassifyOptions, Model } from '../model/model.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 import type { MemoryGate } from '../platform/memory-gate.js';
 import {
-  type Answer,
-  carried,
   type MemoryMessage,
   type Message,
   type Question,
+  serializeError,
   type TakenSeat,
-  type Task,
+  type WorkerReply,
+  type WorkerTask,
 } from './messages.js';
 
 const port = parentPort!;
@@ -75,19 +75,23 @@ function gateOf(id: number): MemoryGate {
   };
 }
 
-async function compute(id: number, { call, image, options }: Task, signal: AbortSignal): Promise<unknown> {
-  await breathe(); // a message that stops it may have arrived
+async function compute(
+  id: number,
+  { call, image, options }: WorkerTask,
+  signal: AbortSignal,
+): Promise<unknown> {
+  await yieldToEvents(); // a message that stops it may have arrived
   signal.throwIfAborted();
   const gated: ClassifyOptions & PixelOptions = { ...options, signal, gate: gateOf(id) };
   return model[call](image as ImageSource, gated);
 }
 
-async function answer({ id, message }: Question<TakenSeat | Task>, signal: AbortSignal): Promise<void> {
-  let reply: Answer;
+async function answer({ id, message }: Question<TakenSeat | WorkerTask>, signal: AbortSignal): Promise<void> {
+  let reply: WorkerReply;
   try {
     reply = { id, result: await ('call' in message ? compute(id, message, signal) : sit(message)) };
   } catch (error) {
-    reply = { id, error: carried(error) };
+    reply = { id, error: serializeError(error) };
   }
   stops.delete(id);
   port.postMessage({ ...reply, retires });

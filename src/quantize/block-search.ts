@@ -7,7 +7,7 @@
 import type { FloatRunner, ObserveTensor } from '../forward/float/runner.js';
 import { CLASS_SHARE } from '../layers/linear/moments.js';
 import { blockOutputs, type Network } from '../networks/network.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 import type { Quantizer } from './observers.js';
 
 export interface BlockSearchOptions {
@@ -56,7 +56,7 @@ export async function searchBlocks(
   const run = async (observe: ObserveTensor) => {
     await runner.runInSlices(images, { observe, signal });
     onRun?.();
-    await breathe();
+    await yieldToEvents();
   };
   await run((name, values) => {
     if (ends.has(name)) expected.set(name, values.slice());

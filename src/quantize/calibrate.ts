@@ -5,7 +5,7 @@ import { FloatRunner, type FloatRunnerOptions, type ObserveTensor } from '../for
 import type { Layer } from '../layers/layer.js';
 import { MomentSet, type Moments } from '../layers/linear/moments.js';
 import { linearInputs, type Network, readersOf } from '../networks/network.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 import {
   createObserver,
   type ObservedTensor,
@@ -109,7 +109,7 @@ export async function calibrateEach(
       };
       await runner.runInSlices(batch, { observe, signal });
       onProgress?.(done, limit, 'calibrating');
-      await breathe();
+      await yieldToEvents();
     }
     if (done === 0)
       throw new QuantizeError('CALIBRATION_COUNT', 'calibration: expected an image, found none');

@@ -4,7 +4,7 @@ import { CheckpointError, UsageError } from '../errors.js';
 import { FloatRunner } from '../forward/float/runner.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import type { Model } from '../model/model.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 import { type EvaluationReport, measureOf, type Truth } from './measures.js';
 
 /** An image and the right answer for it. */
@@ -85,7 +85,7 @@ export async function evaluate(
       measure.add(logits, floats?.[0]);
       onImage?.(logits, floats?.[0]);
       onProgress?.(i + 1, images.length);
-      await breathe();
+      await yieldToEvents();
     }
   } finally {
     float?.dispose();

@@ -12,9 +12,9 @@ import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import { PIXELS } from '../layers/patches/layer.js';
 import { networkOf } from '../networks/index.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 import { chooseTier } from '../runtime/tier.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { type RealCodes, realCodes } from './real-codes.js';
 import { expectSameLayers } from './same-layers.js';
 
@@ -131,7 +131,7 @@ export async function layerErrors(
       signal?.throwIfAborted();
       await comparison.add(await readPixels(image, model.preprocessing, { signal }), signal);
       onProgress?.(i + 1, images.length);
-      await breathe();
+      await yieldToEvents();
     }
     return comparison.errors();
   } finally {
@@ -331,7 +331,7 @@ function expectSameShape(float: FloatArchitecture, integer: Architecture): void 
     if (JSON.stringify(a) === JSON.stringify(b)) continue;
     throw new CheckpointError(
       'CHECKPOINT_ARCHITECTURE',
-      `float model: ${key}: expected ${shown(a)}, as the integer model has, found ${shown(b)}`,
+      `float model: ${key}: expected ${formatValue(a)}, as the integer model has, found ${formatValue(b)}`,
     );
   }
 }

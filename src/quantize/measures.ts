@@ -1,7 +1,7 @@
 /** The result of `evaluate`, by what the logits mean. */
 
 import type { Output } from '../architecture/output.js';
-import { ranked } from '../model/rank.js';
+import { rankClasses } from '../model/rank.js';
 import { averagePrecision } from './average-precision.js';
 import { meanNearness, type Nearness, nearness } from './nearness.js';
 
@@ -180,7 +180,7 @@ class TopCount {
   readonly #right = new Map<number, number>();
 
   add(truth: number, logits: Float32Array): void {
-    const best = ranked(logits, 5);
+    const best = rankClasses(logits, 5);
     if (best[0] === truth) this.#right.set(truth, this.right(truth) + 1);
     if (best.includes(truth)) this.#top5++;
   }

@@ -1,5 +1,5 @@
 import type { Output } from '../architecture/output.js';
-import { divergence, logProbabilities, ranked } from '../model/rank.js';
+import { divergence, logProbabilities, rankClasses } from '../model/rank.js';
 
 /**
  * How closely an integer model agrees with its float model, on one image or averaged over several.
@@ -24,7 +24,7 @@ export function nearness(
   output: Exclude<Output, 'value'>,
 ): Nearness {
   if (output === 'softmax') {
-    const isSame = ranked(float, 1)[0] === ranked(integer, 1)[0];
+    const isSame = rankClasses(float, 1)[0] === rankClasses(integer, 1)[0];
     return {
       agreement: isSame ? 1 : 0,
       kl: divergence(logProbabilities(float), logProbabilities(integer)),

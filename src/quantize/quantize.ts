@@ -6,9 +6,9 @@ import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer/mode
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { FEEDBACK_BITS } from '../layers/linear/feedback.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { calibrateBest } from './best.js';
 import { type CalibrationProgress, calibrate } from './calibrate.js';
 import { checkQuantizable } from './check.js';
@@ -97,7 +97,7 @@ export async function quantize(
   const method = methodRecipe(options);
   const isSynthetic = images === 'synthetic';
   if (!isSynthetic && !Array.isArray(images)) {
-    throw new UsageError('IMAGES', `images: expected a list or "synthetic", found ${shown(images)}`);
+    throw new UsageError('IMAGES', `images: expected a list or "synthetic", found ${formatValue(images)}`);
   }
   checkSeed(seed, isSynthetic);
   const wanted = imageCount(isSynthetic ? undefined : images.length, options.calibrationImages);
@@ -172,7 +172,7 @@ async function patiently(
     ([name, { shape }]) => name.endsWith('.weight') && shape.length > 1,
   ).length;
   for (let done = 0; ; done++) {
-    await breathe();
+    await yieldToEvents();
     signal?.throwIfAborted();
     const { value, done: isDone } = layers.next();
     onProgress?.(Math.min(done, total), total, 'rounding');
@@ -186,7 +186,7 @@ function checkSeed(seed: number | null, isNeeded: boolean): void {
   if (Number.isInteger(seed) && seed! >= 0 && seed! < 2 ** 32) return;
   throw new UsageError(
     'SEED',
-    `seed: expected an integer from 0 to 2^32 - 1${isNeeded ? '' : ' or null'}, found ${shown(seed)}`,
+    `seed: expected an integer from 0 to 2^32 - 1${isNeeded ? '' : ' or null'}, found ${formatValue(seed)}`,
   );
 }
 

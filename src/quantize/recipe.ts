@@ -10,7 +10,7 @@ import {
   type WeightBits,
 } from '../checkpoint/integer/description.js';
 import { UsageError } from '../errors.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 
 /** Bits of attention codes, and the name of the codes in a recipe. */
 const ATTENTION = { 4: 'log2', 7: 'eighths', 8: 'uniform' } as const;
@@ -79,6 +79,9 @@ export function methodRecipe({
 
 function expectOneOf<T>(name: string, value: T, choices: readonly T[]): void {
   if (!choices.includes(value)) {
-    throw new UsageError('METHOD', `${name}: expected one of ${choices.join(', ')}, found ${shown(value)}`);
+    throw new UsageError(
+      'METHOD',
+      `${name}: expected one of ${choices.join(', ')}, found ${formatValue(value)}`,
+    );
   }
 }

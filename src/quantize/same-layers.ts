@@ -3,7 +3,7 @@ import type { IntegerLayer } from '../layers/integer-kinds.js';
 import type { Layer } from '../layers/layer.js';
 import { type Refuse, type Shape, shapeOnly } from '../layers/shape.js';
 import { type Network, shapesOf } from '../networks/network.js';
-import { quoted } from '../text/quote.js';
+import { quote } from '../text/quote.js';
 
 /**
  * Refuses an integer model whose layers are not those of a network: it computes something else than
@@ -26,7 +26,7 @@ function described(layer: Layer | IntegerLayer | undefined, shapes: ReadonlyMap<
   if (layer === undefined) return 'no more layers';
   const { kind, name, reads } = layer;
   const { rows, columns, ...rest } = shapeOnly(shapes.get(name)!);
-  const sources = reads.length === 0 ? '' : ` of ${reads.map(quoted).join(' and ')}`;
+  const sources = reads.length === 0 ? '' : ` of ${reads.map(quote).join(' and ')}`;
   const form = JSON.stringify(rest).slice(1, -1);
-  return `${kind} ${quoted(name)}${sources}, ${rows} × ${columns}${form && `, ${form}`}`;
+  return `${kind} ${quote(name)}${sources}, ${rows} × ${columns}${form && `, ${form}`}`;
 }

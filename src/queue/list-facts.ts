@@ -1,5 +1,5 @@
 import { FqvitError } from '../errors.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { type ListFacts, MAX_JOB_SIZE, MAX_PARTS } from './part.js';
 
 /** The stored facts of a list. */
@@ -60,6 +60,6 @@ export function isReplaced(before: ListFacts | undefined, now: ListFacts | undef
 function refused(queue: string, expected: string, found: unknown): FqvitError {
   return new FqvitError(
     'QUEUE_FACTS',
-    `queue ${queue}: expected ${expected}, found ${shown(found)}; \`fqvit queue ${queue} --remove\` and enqueue the list again`,
+    `queue ${queue}: expected ${expected}, found ${formatValue(found)}; \`fqvit queue ${queue} --remove\` and enqueue the list again`,
   );
 }

@@ -6,7 +6,7 @@ import { countStates, type Inspection, inspect, LISTS, SETS } from './inspection
 import { claimOf, type StoredList, storedList } from './list-facts.js';
 import { missingParts, type PartOutput } from './output.js';
 import { isPartName, type ListFacts, type PartData, type PartResult, partName, partNumber } from './part.js';
-import { type Connection, type ConnectOptions, connectRedis } from './redis.js';
+import { type ConnectOptions, connectRedis, type RedisConnection } from './redis.js';
 import type { RedisAddress } from './redis-address.js';
 import { isRefusal } from './refusal.js';
 
@@ -99,7 +99,7 @@ export class PartQueue {
 
   constructor(
     readonly name: string,
-    private readonly connection: Connection,
+    private readonly connection: RedisConnection,
     private readonly jobs: Queue<PartData, PartResult>,
   ) {
     this.client = connection.client;

@@ -1,5 +1,5 @@
 import { FqvitError, UsageError } from '../errors.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 
 /** The content of a job: consecutive images of the list. */
 export interface PartData {
@@ -58,7 +58,7 @@ export function partData(id: string, data: unknown, list: ListFacts | undefined)
     if (isSo) return;
     throw new FqvitError(
       'QUEUE_JOB',
-      `job: expected ${expected}, found ${shown(found)}; enqueue the list again to repair it`,
+      `job: expected ${expected}, found ${formatValue(found)}; enqueue the list again to repair it`,
     );
   };
   const isObject = typeof data === 'object' && data !== null && !Array.isArray(data);

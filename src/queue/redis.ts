@@ -12,7 +12,7 @@ export interface ConnectOptions {
   readonly say: (message: string) => void;
 }
 
-export interface Connection {
+export interface RedisConnection {
   readonly client: Redis;
   /** Closes it and its duplicates for good. */
   close(): void;
@@ -35,7 +35,7 @@ const SILENCE_MS = 30_000;
 export async function connectRedis(
   { url, name }: RedisAddress,
   { isPatient, signal, say }: ConnectOptions,
-): Promise<Connection> {
+): Promise<RedisConnection> {
   let isClosed = false;
   const endpoint = redisEndpoint(url);
   const client = new Redis({

@@ -2,12 +2,12 @@ import type { IntegerKernels, ThreadKernels } from './kernels.js';
 import { rowGroups } from './passes.js';
 
 /** A kernel and its operands. */
-export type Call = {
+export type KernelCall = {
   [Name in keyof ThreadKernels]: readonly [kernel: Name, ...operands: Parameters<ThreadKernels[Name]>];
 }[keyof ThreadKernels];
 
 /** One of the threads that share a forward pass. */
-export interface Part {
+export interface ThreadPart {
   readonly index: number;
   readonly count: number;
   /** Address of the scratch memory of this thread. */
@@ -15,22 +15,22 @@ export interface Part {
 }
 
 /** The first index, and the index after the last. */
-export type Range = readonly [from: number, to: number];
+export type RowRange = readonly [from: number, to: number];
 
 /** The share of one thread in `count` items, in whole groups of `group`. */
-export function share(count: number, part: Part, group = 1): Range {
+export function share(count: number, part: ThreadPart, group = 1): RowRange {
   const groups = Math.ceil(count / group);
   const edge = (index: number) => Math.min(Math.floor((groups * index) / part.count) * group, count);
   return [edge(part.index), edge(part.index + 1)];
 }
 
 /** A range of rows in groups, one kernel call each (`rowGroups`). @param macs per row */
-export function inGroups([from, to]: Range, macs: number): Range[] {
+export function inGroups([from, to]: RowRange, macs: number): RowRange[] {
   return [...rowGroups(to - from, macs)].map(([first, count]) => [from + first, count]);
 }
 
 /** Rows of one head in one window that a thread computes. */
-export interface HeadRows {
+export interface HeadShare {
   readonly window: number;
   readonly head: number;
   readonly from: number;
@@ -47,14 +47,14 @@ export function shareHeads(
   windows: number,
   heads: number,
   rows: number,
-  part: Part,
+  part: ThreadPart,
   macs: number,
-): HeadRows[] {
+): HeadShare[] {
   const isWhole = windows >= part.count;
   const groups = Math.ceil(rows / 4);
   const [first, last] = isWhole ? share(windows, part) : [0, windows];
   const [from, to] = isWhole ? [0, heads * groups] : share(heads * groups, part);
-  const list: HeadRows[] = [];
+  const list: HeadShare[] = [];
   for (let window = first; window < last; window++) {
     for (let head = 0; head < heads; head++) {
       const start = Math.max(from - head * groups, 0) * 4;
@@ -67,13 +67,13 @@ export function shareHeads(
 }
 
 /** Calls that are ready to run, in order. */
-export type Program = readonly (readonly [(...operands: number[]) => unknown, readonly number[]])[];
+export type LinkedCalls = readonly (readonly [(...operands: number[]) => unknown, readonly number[]])[];
 
-export function link(calls: readonly Call[], kernels: IntegerKernels): Program {
+export function link(calls: readonly KernelCall[], kernels: IntegerKernels): LinkedCalls {
   const named = kernels as unknown as Record<string, (...operands: number[]) => unknown>;
   return calls.map(([kernel, ...operands]) => [named[kernel]!, operands]);
 }
 
-export function execute(program: Program): void {
+export function execute(program: LinkedCalls): void {
   for (const [kernel, operands] of program) kernel(...operands);
 }

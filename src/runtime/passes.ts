@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import { breathe } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/breathe.js';
 
 /** How long a pass keeps the thread, in ms: an abort waits for this and for one kernel call. */
 const SLICE_MS = 50;
@@ -88,7 +88,7 @@ export class Passes {
   async #inSlices({ begin, signal }: Waiting): Promise<unknown> {
     let pass: Pass<unknown> | undefined;
     for (;;) {
-      if (this.#hasEnded) throw disposed();
+      if (this.#hasEnded) throw disposedError();
       if (signal?.aborted) {
         this.#leave();
         throw signal.reason;
@@ -98,7 +98,7 @@ export class Passes {
       const { value, done } = this.around(() => slice(running));
       if (done) return value;
       this.#paused = pass = running;
-      await breathe();
+      await yieldToEvents();
       this.#dropAborted();
     }
   }
@@ -126,6 +126,6 @@ function slice<Result>(pass: Pass<Result>): IteratorResult<void, Result> {
 }
 
 /** What a call finds after `dispose()`. */
-export function disposed(): UsageError {
+export function disposedError(): UsageError {
   return new UsageError('DISPOSED', 'model: expected a loaded model, found one that has been disposed');
 }

@@ -1,6 +1,6 @@
 import { hasWorkers, startWorker } from '#runtime/start-worker';
 import { RuntimeError } from '../errors.js';
-import type { Call } from './calls.js';
+import type { KernelCall } from './calls.js';
 import { END, JOB_WORDS, STOP_WORD, type WorkerHandle } from './worker-task.js';
 
 /** More than the cores of any machine we aim at. */
@@ -16,7 +16,7 @@ export const JOB_OFFSET = 64;
 const SPINS = 20_000;
 
 /** The call that ends a step: it waits for all threads of the team. */
-export function barrierCall(team: number, count: number): Call {
+export function barrierCall(team: number, count: number): KernelCall {
   return ['barrier', team, count, canSleep() ? SPINS : -1];
 }
 
@@ -48,7 +48,7 @@ export class Team {
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
     job: number,
-    shares: readonly (readonly Call[])[],
+    shares: readonly (readonly KernelCall[])[],
   ): Promise<Team> {
     const health: Health = { isEnding: false };
     const fail = (cause: unknown) => {

@@ -1,4 +1,4 @@
-import { link, type Program } from './calls.js';
+import { type LinkedCalls, link } from './calls.js';
 import { instantiateKernels } from './kernels.js';
 import { END, JOB_WORDS, STOP_WORD, type WorkerTask } from './worker-task.js';
 
@@ -18,7 +18,7 @@ export async function work(
 ): Promise<void> {
   const jobs = new Int32Array(memory.buffer, job, JOB_WORDS);
   let done = Atomics.load(jobs, 0);
-  let program: Program;
+  let program: LinkedCalls;
   try {
     program = link(calls, await instantiateKernels(module, memory, true));
   } catch (error) {
@@ -38,7 +38,7 @@ export async function work(
 }
 
 /** After each barrier all threads are at the same place, where they can end together. */
-function execute(program: Program, jobs: Int32Array): void {
+function execute(program: LinkedCalls, jobs: Int32Array): void {
   const [barrier] = program.at(-1)!;
   let passed = 0;
   for (const [kernel, operands] of program) {

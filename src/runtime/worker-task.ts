@@ -1,10 +1,10 @@
-import type { Call } from './calls.js';
+import type { KernelCall } from './calls.js';
 
 /** What a worker needs, as plain and shared values. */
 export interface WorkerTask {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
-  readonly calls: readonly Call[];
+  readonly calls: readonly KernelCall[];
   /** Address of the words of the job. */
   readonly job: number;
 }

@@ -4,16 +4,16 @@ import { ImageError } from '../errors.js';
 import type { ModelInfo } from '../model/model.js';
 import type { Prediction } from '../model/predict.js';
 import { sha256 } from '../platform/sha256.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { Admission } from './admission.js';
 import { refuseCodings } from './body.js';
 import { Deadline } from './deadline.js';
 import { eachOf } from './each-of.js';
 import { Gate } from './gate.js';
-import { type Asked, type Posted, readImages, readingImages, topOf } from './images.js';
+import { type Asked, type Posted, readImages, readImagesInSlices, topOf } from './images.js';
 import { isLarge } from './large.js';
 import { openApi } from './openapi.js';
-import { Problem, problemOf, stopping } from './problem.js';
+import { Problem, problemOf, stoppingProblem } from './problem.js';
 import { Account, Receiving, type ReceivingLimits } from './receiving.js';
 import { inSlices } from './slices.js';
 import { PAGE, SCRIPT, STYLE } from './try-page.js';
@@ -234,7 +234,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   }
 
   app.post('/v1/classify', async (c) => {
-    if (isStopping()) throw stopping();
+    if (isStopping()) throw stoppingProblem();
     refuseCodings(c.req.raw.headers);
     admission.check(1);
     const deadline = new Deadline(timeoutMs, c.req.raw.signal);
@@ -292,7 +292,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   });
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', async (c) => {
-    if (isStopping()) throw stopping();
+    if (isStopping()) throw stoppingProblem();
     await model();
     return c.json({ status: 'ok' });
   });
@@ -317,7 +317,7 @@ export function createApp(open: () => Promise<Classifier>, options: AppOptions =
   /** Reads long bodies one after the other, so that others are answered in between. */
   async function parsed(type: string, body: Uint8Array, signal: AbortSignal): Promise<Asked> {
     if (body.length < LONG_BODY) return readImages(type, body, maxImages);
-    return parsing.pass(signal, () => inSlices(readingImages(type, body, maxImages)));
+    return parsing.pass(signal, () => inSlices(readImagesInSlices(type, body, maxImages)));
   }
 
   function fetched(url: URL, signal: AbortSignal, account: Account): Promise<Uint8Array> {
@@ -361,7 +361,7 @@ function pathOf(request: Request): string {
 function onlyTop(query: Record<string, string[]>): string | undefined {
   for (const [name, values] of Object.entries(query)) {
     if (name === 'top' && values.length === 1) continue;
-    throw new Problem(400, 'QUERY', `query: expected top, once, found ${shown(name)}`);
+    throw new Problem(400, 'QUERY', `query: expected top, once, found ${formatValue(name)}`);
   }
   return query.top?.[0];
 }

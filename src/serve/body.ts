@@ -1,4 +1,4 @@
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { Problem } from './problem.js';
 
 /**
@@ -9,12 +9,12 @@ import { Problem } from './problem.js';
 export function refuseCodings(headers: Headers): void {
   const content = codings(headers, 'content-encoding').find((coding) => coding !== 'identity');
   if (content !== undefined) {
-    const message = `content-encoding: expected identity, found ${shown(content)}`;
+    const message = `content-encoding: expected identity, found ${formatValue(content)}`;
     throw new Problem(415, 'CONTENT_ENCODING', message, { 'accept-encoding': 'identity' });
   }
   const transfer = codings(headers, 'transfer-encoding').find((coding) => coding !== 'chunked');
   if (transfer !== undefined) {
-    const message = `transfer-encoding: expected chunked, found ${shown(transfer)}`;
+    const message = `transfer-encoding: expected chunked, found ${formatValue(transfer)}`;
     throw new Problem(501, 'TRANSFER_ENCODING', message, CLOSE);
   }
 }

@@ -1,11 +1,11 @@
 import { make, type PartInfo } from 'multipasta';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';
 import { Problem } from './problem.js';
 import { SLICE, type Sliced } from './slices.js';
 
 /** One part of a form. */
-export interface Part {
+export interface FormPart {
   readonly name: string;
   /** The file's name; undefined for text. */
   readonly filename: string | undefined;
@@ -22,18 +22,22 @@ export interface Part {
  * @returns undefined if there are more
  * @throws Problem 400 `FORM`
  */
-export function* parseForm(type: HeaderValue, body: Uint8Array, most: number): Sliced<Part[] | undefined> {
+export function* parseForm(
+  type: HeaderValue,
+  body: Uint8Array,
+  most: number,
+): Sliced<FormPart[] | undefined> {
   const boundary = type.parameters.get('boundary');
   if (boundary === undefined || !/^(?=.{1,70}$)[ !#-[\]-~]*[!#-[\]-~]$/.test(boundary)) {
     throw refused(
       'content-type',
       'a boundary of 1 to 70 ASCII characters',
-      boundary === undefined ? 'none' : shown(boundary),
+      boundary === undefined ? 'none' : formatValue(boundary),
     );
   }
   const places = yield* delimited(body, boundary, most);
   if (places === undefined) return undefined;
-  const names: Pick<Part, 'name' | 'filename'>[] = [];
+  const names: Pick<FormPart, 'name' | 'filename'>[] = [];
   const parser = make({
     headers: { 'content-type': `multipart/form-data; boundary="${boundary}"` },
     isFile: () => true,
@@ -153,7 +157,7 @@ function startsWith(body: Uint8Array, text: Uint8Array, at: number): boolean {
 /**
  * The name of a part. @throws Problem 400 `FORM` for an encoded or nested part, and for two names
  */
-function nameOf({ headers }: PartInfo): Pick<Part, 'name' | 'filename'> {
+function nameOf({ headers }: PartInfo): Pick<FormPart, 'name' | 'filename'> {
   for (const name of ['content-disposition', 'content-type', ...ENCODINGS]) {
     const value = headers[name];
     if (Array.isArray(value)) throw refused('part', `one header ${name}`, String(value.length));
@@ -161,11 +165,11 @@ function nameOf({ headers }: PartInfo): Pick<Part, 'name' | 'filename'> {
   for (const name of ENCODINGS) {
     const encoding = headers[name] as string | undefined;
     if (encoding !== undefined && !/^(7bit|8bit|binary|identity)$/i.test(encoding.trim())) {
-      throw refused('part', `no ${name}`, shown(encoding));
+      throw refused('part', `no ${name}`, formatValue(encoding));
     }
   }
   const type = headers['content-type'] as string | undefined;
-  if (/^\s*multipart\//i.test(type ?? '')) throw refused('part', 'a file or a text', shown(type));
+  if (/^\s*multipart\//i.test(type ?? '')) throw refused('part', 'a file or a text', formatValue(type));
   const header = headers['content-disposition'] as string | undefined;
   if (header?.includes('\ufffd')) throw refused('part', 'content-disposition in UTF-8', 'other bytes');
   const disposition = parseHeaderValue(header ?? '', unquoted);
@@ -174,7 +178,7 @@ function nameOf({ headers }: PartInfo): Pick<Part, 'name' | 'filename'> {
     throw refused(
       'part',
       'content-disposition: form-data with a name',
-      header === undefined ? 'none' : shown(header),
+      header === undefined ? 'none' : formatValue(header),
     );
   }
   return { name, filename: parameter(disposition, 'filename') };
@@ -201,7 +205,7 @@ function parameter({ parameters }: HeaderValue, key: string): string | undefined
   const extended = parameters.get(`${key}*`);
   if (extended === undefined) return parameters.get(key);
   const encoded = /^utf-8'[^']*'(.*)$/is.exec(extended)?.[1];
-  if (encoded === undefined) throw refused('part', EXTENDED, shown(extended));
+  if (encoded === undefined) throw refused('part', EXTENDED, formatValue(extended));
   return decodeURIComponent(encoded);
 }
 

@@ -1,11 +1,11 @@
 import { shownSource } from '../platform/address.js';
-import { shown } from '../text/format-value.js';
+import { formatValue } from '../text/format-value.js';
 import { fromBase64 } from './base64.js';
 import { parseForm } from './form.js';
 import { type HeaderValue, parseHeaderValue } from './header-value.js';
 import { JsonText, readJsonDocument } from './json.js';
 import { Problem } from './problem.js';
-import { atOnce, type Sliced } from './slices.js';
+import { runAtOnce, type Sliced } from './slices.js';
 
 /** An image of a request: its bytes, or their address. */
 export interface Posted {
@@ -38,19 +38,19 @@ const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form
  *   `TOO_MANY_IMAGES`
  */
 export function readImages(type: string, body: Uint8Array, maxImages: number): Asked {
-  return atOnce(readingImages(type, body, maxImages));
+  return runAtOnce(readImagesInSlices(type, body, maxImages));
 }
 
 /** Like `readImages`, in slices. */
-export function* readingImages(type: string, body: Uint8Array, maxImages: number): Sliced<Asked> {
+export function* readImagesInSlices(type: string, body: Uint8Array, maxImages: number): Sliced<Asked> {
   const kind = type.split(';', 1)[0]!.trim().toLowerCase();
   if (RAW.test(kind)) return { images: [{ source: body }], top: undefined };
   const parsed = parseHeaderValue(type);
   if (parsed === undefined || !['multipart/form-data', 'application/json'].includes(kind)) {
-    throw notTaken('an image, multipart/form-data or application/json', shown(type));
+    throw notTaken('an image, multipart/form-data or application/json', formatValue(type));
   }
   const charset = parsed.parameters.get('charset') ?? 'utf-8';
-  if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw notTaken('charset utf-8', shown(charset));
+  if (!/^(utf-?8|us-ascii)$/i.test(charset)) throw notTaken('charset utf-8', formatValue(charset));
   return yield* kind === 'application/json' ? readJson(body, maxImages) : readForm(parsed, body, maxImages);
 }
 
@@ -63,7 +63,7 @@ export function topOf(value: unknown): number | undefined {
   if (value === undefined) return undefined;
   const top = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
   if (Number.isSafeInteger(top) && (top as number) >= 1 && (top as number) <= MAX_TOP) return top as number;
-  throw new Problem(400, 'TOP', `top: expected an integer from 1 to ${MAX_TOP}, found ${shown(value)}`);
+  throw new Problem(400, 'TOP', `top: expected an integer from 1 to ${MAX_TOP}, found ${formatValue(value)}`);
 }
 
 function* readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Sliced<Asked> {
@@ -78,7 +78,7 @@ function* readForm(type: HeaderValue, body: Uint8Array, maxImages: number): Slic
       top = topOf(new TextDecoder().decode(bytes));
     } else {
       const kind = filename === undefined ? 'a text' : 'a file';
-      const found = name === 'top' && top !== undefined ? 'a second "top"' : `${kind} ${shown(name)}`;
+      const found = name === 'top' && top !== undefined ? 'a second "top"' : `${kind} ${formatValue(name)}`;
       throw new Problem(400, 'FORM', `form: expected files "image" and one text "top", found ${found}`);
     }
   }
@@ -100,7 +100,11 @@ function* readJson(body: Uint8Array, maxImages: number): Sliced<Asked> {
   const members = Object.entries(document).map(([i, value]) => [String(names.get(i)), value] as const);
   const other = members.find(([name]) => name !== 'images' && name !== 'top');
   if (other !== undefined) {
-    throw new Problem(400, 'JSON', `body: expected the members images and top, found ${shown(other[0])}`);
+    throw new Problem(
+      400,
+      'JSON',
+      `body: expected the members images and top, found ${formatValue(other[0])}`,
+    );
   }
   const { images, top } = Object.fromEntries(members) as Record<string, unknown>;
   if (members.length > Number(images !== undefined) + Number(top !== undefined)) {
@@ -122,7 +126,7 @@ function* readJson(body: Uint8Array, maxImages: number): Sliced<Asked> {
 
 function shownJson(value: unknown): string {
   const text = (one: unknown) => (one instanceof JsonText ? String(one) : one);
-  return shown(Array.isArray(value) ? value.slice(0, 5).map(text) : text(value));
+  return formatValue(Array.isArray(value) ? value.slice(0, 5).map(text) : text(value));
 }
 
 function some<T>(images: T[], maxImages: number): T[] {
@@ -150,7 +154,7 @@ function* fromText(text: unknown, name: string): Sliced<Uint8Array | URL> {
     const message = `${name}: expected an address of at most ${MAX_ADDRESS} bytes, found ${raw.length}`;
     throw new Problem(400, 'URL', message);
   }
-  throw new Problem(400, 'BASE64', `${name}: expected base64, found ${shown(decoded)}`);
+  throw new Problem(400, 'BASE64', `${name}: expected base64, found ${formatValue(decoded)}`);
 }
 
 /** The start of a `data:` URL, in JSON. */
@@ -163,6 +167,6 @@ function address(text: string, name: string): URL {
   try {
     return new URL(text);
   } catch {
-    throw new Problem(400, 'URL', `${name}: expected an address, found ${shown(shownSource(text))}`);
+    throw new Problem(400, 'URL', `${name}: expected an address, found ${formatValue(shownSource(text))}`);
   }
 }

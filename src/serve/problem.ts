@@ -60,7 +60,7 @@ export function problemOf(error: unknown): Problem {
       },
     );
   }
-  if (error instanceof UsageError && error.code === 'DISPOSED') return stopping();
+  if (error instanceof UsageError && error.code === 'DISPOSED') return stoppingProblem();
   const code = error instanceof FqvitError ? error.code : 'INTERNAL';
   return new Problem(
     500,
@@ -69,7 +69,7 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
-export function stopping(): Problem {
+export function stoppingProblem(): Problem {
   return new Problem(503, 'STOPPING', 'service: expected one that runs, found one that stops', {
     'retry-after': '1',
     connection: 'close',

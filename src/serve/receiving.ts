@@ -1,5 +1,5 @@
 import { BYTES_PER_SECOND, PATIENCE_MS, Pace } from './pace.js';
-import { Problem, stopping } from './problem.js';
+import { Problem, stoppingProblem } from './problem.js';
 
 /** Limits on request bodies that are arriving. */
 export interface ReceivingLimits {
@@ -139,7 +139,7 @@ export class Account {
         resolve(bytes.subarray(0, length));
       };
       const look = () => {
-        if (all.isStopping()) coming.refuse(stopping());
+        if (all.isStopping()) coming.refuse(stoppingProblem());
         else if (performance.now() >= pace.end) coming.refuse(bodySlow(PACE));
         else timer = setTimeout(look, LOOK_MS);
       };

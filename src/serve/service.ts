@@ -1,7 +1,7 @@
 import pino, { type Logger } from 'pino';
 import type { Pool } from '../pool/index.js';
 import type { MemoryShares } from '../pool/memory-shares.js';
-import { plainJson } from '../text/plain.js';
+import { escapeJsonControls } from '../text/plain.js';
 import { type Answer, type AppOptions, createApp } from './app.js';
 import { fetchImage } from './fetch-image.js';
 import { Metrics } from './metrics.js';
@@ -35,7 +35,7 @@ export interface Service extends Pick<Listening, 'url'> {
 export async function startService(pool: Pool, options: ServiceOptions): Promise<Service> {
   const { name, host, port, maxBytes, maxPixels, maxImages, queue, timeoutMs, token } = options;
   // escapes control characters, which a terminal would obey
-  const lines = { write: (line: string) => void process.stdout.write(plainJson(line)) };
+  const lines = { write: (line: string) => void process.stdout.write(escapeJsonControls(line)) };
   const log = pino({ level: options.logLevel }, lines);
   const metrics = new Metrics();
   let isStopping = false;

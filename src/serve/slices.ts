@@ -5,7 +5,7 @@ export const SLICE = 2 ** 20;
 export type Sliced<T> = Generator<undefined, T, undefined>;
 
 /** Runs all slices at once. */
-export function atOnce<T>(work: Sliced<T>): T {
+export function runAtOnce<T>(work: Sliced<T>): T {
   for (;;) {
     const { done, value } = work.next();
     if (done) return value;

@@ -8,7 +8,7 @@ const UNSAFE = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\
  * A foreign text, made safe for one line of a terminal: such characters become `\x1b`, `\x202e`; a
  * tab becomes a space.
  */
-export function plain(text: string): string {
+export function escapeControls(text: string): string {
   return text.replace(UNSAFE, (character) => {
     if (character === '\t') return ' ';
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
@@ -16,7 +16,7 @@ export function plain(text: string): string {
 }
 
 /** Equivalent JSON, with such characters in strings escaped as `\u009b`. */
-export function plainJson(json: string): string {
+export function escapeJsonControls(json: string): string {
   return json.replace(UNSAFE, (character) =>
     character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

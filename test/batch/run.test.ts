@@ -11,14 +11,14 @@ import {
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { type BatchOptions, type Counts, runBatch } from '../../src/batch/run.js';
-import { claim, type Task } from '../../src/batch/unfinished.js';
+import { type BatchTask, claim } from '../../src/batch/unfinished.js';
 import { ImageError } from '../../src/errors.js';
 import { Scratch } from '../cli/support.js';
 
 const scratch = new Scratch();
 const path = scratch.at('out');
 
-const TASK: Task = {
+const TASK: BatchTask = {
   fqvit: '0.1.0',
   model: 'm',
   input: 'list',
@@ -42,7 +42,7 @@ async function* listed(files: readonly string[]): AsyncGenerator<string> {
 }
 
 /** Claims the output as the command line does, and runs. */
-async function run(task: Task, files: readonly string[] = FILES, options: Partial<BatchOptions> = {}) {
+async function run(task: BatchTask, files: readonly string[] = FILES, options: Partial<BatchOptions> = {}) {
   let there: Counts | undefined;
   let computed = 0;
   await runBatch({
@@ -64,7 +64,7 @@ async function run(task: Task, files: readonly string[] = FILES, options: Partia
 }
 
 /** As after a run that ended without a word. */
-function leave(task: Task, output: string | Uint8Array): void {
+function leave(task: BatchTask, output: string | Uint8Array): void {
   rmSync(`${path}.unfinished`, { force: true });
   claim(path, task, true);
   const note = JSON.parse(readFileSync(`${path}.unfinished`, 'utf8'));
@@ -72,7 +72,7 @@ function leave(task: Task, output: string | Uint8Array): void {
   writeFileSync(path, output);
 }
 
-async function whole(task: Task): Promise<Buffer> {
+async function whole(task: BatchTask): Promise<Buffer> {
   leave(task, '');
   await run(task);
   expect(existsSync(`${path}.unfinished`)).toBe(false);
@@ -80,13 +80,13 @@ async function whole(task: Task): Promise<Buffer> {
 }
 
 /** Whole records; where the order is free, in one. */
-function records(task: Task, output: Buffer): string[] {
+function records(task: BatchTask, output: Buffer): string[] {
   const text = output.toString();
   const lines = task.format === 'csv' ? text.split(/(?<=\n)(?=\d+,|index)/) : text.split(/(?<=\n)/);
   return task.order === 'list' ? lines : lines.sort();
 }
 
-const TASKS: Task[] = [
+const TASKS: BatchTask[] = [
   TASK,
   { ...TASK, format: 'csv' },
   { ...TASK, order: 'any' },
@@ -142,7 +142,7 @@ describe.each(TASKS.map((task) => [`${task.format}, order ${task.order}`, task] 
 );
 
 test.each([-1, 5, 1e12])('a line with the number %d, where that cannot be, is none', async (index) => {
-  const task: Task = { ...TASK, order: 'any' };
+  const task: BatchTask = { ...TASK, order: 'any' };
   const undisturbed = await whole(task);
   const text = undisturbed.toString();
   const at = text.indexOf('\n', text.indexOf('"index":5,')) + 1;

@@ -3,7 +3,7 @@ import { writeIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors/safetensors.js';
 import { asUint8 } from '../../src/checkpoint/safetensors/typed-views.js';
 import { load } from '../../src/model/model.js';
-import { ranked } from '../../src/model/rank.js';
+import { rankClasses } from '../../src/model/rank.js';
 import { goldenModel } from '../support/golden.js';
 import { describeWithShared, readShared, shared } from '../support/shared.js';
 import { sealed } from '../support/tiny-integer.js';
@@ -21,7 +21,8 @@ describeWithShared('DeiT-Tiny end to end, with the scales of the simulator', 1, 
     for (let i = 0; i < 100; i++) {
       const [file] = rows[1 + FIRST_ROW + i]!.split(',');
       const codes = await model.codes(`${shared}data/imagenet500/${file}`);
-      if (ranked(codes, 1)[0] === ranked(simulator.subarray(i * 1000, (i + 1) * 1000), 1)[0]) same++;
+      if (rankClasses(codes, 1)[0] === rankClasses(simulator.subarray(i * 1000, (i + 1) * 1000), 1)[0])
+        same++;
     }
     model.dispose();
     console.log(`same top-1 as the simulator: ${same} of 100`);

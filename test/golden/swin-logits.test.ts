@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from '@jest/globals';
 import { writeIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { asFloat32, asUint8 } from '../../src/checkpoint/safetensors/typed-views.js';
 import { load } from '../../src/model/model.js';
-import { ranked } from '../../src/model/rank.js';
+import { rankClasses } from '../../src/model/rank.js';
 import { goldenModel, goldenTensors } from '../support/golden.js';
 import { describeWithShared } from '../support/shared.js';
 import { sealed } from '../support/tiny-integer.js';
@@ -21,21 +21,21 @@ describeWithShared('the small Swin end to end, with the scales of the simulator'
     const pixels = asUint8(goldenTensors('pixels', 'swin_micro').get('test')!);
     best = Array.from(
       { length: IMAGES },
-      (_, i) => ranked(model.codesOfPixels(row(pixels, i, BYTES)), 1)[0]!,
+      (_, i) => rankClasses(model.codesOfPixels(row(pixels, i, BYTES)), 1)[0]!,
     );
     model.dispose();
   });
 
   test('names the same class as the simulator on at least 96 % of the pictures', () => {
     const codes = asUint8(goldenTensors('logits', 'swin_micro').get('codes')!);
-    const same = best.filter((index, i) => index === ranked(row(codes, i, CLASSES), 1)[0]).length;
+    const same = best.filter((index, i) => index === rankClasses(row(codes, i, CLASSES), 1)[0]).length;
     console.log(`same top-1 as the simulator: ${same} of ${IMAGES}`);
     expect(same / IMAGES).toBeGreaterThanOrEqual(0.96);
   });
 
   test('names the same class as the float model on at least 92 %', () => {
     const logits = asFloat32(goldenTensors('logits', 'swin_micro').get('float_model')!);
-    const same = best.filter((index, i) => index === ranked(row(logits, i, CLASSES), 1)[0]).length;
+    const same = best.filter((index, i) => index === rankClasses(row(logits, i, CLASSES), 1)[0]).length;
     console.log(`same top-1 as the float model: ${same} of ${IMAGES}`);
     expect(same / IMAGES).toBeGreaterThanOrEqual(0.92);
   });

@@ -7,7 +7,7 @@ import { type FloatClassifier, type FloatLoadOptions, loadFloat } from '../../sr
 import { FloatRunner } from '../../src/forward/float/runner.js';
 import { readPixels } from '../../src/image/source.js';
 import { load } from '../../src/model/model.js';
-import { ranked } from '../../src/model/rank.js';
+import { rankClasses } from '../../src/model/rank.js';
 import { tinyShapes } from '../checkpoint/tiny-float.js';
 import { randomPixels, wasm } from '../forward/float/support.js';
 import { refusal } from '../support/refusal.js';
@@ -40,7 +40,7 @@ test.each([
     expect(await model.logits(image)).toEqual(logits);
     expect(model.logitsOfPixels(pixels)).toEqual(logits);
     const found = await model.classify(image, { top: 2 });
-    expect(found.map(({ index }) => index)).toEqual(ranked(logits!, 2));
+    expect(found.map(({ index }) => index)).toEqual(rankClasses(logits!, 2));
     const sum = logits!.reduce((total, logit) => total + Math.exp(logit), 0);
     for (const { index, label, probability } of found) {
       expect(label).toBe(checkpoint.labels[index]);

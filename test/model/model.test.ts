@@ -6,9 +6,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 import { CheckpointError, ImageError, RuntimeError, UsageError } from '../../src/errors.js';
 import type { ImageSource } from '../../src/image/source.js';
 import { type LoadOptions, load, type Model } from '../../src/model/model.js';
-import { ranked } from '../../src/model/rank.js';
+import { rankClasses } from '../../src/model/rank.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
-import { shown } from '../../src/text/format-value.js';
+import { formatValue } from '../../src/text/format-value.js';
 import { randomPixels } from '../forward/float/support.js';
 import { serve } from '../support/loopback.js';
 import { refusal } from '../support/refusal.js';
@@ -71,7 +71,7 @@ describe('a loaded model', () => {
     // the quantiser of tiny-integer.ts
     expect(logits).toEqual(Float32Array.from(codes, (code) => 0.04 * (code - 120)));
     const sum = logits.reduce((total, logit) => total + Math.exp(logit), 0);
-    expect(predictions.map(({ index }) => index)).toEqual(ranked(codes, 7));
+    expect(predictions.map(({ index }) => index)).toEqual(rankClasses(codes, 7));
     for (const { index, label, probability } of predictions) {
       expect(label).toBe(labels[index]);
       expect(probability).toBeCloseTo(Math.exp(logits[index]!) / sum, 12);
@@ -114,7 +114,7 @@ describe('a loaded model', () => {
     async (top) => {
       const model = await loaded();
       const message = await refusal(model.classify(raw(1), { top: top as number }), UsageError, 'TOP');
-      expect(message).toBe(`top: expected a positive integer, found ${shown(top)}`);
+      expect(message).toBe(`top: expected a positive integer, found ${formatValue(top)}`);
     },
   );
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { isAddress, shownSource, withShownAddresses } from '../../src/platform/address.js';
-import { inside } from '../../src/platform/inside.js';
-import { plain, plainJson } from '../../src/text/plain.js';
+import { joinPath } from '../../src/platform/inside.js';
+import { escapeControls, escapeJsonControls } from '../../src/text/plain.js';
 
 test.each([
   ['https://h.example/a/b.png', 'https://h.example/a/b.png'],
@@ -59,16 +59,16 @@ test.each([
   ['/photos', 'http:x.png', '/photos/http:x.png'],
   ['.', 'a.png', 'a.png'],
 ])('a file found in %j, %s, is the path %s', (folder, name, path) => {
-  expect(inside(folder, name)).toBe(path);
+  expect(joinPath(folder, name)).toBe(path);
   expect(isAddress(path)).toBe(false);
 });
 
 test('what a terminal obeys is escaped', () => {
   const text = 'a\x1b[2Jb\x9bc\x7f\r\n\td\u202ee\u2066\u200f\u2028\ud800f\u{1f468}\u200d\u{1f467}é';
-  expect(plain(text)).toBe(
+  expect(escapeControls(text)).toBe(
     'a\\x1b[2Jb\\x9bc\\x7f\\x0d\\x0a d\\x202ee\\x2066\\x200f\\x2028\\xd800f\u{1f468}\u200d\u{1f467}é',
   );
-  const json = plainJson(JSON.stringify({ text }, null, 2));
-  expect(plain(json.replaceAll('\n', ''))).toBe(json.replaceAll('\n', ''));
+  const json = escapeJsonControls(JSON.stringify({ text }, null, 2));
+  expect(escapeControls(json.replaceAll('\n', ''))).toBe(json.replaceAll('\n', ''));
   expect(JSON.parse(json)).toEqual({ text });
 });

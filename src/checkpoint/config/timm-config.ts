@@ -5,7 +5,7 @@
 
 import { type KnownArchitecture, timmArchitecture } from '../../architecture/timm-architectures.js';
 import { isWnid } from '../../labels/wnids.js';
-import { shown } from '../../text/format-value.js';
+import { formatValue } from '../../text/format-value.js';
 import type { FloatConfig } from '../float/config.js';
 import { MODEL_ARGS, PRETRAINED_CFG, TIMM_CONFIG } from './timm-keys.js';
 import type { TranslatedConfig } from './transformers-config.js';
@@ -70,7 +70,7 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
       ...ignoredKeys(ignored, 'config.json'),
       ...(named.split('.')[0] === known.name || arch === undefined
         ? []
-        : [`config.json names the architecture ${shown(named)}: --arch ${arch} overrides it`]),
+        : [`config.json names the architecture ${formatValue(named)}: --arch ${arch} overrides it`]),
     ],
     ...(hasItsWidth ? { arch: known.name } : {}),
   };
@@ -114,7 +114,9 @@ function architecture(
   const ofModel = pooling(topPool, isSwin, refuse) ?? pool ?? named;
   if (ofModel !== (pool ?? named)) {
     const source = pool === undefined ? `in timm's ${known.name}` : 'in model_args';
-    refuse(`global_pool: expected ${shown(pool ?? named)}, as ${source}, found ${shown(ofModel)}`);
+    refuse(
+      `global_pool: expected ${formatValue(pool ?? named)}, as ${source}, found ${formatValue(ofModel)}`,
+    );
   }
   // if nothing names the pooling, fc_norm in the tensors shows a mean
   const isTold = pool !== undefined || topPool != null || named === 'avg' || args.fc_norm === true;
@@ -145,18 +147,22 @@ function pooling(value: unknown, isSwin: boolean, refuse: Refuse): unknown {
   if (value == null) return undefined;
   const choices = isSwin ? ['avg'] : ['token', 'avg'];
   if (choices.includes(value as string)) return value;
-  return refuse(`global_pool: expected ${choices.map(shown).join(' or ')}, found ${shown(value)}`);
+  return refuse(
+    `global_pool: expected ${choices.map(formatValue).join(' or ')}, found ${formatValue(value)}`,
+  );
 }
 
 function activation(value: unknown, refuse: Refuse): unknown {
   if (typeof value === 'string' && Object.hasOwn(ACTIVATIONS, value)) return ACTIVATIONS[value];
-  return refuse(`act_layer: expected one of ${Object.keys(ACTIVATIONS).join(', ')}, found ${shown(value)}`);
+  return refuse(
+    `act_layer: expected one of ${Object.keys(ACTIVATIONS).join(', ')}, found ${formatValue(value)}`,
+  );
 }
 
 function namedNorm(value: unknown, refuse: Refuse): number {
   return value === 'layernorm'
     ? NAMED_LAYER_NORM_EPS
-    : refuse(`norm_layer: expected "layernorm", found ${shown(value)}`);
+    : refuse(`norm_layer: expected "layernorm", found ${formatValue(value)}`);
 }
 
 function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unknown>> {
@@ -166,7 +172,7 @@ function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unkno
   );
   const mode = prepared.crop_mode;
   if (mode === 'center' || mode === 'squash') return prepared;
-  return refuse(`crop_mode: expected "center" or "squash", found ${shown(mode)}`);
+  return refuse(`crop_mode: expected "center" or "squash", found ${formatValue(mode)}`);
 }
 
 /** The side in pixels, from model_args or else from `input_size` [3, S, S]. */
@@ -174,7 +180,7 @@ function imageSize(ofModel: unknown, inputSize: unknown, inArgs: Refuse, inCfg: 
   if (inputSize != null) {
     const [channels, height, width] = Array.isArray(inputSize) && inputSize.length === 3 ? inputSize : [];
     if (channels !== 3 || height !== width) {
-      inCfg(`input_size: expected [3, S, S] for square images, found ${shown(inputSize)}`);
+      inCfg(`input_size: expected [3, S, S] for square images, found ${formatValue(inputSize)}`);
     }
     if (ofModel == null) return height;
   }
@@ -184,7 +190,9 @@ function imageSize(ofModel: unknown, inputSize: unknown, inArgs: Refuse, inCfg: 
 /** The two must agree, because timm drops a head with another number of classes. */
 function classes(ofModel: unknown, ofWeights: unknown, refuse: Refuse): unknown {
   if (ofModel == null || ofWeights == null || ofModel === ofWeights) return ofModel ?? ofWeights ?? undefined;
-  return refuse(`num_classes: expected ${shown(ofModel)}, as in model_args, found ${shown(ofWeights)}`);
+  return refuse(
+    `num_classes: expected ${formatValue(ofModel)}, as in model_args, found ${formatValue(ofWeights)}`,
+  );
 }
 
 /** The descriptions of `label_names`, or else the names. Described WordNet ids become `wnids`. */
@@ -201,7 +209,7 @@ function labels(json: Json, cfg: Json, refuse: Refuse): { labels?: unknown; wnid
   const texts = list.map((name) => {
     if (typeof name === 'string' && Object.hasOwn(described, name)) return described[name];
     return refuse(
-      `label_descriptions: expected one for each name in label_names, found none for ${shown(name)}`,
+      `label_descriptions: expected one for each name in label_names, found none for ${formatValue(name)}`,
     );
   });
   return { labels: texts, ...(list.every(isWnid) ? { wnids: list } : {}) };
@@ -216,7 +224,7 @@ function numbered(names: Json, refuse: Refuse): unknown[] {
 
 function object(value: unknown, key: string, refuse: Refuse): Json {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
-  return refuse(`${key}: expected an object, found ${shown(value)}`);
+  return refuse(`${key}: expected an object, found ${formatValue(value)}`);
 }
 
 /** Reduces a flat config to the keys of pretrained_cfg. */

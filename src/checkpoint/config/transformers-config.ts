@@ -4,7 +4,7 @@
  */
 
 import { INTERPOLATIONS } from '../../image/resize/interpolation.js';
-import { shown } from '../../text/format-value.js';
+import { formatValue } from '../../text/format-value.js';
 import type { FloatConfig } from '../float/config.js';
 import {
   MODEL_TYPES,
@@ -68,7 +68,7 @@ export function transformersConfig(
   const eps = config.layer_norm_eps ?? type.layerNormEps;
   if (isSwin && eps !== type.layerNormEps) {
     refuse(
-      `layer_norm_eps: expected ${type.layerNormEps}, found ${shown(eps)}: transformers applies it to only some LayerNorms of a Swin, which is not supported`,
+      `layer_norm_eps: expected ${type.layerNormEps}, found ${formatValue(eps)}: transformers applies it to only some LayerNorms of a Swin, which is not supported`,
     );
   }
   const prepared = preprocessor
@@ -101,7 +101,7 @@ export function transformersConfig(
 function named<T>(table: Readonly<Record<string, T>>, name: unknown, key: string, refuse: Refuse): T {
   return (
     own(table, name) ??
-    refuse(`${key}: expected one of ${Object.keys(table).join(', ')}, found ${shown(name)}`)
+    refuse(`${key}: expected one of ${Object.keys(table).join(', ')}, found ${formatValue(name)}`)
   );
 }
 
@@ -112,15 +112,17 @@ function own<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefine
 /** Checks the model type and its classes: some classes of a type compute something different. */
 function modelType({ model_type: name, architectures }: Json, refuse: Refuse): ModelType {
   const unsupported = own(UNSUPPORTED, name);
-  if (unsupported !== undefined) refuse(`model_type: ${shown(name)} is not supported: it has ${unsupported}`);
+  if (unsupported !== undefined)
+    refuse(`model_type: ${formatValue(name)} is not supported: it has ${unsupported}`);
   const type = named(MODEL_TYPES, name, 'model_type', refuse);
   for (const found of architectures == null ? [] : [architectures].flat()) {
     // the TensorFlow and Flax classes have the same weights
     const wanted = typeof found === 'string' ? found.replace(/^(TF|Flax)/, '') : found;
     const reason = own(UNSUPPORTED, wanted);
-    if (reason !== undefined) refuse(`architectures: ${shown(found)} is not supported: it has ${reason}`);
+    if (reason !== undefined)
+      refuse(`architectures: ${formatValue(found)} is not supported: it has ${reason}`);
     if (type.classes.includes(wanted as string)) continue;
-    refuse(`architectures: expected one of ${type.classes.join(', ')}, found ${shown(found)}`);
+    refuse(`architectures: expected one of ${type.classes.join(', ')}, found ${formatValue(found)}`);
   }
   return type;
 }
@@ -128,7 +130,7 @@ function modelType({ model_type: name, architectures }: Json, refuse: Refuse): M
 /** `id2label` in numeric order; undefined if there are gaps or only placeholders (LABEL_0, …). */
 function labels(value: unknown, warnings: string[], refuse: Refuse): readonly unknown[] | undefined {
   if (value == null) return undefined;
-  if (typeof value !== 'object') return refuse(`id2label: expected an object, found ${shown(value)}`);
+  if (typeof value !== 'object') return refuse(`id2label: expected an object, found ${formatValue(value)}`);
   const list = new Map(Object.entries(value));
   const found = Array.from({ length: list.size }, (_, index) => list.get(String(index)));
   if (found.some((label) => typeof label !== 'string')) {
@@ -159,7 +161,7 @@ function processorOf(json: Json, type: ModelType, refuse: Refuse): { name: strin
   const usual = own<Processor>(PROCESSORS, name);
   if (name !== undefined && usual) return { name, usual };
   const names = Object.keys(PROCESSORS).map((one) => `${one}ImageProcessor`);
-  return refuse(`${key}: expected one of ${names.join(', ')}, found ${shown(found)}`);
+  return refuse(`${key}: expected one of ${names.join(', ')}, found ${formatValue(found)}`);
 }
 
 function preprocessing(
@@ -173,7 +175,7 @@ function preprocessing(
   warnings.push(...ignoredKeys(judge(json, PREPROCESSOR_CONFIG, refuse), 'preprocessor_config.json'));
   const resample = json.resample ?? usual.resample;
   const interpolation = typeof resample === 'number' ? INTERPOLATIONS[resample] : undefined;
-  if (interpolation === undefined) refuse(`resample: expected 0, 1, 2 or 3, found ${shown(resample)}`);
+  if (interpolation === undefined) refuse(`resample: expected 0, 1, 2 or 3, found ${formatValue(resample)}`);
   const seen = name === 'ConvNext' ? convNext(json, usual, refuse) : resizing(json, usual, refuse);
   if (!flag(json, 'do_resize', true, refuse)) {
     if (flag(json, 'do_center_crop', usual.crop, refuse)) {
@@ -192,7 +194,7 @@ function preprocessing(
 function flag(json: Json, key: string, usual: boolean | undefined, refuse: Refuse): boolean {
   const value = json[key] === null && usual === false ? false : (json[key] ?? usual);
   if (typeof value !== 'boolean' || (json[key] === null && usual !== false)) {
-    return refuse(`${key}: expected true or false, found ${shown(json[key])}`);
+    return refuse(`${key}: expected true or false, found ${formatValue(json[key])}`);
   }
   return value;
 }
@@ -210,7 +212,9 @@ interface Seen {
 /** Resize and centre crop of all image processors except ConvNext's. */
 function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
   if (json.crop_pct != null)
-    refuse(`crop_pct: expected none except for a ConvNextImageProcessor, found ${shown(json.crop_pct)}`);
+    refuse(
+      `crop_pct: expected none except for a ConvNextImageProcessor, found ${formatValue(json.crop_pct)}`,
+    );
   const isSquare = flag(json, 'default_to_square', usual.square, refuse);
   const { squash, length: resized } = lengthOf(json.size ?? usual.size, 'size', isSquare, refuse);
   if (!flag(json, 'do_center_crop', usual.crop, refuse)) {
@@ -227,7 +231,7 @@ function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
   );
   if (isSquareCrop && size <= resized) return { squash, resized, size };
   return refuse(
-    `crop_size: expected a square of at most ${resized}, the size after the resize, found ${shown(size)}`,
+    `crop_size: expected a square of at most ${resized}, the size after the resize, found ${formatValue(size)}`,
   );
 }
 
@@ -244,7 +248,7 @@ function convNext(json: Json, usual: Processor, refuse: Refuse): Seen {
   if (size >= 384) return { squash: true, resized: size, size };
   const { crop_pct: part = 224 / 256 } = json;
   if (typeof part !== 'number' || !(part > 0 && part <= 1)) {
-    refuse(`crop_pct: expected a number above 0 and at most 1, found ${shown(part)}`);
+    refuse(`crop_pct: expected a number above 0 and at most 1, found ${formatValue(part)}`);
   }
   return { squash: false, resized: Math.trunc(size / (part as number)), size };
 }
@@ -283,9 +287,9 @@ function lengthOf(
 
 /** Formats a size for a message; objects are shown with their keys. */
 function found(size: unknown): string {
-  if (typeof size !== 'object' || size === null || Array.isArray(size)) return shown(size);
+  if (typeof size !== 'object' || size === null || Array.isArray(size)) return formatValue(size);
   const entries = Object.entries(size).slice(0, 4);
-  return `{ ${entries.map(([key, value]) => `${shown(key)}: ${shown(value)}`).join(', ')} }`;
+  return `{ ${entries.map(([key, value]) => `${formatValue(key)}: ${formatValue(value)}`).join(', ')} }`;
 }
 
 /** A ViT gets the same part of the photo at its own size; a Swin gets the size of the crop. */
@@ -300,9 +304,9 @@ function fitted(
   if (size !== imageSize) {
     const taken = isFree
       ? `${size} pixels, as in transformers`
-      : `the same part of the photo with ${shown(imageSize)} pixels`;
+      : `the same part of the photo with ${formatValue(imageSize)} pixels`;
     warnings.push(
-      `preprocessor_config.json prepares photos of ${size} pixels for a model of ${shown(imageSize)}: the model gets ${taken}`,
+      `preprocessor_config.json prepares photos of ${size} pixels for a model of ${formatValue(imageSize)}: the model gets ${taken}`,
     );
   }
   const part = exactCrop(own, size / resized);
@@ -328,7 +332,7 @@ function exactCrop(size: number, part: number): number {
 function normalisation(json: Json, usual: Processor, refuse: Refuse): { mean: unknown; std: unknown } {
   const factor = flag(json, 'do_rescale', true, refuse) ? (json.rescale_factor ?? 1 / 255) : 1;
   const unit = typeof factor === 'number' ? 255 * factor : Number.NaN;
-  if (!(unit > 0)) refuse(`rescale_factor: expected a positive number, found ${shown(factor)}`);
+  if (!(unit > 0)) refuse(`rescale_factor: expected a positive number, found ${formatValue(factor)}`);
   const normalizes = flag(json, 'do_normalize', true, refuse);
   const mean = normalizes ? (json.image_mean ?? usual.mean) : 0;
   const std = normalizes ? (json.image_std ?? usual.std) : 1;

@@ -1,6 +1,6 @@
 /** What the readers of timm's and transformers' configs share. */
 
-import { shown } from '../../text/format-value.js';
+import { formatValue } from '../../text/format-value.js';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -14,7 +14,7 @@ export type Refuse = (message: string) => never;
 export function side(value: unknown, key: string, refuse: Refuse): unknown {
   if (!Array.isArray(value)) return value;
   if (value.length === 2 && value[0] === value[1]) return value[0];
-  return refuse(`${key}: expected one number or two equal numbers, found ${shown(value)}`);
+  return refuse(`${key}: expected one number or two equal numbers, found ${formatValue(value)}`);
 }
 
 /** Drops the keys whose value is undefined. */

@@ -4,7 +4,7 @@
  * write; docs/configs.md is generated from them.
  */
 
-import { shown } from '../../text/format-value.js';
+import { formatValue } from '../../text/format-value.js';
 
 export type Verdict = {
   readonly keys: readonly string[];
@@ -45,17 +45,19 @@ export function judge(
   const unknown: string[] = [];
   for (const [key, value] of Object.entries(json)) {
     const verdict = verdicts.get(key);
-    const name = /^\w+$/.test(key) ? key : shown(key);
+    const name = /^\w+$/.test(key) ? key : formatValue(key);
     if (verdict === undefined) {
       // A later version of the library may have added a preprocessing step with such a name.
       if (table.others === 'refused' || (key.startsWith('do_') && value !== false && value !== null)) {
-        refuse(`${name}: expected a known key, found ${shown(value)}`);
+        refuse(`${name}: expected a known key, found ${formatValue(value)}`);
       }
       unknown.push(key);
     } else if ('only' in verdict && value !== null && !verdict.only.some((one) => isEqual(one, value))) {
-      const values = verdict.only.map((one) => (typeof one === 'object' ? JSON.stringify(one) : shown(one)));
+      const values = verdict.only.map((one) =>
+        typeof one === 'object' ? JSON.stringify(one) : formatValue(one),
+      );
       refuse(
-        `${key}: expected ${values.length > 0 ? values.join(' or ') : 'null'}, found ${shown(value)}: ` +
+        `${key}: expected ${values.length > 0 ? values.join(' or ') : 'null'}, found ${formatValue(value)}: ` +
           `fqvit does not support ${verdict.because}`,
       );
     }
@@ -72,7 +74,7 @@ function isEqual(listed: unknown, value: unknown): boolean {
 /** One warning about ignored keys, or none. */
 export function ignoredKeys(keys: readonly string[], title: string): string[] {
   if (keys.length === 0) return [];
-  const names = keys.slice(0, 5).map(shown).join(', ');
+  const names = keys.slice(0, 5).map(formatValue).join(', ');
   const more = keys.length > 5 ? ` and ${keys.length - 5} more` : '';
   return [`${title}: unknown keys are ignored: ${names}${more}`];
 }

@@ -10,7 +10,7 @@ import type { Rgb } from '../../image/types.js';
 import { isWnid } from '../../labels/wnids.js';
 import { GELUS, type Gelu } from '../../layers/gelu/layer.js';
 import { LEAST_CROP, LIMITS } from '../../layers/limits.js';
-import { shown } from '../../text/format-value.js';
+import { formatValue } from '../../text/format-value.js';
 
 /** A validated config, under the keys of its JSON form. */
 export interface FloatConfig {
@@ -135,14 +135,14 @@ export function validateConfig(
   refuse: (message: string) => never,
 ): { config: FloatConfig; unknown: string[] } {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return refuse(`expected an object, found ${shown(value)}`);
+    return refuse(`expected an object, found ${formatValue(value)}`);
   }
   const config: Partial<Record<keyof FloatConfig, unknown>> = {};
   for (const key of KEYS) {
     const member = Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
     if (member === undefined) continue;
     const [check, expected] = RULES[key];
-    if (!check(member)) refuse(`${key}: expected ${expected}, found ${shown(member)}`);
+    if (!check(member)) refuse(`${key}: expected ${expected}, found ${formatValue(member)}`);
     config[key] = member;
   }
   const unknown = Object.keys(value).filter((key) => !Object.hasOwn(RULES, key));
@@ -161,7 +161,7 @@ export function parseConfig(
   try {
     value = JSON.parse(text);
   } catch {
-    return refuse(`expected JSON, found ${shown(text)}`);
+    return refuse(`expected JSON, found ${formatValue(text)}`);
   }
   return validateConfig(value, refuse);
 }

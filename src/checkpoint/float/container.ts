@@ -1,7 +1,7 @@
 /** Reads the file formats of float checkpoints, which it recognises by their first bytes. */
 
 import { CheckpointError, UsageError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { externalNames, readOnnx } from '../onnx/read-onnx.js';
 import type { ExternalFiles } from '../onnx/stored.js';
 import { isOnnx, isTorch } from '../safetensors/foreign-file.js';
@@ -83,7 +83,7 @@ function joined(parts: readonly Uint8Array[], file: string): FloatContainer {
       if (tensors.has(name)) {
         throw new CheckpointError(
           'CHECKPOINT_SCHEME',
-          `${file}: expected tensor ${quoted(name)} in only one of the ${parts.length} parts, found it in two`,
+          `${file}: expected tensor ${quote(name)} in only one of the ${parts.length} parts, found it in two`,
         );
       }
       tensors.set(name, tensor);

@@ -5,8 +5,8 @@ import { type KnownArchitecture, listSizes, type NamedSizes } from '../../archit
 import type { Preparation } from '../../architecture/timm-row.js';
 import { CheckpointError } from '../../errors.js';
 import type { Gelu } from '../../layers/gelu/layer.js';
-import { shown } from '../../text/format-value.js';
-import { quoted } from '../../text/quote.js';
+import { formatValue } from '../../text/format-value.js';
+import { quote } from '../../text/quote.js';
 import type { AttentionParts } from '../names/common-names.js';
 import type { NamedTensors } from '../names/naming-schemes.js';
 import type { Tensor } from '../safetensors/safetensors.js';
@@ -58,7 +58,7 @@ export function refuseFamily(
 ): never {
   throw new CheckpointError(
     place === '--arch' ? 'CHECKPOINT_ARCHITECTURE' : 'CHECKPOINT_CONFIG',
-    `${file}: ${place}: expected ${expected}, as the tensor names show, found ${quoted(found)}`,
+    `${file}: ${place}: expected ${expected}, as the tensor names show, found ${quote(found)}`,
   );
 }
 
@@ -69,7 +69,7 @@ export function refuseConfig(message: string, file: string): never {
 export function refuseShape({ name, shape }: Tensor, expected: string, file: string): never {
   throw new CheckpointError(
     'CHECKPOINT_SHAPE',
-    `${file}: tensor ${quoted(name)}: expected shape ${expected}, found [${shape.join(', ')}]`,
+    `${file}: tensor ${quote(name)}: expected shape ${expected}, found [${shape.join(', ')}]`,
   );
 }
 
@@ -115,7 +115,10 @@ export function checkParts(
   attention: AttentionParts,
 ): void {
   if (config.depth !== undefined && [config.depth].flat().join() !== [depth].flat().join()) {
-    refuseConfig(`depth: expected ${shown(depth)}, as the tensors show, found ${shown(config.depth)}`, file);
+    refuseConfig(
+      `depth: expected ${formatValue(depth)}, as the tensors show, found ${formatValue(config.depth)}`,
+      file,
+    );
   }
   if (config.qkv_bias !== undefined && config.qkv_bias !== attention.bias) {
     refuseConfig(`qkv_bias: expected ${attention.bias}, as the tensors show, found ${config.qkv_bias}`, file);

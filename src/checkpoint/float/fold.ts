@@ -14,7 +14,7 @@ type Tensors = ReadonlyMap<string, FloatTensor>;
  *   tokens, concatenated
  * - `norm`: `norm` or `fc_norm`
  */
-export function folded(tensors: Tensors, patches: number): Map<string, FloatTensor> {
+export function foldWeights(tensors: Tensors, patches: number): Map<string, FloatTensor> {
   const out = new Map<string, FloatTensor>();
   const tokens = ['cls_token', 'dist_token', 'reg_token'].flatMap((name) => tensors.get(name) ?? []);
   if (tokens.length > 0) out.set('cls_token', tokens.length > 1 ? stacked(tokens, 1) : tokens[0]!);

@@ -1,4 +1,4 @@
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 
 /** Patterns of tensor names, and the operation that each reveals. */
 const OPERATIONS: readonly (readonly [pattern: RegExp, operation: string])[] = [
@@ -36,7 +36,7 @@ export function missingOperation(
 ): string | undefined {
   for (const [pattern, operation] of OPERATIONS) {
     const name = unknown.find((one) => pattern.test(one));
-    if (name !== undefined) return `${operation}, as tensor ${quoted(name)} shows`;
+    if (name !== undefined) return `${operation}, as tensor ${quote(name)} shows`;
   }
   // Only if nothing else is missing: a damaged file would lack other tensors too.
   const isNormBias = (name: string) => /(^|\.)(fc_)?norm\d?\.bias$/.test(name);

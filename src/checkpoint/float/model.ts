@@ -14,8 +14,8 @@ import {
 } from '../../architecture/timm-architectures.js';
 import { CheckpointError, UsageError } from '../../errors.js';
 import type { Rgb } from '../../image/types.js';
-import { shown } from '../../text/format-value.js';
-import { quoted } from '../../text/quote.js';
+import { formatValue } from '../../text/format-value.js';
+import { quote } from '../../text/quote.js';
 import { timmTraining } from '../config/timm-config.js';
 import { type ModelPreprocessing, saysInteger } from '../integer/description.js';
 import { canonicalNames } from '../names/naming-schemes.js';
@@ -24,7 +24,7 @@ import { asFloat32 } from '../safetensors/typed-views.js';
 import { type FloatConfig, parseConfig, validateConfig } from './config.js';
 import { type FloatContainer, type FloatFile, readFloatContainer } from './container.js';
 import { type FloatArchitecture, refuseConfig } from './family.js';
-import { folded } from './fold.js';
+import { foldWeights } from './fold.js';
 import { readSwin } from './swin.js';
 import type { FloatTensor } from './tensor.js';
 import { readVit } from './vit.js';
@@ -194,7 +194,7 @@ export function floatModelOf(
     if (list.length === classes) continue;
     const isShifted = list.length === classes + 1 && /^background$/i.test(list[0]!);
     const hint = isShifted
-      ? `: remove the first, ${quoted(list[0]!)}: TensorFlow models have this class, this head does not`
+      ? `: remove the first, ${quote(list[0]!)}: TensorFlow models have this class, this head does not`
       : '';
     const rows =
       classes === 0 ? 'for a model without a head' : `one per row of ${tensors.get('head.weight')!.name}`;
@@ -212,14 +212,14 @@ export function floatModelOf(
     ...(named.weights === undefined ? {} : { weights: named.weights }),
     output: outputOf(config, classes, file, warnings),
     warnings,
-    tensors: folded(finite, (imageSize / patchSize) ** 2),
+    tensors: foldWeights(finite, (imageSize / patchSize) ** 2),
   };
 }
 
 function knownArchitecture(arch: string | undefined): KnownArchitecture | undefined {
   if (arch === undefined) return undefined;
   if (typeof arch === 'string') return timmArchitecture(arch);
-  throw new UsageError('MODEL_OPTION', `arch: expected a timm name, found ${shown(arch)}`);
+  throw new UsageError('MODEL_OPTION', `arch: expected a timm name, found ${formatValue(arch)}`);
 }
 
 /** The timm name in `arch`, where timm's training script saves it; other scripts reuse the key. */
@@ -230,11 +230,11 @@ function archOfFile(
 ): KnownArchitecture | undefined {
   if (arch === undefined) return undefined;
   if (!isTimmName(arch)) {
-    warnings.push(`the file's "arch" is ${shown(arch)}, which is not a timm name: it is ignored`);
+    warnings.push(`the file's "arch" is ${formatValue(arch)}, which is not a timm name: it is ignored`);
     return undefined;
   }
   warnings.push(
-    `the file's "arch" is ${shown(arch)}: it is read as timm's model of that name; choose another with --arch`,
+    `the file's "arch" is ${formatValue(arch)}: it is read as timm's model of that name; choose another with --arch`,
   );
   return timmArchitecture(arch, (message) => {
     throw new CheckpointError('CHECKPOINT_ARCHITECTURE', `${file}: arch: ${message}`);
@@ -263,7 +263,7 @@ function expectSame(
   const isSame =
     typeof known === 'number' ? Math.fround(known) === Math.fround(Number(other)) : known === other;
   if (known === undefined || other === undefined || isSame) return;
-  refuse(`${key}: expected ${shown(known)}, as ${because}, found ${shown(other)}`);
+  refuse(`${key}: expected ${formatValue(known)}, as ${because}, found ${formatValue(other)}`);
 }
 
 function refuseOption(message: string): never {
@@ -294,7 +294,7 @@ function mergedConfig(
   ];
   for (const source of sources) {
     if (!source || source.unknown.length === 0) continue;
-    const names = source.unknown.slice(0, 5).map(quoted).join(', ');
+    const names = source.unknown.slice(0, 5).map(quote).join(', ');
     warnings.push(`the config has ${source.unknown.length} unknown keys, which are ignored: ${names}`);
   }
   const { imageSize, cropPct, mean, std, labels, wnids, heads, output } = options;
@@ -341,7 +341,7 @@ function finiteTensor(tensor: Tensor, file: string): FloatTensor {
     if (value - value === 0) continue;
     throw new CheckpointError(
       'CHECKPOINT_VALUE',
-      `${file}: tensor ${quoted(tensor.name)}: expected finite numbers, found ${value} at index ${index}`,
+      `${file}: tensor ${quote(tensor.name)}: expected finite numbers, found ${value} at index ${index}`,
     );
   }
   return { shape: tensor.shape, data };

@@ -1,8 +1,8 @@
 import { biasRows, SWIN_LIMITS, stageFault, swinStages } from '../../architecture/architecture.js';
 import { FAMILY_CROP, KNOWN_ARCHITECTURES, listSizes } from '../../architecture/timm-architectures.js';
 import { CheckpointError } from '../../errors.js';
-import { shown } from '../../text/format-value.js';
-import { quoted } from '../../text/quote.js';
+import { formatValue } from '../../text/format-value.js';
+import { quote } from '../../text/quote.js';
 import { attentionParts } from '../names/common-names.js';
 import { takeTensors } from '../names/naming-schemes.js';
 import {
@@ -56,7 +56,12 @@ export function readSwin(source: FloatSource): FloatReading {
   const hasHead = names.some((name) => name.startsWith('head.'));
   const parts = { depths, attention: attentionParts(names), hasHead };
   checkParts(source, depths, parts.attention);
-  const tensors = takeTensors(source.named, swinNames(parts), `a Swin of depths ${shown(depths)}`, file);
+  const tensors = takeTensors(
+    source.named,
+    swinNames(parts),
+    `a Swin of depths ${formatValue(depths)}`,
+    file,
+  );
   const { patchSize, dim, mlpDim, classes, heads, windows } = checkedSizes(tensors, depths.length, file);
   checkPatches(patchSize, config, file);
   if (config.num_heads !== undefined && config.num_heads !== heads[0]) {
@@ -75,7 +80,7 @@ export function readSwin(source: FloatSource): FloatReading {
   const isList = typeof asked !== 'number';
   if (isList ? asked.map(clipped).join() !== windows.join() : clipped(asked, 0) !== window) {
     refuseConfig(
-      `window_size: expected ${shown(isList ? windows : window)}, for which the bias tables were trained, found ${shown(asked)}; resampling them is not supported`,
+      `window_size: expected ${formatValue(isList ? windows : window)}, for which the bias tables were trained, found ${formatValue(asked)}; resampling them is not supported`,
       file,
     );
   }
@@ -195,7 +200,7 @@ function checkStages(
     const { name, shape } = tensors.get(biasTable(i))!;
     if (windows[i] !== stage.window) {
       refuse(
-        `tensor ${quoted(name)}: expected ${biasRows(stage.window)} rows, ` +
+        `tensor ${quote(name)}: expected ${biasRows(stage.window)} rows, ` +
           `since the stage has windows of ${stage.window}×${stage.window} tokens, found ${shape[0]}`,
       );
     }

@@ -15,9 +15,9 @@ import { INTEGER_KIND_NAMES, type IntegerLayer, integerKind } from '../../layers
 import { LEAST_CROP, LIMITS } from '../../layers/limits.js';
 import { WEIGHT_BITS, type WeightBits } from '../../layers/linear/integer.js';
 import type { Outputs } from '../../networks/network.js';
-import { shown } from '../../text/format-value.js';
+import { formatValue } from '../../text/format-value.js';
 import { quantizeCommand } from '../../text/quantize-command.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { type Program, traceProgram } from './program.js';
 
 export { ATTENTION_CODES, type AttentionCodes, type QuantizerScale, WEIGHT_BITS, type WeightBits };
@@ -149,7 +149,7 @@ export function parseDescription(text: string, file: string): Description {
   } catch (cause) {
     throw new CheckpointError(
       'MODEL_DESCRIPTION',
-      `${file}: description: expected JSON, found ${quoted(text)}`,
+      `${file}: description: expected JSON, found ${quote(text)}`,
       { cause },
     );
   }
@@ -165,7 +165,7 @@ function checkDescription(json: unknown, file: string): Description {
       `${file}: expected an integer checkpoint (format "${FORMAT}"), found ` +
         (format === undefined
           ? `a description without a format; ${floatHint(file)}`
-          : `format ${shown(format)}`),
+          : `format ${formatValue(format)}`),
     );
   }
   checkVersion(root.value('version'), file);
@@ -213,7 +213,7 @@ function checkVersion(version: unknown, file: string): void {
     version === 1 ? '; quantise it again' : Number(version) > VERSION ? '; it needs a newer fqvit' : '';
   throw new CheckpointError(
     'MODEL_VERSION',
-    `${file}: expected format version ${VERSION}, found ${shown(version)}${hint}`,
+    `${file}: expected format version ${VERSION}, found ${formatValue(version)}${hint}`,
   );
 }
 
@@ -238,7 +238,7 @@ function checkLayer(json: unknown, file: string, path: string): IntegerLayer {
   if (!INTEGER_KIND_NAMES.includes(kind)) {
     throw new CheckpointError(
       'MODEL_VERSION',
-      `${file}: ${pathOf(name)}.kind: expected one of ${INTEGER_KIND_NAMES.join(', ')}, found ${shown(kind)}; it needs a newer fqvit`,
+      `${file}: ${pathOf(name)}.kind: expected one of ${INTEGER_KIND_NAMES.join(', ')}, found ${formatValue(kind)}; it needs a newer fqvit`,
     );
   }
   return {

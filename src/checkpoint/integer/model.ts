@@ -1,7 +1,7 @@
 import { CheckpointError } from '../../errors.js';
 import type { IntegerArray, TensorSpec } from '../../layers/tensor-spec.js';
-import { shown } from '../../text/format-value.js';
-import { quoted } from '../../text/quote.js';
+import { formatValue } from '../../text/format-value.js';
+import { quote } from '../../text/quote.js';
 import { type Dtype, readSafetensors, type Tensor, writeSafetensors } from '../safetensors/safetensors.js';
 import { asInt8, asInt32, asUint8, asUint32 } from '../safetensors/typed-views.js';
 import { type Description, floatHint, parseDescription } from './description.js';
@@ -63,7 +63,7 @@ function digestOf(digest: string | undefined, file: string): string {
   if (digest !== undefined && /^[0-9a-f]{64}$/.test(digest)) return digest;
   throw new CheckpointError(
     'MODEL_DIGEST',
-    `${file}: metadata ${DIGEST_KEY}: expected 64 hexadecimal digits, found ${shown(digest)}`,
+    `${file}: metadata ${DIGEST_KEY}: expected 64 hexadecimal digits, found ${formatValue(digest)}`,
   );
 }
 
@@ -99,7 +99,7 @@ function checkNames(
     all.length === 0
       ? []
       : [
-          `${what} ${all.slice(0, 3).map(quoted).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`,
+          `${what} ${all.slice(0, 3).map(quote).join(', ')}${all.length > 3 ? ` and ${all.length - 3} more` : ''}`,
         ];
   throw new CheckpointError(
     'MODEL_TENSORS',

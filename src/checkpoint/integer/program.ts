@@ -10,7 +10,7 @@ import { type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
 import { LIMITS } from '../../layers/limits.js';
 import { PIXELS } from '../../layers/patches/layer.js';
 import type { TensorSpec } from '../../layers/tensor-spec.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 
 export interface Program {
   /** In order of execution. */
@@ -75,6 +75,6 @@ function operands(
   if (layer.reads.length !== expected)
     refuse(`reads: expected ${expected} names, found ${layer.reads.length}`);
   return layer.reads.map(
-    (name) => activations.get(name) ?? refuse(`reads: expected an earlier layer, found ${quoted(name)}`),
+    (name) => activations.get(name) ?? refuse(`reads: expected an earlier layer, found ${quote(name)}`),
   );
 }

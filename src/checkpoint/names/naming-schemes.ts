@@ -1,8 +1,8 @@
 /** Chooses one model in a file and gives its tensors canonical names. */
 
 import { CheckpointError, UsageError } from '../../errors.js';
-import { shown } from '../../text/format-value.js';
-import { quoted } from '../../text/quote.js';
+import { formatValue } from '../../text/format-value.js';
+import { quote } from '../../text/quote.js';
 import { missingOperation } from '../float/missing-operations.js';
 import { findWeightSets, hasStem, type WeightSet } from '../float/weight-sets.js';
 import type { Tensor } from '../safetensors/safetensors.js';
@@ -68,7 +68,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
   if (adapter !== undefined) {
     throw new CheckpointError(
       'CHECKPOINT_ADAPTER',
-      `${file}: expected a whole model, found the weights of an adapter, ${quoted(adapter)}: merge it into its model first`,
+      `${file}: expected a whole model, found the weights of an adapter, ${quote(adapter)}: merge it into its model first`,
     );
   }
   const warnings: string[] = [];
@@ -78,7 +78,7 @@ export function canonicalNames(tensors: ReadonlyMap<string, Tensor>, options: Na
     const [canonical, one, other] = twins;
     throw new CheckpointError(
       'CHECKPOINT_SCHEME',
-      `${file}: expected one tensor for ${canonical}, found ${quoted(one)} and ${quoted(other)}`,
+      `${file}: expected one tensor for ${canonical}, found ${quote(one)} and ${quote(other)}`,
     );
   }
   const found = new Map<string, Tensor>();
@@ -141,7 +141,7 @@ function refuseSecondHead(
   if (second === undefined) return;
   throw new CheckpointError(
     'CHECKPOINT_EXTRA',
-    `${file}: expected ${quoted(head!.name)} to be the last layer, found ${quoted(second)}, which seems to read its logits: ` +
+    `${file}: expected ${quote(head!.name)} to be the last layer, found ${quote(second)}, which seems to read its logits: ` +
       'a layer after the head is not supported',
   );
 }
@@ -198,7 +198,7 @@ function chosenSet(
     if (fitting.length === 1) return choice(fitting[0]!);
     throw new UsageError(
       'MODEL_OPTION',
-      `weights: expected one of the models in ${file}, ${list}, found ${shown(weights)}`,
+      `weights: expected one of the models in ${file}, ${list}, found ${formatValue(weights)}`,
     );
   }
   if (sets.length === 1) return choice(sets[0]!);
@@ -209,7 +209,7 @@ function chosenSet(
   if (preferred.length === 1 && sets.every((set) => keyOf(set) !== undefined)) {
     const taken = choice(preferred[0]!);
     warnings.push(
-      `the file holds ${sets.length} models, ${list}: ${quoted(taken.weights!)} is used, as in timm; choose another with --weights`,
+      `the file holds ${sets.length} models, ${list}: ${quote(taken.weights!)} is used, as in timm; choose another with --weights`,
     );
     return taken;
   }
@@ -277,6 +277,6 @@ export function takeTensors(
 }
 
 function listed(names: readonly string[]): string {
-  const first = names.slice(0, LISTED).map(quoted).join(', ');
+  const first = names.slice(0, LISTED).map(quote).join(', ');
   return names.length > LISTED ? `${first}, ...` : first;
 }

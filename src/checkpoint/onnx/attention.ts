@@ -5,8 +5,8 @@
 
 import { describe } from './call.js';
 import type { Expression, ExpressionOf, View } from './expression.js';
-import { nearly } from './layer-operators.js';
-import { composed, type Part, type Trail, type Trails } from './trail.js';
+import { isNearly } from './layer-operators.js';
+import { composeRows, type Trail, type Trails, type WeightPart } from './trail.js';
 import { elements, isConstant, sameElements, transposeLast } from './view.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
@@ -28,7 +28,7 @@ export interface Attention {
 export function takeAttention(
   trails: Trails,
   sum: ExpressionOf<'add'>,
-  part: Part,
+  part: WeightPart,
   channels: number,
 ): Attention {
   const { branch, rest } = trails.residual(sum, 'product', 'attention');
@@ -59,7 +59,7 @@ export function takeAttention(
   const before = trails.norm(qkv, part, 'norm1', channels);
   // Maps places in groups to tokens, and tokens (through the output of attention) back to places.
   const places = trails.reach(before, rest, channels)!;
-  const back = composed(proj.rows, contextRows(trails, proj, grid))!;
+  const back = composeRows(proj.rows, contextRows(trails, proj, grid))!;
   if (!back.every((place, token) => places[place] === token))
     refuseNode(sum.node, 'expected each token to be added to itself, found another order');
   if (new Set(places).size !== back.length || places.length !== back.length)
@@ -104,7 +104,7 @@ function unbiased(
   if (source.kind !== 'product')
     return refuseNode(node, `expected the scores of queries and keys, found ${describe(view)}`);
   const scale = view.factor * source.a.factor * source.b.factor;
-  if (!nearly(scale, width ** -0.5)) {
+  if (!isNearly(scale, width ** -0.5)) {
     refuseNode(source.node, `expected scores scaled by 1 / √${width} = ${width ** -0.5}, found ${scale}`);
   }
   return { product: source as ExpressionOf<'product'>, bias };
@@ -116,7 +116,7 @@ function unbiased(
  */
 function takeQkv(
   trails: Trails,
-  part: Part,
+  part: WeightPart,
   views: readonly [View, View, View],
   grid: Grid,
   node: OnnxNode,
@@ -142,7 +142,7 @@ function takeQkv(
 
 function takeThree(
   trails: Trails,
-  part: Part,
+  part: WeightPart,
   layers: readonly ExpressionOf<'linear'>[],
   channels: number,
 ): void {
@@ -155,7 +155,7 @@ function takeThree(
       );
   }
   const parts = layers.map((layer) => {
-    const weights: Part = new Map();
+    const weights: WeightPart = new Map();
     trails.linearWeights(weights, 'attn.qkv', layer, channels);
     return weights;
   });

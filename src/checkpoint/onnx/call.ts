@@ -1,11 +1,11 @@
 /** A node with its evaluated inputs, and helpers with which operators read them. */
 
 import { MAX_RANK } from '../safetensors/header.js';
-import type { Constant, Operation, View } from './expression.js';
+import type { KnownTensor, Operation, View } from './expression.js';
 import { elements, isConstant, type Layouts, wholeView } from './view.js';
 import { describeNode, type OnnxNode, type OnnxTensor, refuseNode } from './wire.js';
 
-export interface Call {
+export interface NodeCall {
   readonly node: OnnxNode;
   /** Version of the standard operators. */
   readonly opset: number;
@@ -13,20 +13,20 @@ export interface Call {
   readonly inputs: readonly (View | undefined)[];
   readonly layouts: Layouts;
   /** Turns a tensor of the file into a constant. */
-  readonly stored: (tensor: OnnxTensor) => View<Constant>;
+  readonly stored: (tensor: OnnxTensor) => View<KnownTensor>;
 }
 
 /** Returns the outputs of a node, or only the first: further outputs are unused statistics. */
-export type Operator = (call: Call) => readonly View[];
+export type Operator = (call: NodeCall) => readonly View[];
 
 /** Cells are numbered with signed 32-bit integers. */
 const MAX_SIZE = 2 ** 31 - 1;
 
-export function input({ node, inputs }: Call, index: number): View {
+export function input({ node, inputs }: NodeCall, index: number): View {
   return inputs[index] ?? refuseNode(node, `expected an input ${index}, found none`, 'CHECKPOINT_GRAPH');
 }
 
-export function constantInput(call: Call, index: number): View<Constant> {
+export function constantInput(call: NodeCall, index: number): View<KnownTensor> {
   const view = input(call, index);
   return isConstant(view)
     ? view
@@ -39,7 +39,7 @@ export function constantInput(call: Call, index: number): View<Constant> {
  * @param most the most integers permitted
  */
 export function integers(
-  call: Call,
+  call: NodeCall,
   index: number,
   attribute: string,
   most = MAX_RANK,
@@ -52,23 +52,23 @@ export function integers(
   return view ? Array.from(call.layouts.numbers(view)) : list;
 }
 
-export function numberAttribute({ node }: Call, name: string, missing: number): number {
+export function numberAttribute({ node }: NodeCall, name: string, missing: number): number {
   return node.attributes.get(name)?.number ?? missing;
 }
 
-export function textAttribute({ node }: Call, name: string, missing: string): string {
+export function textAttribute({ node }: NodeCall, name: string, missing: string): string {
   return node.attributes.get(name)?.text ?? missing;
 }
 
 /** Counts an axis from the front. */
-export function axisOf({ node }: Call, axis: number, rank: number): number {
+export function axisOf({ node }: NodeCall, axis: number, rank: number): number {
   const fromFront = axis < 0 ? axis + rank : axis;
   if (Number.isInteger(fromFront) && fromFront >= 0 && fromFront < rank) return fromFront;
   return refuseNode(node, `expected an axis of ${rank}, found ${axis}`, 'CHECKPOINT_GRAPH');
 }
 
 /** Checks a shape that a graph requests. */
-export function checkedShape(call: Call, shape: readonly number[]): readonly number[] {
+export function checkedShape(call: NodeCall, shape: readonly number[]): readonly number[] {
   const sound =
     shape.length <= MAX_RANK &&
     shape.every((n) => Number.isSafeInteger(n) && n >= 0) &&
@@ -76,7 +76,7 @@ export function checkedShape(call: Call, shape: readonly number[]): readonly num
   return sound ? shape : refuseShapes(call, `at most ${MAX_SIZE} elements and ${MAX_RANK} axes`, shape);
 }
 
-export function refuseShapes({ node }: Call, expected: string, ...shapes: (readonly number[])[]): never {
+export function refuseShapes({ node }: NodeCall, expected: string, ...shapes: (readonly number[])[]): never {
   const found = shapes.map((shape) => `[${shape.slice(0, 8).join(', ')}]`).join(' and ');
   return refuseNode(node, `expected ${expected}, found ${found}`, 'CHECKPOINT_GRAPH');
 }
@@ -88,7 +88,7 @@ export function describe({ source, shape }: Pick<View, 'source' | 'shape'>): str
 }
 
 /** Wraps an operation as the result of a node. */
-export function express(call: Call, operation: Operation, shape: readonly number[]): View {
+export function express(call: NodeCall, operation: Operation, shape: readonly number[]): View {
   const size = elements(checkedShape(call, shape));
   return wholeView({ ...operation, node: call.node, shape, size }, shape);
 }

@@ -1,9 +1,9 @@
 /** Arithmetic on constants: the shapes, masks and indices that an exporter did not fold. */
 
-import { type Call, checkedShape, constantInput, type Operator, refuseShapes } from './call.js';
-import type { Constant, View } from './expression.js';
+import { checkedShape, constantInput, type NodeCall, type Operator, refuseShapes } from './call.js';
+import type { KnownTensor, View } from './expression.js';
 import { namedPositions } from './layout-operators.js';
-import { broadcast, computed, elements } from './view.js';
+import { broadcast, computeConstant, elements } from './view.js';
 import { refuseNode } from './wire.js';
 
 type Binary = (a: number, b: number, integer: boolean) => number;
@@ -45,7 +45,7 @@ export const CONSTANT_OPERATORS: Readonly<Record<string, Operator>> = {
   ...mapped(ARITHMETIC, (operate) => (call) => [binary(call, operate, constantInput(call, 0).source.type)]),
   ...mapped(UNARY, (operate) => (call) => {
     const view = constantInput(call, 0);
-    return [computed(call.layouts.numbers(view).map(operate), view.shape, view.source.type)];
+    return [computeConstant(call.layouts.numbers(view).map(operate), view.shape, view.source.type)];
   }),
   Where: (call) => [where(call)],
   Range: (call) => [range(call)],
@@ -57,13 +57,13 @@ function mapped<A>(table: Readonly<Record<string, A>>, operator: (value: A) => O
 }
 
 /** Combines two inputs, or more for `Max` and `Min`. */
-function binary(call: Call, operate: Binary, type: Constant['type']): View {
+function binary(call: NodeCall, operate: Binary, type: KnownTensor['type']): View {
   const integer = constantInput(call, 0).source.type === 'integer';
   let result = constantInput(call, 0);
   for (let i = 1; i < call.inputs.length; i++) {
     const { lists, shape } = aligned(call, [result, constantInput(call, i)]);
     const [a, b] = lists as [Float64Array, Float64Array];
-    result = computed(
+    result = computeConstant(
       a.map((value, at) => operate(value, b[at]!, integer)),
       shape,
       type,
@@ -72,11 +72,11 @@ function binary(call: Call, operate: Binary, type: Constant['type']): View {
   return result;
 }
 
-function where(call: Call): View {
+function where(call: NodeCall): View {
   const views = [0, 1, 2].map((i) => constantInput(call, i));
   const { lists, shape } = aligned(call, views);
   const [condition, a, b] = lists as [Float64Array, Float64Array, Float64Array];
-  return computed(
+  return computeConstant(
     condition.map((value, at) => (value !== 0 ? a[at]! : b[at]!)),
     shape,
     views[1]!.source.type,
@@ -85,8 +85,8 @@ function where(call: Call): View {
 
 /** The numbers of each view, broadcast to a common shape, and this shape. */
 function aligned(
-  call: Call,
-  views: readonly View<Constant>[],
+  call: NodeCall,
+  views: readonly View<KnownTensor>[],
 ): { lists: Float64Array[]; shape: readonly number[] } {
   const shape = views.reduce<readonly number[]>(
     (common, view) =>
@@ -99,19 +99,19 @@ function aligned(
   return { lists, shape };
 }
 
-function range(call: Call): View {
+function range(call: NodeCall): View {
   const [start, limit, step] = [0, 1, 2].map((i) => call.layouts.numbers(constantInput(call, i))[0] ?? NaN);
   const length = Math.max(0, Math.ceil((limit! - start!) / step!));
   if (!Number.isInteger(length)) refuseNode(call.node, 'expected start, limit and step, found other numbers');
   call.layouts.charge(length);
-  return computed(
+  return computeConstant(
     Float64Array.from({ length }, (_, i) => start! + i * step!),
     [length],
     constantInput(call, 0).source.type,
   );
 }
 
-function scatterND(call: Call): View {
+function scatterND(call: NodeCall): View {
   const data = constantInput(call, 0);
   const indices = constantInput(call, 1);
   const updates = constantInput(call, 2);
@@ -124,5 +124,5 @@ function scatterND(call: Call): View {
   }
   for (const [i, position] of positions.entries())
     numbers.set(values.subarray(i * run, (i + 1) * run), position * run);
-  return computed(numbers, data.shape, data.source.type);
+  return computeConstant(numbers, data.shape, data.source.type);
 }

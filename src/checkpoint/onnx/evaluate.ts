@@ -1,10 +1,10 @@
 /** Evaluates a graph to the expression of its output. */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
-import type { Call, Operator } from './call.js';
+import { quote } from '../../text/quote.js';
+import type { NodeCall, Operator } from './call.js';
 import { CONSTANT_OPERATORS } from './constant-operators.js';
-import type { Constant, View } from './expression.js';
+import type { KnownTensor, View } from './expression.js';
 import { LAYER_OPERATORS } from './layer-operators.js';
 import { LAYOUT_OPERATORS } from './layout-operators.js';
 import { elements, isConstant, type Layouts, wholeView } from './view.js';
@@ -18,7 +18,7 @@ interface Evaluation {
   readonly image: string;
   readonly shape: readonly number[];
   readonly output: string;
-  readonly stored: (tensor: OnnxTensor) => View<Constant>;
+  readonly stored: (tensor: OnnxTensor) => View<KnownTensor>;
   readonly layouts: Layouts;
 }
 
@@ -44,7 +44,7 @@ export function evaluate(evaluation: Evaluation): View {
     if (!producer) {
       throw new CheckpointError(
         'CHECKPOINT_GRAPH',
-        `${file}: expected a node or tensor that produces ${quoted(name)}, found none`,
+        `${file}: expected a node or tensor that produces ${quote(name)}, found none`,
       );
     }
     if (!('op' in producer)) {
@@ -56,7 +56,7 @@ export function evaluate(evaluation: Evaluation): View {
       if (started.has(producer))
         refuseNode(
           producer,
-          `expected no cycle, found one through ${quoted(missing[0]!)}`,
+          `expected no cycle, found one through ${quote(missing[0]!)}`,
           'CHECKPOINT_GRAPH',
         );
       started.add(producer);
@@ -73,7 +73,7 @@ export function evaluate(evaluation: Evaluation): View {
       if (value) values.set(value, result);
     }
     if (!values.has(name))
-      refuseNode(producer, `expected only its first outputs to be used, found a use of ${quoted(name)}`);
+      refuseNode(producer, `expected only its first outputs to be used, found a use of ${quote(name)}`);
   }
   return values.get(output)!;
 }
@@ -98,7 +98,7 @@ function producersOf(graph: OnnxGraph, image: string, file: string): Map<string,
     if (producers.has(name) || name === image) {
       throw new CheckpointError(
         'CHECKPOINT_GRAPH',
-        `${file}: expected one node or tensor that produces ${quoted(name)}, found two`,
+        `${file}: expected one node or tensor that produces ${quote(name)}, found two`,
       );
     }
     producers.set(name, producer);
@@ -108,7 +108,7 @@ function producersOf(graph: OnnxGraph, image: string, file: string): Map<string,
   return producers;
 }
 
-function operatorOf(node: OnnxNode, inputs: Call['inputs']): Operator {
+function operatorOf(node: OnnxNode, inputs: NodeCall['inputs']): Operator {
   const { op, domain } = node;
   const own = (table: Readonly<Record<string, Operator>>) =>
     Object.hasOwn(table, op) ? table[op] : undefined;
@@ -117,9 +117,9 @@ function operatorOf(node: OnnxNode, inputs: Call['inputs']): Operator {
     ? (own(LAYOUT_OPERATORS) ?? own(constant ? CONSTANT_OPERATORS : LAYER_OPERATORS))
     : undefined;
   if (operator) return operator;
-  const place = isStandard(domain) ? '' : ` of the domain ${quoted(domain)}`;
+  const place = isStandard(domain) ? '' : ` of the domain ${quote(domain)}`;
   return refuseNode(
     node,
-    `expected an operator of a ViT, DeiT or Swin, found ${quoted(op)}${place}${constant ? ' on constants' : ''}`,
+    `expected an operator of a ViT, DeiT or Swin, found ${quote(op)}${place}${constant ? ' on constants' : ''}`,
   );
 }

@@ -10,22 +10,22 @@ export type Operation =
   | {
       readonly kind: 'patches';
       readonly input: View;
-      readonly weight: View<Constant>;
-      readonly bias: View<Constant> | undefined;
+      readonly weight: View<KnownTensor>;
+      readonly bias: View<KnownTensor> | undefined;
     }
   /** `weight` is [out, in]. */
   | {
       readonly kind: 'linear';
       readonly input: View;
-      readonly weight: View<Constant>;
-      readonly bias: View<Constant> | undefined;
+      readonly weight: View<KnownTensor>;
+      readonly bias: View<KnownTensor> | undefined;
     }
   /** LayerNorm over the last axis. */
   | {
       readonly kind: 'norm';
       readonly input: View;
-      readonly weight: View<Constant>;
-      readonly bias: View<Constant> | undefined;
+      readonly weight: View<KnownTensor>;
+      readonly bias: View<KnownTensor> | undefined;
       readonly epsilon: number;
     }
   | { readonly kind: 'gelu'; readonly input: View; readonly approximation: GeluKind }
@@ -47,7 +47,7 @@ export type Operation =
   | {
       readonly kind: 'scaled';
       readonly input: View;
-      readonly weight: View<Constant>;
+      readonly weight: View<KnownTensor>;
       readonly epsilon: number;
     }
   /** The steps of a GELU of `input`: input³; erf(input / √2) or its approximation; and 1 + that. */
@@ -67,7 +67,7 @@ export type ExpressionKind = Operation['kind'];
 export type ExpressionOf<K extends ExpressionKind> = Expression & { readonly kind: K };
 
 /** Known numbers: a tensor of the file, or the result of computing with constants. */
-export interface Constant {
+export interface KnownTensor {
   readonly kind: 'constant';
   readonly type: 'float' | 'integer' | 'boolean';
   readonly size: number;
@@ -79,7 +79,7 @@ export interface Constant {
 
 export type FloatDtype = 'F16' | 'BF16' | 'F32' | 'F64';
 
-export type Source = Constant | Expression;
+export type Source = KnownTensor | Expression;
 
 /** Elements of a source, times a factor. Cells are the source's elements, numbered row by row. */
 export interface View<S extends Source = Source> {

@@ -1,18 +1,18 @@
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import {
   axisOf,
-  type Call,
   constantInput,
   describe,
   express,
   input,
   integers,
+  type NodeCall,
   numberAttribute,
   type Operator,
   refuseShapes,
   textAttribute,
 } from './call.js';
-import type { Constant, ExpressionKind, ExpressionOf, View } from './expression.js';
+import type { ExpressionKind, ExpressionOf, KnownTensor, View } from './expression.js';
 import {
   broadcast,
   elements,
@@ -51,17 +51,17 @@ export const LAYER_OPERATORS: Readonly<Record<string, Operator>> = {
 };
 
 /** Whether two numbers are equal except for rounding. */
-export function nearly(found: number, expected: number): boolean {
+export function isNearly(found: number, expected: number): boolean {
   return Math.abs(found - expected) <= TOLERANCE * Math.abs(expected);
 }
 
 /** The source of a view, if it is of this kind and the view shows all of it in its own order. */
-function wholly<K extends ExpressionKind>(call: Call, view: View, kind: K): ExpressionOf<K> | undefined {
+function wholly<K extends ExpressionKind>(call: NodeCall, view: View, kind: K): ExpressionOf<K> | undefined {
   const matches = view.source.kind === kind && call.layouts.isWhole(view);
   return matches ? (view.source as unknown as ExpressionOf<K>) : undefined;
 }
 
-function patches(call: Call): View {
+function patches(call: NodeCall): View {
   const image = input(call, 0);
   const weight = constantInput(call, 1);
   const bias = call.inputs[2] && constantInput(call, 2);
@@ -94,7 +94,7 @@ function patches(call: Call): View {
   return transpose(tokens, [0, 3, 1, 2]);
 }
 
-function matMul(call: Call): View {
+function matMul(call: NodeCall): View {
   const [a, b] = [input(call, 0), input(call, 1)];
   if (!isConstant(a) && isConstant(b)) return linear(call, a, transposeLast(matrix(call, b)), undefined);
   if (isConstant(a))
@@ -102,7 +102,7 @@ function matMul(call: Call): View {
   return product(call, a, b);
 }
 
-function gemm(call: Call): View {
+function gemm(call: NodeCall): View {
   const [a, b] = [input(call, 0), matrix(call, constantInput(call, 1))];
   const bias = call.inputs[2] && constantInput(call, 2);
   const plain =
@@ -117,17 +117,22 @@ function gemm(call: Call): View {
   return linear(call, a, numberAttribute(call, 'transB', 0) === 0 ? transposeLast(b) : b, bias);
 }
 
-function matrix(call: Call, view: View<Constant>): View<Constant> {
+function matrix(call: NodeCall, view: View<KnownTensor>): View<KnownTensor> {
   return view.shape.length === 2 ? view : refuseShapes(call, 'a matrix of weights', view.shape);
 }
 
-function linear(call: Call, view: View, weight: View<Constant>, bias: View<Constant> | undefined): View {
+function linear(
+  call: NodeCall,
+  view: View,
+  weight: View<KnownTensor>,
+  bias: View<KnownTensor> | undefined,
+): View {
   const [rows = 0, columns] = weight.shape;
   if (view.shape.at(-1) !== columns) refuseShapes(call, `${columns} channels`, view.shape, weight.shape);
   return express(call, { kind: 'linear', input: view, weight, bias }, [...view.shape.slice(0, -1), rows]);
 }
 
-function product(call: Call, a: View, b: View): View {
+function product(call: NodeCall, a: View, b: View): View {
   const shape = [...a.shape.slice(0, -1), b.shape.at(-1) ?? 0];
   const fits =
     a.shape.length >= 2 &&
@@ -137,7 +142,7 @@ function product(call: Call, a: View, b: View): View {
   return express(call, { kind: 'product', a, b }, shape);
 }
 
-function add(call: Call): View {
+function add(call: NodeCall): View {
   const [first, second] = [input(call, 0), input(call, 1)];
   const [a, b] = isConstant(first) ? [second, first] : [first, second];
   const shape = broadcastTo(call, a, b);
@@ -148,7 +153,7 @@ function add(call: Call): View {
  * The expression that an added constant completes: with the bias of a linear layer or LayerNorm,
  * the epsilon of a LayerNorm, or the 1 of a GELU.
  */
-function addedConstant(call: Call, a: View, b: View<Constant>): View | undefined {
+function addedConstant(call: NodeCall, a: View, b: View<KnownTensor>): View | undefined {
   if (isConstant(a) || a.factor !== 1) return undefined;
   const { shape } = a;
   const ofChannels = b.shape.at(-1) === shape.at(-1) && elements(b.shape) === shape.at(-1);
@@ -169,7 +174,7 @@ function addedConstant(call: Call, a: View, b: View<Constant>): View | undefined
   return undefined;
 }
 
-function subtract(call: Call): View {
+function subtract(call: NodeCall): View {
   const [a, b] = [input(call, 0), input(call, 1)];
   const mean = wholly(call, b, 'mean');
   if (
@@ -186,7 +191,7 @@ function subtract(call: Call): View {
   return express(call, { kind: 'centred', input: a }, a.shape);
 }
 
-function multiply(call: Call): View {
+function multiply(call: NodeCall): View {
   const [first, second] = [input(call, 0), input(call, 1)];
   if (!isConstant(first) && !isConstant(second)) {
     const result =
@@ -203,7 +208,9 @@ function multiply(call: Call): View {
       )
     );
   }
-  const [a, b] = isConstant(first) ? [second, first as View<Constant>] : [first, second as View<Constant>];
+  const [a, b] = isConstant(first)
+    ? [second, first as View<KnownTensor>]
+    : [first, second as View<KnownTensor>];
   broadcastTo(call, a, b);
   if (elements(b.shape) === 1) return { ...a, factor: a.factor * scalar(call, b) };
   const normalised = wholly(call, a, 'normalised');
@@ -218,7 +225,7 @@ function multiply(call: Call): View {
 }
 
 /** Matches x · (1 + erf(x / √2)), which is twice a GELU. */
-function halfOfGelu(call: Call, x: View, other: View): View | undefined {
+function halfOfGelu(call: NodeCall, x: View, other: View): View | undefined {
   const sigmoid = wholly(call, other, 'sigmoid1');
   if (!sigmoid || !sameElements(sigmoid.input, x)) return undefined;
   const { approximation } = sigmoid;
@@ -226,18 +233,18 @@ function halfOfGelu(call: Call, x: View, other: View): View | undefined {
   return { ...result, factor: 2 * x.factor * other.factor };
 }
 
-function squareOf(call: Call, a: View, b: View): View | undefined {
+function squareOf(call: NodeCall, a: View, b: View): View | undefined {
   if (!sameElements(a, b) || a.factor !== 1 || b.factor !== 1) return undefined;
   return express(call, { kind: 'squared', input: a }, a.shape);
 }
 
-function cubeOf(call: Call, a: View, square: View): View | undefined {
+function cubeOf(call: NodeCall, a: View, square: View): View | undefined {
   const squared = wholly(call, square, 'squared');
   if (!squared || !sameElements(squared.input, a) || a.factor !== 1 || square.factor !== 1) return undefined;
   return express(call, { kind: 'cube', input: a }, a.shape);
 }
 
-function divide(call: Call): View {
+function divide(call: NodeCall): View {
   const [a, b] = [input(call, 0), input(call, 1)];
   if (isConstant(b) && elements(b.shape) === 1) {
     broadcastTo(call, a, b);
@@ -261,7 +268,7 @@ function divide(call: Call): View {
   return express(call, { ...deviation, kind: 'normalised' }, a.shape);
 }
 
-function power(call: Call): View {
+function power(call: NodeCall): View {
   const a = input(call, 0);
   const exponent = scalar(call, constantInput(call, 1));
   if (exponent === 3 && a.factor === 1) return express(call, { kind: 'cube', input: a }, a.shape);
@@ -272,7 +279,7 @@ function power(call: Call): View {
   );
 }
 
-function squareRoot(call: Call): View {
+function squareRoot(call: NodeCall): View {
   const a = input(call, 0);
   const variance = wholly(call, a, 'variance');
   if (!variance || a.factor !== 1)
@@ -280,18 +287,18 @@ function squareRoot(call: Call): View {
   return express(call, { ...variance, kind: 'deviation' }, a.shape);
 }
 
-function erf(call: Call): View {
+function erf(call: NodeCall): View {
   const a = input(call, 0);
-  if (!nearly(a.factor, Math.SQRT1_2))
+  if (!isNearly(a.factor, Math.SQRT1_2))
     refuseNode(call.node, `expected the error function of x / √2 (GELU), found that of ${a.factor} x`);
   return express(call, { kind: 'sigmoid', input: { ...a, factor: 1 }, approximation: 'erf' }, a.shape);
 }
 
-function tanh(call: Call): View {
+function tanh(call: NodeCall): View {
   const a = input(call, 0);
-  const sum = nearly(a.factor, Math.sqrt(2 / Math.PI)) ? wholly(call, a, 'add') : undefined;
+  const sum = isNearly(a.factor, Math.sqrt(2 / Math.PI)) ? wholly(call, a, 'add') : undefined;
   for (const [x, y] of sum ? [[sum.a, sum.b] as const, [sum.b, sum.a] as const] : []) {
-    const cube = nearly(y.factor, 0.044715) && x.factor === 1 && wholly(call, y, 'cube');
+    const cube = isNearly(y.factor, 0.044715) && x.factor === 1 && wholly(call, y, 'cube');
     if (cube && sameElements(cube.input, x))
       return express(call, { kind: 'sigmoid', input: x, approximation: 'tanh' }, a.shape);
   }
@@ -301,16 +308,16 @@ function tanh(call: Call): View {
   );
 }
 
-function gelu(call: Call): View {
+function gelu(call: NodeCall): View {
   const a = input(call, 0);
   const approximate = textAttribute(call, 'approximate', 'none');
   const approximation = approximate === 'none' ? 'erf' : approximate;
   if (approximation !== 'erf' && approximation !== 'tanh')
-    return refuseNode(call.node, `approximate: expected "none" or "tanh", found ${quoted(approximate)}`);
+    return refuseNode(call.node, `approximate: expected "none" or "tanh", found ${quote(approximate)}`);
   return express(call, { kind: 'gelu', input: a, approximation }, a.shape);
 }
 
-function layerNorm(call: Call): View {
+function layerNorm(call: NodeCall): View {
   const a = input(call, 0);
   const weight = constantInput(call, 1);
   const bias = call.inputs[2] && constantInput(call, 2);
@@ -323,7 +330,7 @@ function layerNorm(call: Call): View {
   return express(call, { kind: 'norm', input: a, weight, bias, epsilon }, a.shape);
 }
 
-function softmax(call: Call): View {
+function softmax(call: NodeCall): View {
   const a = input(call, 0);
   const rank = a.shape.length;
   // Up to opset 12, the default was 1, and all axes from there on were treated as one.
@@ -332,18 +339,18 @@ function softmax(call: Call): View {
   return express(call, { kind: 'softmax', input: a }, a.shape);
 }
 
-function reduceMean(call: Call): View {
+function reduceMean(call: NodeCall): View {
   const a = input(call, 0);
   const axes = integers(call, 1, 'axes')?.map((axis) => axisOf(call, axis, a.shape.length));
   return mean(call, a, axes ?? [], numberAttribute(call, 'keepdims', 1) !== 0);
 }
 
-function globalAveragePool(call: Call): View {
+function globalAveragePool(call: NodeCall): View {
   const a = input(call, 0);
   return mean(call, a, [...a.shape.keys()].slice(2), true);
 }
 
-function mean(call: Call, a: View, axes: readonly number[], keeps: boolean): View {
+function mean(call: NodeCall, a: View, axes: readonly number[], keeps: boolean): View {
   if (axes.length === 0) refuseNode(call.node, 'expected axes, found none');
   const shape = a.shape.map((n, axis) => (axes.includes(axis) ? 1 : n));
   const kept = keeps ? shape : shape.filter((_, axis) => !axes.includes(axis));
@@ -361,7 +368,7 @@ function lastAxisOnly({ axes, input: a }: ExpressionOf<'mean'>): boolean {
 }
 
 /** softmax(scale q kᵀ + mask) v in one node, since opset 23. */
-function attention(call: Call): View {
+function attention(call: NodeCall): View {
   const [q, k, v] = [input(call, 0), input(call, 1), input(call, 2)];
   const given = call.inputs[3] && constantInput(call, 3);
   // A boolean mask that masks nothing counts as no mask.
@@ -382,13 +389,13 @@ function attention(call: Call): View {
   return product(call, express(call, { kind: 'softmax', input: masked }, masked.shape), v);
 }
 
-function isNaNOf(call: Call): View {
+function isNaNOf(call: NodeCall): View {
   const a = input(call, 0);
   return express(call, { kind: 'isNaN', input: a }, a.shape);
 }
 
 /** Some exporters replace the NaN of a softmax whose row is fully masked; no row is here. */
-function withoutNaN(call: Call): View {
+function withoutNaN(call: NodeCall): View {
   const [condition, constant, a] = [input(call, 0), input(call, 1), input(call, 2)];
   const test = wholly(call, condition, 'isNaN');
   if (!test || !isConstant(constant) || !sameElements(test.input, a))
@@ -397,14 +404,14 @@ function withoutNaN(call: Call): View {
 }
 
 /** The shape of an elementwise result, which must be the shape of `a`. */
-function broadcastTo(call: Call, a: View, b: View): readonly number[] {
+function broadcastTo(call: NodeCall, a: View, b: View): readonly number[] {
   const shape = broadcast(a.shape, b.shape);
   return shape && sameNumbers(shape, a.shape)
     ? shape
     : refuseShapes(call, 'a second operand that broadcasts to the first', a.shape, b.shape);
 }
 
-function scalar({ node, layouts }: Call, view: View<Constant>): number {
+function scalar({ node, layouts }: NodeCall, view: View<KnownTensor>): number {
   if (elements(view.shape) !== 1) refuseNode(node, `expected one number, found ${describe(view)}`);
   return layouts.numbers(view)[0]!;
 }

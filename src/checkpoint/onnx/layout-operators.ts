@@ -2,19 +2,19 @@
 
 import {
   axisOf,
-  type Call,
   checkedShape,
   constantInput,
   express,
   input,
   integers,
+  type NodeCall,
   numberAttribute,
   type Operator,
   refuseShapes,
 } from './call.js';
-import type { Constant, View } from './expression.js';
+import type { KnownTensor, View } from './expression.js';
 import { numberType } from './stored.js';
-import { computed, elements, expand, interleaved, isConstant, pick, slice, transpose } from './view.js';
+import { computeConstant, elements, expand, interleave, isConstant, pick, slice, transpose } from './view.js';
 import { refuseNode } from './wire.js';
 
 export const LAYOUT_OPERATORS: Readonly<Record<string, Operator>> = {
@@ -45,7 +45,11 @@ export const LAYOUT_OPERATORS: Readonly<Record<string, Operator>> = {
 /**
  * Flattens indices: the last axis of `indices` holds coordinates along the first axes of a tensor.
  */
-export function namedPositions(call: Call, shape: readonly number[], indices: View<Constant>): number[] {
+export function namedPositions(
+  call: NodeCall,
+  shape: readonly number[],
+  indices: View<KnownTensor>,
+): number[] {
   const depth = indices.shape.at(-1) ?? 0;
   if (depth < 1 || depth > shape.length) refuseShapes(call, 'indices of leading axes', indices.shape, shape);
   const list = call.layouts.numbers(indices);
@@ -60,14 +64,14 @@ export function namedPositions(call: Call, shape: readonly number[], indices: Vi
 }
 
 /** Exported models apply no dropout, unless they were exported for training. */
-function atRest(call: Call): View {
+function atRest(call: NodeCall): View {
   const training = call.inputs[2] && call.layouts.numbers(constantInput(call, 2));
   if (training?.some((flag) => flag !== 0))
     refuseNode(call.node, 'expected a model exported for inference, found one for training');
   return input(call, 0);
 }
 
-function cast(call: Call, type: Constant['type'] | undefined): View {
+function cast(call: NodeCall, type: KnownTensor['type'] | undefined): View {
   const view = input(call, 0);
   if (type === undefined) refuseNode(call.node, 'expected a numeric type, found another');
   if (!isConstant(view)) {
@@ -78,10 +82,10 @@ function cast(call: Call, type: Constant['type'] | undefined): View {
   const numbers = call.layouts.numbers(view);
   const convert =
     type === 'integer' ? Math.trunc : type === 'boolean' ? (n: number) => (n === 0 ? 0 : 1) : Number;
-  return computed(numbers.map(convert), view.shape, type);
+  return computeConstant(numbers.map(convert), view.shape, type);
 }
 
-function constant(call: Call): View {
+function constant(call: NodeCall): View {
   const { attributes } = call.node;
   const tensor = attributes.get('value')?.tensor;
   if (tensor) return call.stored(tensor);
@@ -90,29 +94,29 @@ function constant(call: Call): View {
     ['value_float', 'float'],
   ] as const) {
     const number = attributes.get(name)?.number;
-    if (number !== undefined) return computed(Float64Array.of(number), [], type);
+    if (number !== undefined) return computeConstant(Float64Array.of(number), [], type);
     const numbers = attributes.get(`${name}s`)?.numbers;
-    if (numbers) return computed(Float64Array.from(numbers), [numbers.length], type);
+    if (numbers) return computeConstant(Float64Array.from(numbers), [numbers.length], type);
   }
   return refuseNode(call.node, 'expected a tensor or numbers, found neither');
 }
 
-function constantOfShape(call: Call): View {
+function constantOfShape(call: NodeCall): View {
   const shape = checkedShape(call, integers(call, 0, '') ?? []);
   const tensor = call.node.attributes.get('value')?.tensor;
-  const value = tensor ? call.stored(tensor) : computed(Float64Array.of(0), [1], 'float');
+  const value = tensor ? call.stored(tensor) : computeConstant(Float64Array.of(0), [1], 'float');
   if (value.source.size !== 1) refuseShapes(call, 'one value', value.shape);
   return expand(call.layouts.reshape(value, []), shape)!;
 }
 
-function shapeOf(call: Call): View {
+function shapeOf(call: NodeCall): View {
   const { shape } = input(call, 0);
   const [start, end] = [numberAttribute(call, 'start', 0), numberAttribute(call, 'end', shape.length)];
   const part = shape.slice(start, end);
-  return computed(Float64Array.from(part), [part.length], 'integer');
+  return computeConstant(Float64Array.from(part), [part.length], 'integer');
 }
 
-function reshape(call: Call): View {
+function reshape(call: NodeCall): View {
   const view = input(call, 0);
   const asked = integers(call, 1, 'shape') ?? [];
   const copies = numberAttribute(call, 'allowzero', 0) === 0;
@@ -125,20 +129,20 @@ function reshape(call: Call): View {
   return reshaped(call, view, shape);
 }
 
-function reshaped(call: Call, view: View, shape: readonly number[]): View {
+function reshaped(call: NodeCall, view: View, shape: readonly number[]): View {
   const fits = checkedShape(call, shape) && elements(shape) === elements(view.shape);
   if (!fits) refuseShapes(call, 'the same number of elements', view.shape, shape);
   return call.layouts.reshape(view, shape);
 }
 
-function flatten(call: Call): View {
+function flatten(call: NodeCall): View {
   const view = input(call, 0);
   const axis = numberAttribute(call, 'axis', 1);
   const outer = elements(view.shape.slice(0, axis));
   return reshaped(call, view, [outer, elements(view.shape.slice(axis))]);
 }
 
-function transposed(call: Call): View {
+function transposed(call: NodeCall): View {
   const view = input(call, 0);
   const axes = view.shape.map((_, axis) => axis);
   const order = call.node.attributes.get('perm')?.numbers ?? [...axes].reverse();
@@ -147,7 +151,7 @@ function transposed(call: Call): View {
   return transpose(view, order);
 }
 
-function squeeze(call: Call): View {
+function squeeze(call: NodeCall): View {
   const view = input(call, 0);
   const rank = view.shape.length;
   const axes = integers(call, 1, 'axes')?.map((axis) => axisOf(call, axis, rank));
@@ -160,7 +164,7 @@ function squeeze(call: Call): View {
   );
 }
 
-function unsqueeze(call: Call): View {
+function unsqueeze(call: NodeCall): View {
   const view = input(call, 0);
   const added = integers(call, 1, 'axes') ?? [];
   const rank = view.shape.length + added.length;
@@ -171,7 +175,7 @@ function unsqueeze(call: Call): View {
   return reshaped(call, view, shape);
 }
 
-function expanded(call: Call): View {
+function expanded(call: NodeCall): View {
   const view = input(call, 0);
   const asked = integers(call, 1, '') ?? [];
   // Either shape may have size 1 where the other is larger.
@@ -186,7 +190,7 @@ function expanded(call: Call): View {
   );
 }
 
-function sliced(call: Call): View {
+function sliced(call: NodeCall): View {
   let view = input(call, 0);
   const starts = integers(call, 1, 'starts') ?? [];
   const ends = integers(call, 2, 'ends') ?? [];
@@ -209,7 +213,7 @@ function sliced(call: Call): View {
   return view;
 }
 
-function split(call: Call): View[] {
+function split(call: NodeCall): View[] {
   const view = input(call, 0);
   const axis = axisOf(call, numberAttribute(call, 'axis', 0), view.shape.length);
   const size = view.shape[axis]!;
@@ -229,7 +233,7 @@ function split(call: Call): View[] {
   });
 }
 
-function concat(call: Call): View {
+function concat(call: NodeCall): View {
   const parts = call.inputs.map((_, i) => input(call, i));
   const first = input(call, 0);
   const axis = axisOf(call, numberAttribute(call, 'axis', NaN), first.shape.length);
@@ -247,13 +251,13 @@ function concat(call: Call): View {
     return call.layouts.concat(parts, axis, shape);
   if (parts.every(isConstant)) {
     const lists = parts.map((part) => call.layouts.numbers(part));
-    const joined = interleaved(lists, parts, axis, new Float64Array(elements(shape)));
-    return computed(joined, shape, parts[0]!.source.type);
+    const joined = interleave(lists, parts, axis, new Float64Array(elements(shape)));
+    return computeConstant(joined, shape, parts[0]!.source.type);
   }
   return express(call, { kind: 'join', parts, axis }, shape);
 }
 
-function gather(call: Call): View {
+function gather(call: NodeCall): View {
   const view = input(call, 0);
   const indices = constantInput(call, 1);
   const axis = axisOf(call, numberAttribute(call, 'axis', 0), view.shape.length);
@@ -277,7 +281,7 @@ function gather(call: Call): View {
   return call.layouts.rearranged(view, gathered, shape);
 }
 
-function gatherND(call: Call): View {
+function gatherND(call: NodeCall): View {
   const view = input(call, 0);
   const indices = constantInput(call, 1);
   const batchDims = numberAttribute(call, 'batch_dims', 0);
@@ -295,7 +299,7 @@ function gatherND(call: Call): View {
 }
 
 /** Swins pad maps that do not divide into windows. Only maps that need no padding are supported. */
-function pad(call: Call): View {
+function pad(call: NodeCall): View {
   const view = input(call, 0);
   const pads = integers(call, 1, 'pads', 2 * view.shape.length) ?? [];
   if (pads.every((n) => n === 0)) return view;
@@ -305,7 +309,7 @@ function pad(call: Call): View {
   );
 }
 
-function checkedIndex({ node }: Call, index: number, size: number): number {
+function checkedIndex({ node }: NodeCall, index: number, size: number): number {
   const fromFront = index < 0 ? index + size : index;
   if (fromFront >= 0 && fromFront < size) return fromFront;
   return refuseNode(node, `expected indices below ${size}, found ${index}`, 'CHECKPOINT_GRAPH');

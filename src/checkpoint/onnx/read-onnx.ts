@@ -7,17 +7,17 @@
  */
 
 import { CheckpointError, UsageError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import { describe } from './call.js';
 import { evaluate } from './evaluate.js';
 import type { GeluKind, View } from './expression.js';
 import { type ExternalFiles, externalLocation, numberType, storedTensor } from './stored.js';
 import { takeSwin } from './swin.js';
-import { type Part, Trails } from './trail.js';
+import { Trails, type WeightPart } from './trail.js';
 import { Layouts } from './view.js';
 import { type Head, takeVit } from './vit.js';
-import { type Weight, Weights } from './weights.js';
+import { GraphWeights, type Weight } from './weights.js';
 import { type OnnxGraph, type OnnxValue, readGraph, refuseNode } from './wire.js';
 
 /** What the graph of a model shows besides its weights. */
@@ -148,7 +148,7 @@ function readFor(
     },
     layouts,
   });
-  const trails = new Trails(layouts, new Weights(layouts, file, stored));
+  const trails = new Trails(layouts, new GraphWeights(layouts, file, stored));
   const { family, weights } = takeModel(trails, output, file);
   const tensors = new Map([...weights].map(([name, weight]) => [name, { name, ...weight }]));
   const { heads, epsilon, gelu } = trails.common;
@@ -208,7 +208,7 @@ function takeHead(trails: Trails, view: View, file: string): Head {
       `${file}: expected the whole output of a linear classifier, or the mean of two, found ${describe(view)} or a part of it`,
     );
   }
-  const part: Part = new Map();
+  const part: WeightPart = new Map();
   const [classes] = source.weight.shape as [number];
   const tail = trails.linear({ view, rows: undefined, node: source.node }, part, 'head', classes);
   return { tail, part };
@@ -242,7 +242,7 @@ function imageInput(graph: OnnxGraph, askedSize: number | undefined, file: strin
   if (batch !== 1 || height !== width) {
     throw new CheckpointError(
       'CHECKPOINT_NETWORK',
-      `${file}: input ${quoted(name)}: expected one square image, found ${batch} of ${width}×${height}`,
+      `${file}: input ${quote(name)}: expected one square image, found ${batch} of ${width}×${height}`,
     );
   }
   const told = height ?? sizeOfPositions(graph, name);
@@ -270,7 +270,7 @@ function sizeOfPositions({ nodes, initialisers }: OnnxGraph, image: string): num
 function listed(values: readonly OnnxValue[]): string {
   const first = values.slice(0, 5).map(({ name, dims }) => {
     const sizes = dims?.slice(0, 8).map((n) => n ?? '?');
-    return `${quoted(name)} [${sizes?.join(', ') ?? '...'}]`;
+    return `${quote(name)} [${sizes?.join(', ') ?? '...'}]`;
   });
   return values.length === 0 ? 'none' : first.join(', ') + (values.length > first.length ? ', ...' : '');
 }

@@ -3,15 +3,15 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../safetensors/half.js';
-import type { Constant, FloatDtype, View } from './expression.js';
+import type { FloatDtype, KnownTensor, View } from './expression.js';
 import { wholeView } from './view.js';
 import type { OnnxTensor } from './wire.js';
 
 interface ElementType {
   readonly name: string;
-  readonly type: Constant['type'];
+  readonly type: KnownTensor['type'];
   readonly bytes: number;
   readonly dtype?: FloatDtype;
   readonly read: (data: DataView, at: number) => number;
@@ -45,7 +45,7 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
 /**
  * The kind of number of a `DataType`; undefined for strings, complex numbers and quantised types.
  */
-export function numberType(dataType: number): Constant['type'] | undefined {
+export function numberType(dataType: number): KnownTensor['type'] | undefined {
   return ELEMENT_TYPES[dataType]?.type;
 }
 
@@ -65,7 +65,7 @@ export function externalLocation({ name, external }: OnnxTensor, file: string): 
   if (/^[^/\\:\p{C}]+(\/[^/\\:\p{C}]+)*$/u.test(location) && !parts.includes('..')) return location;
   throw new CheckpointError(
     'CHECKPOINT_EXTERNAL',
-    `${file}: tensor ${quoted(name)}: expected its data in the folder of the model, found the path ${quoted(location)}`,
+    `${file}: tensor ${quote(name)}: expected its data in the folder of the model, found the path ${quote(location)}`,
   );
 }
 
@@ -79,11 +79,11 @@ export function storedTensor(
   tensor: OnnxTensor,
   externalFiles: ExternalFiles | undefined,
   file: string,
-): View<Constant> {
+): View<KnownTensor> {
   const refuse = (message: string): never => {
     throw new CheckpointError(
       'CHECKPOINT_TENSOR',
-      `${file}: tensor ${quoted(tensor.name)}: expected ${message}`,
+      `${file}: tensor ${quote(tensor.name)}: expected ${message}`,
     );
   };
   const element =
@@ -135,24 +135,22 @@ function externalData(
   file: string,
 ): Uint8Array {
   const refuse = (message: string): never => {
-    throw new CheckpointError('CHECKPOINT_EXTERNAL', `${file}: tensor ${quoted(name)}: ${message}`);
+    throw new CheckpointError('CHECKPOINT_EXTERNAL', `${file}: tensor ${quote(name)}: ${message}`);
   };
   const bytes = externalFiles?.get(location);
   if (!bytes) {
-    return refuse(`expected the file ${quoted(location)} with its data next to the model, found none`);
+    return refuse(`expected the file ${quote(location)} with its data next to the model, found none`);
   }
   const place = (key: string, missing: number): number => {
     const text = external!.get(key);
     if (text === undefined) return missing;
-    return /^\d{1,15}$/.test(text)
-      ? Number(text)
-      : refuse(`${key}: expected a number, found ${quoted(text)}`);
+    return /^\d{1,15}$/.test(text) ? Number(text) : refuse(`${key}: expected a number, found ${quote(text)}`);
   };
   const offset = place('offset', 0);
   const length = place('length', Math.max(0, bytes.length - offset));
   if (offset + length > bytes.length) {
     refuse(
-      `expected ${length} bytes at offset ${offset} of ${quoted(location)}, found only ${bytes.length} bytes`,
+      `expected ${length} bytes at offset ${offset} of ${quote(location)}, found only ${bytes.length} bytes`,
     );
   }
   return bytes.subarray(offset, offset + length);

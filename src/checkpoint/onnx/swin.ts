@@ -1,17 +1,17 @@
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { plainSwin, swinNames } from '../names/swin-names.js';
 import { takeAttention } from './attention.js';
 import { describe } from './call.js';
 import type { Expression, ExpressionOf } from './expression.js';
 import { positionTable, windowsOf } from './position-bias.js';
-import type { Part, Trail, Trails } from './trail.js';
+import type { Trail, Trails, WeightPart } from './trail.js';
 import { elements, isConstant, transpose } from './view.js';
 import { takePatches } from './vit.js';
 import type { Weight } from './weights.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
 interface Block {
-  readonly part: Part;
+  readonly part: WeightPart;
   readonly shift: number;
   readonly heads: number;
   readonly node: OnnxNode;
@@ -20,11 +20,16 @@ interface Block {
 interface Stage {
   readonly blocks: Block[];
   /** Weights of the patch merging after the stage. */
-  readonly merge: Part;
+  readonly merge: WeightPart;
 }
 
 /** Matches a Swin from the mean before its head to the image; its last stage has `channels`. */
-export function takeSwin(trails: Trails, tail: Trail, outer: Part, channels: number): Map<string, Weight> {
+export function takeSwin(
+  trails: Trails,
+  tail: Trail,
+  outer: WeightPart,
+  channels: number,
+): Map<string, Weight> {
   const mean = trails.expect(tail, 'mean', 'the mean of all tokens');
   if (!trails.layouts.isWhole(tail.view))
     refuseNode(tail.node, 'expected the mean of all tokens in its order, found another order');
@@ -38,7 +43,7 @@ export function takeSwin(trails: Trails, tail: Trail, outer: Part, channels: num
       stages[0]!.blocks.unshift(taken.block);
       stream = taken.rest;
     } else if (stream.kind === 'linear') {
-      const merge: Part = new Map();
+      const merge: WeightPart = new Map();
       const width = channels;
       channels /= 2;
       stream = takeMerge(trails, stream as ExpressionOf<'linear'>, merge, width);
@@ -73,7 +78,7 @@ function takeBlock(
   sum: ExpressionOf<'add'>,
   channels: number,
 ): { block: Block; rest: Expression } {
-  const part: Part = new Map();
+  const part: WeightPart = new Map();
   const middle = trails.mlp(sum, part, channels);
   if (middle.kind !== 'add')
     return refuseNode(sum.node, 'expected attention before the MLP of a block, found no residual sum');
@@ -92,7 +97,12 @@ function takeBlock(
 }
 
 /** Matches patch merging: 2×2 neighbours become one token with twice the channels. */
-function takeMerge(trails: Trails, linear: ExpressionOf<'linear'>, part: Part, width: number): Expression {
+function takeMerge(
+  trails: Trails,
+  linear: ExpressionOf<'linear'>,
+  part: WeightPart,
+  width: number,
+): Expression {
   const { node } = linear;
   if (linear.bias) refuseNode(node, 'expected a patch merging layer without a bias, found one with a bias');
   const start: Trail = { view: linear.input, rows: undefined, node };
@@ -130,11 +140,11 @@ function checkNeighbours(cells: Int32Array, side: number, channels: number, refu
   }
 }
 
-function takeEmbedding(trails: Trails, stream: Expression, outer: Part, channels: number): void {
+function takeEmbedding(trails: Trails, stream: Expression, outer: WeightPart, channels: number): void {
   if (stream.kind !== 'norm') {
     refuseNode(
       stream.node,
-      `expected a block, patch merging or the patch embedding, found ${quoted(stream.node.op)}`,
+      `expected a block, patch merging or the patch embedding, found ${quote(stream.node.op)}`,
     );
   }
   trails.normWeights(stream, outer, 'patch_embed.norm', channels);

@@ -5,9 +5,9 @@
  */
 
 import { describe } from './call.js';
-import type { Constant, Expression, ExpressionKind, ExpressionOf, GeluKind, View } from './expression.js';
+import type { Expression, ExpressionKind, ExpressionOf, GeluKind, KnownTensor, View } from './expression.js';
 import type { Layouts } from './view.js';
-import type { Weight, Weights } from './weights.js';
+import type { GraphWeights, Weight } from './weights.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
 /** For each row where a trail began, the row of its view; undefined if the rows are the same. */
@@ -21,7 +21,7 @@ export interface Trail {
 }
 
 /** Weights, by their name within the block. */
-export type Part = Map<string, Weight>;
+export type WeightPart = Map<string, Weight>;
 
 /** What all blocks must have in common. */
 interface Common {
@@ -32,10 +32,10 @@ interface Common {
 
 export class Trails {
   readonly layouts: Layouts;
-  readonly weights: Weights;
+  readonly weights: GraphWeights;
   readonly common: Common = {};
 
-  constructor(layouts: Layouts, weights: Weights) {
+  constructor(layouts: Layouts, weights: GraphWeights) {
     this.layouts = layouts;
     this.weights = weights;
   }
@@ -85,17 +85,17 @@ export class Trails {
 
   /** Goes one step back, from the rows of a layer's output to those of its input. */
   step(trail: Trail, channels: number, to: { input: View; node: OnnxNode }): Trail {
-    const rows = composed(trail.rows, this.rows(trail.view, channels, trail.node));
+    const rows = composeRows(trail.rows, this.rows(trail.view, channels, trail.node));
     return { view: to.input, rows, node: to.node };
   }
 
-  norm(trail: Trail, part: Part, name: string, channels: number): Trail {
+  norm(trail: Trail, part: WeightPart, name: string, channels: number): Trail {
     const norm = this.expect(trail, 'norm', `the LayerNorm ${name}`);
     this.normWeights(norm, part, name, channels);
     return this.step(trail, channels, norm);
   }
 
-  normWeights(norm: ExpressionOf<'norm'>, part: Part, name: string, channels: number): void {
+  normWeights(norm: ExpressionOf<'norm'>, part: WeightPart, name: string, channels: number): void {
     part.set(
       `${name}.weight`,
       this.weights.tensor(norm.weight, [channels], `the weight of ${name}`, norm.node),
@@ -112,13 +112,13 @@ export class Trails {
   }
 
   /** Matches a linear layer with `rows` outputs. */
-  linear(trail: Trail, part: Part, name: string, rows: number): Trail {
+  linear(trail: Trail, part: WeightPart, name: string, rows: number): Trail {
     const linear = this.expect(trail, 'linear', `the linear layer ${name}`);
     this.linearWeights(part, name, linear, rows);
     return this.step(trail, rows, linear);
   }
 
-  linearWeights(part: Part, name: string, linear: ExpressionOf<'linear'>, rows: number): void {
+  linearWeights(part: WeightPart, name: string, linear: ExpressionOf<'linear'>, rows: number): void {
     const { weight, bias, node } = linear;
     part.set(
       `${name}.weight`,
@@ -128,7 +128,7 @@ export class Trails {
   }
 
   /** Matches x + fc2(GELU(fc1(LayerNorm(x)))), from the sum back to x. */
-  mlp(sum: ExpressionOf<'add'>, part: Part, channels: number): Expression {
+  mlp(sum: ExpressionOf<'add'>, part: WeightPart, channels: number): Expression {
     const { branch, rest } = this.residual(sum, 'gelu', 'the MLP');
     let trail = this.linear(branch, part, 'mlp.fc2', channels);
     const gelu = this.expect(trail, 'gelu', 'a GELU');
@@ -185,11 +185,17 @@ export class Trails {
     if (view.source !== source)
       refuseNode(node, `expected the residual as its input, found ${describe(view)}`);
     this.unscaled(view, node);
-    return composed(rows, this.rows(view, channels, node));
+    return composeRows(rows, this.rows(view, channels, node));
   }
 
   /** Takes a bias; exporters may omit one that is zero. */
-  bias(part: Part, name: string, bias: View<Constant> | undefined, size: number, node: OnnxNode): void {
+  bias(
+    part: WeightPart,
+    name: string,
+    bias: View<KnownTensor> | undefined,
+    size: number,
+    node: OnnxNode,
+  ): void {
     const weight = bias
       ? this.weights.tensor(bias, [size], `the bias of ${name}`, node)
       : this.weights.floats(new Float64Array(size), [size]);
@@ -198,7 +204,7 @@ export class Trails {
 }
 
 /** The composition of two row maps: first a, then b. */
-export function composed(a: Rows, b: Rows): Rows {
+export function composeRows(a: Rows, b: Rows): Rows {
   if (!a || !b) return a ?? b;
   return a.map((row) => b[row]!);
 }

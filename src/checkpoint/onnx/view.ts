@@ -6,7 +6,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import type { Constant, Source, View } from './expression.js';
+import type { KnownTensor, Source, View } from './expression.js';
 
 /**
  * Cells to list for one graph, in addition to one per byte of its weights. Bounds the time and
@@ -28,16 +28,16 @@ export function elements(shape: readonly number[]): number {
   return shape.reduce((product, n) => product * n, 1);
 }
 
-export function isConstant(view: View): view is View<Constant> {
+export function isConstant(view: View): view is View<KnownTensor> {
   return view.source.kind === 'constant';
 }
 
 /** Makes a constant from numbers. Floats are rounded to binary32, as in every runtime. */
-export function computed(
+export function computeConstant(
   values: Float64Array,
   shape: readonly number[],
-  type: Constant['type'],
-): View<Constant> {
+  type: KnownTensor['type'],
+): View<KnownTensor> {
   if (type === 'float') for (let i = 0; i < values.length; i++) values[i] = Math.fround(values[i]!);
   return wholeView(
     { kind: 'constant', type, size: values.length, read: (cell) => values[cell]!, stored: undefined },
@@ -166,7 +166,7 @@ export class Layouts {
   }
 
   /** The numbers of a constant, row by row. */
-  numbers(view: View<Constant>): Float64Array {
+  numbers(view: View<KnownTensor>): Float64Array {
     const { read } = view.source;
     const cells = this.cells(view);
     const numbers = new Float64Array(cells.length);
@@ -175,7 +175,7 @@ export class Layouts {
   }
 
   /** The numbers of a constant, broadcast to a shape. Each number is read once. */
-  broadcastNumbers(view: View<Constant>, shape: readonly number[]): Float64Array {
+  broadcastNumbers(view: View<KnownTensor>, shape: readonly number[]): Float64Array {
     const values = this.numbers(view);
     if (values.length === elements(shape)) return values;
     const cells = this.cells(expand(wholeView(view.source, view.shape), shape)!);
@@ -200,7 +200,7 @@ export class Layouts {
     this.charge(total);
     return this.rearranged(
       parts[0]!,
-      interleaved(
+      interleave(
         parts.map((part) => this.cells(part)),
         parts,
         axis,
@@ -230,7 +230,7 @@ export class Layouts {
 }
 
 /** Concatenates parts along an axis; the elements of each part are given row by row. */
-export function interleaved<A extends Int32Array | Float64Array>(
+export function interleave<A extends Int32Array | Float64Array>(
   lists: readonly A[],
   parts: readonly View[],
   axis: number,

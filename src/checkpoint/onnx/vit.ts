@@ -1,8 +1,8 @@
 import { plainVit, vitNames } from '../names/vit-names.js';
 import { takeAttention } from './attention.js';
 import { describe } from './call.js';
-import type { Constant, Expression, View } from './expression.js';
-import type { Part, Trail, Trails } from './trail.js';
+import type { Expression, KnownTensor, View } from './expression.js';
+import type { Trail, Trails, WeightPart } from './trail.js';
 import { elements, isConstant, slice } from './view.js';
 import type { Weight } from './weights.js';
 import { refuseNode } from './wire.js';
@@ -10,7 +10,7 @@ import { refuseNode } from './wire.js';
 /** A classifier layer: the trail to its input, and its weights. */
 export interface Head {
   readonly tail: Trail;
-  readonly part: Part;
+  readonly part: WeightPart;
 }
 
 /**
@@ -21,15 +21,15 @@ const HEADS = ['head', 'head_dist'] as const;
 
 /** Matches a DeiT or ViT from the LayerNorm before its heads back to the image. */
 export function takeVit(trails: Trails, heads: readonly Head[], channels: number): Map<string, Weight> {
-  const outer: Part = new Map();
+  const outer: WeightPart = new Map();
   const [{ tail }] = heads as [Head];
   const end = trails.norm(tail, outer, 'norm', channels);
   let stream = trails.source(end);
   for (const [i, { part }] of headsByToken(trails, heads, stream, channels).entries())
     for (const [name, weight] of part) outer.set(name.replace(HEADS[0], HEADS[i]!), weight);
-  const blocks: Part[] = [];
+  const blocks: WeightPart[] = [];
   while (stream.kind === 'add' && !isConstant(stream.b)) {
-    const part: Part = new Map();
+    const part: WeightPart = new Map();
     const middle = trails.mlp(stream, part, channels);
     if (middle.kind !== 'add')
       return refuseNode(stream.node, 'expected attention before the MLP of a block, found no residual sum');
@@ -89,7 +89,7 @@ function headsByToken(trails: Trails, heads: readonly Head[], stream: Expression
  * Matches the concatenation of the tokens and the patches, with position embeddings for all or only
  * for the patches. Returns a trail to the patches.
  */
-function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: number): Trail {
+function takeTokens(trails: Trails, stream: Expression, outer: WeightPart, channels: number): Trail {
   const tokens = stream.size / channels;
   const ofAll = stream.kind === 'add' && isConstant(stream.b) ? stream.b : undefined;
   const join = stream.kind === 'add' && ofAll ? trails.source(whole(trails, stream.a, stream)) : stream;
@@ -115,7 +115,7 @@ function takeTokens(trails: Trails, stream: Expression, outer: Part, channels: n
   }
   const places = others.flatMap((part) =>
     Array.from({ length: part.shape[join.axis]! }, (_, i) =>
-      slice(part as View<Constant>, join.axis, i, 1, 1),
+      slice(part as View<KnownTensor>, join.axis, i, 1, 1),
     ),
   );
   for (const [i, token] of places.entries()) {
@@ -146,7 +146,7 @@ function whole(trails: Trails, view: View, { node }: Expression): Trail {
 }
 
 /** Matches the patch embedding, with its tokens in reading order. */
-export function takePatches(trails: Trails, trail: Trail, outer: Part, channels: number): void {
+export function takePatches(trails: Trails, trail: Trail, outer: WeightPart, channels: number): void {
   const { weight, bias, node } = trails.expect(trail, 'patches', 'the patch embedding');
   if (!trails.layouts.isWhole(trail.view))
     refuseNode(trail.node, 'expected all patches in reading order, found only some or another order');

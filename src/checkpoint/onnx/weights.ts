@@ -2,7 +2,7 @@
 
 import { CheckpointError } from '../../errors.js';
 import type { Tensor } from '../safetensors/safetensors.js';
-import type { Constant, View } from './expression.js';
+import type { KnownTensor, View } from './expression.js';
 import { elements, isContiguous, type Layouts, sameNumbers } from './view.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
@@ -14,7 +14,7 @@ const CELL_TYPES = { F16: Uint16Array, BF16: Uint16Array, F32: Uint32Array, F64:
 /** Memory for what is not in the file: zero biases, and results of computing with constants. */
 const COMPUTED_BYTES = 2 ** 24;
 
-export class Weights {
+export class GraphWeights {
   readonly #layouts: Layouts;
   readonly #file: string;
   /** Bytes that may still be copied. */
@@ -31,7 +31,7 @@ export class Weights {
   }
 
   /** A constant as a tensor; its shape may differ by axes of size 1. Messages name `node`. */
-  tensor(view: View<Constant>, shape: readonly number[], what: string, node: OnnxNode): Weight {
+  tensor(view: View<KnownTensor>, shape: readonly number[], what: string, node: OnnxNode): Weight {
     const long = (list: readonly number[]) => list.filter((n) => n !== 1);
     if (view.source.type !== 'float' || !sameNumbers(long(view.shape), long(shape))) {
       const found = `${view.source.type}s [${view.shape.slice(0, 8).join(', ')}]`;
@@ -82,7 +82,7 @@ export class Weights {
     return { dtype, shape, data };
   }
 
-  #copy(view: View<Constant>, from: Uint32Array, to: Uint32Array): void {
+  #copy(view: View<KnownTensor>, from: Uint32Array, to: Uint32Array): void {
     const [rows, columns] = view.shape;
     const [down, across] = view.strides;
     if (view.cells || view.shape.length !== 2) {

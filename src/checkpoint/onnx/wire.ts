@@ -8,7 +8,7 @@
 
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { MAX_RANK } from '../safetensors/header.js';
 
 /** A node of the graph; `file` is the file name for messages. */
@@ -332,5 +332,5 @@ export function refuseNode(node: OnnxNode, message: string, code = 'CHECKPOINT_N
 
 /** Names a node in a message. */
 export function describeNode({ name, op, outputs }: OnnxNode): string {
-  return `node ${quoted(name || outputs[0] || '')} (${quoted(op)})`;
+  return `node ${quote(name || outputs[0] || '')} (${quote(op)})`;
 }

@@ -5,7 +5,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { printable, quoted } from '../../text/quote.js';
+import { escapeInvisible, quote } from '../../text/quote.js';
 
 /** A tensor as declared in the header; only its form is checked. Offsets start at the data. */
 export interface HeaderEntry {
@@ -137,7 +137,7 @@ class HeaderParser {
       this.#space();
       const start = this.#at;
       const key = this.#string('CHECKPOINT_HEADER');
-      if (!this.#take(':')) this.#fail('CHECKPOINT_HEADER', '":"', `after ${quoted(key)}: `);
+      if (!this.#take(':')) this.#fail('CHECKPOINT_HEADER', '":"', `after ${quote(key)}: `);
       this.#space();
       member(key, start);
     } while (this.#take(','));
@@ -225,16 +225,16 @@ class HeaderParser {
 
   #duplicate(key: string, start: number): never {
     this.#at = start;
-    return this.#refuse('CHECKPOINT_HEADER', `expected each key once, found ${quoted(key)} twice`);
+    return this.#refuse('CHECKPOINT_HEADER', `expected each key once, found ${quote(key)} twice`);
   }
 
   #fail(code: string, expected: string, field = ''): never {
-    const found = this.#at < this.#text.length ? printable(this.#token()) : 'the end of the header';
+    const found = this.#at < this.#text.length ? escapeInvisible(this.#token()) : 'the end of the header';
     return this.#refuse(code, `${field}expected ${expected}, found ${found}`);
   }
 
   #refuse(code: string, message: string): never {
-    const owner = this.#owner ? `${this.#owner.kind} ${quoted(this.#owner.key)}` : 'header';
+    const owner = this.#owner ? `${this.#owner.kind} ${quote(this.#owner.key)}` : 'header';
     const offset = HEADER_START + new TextEncoder().encode(this.#text.slice(0, this.#at)).length;
     throw new CheckpointError(code, `${this.#file}: ${owner}: ${message} (at byte ${offset})`);
   }

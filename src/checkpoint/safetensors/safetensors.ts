@@ -8,7 +8,7 @@
  */
 
 import { CheckpointError, UsageError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { describeForeignFile } from './foreign-file.js';
 import {
   HEADER_START,
@@ -136,19 +136,19 @@ function checkLayout(entries: readonly HeaderEntry[], dataBytes: number, file: s
   const byOffset = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);
   let end = 0;
   let last: HeaderEntry | undefined;
-  const lastName = () => (last ? `tensor ${quoted(last.name)}` : 'the start of the data');
+  const lastName = () => (last ? `tensor ${quote(last.name)}` : 'the start of the data');
   for (const entry of byOffset) {
     if (entry.begin !== end) {
       const fault = entry.begin < end ? 'overlaps' : 'leaves a gap after';
       throw new CheckpointError(
         'CHECKPOINT_TENSOR',
-        `${file}: tensor ${quoted(entry.name)} ${fault} ${lastName()}: expected offset ${end}, found ${entry.begin}`,
+        `${file}: tensor ${quote(entry.name)} ${fault} ${lastName()}: expected offset ${end}, found ${entry.begin}`,
       );
     }
     if (entry.end > dataBytes) {
       throw new CheckpointError(
         'CHECKPOINT_TRUNCATED',
-        `${file}: tensor ${quoted(entry.name)}: expected data up to offset ${entry.end}, ` +
+        `${file}: tensor ${quote(entry.name)}: expected data up to offset ${entry.end}, ` +
           `found only ${dataBytes} bytes of data in the file`,
       );
     }
@@ -169,13 +169,13 @@ function checkExtent({ name, dtype, shape, begin, end }: HeaderEntry, file: stri
   if (begin > end) {
     throw new CheckpointError(
       'CHECKPOINT_TENSOR',
-      `${file}: tensor ${quoted(name)}: data_offsets: expected begin <= end, found [${begin}, ${end}]`,
+      `${file}: tensor ${quote(name)}: data_offsets: expected begin <= end, found [${begin}, ${end}]`,
     );
   }
   if (end - begin !== expected) {
     throw new CheckpointError(
       'CHECKPOINT_TENSOR',
-      `${file}: tensor ${quoted(name)}: expected ${expected} bytes for ${dtype} [${shape}], ` +
+      `${file}: tensor ${quote(name)}: expected ${expected} bytes for ${dtype} [${shape}], ` +
         `found data_offsets [${begin}, ${end}], which is ${end - begin} bytes`,
     );
   }
@@ -187,7 +187,7 @@ function byteLength(name: string, dtype: string, shape: readonly number[], file:
   if (size === undefined) {
     throw new CheckpointError(
       'CHECKPOINT_TENSOR',
-      `${file}: tensor ${quoted(name)}: expected a dtype from ${DTYPES.join(', ')}, found ${quoted(dtype)}`,
+      `${file}: tensor ${quote(name)}: expected a dtype from ${DTYPES.join(', ')}, found ${quote(dtype)}`,
     );
   }
   for (const dimension of shape) {
@@ -195,7 +195,7 @@ function byteLength(name: string, dtype: string, shape: readonly number[], file:
     if (!Number.isSafeInteger(size)) {
       throw new CheckpointError(
         'CHECKPOINT_TENSOR',
-        `${file}: tensor ${quoted(name)}: expected less than 2^53 bytes, found the shape [${shape}]`,
+        `${file}: tensor ${quote(name)}: expected less than 2^53 bytes, found the shape [${shape}]`,
       );
     }
   }
@@ -268,7 +268,7 @@ function metadataJson(strings: readonly (readonly [string, string])[]): string {
     if (typeof value !== 'string' || LONE_SURROGATE.test(key) || LONE_SURROGATE.test(value)) {
       throw new CheckpointError(
         'CHECKPOINT_HEADER',
-        `metadata ${quoted(key)}: expected a well-formed string, found ${typeof value}`,
+        `metadata ${quote(key)}: expected a well-formed string, found ${typeof value}`,
       );
     }
     return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
@@ -277,7 +277,7 @@ function metadataJson(strings: readonly (readonly [string, string])[]): string {
 }
 
 function checkWritable({ name, dtype, shape, data }: Tensor, taken: ReadonlySet<string>): void {
-  const what = `tensor ${quoted(name)}`;
+  const what = `tensor ${quote(name)}`;
   if (taken.has(name) || LONE_SURROGATE.test(name)) {
     throw new CheckpointError('CHECKPOINT_TENSOR', `${what}: expected a unique and well-formed name`);
   }

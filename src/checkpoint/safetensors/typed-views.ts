@@ -5,7 +5,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.js';
 import type { Dtype, Tensor } from './safetensors.js';
 
@@ -81,6 +81,6 @@ function view<View>({ data }: Tensor, type: ViewType<View>): View {
 function refuseDtype(tensor: Tensor, expected: string, options?: ViewOptions): never {
   throw new CheckpointError(
     'CHECKPOINT_DTYPE',
-    `${options?.file ?? 'checkpoint'}: tensor ${quoted(tensor.name)}: expected ${expected}, found ${tensor.dtype}`,
+    `${options?.file ?? 'checkpoint'}: tensor ${quote(tensor.name)}: expected ${expected}, found ${tensor.dtype}`,
   );
 }

@@ -4,7 +4,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import type { TensorStorage } from './globals.js';
 import { readPickle } from './pickle.js';
 import type { TensorSource } from './tensors.js';
@@ -28,7 +28,7 @@ export function readArchive(
   }
   const folder = pickle.name.slice(0, -'data.pkl'.length);
   checkByteOrder(entries.get(`${folder}byteorder`), allocate, file);
-  const place = `${file}: ${quoted(pickle.name)}`;
+  const place = `${file}: ${quote(pickle.name)}`;
   const { value: root } = readPickle(unpack(pickle, allocate, file), 0, place);
 
   const unpacked = new Map<string, Uint8Array>();
@@ -38,7 +38,7 @@ export function readArchive(
     if (entry?.size !== expected) {
       throw new CheckpointError(
         'CHECKPOINT_TENSOR',
-        `${file}: storage ${quoted(key)}: expected ${expected} bytes, found ${entry?.size ?? 'no entry'}`,
+        `${file}: storage ${quote(key)}: expected ${expected} bytes, found ${entry?.size ?? 'no entry'}`,
       );
     }
     const data = unpacked.get(key) ?? unpack(entry, allocate, file);
@@ -51,7 +51,7 @@ export function readArchive(
 /** Older releases write no byte order; they ran on little-endian machines. */
 function checkByteOrder(entry: ZipEntry | undefined, allocate: TensorSource['allocate'], file: string): void {
   if (!entry) return;
-  const order = () => quoted(String.fromCharCode(...unpack(entry, allocate, file)));
+  const order = () => quote(String.fromCharCode(...unpack(entry, allocate, file)));
   const found = entry.size > 10 ? `${entry.size} bytes` : order();
   if (found !== '"little"') {
     throw new CheckpointError(

@@ -5,8 +5,8 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { shown } from '../../text/format-value.js';
-import { quoted } from '../../text/quote.js';
+import { formatValue } from '../../text/format-value.js';
+import { quote } from '../../text/quote.js';
 import type { TensorStorage } from './globals.js';
 import { type Pickle, readPickle } from './pickle.js';
 import type { TensorSource } from './tensors.js';
@@ -29,7 +29,7 @@ export function readLegacy(
     if (sound(value)) return end;
     throw new CheckpointError(
       'CHECKPOINT_FORMAT',
-      `${file}: not a PyTorch checkpoint: expected ${what} in the pickle at byte ${start}, found ${shown(value)}`,
+      `${file}: not a PyTorch checkpoint: expected ${what} in the pickle at byte ${start}, found ${formatValue(value)}`,
     );
   };
   const version = expect(0, "PyTorch's magic number", (value) => value === MAGIC);
@@ -57,7 +57,7 @@ function readStorages(
     if (length > bytes.length - at) {
       throw new CheckpointError(
         'CHECKPOINT_TRUNCATED',
-        `${file}: storage ${quoted(key)}: expected ${length} bytes at byte ${at}, found ${bytes.length - at}`,
+        `${file}: storage ${quote(key)}: expected ${length} bytes at byte ${at}, found ${bytes.length - at}`,
       );
     }
     at += length;
@@ -85,5 +85,5 @@ function readStorages(
 }
 
 function refuseStorage(key: unknown, message: string, file: string): never {
-  throw new CheckpointError('CHECKPOINT_TENSOR', `${file}: storage ${shown(key)}: ${message}`);
+  throw new CheckpointError('CHECKPOINT_TENSOR', `${file}: storage ${formatValue(key)}: ${message}`);
 }

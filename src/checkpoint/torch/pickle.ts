@@ -9,7 +9,7 @@
  */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import {
   ALLOWED_GLOBALS,
   Global,
@@ -317,7 +317,7 @@ class PickleMachine {
     if (global) return global;
     throw new CheckpointError(
       'CHECKPOINT_GLOBAL',
-      `${this.#place}: expected a pickle with globals on the allow-list, found ${quoted(qualified)} at byte ` +
+      `${this.#place}: expected a pickle with globals on the allow-list, found ${quote(qualified)} at byte ` +
         `${this.#opcodeAt}; save only the weights, with torch.save(model.state_dict(), path)`,
     );
   }
@@ -352,7 +352,7 @@ class PickleMachine {
     if (known) {
       if (known.element === element && known.count === count) return known;
       return this.#refuse(
-        `storage ${quoted(key)}: expected ${known.count} of ${known.element.name} as before`,
+        `storage ${quote(key)}: expected ${known.count} of ${known.element.name} as before`,
       );
     }
     const storage = new TensorStorage(key, element, count);

@@ -1,7 +1,7 @@
 /** Finds the tensors among everything else that training scripts save. */
 
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { MAX_KEYS } from '../safetensors/header.js';
 import { StoredTensor, UnsupportedTensor } from './globals.js';
 
@@ -49,10 +49,10 @@ export function findTensors(
       }
       if (depth > 0 && name.length > MAX_NAME) {
         refuse(
-          `tensor ${quoted(name)}: expected a name of at most ${MAX_NAME} characters with its prefix, found more`,
+          `tensor ${quote(name)}: expected a name of at most ${MAX_NAME} characters with its prefix, found more`,
         );
       }
-      if (stored.has(name)) refuse(`expected one tensor ${quoted(name)}, found two`);
+      if (stored.has(name)) refuse(`expected one tensor ${quote(name)}, found two`);
       if (stored.size === MAX_KEYS) refuse(`expected at most ${MAX_KEYS} tensors, found more`);
       stored.set(name, value);
       if (depth > 0) nested.add(path.slice(0, -1));
@@ -61,7 +61,7 @@ export function findTensors(
   walk(root, '', 0);
   if (stored.size === 0) {
     const keys = root instanceof Map ? [...root.keys()] : [];
-    const found = keys.length > 0 ? keys.slice(0, LISTED).map(quoted).join(', ') : 'no names';
+    const found = keys.length > 0 ? keys.slice(0, LISTED).map(quote).join(', ') : 'no names';
     refuse(
       `expected a state dict (tensors by name, at the top level or in dictionaries), found ${found}${keys.length > LISTED ? ', ...' : ''}`,
     );

@@ -1,8 +1,8 @@
 /** Builds the tensors of a state dict from their descriptions and the bytes of their storages. */
 
 import { CheckpointError } from '../../errors.js';
-import { shown } from '../../text/format-value.js';
-import { quoted } from '../../text/quote.js';
+import { formatValue } from '../../text/format-value.js';
+import { quote } from '../../text/quote.js';
 import { MAX_RANK } from '../safetensors/header.js';
 import type { Tensor } from '../safetensors/safetensors.js';
 import { Global, type StoredTensor, TensorStorage, UnsupportedTensor } from './globals.js';
@@ -38,21 +38,21 @@ export function readTensor(
   { file, storageBytes, allocate }: TensorSource,
 ): Tensor {
   const refuse = (message: string): never => {
-    throw new CheckpointError('CHECKPOINT_TENSOR', `${file}: tensor ${quoted(name)}: ${message}`);
+    throw new CheckpointError('CHECKPOINT_TENSOR', `${file}: tensor ${quote(name)}: ${message}`);
   };
   if (stored instanceof UnsupportedTensor) return refuse(`expected a dense tensor, found ${stored.kind}`);
   const storage = stored.storage instanceof TensorStorage ? stored.storage : refuse('expected a storage');
   const element = elementOf(stored, storage) ?? refuse('expected a dtype');
   const dtype = element.dtype ?? refuse(`expected a dtype of safetensors, found torch.${element.name}`);
   const [meaning] = stored.metadata instanceof Map ? stored.metadata.keys() : [];
-  if (meaning !== undefined) refuse(`expected plain values, found a view that is ${quoted(meaning)}`);
+  if (meaning !== undefined) refuse(`expected plain values, found a view that is ${quote(meaning)}`);
   const view = viewOf(stored, refuse);
   const source = storageBytes(storage);
   const last = view.shape.reduce((sum, n, i) => sum + (n - 1) * view.strides[i]!, view.offset);
   if (view.elements > 0 && !(last < Math.floor(source.length / element.bytes))) {
     refuse(
-      `expected elements within a storage of ${source.length} bytes, found shape ${shown(view.shape)} with ` +
-        `strides ${shown(view.strides)} at offset ${view.offset} of torch.${element.name}`,
+      `expected elements within a storage of ${source.length} bytes, found shape ${formatValue(view.shape)} with ` +
+        `strides ${formatValue(view.strides)} at offset ${view.offset} of torch.${element.name}`,
     );
   }
   const data = rowMajor(source, view, element.bytes, allocate);
@@ -70,7 +70,7 @@ function viewOf({ offset, size, stride }: StoredTensor, refuse: (message: string
   if (!shape || !strides || shape.length !== strides.length || shape.length > MAX_RANK || !isCount(offset)) {
     return refuse(
       `expected a non-negative offset and as many strides as sizes (at most ${MAX_RANK}), ` +
-        `found the offset ${shown(offset)}, strides ${shown(stride)} and sizes ${shown(size)}`,
+        `found the offset ${formatValue(offset)}, strides ${formatValue(stride)} and sizes ${formatValue(size)}`,
     );
   }
   // Above 2^53 this product and sums of strides are inexact, but still exceed every file and all

@@ -9,7 +9,7 @@
 
 import { Inflate } from 'fflate';
 import { CheckpointError } from '../../errors.js';
-import { quoted } from '../../text/quote.js';
+import { quote } from '../../text/quote.js';
 import { MAX_KEYS } from '../safetensors/header.js';
 
 /** One file of the archive. */
@@ -96,16 +96,16 @@ class ZipReader {
     let free = 0;
     for (const entry of described) {
       const { name, size, begin, packedSize, method } = entry;
-      if (entries.has(name)) this.#refuse(`entry ${quoted(name)}: expected once, found twice`);
+      if (entries.has(name)) this.#refuse(`entry ${quote(name)}: expected once, found twice`);
       if (begin < free)
         this.#refuse(
-          `entry ${quoted(name)} overlaps the previous one: expected byte ${free} or later, found ${begin}`,
+          `entry ${quote(name)} overlaps the previous one: expected byte ${free} or later, found ${begin}`,
         );
       const dataBegin = this.#dataBegin(entry, directory.begin);
       free = dataBegin + packedSize;
       if (free > directory.begin) {
         this.#refuse(
-          `entry ${quoted(name)}: expected to end before the directory at byte ${directory.begin}, found ${free}`,
+          `entry ${quote(name)}: expected to end before the directory at byte ${directory.begin}, found ${free}`,
         );
       }
       const data = this.#bytes.subarray(dataBegin, free);
@@ -176,15 +176,15 @@ class ZipReader {
       const name = this.#name(at + DIRECTORY_BYTES, nameEnd);
       const method = view.getUint16(at + 10, true);
       if (view.getUint16(at + 8, true) & ENCRYPTED)
-        this.#refuse(`entry ${quoted(name)}: expected plain data, found encrypted data`);
+        this.#refuse(`entry ${quote(name)}: expected plain data, found encrypted data`);
       if (method !== STORED && method !== DEFLATED) {
         this.#refuse(
-          `entry ${quoted(name)}: expected stored or deflated data (method 0 or 8), found method ${method}`,
+          `entry ${quote(name)}: expected stored or deflated data (method 0 or 8), found method ${method}`,
         );
       }
       const sizes = this.#sizes(at, nameEnd, extraEnd, name);
       if (method === STORED && sizes.packedSize !== sizes.size) {
-        this.#refuse(`entry ${quoted(name)}: expected ${sizes.size} bytes, found ${sizes.packedSize}`);
+        this.#refuse(`entry ${quote(name)}: expected ${sizes.size} bytes, found ${sizes.packedSize}`);
       }
       described.push({ name, method, ...sizes });
       at = next;
@@ -208,7 +208,7 @@ class ZipReader {
       const narrow = view.getUint32(place, true);
       if (narrow !== 0xffffffff || !field) return narrow;
       if (field.begin + 8 > field.end) {
-        this.#refuse(`entry ${quoted(name)}: expected its sizes in a ZIP64 field, found a shorter field`);
+        this.#refuse(`entry ${quote(name)}: expected its sizes in a ZIP64 field, found a shorter field`);
       }
       const value = this.#uint64(field.begin);
       field = { begin: field.begin + 8, end: field.end };
@@ -233,12 +233,12 @@ class ZipReader {
   #dataBegin({ name, begin }: Described, limit: number): number {
     const nameBegin = begin + LOCAL_BYTES;
     if (nameBegin > limit || this.#view.getUint32(begin, true) !== LOCAL_SIGNATURE) {
-      this.#refuse(`entry ${quoted(name)}: expected its header at byte ${begin}`);
+      this.#refuse(`entry ${quote(name)}: expected its header at byte ${begin}`);
     }
     const nameEnd = nameBegin + this.#view.getUint16(begin + 26, true);
     const dataBegin = nameEnd + this.#view.getUint16(begin + 28, true);
     if (dataBegin > limit || this.#name(nameBegin, nameEnd) !== name) {
-      this.#refuse(`entry ${quoted(name)}: expected the same name in its header at byte ${begin}`);
+      this.#refuse(`entry ${quote(name)}: expected the same name in its header at byte ${begin}`);
     }
     return dataBegin;
   }
@@ -272,7 +272,7 @@ export function unpack(entry: ZipEntry, allocate: (bytes: number) => Uint8Array,
   const { name, size, data, deflated } = entry;
   if (!deflated) return data;
   const refuse = (message: string, cause?: unknown): never => {
-    throw new CheckpointError('CHECKPOINT_ZIP', `${file}: ZIP archive: entry ${quoted(name)}: ${message}`, {
+    throw new CheckpointError('CHECKPOINT_ZIP', `${file}: ZIP archive: entry ${quote(name)}: ${message}`, {
       cause,
     });
   };

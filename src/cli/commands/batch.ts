@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { begun, countOf, listOf } from '../../batch/image-list.js';
+import { countOf, listOf, startList } from '../../batch/image-list.js';
 import { runBatch } from '../../batch/run.js';
-import { claim, type Task } from '../../batch/unfinished.js';
+import { type BatchTask, claim } from '../../batch/unfinished.js';
 import { UsageError } from '../../errors.js';
 import { DEFAULT_MAX_PIXELS } from '../../image/limits.js';
 import { checkClasses } from '../../model/predict.js';
@@ -93,18 +93,18 @@ export default describeCommand({
     const { pool, source, isBundled, sha256 } = await openPool(args.model, args.workers, args['max-memory']);
     const { labels, output: meaning } = pool.info;
     checkClasses(labels.length);
-    const task: Task = {
+    const task: BatchTask = {
       fqvit: version(),
       model: sha256,
       input: images,
-      format: args.format as Task['format'],
+      format: args.format as BatchTask['format'],
       order: args.unordered ? 'any' : 'list',
       ...limits,
     };
     const watch = new BatchWatch(target, total);
     try {
       const classify = classifyInTime(pool, seconds);
-      const list = await begun(listOf(images));
+      const list = await startList(listOf(images));
       await runBatch({
         task,
         output,

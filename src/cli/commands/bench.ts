@@ -20,7 +20,7 @@ import type { Tier } from '../../runtime/kernels.js';
 import { availableThreads } from '../../runtime/threads.js';
 import { chooseTier, NARROW_BITS, namedTier } from '../../runtime/tier.js';
 import { describeCommand } from '../command.js';
-import { columns, formatBytes, plain, plural } from '../format.js';
+import { columns, escapeControls, formatBytes, plural } from '../format.js';
 import { readCheckpoint } from '../image-command.js';
 import { startProgress } from '../progress.js';
 import { describeMethod } from '../recipe.js';
@@ -282,8 +282,8 @@ function documentOf(report: Report) {
 
 function printReport({ machine: m, model, source, reference, rounds, rule, digest, chosen, rows }: Report) {
   const { cpu, cores, platform, arch, engine, version: engineVersion, load } = m;
-  print(plain(`${source}: ${model.architecture.name}, ${describeMethod(model.recipe)}`));
-  print(plain(`${cpu}, ${plural(cores, 'core')}, ${platform} ${arch}; ${engine} ${engineVersion}`));
+  print(escapeControls(`${source}: ${model.architecture.name}, ${describeMethod(model.recipe)}`));
+  print(escapeControls(`${cpu}, ${plural(cores, 'core')}, ${platform} ${arch}; ${engine} ${engineVersion}`));
   const [before, after] = [load.before, load.after].map((value) => value.toFixed(1));
   print(`fqvit ${m.fqvit}; load average ${before} before, ${after} after\n`);
   const header = ['', 'ms/image', 'speed-up', 'spread', 'WebAssembly', 'process', 'first answer'];
@@ -302,7 +302,7 @@ function printReport({ machine: m, model, source, reference, rounds, rule, diges
   const [warmUp, measured] = [rule.warmUpMs, rule.measuredMs].map((ms) => `${ms / 1000} s`);
   for (const line of columns([
     ['speed-up', 'how many times as fast as float32: the median over the rounds, and its spread'],
-    ...(reference === undefined ? [] : [['float weights', plain(shownSource(reference))]]),
+    ...(reference === undefined ? [] : [['float weights', escapeControls(shownSource(reference))]]),
     ['load chooses', chosen.name],
     ['measured', `${processes}; ${warmUp} to warm up, then ${measured}`],
     ['codes', `the same in every integer row; SHA-256 ${digest}`],
@@ -320,7 +320,7 @@ function markdownRow({ machine: m, model, reference, float, chosen }: Report): s
     `${threeFigures(chosen.medianMs)} (${chosen.tier}, ${plural(chosen.threads, 'thread')})`,
     `${threeFigures(chosen.speedUp.median)} (${spreadOf(chosen)})`,
   ];
-  return `| ${cells.map((cell) => plain(cell).replaceAll('|', '\\|')).join(' | ')} |`;
+  return `| ${cells.map((cell) => escapeControls(cell).replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
 function spreadOf({ speedUp: { least, greatest } }: Row): string {

@@ -1,7 +1,7 @@
 import type { Prediction } from '../../model/predict.js';
 import { describeCommand } from '../command.js';
-import { eachImage, type Timed } from '../each-image.js';
-import { bar, columns, formatDuration, formatValue, plain } from '../format.js';
+import { eachImage, type TimedResult } from '../each-image.js';
+import { bar, columns, escapeControls, formatDuration, formatValue } from '../format.js';
 import { IMAGE_ARGUMENT, MODEL_OPTION, noteBundled, openModel } from '../image-command.js';
 import { EXIT, print, printJson } from '../report.js';
 import { integerOption, THREADS_OPTION } from '../values.js';
@@ -53,11 +53,15 @@ export default describeCommand({
   },
 });
 
-function block({ file, result, ms }: Timed<Prediction[]>): string {
+function block({ file, result, ms }: TimedResult<Prediction[]>): string {
   const rows = result.map(({ label, probability, value }) =>
     value === undefined
-      ? [` ${(100 * probability).toFixed(1)} %`, bar(probability, BAR_CELLS).padEnd(BAR_CELLS), plain(label)]
-      : [` ${formatValue(value)}`, plain(label)],
+      ? [
+          ` ${(100 * probability).toFixed(1)} %`,
+          bar(probability, BAR_CELLS).padEnd(BAR_CELLS),
+          escapeControls(label),
+        ]
+      : [` ${formatValue(value)}`, escapeControls(label)],
   );
-  return [`${plain(file)}  (${formatDuration(ms)})`, ...columns(rows, [0])].join('\n');
+  return [`${escapeControls(file)}  (${formatDuration(ms)})`, ...columns(rows, [0])].join('\n');
 }

@@ -1,8 +1,8 @@
 import { UsageError } from '../../errors.js';
+import { quote } from '../../text/quote.js';
 import { describeCommand } from '../command.js';
 import { COMPLETIONS, SHELLS } from '../completions.js';
 import { print } from '../report.js';
-import { shown } from '../values.js';
 export default describeCommand({
   name: 'complete',
   summary: 'print a script that completes fqvit commands in your shell',
@@ -17,7 +17,7 @@ export default describeCommand({
   ],
   async run({ shell }) {
     if (!SHELLS.includes(shell)) {
-      const message = `SHELL: expected one of ${SHELLS.join(', ')}, found ${shown(shell)}`;
+      const message = `SHELL: expected one of ${SHELLS.join(', ')}, found ${quote(shell)}`;
       throw new UsageError('ARGUMENT', message);
     }
     print(COMPLETIONS[shell]!.trimEnd());

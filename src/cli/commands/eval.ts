@@ -4,14 +4,14 @@ import type { Model } from '../../model/model.js';
 import { checkClasses } from '../../model/predict.js';
 import { shownSource } from '../../platform/address.js';
 import { expectFolder } from '../../platform/files.js';
-import { inside } from '../../platform/inside.js';
+import { joinPath } from '../../platform/inside.js';
 import { checkOutput, expectNoInput, writeOutput } from '../../platform/output-file.js';
 import { systemReason } from '../../platform/system-reason.js';
 import type { EvaluationReport } from '../../quantize/index.js';
 import { describeCommand } from '../command.js';
 import { type Confusion, EvalRows } from '../eval-rows.js';
 import { evaluationTables } from '../evaluation-tables.js';
-import { columns, plain, plural } from '../format.js';
+import { columns, escapeControls, plural } from '../format.js';
 import { type LabelledFile, readLabelsCsv } from '../labels-csv.js';
 import { labelsOfFolders } from '../labels-folders.js';
 import { MEANINGS } from '../meaning.js';
@@ -117,7 +117,7 @@ export default describeCommand({
     if (rowsFile !== undefined)
       expectNoInput(
         rowsFile,
-        rows.map(({ file }) => inside(folder, file)),
+        rows.map(({ file }) => joinPath(folder, file)),
       );
     if (weights !== undefined && source === undefined) {
       throw new UsageError('OPTION', '--weights: expected --reference with it, found none');
@@ -131,7 +131,7 @@ export default describeCommand({
     try {
       report = await evaluate(
         model,
-        rows.map(({ file, ...truth }) => ({ image: inside(folder, file), ...truth })),
+        rows.map(({ file, ...truth }) => ({ image: joinPath(folder, file), ...truth })),
         {
           reference,
           onImage: (...logits) => answers.add(...logits),
@@ -177,7 +177,7 @@ async function labelsOfTable(
 
 /** Checks a photo before the work, so that a missing one does not end it halfway. */
 async function expectImage(folder: string, { file, line }: LabelledFile, labels: string): Promise<void> {
-  const path = inside(folder, file);
+  const path = joinPath(folder, file);
   const found = await stat(path).then(
     (stats) => (stats.isFile() ? undefined : stats.isDirectory() ? 'a folder' : 'a pipe or device'),
     (cause: unknown) => systemReason(cause),
@@ -194,7 +194,9 @@ function printReport(name: string, { info }: Model, report: EvaluationReport): v
   const tables = evaluationTables(report);
   const times = ['ms/image', msPerImage.toFixed(2), reference?.msPerImage.toFixed(2) ?? ''];
   const names = ['', 'integer', 'float'];
-  print(`${plain(shownSource(name))}: ${plain(info.architecture.name)}, ${describeMethod(info.recipe)}`);
+  print(
+    `${escapeControls(shownSource(name))}: ${escapeControls(info.architecture.name)}, ${describeMethod(info.recipe)}`,
+  );
   print(`${plural(images, 'image')}\n`);
   const rows = tables.figures.map((figures, i) => [names[i]!, ...figures, times[i]!]);
   for (const line of columns(rows, [1, 2, 3])) print(line);
@@ -202,7 +204,7 @@ function printReport(name: string, { info }: Model, report: EvaluationReport): v
   if (head !== undefined && classes.length <= CLASSES_SHOWN) {
     const labels = (report.output === 'value' ? [] : report.classes).map(({ index }) => info.labels[index]!);
     print('');
-    const named = classes.map((cells, i) => [plain(labels[i]!), ...cells]);
+    const named = classes.map((cells, i) => [escapeControls(labels[i]!), ...cells]);
     for (const line of columns([['class', ...head], ...named], [1, 2, 3])) print(line);
   }
   if (tables.nearness.length > 0) print('');
@@ -214,7 +216,11 @@ function printConfusion(confusion: readonly Confusion[], labels: readonly string
   print(wrong.length === 0 ? '\nno confused classes' : '');
   const rows = wrong
     .slice(0, PAIRS_SHOWN)
-    .map((one) => [plain(labels[one.class]!), plain(labels[one.predicted]!), String(one.images)]);
+    .map((one) => [
+      escapeControls(labels[one.class]!),
+      escapeControls(labels[one.predicted]!),
+      String(one.images),
+    ]);
   if (rows.length > 0) {
     for (const line of columns([['class', 'taken for', 'images'], ...rows], [2])) print(line);
   }

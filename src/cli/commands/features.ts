@@ -1,7 +1,7 @@
 import { DEFAULT_MODEL } from '../../model/bundled.js';
 import { describeCommand } from '../command.js';
-import { eachImage, type Timed } from '../each-image.js';
-import { formatDuration, plain } from '../format.js';
+import { eachImage, type TimedResult } from '../each-image.js';
+import { escapeControls, formatDuration } from '../format.js';
 import { IMAGE_ARGUMENT, openModel } from '../image-command.js';
 import { EXIT, print, printJson } from '../report.js';
 import { THREADS_OPTION } from '../values.js';
@@ -45,18 +45,20 @@ export default describeCommand({
   },
 });
 
-function line({ file, result, ms }: Timed<Float32Array>): string {
+function line({ file, result, ms }: TimedResult<Float32Array>): string {
   const first = [...result.subarray(0, SHOWN)].map((x) => x.toFixed(3)).join(' ');
-  return `${plain(file)}  ${result.length} numbers: ${first} …  (${formatDuration(ms)})`;
+  return `${escapeControls(file)}  ${result.length} numbers: ${first} …  (${formatDuration(ms)})`;
 }
 
 /** The cosine similarity of each photo with the first. */
-function similarities(results: readonly Timed<Float32Array>[]): string[] {
+function similarities(results: readonly TimedResult<Float32Array>[]): string[] {
   const [first, ...others] = results;
   if (first === undefined || others.length === 0) return [];
   return [
-    `\ncosine similarity with ${plain(first.file)}`,
-    ...others.map(({ file, result }) => ` ${cosine(first.result, result).toFixed(3)}  ${plain(file)}`),
+    `\ncosine similarity with ${escapeControls(first.file)}`,
+    ...others.map(
+      ({ file, result }) => ` ${cosine(first.result, result).toFixed(3)}  ${escapeControls(file)}`,
+    ),
   ];
 }
 

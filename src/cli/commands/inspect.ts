@@ -2,7 +2,7 @@ import { type Architecture, swinStages } from '../../architecture/architecture.j
 import type { ModelPreprocessing } from '../../checkpoint/integer/description.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
-import { columns, formatBytes, formatCount, plain, plural } from '../format.js';
+import { columns, escapeControls, formatBytes, formatCount, plural } from '../format.js';
 import type { FloatReport, IntegerReport, QuantizerReport, TensorReport } from '../inspection.js';
 import { MEANINGS } from '../meaning.js';
 import { modelPath } from '../model-source.js';
@@ -70,12 +70,12 @@ export default describeCommand({
     }
     if (json) return printJson(report);
     const summary = report.kind === 'integer' ? integerSummary(report) : floatSummary(report);
-    for (const line of columns(summary)) print(plain(line));
+    for (const line of columns(summary)) print(escapeControls(line));
     if (plan && report.kind === 'integer') printPlan(report);
     if (tensors) printTables(report);
     if (report.kind === 'float') {
       const options = Object.entries(given).map(([name, value]) => ` --${name} ${value}`);
-      const command = plain(`fqvit quantize ${path}${options.join('')} [--calibration DIR] -o OUT`);
+      const command = escapeControls(`fqvit quantize ${path}${options.join('')} [--calibration DIR] -o OUT`);
       print(`\nQuantise it: ${command}`);
     } else if (!plan && !tensors) {
       print('\n--plan lists every step of a forward pass, --tensors every tensor and quantiser.');
@@ -232,5 +232,5 @@ function printTables(report: IntegerReport | FloatReport): void {
 
 function printTable(header: Row, rows: readonly Row[], right: readonly number[] = []): void {
   print('');
-  for (const line of columns([header, ...rows], right)) print(plain(line));
+  for (const line of columns([header, ...rows], right)) print(escapeControls(line));
 }

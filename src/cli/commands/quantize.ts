@@ -5,7 +5,7 @@ import { QuantizeError } from '../../errors.js';
 import { parseLabels } from '../../labels/parse.js';
 import { shownSource } from '../../platform/address.js';
 import { readText } from '../../platform/files.js';
-import { inside } from '../../platform/inside.js';
+import { joinPath } from '../../platform/inside.js';
 import { checkOutput, expectNoInput, writeOutput } from '../../platform/output-file.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
 import {
@@ -21,7 +21,7 @@ import {
 import { shellQuoted } from '../../text/quantize-command.js';
 import { describeCommand } from '../command.js';
 import { readFloatSource } from '../float-source.js';
-import { columns, formatBytes, formatDuration, formatValue, plain, plural } from '../format.js';
+import { columns, escapeControls, formatBytes, formatDuration, formatValue, plural } from '../format.js';
 import { listImages } from '../image-folder.js';
 import { MEANINGS } from '../meaning.js';
 import { describePreprocessing } from '../preprocessing.js';
@@ -196,7 +196,7 @@ export default describeCommand({
     const named = args.labels === undefined ? {} : parseLabels(await readText(args.labels), args.labels);
     const photos = await optional(args.calibration, (folder) => calibrationList(folder, calibrationImages));
     const images = photos ?? [];
-    const classes = args.calibration === undefined ? [] : [inside(args.calibration, 'labels.csv')];
+    const classes = args.calibration === undefined ? [] : [joinPath(args.calibration, 'labels.csv')];
     const inputs = [args.float, ...(args.labels ? [args.labels] : []), ...classes, ...images];
     const force = args.force ?? false;
     const target = checkOutput(args.output, { force, inputs });
@@ -295,7 +295,7 @@ async function calibrationList(folder: string, wanted: number | undefined): Prom
       `${folder}: expected the ${plural(wanted, 'image')} of --calibration-images, found ${images.length}`,
     );
   }
-  return images.map((path) => inside(folder, path));
+  return images.map((path) => joinPath(folder, path));
 }
 
 function json({ args, warnings, floatBytes, result, report, ms }: Summary) {
@@ -335,10 +335,10 @@ function printSummary({ args, floatBytes, result, report, ms }: Summary): void {
     ['time', formatDuration(ms)],
     ...(report ? reportRows(report, args.report!, output) : []),
   ];
-  for (const line of columns(rows)) print(plain(line));
+  for (const line of columns(rows)) print(escapeControls(line));
   for (const { error } of skipped.slice(0, SKIPPED_SHOWN)) note(`fqvit: skipped: ${error.message}`);
   if (skipped.length > SKIPPED_SHOWN) note(`fqvit: skipped: ${skipped.length - SKIPPED_SHOWN} more`);
-  print(`\nTry it: fqvit classify PHOTO --model ${plain(shellQuoted(args.output))}`);
+  print(`\nTry it: fqvit classify PHOTO --model ${escapeControls(shellQuoted(args.output))}`);
 }
 
 function reportRows(

@@ -2,7 +2,7 @@ import { FqvitError, UsageError } from '../../errors.js';
 import { openFolder } from '../../queue/folder.js';
 import type { QueueStatus } from '../../queue/part-queue.js';
 import { describeCommand } from '../command.js';
-import { formatCount, plain, plural } from '../format.js';
+import { escapeControls, formatCount, plural } from '../format.js';
 import { REDIS_OPTION, withQueue } from '../queue-options.js';
 import { note, print, printJson } from '../report.js';
 
@@ -65,6 +65,6 @@ function lines({ queue, isListed, parts, missing, failures, ...counts }: QueueSt
   return [
     `queue ${queue}: ${plural(parts, 'part')}${isListed ? '' : ', the list is not complete yet'}`,
     ...numbers.map(([what, count]) => `  ${what.padEnd(8)} ${formatCount(count)}`),
-    ...failures.map(({ part, reason }) => plain(`  ${part}: ${reason}`)),
+    ...failures.map(({ part, reason }) => escapeControls(`  ${part}: ${reason}`)),
   ].join('\n');
 }

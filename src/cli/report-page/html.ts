@@ -1,4 +1,4 @@
-import { plain } from '../format.js';
+import { escapeControls } from '../format.js';
 
 /** Text that is already HTML. */
 export class Html {
@@ -19,7 +19,7 @@ export function html(strings: TemplateStringsArray, ...values: readonly Value[])
 function asHtml(value: Value): string {
   if (value instanceof Html) return value.text;
   if (typeof value === 'object') return value.map(({ text }) => text).join('');
-  return escaped(plain(String(value)));
+  return escaped(escapeControls(String(value)));
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -7,11 +7,11 @@ import { describeMethod } from '../recipe.js';
 import type { Assets } from './assets.js';
 import { Html, html } from './html.js';
 import { interval } from './interval.js';
-import type { Agreement, Choice, Difference, Made, Quality } from './quality.js';
+import type { Agreement, ChangedAnswer, Choice, Quality, QuantizedSource } from './quality.js';
 import { type PartSize, partSizes } from './sizes.js';
 
 /** The subject of the page. */
-export interface PageSource extends Made {
+export interface PageSource extends QuantizedSource {
   /** The float checkpoint as the user named it, and its size. */
   readonly source: string;
   readonly sourceBytes: number;
@@ -293,7 +293,7 @@ export function worstLayers(layers: readonly LayerError[], by: (layer: LayerErro
 interface Pair {
   readonly float: number;
   readonly integer: number;
-  readonly photos: readonly Difference[];
+  readonly photos: readonly ChangedAnswer[];
 }
 
 function differencesSection({ result }: PageSource, quality: Quality | undefined): Html {
@@ -320,8 +320,8 @@ ${rest > 0 ? html`<p class="dim">And ${plural(rest, 'pair')} more.</p>` : ''}`;
 }
 
 /** The most frequent first, then by class. */
-function pairsOf(differences: readonly Difference[]): Pair[] {
-  const pairs = new Map<string, Difference[]>();
+function pairsOf(differences: readonly ChangedAnswer[]): Pair[] {
+  const pairs = new Map<string, ChangedAnswer[]>();
   for (const difference of differences) {
     const key = `${difference.float.index} ${difference.integer.index}`;
     pairs.set(key, [...(pairs.get(key) ?? []), difference]);
@@ -331,7 +331,7 @@ function pairsOf(differences: readonly Difference[]): Pair[] {
     .sort((a, b) => b.photos.length - a.photos.length || a.float - b.float || a.integer - b.integer);
 }
 
-function photoFigure({ photo, thumbnail, float, integer }: Difference): Html {
+function photoFigure({ photo, thumbnail, float, integer }: ChangedAnswer): Html {
   const name = shortened(photo);
   const sure = ({ probability }: Choice) => `${(100 * probability).toFixed(0)} %`;
   return html`<figure><img src="${thumbnail}" alt="" width="96" height="96"><figcaption>${name}<br>float ${sure(float)}, integer ${sure(integer)}</figcaption></figure>`;

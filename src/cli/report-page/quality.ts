@@ -9,8 +9,8 @@ import { FqvitError, ImageError, RuntimeError } from '../../errors.js';
 import { FloatRunner } from '../../forward/float/runner.js';
 import { readPixels } from '../../image/source.js';
 import { load } from '../../model/model.js';
-import { probabilities, ranked } from '../../model/rank.js';
-import { breathe } from '../../platform/breathe.js';
+import { probabilities, rankClasses } from '../../model/rank.js';
+import { yieldToEvents } from '../../platform/breathe.js';
 import { drawOrder } from '../../quantize/draw.js';
 import type { Quantized } from '../../quantize/index.js';
 import { type LayerError, layerErrors } from '../../quantize/layer-errors.js';
@@ -26,7 +26,7 @@ const COMPARED = 200;
 const MEASURED = 16;
 
 /** A checkpoint that was just made, with its sources. */
-export interface Made {
+export interface QuantizedSource {
   readonly float: FloatModel;
   readonly result: Quantized;
   /** The folder of the calibration photos, and their paths; none for synthetic pictures. */
@@ -65,7 +65,7 @@ export interface ClassAgreement {
   readonly right?: Both;
   /** Median distance between the float model's first two probabilities, by agreement. */
   readonly margins: { readonly same?: number; readonly different?: number };
-  readonly differences: readonly Difference[];
+  readonly differences: readonly ChangedAnswer[];
 }
 
 /** A figure of the integer and the float model. */
@@ -88,7 +88,7 @@ export interface ValueAgreement {
 }
 
 /** A photo for which the models name different classes. */
-export interface Difference {
+export interface ChangedAnswer {
   /** Its path in the folder. */
   readonly photo: string;
   /** A data URL. */
@@ -107,7 +107,7 @@ export interface Choice {
  * Measures on photos that did not calibrate or, if all did, on those. Undefined if no photo can be
  * read.
  */
-export async function measureQuality(made: Made): Promise<Quality | undefined> {
+export async function measureQuality(made: QuantizedSource): Promise<Quality | undefined> {
   const { float, result } = made;
   const { photos, seen } = comparablePhotos(made);
   const compared = await compare(made, photos);
@@ -133,7 +133,7 @@ export async function measureQuality(made: Made): Promise<Quality | undefined> {
 }
 
 /** Photos in the order of the draw, so that the first ones are a fair sample. */
-function comparablePhotos({ images, result }: Made): { photos: readonly string[]; seen: boolean } {
+function comparablePhotos({ images, result }: QuantizedSource): { photos: readonly string[]; seen: boolean } {
   const { seed, calibrationImages } = result.model.recipe;
   const refused = new Set(result.skipped.map(({ image }) => image));
   const drawn = seed === null ? images : drawOrder(images, seed);
@@ -143,7 +143,7 @@ function comparablePhotos({ images, result }: Made): { photos: readonly string[]
 }
 
 async function compare(
-  { float: reference, result, folder }: Made,
+  { float: reference, result, folder }: QuantizedSource,
   photos: readonly string[],
 ): Promise<{ read: string[]; unreadable: number; agreement: Agreement; msPerImage: Both }> {
   const { imageSize, classes } = reference.architecture;
@@ -152,7 +152,7 @@ async function compare(
   const times = { integer: [] as number[], float: [] as number[] };
   const read: string[] = [];
   const answers: Answers[] = [];
-  const differences: Difference[] = [];
+  const differences: ChangedAnswer[] = [];
   let unreadable = 0;
   const model = await load(result.bytes);
   const float = await FloatRunner.create(reference, { wasm: await floatModule() });
@@ -162,7 +162,7 @@ async function compare(
     for (const photo of photos) {
       if (read.length === COMPARED) break;
       progress.update(Math.min(read.length + unreadable, wanted), wanted);
-      await breathe();
+      await yieldToEvents();
       const pixels = await readable(photo, result.model);
       if (pixels === undefined) {
         unreadable++;
@@ -215,14 +215,14 @@ interface Answers {
 }
 
 function choice(logits: Float32Array): Choice {
-  const [index] = ranked(logits, 1) as [number];
+  const [index] = rankClasses(logits, 1) as [number];
   return { index, probability: probabilities(logits)[index]! };
 }
 
 function agreementOf(
   output: Output,
   answers: readonly Answers[],
-  differences: readonly Difference[],
+  differences: readonly ChangedAnswer[],
 ): Agreement {
   if (output === 'value') {
     const distances = answers.map(({ float, integer }) => Math.abs(float[0]! - integer[0]!));
@@ -252,7 +252,7 @@ function agreementOf(
 
 function rightOf(answers: readonly Answers[]): Both {
   const count = (model: keyof Both) =>
-    answers.filter((answer) => ranked(answer[model], 1)[0] === answer.truth).length;
+    answers.filter((answer) => rankClasses(answer[model], 1)[0] === answer.truth).length;
   return { integer: count('integer'), float: count('float') };
 }
 
@@ -287,7 +287,7 @@ export async function classesOfPhotos(
 /** The distance between the first two probabilities. */
 function margin(logits: Float32Array): number {
   const p = probabilities(logits);
-  const [first, second] = ranked(p, 2) as [number, number];
+  const [first, second] = rankClasses(p, 2) as [number, number];
   return p[first]! - p[second]!;
 }
 

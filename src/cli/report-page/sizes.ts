@@ -25,7 +25,7 @@ const PARTS = [
   'head',
   'additions',
 ] as const;
-type Part = (typeof PARTS)[number];
+type ModelPart = (typeof PARTS)[number];
 
 /** The parts of a model in the order of the forward pass, then the description. */
 export function partSizes(float: FloatModel, integer: IntegerModel, fileBytes: number): PartSize[] {
@@ -50,7 +50,7 @@ function isOf(layer: Layer, name: string): boolean {
   return [`${layer.parameters}.weight`, `${layer.parameters}.bias`].includes(name);
 }
 
-function partOf(layer: Layer, layers: ReadonlyMap<string, Layer>, readers: readonly Layer[]): Part {
+function partOf(layer: Layer, layers: ReadonlyMap<string, Layer>, readers: readonly Layer[]): ModelPart {
   switch (layer.kind) {
     case 'patches':
     case 'tokens':

@@ -9,7 +9,7 @@ import { arrange } from '../arrange.js';
 import type { ParameterPlan } from './parameters.js';
 
 /** A region of memory. Its address is known when the plan is placed. */
-export interface Region {
+export interface MemoryRegion {
   address: number;
   readonly bytes: number;
   first: number;
@@ -36,7 +36,7 @@ export class FloatModelPlan implements FloatPlan {
   panelBytes = 0;
   /** Bytes of the region that all activations share, once they are arranged. */
   readonly bytes: number;
-  readonly #regions: Region[] = [];
+  readonly #regions: MemoryRegion[] = [];
   readonly #places = new Map<string, { address: number }>();
   readonly #shapes: ReadonlyMap<string, Shape>;
   readonly #lastReader = new Map<string, number>();
@@ -91,7 +91,7 @@ export class FloatModelPlan implements FloatPlan {
   }
 
   inPlace({ name, reads }: Layer): { readonly address: number } {
-    const region = this.#places.get(reads[0]!) as Region;
+    const region = this.#places.get(reads[0]!) as MemoryRegion;
     if (this.#lastReader.get(reads[0]!)! > this.steps.length)
       throw new Error(`${name}: expected to be the last that reads ${reads[0]}`);
     region.last = Math.max(region.last, this.#lastReader.get(name) ?? 0, this.steps.length);
@@ -114,7 +114,7 @@ export class FloatModelPlan implements FloatPlan {
     return { name: layer.name, place: this.at(layer.name), shape };
   }
 
-  #region(bytes: number, last = this.steps.length): Region {
+  #region(bytes: number, last = this.steps.length): MemoryRegion {
     const first = this.steps.length;
     const region = {
       address: 0,

@@ -1,11 +1,17 @@
 import type { IntegerModel } from '../../checkpoint/integer/model.js';
 import type { IntegerActivation } from '../../layers/integer-activation.js';
 import { type IntegerLayer, integerKind } from '../../layers/integer-kinds.js';
-import type { Buffer, BufferOptions, Constant, IntegerPlan, StepOptions } from '../../layers/integer-plan.js';
+import type {
+  BufferOptions,
+  IntegerPlan,
+  PlacedActivation,
+  PlacedConstant,
+  StepOptions,
+} from '../../layers/integer-plan.js';
 import { unpackNibbles } from '../../layers/linear/nibbles.js';
 import { PIXELS } from '../../layers/patches/layer.js';
 import type { IntegerArray } from '../../layers/tensor-spec.js';
-import { type Call, execute, link, type Part } from '../../runtime/calls.js';
+import { execute, type KernelCall, link, type ThreadPart } from '../../runtime/calls.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { roundUp } from '../../runtime/sizes.js';
@@ -30,7 +36,7 @@ export interface PlanStep {
   /** Bytes of scratch memory it needs. */
   readonly scratchBytes: number;
   /** The calls of one thread. The next step may begin when all threads are done. */
-  readonly calls: (part: Part) => Call[];
+  readonly calls: (part: ThreadPart) => KernelCall[];
   /** Makes the whole tensor. */
   readonly run: (kernels: IntegerKernels) => void;
 }
@@ -115,7 +121,7 @@ export class ModelPlan implements IntegerPlan {
     return this.model.preprocessing.imageSize;
   }
 
-  get buffers(): ReadonlyMap<string, Buffer> {
+  get buffers(): ReadonlyMap<string, PlacedActivation> {
     return this.#activations;
   }
 
@@ -145,7 +151,7 @@ export class ModelPlan implements IntegerPlan {
   }
 
   /** An activation. Its address is known when the plan is finished. */
-  buffer(name: string, { rows, columns, stride = columns, slack = 0 }: BufferOptions): Buffer {
+  buffer(name: string, { rows, columns, stride = columns, slack = 0 }: BufferOptions): PlacedActivation {
     const bytes = roundUp((rows + slack) * stride + 16, 16);
     const born = this.steps.length;
     const activation = { address: 0, rows, columns, stride, bytes, first: born, last: born };
@@ -153,13 +159,13 @@ export class ModelPlan implements IntegerPlan {
     return activation;
   }
 
-  output({ name }: IntegerLayer, { stride }: Pick<BufferOptions, 'stride'> = {}): Buffer {
+  output({ name }: IntegerLayer, { stride }: Pick<BufferOptions, 'stride'> = {}): PlacedActivation {
     const { rows, columns } = this.type(name);
     const slack = this.#slack.get(name) ?? 0;
     return this.buffer(name, { rows, columns, slack, ...(stride === undefined ? {} : { stride }) });
   }
 
-  keptOutput(layer: IntegerLayer, fill: (memory: Uint8Array) => void): Buffer {
+  keptOutput(layer: IntegerLayer, fill: (memory: Uint8Array) => void): PlacedActivation {
     const buffer = this.output(layer);
     const kept = this.#activations.get(layer.name)!;
     kept.first = 0;
@@ -170,17 +176,17 @@ export class ModelPlan implements IntegerPlan {
     return buffer;
   }
 
-  constantOutput({ name }: IntegerLayer, { address }: Constant): void {
+  constantOutput({ name }: IntegerLayer, { address }: PlacedConstant): void {
     const { rows, columns } = this.type(name);
     const bytes = rows * columns;
     this.#activations.set(name, { address, rows, columns, stride: columns, bytes, first: 0, last: 0 });
   }
 
-  inputs({ reads }: IntegerLayer): Buffer[] {
+  inputs({ reads }: IntegerLayer): PlacedActivation[] {
     return reads.map((name) => this.activation(name));
   }
 
-  activation(name: string): Buffer {
+  activation(name: string): PlacedActivation {
     return this.#activations.get(name)!;
   }
 
@@ -189,11 +195,11 @@ export class ModelPlan implements IntegerPlan {
   }
 
   /** A single thread that does everything. */
-  get whole(): Part {
+  get whole(): ThreadPart {
     return this.part(0, 1);
   }
 
-  part(index: number, count: number): Part {
+  part(index: number, count: number): ThreadPart {
     return { index, count, scratch: this.#scratch + index * this.#scratchStride };
   }
 
@@ -207,7 +213,7 @@ export class ModelPlan implements IntegerPlan {
   }
 
   /** All calls of a thread; with several threads, a barrier after each step. */
-  calls(thread: number): Call[] {
+  calls(thread: number): KernelCall[] {
     const part = this.part(thread, this.threads);
     const barrier = this.threads > 1 ? [barrierCall(this.#team, this.threads)] : [];
     return this.steps.flatMap(({ calls }) => [...calls(part), ...barrier]);
@@ -249,20 +255,20 @@ export class ModelPlan implements IntegerPlan {
     return this.#shared.get(key) as T;
   }
 
-  constant(name: string, elements = 0): Constant {
+  constant(name: string, elements = 0): PlacedConstant {
     const tensor = this.tensor(name);
     const { buffer, byteOffset, byteLength } = tensor;
     const bytes = Math.max(elements * tensor.BYTES_PER_ELEMENT, byteLength);
     return this.filled(bytes, (memory) => memory.set(new Uint8Array(buffer, byteOffset, byteLength)));
   }
 
-  filled(bytes: number, fill: (memory: Uint8Array) => void): Constant {
+  filled(bytes: number, fill: (memory: Uint8Array) => void): PlacedConstant {
     const address = this.memory.reserve(bytes);
     this.fills.push((memory) => fill(new Uint8Array(memory, address, bytes)));
     return { address, bytes };
   }
 
-  powers({ factors: name, columns }: IntegerActivation, repeat: number): Constant {
+  powers({ factors: name, columns }: IntegerActivation, repeat: number): PlacedConstant {
     const factors = name === undefined ? new Uint8Array(columns) : this.tensor(name);
     return this.filled(2 * repeat * factors.length, ({ buffer, byteOffset }) => {
       const powers = new Int16Array(buffer, byteOffset, repeat * factors.length);
@@ -270,7 +276,12 @@ export class ModelPlan implements IntegerPlan {
     });
   }
 
-  weight(name: string, n: number, inputs: number, bits: number): Constant & { readonly panelBytes: number } {
+  weight(
+    name: string,
+    n: number,
+    inputs: number,
+    bits: number,
+  ): PlacedConstant & { readonly panelBytes: number } {
     const stored = this.tensor(name);
     const padded = roundUp(inputs, 8);
     const panel = panelBytes(padded);

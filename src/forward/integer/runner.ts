@@ -1,8 +1,8 @@
 import type { Description } from '../../checkpoint/integer/description.js';
 import type { IntegerModel } from '../../checkpoint/integer/model.js';
-import type { Buffer } from '../../layers/integer-plan.js';
+import type { PlacedActivation } from '../../layers/integer-plan.js';
 import { PIXELS } from '../../layers/patches/layer.js';
-import { link, type Program } from '../../runtime/calls.js';
+import { type LinkedCalls, link } from '../../runtime/calls.js';
 import { type IntegerKernels, instantiateKernels } from '../../runtime/kernels.js';
 import { type Pass, Passes } from '../../runtime/passes.js';
 import { JOB_OFFSET, Team } from '../../runtime/threads.js';
@@ -12,7 +12,7 @@ import { type Lane, ModelPlan, type PlanStep } from './plan.js';
 export { ModelPlan, type PlanStep } from './plan.js';
 
 /** A lane over a memory that already holds the weights. */
-export interface Joined extends Lane {
+export interface JoinedLane extends Lane {
   readonly memory: WebAssembly.Memory;
   /** See `Turn`. */
   readonly words: Int32Array;
@@ -25,7 +25,7 @@ export interface Joined extends Lane {
  */
 export class IntegerRunner {
   readonly steps: readonly PlanStep[];
-  readonly buffers: ReadonlyMap<string, Buffer>;
+  readonly buffers: ReadonlyMap<string, PlacedActivation>;
   readonly #passes: Passes;
 
   private constructor(
@@ -33,7 +33,7 @@ export class IntegerRunner {
     readonly memory: WebAssembly.Memory,
     readonly kernels: IntegerKernels,
     plan: ModelPlan,
-    private readonly program: Program,
+    private readonly program: LinkedCalls,
     private readonly team: Team | undefined,
     turn: Turn | undefined,
   ) {
@@ -55,7 +55,7 @@ export class IntegerRunner {
     model: IntegerModel,
     wasm: WebAssembly.Module | BufferSource,
     threads = 1,
-    lane?: Lane | Joined,
+    lane?: Lane | JoinedLane,
   ): Promise<IntegerRunner> {
     const plan = new ModelPlan(model, threads, lane);
     const isShared = threads > 1 || lane !== undefined;
@@ -167,4 +167,4 @@ export class IntegerRunner {
   }
 }
 
-export type { Buffer } from '../../layers/integer-plan.js';
+export type { PlacedActivation } from '../../layers/integer-plan.js';

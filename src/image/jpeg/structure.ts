@@ -1,5 +1,5 @@
 import { ImageError } from '../../errors.js';
-import { be16, hasText, Joined } from '../bytes.js';
+import { be16, hasText, JoinedBytes } from '../bytes.js';
 import type { Metadata } from '../exif.js';
 import { checkDimensions, type ImageContext } from '../limits.js';
 
@@ -94,7 +94,7 @@ export function readJpegStructure(bytes: Uint8Array, context: ImageContext): Jpe
   let frame: Frame | undefined;
   /** The lowest bit read so far of each component's 64 coefficients; above 13 if none was read. */
   let bits = new Uint8Array(0);
-  const exif = new Joined(bytes.length);
+  const exif = new JoinedBytes(bytes.length);
   let xmp: Uint8Array | undefined;
   let scans = 0;
   let codedBytes = 0;

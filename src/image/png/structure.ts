@@ -1,5 +1,5 @@
 import { ImageError } from '../../errors.js';
-import { be32, Joined, textAt } from '../bytes.js';
+import { be32, JoinedBytes, textAt } from '../bytes.js';
 import type { Metadata } from '../exif.js';
 import { checkDimensions, type ImageContext } from '../limits.js';
 import { crc32 } from './crc32.js';
@@ -65,7 +65,7 @@ const MAX_SIDE = 1_000_000;
 export function readPngStructure(bytes: Uint8Array, context: ImageContext): PngStructure {
   const { file } = context;
   const text = new PngText(file);
-  const idat = new Joined(bytes.length);
+  const idat = new JoinedBytes(bytes.length);
   let palette = new Uint8Array(0);
 
   let chunk = checkedChunk(bytes, SIGNATURE_BYTES, file);

@@ -1,5 +1,5 @@
 import { ImageError } from '../../errors.js';
-import { joined } from '../../platform/joined.js';
+import { joinBytes } from '../../platform/joined.js';
 import { textAt } from '../bytes.js';
 import type { Metadata } from '../exif.js';
 import { InflateError, Inflater } from './inflate.js';
@@ -91,7 +91,7 @@ export class PngText {
     }
     if (length === MAX_TEXT)
       throw this.#tooMuch(`texts with EXIF or XMP of less than ${MAX_TEXT} bytes, found a longer one`);
-    return joined(runs, length);
+    return joinBytes(runs, length);
   }
 
   #tooMuch(expected: string): ImageError {

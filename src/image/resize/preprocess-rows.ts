@@ -1,7 +1,7 @@
 import type { Orientation } from '../exif.js';
 import { orient, TURNS } from '../orient.js';
 import { checkParameters, type Preprocessing, place } from './preprocess.js';
-import { isVerticalFirst, RowResizer, type Weights, weigh } from './resize.js';
+import { type FilterWeights, isVerticalFirst, RowResizer, weigh } from './resize.js';
 
 /**
  * Applies the orientation and `preprocess` to an image that arrives row by row. Gives the same
@@ -19,7 +19,7 @@ export class RowPreprocessor {
     this.#orientation = orientation;
     const { swap, flipX, flipY } = TURNS[orientation];
     const { upright, placed, isDownFirst } = passes(width, height, orientation, p);
-    const axis = (size: number, target: number, first: number, flip: boolean): Weights => {
+    const axis = (size: number, target: number, first: number, flip: boolean): FilterWeights => {
       const weights = weigh(size, target, first, p.imageSize, p.interpolation);
       return flip ? mirrored(weights, size) : weights;
     };
@@ -66,7 +66,7 @@ export function preprocessMemory(
 }
 
 /** The weights for the reversed axis. */
-function mirrored({ start, count, coefficients, taps }: Weights, inSize: number): Weights {
+function mirrored({ start, count, coefficients, taps }: FilterWeights, inSize: number): FilterWeights {
   const outputs = start.length;
   const other = coefficients.map((_, i) => {
     const from = outputs - 1 - Math.floor(i / taps);

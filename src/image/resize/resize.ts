@@ -3,7 +3,7 @@ import { checkRgbImage, type RgbImage } from '../types.js';
 import type { Interpolation } from './interpolation.js';
 
 /** A rectangle in the resized image, in pixels. */
-export interface Region {
+export interface CropRegion {
   left: number;
   top: number;
   width: number;
@@ -93,7 +93,7 @@ export function resizeRegion(
   width: number,
   height: number,
   filter: Interpolation,
-  region: Region,
+  region: CropRegion,
 ): RgbImage {
   checkRgbImage(image);
   checkRegion(width, height, region);
@@ -114,7 +114,7 @@ export function isVerticalFirst(
 }
 
 /** The rows or columns that a pass reads: the first, and their number. */
-function inputs({ start, count }: Weights): [first: number, length: number] {
+function inputs({ start, count }: FilterWeights): [first: number, length: number] {
   const last = start.length - 1;
   return [start[0]!, start[last]! + count[last]! - start[0]!];
 }
@@ -155,7 +155,7 @@ function sumOf(sum: number, step: number, times: number): number {
   return sum;
 }
 
-function checkRegion(width: number, height: number, { left, top, ...size }: Region): void {
+function checkRegion(width: number, height: number, { left, top, ...size }: CropRegion): void {
   const sizes = [width, height, size.width, size.height];
   const fits = left >= 0 && top >= 0 && left + size.width <= width && top + size.height <= height;
   if (!fits || sizes.some((n) => !Number.isSafeInteger(n) || n < 1))
@@ -167,7 +167,7 @@ function checkRegion(width: number, height: number, { left, top, ...size }: Regi
 }
 
 /** The inputs and coefficients of each output along one axis. Input ranges never move backwards. */
-export interface Weights {
+export interface FilterWeights {
   /** First input of each output. */
   readonly start: Int32Array;
   /** Number of inputs of each output. */
@@ -185,14 +185,14 @@ export function weigh(
   first: number,
   outputs: number,
   filter: Interpolation,
-): Weights {
+): FilterWeights {
   if (filter === 'nearest') return copying(nearest(inSize, outSize, first, outputs));
   if (inSize === outSize) return copying(Int32Array.from({ length: outputs }, (_, i) => first + i));
   return filtering(inSize, outSize, first, outputs, filter);
 }
 
 /** Copies one input to each output; scaling and rounding do not change it. */
-function copying(start: Int32Array): Weights {
+function copying(start: Int32Array): FilterWeights {
   const ones = new Int32Array(start.length).fill(1);
   return { start, count: ones, coefficients: ones.map(() => 1 << PRECISION_BITS), taps: 1 };
 }
@@ -204,7 +204,7 @@ function filtering(
   first: number,
   outputs: number,
   filter: Exclude<Interpolation, 'nearest'>,
-): Weights {
+): FilterWeights {
   const { support: radius, at } = FILTERS[filter];
   const scale = inSize / outSize;
   const filterScale = Math.max(scale, 1);
@@ -250,8 +250,8 @@ export class RowResizer {
   /** `[outputs down, outputs across, 3]`, complete after the last row. */
   readonly data: Uint8Array;
   readonly #out: Uint8ClampedArray;
-  readonly #across: Weights;
-  readonly #down: Weights;
+  readonly #across: FilterWeights;
+  readonly #down: FilterWeights;
   readonly #downFirst: boolean;
   readonly #firstColumn: number;
   /** A row between the passes: outputs across or, if the vertical pass is first, their inputs. */
@@ -263,7 +263,7 @@ export class RowResizer {
   #ended = 0;
 
   /** @param downFirst which pass comes first */
-  constructor(across: Weights, down: Weights, downFirst: boolean) {
+  constructor(across: FilterWeights, down: FilterWeights, downFirst: boolean) {
     this.#across = across;
     this.#down = down;
     this.#downFirst = downFirst;
@@ -304,7 +304,7 @@ export class RowResizer {
 }
 
 /** The most outputs that share an input. */
-function mostAtOnce({ start, count }: Weights): number {
+function mostAtOnce({ start, count }: FilterWeights): number {
   let most = 0;
   for (let last = 0, first = 0; last < start.length; last++) {
     while (start[first]! + count[first]! <= start[last]!) first++;
@@ -317,7 +317,7 @@ function mostAtOnce({ start, count }: Weights): number {
 function resizeRow(
   source: Uint8Array | Uint8ClampedArray,
   at: number,
-  { start, count, coefficients, taps }: Weights,
+  { start, count, coefficients, taps }: FilterWeights,
   firstColumn: number,
   out: Uint8ClampedArray,
   to: number,

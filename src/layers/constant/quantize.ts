@@ -1,11 +1,14 @@
 import type { Quantizer } from '../../quantize/observers.js';
 import { scaleOf } from '../add/scales.js';
-import { type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { type QuantizeContext, type QuantizedLayer, scaleAndZero } from '../quantize-kind.js';
 import { affineCode } from '../round.js';
 import type { IntegerConstant } from './integer.js';
 import type { ConstantLayer } from './layer.js';
 
-export function quantizeConstant(layer: ConstantLayer, context: QuantizeContext): Quantized<IntegerConstant> {
+export function quantizeConstant(
+  layer: ConstantLayer,
+  context: QuantizeContext,
+): QuantizedLayer<IntegerConstant> {
   const { shape, source, name } = layer;
   const codes = channelCodes(context.float(source), shape[1], context.quantizer(name));
   return { attributes: { shape, ...scaleAndZero(layer, context) }, tensors: { codes } };

@@ -1,9 +1,12 @@
-import { narrowBits, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { narrowBits, type QuantizeContext, type QuantizedLayer, scaleAndZero } from '../quantize-kind.js';
 import { productOf } from '../requantizer.js';
 import type { IntegerContext } from './integer.js';
 import type { ContextLayer } from './layer.js';
 
-export function quantizeContext(layer: ContextLayer, context: QuantizeContext): Quantized<IntegerContext> {
+export function quantizeContext(
+  layer: ContextLayer,
+  context: QuantizeContext,
+): QuantizedLayer<IntegerContext> {
   const [probabilities, qkv] = layer.reads as [string, string];
   const v = context.quantizer(qkv).scale;
   const { scale } = context.quantizer(layer.name);

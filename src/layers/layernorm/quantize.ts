@@ -1,5 +1,5 @@
 import { prefixOf } from '../integer-kind.js';
-import { narrowBits, type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { narrowBits, type QuantizeContext, type QuantizedLayer, scaleAndZero } from '../quantize-kind.js';
 import { FULL_MANTISSA, layerNormParameters, PAPER_MANTISSA } from './gain.js';
 import type { IntegerLayerNorm } from './integer.js';
 import type { LayerNormLayer } from './layer.js';
@@ -7,7 +7,7 @@ import type { LayerNormLayer } from './layer.js';
 export function quantizeLayerNorm(
   layer: LayerNormLayer,
   context: QuantizeContext,
-): Quantized<IntegerLayerNorm> {
+): QuantizedLayer<IntegerLayerNorm> {
   const { rows, joined, window, merge, name } = layer;
   const { gain, bias, shift } = layerNormParameters(
     context.float(`${prefixOf(layer)}.weight`),

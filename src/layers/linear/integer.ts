@@ -1,4 +1,4 @@
-import { type Call, inGroups, type Range, share } from '../../runtime/calls.js';
+import { inGroups, type KernelCall, type RowRange, share } from '../../runtime/calls.js';
 import { roundUp, TILE } from '../../runtime/sizes.js';
 import type { Checked } from '../checked.js';
 import type { IntegerActivation, QuantizerScale } from '../integer-activation.js';
@@ -100,7 +100,7 @@ export const linear: IntegerKind<IntegerLinear> = {
     const bits = Math.log2(type.highest + 1);
     const packed = Math.min(2 * columns * roundUp(rows, TILE), Math.max(CHUNK, 8 * columns));
     /** Rows `from` to `to` of outputs `at` to `end`. */
-    const call = ([from, to]: Range, at: number, end: number, scratch: number): Call[] =>
+    const call = ([from, to]: RowRange, at: number, end: number, scratch: number): KernelCall[] =>
       at === end
         ? []
         : inGroups([from, to], (end - at) * columns).map(([row, count]) => [

@@ -1,7 +1,7 @@
 import { scaleOf } from '../add/scales.js';
 import { prefixOf } from '../integer-kind.js';
 import { inputQuantizer } from '../patches/input.js';
-import { factorsOfLayer, type QuantizeContext, type Quantized } from '../quantize-kind.js';
+import { factorsOfLayer, type QuantizeContext, type QuantizedLayer } from '../quantize-kind.js';
 import { requantizer } from '../requantizer.js';
 import { clamp } from '../round.js';
 import { ErrorFeedback } from './feedback.js';
@@ -10,7 +10,7 @@ import type { LinearLayer } from './layer.js';
 import { packNibbles } from './nibbles.js';
 import { linearCodes, MAX_BIAS } from './weights.js';
 
-export function quantizeLinear(layer: LinearLayer, context: QuantizeContext): Quantized<IntegerLinear> {
+export function quantizeLinear(layer: LinearLayer, context: QuantizeContext): QuantizedLayer<IntegerLinear> {
   const { outputs, partial, fine, edge, unbiased, name } = layer;
   const from = layer.reads[0]!;
   const { columns: inputs } = context.shape(from);

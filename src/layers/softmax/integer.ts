@@ -1,9 +1,9 @@
-import { type Call, inGroups, share } from '../../runtime/calls.js';
+import { inGroups, type KernelCall, share } from '../../runtime/calls.js';
 import { ELEMENT_MACS } from '../../runtime/passes.js';
 import { roundUp } from '../../runtime/sizes.js';
 import { ATTENTION_CODES, type AttentionCodes, type IntegerActivation } from '../integer-activation.js';
 import { expectCodes, type IntegerKind, prefixOf } from '../integer-kind.js';
-import type { Constant, IntegerPlan } from '../integer-plan.js';
+import type { IntegerPlan, PlacedConstant } from '../integer-plan.js';
 import type { LayerBase } from '../layer-base.js';
 import type { Shape } from '../shape.js';
 import { areNeighbours, type WindowEdge, windowEdge } from '../windows.js';
@@ -87,7 +87,7 @@ export const softmax: IntegerKind<IntegerSoftmax> = {
             });
         }
         return runs.flatMap(({ from, to, kept }) =>
-          inGroups([from, to], ELEMENT_MACS * tokens).map(([row, count]): Call => {
+          inGroups([from, to], ELEMENT_MACS * tokens).map(([row, count]): KernelCall => {
             const [q, p] = [scores!.address + row * stride, probs.address + row * stride];
             return kernel === 'softmax_log2'
               ? [kernel, q, stride, p, count, tokens, table.address, kept, part.scratch]
@@ -111,7 +111,11 @@ const edges = (windows: number, across: number) =>
  * The masks of the windows of a shifted map, by the edge they touch: 255 for tokens that were
  * neighbours before the shift. Layers of one window share them.
  */
-function shiftMasks(plan: IntegerPlan, window: number, shift: number): readonly (Constant | undefined)[] {
+function shiftMasks(
+  plan: IntegerPlan,
+  window: number,
+  shift: number,
+): readonly (PlacedConstant | undefined)[] {
   const tokens = window ** 2;
   const stride = roundUp(tokens, 16);
   return plan.shared(`mask ${window} ${shift}`, () => {

@@ -1,10 +1,13 @@
-import type { QuantizeContext, Quantized } from '../quantize-kind.js';
+import type { QuantizeContext, QuantizedLayer } from '../quantize-kind.js';
 import { clamp } from '../round.js';
 import { exactExponentialTable, exponentialTable } from './exponential-table.js';
 import type { IntegerSoftmax } from './integer.js';
 import type { SoftmaxLayer } from './layer.js';
 
-export function quantizeSoftmax(layer: SoftmaxLayer, context: QuantizeContext): Quantized<IntegerSoftmax> {
+export function quantizeSoftmax(
+  layer: SoftmaxLayer,
+  context: QuantizeContext,
+): QuantizedLayer<IntegerSoftmax> {
   const { scale: scoreScale } = context.quantizer(layer.reads[0]!);
   const { attention: codes } = context.recipe;
   const { columns } = context.shape(layer.name);

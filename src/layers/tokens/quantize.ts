@@ -1,10 +1,10 @@
 import { channelCodes } from '../constant/quantize.js';
-import { type QuantizeContext, type Quantized, scaleAndZero } from '../quantize-kind.js';
+import { type QuantizeContext, type QuantizedLayer, scaleAndZero } from '../quantize-kind.js';
 import { affineCode } from '../round.js';
 import type { IntegerTokens } from './integer.js';
 import type { TokensLayer } from './layer.js';
 
-export function quantizeTokens(layer: TokensLayer, context: QuantizeContext): Quantized<IntegerTokens> {
+export function quantizeTokens(layer: TokensLayer, context: QuantizeContext): QuantizedLayer<IntegerTokens> {
   const { prefix, name, reads, source } = layer;
   const patches = context.quantizer(reads[0]!);
   const tokens = context.quantizer(name);

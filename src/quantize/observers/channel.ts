@@ -1,5 +1,5 @@
 import type { FloatWorkspace } from '../../forward/float/kernels.js';
-import { gathered, measureRange } from './range.js';
+import { expectObserved, measureRange } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 
 /** No scale is smaller than this part of the largest, even for a channel that is always 0. */
@@ -30,7 +30,7 @@ export class ChannelObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    const largest = gathered(this.#largest);
+    const largest = expectObserved(this.#largest);
     const scale = (Math.max(...largest) || 255 - ZERO_POINT) / (255 - ZERO_POINT);
     const scales = largest.map((size) => Math.max(size / (255 - ZERO_POINT), LEAST * scale));
     return { scale, zeroPoint: ZERO_POINT, scales };

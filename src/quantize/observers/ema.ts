@@ -1,10 +1,10 @@
 import type { FloatWorkspace } from '../../forward/float/kernels.js';
-import { affine, gathered, measureRange, moveTowards, type Range } from './range.js';
+import { affine, expectObserved, measureRange, moveTowards, type ValueRange } from './range.js';
 import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
 
 /** `ema`: the first batch's range, then a moving average m += 0.01 (batch - m) of the two ends. */
 export class EmaObserver implements Observer {
-  #range: Range | undefined;
+  #range: ValueRange | undefined;
 
   constructor(
     private readonly workspace: FloatWorkspace,
@@ -16,6 +16,6 @@ export class EmaObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    return affine(gathered(this.#range), this.options);
+    return affine(expectObserved(this.#range), this.options);
   }
 }

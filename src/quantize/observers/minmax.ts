@@ -1,10 +1,10 @@
 import type { FloatWorkspace } from '../../forward/float/kernels.js';
-import { affine, gathered, measureRange, type Range, unite } from './range.js';
+import { affine, expectObserved, measureRange, unite, type ValueRange } from './range.js';
 import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
 
 /** `minmax`: the least and the greatest value of all batches. */
 export class MinMaxObserver implements Observer {
-  #range: Range | undefined;
+  #range: ValueRange | undefined;
 
   constructor(
     private readonly workspace: FloatWorkspace,
@@ -16,6 +16,6 @@ export class MinMaxObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    return affine(gathered(this.#range), this.options);
+    return affine(expectObserved(this.#range), this.options);
   }
 }

@@ -1,5 +1,5 @@
 import type { FloatWorkspace } from '../../forward/float/kernels.js';
-import { affine, gathered, measureRange, type Range, unite } from './range.js';
+import { affine, expectObserved, measureRange, unite, type ValueRange } from './range.js';
 import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
 
 /** Widths of the range that are tried: 100 %, 99 %, … 11 %. */
@@ -13,7 +13,7 @@ const CHUNK = 16384;
  * least squared error. The first of equal candidates wins.
  */
 export class OmseObserver implements Observer {
-  #range: Range | undefined;
+  #range: ValueRange | undefined;
   #best: Quantizer | undefined;
 
   constructor(
@@ -27,10 +27,10 @@ export class OmseObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    return gathered(this.#best);
+    return expectObserved(this.#best);
   }
 
-  #search(tensor: ObservedTensor, { min, max }: Range): Quantizer {
+  #search(tensor: ObservedTensor, { min, max }: ValueRange): Quantizer {
     let best = affine({ min, max }, this.options);
     let least = Number.POSITIVE_INFINITY;
     for (let i = 0; i < CANDIDATES; i++) {

@@ -1,5 +1,5 @@
 import type { FloatWorkspace } from '../../forward/float/kernels.js';
-import { affine, gathered, measureRange, moveTowards, type Range } from './range.js';
+import { affine, expectObserved, measureRange, moveTowards, type ValueRange } from './range.js';
 import type { ObservedTensor, Observer, ObserverOptions, Quantizer } from './types.js';
 
 /** The authors' `percentile_alpha`: one value in 100,000 is cut off at either end. */
@@ -7,7 +7,7 @@ const ALPHA = 0.99999;
 
 /** `percentile`: the quantiles 1 - 0.99999 and 0.99999 of every batch, averaged like `ema`. */
 export class PercentileObserver implements Observer {
-  #range: Range | undefined;
+  #range: ValueRange | undefined;
 
   constructor(
     private readonly workspace: FloatWorkspace,
@@ -21,7 +21,7 @@ export class PercentileObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    return affine(gathered(this.#range), this.options);
+    return affine(expectObserved(this.#range), this.options);
   }
 }
 
@@ -30,7 +30,11 @@ export class PercentileObserver implements Observer {
  * the rank q · (n - 1) and the interpolation are f32. Exact for any alpha >= 0.5, and fast if alpha
  * is close to 1, because only the values beyond the quantiles are kept.
  */
-export function extremeQuantiles(workspace: FloatWorkspace, tensor: ObservedTensor, alpha: number): Range {
+export function extremeQuantiles(
+  workspace: FloatWorkspace,
+  tensor: ObservedTensor,
+  alpha: number,
+): ValueRange {
   const last = tensor.values.length - 1;
   const low = rank(1 - alpha, last);
   const high = rank(alpha, last);

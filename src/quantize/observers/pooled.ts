@@ -1,5 +1,5 @@
 import type { FloatWorkspace } from '../../forward/float/kernels.js';
-import { affine, gathered, measureRange, type Range, unite } from './range.js';
+import { affine, expectObserved, measureRange, unite, type ValueRange } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 
 /**
@@ -8,7 +8,7 @@ import type { ObservedTensor, Observer, Quantizer } from './types.js';
  * range.
  */
 export class PooledObserver implements Observer {
-  #ranges: Range[] | undefined;
+  #ranges: ValueRange[] | undefined;
 
   /** @param stream observes the tensor that is averaged */
   constructor(
@@ -30,7 +30,7 @@ export class PooledObserver implements Observer {
   quantizer(): Quantizer {
     const { factors } = this.stream.quantizer();
     const power = (c: number) => 2 ** (factors?.[c] ?? 0);
-    const scaled = gathered(this.#ranges).map(({ min, max }, c) => ({
+    const scaled = expectObserved(this.#ranges).map(({ min, max }, c) => ({
       min: min / power(c),
       max: max / power(c),
     }));

@@ -1,6 +1,6 @@
 import { QuantizeError } from '../../errors.js';
 import type { FloatWorkspace } from '../../forward/float/kernels.js';
-import { affine, gathered, measureRange, type Range, unite } from './range.js';
+import { affine, expectObserved, measureRange, unite, type ValueRange } from './range.js';
 import type { ObservedTensor, Observer, Quantizer } from './types.js';
 
 /** Factors α = 0..K with the paper's K = 3: channel scales s1 · {1, 2, 4, 8}. */
@@ -14,7 +14,7 @@ const LARGEST_FACTOR = 3;
  * taken as the scale of the least factor in use, as the authors do in their integer LayerNorm.
  */
 export class PtfObserver implements Observer {
-  #range: Range | undefined;
+  #range: ValueRange | undefined;
   #factors: Uint8Array | undefined;
 
   constructor(private readonly workspace: FloatWorkspace) {}
@@ -25,8 +25,8 @@ export class PtfObserver implements Observer {
   }
 
   quantizer(): Quantizer {
-    const factors = gathered(this.#factors);
-    const { scale, zeroPoint } = affine(gathered(this.#range));
+    const factors = expectObserved(this.#factors);
+    const { scale, zeroPoint } = affine(expectObserved(this.#range));
     const least = Math.min(...factors);
     return {
       scale: scale / 2 ** (LARGEST_FACTOR - least),

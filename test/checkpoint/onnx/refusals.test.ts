@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { externalNames, readOnnx } from '../../../src/checkpoint/onnx/read-onnx.js';
 import { Layouts } from '../../../src/checkpoint/onnx/view.js';
-import { Weights } from '../../../src/checkpoint/onnx/weights.js';
+import { GraphWeights } from '../../../src/checkpoint/onnx/weights.js';
 import { CheckpointError, UsageError } from '../../../src/errors.js';
 import { refusal } from '../../support/refusal.js';
 import {
@@ -769,7 +769,7 @@ describe('tensors are refused with', () => {
   });
 
   test('more copies than the file has weights', () => {
-    const weights = new Weights(new Layouts('model.onnx'), 'model.onnx', 100);
+    const weights = new GraphWeights(new Layouts('model.onnx'), 'model.onnx', 100);
     weights.floats(new Float64Array(2 ** 22), [2 ** 22]);
     expect(() => weights.floats(new Float64Array(51), [51])).toThrow(
       'model.onnx: expected each weight to be used once, found layers that share them',

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { IntegerModel } from '../../../src/checkpoint/integer/model.js';
 import { traceProgram } from '../../../src/checkpoint/integer/program.js';
 import { ModelPlan } from '../../../src/forward/integer/runner.js';
-import { execute, link, type Part, share, shareHeads } from '../../../src/runtime/calls.js';
+import { execute, link, share, shareHeads, type ThreadPart } from '../../../src/runtime/calls.js';
 import { type IntegerKernels, instantiateKernels, type Tier } from '../../../src/runtime/kernels.js';
 import { readWasm } from '../../../src/runtime/wasm-node.js';
 import { Random } from '../../assembly/support.js';
@@ -12,7 +12,7 @@ import { describeTiers, onTiers } from '../../support/tiers.js';
 import { EIGHTHS, RECIPE, tinyInteger, tinySwinInteger, UNIFORM } from '../../support/tiny-integer.js';
 import { randomPixels } from '../float/support.js';
 
-const partOf = (index: number, count: number): Part => ({ index, count, scratch: 0 });
+const partOf = (index: number, count: number): ThreadPart => ({ index, count, scratch: 0 });
 const partsOf = (count: number) => Array.from({ length: count }, (_, index) => partOf(index, count));
 
 describe('share', () => {
