@@ -3,7 +3,7 @@ import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { FqvitError, RuntimeError } from '../errors.js';
 import { shownSource } from '../platform/address.js';
-import { joinPath } from '../platform/inside.js';
+import { joinPath } from '../platform/join-path.js';
 import { pathReason } from '../platform/system-reason.js';
 import { escapeBytes, walkImages } from './image-walk.js';
 

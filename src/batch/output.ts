@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { FqvitError } from '../errors.js';
 import { systemReason } from '../platform/system-reason.js';
-import { escapeControls } from '../text/plain.js';
+import { escapeControls } from '../text/escape-controls.js';
 
 /** The destination of a batch's lines. */
 export interface ResultOutput {

@@ -4,7 +4,7 @@ import type { Output } from '../architecture/output.js';
 import { FqvitError, UsageError } from '../errors.js';
 import type { Prediction } from '../model/predict.js';
 import { shownSource } from '../platform/address.js';
-import { escapeJsonControls } from '../text/plain.js';
+import { escapeJsonControls } from '../text/escape-controls.js';
 
 interface Place {
   /** Position of the image in the list, from 0. */

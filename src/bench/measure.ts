@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { FqvitError } from '../errors.js';
-import { yieldToEvents } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import { serializeError } from '../pool/messages.js';
 
 /** How long a process runs a contender. */

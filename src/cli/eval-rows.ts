@@ -2,7 +2,7 @@ import type { Output } from '../architecture/output.js';
 import type { Prediction } from '../model/predict.js';
 import { predictions } from '../model/predict.js';
 import { sigmoids } from '../model/rank.js';
-import { escapeJsonControls } from '../text/plain.js';
+import { escapeJsonControls } from '../text/escape-controls.js';
 import type { LabelledFile } from './labels-csv.js';
 
 /** A photo, its truth and the answers, as `--rows` writes them. */

@@ -15,7 +15,7 @@ import { hubSource, noPathEither, WEIGHT_FILE } from '../model/source-node.js';
 import { shownSource } from '../platform/address.js';
 import { readBytes } from '../platform/bytes.js';
 import { expectFile, isUrl, kind, readText } from '../platform/files.js';
-import { joinPath } from '../platform/inside.js';
+import { joinPath } from '../platform/join-path.js';
 import { MAX_BYTES } from '../platform/read-options.js';
 import { formatValue } from '../text/format-value.js';
 import { downloadProgress } from './progress.js';

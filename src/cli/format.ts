@@ -1,6 +1,6 @@
 /** Numbers, sizes and tables for people. */
 
-export { escapeControls } from '../text/plain.js';
+export { escapeControls } from '../text/escape-controls.js';
 
 /** Lines of a table, with two spaces between columns. @param right columns to align right */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {

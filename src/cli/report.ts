@@ -1,6 +1,6 @@
 import { FqvitError, UsageError } from '../errors.js';
 import { withShownAddresses } from '../platform/address.js';
-import { escapeJsonControls } from '../text/plain.js';
+import { escapeJsonControls } from '../text/escape-controls.js';
 import { escapeControls } from './format.js';
 
 /** Exit codes. */

@@ -1,7 +1,7 @@
 import type { Output } from '../architecture/output.js';
 import { UsageError } from '../errors.js';
 import type { ImageSource } from '../image/source.js';
-import { yieldToEvents } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import { formatValue } from '../text/format-value.js';
 import { probabilities, rankClasses, sigmoids } from './rank.js';
 

@@ -1,10 +1,10 @@
 import { request } from '#platform/fetch';
 import { FqvitError, RuntimeError } from '../errors.js';
 import { shownSource } from './address.js';
-import { yieldToEvents } from './breathe.js';
-import { joinBytes } from './joined.js';
+import { joinBytes } from './join-bytes.js';
 import { checkSize, type NamedBytes, type ReadOptions, unreadableSource } from './read-options.js';
 import { reasonOf, Watch } from './watch.js';
+import { yieldToEvents } from './yield-to-events.js';
 
 /** A slow server still answers within this time. */
 export const SILENCE_MS = 30_000;

@@ -80,7 +80,7 @@ export function serializeError(error: unknown): unknown {
     : error;
 }
 
-/** The error that was passed to `carried`. */
+/** The error that was passed to `serializeError`. */
 export function deserializeError(error: unknown): unknown {
   if (error instanceof Error) return error;
   const { name, code, message } = error as Carried;

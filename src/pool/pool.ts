@@ -21,7 +21,7 @@ import { MAX_THREADS } from '../runtime/threads.js';
 import { type Chosen, tierFor } from '../runtime/tier.js';
 import { formatValue } from '../text/format-value.js';
 import type { Seat, WorkerTask } from './messages.js';
-import { WorkerSlot } from './seated.js';
+import { WorkerSlot } from './worker-slot.js';
 
 /**
  * Images that a worker holds, so that it never waits for the next one. An image with a limit is
@@ -130,8 +130,8 @@ export async function createPoolOf(
       lane: { index, count: workers, memory },
     }),
   );
-  const seated = await allOrNone(seats, budget);
-  const pool = new Pool(info, seated);
+  const slots = await allOrNone(seats, budget);
+  const pool = new Pool(info, slots);
   if (options.signal?.aborted) await pool.dispose();
   options.signal?.throwIfAborted();
   return pool;
@@ -173,10 +173,10 @@ async function choose(weightBits: number, options: PoolOptions): Promise<Chosen>
 
 async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<WorkerSlot[]> {
   const started = await Promise.allSettled(seats.map((seat) => WorkerSlot.start(seat, budget)));
-  const seated = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  const slots = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failed = started.find((result) => result.status === 'rejected');
-  if (failed === undefined) return seated;
-  await Promise.all(seated.map((one) => one.end()));
+  if (failed === undefined) return slots;
+  await Promise.all(slots.map((one) => one.end()));
   throw failed.reason;
 }
 

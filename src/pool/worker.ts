@@ -9,8 +9,8 @@ import { IntegerRunner } from '../forward/integer/runner.js';
 import { takeCodecs } from '../image/codecs-node.js';
 import type { ImageSource, PixelOptions } from '../image/source.js';
 import { type ClassifyOptions, Model } from '../model/model.js';
-import { yieldToEvents } from '../platform/breathe.js';
 import type { MemoryGate } from '../platform/memory-gate.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import {
   type MemoryMessage,
   type Message,

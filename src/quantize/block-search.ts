@@ -7,7 +7,7 @@
 import type { FloatRunner, ObserveTensor } from '../forward/float/runner.js';
 import { CLASS_SHARE } from '../layers/linear/moments.js';
 import { blockOutputs, type Network } from '../networks/network.js';
-import { yieldToEvents } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import type { Quantizer } from './observers.js';
 
 export interface BlockSearchOptions {

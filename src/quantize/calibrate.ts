@@ -5,7 +5,7 @@ import { FloatRunner, type FloatRunnerOptions, type ObserveTensor } from '../for
 import type { Layer } from '../layers/layer.js';
 import { MomentSet, type Moments } from '../layers/linear/moments.js';
 import { linearInputs, type Network, readersOf } from '../networks/network.js';
-import { yieldToEvents } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import {
   createObserver,
   type ObservedTensor,

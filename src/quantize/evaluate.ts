@@ -4,7 +4,7 @@ import { CheckpointError, UsageError } from '../errors.js';
 import { FloatRunner } from '../forward/float/runner.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import type { Model } from '../model/model.js';
-import { yieldToEvents } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import { type EvaluationReport, measureOf, type Truth } from './measures.js';
 
 /** An image and the right answer for it. */

@@ -12,7 +12,7 @@ import type { IntegerActivation } from '../layers/integer-activation.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import { PIXELS } from '../layers/patches/layer.js';
 import { networkOf } from '../networks/index.js';
-import { yieldToEvents } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import { chooseTier } from '../runtime/tier.js';
 import { formatValue } from '../text/format-value.js';
 import { type RealCodes, realCodes } from './real-codes.js';

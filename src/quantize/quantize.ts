@@ -6,8 +6,8 @@ import { type IntegerModel, writeIntegerModel } from '../checkpoint/integer/mode
 import { type FqvitError, ImageError, QuantizeError, RuntimeError, UsageError } from '../errors.js';
 import { type ImageSource, readPixels } from '../image/source.js';
 import { FEEDBACK_BITS } from '../layers/linear/feedback.js';
-import { yieldToEvents } from '../platform/breathe.js';
 import { sha256 } from '../platform/sha256.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 import { formatValue } from '../text/format-value.js';
 import { calibrateBest } from './best.js';
 import { type CalibrationProgress, calibrate } from './calibrate.js';

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import { yieldToEvents } from '../platform/breathe.js';
+import { yieldToEvents } from '../platform/yield-to-events.js';
 
 /** How long a pass keeps the thread, in ms: an abort waits for this and for one kernel call. */
 const SLICE_MS = 50;

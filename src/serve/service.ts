@@ -1,7 +1,7 @@
 import pino, { type Logger } from 'pino';
 import type { Pool } from '../pool/index.js';
 import type { MemoryShares } from '../pool/memory-shares.js';
-import { escapeJsonControls } from '../text/plain.js';
+import { escapeJsonControls } from '../text/escape-controls.js';
 import { type Answer, type AppOptions, createApp } from './app.js';
 import { fetchImage } from './fetch-image.js';
 import { Metrics } from './metrics.js';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { isAddress, shownSource, withShownAddresses } from '../../src/platform/address.js';
-import { joinPath } from '../../src/platform/inside.js';
-import { escapeControls, escapeJsonControls } from '../../src/text/plain.js';
+import { joinPath } from '../../src/platform/join-path.js';
+import { escapeControls, escapeJsonControls } from '../../src/text/escape-controls.js';
 
 test.each([
   ['https://h.example/a/b.png', 'https://h.example/a/b.png'],

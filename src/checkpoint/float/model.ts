@@ -24,7 +24,7 @@ import { asFloat32 } from '../safetensors/typed-views.js';
 import { type FloatConfig, parseConfig, validateConfig } from './config.js';
 import { type FloatContainer, type FloatFile, readFloatContainer } from './container.js';
 import { type FloatArchitecture, refuseConfig } from './family.js';
-import { foldWeights } from './fold.js';
+import { foldWeights } from './fold-weights.js';
 import { readSwin } from './swin.js';
 import type { FloatTensor } from './tensor.js';
 import { readVit } from './vit.js';

@@ -4,7 +4,7 @@ import type { Model } from '../../model/model.js';
 import { checkClasses } from '../../model/predict.js';
 import { shownSource } from '../../platform/address.js';
 import { expectFolder } from '../../platform/files.js';
-import { joinPath } from '../../platform/inside.js';
+import { joinPath } from '../../platform/join-path.js';
 import { checkOutput, expectNoInput, writeOutput } from '../../platform/output-file.js';
 import { systemReason } from '../../platform/system-reason.js';
 import type { EvaluationReport } from '../../quantize/index.js';

@@ -5,7 +5,7 @@ import { QuantizeError } from '../../errors.js';
 import { parseLabels } from '../../labels/parse.js';
 import { shownSource } from '../../platform/address.js';
 import { readText } from '../../platform/files.js';
-import { joinPath } from '../../platform/inside.js';
+import { joinPath } from '../../platform/join-path.js';
 import { checkOutput, expectNoInput, writeOutput } from '../../platform/output-file.js';
 import type { FloatModel, Quantized, QuantizeOptions } from '../../quantize/index.js';
 import {

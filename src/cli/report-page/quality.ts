@@ -10,7 +10,7 @@ import { FloatRunner } from '../../forward/float/runner.js';
 import { readPixels } from '../../image/source.js';
 import { load } from '../../model/model.js';
 import { probabilities, rankClasses } from '../../model/rank.js';
-import { yieldToEvents } from '../../platform/breathe.js';
+import { yieldToEvents } from '../../platform/yield-to-events.js';
 import { drawOrder } from '../../quantize/draw.js';
 import type { Quantized } from '../../quantize/index.js';
 import { type LayerError, layerErrors } from '../../quantize/layer-errors.js';

@@ -1,5 +1,5 @@
 import { ImageError } from '../../errors.js';
-import { joinBytes } from '../../platform/joined.js';
+import { joinBytes } from '../../platform/join-bytes.js';
 import { textAt } from '../bytes.js';
 import type { Metadata } from '../exif.js';
 import { InflateError, Inflater } from './inflate.js';

@@ -28,9 +28,9 @@ export class WorkerSlot {
 
   /** @throws RuntimeError `POOL` if the worker does not start */
   static async start(seat: Seat, budget: MemoryBudget): Promise<WorkerSlot> {
-    const seated = new WorkerSlot(seat, budget);
-    await seated.#thread;
-    return seated;
+    const slot = new WorkerSlot(seat, budget);
+    await slot.#thread;
+    return slot;
   }
 
   /**

@@ -6,11 +6,11 @@ import { IntegerRunner } from '../../src/forward/integer/runner.js';
 import { compileCodecs } from '../../src/image/codecs-node.js';
 import { MemoryBudget } from '../../src/platform/memory-budget.js';
 import type { Seat, WorkerTask } from '../../src/pool/messages.js';
-import type { WorkerSlot as SourceSeated } from '../../src/pool/seated.js';
+import type { WorkerSlot as SourceSeated } from '../../src/pool/worker-slot.js';
 import { tinyIntegerFile } from '../support/tiny-integer.js';
 
 // Workers run built files: so does what starts them.
-const { Seated } = (await import(new URL('../../dist/pool/seated.js', import.meta.url).href)) as {
+const { Seated } = (await import(new URL('../../dist/pool/worker-slot.js', import.meta.url).href)) as {
   Seated: typeof SourceSeated;
 };
 const { losslessWebp } = (await import(
