@@ -1,4 +1,5 @@
-"""Writes src/architecture/timm-names.ts: what timm's names say about a model and its tensors do not.
+"""Writes src/architecture/timm-names.ts: what timm's names say about a model, and its tensors do
+not.
 
     python scripts/timm_names.py > src/architecture/timm-names.ts
 

@@ -40,7 +40,8 @@ export function exp4(x: v128): v128 {
  * 7.1.28, a polynomial to the power -16), and 0 where the power overflows. p is the polynomial of
  * degree 9 with the least greatest error of u p(u)^-8 on [0, 5], 8e-9, found by Lawson's iteration;
  * it is positive everywhere. One division and no exponential.
- * Absolute error below 3e-7 for |x| <= 10, most of it rounding (test/forward/float/kernels.test.ts).
+ * Absolute error below 3e-7 for |x| <= 10, most of it rounding
+ * (test/forward/float/kernels.test.ts).
  */
 // @ts-ignore: decorator
 @inline
