@@ -3,7 +3,12 @@ import { beforeAll, expect, test } from '@jest/globals';
 import { describeWithShared, shared } from '../support/shared.js';
 import { fqvit, Scratch } from './support.js';
 
-describeWithShared('DeiT-Tiny', 3, () => {
+const FILES = [
+  'models/deit_tiny_patch16_224.safetensors',
+  'data/imagenet500/n01440764_tench.JPEG',
+  'data/imagenet-labels.json',
+];
+describeWithShared('DeiT-Tiny', 3, FILES, () => {
   const scratch = new Scratch();
   const float = `${shared}models/deit_tiny_patch16_224.safetensors`;
   const photos = `${shared}data/imagenet500`;

@@ -4,13 +4,18 @@ import { readSafetensors } from '../../src/checkpoint/safetensors/safetensors.js
 import { asUint8 } from '../../src/checkpoint/safetensors/typed-views.js';
 import { load } from '../../src/model/model.js';
 import { rankClasses } from '../../src/model/rank.js';
-import { goldenModel } from '../support/golden.js';
+import { goldenFiles, goldenModel } from '../support/golden.js';
 import { describeWithShared, readShared, shared } from '../support/shared.js';
 import { sealed } from '../support/tiny-integer.js';
 
 const FIRST_ROW = 64;
 
-describeWithShared('DeiT-Tiny end to end, with the scales of the simulator', 1, () => {
+const FILES = [
+  ...goldenFiles('deit_tiny'),
+  'golden/deit_tiny/logits.safetensors',
+  'data/imagenet500/labels.csv',
+];
+describeWithShared('DeiT-Tiny end to end, with the scales of the simulator', 1, FILES, () => {
   test('names the same class as the simulator on at least 96 of 100 photos', async () => {
     const model = await load(sealed(writeIntegerModel(goldenModel())));
     const simulator = asUint8(

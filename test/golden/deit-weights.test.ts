@@ -5,7 +5,8 @@ import { asFloat32, asInt8 } from '../../src/checkpoint/safetensors/typed-views.
 import { quantizeWeights } from '../../src/layers/linear/weights.js';
 import { describeWithShared, readShared } from '../support/shared.js';
 
-describeWithShared('the weights of DeiT-Tiny', 1, () => {
+const FILES = ['models/deit_tiny_patch16_224.safetensors', 'golden/deit_tiny/weights.safetensors'];
+describeWithShared('the weights of DeiT-Tiny', 1, FILES, () => {
   test("all have the simulator's codes and scales", () => {
     const { tensors: float } = readFloatModel(readShared('models/deit_tiny_patch16_224.safetensors'));
     const { tensors: golden } = readSafetensors(readShared('golden/deit_tiny/weights.safetensors'));

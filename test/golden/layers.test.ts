@@ -5,7 +5,7 @@ import { IntegerRunner } from '../../src/forward/integer/runner.js';
 import { readWasm } from '../../src/runtime/wasm-node.js';
 import { tokensOf, windowOrder } from '../assembly/reference.js';
 import { computed } from '../support/class-token.js';
-import { type GoldenName, goldenCodes, goldenModel } from '../support/golden.js';
+import { type GoldenName, goldenCodes, goldenFiles, goldenModel } from '../support/golden.js';
 import { describeWithShared } from '../support/shared.js';
 
 /**
@@ -49,46 +49,52 @@ const MODELS: [GoldenName, ReturnType<typeof kinds>][] = [
 ];
 
 describe.each(MODELS)('%s', (name, layerKinds) => {
-  describeWithShared(`${name}: every layer, given the codes of the simulator`, layerKinds.length, () => {
-    const comparisons: Comparison[] = [];
+  const files = [...goldenFiles(name), `golden/${name}/codes.safetensors`];
+  describeWithShared(
+    `${name}: every layer, given the codes of the simulator`,
+    layerKinds.length,
+    files,
+    () => {
+      const comparisons: Comparison[] = [];
 
-    beforeAll(async () => {
-      const model = await IntegerRunner.create(withPolynomials(goldenModel(name)), await readWasm('simd'));
-      const golden = goldenCodes(name);
-      const { architecture } = model.description;
-      inWindowOrder(golden, architecture);
-      const { imageSize, patchSize } = architecture;
-      for (const step of model.steps) {
-        step.run(model.kernels);
-        if (step.output === 'input') {
-          const { columns } = model.buffers.get('input')!;
-          model.write(
-            'input',
-            patchRows(golden.get('input')!, imageSize, patchSize, columns, model.read('input')),
-          );
-          continue;
+      beforeAll(async () => {
+        const model = await IntegerRunner.create(withPolynomials(goldenModel(name)), await readWasm('simd'));
+        const golden = goldenCodes(name);
+        const { architecture } = model.description;
+        inWindowOrder(golden, architecture);
+        const { imageSize, patchSize } = architecture;
+        for (const step of model.steps) {
+          step.run(model.kernels);
+          if (step.output === 'input') {
+            const { columns } = model.buffers.get('input')!;
+            model.write(
+              'input',
+              patchRows(golden.get('input')!, imageSize, patchSize, columns, model.read('input')),
+            );
+            continue;
+          }
+          // fc1 and the GELU are compared together: the simulator has no quantiser between them
+          if (step.output.endsWith('fc1.out')) continue;
+          const expected = golden.get(step.output)!;
+          const kind = layerKinds.find(({ pattern }) => pattern.test(step.output))!;
+          const rows = (codes: Uint8Array) => computed(codes, step.output, model.description);
+          comparisons.push(compare(step.output, kind, rows(expected), rows(model.read(step.output))));
+          // q, k and v with the q of every token: whole rows, as in the simulator
+          model.write(step.output, step.output.endsWith('qkv.out') ? expected : rows(expected));
         }
-        // fc1 and the GELU are compared together: the simulator has no quantiser between them
-        if (step.output.endsWith('fc1.out')) continue;
-        const expected = golden.get(step.output)!;
-        const kind = layerKinds.find(({ pattern }) => pattern.test(step.output))!;
-        const rows = (codes: Uint8Array) => computed(codes, step.output, model.description);
-        comparisons.push(compare(step.output, kind, rows(expected), rows(model.read(step.output))));
-        // q, k and v with the q of every token: whole rows, as in the simulator
-        model.write(step.output, step.output.endsWith('qkv.out') ? expected : rows(expected));
-      }
-    });
+      });
 
-    test.each(layerKinds)('$kind: at least $least % of the codes are equal in every layer', ({ kind }) => {
-      const layers = comparisons.filter((comparison) => comparison.kind === kind);
-      expect(layers.length).toBeGreaterThanOrEqual(kind.startsWith('coarse') ? 1 : 5);
-      const worst = layers.reduce((a, b) => (b.equal < a.equal ? b : a));
-      console.log(`${name}, ${kind}: worst ${worst.layer}, ${worst.equal.toFixed(2)} % equal`);
-      expect(
-        layers.filter(({ apart, equal, least, near }) => (apart > 1 && equal < least) || near < LEAST_NEAR),
-      ).toEqual([]);
-    });
-  });
+      test.each(layerKinds)('$kind: at least $least % of the codes are equal in every layer', ({ kind }) => {
+        const layers = comparisons.filter((comparison) => comparison.kind === kind);
+        expect(layers.length).toBeGreaterThanOrEqual(kind.startsWith('coarse') ? 1 : 5);
+        const worst = layers.reduce((a, b) => (b.equal < a.equal ? b : a));
+        console.log(`${name}, ${kind}: worst ${worst.layer}, ${worst.equal.toFixed(2)} % equal`);
+        expect(
+          layers.filter(({ apart, equal, least, near }) => (apart > 1 && equal < least) || near < LEAST_NEAR),
+        ).toEqual([]);
+      });
+    },
+  );
 });
 
 function compare(

@@ -2,11 +2,11 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ImageError } from '../../src/errors.js';
 import { decodeImage } from '../../src/image/decode.js';
+import { describeWithShared } from '../support/shared.js';
 import {
   BOUND_MS,
   dataFile,
   dataFiles,
-  describeWithData,
   fixture,
   flatJpeg,
   join,
@@ -139,7 +139,7 @@ const photos = dataFiles('imagenet500').filter((name) => /\.jpe?g$/i.test(name))
 /** SHA-256 of the SHA-256s of the 500 photos, decoded by Pillow 13.0, in the order of names. */
 const PHOTOS = '046fbf97940a010e68c42e6f3186df934e020e68073f46ade0bfad20c43502a2';
 
-describeWithData('imagenet500', 500, 'decodeImage of real photos', () => {
+describeWithShared('decodeImage of real photos', 1, ['data/imagenet500/n01440764_tench.JPEG'], () => {
   test('gives the same bytes as Pillow for 500 photos', async () => {
     expect(photos.length).toBe(500);
     const digests: string[] = [];

@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
-import { describe, expect } from '@jest/globals';
+import { expect } from '@jest/globals';
 import { ImageError } from '../../src/errors.js';
 import { type DecodeOptions, decodeImage } from '../../src/image/decode.js';
 import { crc32 } from '../../src/image/png/crc32.js';
 import type { Interpolation } from '../../src/image/resize/interpolation.js';
 import type { RgbImage } from '../../src/image/types.js';
+import { shared } from '../support/shared.js';
 
 // Global look-ups are slow here: see src/image/resize/resize.ts.
 const { imul } = Math;
 
 const FIXTURES = new URL('./fixtures/', import.meta.url);
-const DATA = new URL('../../../shared/data/', import.meta.url);
+const DATA = `${shared}data/`;
 
 export interface Expected {
   pillow: string;
@@ -42,28 +43,13 @@ export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/**
- * `describe` for tests that need the photos next to the repository. Without the photos, they are
- * skipped with a warning that gives the number of skipped checks.
- */
-export function describeWithData(folder: string, checks: number, name: string, body: () => void): void {
-  if (existsSync(new URL(folder, DATA))) {
-    describe(name, body);
-    return;
-  }
-  console.warn(
-    `SKIPPED ${checks} checks (${name}): there is no ../shared/data/${folder} next to the repository`,
-  );
-  describe.skip(name, body);
-}
-
 export function dataFiles(folder: string): string[] {
-  const url = new URL(`${folder}/`, DATA);
-  return existsSync(url) ? readdirSync(url).sort() : [];
+  const path = `${DATA}${folder}`;
+  return existsSync(path) ? readdirSync(path).sort() : [];
 }
 
 export function dataFile(path: string): Uint8Array {
-  return new Uint8Array(readFileSync(new URL(path, DATA)));
+  return new Uint8Array(readFileSync(`${DATA}${path}`));
 }
 
 /** Reproducible bytes, as `noise` in fixtures/make.py (Numerical Recipes' LCG). */

@@ -367,7 +367,7 @@ test('any text gives labels or a refusal', () => {
   );
 });
 
-describeWithShared('labels of ImageNet', 1, () => {
+describeWithShared('labels of ImageNet', 1, ['data/imagenet-labels.json'], () => {
   test('objects with an index and a WordNet id', () => {
     const { labels, wnids } = parseLabels(readFileSync(`${shared}data/imagenet-labels.json`, 'utf8'));
     expect([labels.length, labels[0], wnids?.[0]]).toEqual([1000, 'tench', 'n01440764']);

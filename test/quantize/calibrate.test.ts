@@ -5,7 +5,6 @@ import { calibrate, calibrateEach } from '../../src/quantize/calibrate.js';
 import { OBSERVER_NAMES, type Quantizer } from '../../src/quantize/observers.js';
 import {
   deitTiny,
-  goldenTest,
   photos,
   randomPixels,
   sharedFile,
@@ -174,20 +173,32 @@ function compare(file: string, found: ReadonlyMap<string, Quantizer>): { tensors
   return { tensors: golden.length, factors };
 }
 
-goldenTest("DeiT-Tiny, 64 photos: scales, zero points and factors are the simulator's", async () => {
-  const files = [...OBSERVER_NAMES, 'plain_minmax'];
-  const recipes = [
-    ...OBSERVER_NAMES.map((observer) => ({ observer, ptf: true })),
-    { observer: 'minmax', ptf: false } as const,
-  ];
-  const found = await calibrateEach(deitTiny(), photos(0, 64), 64, recipes, { wasm });
-  files.forEach((file, i) => {
-    const compared = compare(`deit_tiny/quantizers_${file}.json`, found.quantizers[i]!);
-    expect(compared).toEqual({ tensors: 127, factors: file === 'plain_minmax' ? 0 : 25 * 192 });
+const quantizerFiles = (model: string, names: readonly string[]) =>
+  names.map((name) => `golden/${model}/quantizers_${name}.json`);
+const OBSERVED = [...OBSERVER_NAMES, 'plain_minmax'];
+const DEIT_TINY = [
+  ...['models/deit_tiny_patch16_224.safetensors', 'data/imagenet500/labels.csv'],
+  ...quantizerFiles('deit_tiny', OBSERVED),
+];
+describeWithShared('DeiT-Tiny', 1, DEIT_TINY, () => {
+  test("64 photos: scales, zero points and factors are the simulator's", async () => {
+    const recipes = [
+      ...OBSERVER_NAMES.map((observer) => ({ observer, ptf: true })),
+      { observer: 'minmax', ptf: false } as const,
+    ];
+    const found = await calibrateEach(deitTiny(), photos(0, 64), 64, recipes, { wasm });
+    OBSERVED.forEach((file, i) => {
+      const compared = compare(`deit_tiny/quantizers_${file}.json`, found.quantizers[i]!);
+      expect(compared).toEqual({ tensors: 127, factors: file === 'plain_minmax' ? 0 : 25 * 192 });
+    });
   });
 });
 
-describeWithShared('Swin in small, ../shared/golden/swin_micro', 1, () => {
+const SWIN_MICRO = [
+  ...['models/swin_micro.safetensors', 'golden/swin_micro/pixels.safetensors'],
+  ...quantizerFiles('swin_micro', OBSERVER_NAMES),
+];
+describeWithShared('Swin in small', 1, SWIN_MICRO, () => {
   test("64 pictures: scales, zero points and factors are the simulator's", async () => {
     const recipes = OBSERVER_NAMES.map((observer) => ({ observer, ptf: true }));
     const pictures = swinPictures('calibration');

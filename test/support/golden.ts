@@ -22,6 +22,11 @@ const GOLDEN = {
 
 export type GoldenName = keyof typeof GOLDEN;
 
+/** What `goldenModel` reads, relative to ../shared. */
+export function goldenFiles(model: GoldenName): string[] {
+  return [GOLDEN[model].file, `golden/${model}/quantizers_minmax.json`];
+}
+
 /** The simulator's quantisers. */
 export function goldenQuantizers(observer: string, model: GoldenName = 'deit_tiny'): Map<string, Quantizer> {
   const { quantizers } = readSharedJson<GoldenQuantizers>(`golden/${model}/quantizers_${observer}.json`);

@@ -14,16 +14,23 @@ export function readSharedJson<T>(path: string): T {
 }
 
 /**
- * A suite that needs the reference data. If that is absent, it is one skipped test, and a warning
- * counts the tests.
+ * A suite that needs reference data. If one of its files is absent, it is one skipped test, and a
+ * warning counts the tests: others may have a folder of that name with other files.
+ *
  * @param count tests in the suite
- * @param path the part of the data that it needs
+ * @param files that it reads, relative to ../shared; of a folder of photos, one
  */
-export function describeWithShared(name: string, count: number, suite: () => void, path = ''): void {
-  if (existsSync(`${shared}${path}`)) {
+export function describeWithShared(
+  name: string,
+  count: number,
+  files: readonly string[],
+  suite: () => void,
+): void {
+  const absent = files.find((file) => !existsSync(`${shared}${file}`));
+  if (absent === undefined) {
     describe(name, suite);
     return;
   }
-  console.warn(`SKIPPED ${count} tests (${name}): ../shared/${path} is absent`);
+  console.warn(`SKIPPED ${count} tests (${name}): ../shared/${absent} is absent`);
   test.skip(name, () => {});
 }

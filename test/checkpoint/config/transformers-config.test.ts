@@ -315,13 +315,13 @@ describe('the preprocessing', () => {
   });
 });
 
-describeWithShared("microsoft's Swin-T as on the Hugging Face hub", 1, () => {
+const SWIN_T = ['config', 'preprocessor_config'].map(
+  (name) => `data/hub/microsoft--swin-tiny-patch4-window7-224/${name}.json`,
+) as [string, string];
+describeWithShared("microsoft's Swin-T as on the Hugging Face hub", 1, SWIN_T, () => {
   test('is read without warnings', () => {
-    const folder = 'data/hub/microsoft--swin-tiny-patch4-window7-224';
-    const { config, warnings } = read(
-      readSharedJson(`${folder}/config.json`),
-      readSharedJson(`${folder}/preprocessor_config.json`),
-    );
+    const [model, preprocessor] = SWIN_T.map((file) => readSharedJson<object>(file)) as [object, object];
+    const { config, warnings } = read(model, preprocessor);
     expect(warnings).toEqual([]);
     expect((config.labels as string[]).length).toBe(1000);
     expect(config).toMatchObject({

@@ -1041,8 +1041,9 @@ describe('an invalid float model', () => {
   });
 });
 
-describeWithShared('deit_tiny_patch16_224.safetensors', 2, () => {
-  const read = () => readShared('models/deit_tiny_patch16_224.safetensors');
+const DEIT_TINY = 'models/deit_tiny_patch16_224.safetensors';
+describeWithShared('deit_tiny_patch16_224.safetensors', 2, [DEIT_TINY], () => {
+  const read = () => readShared(DEIT_TINY);
 
   test('has 152 tensors and 5,717,416 parameters, read in under a second', () => {
     const bytes = read();

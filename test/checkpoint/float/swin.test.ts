@@ -638,7 +638,7 @@ describe('an invalid float Swin', () => {
   });
 });
 
-describeWithShared('swin_micro.safetensors', 2, () => {
+describeWithShared('swin_micro.safetensors', 2, ['models/swin_micro.safetensors'], () => {
   const read = (options?: FloatModelOptions) =>
     readFloatModel(readShared('models/swin_micro.safetensors'), options);
 

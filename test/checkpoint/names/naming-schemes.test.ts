@@ -86,30 +86,39 @@ test('refuses one tensor under two names', () => {
   );
 });
 
-describeWithShared('a real Swin with the names of other libraries', 1, () => {
-  test('quantises to the same bytes, except for the SHA-256 of its source', async () => {
-    const images = [1, 2].map((seed) => ({
-      width: 56,
-      height: 56,
-      data: Uint8Array.from({ length: 3 * 56 * 56 }, (_x, i) => (i * seed * 37) % 256),
-    }));
-    const file = readShared('models/swin_micro.safetensors');
-    const options = { imageSize: 56, method: 'fq' } as const;
-    const one = await quantize(file, images, options);
-    for (const renaming of Object.values(SWIN_RENAMINGS)) {
-      const other = await quantize(writeSafetensors(renamed(tensorsOf(file), renaming), {}), images, options);
-      expectSameButSource(other, one);
-    }
-  });
-});
+describeWithShared(
+  'a real Swin with the names of other libraries',
+  1,
+  ['models/swin_micro.safetensors'],
+  () => {
+    test('quantises to the same bytes, except for the SHA-256 of its source', async () => {
+      const images = [1, 2].map((seed) => ({
+        width: 56,
+        height: 56,
+        data: Uint8Array.from({ length: 3 * 56 * 56 }, (_x, i) => (i * seed * 37) % 256),
+      }));
+      const file = readShared('models/swin_micro.safetensors');
+      const options = { imageSize: 56, method: 'fq' } as const;
+      const one = await quantize(file, images, options);
+      for (const renaming of Object.values(SWIN_RENAMINGS)) {
+        const other = await quantize(
+          writeSafetensors(renamed(tensorsOf(file), renaming), {}),
+          images,
+          options,
+        );
+        expectSameButSource(other, one);
+      }
+    });
+  },
+);
 
-describeWithShared('DeiT-Tiny in the formats of other libraries', 5, () => {
-  const photos = ['n02690373_airliner', 'n02123159_tiger_cat'].map(
-    (name) => `${shared}data/imagenet500/${name}.JPEG`,
-  );
+const PHOTOS = ['n02690373_airliner', 'n02123159_tiger_cat'].map((name) => `data/imagenet500/${name}.JPEG`);
+const DEIT_TINY = 'models/deit_tiny_patch16_224.safetensors';
+describeWithShared('DeiT-Tiny in the formats of other libraries', 5, [DEIT_TINY, ...PHOTOS], () => {
+  const photos = PHOTOS.map((photo) => `${shared}${photo}`);
   const made = (file: Uint8Array) =>
     quantize(file, photos, { method: 'fq', config: { architecture: 'deit', num_heads: 3 } });
-  const plain = () => tensorsOf(readShared('models/deit_tiny_patch16_224.safetensors'));
+  const plain = () => tensorsOf(readShared(DEIT_TINY));
   const safetensors = (tensors: readonly Tensor[]) => writeSafetensors(tensors, {});
 
   /** Adds a second token, with a position, and a second head: the reversed first ones. */

@@ -5,7 +5,6 @@ import { describeWithShared } from '../../support/shared.js';
 import * as reference from './reference.js';
 import {
   deitTiny,
-  goldenTest,
   photos,
   randomPixels,
   sharedTensors,
@@ -223,23 +222,34 @@ describe('refusals', () => {
   });
 });
 
-goldenTest('DeiT-Tiny: the logits of 100 photos are within 1e-4 of the reference', async () => {
-  const runner = await FloatRunner.create(deitTiny(), { wasm });
-  const golden = sharedTensors('golden/deit_tiny/logits.safetensors').get('float_model')!.data;
-  let worst = 0;
-  let row = 0;
-  for await (const image of photos(64, 164)) {
-    const logits = runner.run([image])[0]!;
-    logits.forEach((x, c) => {
-      worst = Math.max(worst, Math.abs(x - golden[1000 * row + c]!));
-    });
-    row++;
-  }
-  expect(row).toBe(100);
-  expect(worst).toBeLessThan(1e-4);
+const DEIT_TINY = [
+  'models/deit_tiny_patch16_224.safetensors',
+  'golden/deit_tiny/logits.safetensors',
+  'data/imagenet500/labels.csv',
+];
+describeWithShared('DeiT-Tiny', 1, DEIT_TINY, () => {
+  test('the logits of 100 photos are within 1e-4 of the reference', async () => {
+    const runner = await FloatRunner.create(deitTiny(), { wasm });
+    const golden = sharedTensors('golden/deit_tiny/logits.safetensors').get('float_model')!.data;
+    let worst = 0;
+    let row = 0;
+    for await (const image of photos(64, 164)) {
+      const logits = runner.run([image])[0]!;
+      logits.forEach((x, c) => {
+        worst = Math.max(worst, Math.abs(x - golden[1000 * row + c]!));
+      });
+      row++;
+    }
+    expect(row).toBe(100);
+    expect(worst).toBeLessThan(1e-4);
+  });
 });
 
-describeWithShared('a small Swin, ../shared/golden/swin_micro', 1, () => {
+const SWIN_MICRO = [
+  'models/swin_micro.safetensors',
+  ...['logits', 'pixels'].map((name) => `golden/swin_micro/${name}.safetensors`),
+];
+describeWithShared('a small Swin', 1, SWIN_MICRO, () => {
   test('gives logits of 400 pictures within 1e-3 of the reference', async () => {
     const runner = await FloatRunner.create(swinMicro(), { wasm, batchSize: 16 });
     const golden = sharedTensors('golden/swin_micro/logits.safetensors').get('float_model')!.data;

@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { test } from '@jest/globals';
 import type { SwinArchitecture, VitArchitecture } from '../../../src/architecture/architecture.js';
 import { type FloatModel, readFloatModel } from '../../../src/checkpoint/float/model.js';
 import { readSafetensors } from '../../../src/checkpoint/safetensors/safetensors.js';
@@ -8,6 +7,7 @@ import { asFloat32 } from '../../../src/checkpoint/safetensors/typed-views.js';
 import type { FloatKernels, FloatWorkspace } from '../../../src/forward/float/kernels.js';
 import { decodeImage } from '../../../src/image/decode.js';
 import { preprocess } from '../../../src/image/resize/preprocess.js';
+import { shared } from '../../support/shared.js';
 
 /** The float kernel module; `node scripts/build-wasm.mjs float` compiles it. */
 export const wasm = new WebAssembly.Module(
@@ -181,18 +181,7 @@ function surroundings(imageSize: number): Omit<FloatModel, 'architecture' | 'ten
   };
 }
 
-const shared = new URL('../../../../shared/', import.meta.url);
-
-/** A test with the reference data of ../shared; skipped with a warning if that is absent. */
-export function goldenTest(name: string, run: () => Promise<void>): void {
-  if (existsSync(shared)) test(name, run);
-  else {
-    console.warn(`SKIPPED 1 golden test, no reference data in ../shared: ${name}`);
-    test.skip(name, run);
-  }
-}
-
-export const sharedFile = (path: string): URL => new URL(path, shared);
+export const sharedFile = (path: string): string => `${shared}${path}`;
 
 /** Tensors of a safetensors file in ../shared. */
 export function sharedTensors(path: string): FloatModel['tensors'] {

@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { decodeImage } from '../../../src/image/decode.js';
 import { INTERPOLATIONS } from '../../../src/image/resize/interpolation.js';
 import { preprocess } from '../../../src/image/resize/preprocess.js';
-import { BOUND_MS, dataFile, dataFiles, describeWithData, expected, noiseImage, sha256 } from '../support.js';
+import { describeWithShared } from '../../support/shared.js';
+import { BOUND_MS, dataFile, dataFiles, expected, noiseImage, sha256 } from '../support.js';
 
 describe('preprocess', () => {
   test.each(expected.preprocessed)(
@@ -79,7 +80,8 @@ describe('preprocess', () => {
 
 const crops = dataFiles('crops');
 
-describeWithData('crops', 32, 'the evaluation crops of 32 photos', () => {
+const FIRST = ['data/crops/n01440764_tench.png', 'data/imagenet500/n01440764_tench.JPEG'];
+describeWithShared('the evaluation crops of 32 photos', 33, FIRST, () => {
   test('has 32 crops', () => {
     expect(crops.length).toBe(32);
   });
