@@ -217,7 +217,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
       expect(await page.textContent(`#${id}-time`)).toMatch(/^\d+(\.\d)? ms$/);
       expect(await page.textContent(`#${id}-memory`)).toMatch(/^\d\.\d\d MB$/);
     }
-    expect(await page.textContent('#integer-size')).toBe('1.33 MB');
+    expect(await page.textContent('#integer-size')).toBe('1.34 MB');
     expect(await page.textContent('#float-size')).toBe('2.42 MB, f16');
     expect(await page.textContent('#integer-kernels')).toMatch(/^int8, (relaxed )?SIMD$/);
 
@@ -309,7 +309,7 @@ describeWith('the page that classifies photos', [CHROMIUM.path, PLAYWRIGHT], () 
     await page.selectOption('#model', 'swin_cifar10');
     await until(page, '#map-note', /^A Swin has no such map/);
     await until(page, '#agreement', /times as long/);
-    expect(await page.textContent('#integer-size')).toBe('1.66 MB');
+    expect(await page.textContent('#integer-size')).toBe('1.67 MB');
     expect(await page.isVisible('#map')).toBe(false);
     expect(await page.isDisabled('input[name=method]')).toBe(true);
 
