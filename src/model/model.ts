@@ -170,12 +170,17 @@ export async function load(source: ByteSource, options: LoadOptions = {}): Promi
   const chosen = await tierFor(narrowestWeights(checkpoint), isShared, options);
   signal?.throwIfAborted();
   const count = chosen.tier === 'scalar' ? 1 : threads;
-  await intact;
   const runner = await IntegerRunner.create(checkpoint, chosen.module, count);
   const model = new Model(checkpoint, bytes.length, chosen.tier, count, runner);
-  if (signal?.aborted) model.dispose();
-  signal?.throwIfAborted();
-  return model;
+  try {
+    // other threads compute the digest meanwhile
+    await intact;
+    signal?.throwIfAborted();
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
 }
 
 function threadCount({ threads = 1 }: LoadOptions): number {

@@ -1,4 +1,5 @@
 import { expect, jest, test } from '@jest/globals';
+import { macsOf } from '../../src/checkpoint/architecture-limits.js';
 import { classifyInTime, imageTimeout } from '../../src/cli/image-command.js';
 import { ImageError, RuntimeError, UsageError } from '../../src/errors.js';
 import type { Pool } from '../../src/pool/index.js';
@@ -8,7 +9,7 @@ import { refusal } from '../support/refusal.js';
 function pool(depth: number, classify: () => Promise<never[]>) {
   const sizes = { imageSize: 224, patchSize: 16, dim: 1024, heads: 16, mlpDim: 4096, classes: 1000 };
   const spy = jest.fn(classify);
-  const info = { architecture: { family: 'deit', depth, ...sizes } };
+  const info = { macs: macsOf({ family: 'deit', name: 'deit', depth, ...sizes }) };
   return { pool: { info, classify: spy } as unknown as Pool, spy };
 }
 

@@ -1,5 +1,6 @@
 import { CheckpointError } from '../../errors.js';
 import { sha256 } from '../../platform/sha256.js';
+import { HEADER_START } from '../safetensors/header.js';
 
 /**
  * The integrity digest of an integer checkpoint: the SHA-256 of the file with the digest's own 64
@@ -27,7 +28,8 @@ export async function seal(bytes: Uint8Array): Promise<Uint8Array> {
 export async function checkDigest(bytes: Uint8Array, digest: string, file: string): Promise<void> {
   if (globalThis.crypto?.subtle === undefined) return;
   const copy = new Uint8Array(bytes);
-  copy.fill(0x30, placeOf(bytes, digest), placeOf(bytes, digest) + 64);
+  const at = placeOf(bytes, digest);
+  copy.fill(0x30, at, at + digest.length);
   const found = await sha256(copy);
   if (found === digest) return;
   throw new CheckpointError(
@@ -36,11 +38,12 @@ export async function checkDigest(bytes: Uint8Array, digest: string, file: strin
   );
 }
 
-/** The offset of the digest's digits: between quotes, which are escaped inside the description. */
+/**
+ * The offset of the digest's digits: between quotes, which are escaped inside the description. In
+ * latin1, characters are bytes.
+ */
 function placeOf(bytes: Uint8Array, digest: string): number {
-  const text = new TextEncoder().encode(`"${digest}"`);
-  for (let at = bytes.indexOf(text[0]!); at >= 0; at = bytes.indexOf(text[0]!, at + 1)) {
-    if (text.every((character, i) => bytes[at + i] === character)) return at + 1;
-  }
-  return -1;
+  const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const header = new TextDecoder('latin1').decode(bytes.subarray(0, HEADER_START + size));
+  return header.indexOf(`"${digest}"`) + 1;
 }
