@@ -1,5 +1,5 @@
 import { expect, jest, test } from '@jest/globals';
-import { macsOf } from '../../src/checkpoint/architecture-limits.js';
+import { macsOf } from '../../src/architecture/limits.js';
 import { classifyInTime, imageTimeout } from '../../src/cli/image-command.js';
 import { ImageError, RuntimeError, UsageError } from '../../src/errors.js';
 import type { Pool } from '../../src/pool/index.js';
