@@ -12,7 +12,7 @@ import { writeIntegerModel } from '../dist/checkpoint/integer/model.js';
 import { FloatRunner } from '../dist/forward/float/runner.js';
 import { readPixels } from '../dist/image/source.js';
 import { load } from '../dist/index.js';
-import { probabilities, ranked } from '../dist/model/rank.js';
+import { probabilities, rankClasses } from '../dist/model/rank.js';
 import { calibrateBest } from '../dist/quantize/best.js';
 import { calibrateEach } from '../dist/quantize/calibrate.js';
 import { drawOrder } from '../dist/quantize/draw.js';
@@ -118,8 +118,8 @@ function score(answers) {
     return probabilities(image.logits).reduce((s, p, i) => (p > 0 ? s + p * Math.log(p / q[i]) : s), sum);
   }, 0);
   return {
-    top1: percent(({ image, logits }) => ranked(logits, 1)[0] === image.truth),
-    agreement: percent(({ image, logits }) => ranked(logits, 1)[0] === ranked(image.logits, 1)[0]),
+    top1: percent(({ image, logits }) => rankClasses(logits, 1)[0] === image.truth),
+    agreement: percent(({ image, logits }) => rankClasses(logits, 1)[0] === rankClasses(image.logits, 1)[0]),
     kl: kl / answers.length,
   };
 }

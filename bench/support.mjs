@@ -1,6 +1,6 @@
 // Shared by all benches: the machine, options of the command line, the median, and values that are
 // the same in every run. It needs `npm run build`.
-import { sequence } from '../dist/bench/generated.js';
+import { randomSequence } from '../dist/bench/generated.js';
 import { machine as thisMachine } from '../dist/bench/machine.js';
 import { version } from '../dist/cli/version.js';
 
@@ -45,4 +45,4 @@ function shortened(row) {
 }
 
 /** From -1 to 1. */
-export const random = sequence();
+export const random = randomSequence();

@@ -85,14 +85,14 @@ async function timed(call) {
 }
 
 async function crop([width, height], preprocessing) {
-  const { preprocess } = await of('image/preprocess.js');
+  const { preprocess } = await of('image/resize/preprocess.js');
   const data = new Uint8Array(3 * width * height);
   return timed(() => preprocess({ width, height, data }, preprocessing));
 }
 
 async function checkpoint(name) {
   const { readFloatModel } = await of('quantize/index.js');
-  const { writeSafetensors } = await of('checkpoint/safetensors.js');
+  const { writeSafetensors } = await of('checkpoint/safetensors/safetensors.js');
   const tensor = (_, i) => ({ name: name(i), dtype: 'F32', shape: [0], data: new Uint8Array() });
   const bytes = writeSafetensors(Array.from({ length: 99_000 }, tensor), {});
   return timed(() => readFloatModel(bytes));
@@ -100,8 +100,8 @@ async function checkpoint(name) {
 
 /** A description with twice the products of timm's largest model. */
 async function heavy() {
-  const { readIntegerModel } = await of('checkpoint/integer-model.js');
-  const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors.js');
+  const { readIntegerModel } = await of('checkpoint/integer/model.js');
+  const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors/safetensors.js');
   const { tensors, metadata } = readSafetensors(new Uint8Array(readFileSync(MODEL)));
   const json = JSON.parse(metadata.fqvit);
   // each multiplies 4097 rows by 16384 × 16384 weights
@@ -125,8 +125,8 @@ async function heavy() {
 /** Loads a program of 4,000 layers, half of whose activations live at the same time. */
 async function layers() {
   const { load } = await of('index.js');
-  const { seal } = await of('checkpoint/digest.js');
-  const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors.js');
+  const { seal } = await of('checkpoint/integer/digest.js');
+  const { readSafetensors, writeSafetensors } = await of('checkpoint/safetensors/safetensors.js');
   const { tensors, metadata } = readSafetensors(new Uint8Array(readFileSync(MODEL)));
   const json = JSON.parse(metadata.fqvit);
   const stem = json.layers.findIndex(({ name }) => name === 'stem.out');
@@ -308,10 +308,10 @@ async function makeModel() {
   const { readFloatModel } = await of('quantize/index.js');
   const { calibrate } = await of('quantize/calibrate.js');
   const { integerize } = await of('quantize/integerize.js');
-  const { writeIntegerModel } = await of('checkpoint/integer-model.js');
-  const { seal } = await of('checkpoint/digest.js');
-  const { vitNames, plainVit, vitShape } = await of('checkpoint/vit-names.js');
-  const { writeSafetensors } = await of('checkpoint/safetensors.js');
+  const { writeIntegerModel } = await of('checkpoint/integer/model.js');
+  const { seal } = await of('checkpoint/integer/digest.js');
+  const { vitNames, plainVit, vitShape } = await of('checkpoint/names/vit-names.js');
+  const { writeSafetensors } = await of('checkpoint/safetensors/safetensors.js');
   const sizes = { dim: 8, patchSize: 1, mlpDim: 8, classes: 3, registers: 0, positions: 4097 };
   const tensors = (depth) =>
     vitNames(plainVit(depth)).map((name) => {

@@ -228,7 +228,7 @@ describe('a bundled model', () => {
 test.each(['default', 'workerd'])(
   '%s: the library imports no module of Node, and of the hub only the meaning of names',
   (platform) => {
-    const root = fileURLToPath(new URL('../', import.meta.url));
+    const root = fileURLToPath(new URL('../../', import.meta.url));
     const { imports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     const seen = new Set<string>();
     const visit = (path: string) => {

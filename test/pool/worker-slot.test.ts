@@ -10,8 +10,8 @@ import type { WorkerSlot as SourceSeated } from '../../src/pool/worker-slot.js';
 import { tinyIntegerFile } from '../support/tiny-integer.js';
 
 // Workers run built files: so does what starts them.
-const { Seated } = (await import(new URL('../../dist/pool/worker-slot.js', import.meta.url).href)) as {
-  Seated: typeof SourceSeated;
+const { WorkerSlot } = (await import(new URL('../../dist/pool/worker-slot.js', import.meta.url).href)) as {
+  WorkerSlot: typeof SourceSeated;
 };
 const { losslessWebp } = (await import(
   new URL('../../bench/attacks/worst-images.mjs', import.meta.url).href
@@ -58,50 +58,50 @@ const threads = () => [...new Set(posted.mock.contexts as Worker[])];
 
 test('a worker that did not start again starts when it can', async () => {
   const { bytes } = seat;
-  const seated = await Seated.start(seat, budget);
-  const codes = await seated.run(task);
+  const slot = await WorkerSlot.start(seat, budget);
+  const codes = await slot.run(task);
   seat.bytes = new Uint8Array(0);
   await threads()[0]!.terminate();
-  await expect(seated.run(task)).rejects.toMatchObject({ code: 'CHECKPOINT_TRUNCATED' });
+  await expect(slot.run(task)).rejects.toMatchObject({ code: 'CHECKPOINT_TRUNCATED' });
   seat.bytes = bytes;
-  await expect(seated.run(task)).rejects.toMatchObject({ code: 'CHECKPOINT_TRUNCATED' });
-  expect(await seated.run(task)).toEqual(codes);
-  await seated.end();
+  await expect(slot.run(task)).rejects.toMatchObject({ code: 'CHECKPOINT_TRUNCATED' });
+  expect(await slot.run(task)).toEqual(codes);
+  await slot.end();
 });
 
 test('a thread that ends by itself fails the image that it is at; the one after it gets another thread', async () => {
-  const seated = await Seated.start(seat, budget);
-  const codes = await seated.run(task);
-  const [failed, waiting] = [seated.run(task), seated.run(task)];
+  const slot = await WorkerSlot.start(seat, budget);
+  const codes = await slot.run(task);
+  const [failed, waiting] = [slot.run(task), slot.run(task)];
   threads()[0]!.terminate();
   await expect(failed).rejects.toMatchObject({ name: 'RuntimeError', code: 'POOL' });
   expect(await waiting).toEqual(codes);
   expect(threads()).toHaveLength(2);
-  await seated.end();
+  await slot.end();
 });
 
 test('an uncaught exception in a thread that has nothing to do replaces it', async () => {
-  const seated = await Seated.start(seat, budget);
-  const codes = await seated.run(task);
+  const slot = await WorkerSlot.start(seat, budget);
+  const codes = await slot.run(task);
   const [thread] = threads();
   const ended = new Promise((resolve) => thread!.once('exit', resolve));
   thread!.postMessage(null);
   expect(await ended).toBe(1);
-  expect(await seated.run(task)).toEqual(codes);
-  await seated.end();
+  expect(await slot.run(task)).toEqual(codes);
+  await slot.end();
 });
 
 test('a limit stops the image, not the thread, and the clock of the image after it starts then', async () => {
-  const seated = await Seated.start(seat, budget);
-  const codes = await seated.run(task);
+  const slot = await WorkerSlot.start(seat, budget);
+  const codes = await slot.run(task);
   const stop = new AbortController();
-  const late = seated.run(slow, stop, 1);
-  const beside = seated.run(task, new AbortController(), 5000);
+  const late = slot.run(slow, stop, 1);
+  const beside = slot.run(task, new AbortController(), 5000);
   await Promise.allSettled([late]);
   expect(stop.signal.reason).toMatchObject({ name: 'RuntimeError', code: 'POOL_LIMIT' });
   expect(await beside).toEqual(codes);
   expect(threads()).toHaveLength(1);
-  await seated.end();
+  await slot.end();
 });
 
 /** Loses these messages on their way to a thread, as if it were too busy to hear of them. */
@@ -113,22 +113,22 @@ function lose(kind: 'stop' | 'end'): void {
 
 test('a thread that does not stop is terminated, and the image after it gets another', async () => {
   lose('stop');
-  const seated = await Seated.start(seat, budget);
+  const slot = await WorkerSlot.start(seat, budget);
   const share = budget.ask(budget.limit, () => {});
   const stop = new AbortController();
   // waits for memory
-  const late = seated.run({ ...task, image: losslessWebp(3200, 3200) }, stop, 50);
-  const beside = seated.run(task, new AbortController(), 5000);
+  const late = slot.run({ ...task, image: losslessWebp(3200, 3200) }, stop, 50);
+  const beside = slot.run(task, new AbortController(), 5000);
   await expect(late).rejects.toMatchObject({ code: 'POOL_LIMIT' });
   share.give();
   expect(await beside).toHaveLength(3);
   expect(threads()).toHaveLength(2);
-  await seated.end();
+  await slot.end();
 });
 
 test('a thread that does not end is terminated', async () => {
   lose('end');
-  const seated = await Seated.start(seat, budget);
-  await seated.end();
+  const slot = await WorkerSlot.start(seat, budget);
+  await slot.end();
   expect(threads()[0]!.threadId).toBe(-1);
 });
