@@ -53,7 +53,7 @@ describe('lookup', () => {
     expectSame(looked, expected);
   });
 
-  test('works in place', () => {
+  test('gives the same codes if the output overwrites the input', () => {
     const looked = onEveryTier(65536, (bench) => {
       const address = bench.put(codes);
       bench.kernels.lookup(address, bench.put(table), address, codes.length);

@@ -109,7 +109,7 @@ describe.each(examples)('$place', ({ file, runs, output }) => {
   });
 
   if (!runs) return;
-  test('runs', () => {
+  test('runs and prints what the page says', () => {
     const result = results[`out/${outputOf(file)}`]!;
     expect(result.error).toBeUndefined();
     if (output !== undefined) expect(result.output).toBe(output);

@@ -228,7 +228,7 @@ describe('bytes that are not those of the listing', () => {
     expect(await bench.fetch([name])).toHaveLength(1);
   });
 
-  test('more of them', async () => {
+  test('more bytes than listed are refused', async () => {
     bench.hub.fault = storage((request, response) => send(request, response, noise(200_001), '"a"'));
     expect(await refusal(bench.fetch([WEIGHTS]), HubError, 'HUB_HASH')).toBe(
       `${ID}/${WEIGHTS}: expected 200000 bytes, found more`,
@@ -236,7 +236,7 @@ describe('bytes that are not those of the listing', () => {
     expect(bench.tree()).toEqual([]);
   });
 
-  test('fewer of them', async () => {
+  test('fewer bytes than listed are refused', async () => {
     bench.hub.fault = storage((request, response) => {
       delete request.headers.range;
       return send(request, response, weights.subarray(0, 199_999), '"a"');

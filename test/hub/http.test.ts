@@ -81,7 +81,7 @@ describe('what the hub refuses', () => {
     expect(bench.pauses).toEqual([]);
   });
 
-  test('a token', async () => {
+  test('a token that the hub rejects', async () => {
     bench.hub.fault = (_, response) => refuse(response, 401);
     expect(await secretive(bench.open(withToken()), 'HUB_TOKEN')).toBe(
       `HF_TOKEN: expected a token that ${bench.hub.url} accepts, found one that it refuses`,
@@ -207,7 +207,7 @@ describe('what passes', () => {
 });
 
 describe('redirects', () => {
-  test('without an end', async () => {
+  test('that never end are refused', async () => {
     bench.hub.fault = (request, response) => response.writeHead(302, { location: request.url! }).end();
     expect(await secretive(bench.open(withToken()), 'HUB_ANSWER')).toBe(
       `${ID}@main: expected at most 5 redirects, found more`,

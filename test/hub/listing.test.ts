@@ -124,7 +124,7 @@ describe('entries of the listing', () => {
 });
 
 describe('answers without an end', () => {
-  test('pages', async () => {
+  test('endless pages are refused', async () => {
     bench.hub.fault = (request, response, { path }) => {
       if (!path.includes('/tree/')) return undefined;
       const next = `${bench.hub.url}${request.url}`;
@@ -133,7 +133,7 @@ describe('answers without an end', () => {
     expect(await refused()).toBe(`${ID}@${COMMIT}: expected at most 100 pages, found more`);
   });
 
-  test('bytes', async () => {
+  test('an endless page is refused', async () => {
     const mebibyte = Buffer.alloc(2 ** 20, ' ');
     bench.hub.fault = (_, response) => {
       const more = (): unknown => response.destroyed || response.write(mebibyte, more);

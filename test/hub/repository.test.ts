@@ -101,7 +101,7 @@ describe('requests', () => {
 });
 
 describe("the cache is that of the hub's other tools", () => {
-  test('its structure', async () => {
+  test('it has their folders and links', async () => {
     await bench.fetch(['config.json', WEIGHTS, 'folder/with a space #1.txt']);
     const { files } = aModel();
     const blobs = {

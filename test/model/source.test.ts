@@ -62,7 +62,7 @@ describe('a model on the hub', () => {
     expect(bench.hub.requests()).toEqual([`hub /api/models/${ID}/revision/main`]);
   });
 
-  test('at a revision', async () => {
+  test('is read at the revision that its name has', async () => {
     bench.hub.models[ID]!.revisions = { 'refs/pr/1': COMMIT };
     await loaded(`${ID}@refs/pr/1`);
     await loaded(`hf://${ID}@refs%2Fpr%2F1`);

@@ -70,7 +70,7 @@ describe('in memory', () => {
     );
   });
 
-  test('a stream, once', async () => {
+  test('a stream is read once', async () => {
     const stream = new Blob([content]).stream();
     const seen: unknown[] = [];
     const onProgress: ReadOptions['onProgress'] = (...progress) => seen.push(progress);

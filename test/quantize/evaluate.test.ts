@@ -310,7 +310,7 @@ describe('refusals', () => {
     await refusal(evaluate(any, images), ImageError, 'IMAGE_FORMAT');
   });
 
-  test('abort', async () => {
+  test('an abort rejects with its reason', async () => {
     const reason = new Error('enough');
     const controller = new AbortController();
     const seen: number[] = [];

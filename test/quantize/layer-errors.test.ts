@@ -365,7 +365,7 @@ describe('refusals', () => {
     );
   });
 
-  test('an abort', async () => {
+  test('an abort rejects with its reason', async () => {
     const call = layerErrors(float, await integer, [picture(16, 1)], { signal: AbortSignal.abort() });
     await expect(call).rejects.toThrow(/abort/i);
   });

@@ -27,7 +27,7 @@ test('names of parts sort as their numbers, and end where they would not', () =>
   expect(() => partName(1_000_000)).toThrow('expected at most 1000000 parts, found more');
 });
 
-test('where Redis is', () => {
+test('the option, then REDIS_URL, then this machine says where Redis is', () => {
   expect(redisAddress(undefined, {})).toEqual({
     url: 'redis://127.0.0.1:6379',
     name: 'Redis at 127.0.0.1:6379',

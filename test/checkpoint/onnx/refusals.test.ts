@@ -823,7 +823,7 @@ describe('hostile files are read or refused', () => {
     }
   };
 
-  test('with random bytes', () => {
+  test('if random bytes are overwritten', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), endsWell), { numRuns: 2000 });
   });
 

@@ -133,7 +133,7 @@ describe('the page', () => {
     });
   });
 
-  test('shows the figures', () => {
+  test('shows accuracy, speed and sizes', () => {
     const { agreement, photos: compared } = quality;
     shows(page, `${agreement.same} of ${compared}; 95 % interval`);
     const percent = (100 * agreement.same) / compared;

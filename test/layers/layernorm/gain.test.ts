@@ -36,7 +36,7 @@ test('β is in Q12 of output codes', () => {
   expect(Array.from(bias)).toEqual([0, 48 * 4096, -8 * 4096]);
 });
 
-test('zeros', () => {
+test('gains of 0 give the greatest shift', () => {
   const { gain, bias, shift } = layerNormParameters(new Float32Array(8), new Float32Array(8), 1);
   expect(Array.from(gain)).toEqual(new Array(8).fill(0));
   expect(Array.from(bias)).toEqual(new Array(8).fill(0));
