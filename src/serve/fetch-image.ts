@@ -3,8 +3,8 @@ import { get as httpGet, type IncomingMessage } from 'node:http';
 import { get as httpsGet } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FetchLimits } from './app.js';
 import { Gate } from './gate.js';
+import type { FetchLimits } from './options.js';
 import { Pace } from './pace.js';
 import { Problem } from './problem.js';
 

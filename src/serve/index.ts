@@ -4,12 +4,6 @@
  * @module fqvit/serve
  */
 
-export {
-  type Answer,
-  type AppOptions,
-  type Classifier,
-  type ClassifierOptions,
-  createApp,
-  type FetchLimits,
-} from './app.js';
+export { createApp } from './app.js';
+export type { Answer, AppOptions, Classifier, ClassifierOptions, FetchLimits } from './options.js';
 export type { ReceivingLimits } from './receiving.js';

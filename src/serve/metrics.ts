@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Answer, AppOptions } from './app.js';
+import type { Answer, AppOptions } from './options.js';
 
 /** The metrics of `/metrics`: answers, images, and the process itself. */
 export class Metrics implements NonNullable<AppOptions['metrics']> {

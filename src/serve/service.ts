@@ -2,10 +2,11 @@ import pino, { type Logger } from 'pino';
 import type { Pool } from '../pool/index.js';
 import type { MemoryShares } from '../pool/memory-shares.js';
 import { escapeJsonControls } from '../text/escape-controls.js';
-import { type Answer, type AppOptions, createApp } from './app.js';
+import { createApp } from './app.js';
 import { fetchImage } from './fetch-image.js';
 import { Metrics } from './metrics.js';
 import { type Listening, type ListenOptions, listen } from './node.js';
+import type { Answer, AppOptions } from './options.js';
 
 export interface ServiceOptions
   extends Required<Pick<AppOptions, 'name' | 'maxBytes' | 'maxPixels' | 'maxImages' | 'queue' | 'timeoutMs'>>,
