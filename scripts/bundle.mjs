@@ -6,6 +6,7 @@
 import { chmodSync, copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { KERNEL_MODULES } from './kernel-modules.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
@@ -59,9 +60,6 @@ for (const path of readdirSync('dist', { recursive: true }))
     cpSync(`dist/${path}`, `dist/cjs/${path}`);
 writeFileSync('dist/cjs/package.json', '{ "type": "commonjs" }\n');
 
-const MODULES = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'].map(
-  (name) => `fqvit.${name}`,
-);
 const beside = {
   name: 'beside',
   transform: (code) => code.replaceAll("new URL('../../wasm/", "new URL('./"),
@@ -78,7 +76,7 @@ await bundle(
   },
   { dir: 'dist/browser', format: 'esm', minify: true, chunkFileNames: '[name].js' },
 );
-for (const name of [...MODULES, 'jpeg', 'webp'])
+for (const name of [...KERNEL_MODULES, 'jpeg', 'webp'])
   copyFileSync(`wasm/${name}.wasm`, `dist/browser/${name}.wasm`);
 // npm makes it executable in an installed package; in a clone `npx fqvit` runs this file
 chmodSync('dist/cli/main.js', 0o755);

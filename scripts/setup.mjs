@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { KERNEL_MODULES } from './kernel-modules.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -33,8 +34,7 @@ export function setup() {
     const built = Math.min(...outputs.map(newest));
     return inputs.some((input) => newest(input) > built);
   };
-  const kernels = ['scalar', 'simd', 'relaxed', 'simd-threads', 'relaxed-threads', 'probe', 'float'];
-  const modules = [...kernels.map((name) => `fqvit.${name}`), 'jpeg', 'jpeg-encode', 'webp'];
+  const modules = [...KERNEL_MODULES, 'jpeg', 'jpeg-encode', 'webp'];
   if (
     stale(
       modules.map((name) => `wasm/${name}.wasm`),

@@ -1,5 +1,5 @@
 import { ImageError, UsageError } from '../errors.js';
-import { type ByteSource, isByteSource, readBytes } from '../platform/bytes.js';
+import { BYTE_SOURCES, type ByteSource, isByteSource, readBytes } from '../platform/bytes.js';
 import type { MemoryGate } from '../platform/memory-gate.js';
 import { formatValue } from '../text/format-value.js';
 import { type Frame, framePixels, isFrame } from './frame.js';
@@ -48,7 +48,7 @@ export async function readPixels(
   if (!isByteSource(source)) {
     throw new ImageError(
       'IMAGE_SOURCE',
-      'image: expected encoded bytes, a path, URL, Blob, Response or stream, raw pixels, an ImageData, ImageBitmap or VideoFrame, ' +
+      `image: expected encoded ${BYTE_SOURCES}, raw pixels, an ImageData, ImageBitmap or VideoFrame, ` +
         `found ${Object.prototype.toString.call(source)}`,
     );
   }

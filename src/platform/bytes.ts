@@ -23,6 +23,9 @@ export type ByteSource =
   | Response
   | ReadableStream<Uint8Array>;
 
+/** The kinds of `ByteSource`, for messages. */
+export const BYTE_SOURCES = 'bytes, a path, URL, Blob, Response or stream';
+
 export function isByteSource(source: unknown): source is ByteSource {
   return (
     typeof source === 'string' ||
@@ -57,7 +60,7 @@ export async function readBytes(source: ByteSource, options: ReadOptions = {}): 
   if (source instanceof ReadableStream) return readStream(source, options);
   throw new RuntimeError(
     'SOURCE',
-    `source: expected a path, URL, bytes, Blob, Response or ReadableStream, found ${Object.prototype.toString.call(source)}`,
+    `source: expected ${BYTE_SOURCES}, found ${Object.prototype.toString.call(source)}`,
   );
 }
 

@@ -11,7 +11,10 @@ interface Waiting {
   readonly grant: () => void;
 }
 
-/** A budget of bytes. First come, first served, so that a large share is not overtaken for ever. */
+/**
+ * A budget of bytes, or of places. First come, first served, so that a large share is not overtaken
+ * for ever.
+ */
 export class MemoryBudget implements MemoryGate {
   #taken = 0;
   readonly #waiting = new Set<Waiting>();

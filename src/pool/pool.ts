@@ -13,9 +13,11 @@ import { type ClassifyOptions, type LoadOptions, Model, type ModelInfo } from '.
 import type { Prediction } from '../model/predict.js';
 import { readModel } from '../model/source.js';
 import type { ByteSource } from '../platform/bytes.js';
+import { LONGEST_TIMER_MS } from '../platform/longest-timer.js';
 import { MemoryBudget } from '../platform/memory-budget.js';
 import { processMemory } from '../platform/process-memory-node.js';
 import { checkSignal, type NamedBytes } from '../platform/read-options.js';
+import { rejectOnAbort } from '../platform/reject-on-abort.js';
 import { disposedError } from '../runtime/passes.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { type Chosen, tierFor } from '../runtime/tier.js';
@@ -28,9 +30,6 @@ import { WorkerSlot } from './worker-slot.js';
  * alone, since it must not spend the time of another.
  */
 const IMAGES_EACH = 2;
-
-/** The longest delay of a timer. */
-const MAX_LIMIT_MS = 2 ** 31 - 1;
 
 /**
  * Encoded bytes (JPEG, PNG, WebP), a path, a Blob, or raw pixels. A worker copies the bytes when it
@@ -278,7 +277,7 @@ export class Pool {
         worker.images -= places;
         this.#serve();
       });
-      return await Promise.race([running, rejectedBy(stop.signal)]);
+      return await Promise.race([running, rejectOnAbort(stop.signal)]);
     } finally {
       this.#calls.delete(stop);
       signal?.removeEventListener('abort', aborted);
@@ -322,20 +321,13 @@ export class Pool {
   }
 }
 
-function rejectedBy(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason));
-  });
-}
-
 /** @throws UsageError `LIMIT` */
 function checkLimit(limitMs: number | undefined): void {
   if (limitMs === undefined) return;
-  if (typeof limitMs === 'number' && limitMs > 0 && limitMs <= MAX_LIMIT_MS) return;
+  if (typeof limitMs === 'number' && limitMs > 0 && limitMs <= LONGEST_TIMER_MS) return;
   throw new UsageError(
     'LIMIT',
-    `limitMs: expected a number above 0 and at most ${MAX_LIMIT_MS}, found ${formatValue(limitMs)}`,
+    `limitMs: expected a number above 0 and at most ${LONGEST_TIMER_MS}, found ${formatValue(limitMs)}`,
   );
 }
 

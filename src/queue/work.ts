@@ -2,6 +2,7 @@ import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { jsonLine, recordOf } from '../batch/record.js';
 import { FqvitError, UsageError } from '../errors.js';
 import type { Prediction } from '../model/predict.js';
+import { rejectOnAbort } from '../platform/reject-on-abort.js';
 import { isReplaced, type StoredList } from './list-facts.js';
 import { fileOf, missingParts, type PartOutput } from './output.js';
 import { type ListFacts, type PartData, type PartResult, partData } from './part.js';
@@ -84,7 +85,7 @@ export async function work(queue: PartQueue, options: WorkOptions): Promise<void
   });
   worker.on('completed', (job, result) => options.onPart(job.id!, result));
   try {
-    await Promise.race([watch(queue, options, signal), aborted(signal)]);
+    await Promise.race([watch(queue, options, signal), rejectOnAbort(signal)]);
   } finally {
     options.signal.removeEventListener('abort', stop);
     stopping.abort();
@@ -212,14 +213,6 @@ function reminder(say: WorkOptions['say']): (message: string) => void {
     [last, at] = [message, performance.now()];
     say(message);
   };
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort);
-  });
 }
 
 /** Waits until the current jobs have gone back. Without Redis they go back by themselves. */

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, type HttpBindings, RequestError } from '@hono/node-server';
 import { RuntimeError } from '../errors.js';
+import { LONGEST_TIMER_MS } from '../platform/longest-timer.js';
 import { systemReason } from '../platform/system-reason.js';
 import { Connections } from './connections.js';
 import { Problem, problemOf } from './problem.js';
@@ -68,7 +69,7 @@ export async function listen(
     if (refuse(error, socket)) connections.linger(socket as Socket);
   });
   // ends answers that the client does not read
-  server.timeout = Math.min(2 * timeoutMs, MAX_TIMER_MS);
+  server.timeout = Math.min(2 * timeoutMs, LONGEST_TIMER_MS);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       const text = `${host}:${port}: expected an address to listen at, found ${systemReason(cause)}`;
@@ -149,6 +150,3 @@ function withHost(answer: RequestListener): RequestListener {
     response.end(JSON.stringify(problem.document));
   };
 }
-
-/** The longest delay of a timer. */
-const MAX_TIMER_MS = 2 ** 31 - 1;

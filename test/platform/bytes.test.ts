@@ -129,7 +129,7 @@ describe('in memory', () => {
     [new Date(0), '[object Date]'],
   ])('nonsense: %p', async (source, found) => {
     expect(await refusal(source)).toBe(
-      `source: expected a path, URL, bytes, Blob, Response or ReadableStream, found ${found}`,
+      `source: expected bytes, a path, URL, Blob, Response or stream, found ${found}`,
     );
   });
 });

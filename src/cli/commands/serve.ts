@@ -1,4 +1,5 @@
 import { UsageError } from '../../errors.js';
+import { LONGEST_TIMER_MS } from '../../platform/longest-timer.js';
 import { proxyVariable } from '../../platform/proxy.js';
 import { describeCommand } from '../command.js';
 import { MAX_MEMORY_OPTION, MODEL_OPTION, noteBundled, openPool, WORKERS_OPTION } from '../image-command.js';
@@ -93,12 +94,12 @@ export default describeCommand({
       maxBytes: integerOption('max-body', args['max-body'], 1, 2 ** 28),
       maxPixels: integerOption('max-pixels', args['max-pixels'], 1),
       maxImages: integerOption('max-images', args['max-images'], 1, 10_000),
-      timeoutMs: integerOption('timeout', args.timeout, 100, 2 ** 31 - 1),
+      timeoutMs: integerOption('timeout', args.timeout, 100, LONGEST_TIMER_MS),
       token: tokenOf(args.token),
       allowUrl: args['allow-url'] ?? false,
       logLevel: args['log-level'],
     };
-    const grace = integerOption('grace', args.grace, 0, 2 ** 31 - 1);
+    const grace = integerOption('grace', args.grace, 0, LONGEST_TIMER_MS);
     if (options.maxImages > options.queue) {
       throw new UsageError(
         'OPTION',
