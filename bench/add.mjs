@@ -23,7 +23,7 @@ const add = ({ model, rows, c, side }) => ({
     const { kernels } = workspace;
     const [a, b, out] = [0, 0, 0].map(() => workspace.floats(rows * c));
     return side
-      ? () => kernels.addWindows(a, b, 1, side, WINDOW, SHIFT, c)
+      ? () => kernels.add_windows(a, b, 1, side, WINDOW, SHIFT, c)
       : () => kernels.add(a, b, out, rows * c);
   },
 });

@@ -37,14 +37,14 @@ const products = ({ model, n, d, c }) => {
     const square = workspace.floats(n * n);
     const out = workspace.room(4 * n * c);
     const panels = workspace.room(4 * (n + 8) * d);
-    const scratch = workspace.room(kernels.gemmScratchBytes(Math.max(n, d)));
+    const scratch = workspace.room(kernels.gemm_scratch_bytes(Math.max(n, d)));
     return product === 'scores'
       ? () => {
-          kernels.packWeights(qkv + 4 * c, ld, panels, n, d);
+          kernels.pack_weights(qkv + 4 * c, ld, panels, n, d);
           kernels.gemm(qkv, ld, panels, 0, square, n, n, n, d, 0.125, scratch);
         }
       : () => {
-          kernels.packColumns(qkv + 8 * c, ld, panels, d, n);
+          kernels.pack_columns(qkv + 8 * c, ld, panels, d, n);
           kernels.gemm(square, n, panels, 0, out, c, n, d, n, 1, scratch);
         };
   };

@@ -25,7 +25,7 @@ const bias = ({ stage, windows, heads }) => ({
   float: (workspace) => {
     const scores = workspace.floats(windows * N ** 2);
     const bias = workspace.floats(N ** 2);
-    return () => workspace.kernels.addRepeated(scores, bias, windows, N ** 2);
+    return () => workspace.kernels.add_repeated(scores, bias, windows, N ** 2);
   },
 });
 compare(

@@ -2,11 +2,10 @@
 // the f32 product of the same shape (options and sample rule: kernels.mjs):
 //   npm run build:wasm && node bench/gemm.mjs [--weight-bits 8,7,6,4] [--activation-bits 8,7]
 //     [--only "DeiT-T qkv"] [--json]
+import { LINEAR_CHUNK, PANEL_SUMS } from '../dist/runtime/kernel-sizes.js';
 import { compare } from './kernels.mjs';
 import { list, random } from './support.mjs';
 
-const CHUNK_BYTES = 2 ** 18; // of scratch for rows (assembly/gemm/gemm.simd.ts)
-const PANEL_SUMS = 32; // bytes (assembly/gemm/layout.ts)
 const widths = list('weight-bits', '8,7,6,4').map(Number);
 const activations = list('activation-bits', '8,7').map(Number);
 
@@ -23,7 +22,7 @@ const integer =
     const bias = workspace.integers(n, 0);
     const multiplier = workspace.integers(n, 2 ** 30);
     const out = workspace.room(2 * m * n);
-    const scratch = workspace.room(CHUNK_BYTES + 16 * k + 64);
+    const scratch = workspace.room(LINEAR_CHUNK + 16 * k + 64);
     const [za, zo] = [2 ** (aBits - 1), 128];
     const operands = [
       ...[codes, k, za, aBits, panels, wBits, bias, multiplier, 0, 42],
@@ -38,10 +37,10 @@ const float =
     const { kernels } = workspace;
     const a = workspace.floats(m * k);
     const panels = workspace.room(4 * n * k);
-    kernels.packWeights(workspace.floats(n * k), k, panels, n, k);
+    kernels.pack_weights(workspace.floats(n * k), k, panels, n, k);
     const bias = workspace.floats(n);
     const out = workspace.room(4 * m * n);
-    const scratch = workspace.room(kernels.gemmScratchBytes(k));
+    const scratch = workspace.room(kernels.gemm_scratch_bytes(k));
     return () => kernels.gemm(a, k, panels, bias, out, n, m, n, k, 1, scratch);
   };
 

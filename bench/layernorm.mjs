@@ -11,21 +11,21 @@ const EPS = 1e-6;
 const inOrder = {
   form: 'layernorm',
   integer: ({ rows, c }) => [rows, c],
-  float: (kernels, x, gamma, beta, y, { rows, c }) => kernels.layerNorm(x, c, gamma, beta, y, rows, c, EPS),
+  float: (kernels, x, gamma, beta, y, { rows, c }) => kernels.layernorm(x, c, gamma, beta, y, rows, c, EPS),
 };
 const intoWindows = {
   form: 'into window order',
   kernel: 'layernorm_windows',
   integer: ({ side, c }) => [c, side, WINDOW, SHIFT, 0, side ** 2 / WINDOW],
   float: (kernels, x, gamma, beta, y, { side, c }) =>
-    kernels.layerNormWindows(x, gamma, beta, y, 1, side, WINDOW, SHIFT, c, EPS),
+    kernels.layernorm_windows(x, gamma, beta, y, 1, side, WINDOW, SHIFT, c, EPS),
 };
 const merged = {
   form: 'merged patches',
   kernel: 'layernorm_merge',
   integer: ({ rows, c, side }, workspace) => [c, side, 0, rows, workspace.room(c)],
   float: (kernels, x, gamma, beta, y, { side, c }) =>
-    kernels.layerNormMerged(x, gamma, beta, y, 1, side, c / 4, EPS),
+    kernels.layernorm_merge(x, gamma, beta, y, 1, side, c / 4, EPS),
 };
 
 const layerNorm = ({ model, form, kernel = form, integer, float, ...shape }) => {

@@ -27,7 +27,7 @@ const patches = ({ model, patch }) => {
       const [x, out] = [0, 0].map(() => workspace.room(4 * values));
       return () => {
         kernels.normalise(pixels, table, x, SIZE ** 2);
-        kernels.gatherPatches(x, SIZE, patch, out);
+        kernels.patches(x, SIZE, patch, out);
       };
     },
   };

@@ -16,7 +16,7 @@ const pool = ({ model, rows, c }) => ({
   float: (workspace) => {
     const x = workspace.floats(rows * c);
     const out = workspace.room(4 * c);
-    return () => workspace.kernels.meanRows(x, out, 1, rows, c);
+    return () => workspace.kernels.pool(x, out, 1, rows, c);
   },
 });
 compare('pool', [{ model: 'Swin-T', rows: 7 ** 2, c: 768 }].map(pool));

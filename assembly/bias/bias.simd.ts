@@ -7,11 +7,11 @@
 import { narrow } from '../common/requantize.simd';
 
 export function bias(
-  qk: usize, zq: i32, mq: i32, table: usize, step: usize, zb: i32, mb: i32, shift: i32, out: usize, zo: i32,
+  qk: usize, zq: i32, mq: i32, table: usize, step: usize, zb: i32, mb: i32, right: i32, out: usize, zo: i32,
   windows: i32, stride: usize, w: i32, ld: usize, scratch: usize,
 ): void {
   const n = w * w;
-  const half = 1 << (shift - 1), row = step * <usize>(2 * w - 1);
+  const half = 1 << (right - 1), row = step * <usize>(2 * w - 1);
   // tokens (y, x) and (y', x'): the entry moves one row of the table down with y and up with y',
   // one entry with x and x'
   for (let y = 0; y < w; y++) {
@@ -36,7 +36,7 @@ export function bias(
       const x = i16x8.sub(v128.load_ext<u8>(qk + at), zero), t = scratch + (at << 2);
       const v0 = i32x4.add(i32x4.mul(i32x4.extend_low_i16x8_s(x), m), v128.load(t));
       const v1 = i32x4.add(i32x4.mul(i32x4.extend_high_i16x8_s(x), m), v128.load(t, 16));
-      const v = narrow(i32x4.shr_s(v0, shift), i32x4.shr_s(v1, shift), zeroOut);
+      const v = narrow(i32x4.shr_s(v0, right), i32x4.shr_s(v1, right), zeroOut);
       v128.store64_lane(out + at, i8x16.narrow_i16x8_u(v, v), 0);
     }
     qk += stride;

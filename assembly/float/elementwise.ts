@@ -13,14 +13,14 @@ export function gelu(x: usize, count: i32): void {
 }
 
 /** x = GELU(x), the approximation by tanh. */
-export function geluTanh(x: usize, count: i32): void {
+export function gelu_tanh(x: usize, count: i32): void {
   const end = x + (<usize>count << 2);
   for (; x + 16 <= end; x += 16) v128.store(x, geluTanh4(v128.load(x)));
   for (; x < end; x += 4) store<f32>(x, f32x4.extract_lane(geluTanh4(v128.load32_splat(x)), 0));
 }
 
 /** x = x·sigmoid(1.702 x). */
-export function geluQuick(x: usize, count: i32): void {
+export function gelu_quick(x: usize, count: i32): void {
   const end = x + (<usize>count << 2);
   for (; x + 16 <= end; x += 16) v128.store(x, geluQuick4(v128.load(x)));
   for (; x < end; x += 4) store<f32>(x, f32x4.extract_lane(geluQuick4(v128.load32_splat(x)), 0));
@@ -39,7 +39,7 @@ export function add(a: usize, b: usize, out: usize, count: i32): void {
  * x[i] += b for each of `times` ranges that follow one another: a bias or a mask on the scores of
  * many windows.
  */
-export function addRepeated(x: usize, b: usize, times: i32, count: i32): void {
+export function add_repeated(x: usize, b: usize, times: i32, count: i32): void {
   for (let i = 0; i < times; i++) {
     add(x, b, x, count);
     x += <usize>count << 2;
@@ -47,7 +47,7 @@ export function addRepeated(x: usize, b: usize, times: i32, count: i32): void {
 }
 
 /** x += y, whose rows are in window order (window.ts). x and y f32 [maps, side², width]. */
-export function addWindows(
+export function add_windows(
   x: usize,
   y: usize,
   maps: i32,
@@ -71,7 +71,7 @@ export function addWindows(
 }
 
 /** y = Σ_rows x / rows for each of `maps`; x f32 [maps, rows, width], y f32 [maps, width]. */
-export function meanRows(x: usize, y: usize, maps: i32, rows: i32, width: i32): void {
+export function pool(x: usize, y: usize, maps: i32, rows: i32, width: i32): void {
   const bytes = <usize>width << 2;
   for (let map = 0; map < maps; map++) {
     memory.copy(y, x, bytes);

@@ -7,7 +7,7 @@
  *         anything
  *   bias  [ceil(cols / 8) · 8] f32, or address 0 for none
  *   C     [rows, cols] f32, a row every `ldc` elements; nothing outside these is written
- *   scratch  CHUNK_BYTES + TILE_BYTES or more (scratchBytes(depth)), 16-byte aligned
+ *   scratch  FLOAT_CHUNK + FLOAT_TILE or more (scratchBytes(depth)), 16-byte aligned
  *
  * Rows are taken in chunks and columns in blocks, so that both stay in the second-level cache. A
  * chunk is packed four rows at a time as [depth][4], so that one pointer reaches all of a tile's
@@ -17,30 +17,27 @@
  * Unrolling over k halves the speed. Sums are plain f32 in the order of k, so a result does not
  * depend on the batch that it is part of.
  */
+import { FLOAT_BLOCK, FLOAT_CHUNK, FLOAT_TILE } from '../sizes';
 import { packRows } from './pack';
 import { tile } from './tile';
 
-const CHUNK_BYTES: i32 = 131072;
-const BLOCK_BYTES: i32 = 131072;
-const TILE_BYTES: i32 = 128;
-
 /** Bytes of scratch that `gemm` needs for a product over `depth`. */
-export function gemmScratchBytes(depth: i32): i32 {
-  return chunkRows(depth) * (depth << 2) + TILE_BYTES;
+export function gemm_scratch_bytes(depth: i32): i32 {
+  return chunkRows(depth) * (depth << 2) + FLOAT_TILE;
 }
 
 /** Rows of a chunk: a multiple of four, at least four. */
 // @ts-ignore: decorator
 @inline
 function chunkRows(depth: i32): i32 {
-  return max(4, (CHUNK_BYTES / (depth << 2)) & ~3);
+  return max(4, (FLOAT_CHUNK / (depth << 2)) & ~3);
 }
 
 /** Columns of a block: a multiple of eight, at least eight. */
 // @ts-ignore: decorator
 @inline
 function blockColumns(depth: i32): i32 {
-  return max(8, (BLOCK_BYTES / (depth << 2)) & ~7);
+  return max(8, (FLOAT_BLOCK / (depth << 2)) & ~7);
 }
 
 export function gemm(
@@ -58,7 +55,7 @@ export function gemm(
 ): void {
   const chunk = chunkRows(depth);
   const block = blockColumns(depth);
-  const packed = scratch + TILE_BYTES;
+  const packed = scratch + FLOAT_TILE;
   const rowBytes = <usize>ldc << 2;
   for (let first = 0; first < rows; first += chunk) {
     const count = min(chunk, rows - first);

@@ -8,7 +8,7 @@
 import { gatherPatch, lineColumn, lineRow, lineToken } from '../window/window';
 import { sum4 } from './math';
 
-export function layerNorm(
+export function layernorm(
   x: usize,
   ldx: i32,
   gamma: usize,
@@ -29,7 +29,7 @@ export function layerNorm(
  * y = LayerNorm(x), its rows in window order (window.ts). x and y f32 [maps, side², width], not in
  * place.
  */
-export function layerNormWindows(
+export function layernorm_windows(
   x: usize,
   gamma: usize,
   beta: usize,
@@ -59,7 +59,7 @@ export function layerNormWindows(
  * Layout: x f32 [maps, side, side, width], side even; y f32 [maps, side² / 4, 4 · width]; γ and β
  * [4 · width].
  */
-export function layerNormMerged(
+export function layernorm_merge(
   x: usize,
   gamma: usize,
   beta: usize,

@@ -3,7 +3,7 @@
  * for j >= i.
  *
  * Layout
- *   panels  X [rows, cols] as panels of eight columns (packColumns):
+ *   panels  X [rows, cols] as panels of eight columns (pack_columns):
  *           [ceil(cols / 8)][rows][8] f32, missing columns 0
  *   G       [padded, padded] f32, padded = cols rounded up to 8; elements below the diagonal, left
  *           of the panel of their row of tiles, stay as they are

@@ -22,7 +22,7 @@ export function packRows(src: usize, lds: i32, dst: usize, rows: i32, depth: i32
 }
 
 /** W [cols, depth] as panels of eight columns of Wᵀ. */
-export function packWeights(src: usize, lds: i32, dst: usize, cols: i32, depth: i32): void {
+export function pack_weights(src: usize, lds: i32, dst: usize, cols: i32, depth: i32): void {
   const step = <usize>lds << 2;
   for (let n = 0; n < cols; n += 8) {
     for (let half: usize = 0; half < 8; half += 4) {
@@ -78,7 +78,7 @@ function interleaveFour(src: usize, step: usize, last: i32, dst: usize, stride: 
 }
 
 /** B [depth, cols] as panels of eight columns. */
-export function packColumns(src: usize, lds: i32, dst: usize, cols: i32, depth: i32): void {
+export function pack_columns(src: usize, lds: i32, dst: usize, cols: i32, depth: i32): void {
   for (let n = 0; n < cols; n += 8) {
     let from = src + (<usize>n << 2);
     const width = min(8, cols - n);

@@ -25,7 +25,7 @@ export function normalise(pixels: usize, table: usize, x: usize, count: i32): vo
  * Layout: x f32 [side, side, 3], out f32 [(side / patch)², patch · patch · 3] in the order (y, x,
  * channel); the weights are packed in the same order.
  */
-export function gatherPatches(x: usize, side: i32, patch: i32, out: usize): void {
+export function patches(x: usize, side: i32, patch: i32, out: usize): void {
   const lineBytes = <usize>(patch * 3) << 2;
   const rowBytes = <usize>(side * 3) << 2;
   const grid = side / patch;

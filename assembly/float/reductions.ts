@@ -12,7 +12,7 @@
  * Writes min x and max x (two f32) of `count` >= 1 elements to `out`; a NaN anywhere makes both
  * NaN.
  */
-export function minMax(x: usize, count: i32, out: usize): void {
+export function min_max(x: usize, count: i32, out: usize): void {
   const end = x + (<usize>count << 2);
   let least = v128.load32_splat(x);
   let greatest = least;
@@ -44,7 +44,7 @@ function squaredError4(x: v128, scale: v128, inverse: v128, low: v128, high: v12
 }
 
 /** Σ (x - x')² over `count` elements. */
-export function squaredError(x: usize, count: i32, scale: f32, zeroPoint: i32, highest: i32): f64 {
+export function squared_error(x: usize, count: i32, scale: f32, zeroPoint: i32, highest: i32): f64 {
   const s = f32x4.splat(scale);
   const inverse = f32x4.splat(<f32>1 / scale);
   const low = f32x4.splat(-(<f32>zeroPoint));
@@ -71,7 +71,7 @@ export function squaredError(x: usize, count: i32, scale: f32, zeroPoint: i32, h
  *
  * Layout: x f32 [rows, channels], sums f64 [channels], which the caller has cleared.
  */
-export function squaredErrorPerChannel(
+export function squared_error_channels(
   x: usize,
   rows: i32,
   channels: i32,

@@ -19,7 +19,8 @@
  * of rows (`chunkRows`), and 32 more.
  */
 import { chunkRows, gemm, Out, put } from './gemm.simd';
-import { pack_weights as packWide, PANEL_SUMS } from './layout';
+import { PANEL_SUMS } from '../sizes';
+import { pack_weights as packWide } from './layout';
 
 /** Widest weights that the relaxed dot takes. */
 const NARROW_BITS: i32 = 7;

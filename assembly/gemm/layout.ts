@@ -6,9 +6,7 @@
  * relaxed tier packs narrow weights differently (gemm.relaxed.ts) and keeps the sums of a panel's
  * channels after it, so a panel takes 8·k + PANEL_SUMS bytes in every tier.
  */
-
-/** Bytes after each panel: the sums of the weights of 8 channels, i32. */
-export const PANEL_SUMS: i32 = 32;
+import { PANEL_SUMS } from '../sizes';
 
 /** Address of weight (channel n, input k) in panels of K inputs. */
 // @ts-ignore: decorator

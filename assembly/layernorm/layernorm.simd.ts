@@ -16,18 +16,18 @@ function multiplyHigh(a: v128, b: v128, half: v128): v128 {
 }
 
 /**
- * (a · b + half) >> shift of four lanes, low 32 bits. Few processors can shift 64-bit lanes
- * arithmetically: the words are shifted instead, the high ones alone where `long` says that the
- * shift is at least 32.
+ * (a · b + half) >> right of four lanes, low 32 bits. Few processors can shift 64-bit lanes
+ * arithmetically: the words are shifted instead, the high ones alone where `long` says that
+ * `right` is at least 32.
  */
 // @ts-ignore: decorator
 @inline
-function multiplyShift(a: v128, b: v128, half: v128, shift: i32, long: bool): v128 {
-  if (long) return i32x4.shr_s(multiplyHigh(a, b, half), shift - 32);
+function multiplyShift(a: v128, b: v128, half: v128, right: i32, long: bool): v128 {
+  if (long) return i32x4.shr_s(multiplyHigh(a, b, half), right - 32);
   const p0 = i64x2.add(i64x2.extmul_low_i32x4_s(a, b), half);
   const p1 = i64x2.add(i64x2.extmul_high_i32x4_s(a, b), half);
   const words = i32x4.shuffle(p0, p1, 1, 3, 5, 7);
-  return v128.or(i32x4.shr_u(i32x4.shuffle(p0, p1, 0, 2, 4, 6), shift), i32x4.shl(words, 32 - shift));
+  return v128.or(i32x4.shr_u(i32x4.shuffle(p0, p1, 0, 2, 4, 6), right), i32x4.shl(words, 32 - right));
 }
 
 // @ts-ignore: decorator
@@ -37,7 +37,7 @@ function values(q: usize, zero: v128, power: usize): v128 {
 }
 
 function normaliseRow(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, right: i32, out: usize, zo: i32, high: i32, c: i32,
 ): void {
   const zero = i16x8.splat(<i16>z), ones = i16x8.splat(1);
   let sums = i32x4.splat(0), squares = i64x2.splat(0);
@@ -55,9 +55,9 @@ function normaliseRow(
   const reciprocal = i32x4.splat(<i32>((((<u64>1) << 62) - 1) / normalisedRoot(v, even)));
   const rootShift = 38 - (even >> 1);
   // V < 2^46, so the root's shift is 7 to 29
-  if (shift < 32) affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, false, false);
-  else if (c >= EXACT) affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, true, false);
-  else affineRow(q, zero, power, gain, bias, shift, out, zo, high, c, sum, reciprocal, rootShift, true, true);
+  if (right < 32) affineRow(q, zero, power, gain, bias, right, out, zo, high, c, sum, reciprocal, rootShift, false, false);
+  else if (c >= EXACT) affineRow(q, zero, power, gain, bias, right, out, zo, high, c, sum, reciprocal, rootShift, true, false);
+  else affineRow(q, zero, power, gain, bias, right, out, zo, high, c, sum, reciprocal, rootShift, true, true);
 }
 
 /**
@@ -70,12 +70,12 @@ const EXACT: i32 = 1024;
 // @ts-ignore: decorator
 @inline
 function affineRow(
-  q: usize, zero: v128, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  q: usize, zero: v128, power: usize, gain: usize, bias: usize, right: i32, out: usize, zo: i32, high: i32, c: i32,
   sum: i32, reciprocal: v128, rootShift: i32, long: bool, scaled: bool,
 ): void {
   const most = i8x16.splat(<i8>high), zeroOut = i16x8.splat(<i16>zo), round = i32x4.splat(2048);
   const up = scaled ? 32 - rootShift : 0, channels = i32x4.splat(c << up), sum4 = i32x4.splat(sum << up);
-  const rootHalf = i64x2.splat(<i64>1 << <i64>(scaled ? 31 : rootShift - 1)), half = i64x2.splat(<i64>1 << <i64>(shift - 1));
+  const rootHalf = i64x2.splat(<i64>1 << <i64>(scaled ? 31 : rootShift - 1)), half = i64x2.splat(<i64>1 << <i64>(right - 1));
   for (let i: usize = 0; i < <usize>c; i += 8) {
     const x = values(q + i, zero, power + 2 * i);
     const g = gain + 4 * i, b = bias + 4 * i;
@@ -83,8 +83,8 @@ function affineRow(
     const d1 = i32x4.sub(i32x4.mul(i32x4.extend_high_i16x8_s(x), channels), sum4);
     const t0 = scaled ? multiplyHigh(d0, reciprocal, rootHalf) : multiplyShift(d0, reciprocal, rootHalf, rootShift, false);
     const t1 = scaled ? multiplyHigh(d1, reciprocal, rootHalf) : multiplyShift(d1, reciprocal, rootHalf, rootShift, false);
-    const u0 = multiplyShift(t0, v128.load(g), half, shift, long);
-    const u1 = multiplyShift(t1, v128.load(g, 16), half, shift, long);
+    const u0 = multiplyShift(t0, v128.load(g), half, right, long);
+    const u1 = multiplyShift(t1, v128.load(g, 16), half, right, long);
     const y0 = i32x4.shr_s(i32x4.add(i32x4.add(u0, v128.load(b)), round), 12);
     const y1 = i32x4.shr_s(i32x4.add(i32x4.add(u1, v128.load(b, 16)), round), 12);
     const y = narrow(y0, y1, zeroOut);
@@ -93,32 +93,32 @@ function affineRow(
 }
 
 export function layernorm(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, rows: i32, c: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, right: i32, out: usize, zo: i32, high: i32, rows: i32, c: i32,
 ): void {
   for (let r = 0; r < rows; r++) {
-    normaliseRow(q + <usize>(r * c), z, power, gain, bias, shift, out + <usize>(r * c), zo, high, c);
+    normaliseRow(q + <usize>(r * c), z, power, gain, bias, right, out + <usize>(r * c), zo, high, c);
   }
 }
 
 export function layernorm_windows(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
-  side: i32, window: i32, roll: i32, first: i32, lines: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, right: i32, out: usize, zo: i32, high: i32, c: i32,
+  side: i32, window: i32, shift: i32, first: i32, lines: i32,
 ): void {
   for (let line = first; line < first + lines; line++) {
-    const y = lineRow(line, side, window, roll), x = lineColumn(line, side, window, roll);
+    const y = lineRow(line, side, window, shift), x = lineColumn(line, side, window, shift);
     for (let i = 0; i < window; i++) {
-      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, shift, out, zo, high, c);
+      normaliseRow(q + <usize>(lineToken(y, x, i, side) * c), z, power, gain, bias, right, out, zo, high, c);
       out += <usize>c;
     }
   }
 }
 
 export function layernorm_merge(
-  q: usize, z: i32, power: usize, gain: usize, bias: usize, shift: i32, out: usize, zo: i32, high: i32, c: i32,
+  q: usize, z: i32, power: usize, gain: usize, bias: usize, right: i32, out: usize, zo: i32, high: i32, c: i32,
   side: i32, first: i32, rows: i32, scratch: usize,
 ): void {
   for (let r = 0; r < rows; r++) {
     gatherPatch(q, first + r, side, <usize>c >> 2, scratch);
-    normaliseRow(scratch, z, power, gain, bias, shift, out + <usize>(r * c), zo, high, c);
+    normaliseRow(scratch, z, power, gain, bias, right, out + <usize>(r * c), zo, high, c);
   }
 }

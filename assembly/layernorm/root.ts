@@ -7,7 +7,7 @@
  * of the root, √m <= 2/3 + 3m/8 for m = n/2^62 in 1..4, at most 8 % above, which saves divisions.
  */
 export function normalisedRoot(v: u64, even: i32): u64 {
-  const n = (v | <u64>(v == 0)) << <u64>even;
+  const n = (v | u64(v == 0)) << <u64>even;
   let x = min<u64>((n >> 33) + (n >> 34) + 1431655768, 0xffffffff);
   let y = (x + n / x) >> 1;
   while (y < x) {

@@ -76,7 +76,7 @@ export function softmax_log2(
       if (e > 0) {
         const ratio = (2 * sum + e) / (2 * e);
         const floor = 63 - <i32>clz(ratio);
-        code = floor + <i32>(2 * ratio >= <u64>3 << <u64>floor);
+        code = floor + i32(2 * ratio >= <u64>3 << <u64>floor);
         if (code > 15) code = 255;
       }
       store<u8>(out + <usize>i, <u8>code);

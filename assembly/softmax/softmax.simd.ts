@@ -17,17 +17,17 @@
  * Scores that a mask drops count as 0: they never raise the maximum, each adds e[max] to the sum,
  * which is subtracted again, and their codes are overwritten.
  *
- * scratch: 16-byte aligned, SCRATCH bytes, and ld bytes for the masked row.
+ * scratch: 16-byte aligned, SOFTMAX_SCRATCH bytes, and ld bytes for the masked row.
  */
 
+import { SOFTMAX_SCRATCH } from '../sizes';
 import { log2Of } from './logarithm';
 
 // Offsets in scratch: 16 thresholds; the exponentials, reversed; 2T_k - 1 and 2^32 / (2T_k - 1);
 // the first exponential of each key.
 const THRESHOLDS: usize = 0, TABLE: usize = 32, DIVISORS: usize = 1072, FIRST: usize = 1328;
 /** Keys of the look-up: 16 for each number of leading zeros, and 0 has the last. */
-const KEYS: i32 = 34 * 16;
-const SCRATCH: usize = FIRST + 2 * KEYS;
+const KEYS: i32 = (SOFTMAX_SCRATCH - <i32>FIRST) / 2;
 
 /** The five leading bits of an exponential, as a number that rises when the exponential falls. */
 // @ts-ignore: decorator
@@ -81,7 +81,7 @@ function thresholds(scratch: usize, max: i32, least: i32, twice: u64): usize {
     const divisor = load<u64>(c);
     const x = <u32>((twice * load<u64>(c, 8)) >> 32), zeros = clz(x);
     let p = <usize>load<u16>(scratch + (<usize>((zeros << 4) - ((x << zeros) >> 27)) << 1), FIRST + 62);
-    p += <usize>(<u64>load<u32>(first - p) * divisor > twice) << 2;
+    p += usize(<u64>load<u32>(first - p) * divisor > twice) << 2;
     const e = first - p;
     if (i32(<u64>load<u32>(e) * divisor > twice) | i32(<u64>load<u32>(e, 4) * divisor <= twice)) p = settle(first, p, divisor, twice);
     if (p > range) break;
@@ -232,7 +232,7 @@ export function softmax_log2(
     let row = q;
     let dropped: u32 = 0;
     if (mask != 0) {
-      row = scratch + SCRATCH;
+      row = scratch + SOFTMAX_SCRATCH;
       dropped = maskRow(q, kept, <usize>n, row);
     }
     const both = extremes(row, <usize>n, last), max = both & 255;
@@ -259,7 +259,7 @@ export function softmax_uniform(
     let row = q;
     let dropped: u32 = 0;
     if (mask != 0) {
-      row = scratch + SCRATCH;
+      row = scratch + SOFTMAX_SCRATCH;
       dropped = maskRow(q, kept, <usize>n, row);
     }
     const entries = scratch + TABLE + (<usize>(255 - (extremes(row, <usize>n, last) & 255)) << 2);
@@ -288,7 +288,7 @@ export function softmax_eighths(
     let row = q;
     let dropped: u32 = 0;
     if (mask != 0) {
-      row = scratch + SCRATCH;
+      row = scratch + SOFTMAX_SCRATCH;
       dropped = maskRow(q, kept, <usize>n, row);
     }
     const max = extremes(row, <usize>n, last) & 255;

@@ -4,7 +4,7 @@
  */
 
 /**
- * The row of the map that holds line `line` of `window` tokens, counted in window order: roll the
+ * The row of the map that holds line `line` of `window` tokens, counted in window order: shift the
  * map by `shift` towards the origin, cut it into windows of window × window tokens, and count the
  * windows in reading order and the lines of each from top to bottom. side is a multiple of window,
  * 0 <= shift < window. Divisions are slow: `lineToken` steps along a line without one.

@@ -62,7 +62,7 @@ export interface IntegerKernels {
     step: number,
     zb: number,
     mb: number,
-    shift: number,
+    right: number,
     out: Address,
     zo: number,
     windows: number,
@@ -107,7 +107,7 @@ type LayerNormOperands = [
   power: Address,
   gain: Address,
   bias: Address,
-  shift: number,
+  right: number,
   out: Address,
   zo: number,
   high: number,
@@ -120,12 +120,12 @@ type AddOperands = [
   b: Address,
   zb: number,
   mb: Address,
-  shift: number,
+  right: number,
   out: Address,
   zo: number,
 ];
 
-type WindowOrderOperands = [side: number, window: number, roll: number, first: number, lines: number];
+type WindowOrderOperands = [side: number, window: number, shift: number, first: number, lines: number];
 
 type Linear = (
   a: Address,

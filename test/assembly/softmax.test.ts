@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { exactExponentialTable, exponentialTable } from '../../src/layers/softmax/exponential-table.js';
+import { SOFTMAX_SCRATCH } from '../../src/runtime/kernel-sizes.js';
 import type { IntegerKernels } from '../../src/runtime/kernels.js';
 import { roundedRatio, roundedShift, windowOrder } from './reference.js';
 import { cutsOf, expectSame, onEveryTier, Random, ranges, roundUp } from './support.js';
@@ -32,7 +33,7 @@ function run(
     const exponentials = bench.put(table);
     for (const [from, to] of ranges(rows, cuts)) {
       const at = from * ld;
-      const scratch = bench.scratch(2416 + (mask ? ld : 0));
+      const scratch = bench.scratch(SOFTMAX_SCRATCH + (mask ? ld : 0));
       const maskRow = mask ? kept + at : 0;
       call(bench.kernels, q + at, ld, out.address + at, to - from, n, exponentials, maskRow, scratch);
     }

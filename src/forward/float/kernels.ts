@@ -15,11 +15,11 @@ export interface FloatKernels {
     scale: number,
     scratch: number,
   ): void;
-  gemmScratchBytes(depth: number): number;
-  packWeights(src: number, lds: number, dst: number, cols: number, depth: number): void;
+  gemm_scratch_bytes(depth: number): number;
+  pack_weights(src: number, lds: number, dst: number, cols: number, depth: number): void;
   moments(panels: number, rows: number, cols: number, g: number): void;
-  packColumns(src: number, lds: number, dst: number, cols: number, depth: number): void;
-  layerNorm(
+  pack_columns(src: number, lds: number, dst: number, cols: number, depth: number): void;
+  layernorm(
     x: number,
     ldx: number,
     gamma: number,
@@ -29,7 +29,7 @@ export interface FloatKernels {
     width: number,
     eps: number,
   ): void;
-  layerNormWindows(
+  layernorm_windows(
     x: number,
     gamma: number,
     beta: number,
@@ -41,7 +41,7 @@ export interface FloatKernels {
     width: number,
     eps: number,
   ): void;
-  layerNormMerged(
+  layernorm_merge(
     x: number,
     gamma: number,
     beta: number,
@@ -53,11 +53,11 @@ export interface FloatKernels {
   ): void;
   softmax(x: number, rows: number, width: number): void;
   gelu(x: number, count: number): void;
-  geluTanh(x: number, count: number): void;
-  geluQuick(x: number, count: number): void;
+  gelu_tanh(x: number, count: number): void;
+  gelu_quick(x: number, count: number): void;
   add(a: number, b: number, out: number, count: number): void;
-  addRepeated(x: number, b: number, times: number, count: number): void;
-  addWindows(
+  add_repeated(x: number, b: number, times: number, count: number): void;
+  add_windows(
     x: number,
     y: number,
     maps: number,
@@ -66,13 +66,13 @@ export interface FloatKernels {
     shift: number,
     width: number,
   ): void;
-  meanRows(x: number, y: number, maps: number, rows: number, width: number): void;
+  pool(x: number, y: number, maps: number, rows: number, width: number): void;
   normalise(pixels: number, table: number, x: number, count: number): void;
-  gatherPatches(x: number, side: number, patch: number, out: number): void;
+  patches(x: number, side: number, patch: number, out: number): void;
   quantize(x: number, count: number, scale: number, zeroPoint: number, highest: number): void;
-  minMax(x: number, count: number, out: number): void;
-  squaredError(x: number, count: number, scale: number, zeroPoint: number, highest: number): number;
-  squaredErrorPerChannel(
+  min_max(x: number, count: number, out: number): void;
+  squared_error(x: number, count: number, scale: number, zeroPoint: number, highest: number): number;
+  squared_error_channels(
     x: number,
     rows: number,
     channels: number,
@@ -110,7 +110,7 @@ export async function instantiateFloatKernels(
       cause,
     });
   }
-  if (typeof exports.gemm !== 'function' || typeof exports.squaredErrorPerChannel !== 'function') {
+  if (typeof exports.gemm !== 'function' || typeof exports.squared_error_channels !== 'function') {
     const found = Object.keys(exports).join(', ') || 'nothing';
     throw new RuntimeError('WASM', `expected the float kernel module, found a module that exports ${found}`);
   }

@@ -147,13 +147,13 @@ function writePanels(
   for (let n = 0; n < outputs; n += 8) {
     const rows = weight.subarray(n * inputs, Math.min(n + 8, outputs) * inputs);
     new Float32Array(memory.buffer, scratch, rows.length).set(rows);
-    kernels.packWeights(scratch, inputs, panels + 4 * n * inputs, rows.length / inputs, inputs);
+    kernels.pack_weights(scratch, inputs, panels + 4 * n * inputs, rows.length / inputs, inputs);
   }
 }
 
 /**
  * A convolution weight [outputs, 3, patch, patch] as [outputs, patch, patch, 3], the order of
- * `gatherPatches`.
+ * `patches`.
  */
 function channelsLast(weight: Float32Array, patch: number): Float32Array {
   const out = new Float32Array(weight.length);

@@ -2,6 +2,7 @@ import type { FloatModel } from '../../checkpoint/float/model.js';
 import { RuntimeError, UsageError } from '../../errors.js';
 import { networkOf } from '../../networks/index.js';
 import type { Network } from '../../networks/network.js';
+import { FLOAT_CHUNK, FLOAT_TILE } from '../../runtime/kernel-sizes.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { type Pass, Passes } from '../../runtime/passes.js';
 import { type FloatWorkspace, instantiateFloatKernels } from './kernels.js';
@@ -205,11 +206,11 @@ export class FloatRunner {
 }
 
 /**
- * Room for the products (assembly/float/gemm.ts: a chunk of 128 KiB or four rows, and a tile), for
- * eight rows of a weight, and for one f64 per channel.
+ * Room for the products (assembly/float/gemm.ts: a chunk or four rows, and a tile), for eight rows
+ * of a weight, and for one f64 per channel.
  */
 function scratchSize({ widest, channels }: ParameterPlan): number {
-  return Math.max(131072 + 128, 4 * 8 * widest) + 8 * channels;
+  return Math.max(FLOAT_CHUNK + FLOAT_TILE, 4 * 8 * widest) + 8 * channels;
 }
 
 /** The number of elements of a tensor. */

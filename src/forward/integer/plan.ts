@@ -12,6 +12,7 @@ import { unpackNibbles } from '../../layers/linear/nibbles.js';
 import { PIXELS } from '../../layers/patches/layer.js';
 import type { IntegerArray } from '../../layers/tensor-spec.js';
 import { execute, type KernelCall, link, type ThreadPart } from '../../runtime/calls.js';
+import { PANEL_SUMS } from '../../runtime/kernel-sizes.js';
 import type { IntegerKernels } from '../../runtime/kernels.js';
 import { MemoryPlan } from '../../runtime/memory.js';
 import { roundUp } from '../../runtime/sizes.js';
@@ -71,7 +72,7 @@ interface Activation {
 const CACHE_LINE = 64;
 
 /** Bytes of a panel of weights with `inputs` inputs (assembly/gemm/layout.ts). */
-const panelBytes = (inputs: number) => 8 * inputs + 32;
+const panelBytes = (inputs: number) => 8 * inputs + PANEL_SUMS;
 
 /**
  * The forward pass of an integer model as kernel calls over memory that is planned once: the

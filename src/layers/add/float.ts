@@ -13,7 +13,7 @@ export function addFloat(layer: AddLayer, plan: FloatPlan): FloatStep {
   return function* ({ kernels, batch }) {
     if (order !== undefined) {
       const { side, window, shift } = order;
-      kernels.addWindows(stream.address, branch.address, batch, side, window, shift, columns);
+      kernels.add_windows(stream.address, branch.address, batch, side, window, shift, columns);
     } else if (!isConstant && all.rows === rows) {
       kernels.add(stream.address, branch.address, stream.address, batch * rows * columns);
     } else {

@@ -40,7 +40,7 @@ export const add: IntegerKind<IntegerAdd> = {
     };
   },
   plan(layer, plan) {
-    const { shift, zeroPoint } = layer;
+    const { shift: right, zeroPoint } = layer;
     const [a, b] = plan.inputs(layer);
     const [{ zeroPoint: za }, { zeroPoint: zb, order }] = layer.reads.map((name) => plan.type(name)) as [
       ReturnType<typeof plan.type>,
@@ -67,7 +67,7 @@ export const add: IntegerKind<IntegerAdd> = {
               b!.address + at,
               zb,
               mb,
-              shift,
+              right,
               output.address + at,
               zeroPoint,
               to - from,
@@ -75,7 +75,7 @@ export const add: IntegerKind<IntegerAdd> = {
             ],
           ];
         }
-        const { side, window, shift: roll } = order;
+        const { side, window, shift } = order;
         const [from, to] = share(rows / window, part);
         return [
           [
@@ -86,13 +86,13 @@ export const add: IntegerKind<IntegerAdd> = {
             b!.address + from * window * columns,
             zb,
             mb,
-            shift,
+            right,
             output.address,
             zeroPoint,
             columns,
             side,
             window,
-            roll,
+            shift,
             from,
             to - from,
           ],

@@ -15,6 +15,6 @@ export function biasFloat(layer: BiasLayer, plan: FloatPlan): FloatStep {
   const scores = plan.inPlace(layer);
   // biome-ignore lint/correctness/useYield: one call is short
   return function* ({ kernels, batch }) {
-    kernels.addRepeated(scores.address, bias, batch * windows, pairs);
+    kernels.add_repeated(scores.address, bias, batch * windows, pairs);
   };
 }

@@ -17,7 +17,7 @@ export function contextFloat(layer: ContextLayer, plan: FloatPlan): FloatStep {
         const v = values.address + 12 * w * tokens * dim + 4 * head * d + 8 * dim;
         const from = p.address + 4 * (w * heads + head) * queries * tokens;
         const to = out.address + 4 * w * queries * dim + 4 * head * d;
-        kernels.packColumns(v, 3 * dim, panels, d, tokens);
+        kernels.pack_columns(v, 3 * dim, panels, d, tokens);
         kernels.gemm(from, tokens, panels, 0, to, dim, queries, d, tokens, 1, scratch);
         yield;
       }

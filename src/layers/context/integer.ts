@@ -1,5 +1,6 @@
 import { shareHeads } from '../../runtime/calls.js';
-import { roundUp, TILE } from '../../runtime/sizes.js';
+import { TILE_ROWS } from '../../runtime/kernel-sizes.js';
+import { roundUp } from '../../runtime/sizes.js';
 import type { AttentionCodes, QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
@@ -60,7 +61,7 @@ export const context: IntegerKind<IntegerContext> = {
     plan.step(layer, {
       kernel,
       macs: windows * heads * queries * tokens * d,
-      scratchBytes: 2 * roundUp(tokens, 8) * (roundUp(queries, TILE) + d) + 64,
+      scratchBytes: 2 * roundUp(tokens, 8) * (roundUp(queries, TILE_ROWS) + d) + 64,
       calls: (part) =>
         shareHeads(windows, heads, queries, part, tokens * d).map(({ window, head, from, rows }) => [
           kernel,

@@ -3,7 +3,7 @@ import { ELEMENT_MACS, rowGroups } from '../../runtime/passes.js';
 import type { FloatPlan } from '../float-plan.js';
 import type { GeluLayer } from './layer.js';
 
-const KERNELS = { exact: 'gelu', tanh: 'geluTanh', quick: 'geluQuick' } as const;
+const KERNELS = { exact: 'gelu', tanh: 'gelu_tanh', quick: 'gelu_quick' } as const;
 
 export function geluFloat(layer: GeluLayer, plan: FloatPlan): FloatStep {
   const { rows, columns } = plan.shape(layer.name);

@@ -16,7 +16,7 @@ export function layerNormFloat(layer: LayerNormLayer, plan: FloatPlan): FloatSte
   return function* ({ kernels, batch, eps }) {
     if (window !== undefined) {
       const { size } = window;
-      kernels.layerNormWindows(
+      kernels.layernorm_windows(
         x.address,
         gamma,
         beta,
@@ -29,13 +29,13 @@ export function layerNormFloat(layer: LayerNormLayer, plan: FloatPlan): FloatSte
         eps,
       );
     } else if (merge) {
-      kernels.layerNormMerged(x.address, gamma, beta, y.address, batch, side, input.columns, eps);
+      kernels.layernorm_merge(x.address, gamma, beta, y.address, batch, side, input.columns, eps);
     } else if (some === undefined || some === input.rows) {
-      kernels.layerNorm(x.address, width, gamma, beta, y.address, batch * input.rows, width, eps);
+      kernels.layernorm(x.address, width, gamma, beta, y.address, batch * input.rows, width, eps);
     } else {
       for (let b = 0; b < batch; b++) {
         const from = x.address + 4 * b * input.rows * width;
-        kernels.layerNorm(from, width, gamma, beta, y.address + 4 * b * some * width, some, width, eps);
+        kernels.layernorm(from, width, gamma, beta, y.address + 4 * b * some * width, some, width, eps);
       }
     }
   };

@@ -52,7 +52,7 @@ export const layernorm: IntegerKind<IntegerLayerNorm> = {
     };
   },
   plan(layer, plan) {
-    const { shift, zeroPoint, joined, merge } = layer;
+    const { shift: right, zeroPoint, joined, merge } = layer;
     const [input] = plan.inputs(layer);
     const type = plan.type(layer.reads[0]!);
     const { order, highest } = plan.type(layer.name);
@@ -70,9 +70,9 @@ export const layernorm: IntegerKind<IntegerLayerNorm> = {
       constants: [power, gain, bias],
       scratchBytes: merge ? columns : 0,
       calls: (part) => {
-        const parameters = [z, power.address, gain.address, bias.address, shift] as const;
+        const parameters = [z, power.address, gain.address, bias.address, right] as const;
         if (isWindowed) {
-          const { side, window, shift: roll } = order!;
+          const { side, window, shift } = order!;
           const [from, to] = share(rows / window, part);
           const out = output.address + from * window * columns;
           return [
@@ -86,7 +86,7 @@ export const layernorm: IntegerKind<IntegerLayerNorm> = {
               columns,
               side,
               window,
-              roll,
+              shift,
               from,
               to - from,
             ],

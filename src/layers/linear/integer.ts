@@ -1,5 +1,6 @@
 import { inGroups, type KernelCall, type RowRange, share } from '../../runtime/calls.js';
-import { roundUp, TILE } from '../../runtime/sizes.js';
+import { LINEAR_BLOCK, LINEAR_CHUNK, TILE_ROWS } from '../../runtime/kernel-sizes.js';
+import { roundUp } from '../../runtime/sizes.js';
 import type { Checked } from '../checked.js';
 import type { IntegerActivation, QuantizerScale } from '../integer-activation.js';
 import {
@@ -42,11 +43,6 @@ export interface IntegerLinear
   readonly weightBits: WeightBits;
   readonly factors?: true;
 }
-
-/** The rows that `linear` packs at once (`CHUNK_BYTES` of assembly/gemm/gemm.simd.ts). */
-const CHUNK = 2 ** 18;
-/** The panels that it widens at once (`BLOCK_BYTES` there). */
-const BLOCK = 2 ** 15;
 
 export const linear: IntegerKind<IntegerLinear> = {
   operands: 1,
@@ -98,7 +94,7 @@ export const linear: IntegerKind<IntegerLinear> = {
     const bias = plan.constant(`${prefix}.bias`, n);
     const multiplier = plan.constant(`${prefix}.multiplier`, n);
     const bits = Math.log2(type.highest + 1);
-    const packed = Math.min(2 * columns * roundUp(rows, TILE), Math.max(CHUNK, 8 * columns));
+    const packed = Math.min(2 * columns * roundUp(rows, TILE_ROWS), Math.max(LINEAR_CHUNK, 8 * columns));
     /** Rows `from` to `to` of outputs `at` to `end`. */
     const call = ([from, to]: RowRange, at: number, end: number, scratch: number): KernelCall[] =>
       at === end
@@ -128,10 +124,10 @@ export const linear: IntegerKind<IntegerLinear> = {
       kernel,
       constants: [weight, bias, multiplier],
       macs: products(rows, layer) * input!.columns,
-      scratchBytes: packed + Math.max(BLOCK, 16 * columns),
+      scratchBytes: packed + Math.max(LINEAR_BLOCK, 16 * columns),
       calls: (part) => [
-        ...call(share(firstRows, part, TILE), 0, first, part.scratch),
-        ...call(share(rows, part, TILE), first, n, part.scratch),
+        ...call(share(firstRows, part, TILE_ROWS), 0, first, part.scratch),
+        ...call(share(rows, part, TILE_ROWS), first, n, part.scratch),
       ],
     });
   },

@@ -154,7 +154,7 @@ class Batch {
 
   #multiply(): void {
     const { width } = this.sums;
-    this.kernels.packColumns(this.#x, width, this.#panels, width, this.#rows);
+    this.kernels.pack_columns(this.#x, width, this.#panels, width, this.#rows);
     this.kernels.moments(this.#panels, this.#rows, width, this.#g);
     this.#rows = 0;
   }

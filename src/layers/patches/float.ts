@@ -20,7 +20,7 @@ export function patchesFloat(layer: PatchesLayer, plan: FloatPlan): FloatStep {
     emit?.(layer.name, normalised.address, [batch, imageSize, imageSize, 3]);
     for (let b = 0; b < batch; b++) {
       const at = 12 * b * area;
-      kernels.gatherPatches(normalised.address + at, imageSize, layer.patch, rows.address + at);
+      kernels.patches(normalised.address + at, imageSize, layer.patch, rows.address + at);
     }
   };
 }

@@ -11,7 +11,7 @@ export function poolFloat(layer: PoolLayer, plan: FloatPlan): FloatStep {
   return function* ({ kernels, batch }) {
     for (let b = 0; b < batch; b++) {
       const from = x.address + 4 * (b * rows + skip) * columns;
-      kernels.meanRows(from, y.address + 4 * b * columns, 1, rows - skip, columns);
+      kernels.pool(from, y.address + 4 * b * columns, 1, rows - skip, columns);
     }
   };
 }

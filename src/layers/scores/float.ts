@@ -16,7 +16,7 @@ export function scoresFloat(layer: ScoresLayer, plan: FloatPlan): FloatStep {
       for (let head = 0; head < heads; head++) {
         const q = qkv.address + 12 * w * tokens * dim + 4 * head * d;
         const to = out.address + 4 * (w * heads + head) * queries * tokens;
-        kernels.packWeights(q + 4 * dim, 3 * dim, panels, tokens, d);
+        kernels.pack_weights(q + 4 * dim, 3 * dim, panels, tokens, d);
         kernels.gemm(q, 3 * dim, panels, 0, to, tokens, queries, tokens, d, scale, scratch);
         yield;
       }

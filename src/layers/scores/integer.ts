@@ -1,5 +1,6 @@
 import { shareHeads } from '../../runtime/calls.js';
-import { roundUp, TILE } from '../../runtime/sizes.js';
+import { TILE_ROWS } from '../../runtime/kernel-sizes.js';
+import { roundUp } from '../../runtime/sizes.js';
 import type { QuantizerScale } from '../integer-activation.js';
 import {
   CODE_KEYS,
@@ -58,7 +59,7 @@ export const scores: IntegerKind<IntegerScores> = {
     plan.step(layer, {
       kernel: 'scores',
       macs: windows * heads * queries * tokens * d,
-      scratchBytes: 2 * d * (roundUp(queries, TILE) + roundUp(tokens, 8)) + 64,
+      scratchBytes: 2 * d * (roundUp(queries, TILE_ROWS) + roundUp(tokens, 8)) + 64,
       calls: (part) =>
         shareHeads(windows, heads, queries, part, tokens * d).map(({ window, head, from, rows }) => {
           const tokensAt = qkv!.address + window * tokens * qkv!.stride + head * d;

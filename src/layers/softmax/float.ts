@@ -21,7 +21,7 @@ export function softmaxFloat(layer: SoftmaxLayer, plan: FloatPlan): FloatStep {
     for (let w = 0; masks !== undefined && w < batch * windows; w++) {
       const edge = windowEdge(w % windows, Math.sqrt(windows));
       if (edge === 0) continue;
-      kernels.addRepeated(scores.address + 4 * w * heads * area, masks + 4 * (edge - 1) * area, heads, area);
+      kernels.add_repeated(scores.address + 4 * w * heads * area, masks + 4 * (edge - 1) * area, heads, area);
     }
     for (const [from, count] of rowGroups(batch * windows * heads * queries, ELEMENT_MACS * tokens)) {
       kernels.softmax(scores.address + 4 * from * tokens, count, tokens);

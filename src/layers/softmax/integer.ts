@@ -1,4 +1,5 @@
 import { inGroups, type KernelCall, share } from '../../runtime/calls.js';
+import { SOFTMAX_SCRATCH } from '../../runtime/kernel-sizes.js';
 import { ELEMENT_MACS } from '../../runtime/passes.js';
 import { roundUp } from '../../runtime/sizes.js';
 import { ATTENTION_CODES, type AttentionCodes, type IntegerActivation } from '../integer-activation.js';
@@ -21,9 +22,6 @@ export interface IntegerSoftmax extends LayerBase<'softmax'> {
   /** Of uniform codes, whose zero point is 0. */
   readonly scale?: number;
 }
-
-/** Scratch of the softmax, without a masked row (`SCRATCH` of assembly/softmax/softmax.simd.ts). */
-const SCRATCH = 2416;
 
 export const softmax: IntegerKind<IntegerSoftmax> = {
   operands: 1,
@@ -70,7 +68,7 @@ export const softmax: IntegerKind<IntegerSoftmax> = {
         table,
         ...(masks ? new Set(edges(windows, across).flatMap((edge) => masks[edge] ?? [])) : []),
       ],
-      scratchBytes: SCRATCH + stride,
+      scratchBytes: SOFTMAX_SCRATCH + stride,
       // the rows of all heads and windows are contiguous; each mask serves the rows of one window
       calls: (part) => {
         const runs: { from: number; to: number; kept: number }[] = [];

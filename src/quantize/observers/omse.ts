@@ -56,7 +56,7 @@ export class OmseObserver implements Observer {
     let sum = 0;
     for (let i = 0; i < values.length && sum < limit; i += CHUNK) {
       const count = Math.min(CHUNK, values.length - i);
-      sum += this.workspace.kernels.squaredError(address + 4 * i, count, scale, zeroPoint, highest);
+      sum += this.workspace.kernels.squared_error(address + 4 * i, count, scale, zeroPoint, highest);
     }
     return sum;
   }

@@ -88,7 +88,7 @@ function* notable(
   const range = new Float32Array(memory.buffer, scratch, 2);
   for (let i = 0; i < values.length; i += BLOCK) {
     const block = values.subarray(i, i + BLOCK);
-    kernels.minMax(address + 4 * i, block.length, scratch);
+    kernels.min_max(address + 4 * i, block.length, scratch);
     if (-range[0]! > smallest.threshold || range[1]! > greatest.threshold) yield block;
   }
 }

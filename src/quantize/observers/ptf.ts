@@ -60,7 +60,7 @@ export class PtfObserver implements Observer {
       );
     }
     const sums = new Float64Array(memory.buffer, scratch, channels).fill(0);
-    kernels.squaredErrorPerChannel(address, values.length / channels, channels, scale, zeroPoint, scratch);
+    kernels.squared_error_channels(address, values.length / channels, channels, scale, zeroPoint, scratch);
     return sums;
   }
 }

@@ -19,7 +19,7 @@ export function measureRange(
   tensor: ObservedTensor,
   { nonNegative = false }: ObserverOptions,
 ): ValueRange {
-  kernels.minMax(tensor.address, tensor.values.length, scratch);
+  kernels.min_max(tensor.address, tensor.values.length, scratch);
   const [min, max] = new Float32Array(memory.buffer, scratch, 2) as unknown as [number, number];
   if (!Number.isFinite(min) || !Number.isFinite(max)) {
     throw new QuantizeError(

@@ -33,7 +33,7 @@ describe('gemm', () => {
     const bias = randomFloats(8 * Math.ceil(cols / 8), 3);
     const panels = bench.room(8 * Math.ceil(cols / 8) * depth, Number.NaN);
     const out = bench.room(rows * ldc, 42);
-    bench.kernels.packWeights(bench.put(w), depth, panels, cols, depth);
+    bench.kernels.pack_weights(bench.put(w), depth, panels, cols, depth);
     const scale = 0.25;
     const places = [
       bench.put(a),
@@ -66,7 +66,7 @@ describe('gemm', () => {
     const b = Float32Array.of(1, 0, -1, 9, 0, 1, 2, 9, 1, 1, 1, 9); // [3, 3], rows four apart
     const panels = bench.room(3 * 8, Number.NaN);
     const out = bench.room(6);
-    bench.kernels.packColumns(bench.put(b), 4, panels, 3, 3);
+    bench.kernels.pack_columns(bench.put(b), 4, panels, 3, 3);
     bench.kernels.gemm(bench.put(a), 3, panels, 0, out, 3, 2, 3, 3, 1, bench.scratch);
     expect(Array.from(bench.view(out, 6))).toEqual([4, 5, 6, 10, 11, 12]);
   });
@@ -85,7 +85,7 @@ describe('gemm', () => {
   test.each([1, 3, 64, 197, 768, 4096, 40000])('stays within its scratch for a depth of %d', (depth) => {
     const bench = new Bench();
     const rows = 200;
-    const bytes = bench.kernels.gemmScratchBytes(depth);
+    const bytes = bench.kernels.gemm_scratch_bytes(depth);
     const guard = bench.view(bench.scratch + bytes, 16).fill(7);
     const a = bench.room(depth); // lda 0 repeats one row
     bench.kernels.gemm(
@@ -111,7 +111,7 @@ describe('layerNorm', () => {
     const x = randomFloats(4 * 40, 1).map((v) => 100 + v);
     const [gamma, beta] = [randomFloats(width, 2), randomFloats(width, 3)];
     const out = bench.room(4 * width);
-    bench.kernels.layerNorm(bench.put(x), 40, bench.put(gamma), bench.put(beta), out, 4, width, 1e-6);
+    bench.kernels.layernorm(bench.put(x), 40, bench.put(gamma), bench.put(beta), out, 4, width, 1e-6);
     const expected = [0, 1, 2, 3].flatMap((m) =>
       reference.layerNorm(Array.from(x.subarray(40 * m, 40 * m + width)), gamma, beta, 1e-6),
     );
@@ -126,7 +126,7 @@ describe('layerNorm', () => {
       [1, 2, 3, 4],
       [0.5, -1, 0, 2],
     ].map((v) => bench.put(v));
-    bench.kernels.layerNorm(x!, 4, gamma!, beta!, out, 1, 4, 1e-6);
+    bench.kernels.layernorm(x!, 4, gamma!, beta!, out, 1, 4, 1e-6);
     expect(Array.from(bench.view(out, 4))).toEqual([0.5, -1, 0, 2]);
   });
 });
@@ -138,43 +138,43 @@ describe('maps and windows', () => {
   const twoMaps = Array.from({ length: 32 }, (_, r) => row(r));
   const inWindows = [...order, ...order.map((r) => 16 + r)];
 
-  test('layerNormWindows equals layerNorm of the rows in window order', () => {
+  test('layernorm_windows equals layernorm of the rows in window order', () => {
     const bench = new Bench();
     const [gamma, beta] = [bench.put([1, 2, 3]), bench.put([0.5, -1, 2])];
     const out = bench.room(96);
     const expected = bench.room(96);
-    bench.kernels.layerNormWindows(bench.put(twoMaps.flat()), gamma, beta, out, 2, 4, 2, 1, 3, 1e-6);
-    bench.kernels.layerNorm(bench.put(inWindows.flatMap(row)), 3, gamma, beta, expected, 32, 3, 1e-6);
+    bench.kernels.layernorm_windows(bench.put(twoMaps.flat()), gamma, beta, out, 2, 4, 2, 1, 3, 1e-6);
+    bench.kernels.layernorm(bench.put(inWindows.flatMap(row)), 3, gamma, beta, expected, 32, 3, 1e-6);
     expect(bench.view(out, 96)).toEqual(bench.view(expected, 96));
   });
 
-  test('addWindows adds every row where it came from', () => {
+  test('add_windows adds every row where it came from', () => {
     const bench = new Bench();
     const at = bench.put(twoMaps.flat());
-    bench.kernels.addWindows(at, bench.put(inWindows.flatMap(row)), 2, 4, 2, 1, 3);
+    bench.kernels.add_windows(at, bench.put(inWindows.flatMap(row)), 2, 4, 2, 1, 3);
     expect(Array.from(bench.view(at, 96))).toEqual(twoMaps.flat().map((x) => 2 * x));
   });
 
-  test('layerNormMerged equals layerNorm of four concatenated rows', () => {
+  test('layernorm_merge equals layernorm of four concatenated rows', () => {
     const bench = new Bench();
     const [gamma, beta] = [bench.put(randomFloats(12, 1)), bench.put(randomFloats(12, 2))];
     const out = bench.room(96);
     const expected = bench.room(96);
     const merged = [0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15];
     const rows = [...merged, ...merged.map((r) => 16 + r)].flatMap(row);
-    bench.kernels.layerNormMerged(bench.put(twoMaps.flat()), gamma, beta, out, 2, 4, 3, 1e-6);
-    bench.kernels.layerNorm(bench.put(rows), 12, gamma, beta, expected, 8, 12, 1e-6);
+    bench.kernels.layernorm_merge(bench.put(twoMaps.flat()), gamma, beta, out, 2, 4, 3, 1e-6);
+    bench.kernels.layernorm(bench.put(rows), 12, gamma, beta, expected, 8, 12, 1e-6);
     expect(bench.view(out, 96)).toEqual(bench.view(expected, 96));
   });
 
-  test('addRepeated adds the same range repeatedly, with a remainder', () => {
+  test('add_repeated adds the same range repeatedly, with a remainder', () => {
     const bench = new Bench();
     const at = bench.put([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    bench.kernels.addRepeated(at, bench.put([100, 200, 300, 400, 500]), 2, 5);
+    bench.kernels.add_repeated(at, bench.put([100, 200, 300, 400, 500]), 2, 5);
     expect(Array.from(bench.view(at, 11))).toEqual([101, 202, 303, 404, 505, 106, 207, 308, 409, 510, 11]);
   });
 
-  test('meanRows computes the mean of rows', () => {
+  test('pool computes the mean of rows', () => {
     const bench = new Bench();
     const rows = [
       [1, 2, 3, 4, 5],
@@ -182,7 +182,7 @@ describe('maps and windows', () => {
       [8, 9, 10, 11, 11],
     ];
     const out = bench.room(11, 42);
-    bench.kernels.meanRows(bench.put([...rows.flat(), ...rows.flat().map((x) => -x)]), out, 2, 3, 5);
+    bench.kernels.pool(bench.put([...rows.flat(), ...rows.flat().map((x) => -x)]), out, 2, 3, 5);
     expect(Array.from(bench.view(out, 11))).toEqual([4, 5, 6, 7, 8, -4, -5, -6, -7, -8, 42]);
   });
 });
@@ -269,11 +269,11 @@ describe('patches', () => {
     expect(Array.from(bench.view(out, 30))).toEqual(Array.from(pixels, (p, i) => table[256 * (i % 3) + p]));
   });
 
-  test('gatherPatches takes patches in reading order', () => {
+  test('patches takes patches in reading order', () => {
     const bench = new Bench();
     const image = Array.from({ length: 4 * 4 * 3 }, (_, i) => i);
     const out = bench.room(48);
-    bench.kernels.gatherPatches(bench.put(image), 4, 2, out);
+    bench.kernels.patches(bench.put(image), 4, 2, out);
     const pixel = (y: number, x: number) => [0, 1, 2].map((c) => (4 * y + x) * 3 + c);
     const patch = (y: number, x: number) => [
       ...pixel(y, x),
@@ -291,24 +291,24 @@ describe('patches', () => {
 });
 
 describe('reductions', () => {
-  test.each([1, 3, 4, 5, 18])('minMax of %d elements', (count) => {
+  test.each([1, 3, 4, 5, 18])('min_max of %d elements', (count) => {
     for (let seat = 0; seat < count; seat++) {
       const bench = new Bench();
       const x = randomFloats(count, 5);
       x[seat] = -9;
       x[count - 1 - seat] = seat === count - 1 - seat ? -9 : 9;
       const out = bench.room(2);
-      bench.kernels.minMax(bench.put(x), count, out);
+      bench.kernels.min_max(bench.put(x), count, out);
       expect(Array.from(bench.view(out, 2))).toEqual([Math.min(...x), Math.max(...x)]);
     }
   });
 
-  test.each([0, 4, 6])('minMax propagates a NaN at %d', (seat) => {
+  test.each([0, 4, 6])('min_max propagates a NaN at %d', (seat) => {
     const bench = new Bench();
     const x = randomFloats(7, 5);
     x[seat] = Number.NaN;
     const out = bench.room(2);
-    bench.kernels.minMax(bench.put(x), 7, out);
+    bench.kernels.min_max(bench.put(x), 7, out);
     expect(Array.from(bench.view(out, 2))).toEqual([Number.NaN, Number.NaN]);
   });
 
@@ -322,7 +322,7 @@ describe('reductions', () => {
     const x = randomFloats(rows * cols, 6);
     const panels = bench.room(padded * rows, Number.NaN);
     const out = bench.room(padded ** 2, 42);
-    bench.kernels.packColumns(bench.put(x), cols, panels, cols, rows);
+    bench.kernels.pack_columns(bench.put(x), cols, panels, cols, rows);
     bench.kernels.moments(panels, rows, cols, out);
     const found = bench.view(out, padded ** 2);
     for (let i = 0; i < cols; i++) {
@@ -334,15 +334,15 @@ describe('reductions', () => {
     }
   });
 
-  test('squaredError equals an example computed by hand', () => {
+  test('squared_error equals an example computed by hand', () => {
     const bench = new Bench();
     // s = 0.5, z = 2: codes 0..255 mean -1..126.5. Halves round to even codes: 0.25 -> 0, 0.75 -> 1
     const x = [-1, -3, 126.5, 130, 0.25, 0.75, 0.1];
     const errors = [0, 4, 0, 12.25, 0.0625, 0.0625, 0.01];
     const sum = errors.reduce((a, b) => a + b);
-    expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2, 255)).toBeCloseTo(sum, 6);
+    expect(bench.kernels.squared_error(bench.put(x), 7, 0.5, 2, 255)).toBeCloseTo(sum, 6);
     // with codes up to 127 the largest value is 62.5
-    expect(bench.kernels.squaredError(bench.put(x), 7, 0.5, 2, 127)).toBeCloseTo(
+    expect(bench.kernels.squared_error(bench.put(x), 7, 0.5, 2, 127)).toBeCloseTo(
       sum - 12.25 + 64 ** 2 + 67.5 ** 2,
       6,
     );
@@ -361,28 +361,28 @@ describe('reductions', () => {
     }
     const values = randomFloats(1001, 3, 20);
     const at = bench.put(values);
-    const error = bench.kernels.squaredError(at, 1001, 0.07, 100, 127);
+    const error = bench.kernels.squared_error(at, 1001, 0.07, 100, 127);
     bench.kernels.quantize(at, 1001, 0.07, 100, 127);
     const sum = values.reduce((total, value, i) => total + (value - bench.view(at, 1001)[i]!) ** 2, 0);
     expect(Math.abs(sum / error - 1)).toBeLessThan(1e-5);
   });
 
-  test('squaredError sums in f64: 2^22 equal terms lose no precision', () => {
+  test('squared_error sums in f64: 2^22 equal terms lose no precision', () => {
     const bench = new Bench();
     const count = 2 ** 21;
     const at = bench.room(count, 0.25);
-    expect(bench.kernels.squaredError(at, count, 1, 0, 255)).toBe(count / 16);
+    expect(bench.kernels.squared_error(at, count, 1, 0, 255)).toBe(count / 16);
   });
 
-  test.each([1, 4, 7])('squaredErrorPerChannel of %d channels equals squaredError of each', (channels) => {
+  test.each([1, 4, 7])('squared_error_channels of %d channels equals squared_error of each', (channels) => {
     const bench = new Bench();
     const rows = 9;
     const x = randomFloats(rows * channels, 3, 20);
     const sums = bench.scratch;
     new Float64Array(bench.memory.buffer, sums, channels).fill(0);
-    bench.kernels.squaredErrorPerChannel(bench.put(x), rows, channels, 0.07, 100, sums);
+    bench.kernels.squared_error_channels(bench.put(x), rows, channels, 0.07, 100, sums);
     const each = Array.from({ length: channels }, (_, c) =>
-      bench.kernels.squaredError(bench.put(x.filter((_, i) => i % channels === c)), rows, 0.07, 100, 255),
+      bench.kernels.squared_error(bench.put(x.filter((_, i) => i % channels === c)), rows, 0.07, 100, 255),
     );
     expect(distance(new Float64Array(bench.memory.buffer, sums, channels), each)).toBeLessThan(1e-9);
   });
