@@ -15,6 +15,7 @@ const run = (...args) => spawnSync(process.execPath, args, { stdio: 'inherit' })
 const checks = [
   run('node_modules/@biomejs/biome/bin/biome', 'check', '.'),
   run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'),
+  run('node_modules/typescript/bin/tsc', '-p', 'assembly'),
 ];
 if (checks.some((status) => status !== 0)) process.exit(1);
 

@@ -1,0 +1,2 @@
+/** The text of src/runtime/kernel-sizes.ts. */
+export function kernelSizes(): string;
