@@ -35,6 +35,7 @@ const GROUPS = [
     [
       ['Architecture', 'docs/architecture.md'],
       ['Integer arithmetic', 'docs/arithmetic.md'],
+      ['Kernels', 'docs/kernels.md'],
       ['Accuracy', 'docs/accuracy.md'],
       ['Narrower codes', 'docs/widths.md'],
       ['Performance', 'docs/performance.md'],
