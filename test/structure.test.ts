@@ -1,4 +1,4 @@
-/** Modules import only from below, and no imports form a cycle. */
+/** Modules import only from below, no imports form a cycle, and type names are unique. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -84,4 +84,14 @@ test('no imports form a cycle', () => {
     done.add(file);
   };
   for (const file of files) visit(file, []);
+});
+
+test('each type name stands for one thing', () => {
+  const places = new Map<string, string[]>();
+  for (const file of files) {
+    const text = readFileSync(join(src, file), 'utf8');
+    for (const [, name] of text.matchAll(/^(?:export )?(?:interface|type|(?:abstract )?class) (\w+)/gm))
+      places.set(name!, [...(places.get(name!) ?? []), file]);
+  }
+  expect([...places].filter(([, list]) => list.length > 1)).toEqual([]);
 });

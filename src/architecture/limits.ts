@@ -22,7 +22,7 @@ const SCORE_MACS = 64;
 /** Heads in all windows of all blocks, each of which has two layers with heads. */
 const MAX_HEADS = LIMITS.heads / 2;
 
-interface Stage {
+interface StageSizes {
   readonly dim: number;
   readonly mlpDim: number;
   readonly depth: number;
@@ -59,12 +59,12 @@ export function macsOf(architecture: Architecture): number {
 }
 
 /** Describes the first stage, which is the largest. */
-function factors([stage]: readonly Stage[]): string {
+function factors([stage]: readonly StageSizes[]): string {
   const { dim, mlpDim, depth, heads, windows, tokens } = stage!;
   return `${depth} blocks × ${windows} windows × ${tokens} tokens × ${heads} heads, dim ${dim}, MLP ${mlpDim}`;
 }
 
-function stagesOf(architecture: Architecture): readonly Stage[] {
+function stagesOf(architecture: Architecture): readonly StageSizes[] {
   if (architecture.family !== 'swin') {
     return [{ ...architecture, windows: 1, tokens: tokenCount(architecture) }];
   }

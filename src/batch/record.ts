@@ -6,18 +6,18 @@ import type { Prediction } from '../model/predict.js';
 import { shownSource } from '../platform/address.js';
 import { escapeJsonControls } from '../text/escape-controls.js';
 
-interface Place {
+interface RecordPlace {
   /** Position of the image in the list, from 0. */
   readonly index: number;
   /** A path as in the list, or an address as `shownSource` shows it. */
   readonly file: string;
 }
 
-export interface Answered extends Place {
+export interface Answered extends RecordPlace {
   readonly predictions: readonly Prediction[];
 }
 
-export interface Refused extends Place {
+export interface Refused extends RecordPlace {
   readonly error: { readonly code: string; readonly message: string };
 }
 

@@ -53,9 +53,9 @@ export function generatedModel(
   };
 }
 
-type Shape = readonly [name: string, shape: readonly number[]];
+type NamedShape = readonly [name: string, shape: readonly number[]];
 
-function vitShapes(architecture: Exclude<Architecture, { family: 'swin' }>): Shape[] {
+function vitShapes(architecture: Exclude<Architecture, { family: 'swin' }>): NamedShape[] {
   const { dim, mlpDim, depth, classes, patchSize, prefix = 1 } = architecture;
   const positions = tokenCount(architecture);
   const sizes = { dim, mlpDim, classes, patchSize, positions, registers: 0 };
@@ -72,7 +72,7 @@ function vitShapes(architecture: Exclude<Architecture, { family: 'swin' }>): Sha
   });
 }
 
-function swinShapes(architecture: Architecture & { family: 'swin' }): Shape[] {
+function swinShapes(architecture: Architecture & { family: 'swin' }): NamedShape[] {
   const { depths, classes } = architecture;
   const windows = swinStages(architecture).map(({ window }) => window);
   return swinNames({ ...plainSwin(depths), hasHead: classes > 0 }).map((name) => [

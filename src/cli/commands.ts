@@ -1,12 +1,12 @@
 import type { Command } from './command.js';
 
-interface Entry {
+interface CommandEntry {
   readonly summary: string;
   readonly load: () => Promise<{ default: Command }>;
 }
 
 /** Each loads only when it runs, which keeps the general help fast. */
-export const COMMANDS: ReadonlyMap<string, Entry> = new Map([
+export const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
   ['classify', { summary: 'Classify photos', load: () => import('./commands/classify.js') }],
   ['batch', { summary: 'Classify many photos on all cores', load: () => import('./commands/batch.js') }],
   [

@@ -6,7 +6,7 @@ import { escapeJsonControls } from '../text/escape-controls.js';
 import type { LabelledFile } from './labels-csv.js';
 
 /** A photo, its truth and the answers, as `--rows` writes them. */
-interface Row {
+interface EvaluatedRow {
   readonly file: string;
   /** The true class, all true classes of a multi-label model, or the true value of a regression. */
   readonly truth: number | readonly number[];
@@ -25,18 +25,18 @@ export interface Confusion {
   readonly images: number;
 }
 
-interface Answering {
+interface RowModel {
   readonly labels: readonly string[];
   readonly output: Output;
 }
 
 /** Keeps the answers of `fqvit eval` for each photo. */
 export class EvalRows {
-  readonly #rows: Row[] = [];
+  readonly #rows: EvaluatedRow[] = [];
 
   constructor(
     private readonly photos: readonly Pick<LabelledFile, 'file' | 'class' | 'value'>[],
-    private readonly model: Answering,
+    private readonly model: RowModel,
   ) {}
 
   /** Adds the next photo. */

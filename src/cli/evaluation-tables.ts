@@ -6,16 +6,16 @@ import type {
 } from '../quantize/index.js';
 import { formatValue } from './format.js';
 
-type Row = readonly string[];
+type TableRow = readonly string[];
 
 /** The tables that `fqvit eval` prints, without the times; header rows first. */
 export interface EvaluationTables {
   /** Figures of the integer model and, if there is a reference, of the float model. */
-  readonly figures: readonly Row[];
+  readonly figures: readonly TableRow[];
   /** The cells after the name of each class; none for a regression. */
-  readonly classes: readonly Row[];
+  readonly classes: readonly TableRow[];
   /** Agreement of the two models, without a header. */
-  readonly nearness: readonly Row[];
+  readonly nearness: readonly TableRow[];
 }
 
 export function evaluationTables(report: EvaluationReport): EvaluationTables {
@@ -65,7 +65,11 @@ function errors({ mae, rmse, reference }: ValueReport): EvaluationTables {
   };
 }
 
-function nearness({ agreement, kl }: { agreement: number; kl: number }, what: string, mean: string): Row[] {
+function nearness(
+  { agreement, kl }: { agreement: number; kl: number },
+  what: string,
+  mean: string,
+): TableRow[] {
   return [
     ['agreement', `${percent(agreement, 2)} ${what}`],
     ['KL', `${kl.toFixed(4)} nats (${mean})`],

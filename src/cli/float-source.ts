@@ -18,6 +18,7 @@ import { expectFile, isUrl, kind, readText } from '../platform/files.js';
 import { joinPath } from '../platform/join-path.js';
 import { MAX_BYTES } from '../platform/read-options.js';
 import { formatValue } from '../text/format-value.js';
+import type { Refuse } from '../text/refuse.js';
 import { downloadProgress } from './progress.js';
 import { note, warn } from './report.js';
 
@@ -50,7 +51,7 @@ const ADAPTER_FILE = /^adapter_(config\.json|model\.\w+)$/;
 const MAX_TOTAL_BYTES = 2 ** 32;
 
 /** Files that belong together, on disk or on the hub. */
-interface Place {
+interface SourcePlace {
   readonly folder: string;
   /** All files, with `/` between folders. */
   readonly names: readonly string[];
@@ -80,7 +81,7 @@ export async function readFloatSource(source: string, arch?: string): Promise<So
   const isFile = (await kind(source, 'a file, a folder or a model on the hub')) === 'file';
   const folder = isFile ? dirname(source) : source;
   const names = isFile ? CONFIGS.filter((name) => existsSync(join(folder, name))) : await readdir(folder);
-  const place: Place = {
+  const place: SourcePlace = {
     folder,
     names,
     fetch: async (found) =>
@@ -116,7 +117,7 @@ async function fromHub(
  * @param named the weights file, if the caller named it
  */
 async function readPlace(
-  { folder, names, fetch, fetchInside }: Place,
+  { folder, names, fetch, fetchInside }: SourcePlace,
   source: string,
   arch: string | undefined,
   named?: string,
@@ -274,8 +275,6 @@ function checkShards(
 function refuseIndex(index: string, message: string): never {
   throw new CheckpointError('CHECKPOINT_INDEX', `${index}: weight_map: ${message}`);
 }
-
-type Refuse = (message: string) => never;
 
 /**
  * Reads architecture and preprocessing from the config files. The library checks the values.

@@ -52,7 +52,7 @@ export const IMAGE_ARGUMENT = {
   description: 'JPEG, PNG or WebP: one or more files or URLs',
 } as const;
 
-interface Opened {
+interface OpenedModel {
   /** The name of the model in results. */
   readonly source: string;
   readonly isBundled: boolean;
@@ -66,7 +66,7 @@ interface Opened {
 export async function openModel(
   named: string | undefined,
   threads: string,
-): Promise<Opened & { readonly model: Model }> {
+): Promise<OpenedModel & { readonly model: Model }> {
   const threadCount = threadsOption(threads);
   const { path, ...opened } = pathOf(named);
   return { ...opened, model: await loadModel(path, threadCount) };
@@ -75,7 +75,7 @@ export async function openModel(
 /** Reads the named checkpoint, or the default one. @throws RuntimeError `SOURCE`; like `load` */
 export async function readCheckpoint(
   named: string | undefined,
-): Promise<Opened & { readonly bytes: Uint8Array }> {
+): Promise<OpenedModel & { readonly bytes: Uint8Array }> {
   const { path, ...opened } = pathOf(named);
   const { bytes } = await readNamed(path);
   return { ...opened, bytes };
@@ -86,7 +86,7 @@ export async function openPool(
   named: string | undefined,
   workers: string | undefined,
   maxMemory: string | undefined,
-): Promise<Opened & { readonly pool: Pool; readonly sha256: string; readonly memory: MemoryShares }> {
+): Promise<OpenedModel & { readonly pool: Pool; readonly sha256: string; readonly memory: MemoryShares }> {
   const count = optional(workers, (text) => integerOption('workers', text, 1, MAX_THREADS));
   const size = optional(maxMemory, (text) => sizeOption('max-memory', text));
   const { path, ...opened } = pathOf(named);
@@ -142,7 +142,7 @@ export function classifyInTime(pool: Pool, seconds = Math.floor(LEAST_SECONDS + 
   };
 }
 
-function pathOf(named: string | undefined): Opened & { readonly path: string } {
+function pathOf(named: string | undefined): OpenedModel & { readonly path: string } {
   const path = named === undefined ? bundledPath(DEFAULT_MODEL) : modelPath(named);
   return { path, source: shownSource(named ?? DEFAULT_MODEL), isBundled: path !== named };
 }

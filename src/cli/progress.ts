@@ -68,9 +68,9 @@ export function noteAboveProgress(message: string): void {
   note(message);
 }
 
-type Pace = NonNullable<ProgressOptions['pace']>;
+type ProgressPace = NonNullable<ProgressOptions['pace']>;
 
-function barProgress(what: string, total: number | undefined, unit: string, pace: Pace): Progress {
+function barProgress(what: string, total: number | undefined, unit: string, pace: ProgressPace): Progress {
   const progress = new SingleBar(
     {
       stream: process.stderr,
@@ -93,7 +93,7 @@ function barProgress(what: string, total: number | undefined, unit: string, pace
   return { update: (done) => progress.update(done), stop: () => progress.stop() };
 }
 
-function lineProgress(what: string, total: number | undefined, unit: string, pace: Pace): Progress {
+function lineProgress(what: string, total: number | undefined, unit: string, pace: ProgressPace): Progress {
   let last = performance.now();
   const line = (text: string) => process.stderr.write(`${what} ${text}\n`);
   if (total !== undefined) line(plural(total, unit));
@@ -113,7 +113,7 @@ function countOf(done: number, total: number | undefined, unit: string): string 
 }
 
 /** @param before number of those done by earlier runs */
-export function meanPace(before = 0): Pace {
+export function meanPace(before = 0): ProgressPace {
   const start = performance.now();
   return (done, total) => {
     const elapsed = performance.now() - start;

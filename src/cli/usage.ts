@@ -7,9 +7,9 @@ const COLUMNS = 100;
 /** Columns of descriptions in a narrow terminal. */
 const LEAST_COLUMNS = 30;
 
-type Row = readonly [name: string, description: string];
+type UsageRow = readonly [name: string, description: string];
 
-const HELP_ROW: Row = ['  -h, --help', 'Show this help'];
+const HELP_ROW: UsageRow = ['  -h, --help', 'Show this help'];
 
 /** The help of the whole command line. */
 export function generalHelp(version: string): string {
@@ -47,7 +47,10 @@ export function commandHelp({ name, summary, usage, args, examples }: Command): 
     '',
     ...(positionals.length === 0 ? [] : ['Arguments:', ...argumentRows(positionals), '']),
     'Options:',
-    ...table([...options.map(([arg, def]): Row => [`  ${optionForm(arg, def)}`, describe(def)]), HELP_ROW]),
+    ...table([
+      ...options.map(([arg, def]): UsageRow => [`  ${optionForm(arg, def)}`, describe(def)]),
+      HELP_ROW,
+    ]),
     '',
     examples.length === 1 ? 'Example:' : 'Examples:',
     ...examples.map((example) => `  ${example}`),
@@ -75,7 +78,7 @@ function describe(def: ArgDef): string {
 }
 
 /** Two columns; long descriptions take several lines. */
-function table(rows: readonly Row[]): string[] {
+function table(rows: readonly UsageRow[]): string[] {
   const left = Math.max(...rows.map(([name]) => name.length)) + 2;
   const width = Math.min(process.stdout.columns ?? COLUMNS, COLUMNS);
   return rows.flatMap(([name, description]) =>

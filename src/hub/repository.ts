@@ -124,7 +124,7 @@ async function findCommit(
   }
 }
 
-interface Opened {
+interface OpenedRepository {
   readonly commit: string;
   readonly away: HubError | undefined;
   /** All files of the commit; undefined if the hub was never asked and cannot be reached. */
@@ -134,7 +134,7 @@ interface Opened {
   readonly onProgress: RepositoryOptions['onProgress'];
 }
 
-async function fetchFiles(paths: readonly string[], opened: Opened): Promise<string[]> {
+async function fetchFiles(paths: readonly string[], opened: OpenedRepository): Promise<string[]> {
   const { cache, commit, listing, away, connection } = opened;
   connection.signal?.throwIfAborted();
   if (listing === undefined) {
@@ -173,7 +173,7 @@ function find(path: string, listing: readonly ListedFile[], { id }: HubConnectio
   );
 }
 
-async function downloadAll(files: readonly ListedFile[], opened: Opened): Promise<void> {
+async function downloadAll(files: readonly ListedFile[], opened: OpenedRepository): Promise<void> {
   const { cache, commit, connection, onProgress } = opened;
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let before = 0;
@@ -184,7 +184,10 @@ async function downloadAll(files: readonly ListedFile[], opened: Opened): Promis
   }
 }
 
-async function unavailable(absent: readonly string[], { cache, commit, away }: Opened): Promise<HubError> {
+async function unavailable(
+  absent: readonly string[],
+  { cache, commit, away }: OpenedRepository,
+): Promise<HubError> {
   const held = await cache.held(commit);
   const found = listFew(held.map(({ path }) => path));
   return new HubError(

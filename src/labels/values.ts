@@ -1,11 +1,10 @@
 import { formatValue } from '../text/format-value.js';
+import type { JsonObject } from '../text/json-object.js';
 import { escapeInvisible } from '../text/quote.js';
 import { isWnid, type Labels, splitWnids } from './wnids.js';
 
 /** Throws, with what was expected and what was found. */
 export type RefuseLabels = (expected: string, found: string) => never;
-
-type Json = Readonly<Record<string, unknown>>;
 
 /**
  * Names of the index, as a key of an object about one class or as a column. pandas leaves the
@@ -38,7 +37,7 @@ const WRAPPERS = ['id2label', 'label_names', 'labels', 'class_names', 'classes',
 const FORMS = 'a list of names, names by index, indices by name, or a config with id2label or label_names';
 
 /** One class. */
-interface Entry {
+interface LabelEntry {
   readonly index?: number;
   readonly name: string;
   readonly wnid?: string;
@@ -51,7 +50,7 @@ interface Entry {
 export function labelsOfValue(value: unknown, refuse: RefuseLabels): Labels {
   if (Array.isArray(value)) return ofList(value, refuse);
   if (typeof value !== 'object' || value === null) return refuse(FORMS, formatValue(value));
-  return ofObject(value as Json, refuse);
+  return ofObject(value as JsonObject, refuse);
 }
 
 function ofList(list: readonly unknown[], refuse: RefuseLabels): Labels {
@@ -70,7 +69,7 @@ function ofList(list: readonly unknown[], refuse: RefuseLabels): Labels {
   );
 }
 
-function ofObject(object: Json, refuse: RefuseLabels): Labels {
+function ofObject(object: JsonObject, refuse: RefuseLabels): Labels {
   const entries = Object.entries(object);
   if (entries.length === 0) return refuse('labels', 'none');
   const byIndex = entries.every(([key]) => isInteger(key));
@@ -79,7 +78,7 @@ function ofObject(object: Json, refuse: RefuseLabels): Labels {
     return refuse('names by index or indices by name', 'numbers by number');
   }
   if (byIndex) {
-    const rows = entries.map(([key, value]): Row => {
+    const rows = entries.map(([key, value]): LabelRow => {
       const one = typeof value === 'number' ? { name: key } : entry(value, `key ${formatValue(key)}`, refuse);
       if (one.index !== undefined && one.index !== Number(key)) {
         return refuse(`index ${key} in the object under it`, String(one.index));
@@ -90,7 +89,7 @@ function ofObject(object: Json, refuse: RefuseLabels): Labels {
   }
   if (toIndex) {
     const rows = entries.map(
-      ([name, index]): Row => [Number(index), { name }, `${index} under ${formatValue(name)}`],
+      ([name, index]): LabelRow => [Number(index), { name }, `${index} under ${formatValue(name)}`],
     );
     return numberLabels(rows, refuse);
   }
@@ -118,7 +117,7 @@ function byWnid(entries: readonly [string, unknown][], refuse: RefuseLabels): La
   );
 }
 
-function ofConfig(object: Json, refuse: RefuseLabels): Labels {
+function ofConfig(object: JsonObject, refuse: RefuseLabels): Labels {
   const isNested = (key: string) => typeof object[key] === 'object' && object[key] !== null;
   const [first, ...others] = WRAPPERS.filter(isNested);
   if (first === undefined) {
@@ -140,7 +139,7 @@ function described(named: Labels, descriptions: unknown, refuse: RefuseLabels): 
   const { labels } = named;
   if (typeof descriptions !== 'object' || descriptions === null) return named;
   const isList = Array.isArray(descriptions);
-  const texts = labels.map((name, index) => (descriptions as Json)[isList ? index : name]);
+  const texts = labels.map((name, index) => (descriptions as JsonObject)[isList ? index : name]);
   const without = texts.findIndex((text) => typeof text !== 'string');
   if (without >= 0)
     return refuse('label_descriptions of every class', `none of ${formatValue(labels[without])}`);
@@ -148,11 +147,11 @@ function described(named: Labels, descriptions: unknown, refuse: RefuseLabels): 
 }
 
 /** An index, its class, and the place for messages. */
-type Row = [index: number, entry: Entry, place: string];
+type LabelRow = [index: number, entry: LabelEntry, place: string];
 
 /** The labels in the order of their indices, which must be 0 to n - 1, each once. */
-export function numberLabels(rows: readonly Row[], refuse: RefuseLabels): Labels {
-  const found: Entry[] = [];
+export function numberLabels(rows: readonly LabelRow[], refuse: RefuseLabels): Labels {
+  const found: LabelEntry[] = [];
   const expected = `every index from 0 to ${rows.length - 1} once`;
   const fromOne = new Set(rows.map(([index]) => index));
   if (fromOne.size === rows.length && [...fromOne].every((index) => index >= 1 && index <= rows.length)) {
@@ -168,7 +167,7 @@ export function numberLabels(rows: readonly Row[], refuse: RefuseLabels): Labels
   return inOrder(found, refuse);
 }
 
-function inOrder(entries: readonly Entry[], refuse: RefuseLabels): Labels {
+function inOrder(entries: readonly LabelEntry[], refuse: RefuseLabels): Labels {
   const labels = entries.map(({ name }) => name);
   const wnids = entries.map(({ wnid }) => wnid);
   const without = wnids.indexOf(undefined);
@@ -182,14 +181,14 @@ function inOrder(entries: readonly Entry[], refuse: RefuseLabels): Labels {
  * A name, a pair of WordNet id and name, or an object with a name and optionally an index and a
  * WordNet id.
  */
-function entry(value: unknown, place: string, refuse: RefuseLabels): Entry {
+function entry(value: unknown, place: string, refuse: RefuseLabels): LabelEntry {
   if (typeof value === 'string') return { name: value };
   if (Array.isArray(value)) {
     const [wnid, name] = value;
     if (value.length === 2 && isWnid(wnid) && typeof name === 'string') return { wnid, name };
     return refuse('a name, or a WordNet id and a name', `${formatValue(value)} at ${place}`);
   }
-  const row = entryOf(Object(value) as Json);
+  const row = entryOf(Object(value) as JsonObject);
   return row ?? refuse('strings, or objects with an index and a name', `${json(value)} at ${place}`);
 }
 
@@ -197,7 +196,7 @@ function entry(value: unknown, place: string, refuse: RefuseLabels): Entry {
  * One class from an object; undefined unless it has exactly one name and at most one index and
  * WordNet id.
  */
-export function entryOf(object: Json): Entry | undefined {
+export function entryOf(object: JsonObject): LabelEntry | undefined {
   const values = (known: readonly string[]) =>
     Object.entries(object).flatMap(([key, value]) => (isKey(key, known) ? [value] : []));
   const wnids = new Set(
@@ -235,7 +234,7 @@ function isInteger(value: unknown): boolean {
     : Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function keys(object: Json): string {
+function keys(object: JsonObject): string {
   const names = Object.keys(object);
   return names.slice(0, 5).map(formatValue).join(', ') + (names.length > 5 ? ', …' : '');
 }

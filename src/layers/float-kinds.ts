@@ -25,13 +25,13 @@ interface FloatKind {
   readonly showsItself?: true;
 }
 
-type Kinds = {
+type FloatKinds = {
   readonly [L in Layer as L['kind']]: Omit<FloatKind, 'plan'> & {
     plan(layer: L, plan: FloatPlan): FloatStep;
   };
 };
 
-const KINDS: Kinds = {
+const KINDS: FloatKinds = {
   patches: { plan: patchesFloat, showsItself: true },
   tokens: { plan: tokensFloat },
   constant: { plan: constantFloat },

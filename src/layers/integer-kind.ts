@@ -1,10 +1,11 @@
 import { ELEMENT_MACS } from '../runtime/passes.js';
+import type { Refuse } from '../text/refuse.js';
 import type { Checked } from './checked.js';
 import type { IntegerActivation, QuantizerScale } from './integer-activation.js';
 import type { IntegerPlan } from './integer-plan.js';
 import type { Layer } from './layer.js';
 import type { LayerBase } from './layer-base.js';
-import type { Refuse, Shape } from './shape.js';
+import type { Shape } from './shape.js';
 import type { TensorSpec } from './tensor-spec.js';
 
 /** What a layer makes, and what that takes. */

@@ -27,9 +27,9 @@ export type IntegerLayer =
   | IntegerGelu
   | IntegerPool;
 
-type Kinds = { readonly [K in IntegerLayer as K['kind']]: IntegerKind<K> };
+type IntegerKinds = { readonly [K in IntegerLayer as K['kind']]: IntegerKind<K> };
 
-const KINDS: Kinds = {
+const KINDS: IntegerKinds = {
   patches,
   tokens,
   constant,

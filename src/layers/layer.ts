@@ -22,9 +22,9 @@ export interface Hints {
 }
 
 /** A layer of a network: plain data. */
-export type Layer = Kinds & Hints;
+export type Layer = AnyKind & Hints;
 
-type Kinds =
+type AnyKind =
   | PatchesLayer
   | TokensLayer
   | ConstantLayer

@@ -1,3 +1,5 @@
+import type { Refuse } from '../text/refuse.js';
+
 /**
  * The shapes of activations. A layer's kind maps the shapes of what it reads to the shape of what
  * it makes, so that a network states neither.
@@ -28,9 +30,6 @@ export interface Shape {
   /** The first columns, of which only the first rows are computed. */
   readonly partial?: { readonly rows: number; readonly columns: number } | undefined;
 }
-
-/** Refuses a layer, with what was expected and what was found. */
-export type Refuse = (message: string) => never;
 
 /** The shape alone of an activation. */
 export function shapeOnly({ rows, columns, order, heads, partial }: Shape): Shape {

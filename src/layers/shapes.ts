@@ -1,3 +1,4 @@
+import type { Refuse } from '../text/refuse.js';
 import { addShape } from './add/layer.js';
 import { biasShape } from './bias/layer.js';
 import { constantShape } from './constant/layer.js';
@@ -9,7 +10,7 @@ import { linearShape } from './linear/layer.js';
 import { patchesShape } from './patches/layer.js';
 import { poolShape } from './pool/layer.js';
 import { scoresShape } from './scores/layer.js';
-import type { Refuse, Shape } from './shape.js';
+import type { Shape } from './shape.js';
 import { softmaxShape } from './softmax/layer.js';
 import { tokensShape } from './tokens/layer.js';
 

@@ -29,7 +29,7 @@ export interface Prediction {
 export async function predictEach(
   images: ImageSource | readonly ImageSource[],
   logitsOf: (image: ImageSource) => Promise<Float32Array>,
-  model: Answering,
+  model: AnsweringModel,
   top: number,
 ): Promise<Prediction[] | Prediction[][]> {
   const predict = async (image: ImageSource) => predictions(await logitsOf(image), model, top);
@@ -43,13 +43,17 @@ export async function predictEach(
 }
 
 /** What a model says about its logits. */
-interface Answering {
+interface AnsweringModel {
   readonly labels: readonly string[];
   readonly output: Output;
 }
 
 /** The `top` likeliest classes of these logits, best first. */
-export function predictions(logits: Float32Array, { labels, output }: Answering, top: number): Prediction[] {
+export function predictions(
+  logits: Float32Array,
+  { labels, output }: AnsweringModel,
+  top: number,
+): Prediction[] {
   const best = rankClasses(logits, top);
   const labelled = (index: number) => ({ index, label: labels[index]! });
   if (output === 'value')

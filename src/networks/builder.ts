@@ -2,7 +2,7 @@ import type { Gelu } from '../layers/gelu/layer.js';
 import type { Layer } from '../layers/layer.js';
 import type { LinearLayer } from '../layers/linear/layer.js';
 
-type LinearOptions = Partial<Pick<LinearLayer, 'partial' | 'fine' | 'edge' | 'unbiased'>> & {
+type LinearTraits = Partial<Pick<LinearLayer, 'partial' | 'fine' | 'edge' | 'unbiased'>> & {
   factors?: true;
 };
 
@@ -28,7 +28,7 @@ export class Builder {
     parameters: string,
     from: string,
     outputs: number,
-    options: LinearOptions = {},
+    options: LinearTraits = {},
     name = `${parameters}.out`,
   ): string {
     return this.add({ kind: 'linear', name, reads: [from], parameters, outputs, ...options });

@@ -1,6 +1,7 @@
 import type { Layer } from '../layers/layer.js';
-import type { Refuse, Shape } from '../layers/shape.js';
+import type { Shape } from '../layers/shape.js';
 import { shapeOf } from '../layers/shapes.js';
+import type { Refuse } from '../text/refuse.js';
 
 /**
  * A model as a list of layers in order of execution: plain data, without weights. Each family has a

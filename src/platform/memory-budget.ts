@@ -6,7 +6,7 @@ export interface Share {
   give(): void;
 }
 
-interface Waiting {
+interface WaitingShare {
   readonly bytes: number;
   readonly grant: () => void;
 }
@@ -17,7 +17,7 @@ interface Waiting {
  */
 export class MemoryBudget implements MemoryGate {
   #taken = 0;
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Set<WaitingShare>();
 
   constructor(readonly limit: number) {}
 

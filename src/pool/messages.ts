@@ -30,7 +30,7 @@ export interface TakenSeat extends Seat {
 }
 
 /** One call of a method of `Model`. */
-export interface WorkerTask {
+export interface PoolTask {
   readonly call: 'classify' | 'features' | 'codes';
   /** Encoded bytes or raw pixels, because a worker opens no files. */
   readonly image: unknown;
@@ -38,7 +38,7 @@ export interface WorkerTask {
 }
 
 /** The first message gives a worker its seat, later ones tasks. Each is answered. */
-export interface Question<T extends TakenSeat | WorkerTask> {
+export interface Question<T extends TakenSeat | PoolTask> {
   readonly id: number;
   readonly message: T;
 }
@@ -48,7 +48,7 @@ export interface Question<T extends TakenSeat | WorkerTask> {
  * `granted`: the image of this task has the bytes it needs.
  */
 export type Message =
-  | Question<TakenSeat | WorkerTask>
+  | Question<TakenSeat | PoolTask>
   | { readonly stop: number }
   | { readonly end: true }
   | { readonly granted: number };

@@ -22,7 +22,7 @@ import { disposedError } from '../runtime/passes.js';
 import { MAX_THREADS } from '../runtime/threads.js';
 import { type Chosen, tierFor } from '../runtime/tier.js';
 import { formatValue } from '../text/format-value.js';
-import type { Seat, WorkerTask } from './messages.js';
+import type { PoolTask, Seat } from './messages.js';
 import { WorkerSlot } from './worker-slot.js';
 
 /**
@@ -180,7 +180,7 @@ async function allOrNone(seats: readonly Seat[], budget: MemoryBudget): Promise<
 }
 
 /** A call that waits for a worker. */
-interface Waiting {
+interface WaitingCall {
   readonly places: number;
   take(worker: WorkerSlot): void;
 }
@@ -193,7 +193,7 @@ export class Pool {
   /** Describes the model. */
   readonly info: PoolInfo;
   readonly #all: readonly WorkerSlot[];
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Set<WaitingCall>();
   /** One per unfinished call. */
   readonly #calls = new Set<AbortController>();
   #isDisposed = false;
@@ -256,7 +256,7 @@ export class Pool {
   }
 
   async #run(
-    call: WorkerTask['call'],
+    call: PoolTask['call'],
     image: PoolImage,
     { signal, limitMs, ...options }: PoolCallOptions,
   ): Promise<unknown> {
@@ -304,7 +304,7 @@ export class Pool {
   /** Waits for a worker, after earlier calls. */
   #turn(places: number, stop: AbortSignal): Promise<WorkerSlot> {
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = {
+      const waiting: WaitingCall = {
         places,
         take: (worker) => {
           this.#waiting.delete(waiting);

@@ -6,9 +6,9 @@ import {
   deserializeError,
   type MemoryMessage,
   type Message,
+  type PoolTask,
   type TakenSeat,
   type WorkerReply,
-  type WorkerTask,
 } from './messages.js';
 import { Shares } from './shares.js';
 
@@ -85,7 +85,7 @@ export class Thread {
    * @throws what the worker throws; ImageError `IMAGE_SOURCE` for what cannot be copied;
    *   RuntimeError `POOL` if the thread ends, `INTERRUPTED` if it ends because of another message
    */
-  ask(message: TakenSeat | WorkerTask, stop = new AbortController(), limitMs?: number): Promise<unknown> {
+  ask(message: TakenSeat | PoolTask, stop = new AbortController(), limitMs?: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#hasEnded || this.#fault !== undefined) throw INTERRUPTED;
       const id = this.#count++;
@@ -169,7 +169,7 @@ export class Thread {
     this.#pending.clear();
   }
 
-  #question(id: number, message: TakenSeat | WorkerTask): void {
+  #question(id: number, message: TakenSeat | PoolTask): void {
     if ('image' in message) {
       const [image, transfer] = toSend(message.image);
       this.#post({ id, message: { ...message, image } }, transfer);

@@ -2,7 +2,7 @@ import { MAX_IMAGE_BYTES } from '../image/source.js';
 import { readBytes } from '../platform/bytes.js';
 import type { MemoryBudget } from '../platform/memory-budget.js';
 import { TURN_WORDS, Turn } from '../runtime/turn.js';
-import type { Seat, WorkerTask } from './messages.js';
+import type { PoolTask, Seat } from './messages.js';
 import { INTERRUPTED, lateError, Thread } from './thread.js';
 
 /**
@@ -41,7 +41,7 @@ export class WorkerSlot {
    * @throws what the task throws; ImageError `IMAGE_SOURCE` for a task that cannot be copied;
    *   RuntimeError `POOL` if the worker ends, `POOL_LIMIT` after `limitMs`
    */
-  async run(task: WorkerTask, stop = new AbortController(), limitMs?: number): Promise<unknown> {
+  async run(task: PoolTask, stop = new AbortController(), limitMs?: number): Promise<unknown> {
     const sent = await withBytes(task, stop, limitMs);
     for (;;) {
       const thread = await this.#thread.catch((error: unknown) => {
@@ -91,10 +91,10 @@ export class WorkerSlot {
 
 /** Reads the bytes of a path or Blob here, so that no worker thread ends with an open file. */
 async function withBytes(
-  task: WorkerTask,
+  task: PoolTask,
   stop: AbortController,
   limitMs: number | undefined,
-): Promise<WorkerTask> {
+): Promise<PoolTask> {
   const { image } = task;
   if (typeof image !== 'string' && !(image instanceof Blob)) return task;
   const timer = limitMs === undefined ? undefined : setTimeout(() => stop.abort(lateError(limitMs)), limitMs);

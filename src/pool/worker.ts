@@ -14,11 +14,11 @@ import { yieldToEvents } from '../platform/yield-to-events.js';
 import {
   type MemoryMessage,
   type Message,
+  type PoolTask,
   type Question,
   serializeError,
   type TakenSeat,
   type WorkerReply,
-  type WorkerTask,
 } from './messages.js';
 
 const port = parentPort!;
@@ -77,7 +77,7 @@ function gateOf(id: number): MemoryGate {
 
 async function compute(
   id: number,
-  { call, image, options }: WorkerTask,
+  { call, image, options }: PoolTask,
   signal: AbortSignal,
 ): Promise<unknown> {
   await yieldToEvents(); // a message that stops it may have arrived
@@ -86,7 +86,7 @@ async function compute(
   return model[call](image as ImageSource, gated);
 }
 
-async function answer({ id, message }: Question<TakenSeat | WorkerTask>, signal: AbortSignal): Promise<void> {
+async function answer({ id, message }: Question<TakenSeat | PoolTask>, signal: AbortSignal): Promise<void> {
   let reply: WorkerReply;
   try {
     reply = { id, result: await ('call' in message ? compute(id, message, signal) : sit(message)) };

@@ -47,7 +47,7 @@ export function* integerizeByLayer(
   moments: ReadonlyMap<string, Moments> = new Map(),
   network: Network = networkOf(model.architecture, true),
 ): Generator<void, IntegerModel> {
-  const context = new Context(model, network, quantizers, recipe, moments);
+  const context = new Quantization(model, network, quantizers, recipe, moments);
   const layers: IntegerLayer[] = [];
   const tensors = new Map<string, IntegerArray>();
   for (const layer of network.layers) {
@@ -80,7 +80,7 @@ function refuse(layer: Pick<Layer, 'name'> | undefined, message: string): never 
   throw new QuantizeError('MODEL_SHAPE', `${layer === undefined ? 'model' : layer.name}: ${message}`);
 }
 
-class Context implements QuantizeContext {
+class Quantization implements QuantizeContext {
   readonly #shapes: ReadonlyMap<string, Shape>;
   readonly #layers: ReadonlyMap<string, Layer>;
   readonly #narrow: ReadonlySet<string>;

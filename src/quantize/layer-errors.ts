@@ -143,7 +143,7 @@ export async function layerErrors(
 const kindOfValue = (value: unknown) => Object.prototype.toString.call(value);
 
 /** Of one activation, over the images so far. */
-interface Sums {
+interface ErrorSums {
   readonly codes: RealCodes;
   /** Σ (integer - float)² and Σ float². */
   difference: number;
@@ -152,7 +152,7 @@ interface Sums {
 
 class Comparison {
   /** In order of execution. */
-  readonly #sums = new Map<string, Sums>();
+  readonly #sums = new Map<string, ErrorSums>();
   readonly #steps: ReadonlyMap<string, PlanStep>;
   readonly #layers: ReadonlyMap<string, IntegerLayer>;
 
@@ -240,7 +240,7 @@ function runUntil(name: string, steps: Iterator<PlanStep>, { kernels }: IntegerR
  * The rows of an activation: which row of the float tensor each one is, and the first column of it
  * that is computed.
  */
-interface Rows {
+interface ComparedRows {
   readonly columns: number;
   readonly floatRow: (row: number) => number;
   readonly firstColumn: (row: number) => number;
@@ -250,7 +250,7 @@ interface Rows {
  * The rows that the integer model computes: where the float model has more, the first ones, of each
  * head in attention.
  */
-function rowsOf({ columns, rows, heads, partial }: IntegerActivation, floats: number): Rows {
+function rowsOf({ columns, rows, heads, partial }: IntegerActivation, floats: number): ComparedRows {
   const groups = heads === undefined ? 1 : heads.windows * heads.heads;
   const made = rows / groups;
   const all = floats / columns / groups;
@@ -262,10 +262,10 @@ function rowsOf({ columns, rows, heads, partial }: IntegerActivation, floats: nu
 }
 
 function addRows(
-  sums: Sums,
+  sums: ErrorSums,
   codes: Uint8Array,
   values: Float32Array,
-  { columns, floatRow, firstColumn }: Rows,
+  { columns, floatRow, firstColumn }: ComparedRows,
 ): void {
   const { values: real, scales } = sums.codes;
   const channels = scales.length;
@@ -286,7 +286,7 @@ function addRows(
 
 /** The rows of the patch embedding's matrix, [3, P, P] each, against [S, S, 3]. */
 function addPixels(
-  sums: Sums,
+  sums: ErrorSums,
   codes: Uint8Array,
   values: Float32Array,
   imageSize: number,

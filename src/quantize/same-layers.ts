@@ -1,9 +1,10 @@
 import type { Program } from '../checkpoint/integer/program.js';
 import type { IntegerLayer } from '../layers/integer-kinds.js';
 import type { Layer } from '../layers/layer.js';
-import { type Refuse, type Shape, shapeOnly } from '../layers/shape.js';
+import { type Shape, shapeOnly } from '../layers/shape.js';
 import { type Network, shapesOf } from '../networks/network.js';
 import { quote } from '../text/quote.js';
+import type { Refuse } from '../text/refuse.js';
 
 /**
  * Refuses an integer model whose layers are not those of a network: it computes something else than

@@ -33,9 +33,9 @@ export interface IntegerKernels {
     d: number,
     scratch: Address,
   ): void;
-  context_log2: Context;
-  context_uniform: Context;
-  context_eighths: Context;
+  context_log2: ContextKernel;
+  context_uniform: ContextKernel;
+  context_eighths: ContextKernel;
   softmax_log2(...operands: [...SoftmaxOperands, mask: Address, scratch: Address]): void;
   softmax_uniform: ScaledSoftmax;
   softmax_eighths: ScaledSoftmax;
@@ -154,7 +154,7 @@ type ScaledSoftmax = (
 
 type SoftmaxOperands = [q: Address, ld: number, out: Address, rows: number, n: number, table: Address];
 
-type Context = (
+type ContextKernel = (
   p: Address,
   ldp: number,
   v: Address,

@@ -21,7 +21,7 @@ export function* rowGroups(rows: number, macs: number): Generator<readonly [from
   for (let from = 0; from < rows; from += most) yield [from, Math.min(most, rows - from)];
 }
 
-interface Waiting {
+interface WaitingPass {
   readonly begin: () => Pass<unknown>;
   readonly signal: AbortSignal | undefined;
   resolve(result: unknown): void;
@@ -33,7 +33,7 @@ interface Waiting {
  * signals are handled between slices.
  */
 export class Passes {
-  #line: Waiting[] = [];
+  #line: WaitingPass[] = [];
   #isRunning = false;
   /** The pass that is paused between two slices. */
   #paused: Pass<unknown> | undefined;
@@ -85,7 +85,7 @@ export class Passes {
     this.#isRunning = false;
   }
 
-  async #inSlices({ begin, signal }: Waiting): Promise<unknown> {
+  async #inSlices({ begin, signal }: WaitingPass): Promise<unknown> {
     let pass: Pass<unknown> | undefined;
     for (;;) {
       if (this.#hasEnded) throw disposedError();

@@ -1,14 +1,14 @@
 import { OUTPUTS } from '../architecture/output.js';
 import { IMAGE_TYPES, MAX_TOP } from './images.js';
 
-interface Shape {
+interface AppShape {
   readonly maxBytes: number;
   readonly maxImages: number;
   readonly hasToken: boolean;
 }
 
 /** The service as an OpenAPI 3.1 document. */
-export function openApi({ maxBytes, maxImages, hasToken }: Shape): object {
+export function openApi({ maxBytes, maxImages, hasToken }: AppShape): object {
   const security = hasToken ? [{ bearer: [] }] : [];
   const refused = hasToken ? { 401: problem('no token, or another') } : {};
   return {

@@ -5,7 +5,7 @@ import { readIntegerModel } from '../../src/checkpoint/integer/model.js';
 import { IntegerRunner } from '../../src/forward/integer/runner.js';
 import { compileCodecs } from '../../src/image/codecs-node.js';
 import { MemoryBudget } from '../../src/platform/memory-budget.js';
-import type { Seat, WorkerTask } from '../../src/pool/messages.js';
+import type { PoolTask, Seat } from '../../src/pool/messages.js';
 import type { WorkerSlot as SourceSeated } from '../../src/pool/worker-slot.js';
 import { tinyIntegerFile } from '../support/tiny-integer.js';
 
@@ -19,12 +19,12 @@ const { losslessWebp } = (await import(
 
 /** A task that takes some 10 ms, and one that a limit of 1 ms stops. */
 const [task, slow] = [900, 4000].map(
-  (side): WorkerTask => ({
+  (side): PoolTask => ({
     call: 'codes',
     image: { width: side, height: side, data: new Uint8Array(side * side * 3) },
     options: {},
   }),
-) as [WorkerTask, WorkerTask];
+) as [PoolTask, PoolTask];
 
 const budget = new MemoryBudget(2 ** 28);
 let seat: { -readonly [Key in keyof Seat]: Seat[Key] };

@@ -6,10 +6,12 @@
 import { type KnownArchitecture, timmArchitecture } from '../../architecture/timm-architectures.js';
 import { isWnid } from '../../labels/wnids.js';
 import { formatValue } from '../../text/format-value.js';
+import type { JsonObject } from '../../text/json-object.js';
+import type { Refuse } from '../../text/refuse.js';
 import type { FloatConfig } from '../float/config.js';
 import { MODEL_ARGS, PRETRAINED_CFG, TIMM_CONFIG } from './timm-keys.js';
 import type { TranslatedConfig } from './transformers-config.js';
-import { type Json, type Refuse, side, told } from './values.js';
+import { side, told } from './values.js';
 import { ignoredKeys, judge } from './verdicts.js';
 
 /** The defaults of timm's `PretrainedCfg`. */
@@ -32,7 +34,7 @@ const ACTIVATIONS: Readonly<Record<string, NonNullable<FloatConfig['activation']
 const NAMED_LAYER_NORM_EPS = 1e-6;
 
 /** Whether a config.json comes from timm. */
-export function isTimmConfig(config: Json): boolean {
+export function isTimmConfig(config: JsonObject): boolean {
   return typeof config.architecture === 'string';
 }
 
@@ -41,7 +43,11 @@ export function isTimmConfig(config: Json): boolean {
  *
  * @param arch the caller's timm name, which overrides the file's
  */
-export function timmConfig(json: Json, refuse: Refuse, arch?: string): TranslatedConfig & { arch?: string } {
+export function timmConfig(
+  json: JsonObject,
+  refuse: Refuse,
+  arch?: string,
+): TranslatedConfig & { arch?: string } {
   const named = json.architecture as string;
   const known =
     arch === undefined
@@ -82,7 +88,7 @@ export function timmConfig(json: Json, refuse: Refuse, arch?: string): Translate
  * @param args the arguments that `train.py` saves in its checkpoints, with the name in `model`
  */
 export function timmTraining(
-  args: Json,
+  args: JsonObject,
   refuse: Refuse,
 ): Readonly<Partial<Record<keyof FloatConfig, unknown>>> {
   const known = timmArchitecture(args.model as string, (message) => refuse(`model: ${message}`));
@@ -90,7 +96,7 @@ export function timmTraining(
   const ofModel = object(args.model_kwargs ?? {}, 'model_kwargs', refuse);
   judge(ofModel, MODEL_ARGS, inModel);
   const pool = args.gp ?? ofModel.global_pool;
-  const asNamed: Json = architecture(known, {}, undefined, inModel, refuse);
+  const asNamed: JsonObject = architecture(known, {}, undefined, inModel, refuse);
   const asBuilt = architecture(known, { ...ofModel, global_pool: pool }, undefined, inModel, refuse);
   const size = args.input_size == null ? args.img_size : undefined;
   return told({
@@ -102,7 +108,7 @@ export function timmTraining(
 
 function architecture(
   known: KnownArchitecture,
-  args: Json,
+  args: JsonObject,
   topPool: unknown,
   inArgs: Refuse,
   refuse: Refuse,
@@ -165,7 +171,7 @@ function namedNorm(value: unknown, refuse: Refuse): number {
     : refuse(`norm_layer: expected "layernorm", found ${formatValue(value)}`);
 }
 
-function preprocessing(cfg: Json, refuse: Refuse): Readonly<Record<string, unknown>> {
+function preprocessing(cfg: JsonObject, refuse: Refuse): Readonly<Record<string, unknown>> {
   // timm treats false, 0 and empty values as absent
   const prepared = Object.fromEntries(
     Object.entries(DEFAULTS).map(([key, usual]) => [key, cfg[key] || usual]),
@@ -196,7 +202,7 @@ function classes(ofModel: unknown, ofWeights: unknown, refuse: Refuse): unknown 
 }
 
 /** The descriptions of `label_names`, or else the names. Described WordNet ids become `wnids`. */
-function labels(json: Json, cfg: Json, refuse: Refuse): { labels?: unknown; wnids?: unknown } {
+function labels(json: JsonObject, cfg: JsonObject, refuse: Refuse): { labels?: unknown; wnids?: unknown } {
   const names = json.label_names ?? json.labels ?? cfg.label_names ?? cfg.labels;
   const descriptions = json.label_descriptions ?? cfg.label_descriptions;
   if (names == null) {
@@ -216,19 +222,19 @@ function labels(json: Json, cfg: Json, refuse: Refuse): { labels?: unknown; wnid
 }
 
 /** The names in an object whose keys are class numbers. */
-function numbered(names: Json, refuse: Refuse): unknown[] {
+function numbered(names: JsonObject, refuse: Refuse): unknown[] {
   const list = Array.from({ length: Object.keys(names).length }, (_, index) => names[String(index)]);
   if (list.every((name) => name !== undefined)) return list;
   return refuse('label_names: expected a name for every class number from 0, found gaps');
 }
 
-function object(value: unknown, key: string, refuse: Refuse): Json {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
+function object(value: unknown, key: string, refuse: Refuse): JsonObject {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
   return refuse(`${key}: expected an object, found ${formatValue(value)}`);
 }
 
 /** Reduces a flat config to the keys of pretrained_cfg. */
-function omit(json: Json, { verdicts }: typeof TIMM_CONFIG): Json {
+function omit(json: JsonObject, { verdicts }: typeof TIMM_CONFIG): JsonObject {
   const keys = new Set(verdicts.flatMap((verdict) => verdict.keys));
   return Object.fromEntries(Object.entries(json).filter(([key]) => !keys.has(key)));
 }

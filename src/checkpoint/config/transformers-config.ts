@@ -5,6 +5,8 @@
 
 import { INTERPOLATIONS } from '../../image/resize/interpolation.js';
 import { formatValue } from '../../text/format-value.js';
+import type { JsonObject } from '../../text/json-object.js';
+import type { Refuse } from '../../text/refuse.js';
 import type { FloatConfig } from '../float/config.js';
 import {
   MODEL_TYPES,
@@ -15,7 +17,7 @@ import {
   TRANSFORMERS_CONFIG,
   UNSUPPORTED,
 } from './transformers-keys.js';
-import { type Json, type Refuse, side, told } from './values.js';
+import { side, told } from './values.js';
 import { ignoredKeys, judge } from './verdicts.js';
 
 /** The functions in transformers' `ACT2FN` that are GELUs. */
@@ -36,7 +38,7 @@ const OUTPUTS: Readonly<Record<string, NonNullable<FloatConfig['output']>>> = {
 };
 
 /** Whether a config.json comes from transformers. */
-export function isTransformersConfig(config: Json): boolean {
+export function isTransformersConfig(config: JsonObject): boolean {
   return 'model_type' in config;
 }
 
@@ -55,8 +57,8 @@ export interface TranslatedConfig {
  * @param refusePreprocessor the same for `preprocessor_config.json`
  */
 export function transformersConfig(
-  config: Json,
-  preprocessor: Json | undefined,
+  config: JsonObject,
+  preprocessor: JsonObject | undefined,
   refuse: Refuse,
   refusePreprocessor: Refuse = (message) => refuse(`preprocessor_config.json: ${message}`),
 ): TranslatedConfig {
@@ -110,7 +112,7 @@ function own<T>(table: Readonly<Record<string, T>>, name: unknown): T | undefine
 }
 
 /** Checks the model type and its classes: some classes of a type compute something different. */
-function modelType({ model_type: name, architectures }: Json, refuse: Refuse): ModelType {
+function modelType({ model_type: name, architectures }: JsonObject, refuse: Refuse): ModelType {
   const unsupported = own(UNSUPPORTED, name);
   if (unsupported !== undefined)
     refuse(`model_type: ${formatValue(name)} is not supported: it has ${unsupported}`);
@@ -141,7 +143,7 @@ function labels(value: unknown, warnings: string[], refuse: Refuse): readonly un
 }
 
 /** The image processor named in config.json is used if preprocessor_config.json names none. */
-function withClass(preprocessor: Json, { image_processor_type: name }: Json): Json {
+function withClass(preprocessor: JsonObject, { image_processor_type: name }: JsonObject): JsonObject {
   const { image_processor_type: own, feature_extractor_type: older } = preprocessor;
   return name == null || own != null || older != null
     ? preprocessor
@@ -149,7 +151,7 @@ function withClass(preprocessor: Json, { image_processor_type: name }: Json): Js
 }
 
 /** The image processor class: the file's, or else that of the model type. */
-function processorOf(json: Json, type: ModelType, refuse: Refuse): { name: string; usual: Processor } {
+function processorOf(json: JsonObject, type: ModelType, refuse: Refuse): { name: string; usual: Processor } {
   const key = json.image_processor_type == null ? 'feature_extractor_type' : 'image_processor_type';
   const found = json[key];
   const name =
@@ -165,7 +167,7 @@ function processorOf(json: Json, type: ModelType, refuse: Refuse): { name: strin
 }
 
 function preprocessing(
-  json: Json,
+  json: JsonObject,
   type: ModelType,
   imageSize: unknown,
   warnings: string[],
@@ -191,7 +193,7 @@ function preprocessing(
 }
 
 /** A boolean. Null is accepted only where every version of transformers reads it as false. */
-function flag(json: Json, key: string, usual: boolean | undefined, refuse: Refuse): boolean {
+function flag(json: JsonObject, key: string, usual: boolean | undefined, refuse: Refuse): boolean {
   const value = json[key] === null && usual === false ? false : (json[key] ?? usual);
   if (typeof value !== 'boolean' || (json[key] === null && usual !== false)) {
     return refuse(`${key}: expected true or false, found ${formatValue(json[key])}`);
@@ -210,7 +212,7 @@ interface Seen {
 }
 
 /** Resize and centre crop of all image processors except ConvNext's. */
-function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
+function resizing(json: JsonObject, usual: Processor, refuse: Refuse): Seen {
   if (json.crop_pct != null)
     refuse(
       `crop_pct: expected none except for a ConvNextImageProcessor, found ${formatValue(json.crop_pct)}`,
@@ -239,7 +241,7 @@ function resizing(json: Json, usual: Processor, refuse: Refuse): Seen {
  * ConvNext's resize and crop. Below 384 pixels, the short side becomes `size / crop_pct` and the
  * crop is `size`; from 384 up, both sides become `size`.
  */
-function convNext(json: Json, usual: Processor, refuse: Refuse): Seen {
+function convNext(json: JsonObject, usual: Processor, refuse: Refuse): Seen {
   if (flag(json, 'do_center_crop', false, refuse))
     refuse('do_center_crop: expected false for a ConvNextImageProcessor, found true');
   const isSquare = flag(json, 'default_to_square', usual.square, refuse);
@@ -265,7 +267,7 @@ function lengthOf(
     width,
     shortest_edge: shortest,
     ...others
-  } = typeof value === 'object' ? (Object(value) as Json) : {};
+  } = typeof value === 'object' ? (Object(value) as JsonObject) : {};
   const pair = Array.isArray(value) && value.length === 2 ? value : [height, width];
   const isNumber = typeof value === 'number';
   const square = isNumber ? (isSquare ? value : undefined) : pair[0] === pair[1] ? pair[0] : undefined;
@@ -329,7 +331,7 @@ function exactCrop(size: number, part: number): number {
 }
 
 /** Mean and standard deviation, converted to pixels in 0..1 from those after the rescale factor. */
-function normalisation(json: Json, usual: Processor, refuse: Refuse): { mean: unknown; std: unknown } {
+function normalisation(json: JsonObject, usual: Processor, refuse: Refuse): { mean: unknown; std: unknown } {
   const factor = flag(json, 'do_rescale', true, refuse) ? (json.rescale_factor ?? 1 / 255) : 1;
   const unit = typeof factor === 'number' ? 255 * factor : Number.NaN;
   if (!(unit > 0)) refuse(`rescale_factor: expected a positive number, found ${formatValue(factor)}`);

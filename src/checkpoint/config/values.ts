@@ -1,11 +1,8 @@
 /** What the readers of timm's and transformers' configs share. */
 
 import { formatValue } from '../../text/format-value.js';
-
-export type Json = Readonly<Record<string, unknown>>;
-
-/** Throws an error; the message names the key, what was expected and what was found. */
-export type Refuse = (message: string) => never;
+import type { JsonObject } from '../../text/json-object.js';
+import type { Refuse } from '../../text/refuse.js';
 
 /**
  * The side of a square, given as one number or two equal numbers. Values that are not arrays are
@@ -18,6 +15,6 @@ export function side(value: unknown, key: string, refuse: Refuse): unknown {
 }
 
 /** Drops the keys whose value is undefined. */
-export function told(config: Json): Json {
+export function told(config: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
 }

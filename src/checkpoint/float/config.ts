@@ -59,19 +59,19 @@ export interface FloatConfig {
 }
 
 /** The check of a value, and the text for "expected …" in messages. */
-type Rule = readonly [check: (value: unknown) => boolean, expected: string];
+type ConfigRule = readonly [check: (value: unknown) => boolean, expected: string];
 
-const positiveInteger: Rule = [
+const positiveInteger: ConfigRule = [
   (value) => Number.isSafeInteger(value) && within(value, 1, 2 ** 20),
   'a positive integer',
 ];
 
-const oneForEachStage: Rule = [
+const oneForEachStage: ConfigRule = [
   (value) => [value].flat().length <= 2 ** 10 && [value].flat().every((one) => positiveInteger[0](one)),
   'a positive integer, or one for each stage',
 ];
 
-const RULES: Readonly<Record<keyof FloatConfig, Rule>> = {
+const RULES: Readonly<Record<keyof FloatConfig, ConfigRule>> = {
   architecture: [
     (value) => value === 'deit' || value === 'vit' || value === 'swin',
     '"deit", "vit" or "swin"',

@@ -4,7 +4,7 @@
  */
 export class NameTemplate {
   readonly #text: string;
-  readonly #places: readonly Place[];
+  readonly #places: readonly TemplatePlace[];
   readonly #pattern: RegExp;
 
   constructor(text: string) {
@@ -57,7 +57,7 @@ export class NameTemplate {
 }
 
 /** A number in a template: factor · letter + offset. */
-interface Place {
+interface TemplatePlace {
   readonly letter: string;
   readonly factor: number;
   readonly offset: number;

@@ -146,7 +146,7 @@ function refuseSecondHead(
   );
 }
 
-interface Choice {
+interface SchemeChoice {
   readonly set: WeightSet;
   /** Other complete models. */
   readonly others: readonly WeightSet[];
@@ -162,7 +162,7 @@ function chosenSet(
   names: readonly string[],
   { file, weights, nested }: NamedOptions,
   warnings: string[],
-): Choice {
+): SchemeChoice {
   const all = findWeightSets(names, (found) => {
     throw new CheckpointError('CHECKPOINT_WEIGHTS', `${file}: expected at most ${MAX_SETS} models, ${found}`);
   });

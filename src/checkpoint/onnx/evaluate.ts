@@ -11,7 +11,7 @@ import { elements, isConstant, type Layouts, wholeView } from './view.js';
 import { isStandard, type OnnxGraph, type OnnxNode, type OnnxTensor, refuseNode } from './wire.js';
 
 /** The inputs of an evaluation. */
-interface Evaluation {
+interface NodeEvaluation {
   readonly graph: OnnxGraph;
   readonly file: string;
   /** The name of the image input, and its shape, with a batch of 1. */
@@ -29,7 +29,7 @@ interface Evaluation {
  * @throws CheckpointError `CHECKPOINT_GRAPH` for an invalid graph: cycles, values with no source or
  *   two, incompatible shapes; `CHECKPOINT_NETWORK` for operations that no vision transformer has
  */
-export function evaluate(evaluation: Evaluation): View {
+export function evaluate(evaluation: NodeEvaluation): View {
   const { graph, file, image, shape, output, layouts, stored } = evaluation;
   const producers = producersOf(graph, image, file);
   const values = new Map<string, View>([[image, imageView(image, shape, file)]]);

@@ -9,7 +9,7 @@ import type { FloatDtype, KnownTensor, View } from './expression.js';
 import { wholeView } from './view.js';
 import type { OnnxTensor } from './wire.js';
 
-interface ElementType {
+interface OnnxElementType {
   readonly name: string;
   readonly type: KnownTensor['type'];
   readonly bytes: number;
@@ -18,7 +18,7 @@ interface ElementType {
 }
 
 /** Keyed by `TensorProto.DataType`. */
-const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
+const ELEMENT_TYPES: Readonly<Record<number, OnnxElementType>> = {
   1: { name: 'FLOAT', type: 'float', bytes: 4, dtype: 'F32', read: (d, at) => d.getFloat32(at, true) },
   2: { name: 'UINT8', type: 'integer', bytes: 1, read: (d, at) => d.getUint8(at) },
   3: { name: 'INT8', type: 'integer', bytes: 1, read: (d, at) => d.getInt8(at) },

@@ -17,7 +17,7 @@ interface Block {
   readonly node: OnnxNode;
 }
 
-interface Stage {
+interface GraphStage {
   readonly blocks: Block[];
   /** Weights of the patch merging after the stage. */
   readonly merge: WeightPart;
@@ -36,7 +36,7 @@ export function takeSwin(
   const end = trails.norm(tokensOf(mean), outer, 'norm', channels);
   let stream = trails.source(end);
   trails.arrive(end, stream, channels);
-  const stages: Stage[] = [{ blocks: [], merge: new Map() }];
+  const stages: GraphStage[] = [{ blocks: [], merge: new Map() }];
   for (;;) {
     if (stream.kind === 'add' && !isConstant(stream.b)) {
       const taken = takeBlock(trails, stream, channels);
@@ -152,7 +152,7 @@ function takeEmbedding(trails: Trails, stream: Expression, outer: WeightPart, ch
 }
 
 /** Checks that exactly the odd blocks shift their windows, if a stage has several windows. */
-function checkStages(stages: readonly Stage[], node: OnnxNode): void {
+function checkStages(stages: readonly GraphStage[], node: OnnxNode): void {
   for (const [i, { blocks }] of stages.entries()) {
     if (blocks.length === 0) refuseNode(node, `expected blocks in stage ${i}, found none`);
     for (const [j, block] of blocks.entries()) {

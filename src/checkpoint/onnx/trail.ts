@@ -11,12 +11,12 @@ import type { GraphWeights, Weight } from './weights.js';
 import { type OnnxNode, refuseNode } from './wire.js';
 
 /** For each row where a trail began, the row of its view; undefined if the rows are the same. */
-type Rows = Int32Array | undefined;
+type TrailRows = Int32Array | undefined;
 
 /** The current end of a trail: `view` is an input of `node`. */
 export interface Trail {
   readonly view: View;
-  readonly rows: Rows;
+  readonly rows: TrailRows;
   readonly node: OnnxNode;
 }
 
@@ -64,7 +64,7 @@ export class Trails {
   /**
    * For each row of channels of a view, the row of its source. Rows must be whole, in any order.
    */
-  rows(view: View, channels: number, node: OnnxNode): Rows {
+  rows(view: View, channels: number, node: OnnxNode): TrailRows {
     const refuse = (): never =>
       refuseNode(
         node,
@@ -181,7 +181,7 @@ export class Trails {
   }
 
   /** The rows of `source`, which the trail must have reached. */
-  reach({ view, rows, node }: Trail, source: Expression, channels: number): Rows {
+  reach({ view, rows, node }: Trail, source: Expression, channels: number): TrailRows {
     if (view.source !== source)
       refuseNode(node, `expected the residual as its input, found ${describe(view)}`);
     this.unscaled(view, node);
@@ -204,7 +204,7 @@ export class Trails {
 }
 
 /** The composition of two row maps: first a, then b. */
-export function composeRows(a: Rows, b: Rows): Rows {
+export function composeRows(a: TrailRows, b: TrailRows): TrailRows {
   if (!a || !b) return a ?? b;
   return a.map((row) => b[row]!);
 }

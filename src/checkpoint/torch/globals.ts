@@ -7,7 +7,7 @@
 import type { Dtype } from '../safetensors/safetensors.js';
 
 /** An element type of PyTorch. Without a `dtype`, its bytes can only be skipped. */
-interface ElementType {
+interface StorageType {
   /** Its name in `torch`, such as `float32`. */
   readonly name: string;
   readonly bytes: number;
@@ -18,7 +18,7 @@ interface ElementType {
 export class TensorStorage {
   constructor(
     readonly key: string,
-    readonly element: ElementType,
+    readonly element: StorageType,
     readonly count: number,
   ) {}
 }
@@ -63,7 +63,7 @@ export class Global {
     /** Returns `undefined` for invalid arguments, and if the global is not callable. */
     readonly call: Call,
     /** The element type of a storage class or dtype. */
-    readonly element?: ElementType,
+    readonly element?: StorageType,
   ) {}
 }
 
@@ -98,7 +98,7 @@ const ELEMENTS: readonly (readonly [
   ['quint2x4', 'QUInt2x4Storage', 1],
 ];
 
-const UNTYPED: ElementType = { name: 'uint8', bytes: 1, dtype: 'U8' };
+const UNTYPED: StorageType = { name: 'uint8', bytes: 1, dtype: 'U8' };
 
 /** Python types by their names in Python 3, and in Python 2, as protocol 2 writes them. */
 const BUILTINS =

@@ -18,7 +18,7 @@ export interface TensorSource {
 }
 
 /** The elements at `offset + sum(index * stride)` of a storage. */
-interface View {
+interface StorageView {
   readonly offset: number;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
@@ -64,7 +64,7 @@ function elementOf({ element }: StoredTensor, storage: TensorStorage) {
   return element instanceof Global ? element.element : undefined;
 }
 
-function viewOf({ offset, size, stride }: StoredTensor, refuse: (message: string) => never): View {
+function viewOf({ offset, size, stride }: StoredTensor, refuse: (message: string) => never): StorageView {
   const lists = [size, stride].map((list) => (Array.isArray(list) && list.every(isCount) ? list : undefined));
   const [shape, strides] = lists as [number[]?, number[]?];
   if (!shape || !strides || shape.length !== strides.length || shape.length > MAX_RANK || !isCount(offset)) {
@@ -81,7 +81,7 @@ function viewOf({ offset, size, stride }: StoredTensor, refuse: (message: string
 
 function rowMajor(
   source: Uint8Array,
-  view: View,
+  view: StorageView,
   elementBytes: number,
   allocate: (bytes: number) => Uint8Array,
 ): Uint8Array {
@@ -112,7 +112,7 @@ function rowMajor(
 }
 
 /** Ignores the strides of dimensions of size 1, where PyTorch writes arbitrary numbers. */
-function isRowMajor({ shape, strides }: View): boolean {
+function isRowMajor({ shape, strides }: StorageView): boolean {
   let expected = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     if (shape[i] === 1) continue;

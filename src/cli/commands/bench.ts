@@ -251,9 +251,9 @@ function rowOf(one: Turns<Contender>, first: Turns<Contender>) {
   };
 }
 
-type Row = ReturnType<typeof rowOf>;
+type BenchRow = ReturnType<typeof rowOf>;
 
-interface Report extends ReturnType<typeof reportOf> {
+interface BenchReport extends ReturnType<typeof reportOf> {
   readonly model: IntegerModel;
   readonly source: string;
   readonly reference: string | undefined;
@@ -261,10 +261,10 @@ interface Report extends ReturnType<typeof reportOf> {
 }
 
 /** For `--json`. */
-function documentOf(report: Report) {
+function documentOf(report: BenchReport) {
   const { machine, model, source, reference, chosen, float, rounds, rule, digest, rows } = report;
   const { method, weightBits, activationBits } = model.recipe;
-  const times = ({ medianMs, minMs, runs }: Row) => ({ medianMs, minMs, runs });
+  const times = ({ medianMs, minMs, runs }: BenchRow) => ({ medianMs, minMs, runs });
   return {
     machine,
     model: { source, name: model.architecture.name, method, weightBits, activationBits },
@@ -280,7 +280,17 @@ function documentOf(report: Report) {
   };
 }
 
-function printReport({ machine: m, model, source, reference, rounds, rule, digest, chosen, rows }: Report) {
+function printReport({
+  machine: m,
+  model,
+  source,
+  reference,
+  rounds,
+  rule,
+  digest,
+  chosen,
+  rows,
+}: BenchReport) {
   const { cpu, cores, platform, arch, engine, version: engineVersion, load } = m;
   print(escapeControls(`${source}: ${model.architecture.name}, ${describeMethod(model.recipe)}`));
   print(escapeControls(`${cpu}, ${plural(cores, 'core')}, ${platform} ${arch}; ${engine} ${engineVersion}`));
@@ -311,7 +321,7 @@ function printReport({ machine: m, model, source, reference, rounds, rule, diges
 }
 
 /** A row for docs/performance.md. */
-function markdownRow({ machine: m, model, reference, float, chosen }: Report): string {
+function markdownRow({ machine: m, model, reference, float, chosen }: BenchReport): string {
   const { name, weightBits, activationBits } = { ...model.architecture, ...model.recipe };
   const cells = [
     `${m.cpu}, ${plural(m.cores, 'core')}; ${m.engine} ${m.version}`,
@@ -323,7 +333,7 @@ function markdownRow({ machine: m, model, reference, float, chosen }: Report): s
   return `| ${cells.map((cell) => escapeControls(cell).replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
-function spreadOf({ speedUp: { least, greatest } }: Row): string {
+function spreadOf({ speedUp: { least, greatest } }: BenchRow): string {
   return `${threeFigures(least)}-${threeFigures(greatest)}`;
 }
 

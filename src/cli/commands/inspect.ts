@@ -13,7 +13,7 @@ import { integerOption } from '../values.js';
 
 const LABELS_SHOWN = 5;
 
-type Row = readonly string[];
+type InspectRow = readonly string[];
 
 export default describeCommand({
   name: 'inspect',
@@ -83,7 +83,7 @@ export default describeCommand({
   },
 });
 
-function integerSummary(report: IntegerReport): Row[] {
+function integerSummary(report: IntegerReport): InspectRow[] {
   const { recipe, tensors, bytes, memoryBytes, weightBytes, quantizers, plan } = report;
   const factors = factorTotals(quantizers);
   return [
@@ -112,7 +112,7 @@ function integerSummary(report: IntegerReport): Row[] {
   ];
 }
 
-function floatSummary(report: FloatReport): Row[] {
+function floatSummary(report: FloatReport): InspectRow[] {
   return [
     ['file', report.file],
     ['kind', 'float checkpoint'],
@@ -125,7 +125,7 @@ function floatSummary(report: FloatReport): Row[] {
   ];
 }
 
-function architectureRows(a: Architecture, p: ModelPreprocessing): Row[] {
+function architectureRows(a: Architecture, p: ModelPreprocessing): InspectRow[] {
   return [
     ['architecture', `${a.name} (${a.family})`],
     [
@@ -137,8 +137,8 @@ function architectureRows(a: Architecture, p: ModelPreprocessing): Row[] {
   ];
 }
 
-function answerRows({ labels, output }: IntegerReport | FloatReport): Row[] {
-  const list: Row = ['labels', labelList(labels)];
+function answerRows({ labels, output }: IntegerReport | FloatReport): InspectRow[] {
+  const list: InspectRow = ['labels', labelList(labels)];
   return labels.length === 0 ? [list] : [list, ['logits', MEANINGS[output]]];
 }
 
@@ -230,7 +230,7 @@ function printTables(report: IntegerReport | FloatReport): void {
   );
 }
 
-function printTable(header: Row, rows: readonly Row[], right: readonly number[] = []): void {
+function printTable(header: InspectRow, rows: readonly InspectRow[], right: readonly number[] = []): void {
   print('');
   for (const line of columns([header, ...rows], right)) print(escapeControls(line));
 }

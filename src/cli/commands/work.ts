@@ -65,7 +65,7 @@ export default describeCommand({
     if (isBundled) noteBundled(source, labels);
     const interruption = new Interruption();
     const { signal } = interruption;
-    const report = new Report();
+    const report = new WorkReport();
     try {
       const classify = classifyInTime(pool, seconds);
       await withQueue(name, redis, { isPatient: true, signal }, (queue) =>
@@ -113,7 +113,7 @@ class Interruption extends AbortController {
 }
 
 /** Reports the progress of this worker on stderr. */
-class Report {
+class WorkReport {
   readonly #start = performance.now();
   #last = this.#start;
   #parts = 0;

@@ -4,7 +4,7 @@ import type UPlot from 'uplot';
 
 declare const uPlot: typeof UPlot;
 
-interface Layer {
+interface ChartLayer {
   readonly name: string;
   readonly kind: string;
   /** Its residual block, or nothing. */
@@ -50,7 +50,7 @@ plot.addEventListener('focus', () => {
 });
 plot.addEventListener('blur', () => pointAt(undefined));
 
-function layerOf(row: HTMLTableRowElement): Layer {
+function layerOf(row: HTMLTableRowElement): ChartLayer {
   const cells = [...row.cells].map((cell) => cell.textContent!);
   const [name, error, growth, sqnr, kind, bits, scale, zeroPoint] = cells;
   const words = [

@@ -290,7 +290,7 @@ export function worstLayers(layers: readonly LayerError[], by: (layer: LayerErro
   return [...layers].sort((a, b) => by(b) - by(a)).slice(0, WORST);
 }
 
-interface Pair {
+interface ConfusedPair {
   readonly float: number;
   readonly integer: number;
   readonly photos: readonly ChangedAnswer[];
@@ -320,7 +320,7 @@ ${rest > 0 ? html`<p class="dim">And ${plural(rest, 'pair')} more.</p>` : ''}`;
 }
 
 /** The most frequent first, then by class. */
-function pairsOf(differences: readonly ChangedAnswer[]): Pair[] {
+function pairsOf(differences: readonly ChangedAnswer[]): ConfusedPair[] {
   const pairs = new Map<string, ChangedAnswer[]>();
   for (const difference of differences) {
     const key = `${difference.float.index} ${difference.integer.index}`;

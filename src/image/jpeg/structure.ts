@@ -91,7 +91,7 @@ const MAX_SCANS = 100;
  */
 export function readJpegStructure(bytes: Uint8Array, context: ImageContext): JpegStructure {
   const { file } = context;
-  let frame: Frame | undefined;
+  let frame: JpegFrame | undefined;
   /** The lowest bit read so far of each component's 64 coefficients; above 13 if none was read. */
   let bits = new Uint8Array(0);
   const exif = new JoinedBytes(bytes.length);
@@ -254,7 +254,7 @@ export function readScan(
   return { parts, first, last, high: bits >> 4, low: bits & 15 };
 }
 
-interface Frame {
+interface JpegFrame {
   width: number;
   height: number;
   components: Component[];
@@ -271,7 +271,7 @@ function isFrame(marker: number): boolean {
 /**
  * T.81, B.2.2: precision, height, width, count; per component: identifier, sampling factors, table.
  */
-function readFrame(marker: number, payload: Uint8Array, context: ImageContext): Frame {
+function readFrame(marker: number, payload: Uint8Array, context: ImageContext): JpegFrame {
   const { file } = context;
   if (!DECODED_FRAMES.includes(marker)) throw unsupported(file, REFUSED_FRAMES[marker] ?? 'unknown JPEG');
   const components = payload[5] ?? 0;

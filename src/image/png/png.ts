@@ -11,7 +11,7 @@ import { unfilterRow } from './unfilter.js';
 /**
  * A pass over some of the pixels: every `dx`-th column from `x`, and every `dy`-th row from `y`.
  */
-interface Pass {
+interface InterlacePass {
   x: number;
   y: number;
   dx: number;
@@ -69,7 +69,7 @@ function readPixels({ header, palette, compressed }: PngStructure, sink: RowSink
       `${file}: expected ${announced} bytes of PNG pixels, found ${compressed.length} compressed bytes, which cannot hold as many`,
     );
 
-  const rows = new Rows(header, passes, palette, sink, file);
+  const rows = new PngRows(header, passes, palette, sink, file);
   const inflater = new Inflater(compressed, announced);
   try {
     for (let run = inflater.next(); run.length > 0; run = inflater.next()) rows.write(run);
@@ -88,7 +88,7 @@ function readPixels({ header, palette, compressed }: PngStructure, sink: RowSink
     );
 }
 
-function passesOf({ width, height, interlaced }: PngHeader): Pass[] {
+function passesOf({ width, height, interlaced }: PngHeader): InterlacePass[] {
   return (interlaced ? ADAM7 : WHOLE)
     .map((pass) => ({
       ...pass,
@@ -99,16 +99,16 @@ function passesOf({ width, height, interlaced }: PngHeader): Pass[] {
 }
 
 /** Bytes per row, without the filter byte. */
-function rowBytes({ bitDepth, colourType }: PngHeader, pass: Pass): number {
+function rowBytes({ bitDepth, colourType }: PngHeader, pass: InterlacePass): number {
   return Math.ceil((pass.width * SAMPLES[colourType]! * bitDepth) / 8);
 }
 
 /** Takes inflated bytes and delivers each complete row; an interlaced image only at the end. */
-class Rows {
+class PngRows {
   /** Inflated bytes taken so far. */
   read = 0;
   readonly #header: PngHeader;
-  readonly #passes: Pass[];
+  readonly #passes: InterlacePass[];
   readonly #palette: Uint8Array;
   readonly #sink: RowSink;
   /** One row, or the whole image if it is interlaced. */
@@ -122,7 +122,7 @@ class Rows {
   #above = new Uint8Array(0);
   #filled = 0;
 
-  constructor(header: PngHeader, passes: Pass[], palette: Uint8Array, sink: RowSink, file: string) {
+  constructor(header: PngHeader, passes: InterlacePass[], palette: Uint8Array, sink: RowSink, file: string) {
     this.#header = header;
     this.#passes = passes;
     this.#palette = palette;

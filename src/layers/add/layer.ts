@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { expectPlain, type Refuse, type Shape, sideOf } from '../shape.js';
+import { expectPlain, type Shape, sideOf } from '../shape.js';
 
 /**
  * a + b, for the rows of b and as many of a. The rows of b may be in window order; the sum is in

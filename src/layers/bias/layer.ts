@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { type Refuse, type Shape, shapeOnly } from '../shape.js';
+import { type Shape, shapeOnly } from '../shape.js';
 
 /**
  * Scores + the relative position bias of each pair of tokens. Reads scores, and a table

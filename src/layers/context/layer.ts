@@ -1,6 +1,7 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
 import { headedDim } from '../scores/layer.js';
-import { type Refuse, type Shape, windowsOf } from '../shape.js';
+import { type Shape, windowsOf } from '../shape.js';
 
 /** Probabilities · v of every head in every window. Reads probabilities, and q, k and v. */
 export interface ContextLayer extends LayerBase<'context'> {}

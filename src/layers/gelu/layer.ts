@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { expectPlain, type Refuse, type Shape, shapeOnly } from '../shape.js';
+import { expectPlain, type Shape, shapeOnly } from '../shape.js';
 
 /** GELU of every element of a linear layer's output. */
 export interface GeluLayer extends LayerBase<'gelu'> {

@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { expectPlain, type Refuse, type Shape, sideOf } from '../shape.js';
+import { expectPlain, type Shape, sideOf } from '../shape.js';
 
 /** LayerNorm of every row, or of some, also into another order. */
 export interface LayerNormLayer extends LayerBase<'layernorm'> {

@@ -26,7 +26,7 @@ const PAGE = 65536;
 
 /** Gathers the moments of the inputs of all linear layers of the blocks while a model runs. */
 export class MomentSet {
-  readonly #sums = new Map<string, Sums>();
+  readonly #sums = new Map<string, MomentSums>();
 
   private constructor(
     private readonly pooled: number,
@@ -48,7 +48,7 @@ export class MomentSet {
     const [tokens, width] = shape.slice(-2) as [number, number];
     let sums = this.#sums.get(name);
     if (sums === undefined) {
-      sums = new Sums(width);
+      sums = new MomentSums(width);
       this.#sums.set(name, sums);
     }
     const { others, classes } = sample(values.length / width, tokens, this.pooled, sums.batches);
@@ -77,7 +77,7 @@ export class MomentSet {
 }
 
 /** Σ w, Σ w·x and Σ w·x·xᵀ, the last as rows of the upper triangle. */
-class Sums implements Moments {
+class MomentSums implements Moments {
   batches = 0;
   weight = 0;
   readonly sum: Float64Array;
@@ -117,7 +117,7 @@ class Batch {
   constructor(
     private readonly kernels: FloatKernels,
     private readonly memory: WebAssembly.Memory,
-    private readonly sums: Sums,
+    private readonly sums: MomentSums,
   ) {
     this.#padded = 8 * Math.ceil(sums.width / 8);
     this.#panels = this.#x + 4 * CHUNK * this.#padded;

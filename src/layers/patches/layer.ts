@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import type { Refuse, Shape } from '../shape.js';
+import type { Shape } from '../shape.js';
 
 /** The pixels of each patch as one row: `[patches, 3 · patch²]`. */
 export interface PatchesLayer extends LayerBase<'patches'> {

@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { expectPlain, type Refuse, type Shape } from '../shape.js';
+import { expectPlain, type Shape } from '../shape.js';
 
 /** The mean of the rows, without the first `skip`. */
 export interface PoolLayer extends LayerBase<'pool'> {

@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { type Refuse, type Shape, windowsOf } from '../shape.js';
+import { type Shape, windowsOf } from '../shape.js';
 
 /** q·kᵀ · d^-½ of every head in every window. Reads `[tokens, 3 · dim]`: q, k and v. */
 export interface ScoresLayer extends LayerBase<'scores'> {

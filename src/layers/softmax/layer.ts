@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { type Refuse, type Shape, shapeOnly } from '../shape.js';
+import { type Shape, shapeOnly } from '../shape.js';
 
 /**
  * Probabilities of the tokens, for every row of scores. In a shifted map, tokens count only for

@@ -1,5 +1,6 @@
+import type { Refuse } from '../../text/refuse.js';
 import type { LayerBase } from '../layer-base.js';
-import { expectPlain, type Refuse, type Shape } from '../shape.js';
+import { expectPlain, type Shape } from '../shape.js';
 
 /** Constant tokens (class token, distillation token, registers), then the rows that it reads. */
 export interface TokensLayer extends LayerBase<'tokens'> {
