@@ -1,4 +1,5 @@
 /** The rules of a program: those of every layer, those of each kind, and its limits. */
+import { createHash } from 'node:crypto';
 import { describe, expect, jest, test } from '@jest/globals';
 import { readIntegerModel } from '../../../src/checkpoint/integer/model.js';
 import { readSafetensors, writeSafetensors } from '../../../src/checkpoint/safetensors/safetensors.js';
@@ -420,6 +421,12 @@ describe('the digest', () => {
         /expected the SHA-256 \w{64}, as the file says, found \w{64}: .* damaged$/,
       ),
     });
+  });
+
+  test('is not checked again if the caller knows the SHA-256 of the file', async () => {
+    const sha256 = createHash('sha256').update(damaged).digest('hex');
+    (await load(damaged, { sha256 })).dispose();
+    await expect(load(vit, { sha256 })).rejects.toMatchObject({ code: 'INTEGRITY' });
   });
 
   test('is not checked where the platform has no crypto.subtle', async () => {
